@@ -1,0 +1,38 @@
+"""The engine's errors.
+
+EngineError                 base: its text is one line, written for the person who made the call
+├── AudioError              an input cannot be read, or an output cannot be written
+├── ModelError              a model is unknown, damaged or not what it says
+│   ├── ModelNotInstalled   its weights are not on this machine; the text says how to get them
+│   └── DownloadError       its weights could not be fetched or failed their checksum
+├── OptionError             an option's value is wrong or does not go with another
+└── Cancelled               the caller asked to stop
+"""
+
+
+class EngineError(Exception):
+    """Base of all errors that the engine raises on purpose; ``str(error)`` is one line."""
+
+
+class AudioError(EngineError):
+    """An input cannot be read, or an output cannot be written."""
+
+
+class ModelError(EngineError):
+    """A model is unknown, damaged or not what it says."""
+
+
+class ModelNotInstalled(ModelError):
+    """The model's weights are not on this machine."""
+
+
+class DownloadError(ModelError):
+    """Weights could not be fetched, or were not the right ones."""
+
+
+class OptionError(EngineError):
+    """An option's value is wrong, or does not go with another."""
+
+
+class Cancelled(EngineError):
+    """The caller asked to stop."""
