@@ -1,0 +1,51 @@
+"""Separates a song into its stems on this machine: HTDemucs as a stream."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from aistemsplitter_engine.errors import (
+    AudioError,
+    Cancelled,
+    DownloadError,
+    EngineError,
+    ModelError,
+    ModelNotInstalled,
+    OptionError,
+)
+
+if TYPE_CHECKING:
+    from aistemsplitter_engine.audio import AudioArray
+    from aistemsplitter_engine.separator import Block, Separator
+    from aistemsplitter_engine.split import SplitResult
+
+__version__ = "0.1.0"
+__all__ = [
+    "AudioArray",
+    "AudioError",
+    "Block",
+    "Cancelled",
+    "DownloadError",
+    "EngineError",
+    "ModelError",
+    "ModelNotInstalled",
+    "OptionError",
+    "Separator",
+    "SplitResult",
+]
+
+_LATE = {
+    "AudioArray": "audio",
+    "Block": "separator",
+    "Separator": "separator",
+    "SplitResult": "split",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what needs NumPy, FFmpeg and OpenVINO when it is first used: `--help` needs none."""
+    if name not in _LATE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"{__name__}.{_LATE[name]}"), name)

@@ -1,0 +1,22 @@
+"""Audio files: decoding, folding, resampling, encoding, tags."""
+
+from aistemsplitter_engine.audio._types import BLOCK_FRAMES, FloatArray
+from aistemsplitter_engine.audio.encode import StemWriter
+from aistemsplitter_engine.audio.file import AudioFile
+from aistemsplitter_engine.audio.formats import FormatName, OutputFormat
+from aistemsplitter_engine.audio.resample import resample
+from aistemsplitter_engine.audio.source import AudioArray, Source
+from aistemsplitter_engine.audio.tags import Cover
+
+__all__ = [
+    "BLOCK_FRAMES",
+    "AudioArray",
+    "AudioFile",
+    "Cover",
+    "FloatArray",
+    "FormatName",
+    "OutputFormat",
+    "Source",
+    "StemWriter",
+    "resample",
+]

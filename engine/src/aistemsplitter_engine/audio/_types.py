@@ -1,0 +1,24 @@
+"""What audio is inside the engine: arrays of shape (channels, frames), full scale at -1 and 1."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float32]
+
+BLOCK_FRAMES = 65536
+"""The most frames a block holds: about 1.5 s at 44.1 kHz, half a megabyte of stereo."""
+
+
+def printable(path: str | Path) -> str:
+    """Return the path for a message: one line, whatever bytes the file's name is made of."""
+    return "".join(c if c.isprintable() else "?" for c in str(path))
+
+
+def clock(frames: int, sample_rate: int) -> str:
+    """Return a position for a message, such as ``1:02:03.4`` or ``0:00.0``."""
+    minutes, tenths = divmod(frames * 10 // sample_rate, 600)
+    hours, minutes = divmod(minutes, 60)
+    seconds = f"{tenths / 10:04.1f}"
+    return f"{hours}:{minutes:02}:{seconds}" if hours else f"{minutes}:{seconds}"

@@ -1,0 +1,103 @@
+"""From packets to frames, with what the packets' times tell."""
+
+from __future__ import annotations  # PyAV's Packet is generic only to type checkers
+
+from collections.abc import Iterator
+
+import av
+from av import AudioFrame
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Stream
+
+from aistemsplitter_engine.audio.frames import kept
+from aistemsplitter_engine.audio.tags import Pictures, is_picture
+
+GAP = 0.05  # seconds by which the time of a frame may run ahead of the samples before it
+
+# Containers that drop damaged parts without a word, but whose times show it. Elsewhere the times
+# are made up from the samples, or gaps in them are a recorder's usual silence.
+_GAPLESS = ("flac", "ogg", "asf")
+
+
+def decoded(
+    container: InputContainer, stream: AudioStream, pictures: Pictures
+) -> Iterator[AudioFrame | str]:
+    """Yield the frames of a stream, and in its place the reason of each packet that gave none.
+
+    The pictures of the file come before the music, and are added to ``pictures``.
+    """
+    beside = [other for other in container.streams if is_picture(other)]
+    packets = container.demux(stream, *beside)
+    while True:
+        packet = None
+        try:
+            packet = next(packets, None)
+            if packet is None:
+                return
+            if is_picture(packet.stream):
+                pictures.append(packet)
+                continue
+            # All are kept before one is handed on: who asks for no more drops the others.
+            frames = [kept(frame) for frame in packet.decode() if isinstance(frame, AudioFrame)]
+        except av.FFmpegError as error:
+            if packet is None or not _is_tag(packet):
+                yield _reason(error)
+        except OSError as error:
+            yield error.strerror or "cannot be read"
+        else:
+            yield from (frame for frame in frames if frame.samples)
+
+
+def _is_tag(packet: Packet[Stream]) -> bool:
+    """Tell whether this is a tag between two MP3s that were joined, which is no damage."""
+    return bytes(packet).startswith((b"ID3", b"TAG", b"APETAGEX"))
+
+
+def _reason(error: av.FFmpegError) -> str:
+    if isinstance(error, av.error.PatchWelcomeError) or not error.strerror:
+        return "it cannot be decoded"  # says no more than "Not yet implemented"
+    return error.strerror[0].lower() + error.strerror[1:]
+
+
+class ClockDrift:
+    """How far the times that a container gives its frames run ahead of their samples."""
+
+    def __init__(self, container: str) -> None:
+        self._applies = container in _GAPLESS
+        self._start: float | None = None
+
+    def of(self, frame: AudioFrame, read: int) -> float:
+        """Return seconds that are missing before this frame; a clock that goes back starts anew."""
+        if not self._applies or frame.pts is None or frame.time_base is None:
+            return 0.0
+        start = float(frame.pts * frame.time_base) - read / frame.sample_rate
+        if self._start is None or start < self._start:
+            self._start = start
+        return start - self._start
+
+
+def with_lengths(
+    frames: Iterator[AudioFrame | str], ends_within: bool
+) -> Iterator[tuple[AudioFrame | str, int]]:
+    """Yield each frame with how many of its samples are music.
+
+    That is all of them, but at the end where ``ends_within``: MP4 tells of padding there only by
+    the duration of its last packet, which FFmpeg leaves to its callers.
+    """
+    held: AudioFrame | None = None
+    for frame in frames:
+        if held is not None:
+            yield held, held.samples
+            held = None
+        if ends_within and isinstance(frame, AudioFrame):
+            held = frame
+        else:
+            yield frame, 0 if isinstance(frame, str) else frame.samples
+    if held is not None:
+        length = held.samples
+        unit = held.time_base
+        if held.duration and unit and unit * held.sample_rate <= 2:  # not rounded to ms
+            length = min(length, round(held.duration * unit * held.sample_rate))
+        yield held, length

@@ -1,0 +1,68 @@
+"""Folding any number of loudspeakers down to two.
+
+The coefficients of ITU-R BS.775, not normalised: what was in front stays as loud as it was, and
+stems of a surround mix add up to its fold. The subwoofer's channel is left out, as there.
+"""
+
+from functools import cache
+
+import numpy as np
+
+from aistemsplitter_engine.audio._types import FloatArray
+
+HALF = 0.5**0.5  # -3 dB: half the power to each side
+
+_LEFT, _RIGHT, _SIDE_LEFT, _SIDE_RIGHT = (1.0, 0.0), (0.0, 1.0), (HALF, 0.0), (0.0, HALF)
+_CENTRE, _FAR_CENTRE, _NOTHING = (HALF, HALF), (0.5, 0.5), (0.0, 0.0)
+
+# FFmpeg's names of positions.
+_POSITIONS = {
+    **dict.fromkeys(["FL", "FLC", "DL", "WL", "BIL"], _LEFT),
+    **dict.fromkeys(["FR", "FRC", "DR", "WR", "BIR"], _RIGHT),
+    **dict.fromkeys(["BL", "SL", "SDL", "SSL", "TFL", "TSL", "TBL", "BFL", "TTL"], _SIDE_LEFT),
+    **dict.fromkeys(["BR", "SR", "SDR", "SSR", "TFR", "TSR", "TBR", "BFR", "TTR"], _SIDE_RIGHT),
+    **dict.fromkeys(["FC", "BFC", "TFC"], _CENTRE),
+    **dict.fromkeys(["BC", "TC", "TBC"], _FAR_CENTRE),
+    **dict.fromkeys(["LFE", "LFE2"], _NOTHING),
+    # Ambisonics: two cardioid microphones, to the left and to the right.
+    "AMBI0": (0.5, 0.5),
+    "AMBI1": (0.5, -0.5),
+    **dict.fromkeys([f"AMBI{n}" for n in range(2, 64)], _NOTHING),
+}
+
+# What files with so many channels and no word about their positions mean, in WAV's order.
+_CUSTOMARY = {
+    2: ("FL", "FR"),
+    3: ("FL", "FR", "FC"),
+    4: ("FL", "FR", "BL", "BR"),
+    5: ("FL", "FR", "FC", "BL", "BR"),
+    6: ("FL", "FR", "FC", "LFE", "BL", "BR"),
+    7: ("FL", "FR", "FC", "LFE", "BC", "SL", "SR"),
+    8: ("FL", "FR", "FC", "LFE", "BL", "BR", "SL", "SR"),
+}
+
+
+@cache
+def fold_matrix(positions: tuple[str, ...]) -> FloatArray | None:
+    """Return the (2, channels) matrix that folds these loudspeaker positions to stereo.
+
+    None when they cannot be folded: more than eight channels of unknown meaning.
+    """
+    if len(positions) == 1:
+        return np.ones((2, 1), dtype=np.float32)
+    if not any(position in _POSITIONS for position in positions):
+        if len(positions) not in _CUSTOMARY:
+            return None
+        positions = _CUSTOMARY[len(positions)]
+    columns = [_POSITIONS.get(position, _CENTRE) for position in positions]
+    return np.array(columns, dtype=np.float32).T
+
+
+def fold(samples: FloatArray, matrix: FloatArray) -> FloatArray:
+    """Return (channels, n) samples as (2, n)."""
+    channels = matrix.shape[1]
+    if channels == 1:
+        return np.repeat(samples, 2, axis=0)
+    if channels == 2 and np.array_equal(matrix, np.eye(2, dtype=np.float32)):
+        return samples
+    return matrix @ samples

@@ -1,0 +1,252 @@
+"""Encoding a stem into a file, block by block."""
+
+from __future__ import annotations  # PyAV's Packet is generic only to type checkers
+
+import struct
+from collections.abc import Mapping
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import av
+import numpy as np
+from av import AudioFrame, Packet
+from av.audio.stream import AudioStream
+from av.stream import Disposition, Stream
+from numpy.typing import NDArray
+
+from aistemsplitter_engine.audio._types import BLOCK_FRAMES, FloatArray, printable
+from aistemsplitter_engine.audio.formats import OutputFormat
+from aistemsplitter_engine.audio.output_file import OutputFile
+from aistemsplitter_engine.audio.picture import dimensions, picture_block
+from aistemsplitter_engine.audio.tags import Cover
+from aistemsplitter_engine.errors import AudioError, OptionError
+
+# Format and bit depth: FFmpeg's container, encoder and sample format.
+_ENCODERS = {
+    ("wav", 16): ("wav", "pcm_s16le", "s16"),
+    ("wav", 24): ("wav", "pcm_s24le", "s32"),
+    ("wav", 32): ("wav", "pcm_f32le", "flt"),
+    ("flac", 16): ("flac", "flac", "s16"),
+    ("flac", 24): ("flac", "flac", "s32"),
+    ("mp3", None): ("mp3", "libmp3lame", "fltp"),
+    ("opus", None): ("opus", "libopus", "flt"),
+    ("m4a", None): ("mp4", "aac", "fltp"),
+}
+# Chosen for the least difference to what went in, since stems are mixed again: LAME's own noise
+# shaping and AAC's noise substitution and intensity stereo sound as good alone and cost more time.
+_ENCODER_OPTIONS = {
+    "flac24": {"bits_per_raw_sample": "24"},
+    "mp3": {"compression_level": "7"},
+    "m4a": {"aac_coder": "fast", "aac_pns": "0", "aac_is": "0"},
+}
+_PICTURE_CODECS = {"image/jpeg": "mjpeg", "image/png": "png"}
+
+
+class StemWriter:
+    """Writes one stem to exactly the path that it is given.
+
+    A context manager: leaving it completes the file, leaving it by an exception removes it. What
+    players trim of MP3, AAC and Opus is written into the file, so a decoder gets back exactly as
+    many samples as went in, at the same place. A WAV past 4 GiB becomes an RF64.
+
+    Args:
+        path: the file, made or overwritten.
+        output: its format.
+        sample_rate: Hz, of the blocks; one that ``output.sample_rate`` returns.
+        channels: of the blocks, 1 or 2.
+        tags: texts by name. WAV and M4A keep those that they have a place for.
+        cover: a picture; WAV has no place for it.
+        frames: how many will be written, where that is known: ``close`` then makes sure of it.
+
+    Raises:
+        OptionError: the format does not have this rate or number of channels.
+        AudioError: the file cannot be made or written, such as on a full disk.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        output: OutputFormat,
+        sample_rate: int,
+        channels: int,
+        *,
+        tags: Mapping[str, str] | None = None,
+        cover: Cover | None = None,
+        frames: int | None = None,
+    ) -> None:
+        if output.sample_rate(sample_rate) != sample_rate:
+            raise OptionError(
+                f"{output.name} cannot have a sample rate of {sample_rate} Hz;"
+                f" {output.sample_rate(sample_rate)} Hz is the next"
+            )
+        if channels not in (1, 2):
+            raise OptionError(f"stems have 1 or 2 channels, not {channels}")
+        self.path = Path(path)
+        self.frames_written = 0
+        self._expected = frames
+        self._output = output
+        self._channels = channels
+        self._rate = sample_rate
+        self._file = OutputFile(self.path)
+        try:
+            self._open(dict(tags or {}), cover)
+        except BaseException:
+            self.abort()
+            raise
+
+    def write(self, block: FloatArray) -> None:
+        """Append a (channels, n) block; full scale is at -1 and 1.
+
+        Integer formats round to the nearest step, without dither, and hold what exceeds full scale
+        at it; floating point keeps it.
+
+        Raises:
+            AudioError: the file cannot be written to.
+        """
+        if block.ndim != 2 or block.shape[0] != self._channels:
+            raise ValueError(
+                f"a block of {self._channels} channels has not the shape {block.shape}"
+            )
+        try:
+            for start in range(0, block.shape[1], BLOCK_FRAMES):
+                self._encode(self._frame(block[:, start : start + BLOCK_FRAMES]))
+        except BaseException:
+            self.abort()
+            raise
+
+    def close(self) -> None:
+        """Complete the file. Does nothing after ``close`` or ``abort``.
+
+        Raises:
+            AudioError: the file cannot be written to, or has not as many frames as were announced;
+                it is removed.
+        """
+        if self._file.closed:
+            return
+        try:
+            if self._expected not in (None, self.frames_written):
+                raise AudioError(
+                    f"{printable(self.path)}: got {self.frames_written} samples of {self._expected}"
+                )
+            self._encode(None)
+            with self._file.explained():
+                self._container.close()
+            with self._file.explained():
+                self._file.close()
+        except BaseException:
+            self.abort()
+            raise
+
+    def abort(self) -> None:
+        """Remove the file. Does nothing after ``close`` or ``abort``."""
+        # The file first: a container whose file is closed is let go without completing it.
+        self._file.discard()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.abort()
+
+    def _open(self, tags: dict[str, str], cover: Cover | None) -> None:
+        output = self._output
+        container, codec, self._sample_format = _ENCODERS[output.name, output.bit_depth]
+        options = {"fflags": "+bitexact"}  # no dates or versions: the same stem makes the same file
+        if container == "wav":
+            options["rf64"] = "auto"  # past 4 GiB
+        if container == "mp4":
+            options["brand"] = "M4A "  # FFmpeg's own muxer of that name takes no pictures
+            options["movie_timescale"] = str(self._rate)  # lengths are rounded to its ticks
+        with self._file.explained():
+            self._container = av.open(self._file, "w", format=container, container_options=options)
+            stream = self._container.add_stream(codec, rate=self._rate)
+            assert isinstance(stream, AudioStream)
+            self._stream = stream
+            stream.codec_context.format = self._sample_format
+            stream.codec_context.layout = "mono" if self._channels == 1 else "stereo"
+            stream.codec_context.time_base = Fraction(1, self._rate)
+            if output.bit_rate is not None:
+                stream.codec_context.bit_rate = output.bit_rate * self._channels // 2
+            stream.codec_context.options = _ENCODER_OPTIONS.get(
+                f"{output.name}{output.bit_depth or ''}", {}
+            )
+            if cover is not None and output.name == "opus":
+                tags["METADATA_BLOCK_PICTURE"] = picture_block(cover)
+            self._container.metadata.update(tags)
+            if cover is not None and output.name in ("flac", "mp3", "m4a"):
+                self._add_picture(cover)
+            else:
+                self._container.start_encoding()
+
+    def _add_picture(self, cover: Cover) -> None:
+        width, height = dimensions(cover)
+        stream = self._container.add_mux_stream(
+            _PICTURE_CODECS[cover.mime], width=width, height=height
+        )
+        stream.disposition = Disposition.attached_pic
+        stream.time_base = Fraction(1, 90_000)
+        packet = Packet(cover.data)
+        packet.stream = stream
+        packet.pts = packet.dts = 0
+        self._container.mux_one(packet)
+
+    def _frame(self, block: FloatArray) -> AudioFrame:
+        samples = self._converted(block)
+        packed = samples if self._sample_format.endswith("p") else samples.T.reshape(1, -1)
+        frame = AudioFrame.from_ndarray(
+            np.ascontiguousarray(packed),
+            format=self._sample_format,
+            layout="mono" if self._channels == 1 else "stereo",
+        )
+        frame.sample_rate = self._rate
+        frame.time_base = Fraction(1, self._rate)
+        frame.pts = self.frames_written
+        self.frames_written += block.shape[1]
+        return frame
+
+    def _converted(self, block: FloatArray) -> NDArray[Any]:
+        if self._sample_format == "s16":
+            return _integers(block, 15).astype(np.int16)
+        if self._sample_format == "s32":
+            return _integers(block, 23).astype(np.int32) << 8
+        return block
+
+    def _encode(self, frame: AudioFrame | None) -> None:
+        with self._file.explained():
+            packets = self._stream.encode(frame)
+            if frame is None and self._output.name == "mp3":
+                _state_whole_padding(packets)
+            self._container.mux(packets)
+
+
+def _state_whole_padding(packets: list[Packet[Stream]]) -> None:
+    """Tell the last packet of an MP3 of the padding in all of them.
+
+    FFmpeg writes the last one's alone into the gapless tag, which is short where the padding goes
+    over more than one packet.
+    """
+    padding = 0
+    for packet in packets:
+        if packet.has_sidedata("skip_samples"):
+            sides = packet.get_sidedata("skip_samples")
+            start, end, *reasons = struct.unpack("<IIBB", bytes(sides))
+            padding += end
+            sides.update(struct.pack("<IIBB", start, padding, *reasons))
+            packet.set_sidedata(sides)
+
+
+def _integers(block: FloatArray, bits: int) -> FloatArray:
+    """Return the nearest steps of a scale of so many bits and a sign, held within it."""
+    full = np.float32(2**bits)
+    steps: FloatArray = np.clip(np.rint(block * full), -full, full - 1)
+    return steps

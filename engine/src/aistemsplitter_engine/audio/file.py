@@ -1,0 +1,205 @@
+"""Decoding an audio file."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import numpy as np
+from av import AudioFrame
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+
+from aistemsplitter_engine.audio._types import BLOCK_FRAMES, FloatArray, clock, printable
+from aistemsplitter_engine.audio.container import open_audio, open_file
+from aistemsplitter_engine.audio.decode import GAP, ClockDrift, decoded, with_lengths
+from aistemsplitter_engine.audio.downmix import fold, fold_matrix
+from aistemsplitter_engine.audio.frames import positions_of, samples_of
+from aistemsplitter_engine.audio.length import lacks_end, stated_length
+from aistemsplitter_engine.audio.tags import Pictures, read_cover, read_tags
+from aistemsplitter_engine.errors import AudioError
+
+MIN_RATE, MAX_RATE = 1_000, 768_000  # Hz
+
+
+class AudioFile:
+    """A song in a file, of any container and codec that FFmpeg's audio decoders read.
+
+    Opening it reads its head and decodes its first samples; ``blocks`` reads the file anew each
+    time, so several readers may go through it at once.
+
+    Attributes:
+        name: the path, fit for a message.
+        sample_rate: its own, in Hz.
+        channels: its own, before folding; 1 is mono.
+        frames: how many the container states, or None where it does not state them exactly. Only
+            reading to the end tells how many there are.
+        duration: seconds, stated or estimated, for showing; None where nobody knows.
+        container, codec: FFmpeg's names of them.
+        tags: texts by name (title, artist, album ...), less those about the file itself.
+        cover: the picture, or None.
+        warnings: what a user should hear of, such as samples that were not numbers; it grows while
+            the file is read.
+
+    Raises:
+        AudioError: it cannot be opened, is not audio, or is of a kind that is not supported.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.name = printable(path)
+        self.warnings: list[str] = []
+        with open_file(self.path) as file:
+            container, stream = open_audio(self.path, file)
+            with container:
+                self.container = container.format.name
+                self.codec = stream.codec_context.name
+                self.tags = read_tags(container, stream)
+                pictures: Pictures = []
+                first = self._first_frame(decoded(container, stream, pictures))
+                self.cover, warning = read_cover(pictures)
+                if warning:
+                    self._warn(warning)
+                self.sample_rate = first.sample_rate
+                positions = positions_of(first)
+                self.channels = len(positions)
+                self._matrix(positions)
+                self._length = stated_length(container, stream, file, self.sample_rate)
+                exact = self._length is not None and self._length.exact and not self._length.slack
+                self.frames = self._length.frames if self._length and exact else None
+                if self.container == "ogg" and lacks_end(file):
+                    self._warn("the last Ogg page is not marked as such: it may be truncated")
+                self.duration = _duration(container, stream)
+
+    def blocks(self) -> Iterator[FloatArray]:
+        """Yield the whole song as (2, n) blocks, n at most ``BLOCK_FRAMES``; mono is on both.
+
+        More than two channels are folded with the centre in both. Samples that are not numbers
+        become silence, which ``warnings`` counts.
+
+        Raises:
+            AudioError: the file is damaged or truncated; the text says where.
+        """
+        with open_file(self.path) as file:
+            container, stream = open_audio(self.path, file)
+            with container:
+                yield from _rebuffered(self._stereo(decoded(container, stream, [])))
+
+    def _stereo(self, frames: Iterator[AudioFrame | str]) -> Iterator[FloatArray]:
+        """Yield frame after frame as (2, n), and judge the end."""
+        read = bad = 0
+        damage = ""
+        drift = ClockDrift(self.container)
+        for frame, length in with_lengths(frames, ends_within=self.container.startswith("mov")):
+            if isinstance(frame, str):
+                damage = damage or frame
+                continue
+            if damage and (read or not self._resynchronises):
+                raise self._damaged(read, damage)
+            damage = ""
+            missing = drift.of(frame, read)
+            if missing > GAP:
+                raise self._damaged(read, f"{missing:.2f} s are missing there")
+            if frame.sample_rate != self.sample_rate:
+                raise AudioError(
+                    f"{self.name}: changes its sample rate from {self.sample_rate} to"
+                    f" {frame.sample_rate} Hz at {clock(read, self.sample_rate)};"
+                    " convert it to one rate first"
+                )
+            positions = positions_of(frame)
+            matrix = self._matrix(positions)
+            try:
+                samples, wrong = samples_of(frame, len(positions))
+            except ValueError as error:
+                raise AudioError(
+                    f"{self.name}: has {error}, which cannot be read; convert it to a stereo WAV"
+                ) from error
+            bad += wrong
+            read += length
+            yield fold(samples[:, :length], matrix)
+        self._check_end(read, damage)
+        if bad:
+            were = "1 sample that is not a number was"
+            if bad > 1:
+                were = f"{bad} samples that are not numbers were"
+            self._warn(f"{were} replaced by silence")
+
+    @property
+    def _resynchronises(self) -> bool:
+        """Whether junk before and after the music is usual and skipped by every player."""
+        return self.container in ("mp3", "aac")
+
+    def _first_frame(self, frames: Iterator[AudioFrame | str]) -> AudioFrame:
+        damage = ""
+        for frame in frames:
+            if isinstance(frame, AudioFrame):
+                if not MIN_RATE <= frame.sample_rate <= MAX_RATE:
+                    raise AudioError(
+                        f"{self.name}: has a sample rate of {frame.sample_rate} Hz; from"
+                        f" {MIN_RATE} to {MAX_RATE} Hz can be read"
+                    )
+                return frame
+            damage = damage or frame
+        if damage:
+            raise self._damaged(0, damage)
+        raise AudioError(f"{self.name}: holds no audio (0 samples)")
+
+    def _matrix(self, positions: tuple[str, ...]) -> FloatArray:
+        matrix = fold_matrix(positions)
+        if matrix is None:
+            raise AudioError(
+                f"{self.name}: has {len(positions)} channels and does not say which loudspeaker"
+                " each is for; mix it down to stereo first"
+            )
+        return matrix
+
+    def _check_end(self, read: int, damage: str) -> None:
+        """Raise or warn if the song ended before its end."""
+        stated = self._length
+        if stated is not None and read < stated.frames - stated.slack:
+            readable, whole = (
+                f"{frames / self.sample_rate:.3f} s" for frames in (read, stated.frames)
+            )
+            if stated.exact or damage:
+                raise AudioError(
+                    f"{self.name}: is truncated: {readable} of {whole} are readable;"
+                    " get a complete copy, or cut it to that length"
+                )
+            self._warn(f"only {readable} of the {whole} that the file states could be read")
+        elif damage and not self._resynchronises:
+            raise self._damaged(read, damage)
+        if read == 0:
+            raise AudioError(f"{self.name}: holds no audio (0 samples)")
+
+    def _damaged(self, read: int, reason: str) -> AudioError:
+        rate = getattr(self, "sample_rate", 1)
+        return AudioError(
+            f"{self.name}: is damaged at {clock(read, rate)}: {reason}; get an intact copy"
+        )
+
+    def _warn(self, text: str) -> None:
+        if text not in self.warnings:  # a second pass finds the same
+            self.warnings.append(text)
+
+
+def _rebuffered(parts: Iterator[FloatArray]) -> Iterator[FloatArray]:
+    """Gather small parts and split large ones into blocks of ``BLOCK_FRAMES``."""
+    waiting: list[FloatArray] = []
+    count = 0
+    for part in parts:
+        for start in range(0, part.shape[1], BLOCK_FRAMES):
+            piece = part[:, start : start + BLOCK_FRAMES]
+            room = BLOCK_FRAMES - count
+            waiting.append(piece[:, :room])
+            count += waiting[-1].shape[1]
+            if count == BLOCK_FRAMES:
+                yield np.concatenate(waiting, axis=1)
+                waiting = [piece[:, room:]]
+                count = waiting[0].shape[1]
+    if count:
+        yield np.concatenate(waiting, axis=1)
+
+
+def _duration(container: InputContainer, stream: AudioStream) -> float | None:
+    if stream.duration and stream.time_base is not None:
+        return float(stream.duration * stream.time_base)
+    return container.duration / av.time_base if container.duration else None

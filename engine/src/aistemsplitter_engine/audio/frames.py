@@ -1,0 +1,76 @@
+"""Decoded frames of FFmpeg as arrays."""
+
+import ctypes
+from typing import Any
+
+import numpy as np
+from av import AudioFrame
+from numpy.typing import NDArray
+
+from aistemsplitter_engine.audio._types import FloatArray
+from aistemsplitter_engine.audio.source import finite
+
+# FFmpeg's name, less the "p" of planar formats: the type, and the bits of its full scale.
+_INTEGERS = {
+    "u8": (np.uint8, 7),
+    "s16": (np.int16, 15),
+    "s32": (np.int32, 31),
+    "s64": (np.int64, 63),
+}
+_FLOATS = {"flt": np.float32, "dbl": np.float64}
+
+_PLANES = 8  # FFmpeg keeps the pointers to more planes than these apart
+
+
+def samples_of(frame: AudioFrame, channels: int) -> tuple[FloatArray, int]:
+    """Return a frame as (channels, n), and how many of its samples were not numbers.
+
+    Raises:
+        ValueError: a sample format or a number of planes that has no array.
+    """
+    kind = frame.format.name.removesuffix("p") if frame.format.is_planar else frame.format.name
+    if kind in _FLOATS:
+        return finite(_raw(frame, channels, np.dtype(_FLOATS[kind])))
+    if kind not in _INTEGERS:
+        raise ValueError(f"samples of the format {frame.format.name}")
+    dtype, bits = _INTEGERS[kind]
+    samples = _raw(frame, channels, np.dtype(dtype)).astype(np.float32, order="C")
+    if kind == "u8":
+        samples -= 128
+    samples *= np.float32(2.0**-bits)
+    return samples, 0
+
+
+def _raw(frame: AudioFrame, channels: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Return a view (packed) or a copy (planar) of the frame's memory as (channels, n).
+
+    Not ``AudioFrame.to_ndarray``: it knows no 64-bit integers, and with exactly eight planes reads
+    a ninth that does not exist.
+    """
+    count = frame.samples
+    if not frame.format.is_planar:
+        packed = np.frombuffer(memoryview(frame.planes[0]), dtype, count * channels)
+        return np.transpose(packed.reshape(count, channels))
+    if channels > _PLANES:
+        raise ValueError(f"{channels} channels in planes of their own")
+    return np.stack(
+        [np.frombuffer(memoryview(plane), dtype, count) for plane in frame.planes[:channels]]
+    )
+
+
+def positions_of(frame: AudioFrame) -> tuple[str, ...]:
+    """Return the names of the frame's loudspeaker positions, one a channel."""
+    return tuple(channel.name for channel in frame.layout.channels)
+
+
+def kept(frame: AudioFrame) -> AudioFrame:
+    """Return the frame, made safe to let go. To be called on every frame that was decoded.
+
+    A layout that is not one of FFmpeg's own (channels in an order of their own, or some twice) owns
+    memory, which PyAV frees with the layout and FFmpeg again with the frame: the process would
+    die. So such a layout is never let go, which costs some hundred bytes a frame.
+    """
+    layout = frame.layout
+    if "(" in layout.name or layout.name.startswith("ambisonic"):
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(layout))
+    return frame

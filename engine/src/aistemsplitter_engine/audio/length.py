@@ -1,0 +1,111 @@
+"""How long a file says it is, for telling a complete one from a truncated one."""
+
+import os
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import av
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+
+from aistemsplitter_engine.audio.chunks import data_frames
+from aistemsplitter_engine.audio.peek import peek
+from aistemsplitter_engine.audio.tags import is_picture
+
+
+@dataclass(frozen=True)
+class Length:
+    """What a container states.
+
+    frames: at the stream's sample rate, after the encoder's delay and padding are trimmed.
+    exact: no complete file has fewer. Elsewhere recorders leave gaps, or round generously.
+    slack: frames by which complete files fall short of it all the same.
+    """
+
+    frames: int
+    exact: bool = True
+    slack: int = 0
+
+
+_MP3_SLACK = 2  # MP3 frames: some encoders count the one that holds the count, or the padding
+
+
+def stated_length(
+    container: InputContainer, stream: AudioStream, file: BinaryIO, sample_rate: int
+) -> Length | None:
+    """Return the length that the container states, or None where it states none.
+
+    FFmpeg estimates a length from the bit rate when a file states none, so only what each
+    container is known to state is asked for.
+    """
+    kind = container.format.name
+    codec = stream.codec_context
+    if kind == "mp3":
+        return _length_of_mp3(file)
+    if codec.name == "flac" and kind == "flac":
+        # STREAMINFO: 36 bits; 0 when it was written to a pipe.
+        total = int.from_bytes((codec.extradata or b"")[13:18], "big") & (1 << 36) - 1
+        return Length(total) if total else None
+    if kind in ("wav", "w64", "caf") and codec.name.startswith("pcm_"):
+        promised = data_frames(kind, file)
+        return None if promised is None else Length(promised)
+    if kind == "matroska,webm":
+        alone = all(other.type == "audio" or is_picture(other) for other in container.streams)
+        seconds = (container.duration or 0) / av.time_base if alone else 0
+        return Length(round(seconds * sample_rate), False, sample_rate // 2) if seconds else None
+    if not stream.duration or stream.time_base is None:
+        return None
+    frames = round(stream.duration * stream.time_base * sample_rate)
+    if kind == "aiff" and codec.name.startswith("pcm_"):
+        return Length(frames)
+    if kind == "asf":
+        return Length(frames, exact=False, slack=sample_rate)
+    if kind in ("wav", "aiff", "caf", "ogg") or kind.startswith("mov"):
+        # Packets are whole, and clocks of containers coarse.
+        return Length(frames, exact=True, slack=sample_rate // 10)
+    return None
+
+
+def lacks_end(file: BinaryIO) -> bool:
+    """Tell whether the last page of an Ogg is not marked as the last, as in a truncated file."""
+    size = os.fstat(file.fileno()).st_size
+    tail = peek(file, max(0, size - (1 << 17)), 1 << 17)
+    page = tail[max(0, tail.rfind(b"OggS")) :]
+    if len(page) < 27:
+        return True
+    length = 27 + page[26] + sum(page[27 : 27 + page[26]])
+    return len(page) < length or not page[5] & 4
+
+
+def _length_of_mp3(file: BinaryIO) -> Length | None:
+    """Read the number of MP3 frames from the Xing, Info or VBRI tag in the first of them."""
+    start = 0
+    while (head := peek(file, start, 10))[:3] == b"ID3" and len(head) == 10:
+        b = head[6:10]
+        start += 10 + (b[0] << 21 | b[1] << 14 | b[2] << 7 | b[3]) + (head[5] & 0x10 and 10)
+    data = peek(file, start, 1 << 16)
+    for at in range(len(data) - 4):
+        if data[at] == 0xFF and data[at + 1] & 0xE6 == 0xE2:  # the sync of a layer III frame
+            return _length_in_frame(data[at:])
+    return None
+
+
+def _length_in_frame(frame: bytes) -> Length | None:
+    mpeg1 = frame[1] & 0x18 == 0x18
+    mono = frame[3] & 0xC0 == 0xC0
+    size = 1152 if mpeg1 else 576
+    side_information = (17 if mono else 32) if mpeg1 else (9 if mono else 17)
+    tag = frame[4 + side_information :]
+    slack = _MP3_SLACK * size
+    if frame[36:40] == b"VBRI":
+        return Length(int.from_bytes(frame[50:54], "big") * size, slack=slack)
+    if tag[:4] not in (b"Xing", b"Info") or len(tag) < 12 or not tag[7] & 1:
+        return None
+    count = int.from_bytes(tag[8:12], "big")
+    optional = (4 if tag[7] & 2 else 0) + (100 if tag[7] & 4 else 0) + (4 if tag[7] & 8 else 0)
+    encoder = tag[12 + optional :]
+    trim = 0
+    if encoder[:4] in (b"LAME", b"Lavf", b"Lavc"):  # those whose delay and padding FFmpeg trims
+        delays = int.from_bytes(encoder[21:24], "big")
+        trim = (delays >> 12) + (delays & 0xFFF)
+    return Length(max(0, count * size - trim), slack=slack) if count else None

@@ -1,0 +1,20 @@
+"""Looking into a file without disturbing who reads it."""
+
+from typing import BinaryIO
+
+
+def peek(file: BinaryIO, start: int, size: int) -> bytes:
+    """Return up to ``size`` bytes from ``start``, none where damaged headers point at nothing."""
+    here = file.tell()
+    try:
+        file.seek(start)
+        return file.read(max(0, size))
+    except (OSError, OverflowError, ValueError):
+        return b""
+    finally:
+        file.seek(here)
+
+
+def number_at(file: BinaryIO, start: int) -> int:
+    """Return the big-endian 32-bit number at ``start``, 0 where there is nothing."""
+    return int.from_bytes(peek(file, start, 4), "big")

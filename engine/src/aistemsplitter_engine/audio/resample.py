@@ -1,0 +1,80 @@
+"""Changing the sample rate of a stream."""
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import soxr
+
+from aistemsplitter_engine.audio._types import BLOCK_FRAMES, FloatArray
+
+
+def resample(
+    blocks: Iterable[FloatArray], source_rate: int, target_rate: int, frames: int | None = None
+) -> Iterator[FloatArray]:
+    """Yield the stream at another rate, in blocks, in memory that does not grow with it.
+
+    The first sample stays where it was: there is no delay. Exactly ``frames`` come out where that
+    is given (what is missing is silence), else n * target_rate / source_rate, rounded up. An empty
+    stream stays empty unless ``frames`` is given; equal rates pass the samples through.
+
+    Args:
+        blocks: (channels, n) each, all with the same channels.
+        source_rate: Hz, of ``blocks``.
+        target_rate: Hz, of what is yielded.
+        frames: the exact number of frames to yield.
+    """
+    if source_rate == target_rate:
+        converted = iter(blocks)
+    else:
+        converted = _convert(blocks, source_rate, target_rate)
+    return converted if frames is None else _exactly(converted, frames)
+
+
+def _convert(
+    blocks: Iterable[FloatArray], source_rate: int, target_rate: int
+) -> Iterator[FloatArray]:
+    """Resample, and end at the length that the docstring of ``resample`` promises."""
+    # Sliced so that a block does not grow into one many times as long, as 1 kHz to 768 kHz would.
+    step = max(1, min(BLOCK_FRAMES, BLOCK_FRAMES * source_rate // target_rate))
+    stream: soxr.ResampleStream | None = None
+    read = written = channels = 0
+    for block in blocks:
+        if stream is None:
+            channels = block.shape[0]
+            stream = soxr.ResampleStream(
+                source_rate, target_rate, channels, dtype="float32", quality="VHQ"
+            )
+        for start in range(0, block.shape[1], step):
+            part = block[:, start : start + step]
+            read += part.shape[1]
+            out = stream.resample_chunk(np.ascontiguousarray(part.T))
+            written += out.shape[0]
+            yield from _blocks(out)
+    if stream is None or read == 0:
+        return
+    # soxr ends at the nearest sample; some silence after the end lets it go on to the next.
+    silence = np.zeros((source_rate // target_rate + 1, channels), dtype=np.float32)
+    missing = -(-read * target_rate // source_rate) - written
+    tail = [stream.resample_chunk(silence), stream.resample_chunk(silence[:0], last=True)]
+    yield from _exactly((block for out in tail for block in _blocks(out)), missing, channels)
+
+
+def _blocks(frames: FloatArray) -> Iterator[FloatArray]:
+    """Yield (n, channels) as blocks: rates far apart come out of soxr in large pieces."""
+    for start in range(0, frames.shape[0], BLOCK_FRAMES):
+        yield np.ascontiguousarray(frames[start : start + BLOCK_FRAMES].T)
+
+
+def _exactly(blocks: Iterable[FloatArray], frames: int, channels: int = 2) -> Iterator[FloatArray]:
+    """Cut a stream off after so many frames, or fill it up with silence."""
+    left = frames
+    for block in blocks:
+        channels = block.shape[0]
+        if left > 0 and block.shape[1]:
+            yield np.ascontiguousarray(block[:, :left])
+        left -= block.shape[1]
+        if left <= 0:
+            return
+    while left > 0:
+        yield np.zeros((channels, min(left, BLOCK_FRAMES)), dtype=np.float32)
+        left -= BLOCK_FRAMES

@@ -1,0 +1,91 @@
+"""Where a song's audio comes from."""
+
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aistemsplitter_engine.audio._types import BLOCK_FRAMES, FloatArray
+from aistemsplitter_engine.errors import AudioError
+
+
+class Source(Protocol):
+    """A song that yields its audio as often as asked: finding its level takes a pass of its own."""
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        ...
+
+    @property
+    def sample_rate(self) -> int:
+        """Its own rate in Hz."""
+        ...
+
+    @property
+    def channels(self) -> int:
+        """Its own number of channels, before folding; 1 is mono."""
+        ...
+
+    def blocks(self) -> Iterator[FloatArray]:
+        """Yield the song from its start as (2, n) blocks, n at most ``BLOCK_FRAMES``.
+
+        Raises:
+            AudioError: it cannot be read to its end.
+        """
+        ...
+
+
+class AudioArray:
+    """Audio that is in memory already.
+
+    Args:
+        samples: (frames,), (1, frames) or (2, frames), full scale at -1 and 1. It is not copied.
+        sample_rate: in Hz.
+        name: what messages call it.
+
+    Raises:
+        AudioError: another shape or type, no samples, or a rate that is not positive.
+    """
+
+    def __init__(self, samples: NDArray[Any], sample_rate: int, name: str = "array") -> None:
+        array = np.atleast_2d(np.asarray(samples))
+        if array.ndim != 2 or array.shape[0] not in (1, 2):
+            raise AudioError(f"{name}: audio must be (1 or 2, frames), not {np.shape(samples)}")
+        if array.shape[1] == 0:
+            raise AudioError(f"{name}: holds no audio")
+        if not np.issubdtype(array.dtype, np.floating):
+            raise AudioError(
+                f"{name}: audio must be floating point in [-1, 1], not {array.dtype};"
+                " divide integers by their full scale"
+            )
+        if sample_rate <= 0:
+            raise AudioError(f"{name}: a sample rate of {sample_rate} Hz is not possible")
+        self.name = name
+        self.sample_rate = sample_rate
+        self.channels = int(array.shape[0])
+        self.frames = int(array.shape[1])
+        self._array = array
+
+    def blocks(self) -> Iterator[FloatArray]:
+        """Yield (2, n) blocks; mono is on both channels, samples that are not numbers are 0."""
+        for start in range(0, self.frames, BLOCK_FRAMES):
+            part = self._array[:, start : start + BLOCK_FRAMES]
+            block, _ = finite(np.broadcast_to(part, (2, part.shape[1])))
+            yield block
+
+
+LARGEST = 1e30
+"""Finite samples are held within this, 600 dB over full scale, so that their sums stay finite."""
+
+
+def finite(samples: NDArray[np.floating[Any]]) -> tuple[FloatArray, int]:
+    """Return a float32 copy in which every sample is a finite number, and how many were not.
+
+    NaN and infinity become 0, for silence is the least harm; huge numbers stay huge.
+    """
+    good = np.isfinite(samples)
+    bad = int(good.size - np.count_nonzero(good))
+    clean = np.where(good, samples, 0) if bad else samples
+    return np.ascontiguousarray(np.clip(clean, -LARGEST, LARGEST), dtype=np.float32), bad

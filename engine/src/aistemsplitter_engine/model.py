@@ -1,0 +1,116 @@
+"""A model by name or path: its stems, and the networks that make them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from aistemsplitter_engine.errors import ModelError, OptionError
+from aistemsplitter_engine.network.config import Configuration
+from aistemsplitter_engine.runtimes import Device, Precision, Runtime, open_runtime
+from aistemsplitter_engine.separation.stream import Part
+from aistemsplitter_engine.weights.catalogue import ALIASES, MODELS, resolve_name
+from aistemsplitter_engine.weights.checkpoint import Checkpoint, load_checkpoint
+from aistemsplitter_engine.weights.store import find_files
+
+INSTRUMENTAL, RESIDUAL = "instrumental", "residual"
+MODEL_RATE = 44_100  # Hz, of every network of the family
+
+
+@dataclass(frozen=True, slots=True)
+class _Member:
+    """One file of a model and the one stem it is used for, or None for all."""
+
+    path: Path
+    stem: str | None
+
+
+class Model:
+    """A model whose networks are loaded when a stem first needs them, and then kept.
+
+    ``name`` is one of the catalogue (or an alias) or the path of an HTDemucs checkpoint.
+    """
+
+    def __init__(self, name: str | os.PathLike[str], device: Device, precision: Precision) -> None:
+        self._load = open_runtime(device, precision)
+        self._loaded: dict[Path, tuple[Checkpoint, Runtime]] = {}
+        if _is_path(name):
+            self.name = Path(name).name
+            self._members: tuple[_Member, ...] = (_Member(Path(name), None),)
+            config = Configuration.from_arguments(load_checkpoint(Path(name)).arguments)
+            self.sources = config.sources
+        else:
+            self.name = resolve_name(str(name))
+            spec = MODELS[self.name]
+            stems = [file.stem for file in spec.files] or [None]
+            paths = find_files(self.name)
+            self._members = tuple(map(_Member, paths, stems))
+            self.sources = spec.sources
+
+    @property
+    def stems(self) -> tuple[str, ...]:
+        """Every stem that may be asked for: the model's own, and those made of the mixture."""
+        made = (INSTRUMENTAL, RESIDUAL) if "vocals" in self.sources else (RESIDUAL,)
+        return (*self.sources, *made)
+
+    @property
+    def runtime(self) -> str:
+        """Say what runs the networks, once one is loaded."""
+        runtimes = {f"{type(r).__name__} {r.precision}" for _, r in self._loaded.values()}
+        return ", ".join(sorted(runtimes))
+
+    def choose(self, stems: Sequence[str] | None) -> tuple[str, ...]:
+        """Check the stems that were asked for; None means the model's own."""
+        if stems is None:
+            return self.sources
+        for stem in stems:
+            if stem not in self.stems:
+                raise OptionError(
+                    f"{self.name} has no stem {stem!r}; it has {', '.join(self.stems)}"
+                )
+        if not stems:
+            raise OptionError("no stem was asked for")
+        return tuple(dict.fromkeys(stems))
+
+    def needed(self, stems: Sequence[str]) -> tuple[str, ...]:
+        """Tell which of the model's own stems must be separated to make ``stems``."""
+        if RESIDUAL in stems:
+            return self.sources
+        wanted = {"vocals" if stem == INSTRUMENTAL else stem for stem in stems}
+        return tuple(source for source in self.sources if source in wanted)
+
+    def parts(self, needed: Sequence[str]) -> list[Part | None]:
+        """Load what is needed: a part for each member, None for one that nothing is needed from."""
+        parts: list[Part | None] = []
+        for member in self._members:
+            wanted = [s for s in needed if member.stem is None or member.stem == s]
+            if not wanted:
+                parts.append(None)
+                continue
+            _, runtime = self._member(member)
+            parts.append(Part(runtime, tuple(self.sources.index(s) for s in wanted)))
+        return parts
+
+    def digests(self, needed: Sequence[str]) -> list[str]:
+        """Tell what the loaded networks were loaded from, to know them again."""
+        members = (m for m in self._members if m.stem is None or m.stem in needed)
+        return [self._member(member)[0].digest for member in members]
+
+    def _member(self, member: _Member) -> tuple[Checkpoint, Runtime]:
+        if member.path not in self._loaded:
+            checkpoint = load_checkpoint(member.path)
+            runtime = self._load(checkpoint)
+            if runtime.config.sources != self.sources:
+                raise ModelError(f"{member.path}: its stems are not those of {self.name}")
+            self._loaded[member.path] = checkpoint, runtime
+        return self._loaded[member.path]
+
+
+def _is_path(name: str | os.PathLike[str]) -> bool:
+    if isinstance(name, os.PathLike):
+        return True
+    if name in MODELS or name in ALIASES:
+        return False
+    return Path(name).suffix in (".th", ".safetensors") or os.sep in name

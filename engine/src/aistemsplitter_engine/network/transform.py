@@ -1,0 +1,119 @@
+"""From the samples of a segment to the network's inputs, and from its outputs back to samples.
+
+The short-time Fourier transform is Demucs': 4096 samples every 1024, periodic Hann window,
+orthonormal scale, the signal reflected over its edges, the highest bin and two frames at each end
+left out. Spectrogram and waveform are each standardized over the segment.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aistemsplitter_engine.network.config import Configuration
+
+FloatArray = NDArray[np.float32]
+_EPSILON = 1e-5
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Mean and deviation that were taken off an input and go back onto the estimates."""
+
+    mean: np.float32
+    deviation: np.float32
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """The network's inputs for one segment, see :func:`network.htdemucs.htdemucs`."""
+
+    spectrogram: FloatArray  # (1, 2 * channels, bins, frames)
+    waveform: FloatArray  # (1, channels, 1, samples)
+    spectrogram_scale: Scale
+    waveform_scale: Scale
+
+
+def analyse(config: Configuration, segment: FloatArray) -> Inputs:
+    """Transform a segment (channels, samples) of the configuration's length."""
+    channels, samples = segment.shape
+    hop, frames = config.hop, config.spectrogram_frames
+    edge = hop // 2 * 3
+    padded = np.pad(segment, ((0, 0), (edge, edge + frames * hop - samples)), mode="reflect")
+    windows = np.lib.stride_tricks.sliding_window_view(padded, config.nfft, axis=1)[:, ::hop]
+    spectrum = np.fft.rfft(windows * _window(config.nfft), axis=2)[:, :, : config.bins]
+    image = np.empty((channels, 2, config.bins, frames), np.float32)
+    image[:, 0] = spectrum.real.transpose(0, 2, 1)
+    image[:, 1] = spectrum.imag.transpose(0, 2, 1)
+    spectrogram_scale, waveform_scale = _standardize(image), _scale(segment)
+    waveform = (segment - waveform_scale.mean) / (waveform_scale.deviation + _EPSILON)
+    return Inputs(
+        spectrogram=image.reshape(1, 2 * channels, config.bins, frames),
+        waveform=waveform.astype(np.float32)[None, :, None],
+        spectrogram_scale=spectrogram_scale,
+        waveform_scale=waveform_scale,
+    )
+
+
+def synthesize(
+    config: Configuration,
+    inputs: Inputs,
+    spectrogram: FloatArray,
+    waveform: FloatArray,
+    sources: tuple[int, ...],
+) -> FloatArray:
+    """Turn the network's outputs for one segment into samples (sources, channels, samples).
+
+    Only the ``sources`` that are named, by number, are computed.
+    """
+    channels, samples = config.audio_channels, config.segment_frames
+    hop, frames, pick = config.hop, config.spectrogram_frames, list(sources)
+    image = spectrogram.reshape(len(config.sources), channels, 2, config.bins, frames)[pick]
+    spectrum = np.zeros((len(pick), channels, frames, config.bins + 1), np.complex64)
+    scale = inputs.spectrogram_scale
+    for part, target in ((0, spectrum.real), (1, spectrum.imag)):
+        target[..., : config.bins] = image[:, :, part].swapaxes(2, 3)
+        target[..., : config.bins] *= scale.deviation
+        target[..., : config.bins] += scale.mean
+    pieces = np.fft.irfft(spectrum, axis=3) * _window(config.nfft)
+
+    # Overlap-add: a frame is nfft / hop pieces of one hop, each piece falls onto the next hop.
+    overlap = config.nfft // hop
+    pieces = pieces.reshape(len(pick), channels, frames, overlap, hop)
+    signal = np.zeros((len(pick), channels, frames + overlap - 1, hop), np.float32)
+    for piece in range(overlap):
+        signal[:, :, piece : piece + frames] += pieces[:, :, :, piece]
+    edge = hop // 2 * 3
+    signal = signal.reshape(len(pick), channels, -1)[:, :, edge : edge + samples]
+    # Everywhere four windows meet, two frames of silence being thought of at each end; the squares
+    # of a periodic Hann window, a quarter of its length apart, sum to 3/2.
+    signal *= np.float32(config.nfft / 1.5)
+
+    waves = waveform.reshape(len(config.sources), channels, samples)[pick]
+    scale = inputs.waveform_scale
+    result: FloatArray = signal + (waves * scale.deviation + scale.mean)
+    return result
+
+
+def _scale(x: FloatArray) -> Scale:
+    mean = x.mean(dtype=np.float64)
+    deviation = np.sqrt(np.square(x - np.float32(mean)).sum(dtype=np.float64) / (x.size - 1))
+    return Scale(np.float32(mean), np.float32(deviation))
+
+
+def _standardize(x: FloatArray) -> Scale:
+    scale = _scale(x)
+    x -= scale.mean
+    x /= scale.deviation + np.float32(_EPSILON)
+    return scale
+
+
+@lru_cache(maxsize=4)
+def _window(length: int) -> FloatArray:
+    """Periodic Hann window, with the orthonormal transform's scale in it."""
+    window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(length) / length)
+    result: FloatArray = (window / np.sqrt(length)).astype(np.float32)
+    return result

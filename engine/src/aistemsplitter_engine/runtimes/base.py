@@ -1,0 +1,70 @@
+"""What a runtime is, and the choice of one."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from typing import Literal, Protocol, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aistemsplitter_engine.errors import OptionError
+from aistemsplitter_engine.network.config import Configuration
+from aistemsplitter_engine.weights.checkpoint import Checkpoint
+
+Device = Literal["auto", "cpu", "cuda", "mps"]
+Precision = Literal["auto", "float32", "bf16", "float16"]
+FloatArray = NDArray[np.float32]
+
+
+class Runtime(Protocol):
+    """A loaded network. Calls may come from ``concurrency`` threads at once, for full speed."""
+
+    config: Configuration
+    concurrency: int
+    batch_size: int  # what it is fastest at
+    precision: Precision
+
+    def __call__(self, segments: FloatArray, sources: tuple[int, ...]) -> FloatArray:
+        """Separate segments (batch, channels, samples) into (batch, sources, channels, samples)."""
+
+
+def open_runtime(device: Device, precision: Precision) -> Callable[[Checkpoint], Runtime]:
+    """Choose a runtime and tell how to load a checkpoint into it.
+
+    Nothing is loaded before the returned function is called. Raises :class:`OptionError` where this
+    machine has no such device, or the device no such precision.
+    """
+    _check(device, Device, "device")
+    _check(precision, Precision, "precision")
+    if device == "auto":
+        device = _best_device()
+    if device == "cpu":
+        from aistemsplitter_engine.runtimes.openvino import OpenVinoRuntime, choose_precision
+
+        cpu_precision = choose_precision(precision)
+        return lambda checkpoint: OpenVinoRuntime(checkpoint, cpu_precision)
+    if importlib.util.find_spec("torch") is None:
+        raise OptionError(
+            f"device {device} needs PyTorch: pip install 'aistemsplitter-engine[torch]'"
+        )
+    from aistemsplitter_engine.runtimes import torch as pytorch
+
+    chosen = pytorch.choose_precision(device, precision)
+    return lambda checkpoint: pytorch.TorchRuntime(checkpoint, device, chosen)
+
+
+def _best_device() -> Literal["cpu", "cuda", "mps"]:
+    if importlib.util.find_spec("torch") is None:
+        return "cpu"
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def _check(value: str, allowed: object, name: str) -> None:
+    if value not in get_args(allowed):
+        raise OptionError(f"{name} {value!r} is not one of {', '.join(get_args(allowed))}")

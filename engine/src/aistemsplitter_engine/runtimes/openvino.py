@@ -1,0 +1,139 @@
+"""The network on CPUs: an OpenVINO graph built from the weights, its compiled form kept on disk."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from hashlib import sha256
+from pathlib import Path
+from queue import LifoQueue
+
+import numpy as np
+import openvino as ov
+import openvino.opset13 as opset
+from platformdirs import user_cache_path
+
+from aistemsplitter_engine.errors import OptionError
+from aistemsplitter_engine.network import htdemucs as network
+from aistemsplitter_engine.network import parameters
+from aistemsplitter_engine.network.config import Configuration
+from aistemsplitter_engine.network.htdemucs import htdemucs
+from aistemsplitter_engine.network.parameters import prepare
+from aistemsplitter_engine.network.shapes import check_weights
+from aistemsplitter_engine.network.transform import analyse, synthesize
+from aistemsplitter_engine.runtimes import openvino_ops as operations
+from aistemsplitter_engine.runtimes.base import FloatArray, Precision
+from aistemsplitter_engine.runtimes.openvino_ops import OpenVinoOps
+from aistemsplitter_engine.weights.checkpoint import Checkpoint
+
+_HINTS = {"float32": "f32", "bf16": "bf16"}
+
+
+def choose_precision(precision: Precision) -> Precision:
+    """Resolve ``auto`` to bf16 where the processor multiplies in it, else to float32."""
+    if precision == "float16":
+        raise OptionError("precision float16 needs a GPU; on the CPU choose auto, float32 or bf16")
+    if precision == "float32":
+        return precision
+    has_bf16 = "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    if precision == "bf16" and not has_bf16:
+        raise OptionError("this processor does not multiply in bf16; choose auto or float32")
+    return "bf16" if has_bf16 else "float32"
+
+
+class OpenVinoRuntime:
+    """A network on the CPU.
+
+    Two segments are worked on at a time, each by half of the cores: while one is in the Fourier
+    transform, which runs on one core, the other keeps the rest busy.
+    """
+
+    batch_size = 1  # a larger one takes memory and no less time
+
+    def __init__(self, checkpoint: Checkpoint, precision: Precision) -> None:
+        self.config = Configuration.from_arguments(checkpoint.arguments)
+        check_weights(self.config, checkpoint.tensors)
+        self.precision = precision
+        self.concurrency = min(2, _cores())
+        model = _compile(self.config, checkpoint, precision, self.concurrency)
+        self._requests: LifoQueue[ov.InferRequest] = LifoQueue()
+        for _ in range(self.concurrency):
+            self._requests.put(model.create_infer_request())
+
+    def __call__(self, segments: FloatArray, sources: tuple[int, ...]) -> FloatArray:
+        return np.stack([self._separate(segment, sources) for segment in segments])
+
+    def _separate(self, segment: FloatArray, sources: tuple[int, ...]) -> FloatArray:
+        inputs = analyse(self.config, segment)
+        request = self._requests.get()
+        try:
+            # Copied into the request's own memory: with arrays shared between NumPy and OpenVINO,
+            # two requests at a time can wait for each other and for Python's lock, forever.
+            request.get_input_tensor(0).data[:] = inputs.spectrogram
+            request.get_input_tensor(1).data[:] = inputs.waveform
+            request.infer()
+            spectrogram, waveform = (request.get_output_tensor(i).data for i in range(2))
+            return synthesize(self.config, inputs, spectrogram, waveform, sources)
+        finally:
+            self._requests.put(request)
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _compile(
+    config: Configuration, checkpoint: Checkpoint, precision: Precision, streams: int
+) -> ov.CompiledModel:
+    """Compile the network, or take what an earlier start compiled and left in the cache."""
+    core = ov.Core()
+    options = {
+        "INFERENCE_PRECISION_HINT": _HINTS[precision],
+        "NUM_STREAMS": streams,
+        "INFERENCE_NUM_THREADS": _cores(),
+    }
+    kept = _cache_path(core, checkpoint, options)
+    try:
+        with kept.open("rb") as file:
+            return core.import_model(file.read(), "CPU", options)
+    except (OSError, RuntimeError):  # not there, cut short, or of another processor
+        model = core.compile_model(_graph(config, checkpoint), "CPU", options)
+    _keep(model, kept)
+    return model
+
+
+def _graph(config: Configuration, checkpoint: Checkpoint) -> ov.Model:
+    weights = {name: np.asarray(w, np.float32) for name, w in checkpoint.tensors.items()}
+    prepared = prepare(config, weights)
+    channels, samples = config.audio_channels, config.segment_frames
+    spectrogram = opset.parameter(
+        [1, 2 * channels, config.bins, config.spectrogram_frames], np.float32
+    )
+    waveform = opset.parameter([1, channels, 1, samples], np.float32)
+    outputs = htdemucs(OpenVinoOps(), config, prepared, spectrogram, waveform)
+    return ov.Model(list(outputs), [spectrogram, waveform])
+
+
+def _cache_path(core: ov.Core, checkpoint: Checkpoint, options: dict[str, object]) -> Path:
+    code = b"".join(Path(str(m.__file__)).read_bytes() for m in (network, parameters, operations))
+    processor = core.get_property("CPU", "FULL_DEVICE_NAME")
+    key = sha256(f"{ov.__version__} {processor} {sorted(options.items())}".encode() + code)
+    name = f"{checkpoint.digest[:16]}-{options['INFERENCE_PRECISION_HINT']}-{key.hexdigest()[:16]}"
+    return user_cache_path("aistemsplitter") / "compiled" / f"{name}.blob"
+
+
+def _keep(model: ov.CompiledModel, path: Path) -> None:
+    """Write a compiled model where the next start looks; without room or right, start slower."""
+    unfinished = path.with_suffix(f".{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with unfinished.open("wb") as file:
+            file.write(model.export_model().getbuffer())
+        for older in path.parent.glob(f"{path.name.rsplit('-', 1)[0]}-*.blob"):
+            older.unlink(missing_ok=True)
+        unfinished.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            unfinished.unlink(missing_ok=True)

@@ -1,0 +1,117 @@
+"""The network's operations as nodes of an OpenVINO graph."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import openvino.opset13 as ov
+from openvino import Node, Output
+
+from aistemsplitter_engine.network.ops import Pair
+
+Value: TypeAlias = Any  # a node or one of its outputs; OpenVINO ships no types
+
+
+class OpenVinoOps:
+    """Builds nodes; constants are NumPy arrays or numbers and become float32."""
+
+    def conv(
+        self,
+        x: Value,
+        weight: Any,
+        bias: Any,
+        *,
+        stride: Pair = (1, 1),
+        padding: tuple[Pair, Pair] = ((0, 0), (0, 0)),
+        dilation: Pair = (1, 1),
+    ) -> Any:
+        (top, bottom), (left, right) = padding
+        y = ov.convolution(
+            x, _constant(weight), list(stride), [top, left], [bottom, right], list(dilation)
+        )
+        return ov.add(y, _constant(bias.reshape(1, -1, 1, 1)))
+
+    def conv_transpose(
+        self, x: Value, weight: Any, bias: Any, *, stride: Pair, crop: tuple[Pair, Pair]
+    ) -> Any:
+        (top, bottom), (left, right) = crop
+        y = ov.convolution_backprop_data(
+            x,
+            _constant(weight),
+            list(stride),
+            pads_begin=[top, left],
+            pads_end=[bottom, right],
+        )
+        return ov.add(y, _constant(bias.reshape(1, -1, 1, 1)))
+
+    def linear(self, x: Value, weight: Any, bias: Any) -> Any:
+        return ov.add(ov.matmul(x, _constant(weight), False, True), _constant(bias))
+
+    def add(self, a: Value, b: Any) -> Any:
+        return ov.add(a, _constant(b))
+
+    def subtract(self, a: Value, b: Any) -> Any:
+        return ov.subtract(a, _constant(b))
+
+    def multiply(self, a: Value, b: Any) -> Any:
+        return ov.multiply(a, _constant(b))
+
+    def rsqrt(self, x: Value) -> Any:
+        return ov.power(x, _constant(-0.5))
+
+    def gelu(self, x: Value) -> Any:
+        return ov.gelu(x, "erf")
+
+    def relu(self, x: Value) -> Any:
+        return ov.relu(x)
+
+    def sigmoid(self, x: Value) -> Any:
+        return ov.sigmoid(x)
+
+    def mean(self, x: Value, axes: Sequence[int]) -> Any:
+        return ov.reduce_mean(x, np.array(axes, np.int32), keep_dims=True)
+
+    def concat(self, parts: Sequence[Value], axis: int) -> Any:
+        return ov.concat(list(parts), axis)
+
+    def channels(self, x: Value, start: int, stop: int) -> Any:
+        return ov.slice(x, *(np.array([v], np.int32) for v in (start, stop, 1, 1)))
+
+    def spread(self, x: Value, width: int) -> Any:
+        return ov.tile(x, np.array([1, 1, 1, width], np.int32))
+
+    def shape(self, x: Value) -> tuple[int, ...]:
+        return tuple(_output(x).get_shape())
+
+    def reshape(self, x: Value, shape: Sequence[int]) -> Any:
+        return ov.reshape(x, np.array(shape, np.int32), special_zero=True)
+
+    def transpose(self, x: Value, order: Sequence[int]) -> Any:
+        return ov.transpose(x, np.array(order, np.int32))
+
+    def standardize(self, x: Value, axes: Sequence[int], epsilon: float) -> Any:
+        return ov.mvn(x, np.array(axes, np.int32), True, epsilon, "inside_sqrt")
+
+    def attention(self, query: Value, key: Value, value: Value, heads: int) -> Any:
+        *_, width = self.shape(query)
+
+        def split(x: Value) -> Any:
+            x = ov.reshape(x, np.array([0, 0, heads, width // heads], np.int32), True)
+            return ov.transpose(x, np.array([0, 2, 1, 3], np.int32))
+
+        one = _constant(1.0)  # the query is scaled
+        y = ov.scaled_dot_product_attention(split(query), split(key), split(value), scale=one)
+        y = ov.transpose(y, np.array([0, 2, 1, 3], np.int32))
+        return ov.reshape(y, np.array([0, 0, width], np.int32), True)
+
+
+def _output(x: Value) -> Any:
+    return x if isinstance(x, Output) else x.output(0)
+
+
+def _constant(x: Any) -> Any:
+    if isinstance(x, Node | Output):
+        return x
+    return ov.constant(np.ascontiguousarray(x, np.float32))

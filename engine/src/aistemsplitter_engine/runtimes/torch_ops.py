@@ -1,0 +1,96 @@
+"""The network's operations in PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from aistemsplitter_engine.network.ops import Pair
+
+
+class TorchOps:
+    """Runs at once on the tensors' device; norms keep their statistics in float32."""
+
+    def conv(
+        self,
+        x: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        *,
+        stride: Pair = (1, 1),
+        padding: tuple[Pair, Pair] = ((0, 0), (0, 0)),
+        dilation: Pair = (1, 1),
+    ) -> Tensor:
+        (top, bottom), (left, right) = padding
+        if (top, left) != (bottom, right):
+            x = F.pad(x, (0, right - left, 0, bottom - top))
+        return F.conv2d(x, weight, bias, stride, (top, left), dilation)
+
+    def conv_transpose(
+        self, x: Tensor, weight: Tensor, bias: Tensor, *, stride: Pair, crop: tuple[Pair, Pair]
+    ) -> Tensor:
+        (top, bottom), (left, right) = crop
+        y = F.conv_transpose2d(x, weight, bias, stride)
+        return y[:, :, top : y.shape[2] - bottom, left : y.shape[3] - right]
+
+    def linear(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        return F.linear(x, weight, bias)
+
+    def add(self, a: Tensor, b: Any) -> Tensor:
+        return a + b
+
+    def subtract(self, a: Tensor, b: Any) -> Tensor:
+        return a - b
+
+    def multiply(self, a: Tensor, b: Any) -> Tensor:
+        return a * b
+
+    def rsqrt(self, x: Tensor) -> Tensor:
+        return torch.rsqrt(x)
+
+    def gelu(self, x: Tensor) -> Tensor:
+        return F.gelu(x)
+
+    def relu(self, x: Tensor) -> Tensor:
+        return F.relu(x)
+
+    def sigmoid(self, x: Tensor) -> Tensor:
+        return torch.sigmoid(x)
+
+    def mean(self, x: Tensor, axes: Sequence[int]) -> Tensor:
+        return x.mean(tuple(axes), keepdim=True)
+
+    def concat(self, parts: Sequence[Tensor], axis: int) -> Tensor:
+        return torch.cat(list(parts), axis)
+
+    def channels(self, x: Tensor, start: int, stop: int) -> Tensor:
+        return x[:, start:stop]
+
+    def spread(self, x: Tensor, width: int) -> Tensor:
+        return x.expand(*x.shape[:-1], width)
+
+    def shape(self, x: Tensor) -> tuple[int, ...]:
+        return tuple(x.shape)
+
+    def reshape(self, x: Tensor, shape: Sequence[int]) -> Tensor:
+        return x.reshape([x.shape[i] if size == 0 else size for i, size in enumerate(shape)])
+
+    def transpose(self, x: Tensor, order: Sequence[int]) -> Tensor:
+        return x.permute(*order)
+
+    def standardize(self, x: Tensor, axes: Sequence[int], epsilon: float) -> Tensor:
+        if tuple(axes) == tuple(range(x.ndim - len(axes), x.ndim)):
+            return F.layer_norm(x, x.shape[x.ndim - len(axes) :], eps=epsilon)
+        variance, mean = torch.var_mean(x.float(), tuple(axes), correction=0, keepdim=True)
+        return ((x - mean) * torch.rsqrt(variance + epsilon)).to(x.dtype)
+
+    def attention(self, query: Tensor, key: Tensor, value: Tensor, heads: int) -> Tensor:
+        def split(x: Tensor) -> Tensor:
+            return x.unflatten(2, (heads, -1)).transpose(1, 2)
+
+        y = F.scaled_dot_product_attention(split(query), split(key), split(value), scale=1.0)
+        return y.transpose(1, 2).flatten(2)

@@ -1,0 +1,188 @@
+"""The second pass: windows of the mixture go through the models, settled stems come out."""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aistemsplitter_engine.errors import OptionError
+from aistemsplitter_engine.network.config import Configuration
+from aistemsplitter_engine.runtimes import Runtime
+from aistemsplitter_engine.separation.loudness import Loudness
+from aistemsplitter_engine.separation.windows import Chunk, Grid, Mixture, OverlapAdd
+
+FloatArray = NDArray[np.float32]
+Progress = Callable[[float], None]
+_LONGEST_SHIFT = 0.5  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A model and the numbers of those of its sources that are wanted from it."""
+
+    runtime: Runtime
+    sources: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Estimates:
+    """Settled samples from ``start`` on: the mixture (2, n) and each wanted source (s, 2, n)."""
+
+    start: int
+    mixture: FloatArray
+    sources: FloatArray
+
+
+def draw_leads(
+    models: int, shifts: int, seed: int | None, config: Configuration, frames: int, overlap: float
+) -> list[list[int]]:
+    """Draw the shifts of every model of a bag as Demucs does; ``[0]`` each where there are none.
+
+    All models draw, needed or not, so that leaving one out changes nothing for the others.
+    """
+    if shifts < 0:
+        raise OptionError(f"shifts {shifts} is below 0")
+    longest = int(_LONGEST_SHIFT * config.samplerate)
+    # Python's own generator, as Demucs seeds it; a stronger one would draw other numbers.
+    generator = random.Random(seed)
+    leads: list[list[int]] = []
+    for _ in range(models):
+        leads.append([])
+        for _ in range(shifts):
+            lead = longest - generator.randint(0, longest)
+            leads[-1].append(lead)
+            if config.t_layers:
+                # Demucs' position embedding draws a number for every segment that it separates,
+                # without a use for it; what is drawn next depends on how many these were.
+                for _ in range(len(Grid(frames, config.segment_frames, overlap, lead))):
+                    generator.randrange(1)
+    return leads if shifts else [[0]] * models
+
+
+def separate(
+    blocks: Iterable[FloatArray],
+    loudness: Loudness,
+    parts: Sequence[Part],
+    leads: Sequence[Sequence[int]],
+    *,
+    overlap: float,
+    batch_size: int,
+    begin: int = 0,
+    on_progress: Progress = lambda _: None,
+) -> Generator[Estimates]:
+    """Separate a track, given as stereo blocks (2, n) at the models' rate, from ``begin`` on.
+
+    Yields as soon as samples are settled, about one stride at a time, and holds a few segments
+    whatever the track's length. The yielded sources are those of all parts, in the parts' order.
+    """
+    passes = [
+        [
+            _Pass(
+                Grid(loudness.frames, part.runtime.config.segment_frames, overlap, lead),
+                part,
+                begin,
+            )
+            for lead in part_leads
+        ]
+        for part, part_leads in zip(parts, leads, strict=True)
+    ]
+    flat = [one for group in passes for one in group]
+    total = sum(len(one.grid) for one in flat)
+    mixture = Mixture(iter(blocks))
+    done = sum(one.next for one in flat)
+    mixture.forget(min([begin, *(one.needs for one in flat)]))
+    workers = max(part.runtime.concurrency for part in parts)
+    with ThreadPoolExecutor(workers) as pool:
+        waiting: deque[tuple[list[tuple[_Pass, Chunk]], Future[FloatArray]]] = deque()
+        rounds = _rounds(flat, batch_size)
+        try:
+            while True:
+                while len(waiting) <= workers and (batch := next(rounds, None)):
+                    waiting.append((batch, _submit(pool, batch, mixture, loudness)))
+                if not waiting:
+                    break
+                batch, future = waiting.popleft()
+                for (one, chunk), estimate in zip(batch, future.result(), strict=True):
+                    one.add(chunk, estimate)
+                done += len(batch)
+                stop = min(one.settled for one in flat)
+                if stop > begin:
+                    sources = np.concatenate([_average(group, stop) for group in passes])
+                    yield Estimates(begin, mixture.read(begin, stop), loudness.restore(sources))
+                    begin = stop
+                mixture.forget(min([begin, *(one.needs for one in flat)]))
+                on_progress(done / total)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+class _Pass:
+    """One model's way over one grid."""
+
+    def __init__(self, grid: Grid, part: Part, begin: int) -> None:
+        self.grid, self.part = grid, part
+        self.next = min(grid.first_reaching(begin), len(grid))  # the first chunk not yet handed out
+        self._done = self.next
+        self._join = OverlapAdd(grid, len(part.sources), begin)
+
+    @property
+    def settled(self) -> int:
+        return self.grid.settled(self._done)
+
+    @property
+    def needs(self) -> int:
+        """Where the next window begins."""
+        if self.next >= len(self.grid):
+            return self.grid.frames
+        return self.grid.chunk(self.next).window
+
+    def add(self, chunk: Chunk, estimate: FloatArray) -> None:
+        self._join.add(chunk, estimate)
+        self._done += 1
+
+    def take(self, stop: int) -> FloatArray:
+        return self._join.take(stop)
+
+
+def _average(group: Sequence[_Pass], stop: int) -> FloatArray:
+    total = group[0].take(stop)
+    for one in group[1:]:
+        total += one.take(stop)
+    total /= np.float32(len(group))
+    return total
+
+
+def _rounds(passes: Sequence[_Pass], batch_size: int) -> Iterator[list[tuple[_Pass, Chunk]]]:
+    """Hand out all chunks in batches for one model each, all passes keeping step in time."""
+    while any(one.next < len(one.grid) for one in passes):
+        for one in passes:
+            stop = min(one.next + batch_size, len(one.grid))
+            batch = [(one, one.grid.chunk(index)) for index in range(one.next, stop)]
+            one.next = stop
+            if batch:
+                yield batch
+
+
+def _submit(
+    pool: ThreadPoolExecutor,
+    batch: list[tuple[_Pass, Chunk]],
+    mixture: Mixture,
+    loudness: Loudness,
+) -> Future[FloatArray]:
+    windows = [_window(mixture, loudness, one.grid, chunk) for one, chunk in batch]
+    part = batch[0][0].part
+    return pool.submit(part.runtime, np.stack(windows), part.sources)
+
+
+def _window(mixture: Mixture, loudness: Loudness, grid: Grid, chunk: Chunk) -> FloatArray:
+    start, stop = chunk.window, chunk.window + grid.segment
+    audio = loudness.normalize(mixture.read(start, stop))
+    audio[:, : max(0, -start)] = 0  # past the ends is silence after normalising, not before
+    audio[:, max(0, grid.frames - start) :] = 0
+    return audio

@@ -1,0 +1,207 @@
+"""The engine's front: a model and how to use it."""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
+
+from aistemsplitter_engine.audio import FloatArray, FormatName, OutputFormat, resample
+from aistemsplitter_engine.errors import OptionError
+from aistemsplitter_engine.model import MODEL_RATE, Model
+from aistemsplitter_engine.runtimes import Device, Precision
+from aistemsplitter_engine.separation.ahead import read_ahead
+from aistemsplitter_engine.separation.stream import draw_leads, separate
+from aistemsplitter_engine.split import Clip, Export, SplitResult, split
+from aistemsplitter_engine.track import Song, Track
+
+Progress = Callable[[float], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A stretch of every stem: ``stems[name]`` is (2, n) from sample ``start`` on."""
+
+    start: int
+    sample_rate: int
+    stems: dict[str, FloatArray]
+
+
+class Separator:
+    """Splits songs into stems with one model, which is loaded at the first song and kept.
+
+    Args:
+        model: ``htdemucs``, ``htdemucs_ft``, ``htdemucs_6s``, ``htdemucs_tiny`` (for
+            demonstration), an alias (``4s``, ``6s``), or the path of an HTDemucs checkpoint.
+        device: ``auto`` takes a GPU where PyTorch and one are there, else the processor.
+        precision: ``auto`` takes bf16 where the device multiplies in it, else float32.
+        shifts: how often a song is separated, shifted in time, to average the estimates.
+        seed: for the shifts; the same seed gives the same stems, and those of Demucs.
+        overlap: of neighbouring segments, 0 up to but not including 1.
+        batch_size: segments computed at once; by default 1 on the processor and 8 on a GPU.
+
+    Raises:
+        OptionError: an option is wrong or this machine cannot do it.
+        ModelError: there is no such model, or it is damaged.
+        ModelNotInstalled: its weights are not on this machine.
+    """
+
+    def __init__(
+        self,
+        model: str | os.PathLike[str] = "htdemucs",
+        *,
+        device: Device = "auto",
+        precision: Precision = "auto",
+        shifts: int = 0,
+        seed: int | None = None,
+        overlap: float = 0.25,
+        batch_size: int | None = None,
+    ) -> None:
+        if not 0 <= shifts <= 100:
+            raise OptionError(f"shifts {shifts} is not between 0 and 100")
+        if not 0 <= overlap <= 0.99:
+            raise OptionError(f"overlap {overlap:g} is not between 0 and 0.99")
+        if batch_size is not None and not 1 <= batch_size <= 1024:
+            raise OptionError(f"batch size {batch_size} is not between 1 and 1024")
+        self._model = Model(model, device, precision)
+        self._shifts, self._seed, self._overlap = shifts, seed, overlap
+        self._batch_size = batch_size
+
+    @property
+    def model(self) -> str:
+        """The model's name."""
+        return self._model.name
+
+    @property
+    def stems(self) -> tuple[str, ...]:
+        """The stems that may be asked for."""
+        return self._model.stems
+
+    def separate(
+        self,
+        song: Song,
+        *,
+        stems: Sequence[str] | None = None,
+        sample_rate: int | None = None,
+        on_progress: Progress | None = None,
+        cancel: threading.Event | None = None,
+    ) -> Iterator[Block]:
+        """Yield the stems of a song block by block, in memory that does not grow with it.
+
+        Args:
+            song: a path, or audio in memory as :class:`AudioArray`.
+            stems: those wanted, of :attr:`stems`; the model's own by default. Nothing is computed
+                for others.
+            sample_rate: of the blocks in Hz; the song's own by default.
+            on_progress: is told the fraction that is done, 0 to 1, after every segment.
+            cancel: once set, :class:`Cancelled` is raised before the next segment.
+
+        Raises:
+            AudioError: the song cannot be read.
+            OptionError: the model has no such stem.
+            Cancelled: the caller asked for it.
+        """
+        track = Track(self._model, song, self._model.choose(stems), cancel)
+        rate = sample_rate or track.source.sample_rate
+        start, frames = 0, track.frames_at(rate)
+        with closing(self._run(track, self._seed, 0, on_progress)) as blocks:
+            stacked = (block.reshape(-1, block.shape[2]) for block in blocks)
+            for block in resample(stacked, MODEL_RATE, rate, frames):
+                pairs = block.reshape(len(track.stems), 2, -1)
+                yield Block(start, rate, dict(zip(track.stems, pairs, strict=True)))
+                start += block.shape[1]
+
+    def split(
+        self,
+        song: Song,
+        folder: str | os.PathLike[str],
+        *,
+        stems: Sequence[str] | None = None,
+        format: FormatName = "wav",
+        bit_depth: int | None = None,
+        clip: Clip = "rescale",
+        mono: bool = False,
+        sample_rate: int | None = None,
+        resume: bool = False,
+        on_progress: Progress | None = None,
+        cancel: threading.Event | None = None,
+    ) -> SplitResult:
+        """Write the stems of a song to ``folder/<stem>.<format>``; files there are replaced.
+
+        The stems appear under their names when all are complete. A run that was killed or
+        cancelled leaves what it had in ``folder/.aistemsplitter``, for ``resume``.
+
+        Args:
+            song, stems, on_progress, cancel: as for :meth:`separate`.
+            folder: is made where it does not exist.
+            format: ``wav``, ``flac``, ``mp3``, ``opus`` or ``m4a``.
+            bit_depth: 16, 24 or, for wav, 32 (float); 16 by default.
+            clip: what happens to stems that exceed full scale, in all formats but float WAV:
+                ``rescale`` turns all stems down together until none does, ``clamp`` cuts the
+                peaks off, ``none`` leaves it to the format.
+            mono: fold the stems to one channel.
+            sample_rate: of the files in Hz; by default the song's own, as far as the format has it.
+            resume: go on where an unfinished run of the same song, model and options stopped.
+
+        Raises:
+            AudioError: the song cannot be read or the stems not be written.
+            OptionError: the model has no such stem, or an option is wrong.
+            Cancelled: the caller asked for it.
+        """
+        output = OutputFormat(format, bit_depth)
+        if clip not in get_args(Clip):
+            raise OptionError(f"clip {clip!r} is not one of {', '.join(get_args(Clip))}")
+        track = Track(self._model, song, self._model.choose(stems), cancel)
+        seed = random.randrange(2**32) if self._seed is None else self._seed
+
+        def run(seed: int, begin: int) -> Generator[FloatArray]:
+            return self._run(track, seed, begin, on_progress)
+
+        export = Export(Path(folder), output, clip, mono, sample_rate)
+        return split(track, run, export, self._identity(track), seed, resume=resume)
+
+    def _identity(self, track: Track) -> dict[str, object]:
+        """Say what decides the stems' samples, so that a run is only resumed as the same run."""
+        return {
+            "weights": self._model.digests(track.needed),
+            "runtime": self._model.runtime,
+            "shifts": self._shifts,
+            "seed": self._seed,
+            "overlap": self._overlap,
+        }
+
+    def _run(
+        self, track: Track, seed: int | None, begin: int, on_progress: Progress | None
+    ) -> Generator[FloatArray]:
+        """Yield blocks (stems, 2, n) at the model's rate, from sample ``begin`` on."""
+        loudness = track.loudness
+        parts = self._model.parts(track.needed)
+        present = [part for part in parts if part is not None]
+        config = present[0].runtime.config
+        leads = draw_leads(len(parts), self._shifts, seed, config, loudness.frames, self._overlap)
+        batch_size = self._batch_size or present[0].runtime.batch_size
+
+        def progress(fraction: float) -> None:
+            track.check_cancelled()
+            if on_progress is not None:
+                on_progress(fraction)
+
+        with closing(read_ahead(track.audio())) as audio:
+            blocks = separate(
+                audio,
+                loudness,
+                present,
+                [lead for lead, part in zip(leads, parts, strict=True) if part is not None],
+                overlap=self._overlap,
+                batch_size=batch_size,
+                begin=begin,
+                on_progress=progress,
+            )
+            with closing(blocks):
+                for block in blocks:
+                    yield track.stems_of(block)

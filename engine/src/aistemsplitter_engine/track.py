@@ -1,0 +1,80 @@
+"""One song on its way through a model: what pass one learns of it, and its stems from estimates."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from aistemsplitter_engine.audio import AudioFile, FloatArray, Source, resample
+from aistemsplitter_engine.errors import AudioError, Cancelled
+from aistemsplitter_engine.model import INSTRUMENTAL, MODEL_RATE, RESIDUAL, Model
+from aistemsplitter_engine.separation.loudness import Loudness, measure
+from aistemsplitter_engine.separation.stream import Estimates
+
+Song = str | os.PathLike[str] | Source
+
+
+class Track:
+    """A song, the stems that are wanted of it, and whether they still are."""
+
+    def __init__(
+        self, model: Model, song: Song, stems: tuple[str, ...], cancel: threading.Event | None
+    ) -> None:
+        self.source = AudioFile(Path(song)) if isinstance(song, str | os.PathLike) else song
+        self.stems = stems
+        self.needed = model.needed(stems)  # of the model's own, in its order
+        self._cancel = cancel
+        self._frames = 0  # of the source, counted by the first pass
+
+    @property
+    def warnings(self) -> list[str]:
+        """What a user should hear of the song, as far as it was read."""
+        return self.source.warnings if isinstance(self.source, AudioFile) else []
+
+    @cached_property
+    def loudness(self) -> Loudness:
+        """Length and level at the model's rate; takes a pass over the song."""
+
+        def counted() -> Iterator[FloatArray]:
+            for block in self.source.blocks():
+                self.check_cancelled()
+                self._frames += block.shape[1]
+                yield block
+
+        measured = measure(resample(counted(), self.source.sample_rate, MODEL_RATE))
+        if measured.frames == 0:
+            raise AudioError(f"{self.source.name}: holds no audio")
+        return measured
+
+    def frames_at(self, rate: int) -> int:
+        """Samples of the song at a rate in Hz: its own number at its own rate."""
+        _ = self.loudness
+        return -(-self._frames * rate // self.source.sample_rate)
+
+    def audio(self) -> Iterator[FloatArray]:
+        """Read the song once more, at the model's rate."""
+        expected, read = self.loudness.frames, 0
+        for block in resample(self.source.blocks(), self.source.sample_rate, MODEL_RATE):
+            read += block.shape[1]
+            yield block
+        if read != expected:
+            raise AudioError(f"{self.source.name}: changed while it was read; try again")
+
+    def stems_of(self, estimates: Estimates) -> FloatArray:
+        """Put the wanted stems (stems, 2, n) together from estimates of the needed ones."""
+        made = dict(zip(self.needed, estimates.sources, strict=True))
+        if INSTRUMENTAL in self.stems:
+            made[INSTRUMENTAL] = estimates.mixture - made["vocals"]
+        if RESIDUAL in self.stems:
+            made[RESIDUAL] = estimates.mixture - estimates.sources.sum(0)
+        return np.stack([made[stem] for stem in self.stems])
+
+    def check_cancelled(self) -> None:
+        """Raise :class:`Cancelled` once the caller asked for it."""
+        if self._cancel is not None and self._cancel.is_set():
+            raise Cancelled(f"{self.source.name}: stopped on request")

@@ -1,0 +1,162 @@
+"""The models that can be named, and the files that they are made of.
+
+Sources: names, order and checksums of the files as published with Demucs (``demucs/remote`` in its
+package; the eight hex digits after a dash begin the SHA-256).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from aistemsplitter_engine.errors import ModelError
+
+FOUR_STEMS = ("drums", "bass", "other", "vocals")
+SIX_STEMS = (*FOUR_STEMS, "guitar", "piano")
+
+OFFICIAL_LICENCE = (
+    "unclear: the authors have called these weights 'not covered by the MIT license' in one place "
+    "and 'mit' in another; decide for yourself whether your use is allowed"
+)
+OWN_LICENCE = "MIT, like this package"
+
+
+@dataclass(frozen=True, slots=True)
+class WeightFile:
+    """One file of weights.
+
+    Attributes:
+        signature: what Demucs calls it; the hub's file is named after it alone.
+        name: its official file name.
+        sha256: of the official file, in hex.
+        size: of the official file in bytes. Exact for 955717e8; the others are counted from their
+            parameters and right within 1 %, enough to show and to stop an endless download.
+        stem: the one stem that it is used for, None where it is used for all.
+        hub_repository: where the same weights lie on the hub.
+    """
+
+    signature: str
+    name: str
+    sha256: str
+    size: int
+    stem: str | None
+    hub_repository: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """A model: one file, or a bag of several of which each gives one stem.
+
+    Attributes:
+        name: canonical.
+        files: in bag order; empty for a model that ships inside this package.
+        sources: its stems, in the order of the network's output.
+        size: of all files together, in bytes.
+        licence: a note for whoever installs it.
+        description: one sentence for whoever chooses.
+    """
+
+    name: str
+    files: tuple[WeightFile, ...]
+    sources: tuple[str, ...]
+    size: int
+    licence: str
+    description: str
+
+
+def _official(
+    name: str, files: tuple[WeightFile, ...], sources: tuple[str, ...], description: str
+) -> ModelSpec:
+    size = sum(file.size for file in files)
+    return ModelSpec(name, files, sources, size, OFFICIAL_LICENCE, description)
+
+
+def _file(sha256: str, signature: str, size: int, hub: str, stem: str | None = None) -> WeightFile:
+    return WeightFile(signature, f"{signature}-{sha256[:8]}.th", sha256, size, stem, hub)
+
+
+_HTDEMUCS = _official(
+    "htdemucs",
+    (
+        _file(
+            "8726e21a993978c7ba086d3872e7608d7d5bfca646ca4aca459ffda844faa8b4",
+            "955717e8",
+            84_141_911,
+            "adefossez/HTDemucs",
+        ),
+    ),
+    FOUR_STEMS,
+    "Four stems from one network: the fastest of the official models.",
+)
+
+_HTDEMUCS_FT = _official(
+    "htdemucs_ft",
+    tuple(
+        _file(sha256, signature, 84_140_000, "adefossez/HTDemucs-ft", stem)
+        for stem, signature, sha256 in (
+            (
+                "drums",
+                "f7e0c4bc",
+                "ba3fe64ae8ef66ac9a4857222ce48efbdc5eb3ad375cb79dd13debee5aaa4066",
+            ),
+            (
+                "bass",
+                "d12395a8",
+                "e57c48e6b0e38af4f7118d7bd08c49f0a0c0edf7d09143bdd902ea0d237303e6",
+            ),
+            (
+                "other",
+                "92cfc3b6",
+                "ef3bcb9c8b40d14ae5d51b6db2587339cc12c6b77c0be151ce6d69002e087bf2",
+            ),
+            (
+                "vocals",
+                "04573f0d",
+                "f3cf25b222c4eed7cd49dd8b2c9597d50c18bd154090f7b919cfa5f93cf22c49",
+            ),
+        )
+    ),
+    FOUR_STEMS,
+    "Four networks, each fine-tuned for one stem: the best four stems, in four times the time.",
+)
+
+_HTDEMUCS_6S = _official(
+    "htdemucs_6s",
+    (
+        _file(
+            "34c22ccb381c6f9fdbf324f04e1e2fe21aaaf293f5ded163a162697ff9a02ddd",
+            "5c90dfd2",
+            55_000_000,
+            "adefossez/HTDemucs-6s",
+        ),
+    ),
+    SIX_STEMS,
+    "Six stems from one network; its authors call the piano poor.",
+)
+
+_HTDEMUCS_TINY = ModelSpec(
+    "htdemucs_tiny",
+    (),
+    FOUR_STEMS,
+    3_777_144,
+    OWN_LICENCE,
+    "A demonstration model trained on synthetic music, not for real songs: for those, "
+    "`aistemsplitter-local models install htdemucs_ft`.",
+)
+
+MODELS = {model.name: model for model in (_HTDEMUCS, _HTDEMUCS_FT, _HTDEMUCS_6S, _HTDEMUCS_TINY)}
+ALIASES = {"4s": "htdemucs_ft", "6s": "htdemucs_6s"}
+
+
+def resolve_name(name: str) -> str:
+    """The canonical name of a model or of an alias.
+
+    Raises:
+        ModelError: there is no such model; lists those that there are.
+    """
+    canonical = ALIASES.get(name, name)
+    if canonical not in MODELS:
+        aliases = ", ".join(f"{alias} for {model}" for alias, model in ALIASES.items())
+        raise ModelError(
+            f"there is no model {name!r}; there are {', '.join(MODELS)} (and {aliases})"
+        )
+    return canonical

@@ -1,0 +1,186 @@
+"""A trained HTDemucs from a file: its constructor's arguments and its weights.
+
+Reads what Demucs writes, in both its formats, told apart by content: ``.th`` (PyTorch) as
+downloaded from the authors or written by a training run, and ``.safetensors`` with the class and
+arguments in its metadata, as on the hub. Neither PyTorch nor Demucs is needed, and nothing in the
+file is run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aistemsplitter_engine.errors import ModelError
+from aistemsplitter_engine.weights.pickles import Global, StoredTensor, printable
+from aistemsplitter_engine.weights.safetensors import (
+    looks_like_safetensors,
+    parse_json,
+    read_safetensors,
+)
+from aistemsplitter_engine.weights.torch_archive import TorchArchive
+
+HTDEMUCS = "demucs.htdemucs.HTDemucs"
+LARGEST_FILE = 2 << 30  # bytes; the largest of the family has 168 MB in float32
+_DEEPEST = 8  # lists within lists in an argument
+_MOST_VALUES = 10_000  # in all arguments together
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What a file holds.
+
+    Attributes:
+        arguments: keyword arguments of ``HTDemucs.__init__``, plain Python (str, int, float, bool,
+            None, list, Fraction).
+        tensors: the weights by their official names, float16 or float32, finite, C-contiguous.
+        digest: SHA-256 of the file in hex; names everything derived from it, such as a cache.
+    """
+
+    arguments: Mapping[str, Any]
+    tensors: Mapping[str, NDArray[np.floating]]
+    digest: str
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read an HTDemucs from a ``.th`` or ``.safetensors`` file, told apart by content.
+
+    Raises:
+        ModelError: there is no such file, or it is damaged, or not an HTDemucs.
+    """
+    data = _read(path)
+    try:
+        return parse_checkpoint(data)
+    except ModelError as error:
+        raise ModelError(f"{path} cannot be used as a model: {error}") from None
+
+
+def parse_checkpoint(data: bytes) -> Checkpoint:
+    """The same from the file's bytes.
+
+    Raises:
+        ModelError: without the file's name.
+    """
+    if data.startswith(b"PK\x03\x04"):
+        klass, arguments, tensors = _parse_th(data)
+    elif looks_like_safetensors(data):
+        klass, arguments, tensors = _parse_safetensors(data)
+    elif data.startswith(b"\x80"):
+        raise ModelError(
+            "it is in PyTorch's format from before 1.6; if you trust where it comes from, rewrite "
+            "it in Python: torch.save(torch.load(path, weights_only=False), path)"
+        )
+    else:
+        raise ModelError("it is empty" if not data else "it is no .th and no .safetensors file")
+    if klass != HTDEMUCS:
+        raise ModelError(f"it holds a {printable(klass)}, and only {HTDEMUCS} is run here")
+    return Checkpoint(
+        _plain_arguments(arguments), _checked(tensors), hashlib.sha256(data).hexdigest()
+    )
+
+
+def _read(path: Path) -> bytes:
+    # Read, not mapped: where another process cuts a mapped file short, this one is killed.
+    try:
+        if (size := path.stat().st_size) > LARGEST_FILE:
+            raise ModelError(f"{path} cannot be used as a model: it has {size >> 20} MiB")
+        return path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"the model {path} cannot be read: {error.strerror or error}") from None
+
+
+def _parse_th(data: bytes) -> tuple[str, dict[str, Any], dict[str, Any]]:
+    archive = TorchArchive(data)
+    package = archive.contents()
+    if not isinstance(package, dict) or not {"klass", "args", "kwargs", "state"} <= package.keys():
+        raise ModelError(
+            "it holds no Demucs package (klass, args, kwargs, state); save it as Demucs does "
+            "with demucs.states.serialize_model, so that the network's arguments are in it"
+        )
+    klass, args, kwargs, state = (package[key] for key in ("klass", "args", "kwargs", "state"))
+    if not isinstance(klass, Global):
+        raise ModelError("its klass is not a class")
+    if not isinstance(kwargs, dict) or not isinstance(state, dict):
+        raise ModelError("its kwargs or its state is not a dictionary")
+    if klass.name != HTDEMUCS:
+        return klass.name, {}, {}
+    if "__quantized" in state:
+        raise ModelError("its weights are quantised (DiffQ), which is not supported")
+    tensors = {}
+    for name, tensor in state.items():
+        if not isinstance(name, str) or not isinstance(tensor, StoredTensor):
+            raise ModelError(f"{printable(name)} in its state is not a tensor")
+        tensors[name] = archive.array(tensor)
+    return klass.name, _merged(args, kwargs), tensors
+
+
+def _parse_safetensors(data: bytes) -> tuple[str, dict[str, Any], dict[str, Any]]:
+    metadata, tensors = read_safetensors(data)
+    if not {"klass", "args", "kwargs"} <= metadata.keys():
+        raise ModelError(
+            "its metadata lacks klass, args and kwargs, so it does not say which network it is"
+        )
+    if "structure" in metadata:
+        raise ModelError("its weights are quantised (DiffQ), which is not supported")
+    kwargs = parse_json(metadata["kwargs"], "kwargs")
+    if not isinstance(kwargs, dict):
+        raise ModelError("its kwargs are not a dictionary")
+    return metadata["klass"], _merged(parse_json(metadata["args"], "args"), kwargs), tensors
+
+
+def _merged(args: Any, kwargs: dict[Any, Any]) -> dict[Any, Any]:
+    """Positional arguments by name. Demucs passes at most the first by position."""
+    if not isinstance(args, list | tuple) or len(args) > 1:
+        raise ModelError("its args are more than the sources; save the rest as kwargs")
+    if args and "sources" in kwargs:
+        raise ModelError("it names its sources twice, in args and in kwargs")
+    return {**({"sources": args[0]} if args else {}), **kwargs}
+
+
+def _plain_arguments(arguments: Mapping[Any, Any]) -> dict[str, Any]:
+    budget = _MOST_VALUES
+
+    def plain(name: str, value: Any, depth: int) -> Any:
+        nonlocal budget
+        budget -= 1
+        if budget < 0 or depth > _DEEPEST:  # lists may hold one another, or themselves
+            raise ModelError("its arguments have no end")
+        if value is None or type(value) in (str, int, float, bool, Fraction):
+            return value
+        if isinstance(value, list | tuple):
+            return [plain(name, item, depth + 1) for item in value]
+        if isinstance(value, dict) and value.get("_type") == "fraction":
+            return _json_fraction(name, value)
+        raise ModelError(f"its argument {printable(name)} is not a plain value")
+
+    result = {}
+    for name, value in arguments.items():
+        if not isinstance(name, str):
+            raise ModelError(f"its argument {printable(name)} has no name")
+        result[name] = plain(name, value, 0)
+    return result
+
+
+def _json_fraction(name: str, value: dict[str, Any]) -> Fraction:
+    numerator, denominator = value.get("numerator"), value.get("denominator")
+    if type(numerator) is not int or type(denominator) is not int or denominator == 0:
+        raise ModelError(f"its argument {printable(name)} is not a fraction")
+    return Fraction(numerator, denominator)
+
+
+def _checked(tensors: dict[str, NDArray[Any]]) -> dict[str, NDArray[np.floating]]:
+    if not tensors:
+        raise ModelError("it holds no weights")
+    for name, tensor in tensors.items():
+        if not np.issubdtype(tensor.dtype, np.floating):
+            raise ModelError(f"its {printable(name)} holds {tensor.dtype}, not weights")
+        if not np.isfinite(tensor).all():
+            raise ModelError(f"its {printable(name)} has weights that are not finite numbers")
+    return tensors

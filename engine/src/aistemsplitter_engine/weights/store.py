@@ -1,0 +1,153 @@
+"""Where weight files lie on this machine, and whether they are what they say.
+
+Looked at in this order:
+
+1. our folder, where ``models install`` puts them (``AISTEMSPLITTER_MODELS_DIR``, else the user's
+   data folder)
+2. a folder of files that the user already has (``AISTEMSPLITTER_WEIGHTS_PATH``)
+3. PyTorch's hub cache, where Demucs puts them (``TORCH_HOME``, else ``~/.cache/torch``)
+4. the Hugging Face hub's cache, where Demucs 4.1 can put them (``HF_HUB_CACHE``, ``HF_HOME``, else
+   ``~/.cache/huggingface``)
+
+Only the first is ever written to. A file counts when its SHA-256 is right: the catalogue's for an
+official ``.th``; for the hub's ``.safetensors``, for which there is none in the catalogue, the one
+in its name in our folder (see :mod:`~aistemsplitter_engine.weights.download`) and in the hub's
+cache. A bare ``SIGNATURE.safetensors`` in the user's own folder is taken on the user's word.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from aistemsplitter_engine.errors import ModelNotInstalled
+from aistemsplitter_engine.weights.catalogue import MODELS, WeightFile, resolve_name
+from aistemsplitter_engine.weights.digests import sha256_of
+
+TINY = Path(__file__).parent.parent / "models" / "htdemucs_tiny.safetensors"
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    path: Path
+    sha256: str | None  # how it must begin
+
+
+def models_folder() -> Path:
+    """The folder that models are installed into; it need not exist yet."""
+    if chosen := os.environ.get("AISTEMSPLITTER_MODELS_DIR"):
+        return _expanded(chosen)
+    from platformdirs import user_data_path
+
+    return user_data_path("aistemsplitter", appauthor=False) / "models"
+
+
+def find_files(model: str) -> tuple[Path, ...]:
+    """The model's weight files, in bag order (see :class:`ModelSpec`).
+
+    Raises:
+        ModelNotInstalled: one is missing or damaged; the text says how to install it.
+        ModelError: there is no such model.
+    """
+    name = resolve_name(model)
+    if name == "htdemucs_tiny":
+        return (TINY,)
+    found = tuple(find_file(file) for file in MODELS[name].files)
+    paths = tuple(path for path in found if path is not None)
+    if len(paths) == len(found):
+        return paths
+    damaged = [path for file in MODELS[name].files for path in _damaged(file)]
+    reason = f"{damaged[0]} is damaged or another file" if damaged else "its weights are not here"
+    raise ModelNotInstalled(
+        f"the model {name} is not installed ({reason}); "
+        f"install it with: aistemsplitter-local models install {name}"
+    )
+
+
+def is_installed(model: str) -> bool:
+    """Whether :func:`find_files` would find the model.
+
+    Raises:
+        ModelError: there is no such model.
+    """
+    try:
+        find_files(model)
+    except ModelNotInstalled:
+        return False
+    return True
+
+
+def find_file(file: WeightFile) -> Path | None:
+    """One weight file where it lies with the right content, None where nowhere."""
+    return next((c.path for c in _candidates(file) if _matches(c)), None)
+
+
+def _damaged(file: WeightFile) -> list[Path]:
+    return [c.path for c in _candidates(file) if not _matches(c)]
+
+
+def _matches(candidate: _Candidate) -> bool:
+    if candidate.sha256 is None:
+        return True
+    try:
+        digest = sha256_of(candidate.path, models_folder())
+    except OSError:
+        return False
+    return digest.startswith(candidate.sha256)
+
+
+def _candidates(file: WeightFile) -> Iterator[_Candidate]:
+    """The files that exist under the right names, whatever is in them."""
+    ours = models_folder()
+    folders = [ours]
+    if own := os.environ.get("AISTEMSPLITTER_WEIGHTS_PATH"):
+        folders.append(_expanded(own))
+    torch_home = os.environ.get("TORCH_HOME") or f"{_cache_home()}/torch"
+    folders.append(_expanded(torch_home) / "hub" / "checkpoints")
+    for folder in folders:
+        if _is_file(path := folder / file.name):
+            yield _Candidate(path, file.sha256)
+        for path in _files(folder, f"{file.signature}-*.safetensors"):
+            yield _Candidate(path, path.stem.split("-")[1])
+        if folder != ours and _is_file(path := folder / f"{file.signature}.safetensors"):
+            yield _Candidate(path, None)
+    yield from _in_hub_cache(file)
+
+
+def _in_hub_cache(file: WeightFile) -> Iterator[_Candidate]:
+    home = os.environ.get("HF_HOME") or f"{_cache_home()}/huggingface"
+    cache = os.environ.get("HF_HUB_CACHE") or f"{home}/hub"
+    repository = _expanded(cache) / f"models--{file.hub_repository.replace('/', '--')}"
+    for path in _files(repository, f"snapshots/*/{file.signature}.safetensors"):
+        # The hub's cache links to a file that is named after its SHA-256.
+        digest = path.resolve().name
+        if re.fullmatch("[0-9a-f]{64}", digest):
+            yield _Candidate(path, digest)
+
+
+def _files(folder: Path, pattern: str) -> list[Path]:
+    try:
+        return sorted(path for path in folder.glob(pattern) if _is_file(path))
+    except OSError:
+        return []
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a folder that may not be looked into
+        return False
+
+
+def _cache_home() -> str:
+    return os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+
+
+def _expanded(path: str) -> Path:
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:  # a user without a home, as in some containers
+        return Path(path)

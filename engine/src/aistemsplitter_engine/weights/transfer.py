@@ -1,0 +1,237 @@
+"""Fetching one URL into a file that grows across attempts and across runs.
+
+What has arrived stays in the ``.part`` file, whatever ends the transfer, and the next attempt asks
+for the rest: ``Range``, guarded by ``If-Range`` where the server gave an ``ETag`` or a date, which
+lies beside it. A server that ignores this and starts over is followed. Whether the bytes are the
+right ones is for the caller to say.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aistemsplitter_engine.errors import DownloadError
+
+if TYPE_CHECKING:
+    import httpx2
+
+CONNECT_TIMEOUT = 10.0  # seconds
+TOO_MANY_OR_FAILING = frozenset({408, 429, 500, 502, 503, 504})
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a server is waited for.
+
+    Attributes:
+        read_timeout: seconds without a byte after which an attempt has stalled.
+        attempts: in all.
+        pause: seconds before the second attempt; twice as long before each further one.
+    """
+
+    read_timeout: float = 30.0
+    attempts: int = 5
+    pause: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A complete transfer.
+
+    Attributes:
+        resumed: whether some of the bytes came from an earlier answer.
+        announced_sha256: what the hub says of the file, in hex; None where nothing is said.
+    """
+
+    resumed: bool
+    announced_sha256: str | None
+
+
+class _RetryError(Exception):
+    """An attempt failed in a way that another may not."""
+
+
+def fetch(
+    url: str,
+    part: Path,
+    *,
+    limit: int,
+    patience: Patience,
+    on_bytes: Callable[[int, int | None], None],
+) -> Arrival:
+    """Fetch ``url`` into ``part``, going on after what it holds already.
+
+    Args:
+        url: redirects are followed, though never from https to http.
+        part: kept on failure and on interruption, so that a later call resumes.
+        limit: bytes that the body may have at most.
+        patience: see there.
+        on_bytes: called with the bytes there are and, where known, the bytes there will be.
+
+    Raises:
+        DownloadError: without the file's name; it names the host.
+        OSError: ``part`` cannot be written.
+    """
+    import httpx2
+
+    def refuse_downgrade(request: httpx2.Request) -> None:
+        if address.scheme == "https" and request.url.scheme != "https":
+            raise DownloadError(f"{host} redirects from https to {request.url.scheme}: refused")
+
+    address = _address(url)
+    host = address.host
+    at_first = _size(part)
+    resumed = False
+    problem = ""
+    with httpx2.Client(
+        follow_redirects=True,
+        timeout=httpx2.Timeout(patience.read_timeout, connect=CONNECT_TIMEOUT),
+        headers={"Accept-Encoding": "identity", "User-Agent": "aistemsplitter-engine"},
+        event_hooks={"request": [refuse_downgrade]},
+    ) as client:
+        for attempt in range(patience.attempts):
+            if attempt:
+                time.sleep(patience.pause * 2 ** (attempt - 1))
+            try:
+                answer = _attempt(client, url, part, limit, on_bytes)
+                return Arrival(resumed or answer.resumed, answer.announced_sha256)
+            except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
+                if _size(part) == at_first:  # it was not there before either: nothing to wait for
+                    raise DownloadError(f"{host} cannot be reached ({_reason(error)})") from None
+                problem = _reason(error)
+            except httpx2.ReadTimeout:
+                problem = f"nothing came for {patience.read_timeout:g} s"
+            except (httpx2.RequestError, httpx2.InvalidURL, _RetryError) as error:
+                problem = _reason(error)
+            resumed = resumed or _size(part) > 0
+    raise DownloadError(f"{host} failed {patience.attempts} times, last with: {problem}")
+
+
+def discard(part: Path) -> None:
+    """Remove a partial file and what is remembered of it."""
+    part.unlink(missing_ok=True)
+    _validator_of(part).unlink(missing_ok=True)
+
+
+def _attempt(
+    client: httpx2.Client,
+    url: str,
+    part: Path,
+    limit: int,
+    on_bytes: Callable[[int, int | None], None],
+) -> Arrival:
+    offset = _size(part)
+    with client.stream("GET", url, headers=_resuming(part, offset)) as response:
+        if response.status_code in TOO_MANY_OR_FAILING:
+            raise _RetryError(f"status {response.status_code}")
+        if response.status_code == 206:
+            total = _total_of_range(response, offset)
+        elif response.status_code == 416:
+            total = None
+        elif response.status_code == 200:
+            offset, total = 0, _content_length(response)
+        else:
+            raise DownloadError(f"{shown(url)} answered {response.status_code}")
+        if response.status_code != 200 and total is None:
+            discard(part)
+            raise _RetryError("its answer did not continue the partial file")
+        if total is not None and total > limit:
+            discard(part)
+            raise DownloadError(f"{response.url.host} wants to send {total} bytes: too many")
+
+        if offset == 0:
+            _remember_validator(part, response)
+        done = offset
+        with part.open("ab" if offset else "wb") as file:
+            for chunk in response.iter_raw():
+                done += len(chunk)
+                if done > limit:
+                    break
+                file.write(chunk)
+                on_bytes(done, total)
+        if done > limit:
+            discard(part)
+            raise DownloadError(f"{response.url.host} sends more than {limit} bytes: too many")
+        if total is not None and done != total:
+            raise _RetryError(f"it ended after {done} of {total} bytes")
+        return Arrival(offset > 0, _announced_sha256(response))
+
+
+def shown(url: str) -> str:
+    """``url`` for people to read: without the password that a mirror's may hold."""
+    return re.sub(r"//[^/]*@", "//", url)
+
+
+def _address(url: str) -> httpx2.URL:
+    import httpx2
+
+    try:
+        address = httpx2.URL(url)
+    except httpx2.InvalidURL as error:
+        raise DownloadError(f"{shown(url)} is no address ({_reason(error)})") from None
+    if address.scheme not in ("http", "https") or not address.host:
+        raise DownloadError(f"{shown(url)} is no http address")
+    return address
+
+
+def _resuming(part: Path, offset: int) -> dict[str, str]:
+    if not offset:
+        return {}
+    headers = {"Range": f"bytes={offset}-"}
+    if _validator_of(part).exists():
+        validator = _validator_of(part).read_text("latin-1")
+        if validator.isascii() and validator.isprintable():  # it is, but for a crash
+            headers["If-Range"] = validator
+    return headers
+
+
+def _remember_validator(part: Path, response: httpx2.Response) -> None:
+    etag = response.headers.get("ETag", "")
+    validator = etag if etag.startswith('"') else response.headers.get("Last-Modified", "")
+    part.unlink(missing_ok=True)  # never old bytes beside a new validator
+    if validator:
+        _validator_of(part).write_text(validator, "latin-1")
+    else:
+        _validator_of(part).unlink(missing_ok=True)
+
+
+def _total_of_range(response: httpx2.Response, offset: int) -> int | None:
+    """The whole file's length, None where the answer is not the rest that was asked for."""
+    match = re.fullmatch(
+        r"bytes (\d{1,15})-(\d{1,15})/(\d{1,15})", response.headers.get("Content-Range", "")
+    )
+    if match is None or not offset:
+        return None
+    start, last, total = (int(number) for number in match.groups())
+    return total if start == offset and last == total - 1 else None
+
+
+def _content_length(response: httpx2.Response) -> int | None:
+    length = response.headers.get("Content-Length", "")
+    return int(length) if re.fullmatch(r"\d{1,15}", length) else None
+
+
+def _announced_sha256(response: httpx2.Response) -> str | None:
+    # The hub says it on its own answer, before it redirects to where the bytes are.
+    for answer in (*response.history, response):
+        etag = answer.headers.get("X-Linked-Etag", "").strip('"')
+        if re.fullmatch("[0-9a-f]{64}", etag):
+            return str(etag)
+    return None
+
+
+def _validator_of(part: Path) -> Path:
+    return part.with_name(f"{part.name}.validator")
+
+
+def _size(part: Path) -> int:
+    return part.stat().st_size if part.exists() else 0
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,200 @@
+"""Formats, and writing that fails."""
+
+import gc
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from aistemsplitter_engine.audio import AudioFile, OutputFormat, StemWriter
+from aistemsplitter_engine.errors import AudioError, OptionError
+
+
+@pytest.mark.parametrize(
+    ("name", "depth", "message"),
+    [
+        ("ogg", None, "the format 'ogg' is not one of wav, flac, mp3, opus, m4a"),
+        ("mp3", 16, "mp3 has no bit depth; leave it out"),
+        ("flac", 32, "flac has a bit depth of 16 or 24, not 32"),
+        ("wav", 8, "wav has a bit depth of 16 or 24 or 32, not 8"),
+    ],
+)
+def test_formats_that_do_not_exist(name, depth, message):
+    with pytest.raises(OptionError) as caught:
+        OutputFormat(name, depth)
+    assert str(caught.value) == message
+
+
+def test_formats():
+    assert OutputFormat() == OutputFormat("wav", 16)
+    assert OutputFormat("wav", 32).is_float
+    assert not OutputFormat("flac", 24).is_float
+    assert OutputFormat("opus").extension == "opus"
+    assert OutputFormat("opus").bit_depth is None
+
+
+@pytest.mark.parametrize(
+    ("name", "rate", "expected"),
+    [
+        ("wav", 768_000, 768_000),
+        ("flac", 384_000, 384_000),
+        ("flac", 88_201, 88_200),
+        ("flac", 768_000, 655_340),
+        ("mp3", 96_000, 48_000),
+        ("mp3", 37_800, 44_100),
+        ("mp3", 1_000, 8_000),
+        ("m4a", 192_000, 96_000),
+        ("m4a", 44_100, 44_100),
+        ("opus", 44_100, 48_000),
+    ],
+)
+def test_rates_of_formats(tmp_path, make, name, rate, expected):
+    output = OutputFormat(name)
+    assert output.sample_rate(rate) == expected
+    assert output.sample_rate(expected) == expected
+    make.written(tmp_path / "a", make.music(1000), output, expected)
+    if rate != expected:
+        with pytest.raises(OptionError, match=f"{expected} Hz is the next"):
+            StemWriter(tmp_path / "b", output, rate, 2)
+        assert not (tmp_path / "b").exists()
+
+
+def fill(path, output, blocks, rate=44100, **more):
+    with StemWriter(path, output, rate, 2, **more) as writer:
+        for block in blocks:
+            writer.write(block)
+
+
+def test_wrong_channels(tmp_path, make):
+    with pytest.raises(OptionError):
+        StemWriter(tmp_path / "a.wav", OutputFormat(), 44100, 6)
+    with pytest.raises(ValueError, match="shape"):
+        fill(tmp_path / "a.wav", OutputFormat(), [make.music(10, 1)])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_exception_leaves_nothing(tmp_path, make, output):
+    def blocks():
+        yield make.music(50_000)
+        raise RuntimeError
+
+    path = tmp_path / "a"
+    with pytest.raises(RuntimeError):
+        fill(path, output, blocks(), rate=output.sample_rate(44100))
+    gc.collect()  # a container that is let go would complete its file
+    assert not path.exists()
+
+
+def test_a_wrong_number_of_samples_leaves_nothing(tmp_path, make):
+    path = tmp_path / "a.wav"
+    with pytest.raises(AudioError, match=r"a\.wav: got 100 samples of 101"):
+        fill(path, OutputFormat(), [make.music(100)], frames=101)
+    assert not path.exists()
+
+
+def test_closing_twice(tmp_path, make):
+    path = tmp_path / "a.flac"
+    writer = StemWriter(path, OutputFormat("flac"), 44100, 2)
+    writer.write(make.music(100))
+    writer.close()
+    writer.close()
+    writer.abort()
+    assert make.read(path).shape == (2, 100)
+
+
+def test_nothing_written_is_an_empty_wav(tmp_path):
+    path = tmp_path / "a.wav"
+    with StemWriter(path, OutputFormat(), 44100, 2):
+        pass
+    with pytest.raises(AudioError, match="holds no audio"):
+        AudioFile(path)
+
+
+def test_folders_that_cannot_be_written_to(tmp_path):
+    with pytest.raises(AudioError, match=r"a\.wav: cannot be made: No such file or directory"):
+        StemWriter(tmp_path / "none" / "a.wav", OutputFormat(), 44100, 2)
+    with pytest.raises(AudioError, match=r"cannot be made: Is a directory"):
+        StemWriter(tmp_path, OutputFormat(), 44100, 2)
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write everywhere")
+def test_no_permission(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(AudioError, match=r"a\.wav: cannot be made: Permission denied"):
+        StemWriter(tmp_path / "a.wav", OutputFormat(), 44100, 2)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_full_device(make, output):
+    blocks = [make.music(50_000)] * 20
+    with pytest.raises(AudioError, match="/dev/full: cannot be written: No space left on device"):
+        fill("/dev/full", output, blocks, rate=output.sample_rate(44100))
+    assert Path("/dev/full").exists()
+
+
+FULL_DISK = """
+import resource, signal, sys
+import numpy as np
+from aistemsplitter_engine.audio import OutputFormat, StemWriter
+from aistemsplitter_engine.errors import AudioError
+path, name, rate, frames, limit = sys.argv[1], sys.argv[2], *map(int, sys.argv[3:])
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+song = np.random.default_rng(0).uniform(-0.5, 0.5, (2, frames)).astype(np.float32)
+try:
+    with StemWriter(path, OutputFormat(name), rate, 2) as writer:
+        writer.write(song)
+except AudioError as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs limits of processes")
+@pytest.mark.parametrize("name", ["wav", "flac", "mp3", "opus", "m4a"])
+@pytest.mark.parametrize("limit", [0, 100, 30_000])  # in the header, in what close writes, between
+def test_a_disk_that_fills_up(tmp_path, name, limit):
+    path = tmp_path / f"a.{name}"
+    rate = OutputFormat(name).sample_rate(44100)
+    command = [sys.executable, "-c", FULL_DISK, path, name, rate, 100_000, limit]
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=60)
+    assert done.stdout == f"{path}: cannot be written: File too large\n", done.stderr
+    assert done.stderr == ""
+    assert not path.exists()
+
+
+def test_a_wav_past_4_gib_is_an_rf64(tmp_path, make):
+    """Silence is written as holes, so that this takes no space and a few seconds."""
+    path = tmp_path / "long.wav"
+    rate, minute = 192_000, 192_000 * 60
+    silence = np.zeros((2, minute), dtype=np.float32)
+    frames = 0
+    with StemWriter(path, OutputFormat("wav", 32), rate, 2) as writer:
+        writer._file._file = Holes(writer._file._file)
+        while frames * 8 < (1 << 32) + 1000:
+            writer.write(silence)
+            frames += minute
+        writer.write(make.music(1000))
+    assert path.stat().st_size > 1 << 32
+    with path.open("rb") as file:
+        assert file.read(4) == b"RF64"
+    file = AudioFile(path)
+    assert file.frames == frames + 1000
+    assert file.duration == pytest.approx((frames + 1000) / rate)
+
+
+class Holes:
+    """A file that seeks over zeros instead of writing them."""
+
+    def __init__(self, file):
+        self._file = file
+
+    def write(self, data):
+        if data == bytes(len(data)):
+            self._file.seek(len(data), os.SEEK_CUR)
+            return len(data)
+        return self._file.write(data)
+
+    def __getattr__(self, name):
+        return getattr(self._file, name)

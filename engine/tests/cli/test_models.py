@@ -1,0 +1,222 @@
+"""``aistemsplitter-local models`` lists and installs, and says what an operator must know."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from aistemsplitter_engine.cli.models import app
+from aistemsplitter_engine.weights.catalogue import MODELS, ModelSpec, WeightFile
+from typer.testing import CliRunner
+
+CONTENT = bytes(range(256)) * 40
+DIGEST = hashlib.sha256(CONTENT).hexdigest()
+FILE = WeightFile("feedbeef", f"feedbeef-{DIGEST[:8]}.th", DIGEST, len(CONTENT), None, "x/y")
+SPEC = ModelSpec("some_model", (FILE,), ("vocals", "rest"), 10_240, "a licence", "A model.")
+PROGRAM = f"""
+from aistemsplitter_engine.weights.catalogue import *
+from aistemsplitter_engine.cli.models import app
+MODELS["some_model"] = {SPEC!r}
+app()
+"""
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture(autouse=True)
+def empty_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in ("AISTEMSPLITTER_WEIGHTS_PATH", "HF_HUB_CACHE", "FORCE_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AISTEMSPLITTER_MODELS_DIR", str(tmp_path / "models"))
+    monkeypatch.setenv("AISTEMSPLITTER_WEIGHTS_MIRROR", "http://127.0.0.1:9")  # nothing listens
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "huggingface"))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    return tmp_path / "models"
+
+
+@pytest.fixture
+def some_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A model of the catalogue for this test, on a mirror that has it."""
+    mirror = tmp_path / "mirror"
+    mirror.mkdir()
+    (mirror / FILE.name).write_bytes(CONTENT)
+    monkeypatch.setitem(MODELS, SPEC.name, SPEC)
+    handler = functools.partial(QuietHandler, directory=str(mirror))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        monkeypatch.setenv(
+            "AISTEMSPLITTER_WEIGHTS_MIRROR", f"http://127.0.0.1:{server.server_port}"
+        )
+        yield mirror
+        server.shutdown()
+        thread.join()
+
+
+def run(*arguments: str) -> tuple[int, str, str]:
+    result = CliRunner().invoke(app, [*arguments])
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    return result.exit_code, result.stdout, result.stderr
+
+
+@pytest.mark.parametrize("arguments", [(), ("list",)])
+def test_the_list(arguments: tuple[str, ...]) -> None:
+    code, out, err = run(*arguments)
+    assert (code, err) == (0, "")
+    assert "\x1b" not in out
+    rows = {line.split()[0]: line for line in out.splitlines() if line.strip()}
+    for name in ("htdemucs", "htdemucs_ft", "htdemucs_6s"):
+        assert rows[name].rstrip().endswith("no")
+    assert "337 MB" in rows["htdemucs_ft"]
+    assert "guitar, piano" in rows["htdemucs_6s"]
+    assert str(Path("aistemsplitter_engine") / "models") in rows["htdemucs_tiny"]
+    assert "not covered by the MIT license" in out
+    assert "demonstration model trained on synthetic music, not for real songs" in out
+
+
+def test_the_list_as_json() -> None:
+    code, out, _ = run("list", "--json")
+    assert code == 0
+    listing = {model["name"]: model for model in json.loads(out)}
+    assert list(listing) == list(MODELS)
+    assert listing["htdemucs_ft"]["aliases"] == ["4s"]
+    assert listing["htdemucs_ft"]["installed"] is False
+    assert listing["htdemucs_ft"]["files"] == []
+    assert listing["htdemucs_tiny"]["installed"] is True
+    assert Path(listing["htdemucs_tiny"]["files"][0]).is_file()
+    keys = ["name", "aliases", "stems", "size", "licence", "description", "installed", "files"]
+    assert list(listing["htdemucs"]) == keys
+
+
+@pytest.mark.usefixtures("some_model")
+def test_installing(empty_machine: Path) -> None:
+    code, out, err = run("install", "some_model")
+    assert (code, err) == (0, "")
+    assert out.splitlines() == [
+        "some_model: vocals, rest; 0.0 MB",
+        "Licence: a licence.",
+        f"1/1 some_model: {empty_machine / FILE.name}",
+    ]
+    assert (empty_machine / FILE.name).read_bytes() == CONTENT
+    assert run("install", "some_model")[0] == 0
+    listing = {model["name"]: model for model in json.loads(run("list", "--json")[1])}
+    assert listing["some_model"]["files"] == [str(empty_machine / FILE.name)]
+
+
+def test_the_demonstration_model_needs_no_installing() -> None:
+    assert run("install", "htdemucs_tiny")[:2] == (
+        0,
+        "htdemucs_tiny ships with this package: nothing to install\n",
+    )
+
+
+def test_the_licence_is_said_before_anything_is_fetched() -> None:
+    code, out, err = run("install", "4s")
+    assert code == 1
+    assert "not covered by the MIT license" in out
+    assert err.startswith("Error: f7e0c4bc-ba3fe64a.th of htdemucs_ft could not be downloaded: ")
+    assert err.count("\n") == 1
+
+
+def test_a_wrong_name_stops_before_anything_is_fetched(some_model: Path) -> None:
+    code, out, err = run("install", "some_model", "mdx")
+    assert (code, out) == (1, "")
+    assert err.startswith("Error: there is no model 'mdx'; there are htdemucs, ")
+    assert not (some_model.parent / "models").exists()
+
+
+def test_a_wrong_file_on_the_mirror(some_model: Path, empty_machine: Path) -> None:
+    (some_model / FILE.name).write_bytes(CONTENT[:-1] + b"?")
+    code, _, err = run("install", "some_model")
+    assert code == 1
+    assert "SHA-256" in err
+    assert not (empty_machine / FILE.name).exists()
+
+
+@pytest.mark.usefixtures("some_model")
+def test_a_terminal_gets_a_progress_bar() -> None:
+    pty = pytest.importorskip("pty", reason="no pseudo-terminals on this system")
+    screen, terminal = pty.openpty()
+    environment = os.environ | {"TERM": "xterm-256color", "COLUMNS": "100"}
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, "install", "some_model"], stdout=terminal, env=environment
+    )
+    os.close(terminal)
+    shown = b""
+    try:
+        while chunk := os.read(screen, 4096):
+            shown += chunk
+    except OSError:  # the other side is closed
+        pass
+    finally:
+        os.close(screen)
+    assert process.wait(20) == 0
+    assert b"\x1b[" in shown
+    assert b"10.2" in shown  # kB
+    assert FILE.name.encode() in shown
+
+
+def test_an_interruption_says_how_to_go_on(
+    empty_machine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, over = threading.Event(), threading.Event()
+
+    class Stalling(QuietHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(CONTENT)))
+            self.end_headers()
+            self.wfile.write(CONTENT[:9000])
+            begun.set()
+            over.wait()
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Stalling) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        monkeypatch.setenv(
+            "AISTEMSPLITTER_WEIGHTS_MIRROR", f"http://127.0.0.1:{server.server_port}"
+        )
+        process = subprocess.Popen(
+            [sys.executable, "-c", PROGRAM, "install", "some_model"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert begun.wait(20)
+        while not (part := empty_machine / f"{FILE.name}.part").exists():
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=20)
+        over.set()
+        server.shutdown()
+    assert process.returncode == 130
+    assert err == "Error: interrupted; run the same command again to go on from here\n"
+    assert part.exists()
+
+
+def test_help_names_the_commands() -> None:
+    code, out, _ = run("--help")
+    assert code == 0
+    assert "install" in out
+    assert "list" in out
+
+
+def test_nothing_heavy_is_imported_for_help() -> None:
+    program = (
+        "import sys; import aistemsplitter_engine.cli.models;"
+        "assert not {'numpy', 'httpx2', 'rich.progress', 'torch'} & sys.modules.keys()"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)

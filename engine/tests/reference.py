@@ -1,0 +1,89 @@
+"""The reference: networks of the published ``demucs`` package with random weights.
+
+Fresh networks all but switch their residual branches off (layer scales of 1e-3 and 1e-4, norms that
+do nothing). Here these are drawn at random too, so that every weight has a say.
+"""
+
+from __future__ import annotations
+
+import random
+import warnings
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from demucs.apply import BagOfModels, apply_model
+from demucs.htdemucs import HTDemucs
+from demucs.states import save_with_checksum, serialize_model
+from numpy.typing import NDArray
+from omegaconf import OmegaConf
+
+FloatArray = NDArray[np.float32]
+SOURCES = ["drums", "bass", "other", "vocals"]
+OFFICIAL: dict[str, Any] = {
+    "dconv_mode": 3,
+    "bottom_channels": 512,
+    "t_layers": 5,
+    "t_dropout": 0.02,
+    "multi_freqs": [],
+    "segment": Fraction(39, 5),
+    "t_sparse_attn_window": 400,
+}
+OFFICIAL_6S = {**OFFICIAL, "bottom_channels": 0}
+SMALL: dict[str, Any] = {
+    **OFFICIAL, "channels": 8, "bottom_channels": 32, "t_layers": 3, "segment": Fraction(2),
+}  # fmt: skip
+
+
+def network(seed: int = 0, sources: list[str] = SOURCES, **arguments: Any) -> HTDemucs:
+    """Make a random network that uses all of its weights."""
+    torch.manual_seed(seed)
+    model = HTDemucs(list(sources), **arguments).eval()
+    for name, weight in model.named_parameters():
+        if name.endswith(".scale"):
+            weight.data.uniform_(0.1, 0.5)
+        elif "norm" in name or (".dconv." in name and name.split(".")[-2] in "14"):
+            weight.data.add_(torch.randn_like(weight) * 0.2)
+    model.load_state_dict({k: v.half().float() for k, v in model.state_dict().items()})
+    return model
+
+
+def save(model: HTDemucs, path: Path) -> Path:
+    """Write a checkpoint with the package's own writer, as its training does."""
+    package = serialize_model(model, OmegaConf.create({"quant": {"diffq": None, "qat": None}}))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_with_checksum(package, path)
+    (written,) = path.parent.glob(f"{path.stem}-*{path.suffix}")
+    return written
+
+
+def separate(
+    models: list[HTDemucs], mixture: FloatArray, *, shifts: int = 0, seed: int = 0, **options: Any
+) -> FloatArray:
+    """Separate (2, n) into (sources, 2, n) as Demucs' own separator does."""
+    model: Any = models[0]
+    if len(models) > 1:
+        model = BagOfModels(models, np.eye(len(models)).tolist())
+    random.seed(seed)
+    wav = torch.from_numpy(mixture)
+    ref = wav.mean(0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        out = apply_model(
+            model, ((wav - ref.mean()) / (ref.std() + 1e-8))[None], shifts=shifts, **options
+        )[0]
+    result: FloatArray = (out * (ref.std() + 1e-8) + ref.mean()).numpy()
+    return result
+
+
+def music(seconds: float, seed: int = 0) -> FloatArray:
+    """Make something with the spectrum and the crests of music, (2, n) at 44.1 kHz."""
+    rng = np.random.default_rng(seed)
+    time = np.arange(int(seconds * 44100)) / 44100
+    beat = np.exp(-6 * (time * 2 % 1))
+    tones = sum(np.sin(2 * np.pi * f * time + p) for f, p in zip((110, 220.5, 331, 883), range(4)))
+    noise = rng.standard_normal((2, time.size)) * beat
+    audio = 0.08 * np.stack([tones, np.roll(tones, 50)]) + 0.05 * noise
+    return audio.astype(np.float32)

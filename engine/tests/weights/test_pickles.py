@@ -1,0 +1,264 @@
+"""A pickle that wants to run something is refused by name, and nothing is run."""
+
+from __future__ import annotations
+
+import builtins
+import copyreg
+import functools
+import importlib
+import operator
+import os
+import pickle
+import runpy
+import struct
+import subprocess
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from aistemsplitter_engine.errors import ModelError
+from aistemsplitter_engine.weights.checkpoint import parse_checkpoint
+from aistemsplitter_engine.weights.pickles import Global, read_pickle
+from demucs.htdemucs import HTDemucs
+
+
+class Calls:
+    """Pickles as a call of any function."""
+
+    def __init__(self, *call: Any) -> None:
+        self.call = call
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        function, *arguments = self.call
+        return function, tuple(arguments)
+
+
+@pytest.fixture
+def marker(tmp_path: Path) -> Iterator[Path]:
+    path = tmp_path / "it_ran"
+    yield path
+    assert not path.exists()
+
+
+TOUCH = "open({!r}, 'w').close()"
+
+
+@pytest.mark.parametrize("protocol", [2, 4, 5])
+@pytest.mark.parametrize(
+    ("attack", "named"),
+    [
+        (lambda m: Calls(os.system, f"touch {m}"), "system"),
+        (lambda m: Calls(builtins.eval, TOUCH.format(str(m))), "eval"),
+        (lambda m: Calls(builtins.exec, TOUCH.format(str(m))), "exec"),
+        (lambda m: Calls(subprocess.check_output, ["touch", str(m)]), "check_output"),
+        (lambda _: Calls(importlib.import_module, "this"), "import_module"),
+        (lambda m: Calls(runpy.run_path, str(m)), "run_path"),
+        (lambda m: Calls(Path.touch, m), "getattr|Path"),
+        (lambda m: Calls(operator.methodcaller("touch"), m), "methodcaller"),
+        (lambda m: Calls(functools.partial(os.system, f"touch {m}")), "partial"),
+        (lambda m: Calls(torch.load, str(m)), "torch"),
+        (lambda _: Calls(torch.hub.load, "a/b", "c"), "torch"),
+        (lambda m: Calls(np.load, str(m), None, True), "numpy"),
+        (lambda m: OrderedDict(x=[{"deep": (Calls(os.system, f"touch {m}"),)}]), "system"),
+    ],
+)
+def test_calls_are_refused_by_name(
+    attack: Callable[[Path], object],
+    named: str,
+    protocol: int,
+    marker: Path,
+    package_with: Callable[..., bytes],
+) -> None:
+    with pytest.raises(ModelError, match=named):
+        parse_checkpoint(package_with(attack(marker), protocol))
+
+
+def test_the_attacks_are_real(tmp_path: Path) -> None:
+    pickle.loads(pickle.dumps(Calls(os.system, f"touch {tmp_path / 'it_ran'}"), 2))
+    assert (tmp_path / "it_ran").exists()
+
+
+def spelled(module: str, name: str, *arguments: str) -> bytes:
+    """``module.name(*arguments)`` in protocol 2."""
+    strings = b"".join(b"X" + struct.pack("<I", len(a.encode())) + a.encode() for a in arguments)
+    return b"\x80\x02c" + f"{module}\n{name}\n".encode() + b"(" + strings + b"tR."
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        ("os", "system"),
+        ("posix", "system"),
+        ("nt", "system"),
+        ("builtins", "getattr"),
+        ("__builtin__", "eval"),
+        ("copyreg", "_reconstructor"),
+        ("copyreg", "add_extension"),
+        ("fractions", "os.system"),
+        ("collections", "OrderedDict.__reduce__"),
+        ("fractions", "Fraction.__init__.__globals__"),
+        ("torch._utils", "_rebuild_tensor_v2.__globals__"),
+        ("torch", "HalfStorage.from_file"),
+        ("demucs.htdemucs", "HTDemucs.load"),
+        ("demucs.htdemucs.HTDemucs", "load"),
+        ("fractions.Fraction", "x"),
+        ("", "fractions.Fraction"),
+        ("numpy.core.multiarray", "_reconstruct"),
+        ("numpy", "fromfile"),
+        ("torch.storage", "_load_from_bytes"),
+        ("torch.jit._serialization", "load"),
+    ],
+)
+def test_other_names_are_refused(module: str, name: str, marker: Path) -> None:
+    with pytest.raises(ModelError, match="refused") as refusal:
+        read_pickle(spelled(module, name, f"touch {marker}"))
+    assert f"{module}.{name}" in str(refusal.value)
+
+
+def test_a_class_is_a_name_and_cannot_be_made_or_called() -> None:
+    assert read_pickle(pickle.dumps(HTDemucs, 2)) == Global("demucs.htdemucs.HTDemucs")
+    with pytest.raises(ModelError, match=r"calls demucs\.htdemucs\.HTDemucs"):
+        read_pickle(spelled("demucs.htdemucs", "HTDemucs", "x"))
+    with pytest.raises(ModelError, match=r"calls torch\.HalfStorage"):
+        read_pickle(spelled("torch", "HalfStorage", "x"))
+
+
+@pytest.mark.parametrize(
+    ("instruction", "program"),
+    [
+        ("INST", b"(ios\nsystem\n."),
+        ("OBJ", b"(cfractions\nFraction\nX\x01\x00\x00\x001o."),
+        ("NEWOBJ", b"\x80\x02cfractions\nFraction\nX\x01\x00\x00\x001\x85\x81."),
+        ("NEWOBJ_EX", b"\x80\x04cfractions\nFraction\n)}\x92."),
+        ("PERSID", b"Pstorage\n."),
+        ("NEXT_BUFFER", b"\x80\x05\x97."),
+        ("BYTEARRAY8", b"\x80\x05\x96\x01\x00\x00\x00\x00\x00\x00\x00x."),
+        ("EMPTY_SET", b"\x80\x04\x8f."),
+        ("DUP", b"N2."),
+    ],
+)
+def test_other_instructions_are_refused(instruction: str, program: bytes) -> None:
+    with pytest.raises(ModelError, match=f"instruction {instruction},"):
+        read_pickle(program)
+
+
+def test_the_registry_of_extensions_is_not_consulted() -> None:
+    copyreg.add_extension("os", "system", 240)
+    try:
+        program = b"\x80\x02\x82\xf0(X\x01\x00\x00\x00xtR."
+        with pytest.raises(ModelError, match="EXT1"):
+            read_pickle(program)
+    finally:
+        copyreg.remove_extension("os", "system", 240)
+
+
+@pytest.mark.parametrize(
+    "target",
+    [b"cdemucs.htdemucs\nHTDemucs\n", b"cfractions\nFraction\n", b"X\x01\x00\x00\x00a", b"]", b"N"],
+)
+@pytest.mark.parametrize("state", [b"}X\x01\x00\x00\x00aK\x01s", b"N}X\x01\x00\x00\x00aK\x01s\x86"])
+def test_no_attribute_is_set(target: bytes, state: bytes) -> None:
+    with pytest.raises(ModelError, match="sets attributes"):
+        read_pickle(b"\x80\x02" + target + state + b"b.")
+
+
+def test_the_attributes_of_an_ordered_dict_are_passed_over() -> None:
+    state = torch.nn.Linear(1, 1).state_dict()  # an OrderedDict with `_metadata`
+    ordered = OrderedDict(a=1)
+    ordered._metadata = state._metadata  # type: ignore[attr-defined]
+    assert read_pickle(pickle.dumps(ordered, 2)) == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    "text", ["1e999999999", "1e-999999999", "9" * 5000, "1/0", "0x1", "nan", "1_0", "١", "1.5", ""]
+)
+def test_a_fraction_is_parsed_without_computing(text: str) -> None:
+    with pytest.raises(ModelError, match="damaged"):
+        read_pickle(spelled("fractions", "Fraction", text))
+
+
+@pytest.mark.parametrize("value", [Fraction(39, 5), Fraction(-3), Fraction(0)])
+def test_both_spellings_of_a_fraction(value: Fraction) -> None:
+    assert read_pickle(spelled("fractions", "Fraction", str(value))) == value  # Python 3.11
+    assert read_pickle(pickle.dumps(value, 2)) == value
+
+
+@pytest.mark.parametrize("module", ["numpy.core.multiarray", "numpy._core.multiarray"])
+@pytest.mark.parametrize("value", [np.float64(0.125), np.float32(-2), np.int64(7), np.bool_(True)])
+def test_numpy_scalars_become_plain_numbers(value: np.generic, module: str) -> None:
+    pickled = pickle.dumps(value, 2).replace(b"numpy._core.multiarray", module.encode())
+    result = read_pickle(pickled)
+    assert result == value
+    assert type(result) in (float, int, bool)
+
+
+@pytest.mark.parametrize("code", ["O", "V8", ">f8", "M8[ns]", "S10", "f8,O", "U4"])
+def test_other_number_formats_are_refused(code: str) -> None:
+    with pytest.raises(ModelError, match="damaged"):
+        read_pickle(spelled("numpy", "dtype", code))
+
+
+def test_big_endian_scalars_are_refused() -> None:
+    with pytest.raises(ModelError, match="little-endian"):
+        read_pickle(pickle.dumps(np.dtype(">f8"), 2))
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        b"",
+        b".",
+        b"\x80\x02N",
+        b"\x80\x02t.",
+        b"\x80\x02(.",
+        b"\x80\x02h\x05.",
+        b"\x80\x02(R.",
+        b"\x80\x02NNR.",
+        b"\x80\x02b.",
+        b"\x80\x02Nb.",
+        b"\x80\x02s.",
+        b"\x80\x02}Ns.",
+        b"\x80\x02}(Nu.",
+        b"\x80\x02}]Ns.",
+        b"\x80\x02Na.",
+        b"\x80\x02]a.",
+        b"\x80\x02NQ.",
+        b"\x80\x02)Q.",
+        b"\x80\x04NN\x93.",
+        b"\x80\x02cfractions\nFraction\nNR.",
+        b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n)R.",
+        b"\x80\x02X\xff\xff\xff\xffabc.",
+        b"\x80\x02\x8a\xffabc.",
+        b"\x80\x04\x8d\xff\xff\xff\xff\xff\xff\xff\xff.",
+        b"\x80\x02X\x01\x00\x00\x00\xff.",
+        b"\x80\x02c\xff\n\xff\n.",
+    ],
+)
+def test_broken_programs_are_errors(program: bytes) -> None:
+    with pytest.raises(ModelError):
+        read_pickle(program)
+
+
+def test_a_huge_memo_index_takes_no_memory() -> None:
+    assert read_pickle(b"\x80\x02Nr\xff\xff\xff\xff.") is None
+
+
+def test_keys_nested_without_end_do_not_overflow_the_stack() -> None:
+    with pytest.raises(ModelError, match="key"):
+        read_pickle(b"\x80\x02})" + b"\x85" * 500_000 + b"Ns.")
+
+
+def test_a_pickle_of_many_megabytes_is_not_read() -> None:
+    with pytest.raises(ModelError, match="more than any checkpoint"):
+        read_pickle(b"\x80\x02" + b"N0" * (1 << 20) + b"N.")
+
+
+def test_control_characters_do_not_reach_the_terminal() -> None:
+    with pytest.raises(ModelError) as refusal:
+        read_pickle(b"\x80\x04X\x04\x00\x00\x00\x1b[2JX\x03\x00\x00\x00a\nb\x93.")
+    assert str(refusal.value).isprintable()

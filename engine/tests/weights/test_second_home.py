@@ -1,0 +1,82 @@
+"""The hub takes over where the first home fails, and what it sends is checked as far as can be."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from aistemsplitter_engine.errors import DownloadError
+from aistemsplitter_engine.weights.download import Homes, install
+from aistemsplitter_engine.weights.store import find_files, is_installed
+
+
+@pytest.mark.parametrize("fault", [("status", 404), ("status", 500), ("stall_after", 5)])
+def test_the_second_home(
+    fault: tuple[str, int], server: Any, published: Any, empty_machine: Path
+) -> None:
+    name, value = fault
+    server.files[published.official_path] = published.content
+    server.answers[published.official_path] = [getattr(server, name)(value)] * 4
+    server.files[published.hub_path] = published.hub_content
+    server.answers[published.hub_path] = [server.as_hub]
+    (path,) = install("some_model", homes=published.on(server))
+    digest = hashlib.sha256(published.hub_content).hexdigest()
+    assert path == empty_machine / f"feedbeef-{digest[:8]}.safetensors"
+    assert find_files("some_model") == (path,)
+
+
+def test_the_second_home_when_the_first_is_gone(server: Any, published: Any) -> None:
+    server.files[published.hub_path] = published.hub_content
+    server.answers[published.hub_path] = [server.as_hub]
+    install("some_model", homes=Homes("http://127.0.0.1:9", f"{server.url}/hub"))
+    assert is_installed("some_model")
+
+
+def test_the_second_home_is_resumed_too(server: Any, published: Any) -> None:
+    server.files[published.hub_path] = published.hub_content
+    server.answers[published.hub_path] = [server.as_hub, server.as_hub]
+    server.answers["/cdn"] = [server.cut_after(90_000)]
+    install("some_model", homes=published.on(server))
+    assert is_installed("some_model")
+    assert server.ranges[-1] == "bytes=90000-"
+
+
+@pytest.mark.parametrize(("digest", "reason"), [("0" * 64, "damaged"), ("", "not trusted")])
+def test_the_hub_must_announce_what_it_sends(
+    digest: str, reason: str, server: Any, published: Any, left: Any
+) -> None:
+    def announce(request: Any, content: bytes) -> None:
+        request.send(200, content, X_Linked_Etag=f'"{digest}"')
+
+    server.files[published.hub_path] = published.hub_content
+    server.answers[published.hub_path] = [announce]
+    with pytest.raises(DownloadError, match=reason):
+        install("some_model", homes=published.on(server))
+    assert left() == []
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"sources": ["vocals", "drums", "bass", "other"]}, "its stems are"),
+        ({"extra": torch.ones(9_000)}, "parameters"),
+        ({"extra": torch.full((1,), torch.nan)}, "not finite"),
+    ],
+)
+def test_another_model_from_the_hub_is_refused(
+    change: dict[str, Any],
+    reason: str,
+    server: Any,
+    published: Any,
+    left: Any,
+    hub_file: Callable[..., bytes],
+) -> None:
+    server.files[published.hub_path] = hub_file(**change)
+    server.answers[published.hub_path] = [server.as_hub]
+    with pytest.raises(DownloadError, match=f"is not some_model: .*{reason}"):
+        install("some_model", homes=published.on(server))
+    assert left() == []
