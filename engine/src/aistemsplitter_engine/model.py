@@ -9,7 +9,8 @@ from pathlib import Path
 
 from aistemsplitter_engine.errors import ModelError, OptionError
 from aistemsplitter_engine.network.config import Configuration
-from aistemsplitter_engine.runtimes import Device, Precision, Runtime, open_runtime
+from aistemsplitter_engine.options import Device, Precision
+from aistemsplitter_engine.runtimes import Runtime, open_runtime
 from aistemsplitter_engine.separation.stream import Part
 from aistemsplitter_engine.weights.catalogue import ALIASES, MODELS, resolve_name
 from aistemsplitter_engine.weights.checkpoint import Checkpoint, load_checkpoint

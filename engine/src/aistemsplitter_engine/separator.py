@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
-from aistemsplitter_engine.audio import FloatArray, FormatName, OutputFormat, resample
+from aistemsplitter_engine.audio import FloatArray, OutputFormat, resample
 from aistemsplitter_engine.errors import OptionError
 from aistemsplitter_engine.model import MODEL_RATE, Model
-from aistemsplitter_engine.runtimes import Device, Precision
+from aistemsplitter_engine.options import Clip, Device, FormatName, Precision
 from aistemsplitter_engine.separation.ahead import read_ahead
 from aistemsplitter_engine.separation.stream import draw_leads, separate
-from aistemsplitter_engine.split import Clip, Export, SplitResult, split
+from aistemsplitter_engine.split import Export, SplitResult, split
 from aistemsplitter_engine.track import Song, Track
 
 Progress = Callable[[float], None]
@@ -81,6 +81,10 @@ class Separator:
     def stems(self) -> tuple[str, ...]:
         """The stems that may be asked for."""
         return self._model.stems
+
+    def choose(self, stems: Sequence[str] | None) -> tuple[str, ...]:
+        """Check the stems that are wanted, None for the model's own; raises OptionError."""
+        return self._model.choose(stems)
 
     def separate(
         self,

@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from filelock import FileLock, Timeout
@@ -17,10 +17,10 @@ from filelock import FileLock, Timeout
 from aistemsplitter_engine.audio import AudioFile, FloatArray, OutputFormat, StemWriter, resample
 from aistemsplitter_engine.errors import AudioError, Cancelled
 from aistemsplitter_engine.model import MODEL_RATE
+from aistemsplitter_engine.options import Clip
 from aistemsplitter_engine.spool import FRAME_BYTES, Spool
 from aistemsplitter_engine.track import Track
 
-Clip = Literal["rescale", "clamp", "none"]
 Run = Callable[[int, int], Generator[FloatArray]]
 _WORK = ".aistemsplitter"  # in the stems' folder
 

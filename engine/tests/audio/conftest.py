@@ -26,6 +26,7 @@ def music(frames, channels=2, rate=RATE, seed=0):
 def encoded(path, samples, container, codec, kind, *, rate=RATE, layout="stereo", **options):
     """Encode with FFmpeg in any of its formats; options prefixed with ``m_`` go to the muxer."""
     muxer = {name[2:]: value for name, value in options.items() if name.startswith("m_")}
+    muxer["fflags"] = "+bitexact"  # no random serial numbers: the same file every time
     coder = {name: value for name, value in options.items() if not name.startswith("m_")}
     with av.open(str(path), "w", format=container, container_options=muxer) as output:
         stream = output.add_stream(codec, rate=rate)

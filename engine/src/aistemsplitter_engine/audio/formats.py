@@ -2,11 +2,10 @@
 
 from bisect import bisect_left
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import get_args
 
 from aistemsplitter_engine.errors import OptionError
-
-FormatName = Literal["wav", "flac", "mp3", "opus", "m4a"]
+from aistemsplitter_engine.options import FormatName
 
 _BIT_DEPTHS: dict[str, tuple[int, ...]] = {"wav": (16, 24, 32), "flac": (16, 24)}
 _RATES = {

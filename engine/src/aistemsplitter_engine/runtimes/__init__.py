@@ -1,5 +1,5 @@
 """Who carries the network's operations out: OpenVINO on CPUs, PyTorch on CUDA and MPS."""
 
-from aistemsplitter_engine.runtimes.base import Device, Precision, Runtime, open_runtime
+from aistemsplitter_engine.runtimes.base import Runtime, open_runtime
 
-__all__ = ["Device", "Precision", "Runtime", "open_runtime"]
+__all__ = ["Runtime", "open_runtime"]

@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 
 from aistemsplitter_engine.errors import OptionError
 from aistemsplitter_engine.network.config import Configuration
+from aistemsplitter_engine.options import Device, Precision
 from aistemsplitter_engine.weights.checkpoint import Checkpoint
 
-Device = Literal["auto", "cpu", "cuda", "mps"]
-Precision = Literal["auto", "float32", "bf16", "float16"]
 FloatArray = NDArray[np.float32]
 
 

@@ -21,8 +21,9 @@ from aistemsplitter_engine.network.htdemucs import htdemucs
 from aistemsplitter_engine.network.parameters import prepare
 from aistemsplitter_engine.network.shapes import check_weights
 from aistemsplitter_engine.network.transform import analyse, synthesize
+from aistemsplitter_engine.options import Precision
 from aistemsplitter_engine.runtimes import openvino_ops as operations
-from aistemsplitter_engine.runtimes.base import FloatArray, Precision
+from aistemsplitter_engine.runtimes.base import FloatArray
 from aistemsplitter_engine.runtimes.openvino_ops import OpenVinoOps
 from aistemsplitter_engine.weights.checkpoint import Checkpoint
 
@@ -58,7 +59,11 @@ class OpenVinoRuntime:
         model = _compile(self.config, checkpoint, precision, self.concurrency)
         self._requests: LifoQueue[ov.InferRequest] = LifoQueue()
         for _ in range(self.concurrency):
-            self._requests.put(model.create_infer_request())
+            request = model.create_infer_request()
+            # OpenVINO sets up its table of NumPy types in a way that two threads must not enter at
+            # once: each would wait, forever, for what the other holds. So one goes first, here.
+            _ = request.get_input_tensor(0).data
+            self._requests.put(request)
 
     def __call__(self, segments: FloatArray, sources: tuple[int, ...]) -> FloatArray:
         return np.stack([self._separate(segment, sources) for segment in segments])
@@ -67,8 +72,6 @@ class OpenVinoRuntime:
         inputs = analyse(self.config, segment)
         request = self._requests.get()
         try:
-            # Copied into the request's own memory: with arrays shared between NumPy and OpenVINO,
-            # two requests at a time can wait for each other and for Python's lock, forever.
             request.get_input_tensor(0).data[:] = inputs.spectrogram
             request.get_input_tensor(1).data[:] = inputs.waveform
             request.infer()

@@ -17,7 +17,8 @@ from aistemsplitter_engine.network.config import Configuration
 from aistemsplitter_engine.network.htdemucs import htdemucs
 from aistemsplitter_engine.network.parameters import Parameters, prepare
 from aistemsplitter_engine.network.shapes import check_weights
-from aistemsplitter_engine.runtimes.base import FloatArray, Precision
+from aistemsplitter_engine.options import Precision
+from aistemsplitter_engine.runtimes.base import FloatArray
 from aistemsplitter_engine.runtimes.torch_ops import TorchOps
 from aistemsplitter_engine.weights.checkpoint import Checkpoint
 
