@@ -20,6 +20,10 @@ from demucs.states import save_with_checksum, serialize_model
 from numpy.typing import NDArray
 from omegaconf import OmegaConf
 
+from aistemsplitter_engine.runtimes import Runtime
+from aistemsplitter_engine.separation.loudness import measure
+from aistemsplitter_engine.separation.stream import Part, draw_leads, separate
+
 FloatArray = NDArray[np.float32]
 SOURCES = ["drums", "bass", "other", "vocals"]
 OFFICIAL: dict[str, Any] = {
@@ -33,15 +37,17 @@ OFFICIAL: dict[str, Any] = {
 }
 OFFICIAL_6S = {**OFFICIAL, "bottom_channels": 0}
 SMALL: dict[str, Any] = {
-    **OFFICIAL, "channels": 8, "bottom_channels": 32, "t_layers": 3, "segment": Fraction(2),
+    **OFFICIAL, "channels": 8, "bottom_channels": 32, "t_layers": 3, "segment": Fraction(1),
 }  # fmt: skip
 
 
-def network(seed: int = 0, sources: list[str] = SOURCES, **arguments: Any) -> HTDemucs:
-    """Make a random network that uses all of its weights."""
+def network(
+    seed: int = 0, sources: list[str] = SOURCES, *, fresh: bool = False, **arguments: Any
+) -> HTDemucs:
+    """Make a random network that uses all of its weights, or one as ``fresh`` as training begins."""
     torch.manual_seed(seed)
     model = HTDemucs(list(sources), **arguments).eval()
-    for name, weight in model.named_parameters():
+    for name, weight in [] if fresh else model.named_parameters():
         if name.endswith(".scale"):
             weight.data.uniform_(0.1, 0.5)
         elif "norm" in name or (".dconv." in name and name.split(".")[-2] in "14"):
@@ -59,7 +65,7 @@ def save(model: HTDemucs, path: Path) -> Path:
     return written
 
 
-def separate(
+def demucs_separate(
     models: list[HTDemucs], mixture: FloatArray, *, shifts: int = 0, seed: int = 0, **options: Any
 ) -> FloatArray:
     """Separate (2, n) into (sources, 2, n) as Demucs' own separator does."""
@@ -78,12 +84,26 @@ def separate(
     return result
 
 
+def engine_separate(
+    runtimes: list[Runtime], mixture: FloatArray, *, shifts: int = 0, seed: int = 0
+) -> FloatArray:
+    """Separate (2, n) into (sources, 2, n) as a stream; of a bag's member k only source k."""
+    config = runtimes[0].config
+    every = tuple(range(len(config.sources)))
+    parts = [Part(r, (k,) if len(runtimes) > 1 else every) for k, r in enumerate(runtimes)]
+    blocks = [mixture[:, start : start + 50_000] for start in range(0, mixture.shape[1], 50_000)]
+    loudness = measure(blocks)
+    leads = draw_leads(len(parts), shifts, seed, config, loudness.frames, 0.25)
+    out = separate(blocks, loudness, parts, leads, overlap=0.25, batch_size=1)
+    return np.concatenate([estimates.sources for estimates in out], axis=2)
+
+
 def music(seconds: float, seed: int = 0) -> FloatArray:
     """Make something with the spectrum and the crests of music, (2, n) at 44.1 kHz."""
     rng = np.random.default_rng(seed)
     time = np.arange(int(seconds * 44100)) / 44100
     beat = np.exp(-6 * (time * 2 % 1))
-    tones = sum(np.sin(2 * np.pi * f * time + p) for f, p in zip((110, 220.5, 331, 883), range(4)))
+    tones = sum(np.sin(2 * np.pi * f * time + f) for f in (110, 220.5, 331, 883))
     noise = rng.standard_normal((2, time.size)) * beat
     audio = 0.08 * np.stack([tones, np.roll(tones, 50)]) + 0.05 * noise
     return audio.astype(np.float32)

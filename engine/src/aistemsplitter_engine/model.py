@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,20 +29,32 @@ class _Member:
     stem: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """The network of a file, and the file's digest."""
+
+    runtime: Runtime
+    digest: str
+
+
 class Model:
     """A model whose networks are loaded when a stem first needs them, and then kept.
 
-    ``name`` is one of the catalogue (or an alias) or the path of an HTDemucs checkpoint.
+    ``name`` is one of the catalogue (or an alias) or the path of an HTDemucs checkpoint. Threads
+    may share a model.
     """
 
     def __init__(self, name: str | os.PathLike[str], device: Device, precision: Precision) -> None:
-        self._load = open_runtime(device, precision)
-        self._loaded: dict[Path, tuple[Checkpoint, Runtime]] = {}
+        self._open = open_runtime(device, precision)
+        self._loading = threading.Lock()
+        self._loaded: dict[Path, _Loaded] = {}
+        self._read: dict[Path, Checkpoint] = {}  # and not yet loaded
         if _is_path(name):
-            self.name = Path(name).name
-            self._members: tuple[_Member, ...] = (_Member(Path(name), None),)
-            config = Configuration.from_arguments(load_checkpoint(Path(name)).arguments)
-            self.sources = config.sources
+            path = Path(name)
+            self.name = path.name
+            self._members: tuple[_Member, ...] = (_Member(path, None),)
+            self._read[path] = checkpoint = load_checkpoint(path)
+            self.sources = Configuration.from_arguments(checkpoint.arguments).sources
         else:
             self.name = resolve_name(str(name))
             spec = MODELS[self.name]
@@ -56,16 +69,12 @@ class Model:
         made = (INSTRUMENTAL, RESIDUAL) if "vocals" in self.sources else (RESIDUAL,)
         return (*self.sources, *made)
 
-    @property
-    def runtime(self) -> str:
-        """Say what runs the networks, once one is loaded."""
-        runtimes = {f"{type(r).__name__} {r.precision}" for _, r in self._loaded.values()}
-        return ", ".join(sorted(runtimes))
-
     def choose(self, stems: Sequence[str] | None) -> tuple[str, ...]:
         """Check the stems that were asked for; None means the model's own."""
         if stems is None:
             return self.sources
+        if isinstance(stems, str):  # which is a sequence of strings, too
+            raise OptionError(f"stems are a list of names: [{stems!r}], not {stems!r}")
         for stem in stems:
             if stem not in self.stems:
                 raise OptionError(
@@ -86,27 +95,26 @@ class Model:
         """Load what is needed: a part for each member, None for one that nothing is needed from."""
         parts: list[Part | None] = []
         for member in self._members:
-            wanted = [s for s in needed if member.stem is None or member.stem == s]
-            if not wanted:
-                parts.append(None)
-                continue
-            _, runtime = self._member(member)
-            parts.append(Part(runtime, tuple(self.sources.index(s) for s in wanted)))
+            wanted = [stem for stem in needed if member.stem in (None, stem)]
+            sources = tuple(self.sources.index(stem) for stem in wanted)
+            parts.append(Part(self._load(member).runtime, sources) if wanted else None)
         return parts
 
-    def digests(self, needed: Sequence[str]) -> list[str]:
-        """Tell what the loaded networks were loaded from, to know them again."""
-        members = (m for m in self._members if m.stem is None or m.stem in needed)
-        return [self._member(member)[0].digest for member in members]
+    def identity(self, needed: Sequence[str]) -> list[str]:
+        """Tell which networks make the needed stems and in what they compute, to know them again."""
+        members = [m for m in self._members if m.stem is None or m.stem in needed]
+        networks = [self._load(member) for member in members]
+        return [f"{n.digest} {type(n.runtime).__name__} {n.runtime.precision}" for n in networks]
 
-    def _member(self, member: _Member) -> tuple[Checkpoint, Runtime]:
-        if member.path not in self._loaded:
-            checkpoint = load_checkpoint(member.path)
-            runtime = self._load(checkpoint)
-            if runtime.config.sources != self.sources:
-                raise ModelError(f"{member.path}: its stems are not those of {self.name}")
-            self._loaded[member.path] = checkpoint, runtime
-        return self._loaded[member.path]
+    def _load(self, member: _Member) -> _Loaded:
+        with self._loading:
+            if member.path not in self._loaded:
+                checkpoint = self._read.pop(member.path, None) or load_checkpoint(member.path)
+                runtime = self._open(checkpoint)
+                if runtime.config.sources != self.sources:
+                    raise ModelError(f"{member.path}: its stems are not those of {self.name}")
+                self._loaded[member.path] = _Loaded(runtime, checkpoint.digest)
+            return self._loaded[member.path]
 
 
 def _is_path(name: str | os.PathLike[str]) -> bool:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 
@@ -19,6 +21,14 @@ from aistemsplitter_engine.separation.stream import Estimates
 Song = str | os.PathLike[str] | Source
 
 
+@dataclass(slots=True)
+class _Read:
+    """What a pass over a song came by, at the song's own rate."""
+
+    frames: int = 0
+    checksum: int = 0
+
+
 class Track:
     """A song, the stems that are wanted of it, and whether they still are."""
 
@@ -29,7 +39,7 @@ class Track:
         self.stems = stems
         self.needed = model.needed(stems)  # of the model's own, in its order
         self._cancel = cancel
-        self._frames = 0  # of the source, counted by the first pass
+        self._first = _Read()
 
     @property
     def warnings(self) -> list[str]:
@@ -39,30 +49,29 @@ class Track:
     @cached_property
     def loudness(self) -> Loudness:
         """Length and level at the model's rate; takes a pass over the song."""
-
-        def counted() -> Iterator[FloatArray]:
-            for block in self.source.blocks():
-                self.check_cancelled()
-                self._frames += block.shape[1]
-                yield block
-
-        measured = measure(resample(counted(), self.source.sample_rate, MODEL_RATE))
+        self._first = _Read()
+        measured = measure(self._resampled(self._first))
         if measured.frames == 0:
             raise AudioError(f"{self.source.name}: holds no audio")
         return measured
 
+    @property
+    def identity(self) -> dict[str, int]:
+        """Tell this song from others by its audio, wherever it lies and whatever it is called."""
+        frames = self.loudness.frames
+        return {"frames": frames, "checksum": self._first.checksum}
+
     def frames_at(self, rate: int) -> int:
         """Samples of the song at a rate in Hz: its own number at its own rate."""
         _ = self.loudness
-        return -(-self._frames * rate // self.source.sample_rate)
+        return -(-self._first.frames * rate // self.source.sample_rate)
 
-    def audio(self) -> Iterator[FloatArray]:
-        """Read the song once more, at the model's rate."""
-        expected, read = self.loudness.frames, 0
-        for block in resample(self.source.blocks(), self.source.sample_rate, MODEL_RATE):
-            read += block.shape[1]
-            yield block
-        if read != expected:
+    def audio(self) -> Generator[FloatArray]:
+        """Read the song once more, at the model's rate; all of it, to know that it is the same."""
+        _ = self.loudness
+        second = _Read()
+        yield from self._resampled(second)
+        if second != self._first:
             raise AudioError(f"{self.source.name}: changed while it was read; try again")
 
     def stems_of(self, estimates: Estimates) -> FloatArray:
@@ -78,3 +87,13 @@ class Track:
         """Raise :class:`Cancelled` once the caller asked for it."""
         if self._cancel is not None and self._cancel.is_set():
             raise Cancelled(f"{self.source.name}: stopped on request")
+
+    def _resampled(self, read: _Read) -> Iterator[FloatArray]:
+        return resample(self._blocks(read), self.source.sample_rate, MODEL_RATE)
+
+    def _blocks(self, read: _Read) -> Iterator[FloatArray]:
+        for block in self.source.blocks():
+            self.check_cancelled()
+            read.frames += block.shape[1]
+            read.checksum = crc32(np.ascontiguousarray(block), read.checksum)
+            yield block

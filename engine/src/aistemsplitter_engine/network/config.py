@@ -30,6 +30,19 @@ _FIXED: dict[str, tuple[Any, ...]] = {
     "t_sparse_cross_attn": (False,),
     "use_train_segment": (True,),
 }
+# The others, and what could be meant; a hostile file must not ask for gigabytes or for zero.
+_RANGES: dict[str, tuple[float, float]] = {
+    "channels": (1, 4096), "growth": (1, 8), "depth": (1, 12), "kernel_size": (2, 256),
+    "stride": (1, 128), "context": (0, 16), "context_enc": (0, 16), "norm_starts": (0, 99),
+    "norm_groups": (1, 4096), "dconv_mode": (0, 3), "dconv_depth": (-12, 12),
+    "dconv_comp": (0.1, 4096), "bottom_channels": (0, 8192), "t_layers": (0, 99),
+    "t_heads": (1, 512), "t_hidden_scale": (0.01, 64), "t_max_period": (1.1, 1e9),
+    "t_weight_pos_embed": (-1e3, 1e3), "freq_emb": (0, 1e3), "emb_scale": (1e-3, 1e6),
+    "audio_channels": (1, 64), "samplerate": (1, 10**6), "nfft": (1, 2**20),
+}  # fmt: skip
+_FRACTIONAL = (
+    "dconv_comp", "t_hidden_scale", "t_max_period", "t_weight_pos_embed", "freq_emb", "emb_scale",
+)  # fmt: skip
 _SOURCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _-]{0,62}", re.ASCII)
 
 
@@ -88,20 +101,13 @@ class Configuration:
         return config
 
     def _check(self) -> None:
-        sizes = (
-            "audio_channels",
-            "channels",
-            "growth",
-            "depth",
-            "kernel_size",
-            "stride",
-            "t_heads",
-        )
-        for name in sizes:
-            if not isinstance(getattr(self, name), int) or not 1 <= getattr(self, name) <= 65536:
-                raise ModelError(
-                    f"the checkpoint has {name}={getattr(self, name)!r}, not supported"
-                )
+        for name, (low, high) in _RANGES.items():
+            value = getattr(self, name)
+            whole = isinstance(value, int) or (name in _FRACTIONAL and isinstance(value, float))
+            if not whole or not low <= value <= high:
+                raise ModelError(f"the checkpoint has {name}={value!r}, not supported")
+        if self.channels_time is not None and not 1 <= self.channels_time <= 4096:
+            raise ModelError(f"the checkpoint has channels_time={self.channels_time}")
         if not 1 <= len(set(self.sources)) == len(self.sources) <= 64:
             raise ModelError("the checkpoint's sources are not distinct names")
         for source in self.sources:  # they become file names
@@ -132,8 +138,13 @@ class Configuration:
                 f"the checkpoint has kernel_size={self.kernel_size} and stride={self.stride}; "
                 "only a kernel of twice the stride is supported"
             )
-        if self.t_layers and (width := self.transformer_width) % (4 * self.t_heads):
-            raise ModelError(f"{self.t_heads} attention heads do not divide a width of {width}")
+        if self.norm_starts < self.depth and self.channels % self.norm_groups:
+            raise ModelError(
+                f"{self.norm_groups} norm_groups do not divide {self.channels} channels"
+            )
+        width = self.transformer_width
+        if self.t_layers and (width % 4 or width % self.t_heads):
+            raise ModelError(f"{self.t_heads} attention heads do not go with a width of {width}")
 
     @property
     def segment_frames(self) -> int:

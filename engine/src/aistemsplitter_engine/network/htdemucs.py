@@ -104,14 +104,13 @@ def _decode(
     x = _gated(ops, layer.rewrite, x, geometry.context(config.context))
     for residual in layer.residuals:
         x = _residual(ops, residual, x)
-    x = ops.conv_transpose(
-        x,
-        layer.conv.weight,
-        layer.conv.bias,
-        stride=geometry.stride,
-        crop=geometry.up(index),
-    )
-    x = _group_norm(ops, layer.norm, x)
+    crop = geometry.up(index)
+    if layer.norm is None:
+        x = ops.conv_transpose(x, layer.conv.weight, layer.conv.bias, geometry.stride, crop)
+    else:  # it also sees what is cropped
+        whole = (0, 0), (0, 0)
+        x = ops.conv_transpose(x, layer.conv.weight, layer.conv.bias, geometry.stride, whole)
+        x = ops.crop(_group_norm(ops, layer.norm, x), crop)
     return ops.gelu(x) if index else x
 
 

@@ -25,9 +25,12 @@ class Ops(Protocol[Tensor]):
         """Convolve; ``weight`` is (out, in, kh, kw), ``padding`` (top, bottom), (left, right)."""
 
     def conv_transpose(
-        self, x: Tensor, weight: Any, bias: Any, *, stride: Pair, crop: tuple[Pair, Pair]
+        self, x: Tensor, weight: Any, bias: Any, stride: Pair, crop: tuple[Pair, Pair]
     ) -> Tensor:
         """Convolve transposed; ``weight`` is (in, out, kh, kw), ``crop`` is cut off the edges."""
+
+    def crop(self, x: Tensor, edges: tuple[Pair, Pair]) -> Tensor:
+        """Cut (top, bottom), (left, right) off."""
 
     def linear(self, x: Tensor, weight: Any, bias: Any) -> Tensor:
         """Apply ``x @ weight.T + bias`` to the last axis."""

@@ -34,7 +34,7 @@ class OpenVinoOps:
         return ov.add(y, _constant(bias.reshape(1, -1, 1, 1)))
 
     def conv_transpose(
-        self, x: Value, weight: Any, bias: Any, *, stride: Pair, crop: tuple[Pair, Pair]
+        self, x: Value, weight: Any, bias: Any, stride: Pair, crop: tuple[Pair, Pair]
     ) -> Any:
         (top, bottom), (left, right) = crop
         y = ov.convolution_backprop_data(
@@ -45,6 +45,12 @@ class OpenVinoOps:
             pads_end=[bottom, right],
         )
         return ov.add(y, _constant(bias.reshape(1, -1, 1, 1)))
+
+    def crop(self, x: Value, edges: tuple[Pair, Pair]) -> Any:
+        height, width = self.shape(x)[2:]
+        (top, bottom), (left, right) = edges
+        start, stop = [top, left], [height - bottom, width - right]
+        return ov.slice(x, *(np.array(v, np.int32) for v in (start, stop, [1, 1], [2, 3])))
 
     def linear(self, x: Value, weight: Any, bias: Any) -> Any:
         return ov.add(ov.matmul(x, _constant(weight), False, True), _constant(bias))

@@ -31,11 +31,13 @@ class TorchOps:
         return F.conv2d(x, weight, bias, stride, (top, left), dilation)
 
     def conv_transpose(
-        self, x: Tensor, weight: Tensor, bias: Tensor, *, stride: Pair, crop: tuple[Pair, Pair]
+        self, x: Tensor, weight: Tensor, bias: Tensor, stride: Pair, crop: tuple[Pair, Pair]
     ) -> Tensor:
-        (top, bottom), (left, right) = crop
-        y = F.conv_transpose2d(x, weight, bias, stride)
-        return y[:, :, top : y.shape[2] - bottom, left : y.shape[3] - right]
+        return self.crop(F.conv_transpose2d(x, weight, bias, stride), crop)
+
+    def crop(self, x: Tensor, edges: tuple[Pair, Pair]) -> Tensor:
+        (top, bottom), (left, right) = edges
+        return x[:, :, top : x.shape[2] - bottom, left : x.shape[3] - right]
 
     def linear(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         return F.linear(x, weight, bias)

@@ -1,19 +1,21 @@
-"""Reading ahead: an iterator that works in a thread of its own."""
+"""Reading ahead: a generator that works in a thread of its own."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator, Iterable
+from collections.abc import Generator
+from contextlib import closing
 from queue import Queue
 from typing import TypeVar
 
 Item = TypeVar("Item")
 
 
-def read_ahead(items: Iterable[Item], depth: int = 8) -> Generator[Item]:
+def read_ahead(items: Generator[Item], depth: int = 8) -> Generator[Item]:
     """Yield ``items`` while the next ``depth`` are already being made in a thread.
 
-    What they raise is raised here, in its place. Closing the generator ends the thread.
+    What they raise is raised here, in its place. Closing this generator closes them and ends the
+    thread.
     """
     queue: Queue[Item | BaseException | None] = Queue(depth)
     closed = threading.Event()
@@ -21,10 +23,11 @@ def read_ahead(items: Iterable[Item], depth: int = 8) -> Generator[Item]:
     def fill() -> None:
         end: BaseException | None = None
         try:
-            for item in items:
-                queue.put(item)
-                if closed.is_set():
-                    return
+            with closing(items):
+                for item in items:
+                    queue.put(item)
+                    if closed.is_set():
+                        return
         except BaseException as error:  # carried over to the reader
             end = error
         queue.put(end)

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from aistemsplitter_engine.errors import OptionError
 from aistemsplitter_engine.network.config import Configuration
 from aistemsplitter_engine.runtimes import Runtime
 from aistemsplitter_engine.separation.loudness import Loudness
@@ -46,8 +45,6 @@ def draw_leads(
 
     All models draw, needed or not, so that leaving one out changes nothing for the others.
     """
-    if shifts < 0:
-        raise OptionError(f"shifts {shifts} is below 0")
     longest = int(_LONGEST_SHIFT * config.samplerate)
     # Python's own generator, as Demucs seeds it; a stronger one would draw other numbers.
     generator = random.Random(seed)
@@ -80,6 +77,8 @@ def separate(
 
     Yields as soon as samples are settled, about one stride at a time, and holds a few segments
     whatever the track's length. The yielded sources are those of all parts, in the parts' order.
+    ``on_progress`` is told the fraction of segments that are done before the first of them and
+    after each batch, and once what it settled was taken; what it raises ends the separation.
     """
     passes = [
         [
@@ -101,6 +100,7 @@ def separate(
     with ThreadPoolExecutor(workers) as pool:
         waiting: deque[tuple[list[tuple[_Pass, Chunk]], Future[FloatArray]]] = deque()
         rounds = _rounds(flat, batch_size)
+        on_progress(done / total)
         try:
             while True:
                 while len(waiting) <= workers and (batch := next(rounds, None)):

@@ -1,0 +1,53 @@
+# make demo    separate the sample song and show how well it went
+# make test    run all tests            (make test FULL=1: also those at the official models' size)
+# make check   lint and type-check
+# make setup   only set up .venv; the command is then .venv/bin/aistemsplitter-local
+#
+# Each set-up is remembered in .venv and repeated when a pyproject.toml changes.
+
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+PROJECTS := pyproject.toml engine/pyproject.toml
+
+.PHONY: setup demo test check clean
+
+setup: .venv/.engine
+demo: .venv/.demo
+	$(BIN)/python demo/demo.py
+
+test: .venv/.test
+	$(BIN)/python -m pytest $(if $(FULL),--full) $(ARGS)
+
+check: .venv/.check
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf .venv out
+
+.venv/.python:
+	@echo "Setting up .venv"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed, this is " + sys.version.split()[0])'
+	$(PYTHON) -m venv .venv
+	$(PIP) --upgrade 'pip>=25.1'
+	@touch $@
+
+.venv/.engine: .venv/.python $(PROJECTS)
+	$(PIP) --editable ./engine
+	@touch $@
+
+.venv/.demo: .venv/.engine
+	$(PIP) --group demo
+	@touch $@
+
+# The tests compare with PyTorch, which is large; nothing else needs it.
+.venv/.test: .venv/.engine
+	@echo "Installing what the tests compare with (PyTorch, some hundred MB at least)"
+	$(PIP) --group test
+	@touch $@
+
+.venv/.check: .venv/.test
+	$(PIP) --group check
+	@touch $@

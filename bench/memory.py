@@ -1,0 +1,101 @@
+"""How much memory splitting takes, whatever the song's length.
+
+Splits songs of several lengths with our command, each in a process of its own, and prints the
+highest resident memory of each (as the system counts it, in ``ru_maxrss``), and the most disk that
+stems took while they were made. An hour of htdemucs takes a while:
+
+    python bench/memory.py
+    python bench/memory.py --model htdemucs_tiny --minutes 1 10
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+from material import environment, split_command, write_hub_files, write_song
+
+_GLANCE = 0.5  # seconds between two looks at the disk
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What one split took: seconds, and the most memory and disk at any time in bytes."""
+
+    seconds: float
+    memory: int
+    disk: int
+
+
+def main() -> None:
+    """Measure and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--model", default="htdemucs", help="with random weights, but for the tiny")
+    parser.add_argument("--precision", default="auto")
+    parser.add_argument("--minutes", type=float, nargs="+", default=[3, 60])
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        os.environ |= environment(folder)
+        # In a process of its own: on Linux a child's count starts with what its parent has.
+        process = get_context("spawn").Process(
+            target=write_hub_files, args=(folder / "weights", options.model)
+        )
+        process.start()
+        process.join()
+        print("| song | peak memory, MB | of the shortest | disk, MB | times real time |")
+        print("| --- | --- | --- | --- | --- |")
+        least = 0
+        for minutes in options.minutes:
+            song = write_song(folder / "song.wav", minutes * 60)
+            command = split_command(song, folder / "stems", options.model, options.precision)
+            run = _watch(command, folder / "stems", f"{minutes:g} min")
+            shutil.rmtree(folder / "stems")
+            least = least or run.memory
+            print(
+                f"| {minutes:g} min | {run.memory / 1e6:,.0f} | {run.memory / least:.2f} "
+                f"| {run.disk / 1e6:,.0f} | {minutes * 60 / run.seconds:.2f} |",
+                flush=True,
+            )
+
+
+def _watch(command: list[str], out: Path, name: str) -> Run:
+    started, disk = time.monotonic(), 0
+    with tempfile.TemporaryFile() as errors:
+        process = subprocess.Popen(command, stdout=errors, stderr=errors)
+        pid = 0
+        while not pid:
+            time.sleep(_GLANCE)
+            pid, status, usage = os.wait4(process.pid, os.WNOHANG)
+            seconds = time.monotonic() - started
+            disk = max(disk, _size(out))
+            print(f"\r{name}: {seconds:.0f} s, {disk / 1e6:,.0f} MB", end="", file=sys.stderr)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        print(file=sys.stderr)
+        if process.returncode:
+            errors.seek(0)
+            sys.exit(f"{name} failed:\n{errors.read().decode()}")
+    unit = 1 if sys.platform == "darwin" else 1024
+    return Run(seconds, usage.ru_maxrss * unit, disk)
+
+
+def _size(folder: Path) -> int:
+    size = 0
+    for path in folder.rglob("*"):
+        try:
+            size += path.stat().st_size
+        except FileNotFoundError:  # renamed since
+            continue
+    return size
+
+
+if __name__ == "__main__":
+    main()

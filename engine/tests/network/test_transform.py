@@ -1,0 +1,61 @@
+"""The Fourier transforms against those of Demucs and PyTorch."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from aistemsplitter_engine.network.config import Configuration
+from aistemsplitter_engine.network.transform import analyse, synthesize
+from reference import SMALL, SOURCES, music, network
+
+CONFIG = Configuration.from_arguments({"sources": SOURCES, **SMALL})
+
+
+def segment() -> np.ndarray:
+    return music(2.0)[:, : CONFIG.segment_frames]
+
+
+def test_analysis_is_that_of_demucs() -> None:
+    model = network(**SMALL)
+    audio = torch.from_numpy(segment())[None]
+    expected = model._magnitude(model._spec(audio))
+    inputs = analyse(CONFIG, segment())
+    scale = inputs.spectrogram_scale
+    got = inputs.spectrogram * (scale.deviation + 1e-5) + scale.mean
+    assert np.abs(got - expected.numpy()).max() < 1e-5 * np.abs(got).max()
+    assert abs(scale.mean - expected.mean().item()) < 1e-7
+    assert abs(scale.deviation / expected.std().item() - 1) < 1e-5
+
+
+def test_synthesis_is_that_of_demucs() -> None:
+    model = network(**SMALL)
+    rng = np.random.default_rng(0)
+    shape = (1, 4 * 2 * 2, CONFIG.bins, CONFIG.spectrogram_frames)
+    spectrogram = rng.standard_normal(shape).astype(np.float32)
+    waveform = rng.standard_normal((1, 8, 1, CONFIG.segment_frames)).astype(np.float32)
+    inputs = analyse(CONFIG, segment())
+    s, w = inputs.spectrogram_scale, inputs.waveform_scale
+    image = torch.from_numpy(spectrogram * s.deviation + s.mean).view(1, 4, -1, *shape[2:])
+    expected = model._ispec(model._mask(None, image), CONFIG.segment_frames).numpy()[0]
+    expected = expected + waveform.reshape(4, 2, -1) * w.deviation + w.mean
+    got = synthesize(CONFIG, inputs, spectrogram, waveform, (0, 1, 2, 3))
+    assert np.abs(got - expected).max() < 1e-5 * np.abs(expected).max()
+    chosen = synthesize(CONFIG, inputs, spectrogram, waveform, (3, 1))
+    assert np.array_equal(chosen, got[[3, 1]])
+
+
+def test_analysis_and_synthesis_are_inverse() -> None:
+    inputs = analyse(CONFIG, segment())
+    one = Configuration(sources=("mixture",), segment=CONFIG.segment)
+    nothing = np.full_like(inputs.waveform, -inputs.waveform_scale.mean)
+    nothing /= inputs.waveform_scale.deviation
+    back = synthesize(one, inputs, inputs.spectrogram, nothing, (0,))[0]
+    inner = slice(4096, -4096)  # at the edges frames are left out
+    error = np.abs(back - segment())[:, inner].max()
+    assert error < 1e-3 * np.abs(segment()).max()  # the highest bin is left out
+
+
+def test_silence_has_a_finite_spectrum() -> None:
+    inputs = analyse(CONFIG, np.zeros((2, CONFIG.segment_frames), np.float32))
+    assert not inputs.spectrogram.any()
+    assert not inputs.waveform.any()

@@ -1,0 +1,108 @@
+"""The OpenVINO runtime's cache and the choice of a runtime."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from aistemsplitter_engine.errors import OptionError
+from aistemsplitter_engine.runtimes import open_runtime
+from aistemsplitter_engine.runtimes.openvino import OpenVinoRuntime, choose_precision
+from aistemsplitter_engine.weights.checkpoint import load_checkpoint
+from openvino import Core
+from reference import SMALL, network, save
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "aistemsplitter" / "compiled"
+
+
+def run(file: Path) -> np.ndarray:
+    runtime = OpenVinoRuntime(load_checkpoint(file), "float32")
+    audio = np.random.default_rng(0).standard_normal((1, 2, runtime.config.segment_frames))
+    return runtime(audio.astype(np.float32), (0, 3))
+
+
+def test_the_compiled_model_is_kept_and_used_again(cache: Path, tmp_path: Path) -> None:
+    file = save(network(**SMALL), tmp_path / "model.th")
+    first = run(file)
+    (kept,) = cache.iterdir()
+    written = kept.stat().st_mtime_ns
+    assert np.array_equal(run(file), first)
+    assert [path.stat().st_mtime_ns for path in cache.iterdir()] == [written]
+
+
+@pytest.mark.parametrize("damage", [b"", b"nonsense", None])
+def test_a_damaged_cache_is_made_anew(cache: Path, tmp_path: Path, damage: bytes | None) -> None:
+    file = save(network(**SMALL), tmp_path / "model.th")
+    first = run(file)
+    (kept,) = cache.iterdir()
+    kept.write_bytes(kept.read_bytes()[:100_000] if damage is None else damage)
+    assert np.array_equal(run(file), first)
+
+
+def test_two_models_do_not_share_a_cache(cache: Path, tmp_path: Path) -> None:
+    one = run(save(network(1, **SMALL), tmp_path / "one.th"))
+    two = run(save(network(2, **SMALL), tmp_path / "two.th"))
+    assert len(list(cache.iterdir())) == 2
+    assert np.abs(one - two).max() > 0.01
+
+
+def test_a_folder_that_cannot_be_written_costs_only_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    assert run(save(network(**SMALL), tmp_path / "model.th")).shape[1] == 2
+
+
+def test_two_requests_at_once_in_a_fresh_process(tmp_path: Path) -> None:
+    """OpenVINO's first two requests once waited for each other."""
+    file = save(network(**SMALL), tmp_path / "model.th")
+    script = f"""
+import sys; sys.setswitchinterval(1e-6)
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+import numpy as np
+from aistemsplitter_engine.runtimes.openvino import OpenVinoRuntime
+from aistemsplitter_engine.weights.checkpoint import load_checkpoint
+runtime = OpenVinoRuntime(load_checkpoint(Path({str(file)!r})), "float32")
+audio = np.zeros((1, 2, runtime.config.segment_frames), np.float32)
+with ThreadPoolExecutor(4) as pool:
+    list(pool.map(lambda _: runtime(audio, (0,)), range(8)))
+"""
+    for _ in range(3):
+        subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
+
+
+def test_precision_is_chosen_or_refused() -> None:
+    has_bf16 = "BF16" in Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    assert choose_precision("float32") == "float32"
+    assert choose_precision("auto") == ("bf16" if has_bf16 else "float32")
+    with pytest.raises(OptionError, match="float16 needs a GPU"):
+        choose_precision("float16")
+
+
+@pytest.mark.parametrize(
+    ("device", "precision", "reason"),
+    [
+        ("tpu", "auto", "device 'tpu' is not one of auto, cpu, cuda, mps"),
+        ("cpu", "int8", "precision 'int8' is not one of"),
+        ("cuda", "auto", "PyTorch finds no CUDA card"),
+        ("mps", "auto", "PyTorch finds no Metal device"),
+    ],
+)
+def test_what_this_machine_has_not_is_named(device: str, precision: str, reason: str) -> None:
+    import torch
+
+    if (device == "cuda" and torch.cuda.is_available()) or (
+        device == "mps" and torch.backends.mps.is_available()
+    ):
+        pytest.skip(f"this machine has {device}")
+    with pytest.raises(OptionError, match=reason):
+        open_runtime(device, precision)  # type: ignore[arg-type]

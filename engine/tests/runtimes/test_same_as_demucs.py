@@ -1,0 +1,124 @@
+"""Both runtimes give what Demucs gives, whatever the shape of the network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from aistemsplitter_engine.runtimes import Runtime
+from aistemsplitter_engine.runtimes.openvino import OpenVinoRuntime
+from aistemsplitter_engine.runtimes.torch import TorchRuntime
+from aistemsplitter_engine.weights.checkpoint import Checkpoint, load_checkpoint
+from openvino import Core
+from reference import (
+    OFFICIAL,
+    OFFICIAL_6S,
+    SMALL,
+    SOURCES,
+    demucs_separate,
+    engine_separate,
+    music,
+    network,
+    save,
+)
+
+FULL_SCALE = 1e-5
+SIX = [*SOURCES, "guitar", "piano"]
+HAS_BF16 = "BF16" in Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+RUNTIMES: dict[str, Callable[[Checkpoint], Runtime]] = {
+    "openvino": lambda checkpoint: OpenVinoRuntime(checkpoint, "float32"),
+    "torch": lambda checkpoint: TorchRuntime(checkpoint, "cpu", "float32"),
+}
+SHAPES: dict[str, dict[str, Any]] = {
+    "as htdemucs": {},
+    "as htdemucs_6s": {"sources": SIX, "bottom_channels": 0, "channels": 12},
+    "shallow, wide strides": {
+        "depth": 3, "stride": 8, "kernel_size": 16, "dconv_mode": 1, "t_layers": 2, "t_heads": 4,
+    },
+    "shallow, narrow": {"depth": 2, "dconv_mode": 2, "bottom_channels": 16, "t_layers": 1},
+    "group norms": {"norm_starts": 1, "norm_groups": 2},
+    "group norms across the gate's halves": {"norm_starts": 0, "norm_groups": 1},
+    "wide context": {"context": 2, "context_enc": 1},
+    "no transformer": {"t_layers": 0, "bottom_channels": 0, "channels_time": 12},
+    "another transformer": {
+        "t_cross_first": True, "t_gelu": False, "t_layer_scale": False, "t_hidden_scale": 2.0,
+        "t_weight_pos_embed": 0.5, "t_max_period": 500.0,
+    },
+    "plain": {"freq_emb": 0, "dconv_mode": 0, "sources": ["voice"]},
+    "deeper residuals": {"dconv_depth": 3, "dconv_comp": 4, "emb_scale": 5, "growth": 3},
+    "undilated residuals": {"dconv_depth": -2, "segment": Fraction(7, 10)},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_every_shape_of_the_family(shape: str, runtime: str, tmp_path: Path) -> None:
+    model = network(**{**SMALL, **SHAPES[shape]})
+    ours = RUNTIMES[runtime](load_checkpoint(save(model, tmp_path / "model.th")))
+    mixture = music(2.3)
+    expected = demucs_separate([model], mixture)
+    got = engine_separate([ours], mixture)
+    assert got.shape == expected.shape
+    peak = np.abs(expected).max()
+    assert peak > 0.01  # the network says something
+    assert np.abs(got - expected).max() < FULL_SCALE * max(1, peak)
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("seconds", [1 / 44100, 0.4, 2.2])
+def test_shifts_under_a_seed(seconds: float, runtime: str, tmp_path: Path) -> None:
+    models = [network(seed, **SMALL) for seed in range(4)]
+    files = [save(model, tmp_path / f"{k}.th") for k, model in enumerate(models)]
+    ours = [RUNTIMES[runtime](load_checkpoint(file)) for file in files]
+    mixture = music(seconds)
+    with np.errstate(all="raise"):
+        got = engine_separate(ours, mixture, shifts=2, seed=7)
+    assert np.isfinite(got).all()
+    if mixture.shape[1] > 1:  # Demucs divides by the deviation of a single sample, which is none
+        expected = demucs_separate(models, mixture, shifts=2, seed=7)
+        assert np.abs(got - expected).max() < FULL_SCALE
+
+
+@pytest.mark.skipif(not HAS_BF16, reason="this processor does not multiply in bf16")
+def test_bf16_is_close_to_float32(tmp_path: Path) -> None:
+    model = network(**{**SMALL, "channels": 16})
+    checkpoint = load_checkpoint(save(model, tmp_path / "model.th"))
+    mixture = music(2.0)
+    exact = engine_separate([OpenVinoRuntime(checkpoint, "float32")], mixture)
+    rounded = engine_separate([OpenVinoRuntime(checkpoint, "bf16")], mixture)
+    assert snr(exact, rounded) > 35  # all residual branches open wide, see reference.py
+
+
+@pytest.mark.full
+@pytest.mark.timeout(3000)
+@pytest.mark.parametrize("name", ["htdemucs", "htdemucs_6s", "bag of four"])
+def test_official_sizes_over_25_seconds(name: str, tmp_path: Path) -> None:
+    arguments = {"sources": SIX, **OFFICIAL_6S} if name == "htdemucs_6s" else OFFICIAL
+    models = [network(seed, **arguments) for seed in range(4 if name == "bag of four" else 1)]
+    files = [save(model, tmp_path / f"{k}.th") for k, model in enumerate(models)]
+    mixture = music(25)
+    for shifts in (0, 2):
+        expected = demucs_separate(models, mixture, shifts=shifts, seed=3)
+        for runtime in RUNTIMES.values():
+            ours = [runtime(load_checkpoint(file)) for file in files]
+            got = engine_separate(ours, mixture, shifts=shifts, seed=3)
+            assert np.abs(got - expected).max() < FULL_SCALE
+
+
+@pytest.mark.full
+@pytest.mark.skipif(not HAS_BF16, reason="this processor does not multiply in bf16")
+def test_bf16_at_the_official_size(tmp_path: Path) -> None:
+    checkpoint = load_checkpoint(save(network(fresh=True, **OFFICIAL), tmp_path / "model.th"))
+    mixture = music(10)
+    exact = engine_separate([OpenVinoRuntime(checkpoint, "float32")], mixture)
+    rounded = engine_separate([OpenVinoRuntime(checkpoint, "bf16")], mixture)
+    assert snr(exact, rounded) > 45
+
+
+def snr(exact: np.ndarray, rounded: np.ndarray) -> float:
+    """Return the signal-to-noise ratio in dB."""
+    return 10 * float(np.log10(np.square(exact).sum() / np.square(exact - rounded).sum()))
