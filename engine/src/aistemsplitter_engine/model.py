@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,7 +55,8 @@ class Model:
             self.name = path.name
             self._members: tuple[_Member, ...] = (_Member(path, None),)
             self._read[path] = checkpoint = load_checkpoint(path)
-            self.sources = Configuration.from_arguments(checkpoint.arguments).sources
+            with _naming(path):
+                self.sources = Configuration.from_arguments(checkpoint.arguments).sources
         else:
             self.name = resolve_name(str(name))
             spec = MODELS[self.name]
@@ -110,11 +112,20 @@ class Model:
         with self._loading:
             if member.path not in self._loaded:
                 checkpoint = self._read.pop(member.path, None) or load_checkpoint(member.path)
-                runtime = self._open(checkpoint)
-                if runtime.config.sources != self.sources:
-                    raise ModelError(f"{member.path}: its stems are not those of {self.name}")
+                with _naming(member.path):
+                    runtime = self._open(checkpoint)
+                    if (stems := runtime.config.sources) != self.sources:
+                        raise ModelError(f"it makes {', '.join(stems)}, unlike {self.name}")
                 self._loaded[member.path] = _Loaded(runtime, checkpoint.digest)
             return self._loaded[member.path]
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except ModelError as error:
+        raise ModelError(f"{path} cannot be used as a model: {error}") from error
 
 
 def _is_path(name: str | os.PathLike[str]) -> bool:

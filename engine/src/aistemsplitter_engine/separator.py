@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import os
-import random
+import secrets
 import threading
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
 
+from aistemsplitter_engine import __version__
 from aistemsplitter_engine.audio import FloatArray, OutputFormat, resample
 from aistemsplitter_engine.errors import OptionError
+from aistemsplitter_engine.export import Export, check_sample_rate
 from aistemsplitter_engine.model import MODEL_RATE, Model
 from aistemsplitter_engine.options import Clip, Device, FormatName, Precision
 from aistemsplitter_engine.separation.ahead import read_ahead
 from aistemsplitter_engine.separation.stream import draw_leads, separate
-from aistemsplitter_engine.split import Export, SplitResult, split
+from aistemsplitter_engine.split import SplitResult, split
 from aistemsplitter_engine.track import Song, Track
 
 Progress = Callable[[float], None]
@@ -35,6 +36,8 @@ class Block:
 class Separator:
     """Splits songs into stems with one model, which is loaded at the first song and kept.
 
+    Threads may share a separator, each with a song of its own.
+
     Args:
         model: ``htdemucs``, ``htdemucs_ft``, ``htdemucs_6s``, ``htdemucs_tiny`` (for
             demonstration), an alias (``4s``, ``6s``), or the path of an HTDemucs checkpoint.
@@ -42,7 +45,7 @@ class Separator:
         precision: ``auto`` takes bf16 where the device multiplies in it, else float32.
         shifts: how often a song is separated, shifted in time, to average the estimates.
         seed: for the shifts; the same seed gives the same stems, and those of Demucs.
-        overlap: of neighbouring segments, 0 up to but not including 1.
+        overlap: of neighbouring segments, 0 to 0.99.
         batch_size: segments computed at once; by default 1 on the processor and 8 on a GPU.
 
     Raises:
@@ -69,8 +72,8 @@ class Separator:
         if batch_size is not None and not 1 <= batch_size <= 1024:
             raise OptionError(f"batch size {batch_size} is not between 1 and 1024")
         self._model = Model(model, device, precision)
-        self._shifts, self._seed, self._overlap = shifts, seed, overlap
-        self._batch_size = batch_size
+        self._shifts, self._overlap, self._batch_size = shifts, overlap, batch_size
+        self._seed = seed if shifts else None  # without shifts, nothing is drawn
 
     @property
     def model(self) -> str:
@@ -94,31 +97,28 @@ class Separator:
         sample_rate: int | None = None,
         on_progress: Progress | None = None,
         cancel: threading.Event | None = None,
-    ) -> Iterator[Block]:
+    ) -> Generator[Block]:
         """Yield the stems of a song block by block, in memory that does not grow with it.
+
+        Options are checked and the song is opened at once; all else happens as blocks are asked
+        for. Closing the generator ends it.
 
         Args:
             song: a path, or audio in memory as :class:`AudioArray`.
             stems: those wanted, of :attr:`stems`; the model's own by default. Nothing is computed
                 for others.
             sample_rate: of the blocks in Hz; the song's own by default.
-            on_progress: is told the fraction that is done, 0 to 1, after every segment.
+            on_progress: is told the fraction that is done, from 0 to 1, after every segment.
             cancel: once set, :class:`Cancelled` is raised before the next segment.
 
         Raises:
             AudioError: the song cannot be read.
-            OptionError: the model has no such stem.
+            OptionError: the model has no such stem, or there is no such sample rate.
             Cancelled: the caller asked for it.
         """
-        track = Track(self._model, song, self._model.choose(stems), cancel)
-        rate = sample_rate or track.source.sample_rate
-        start, frames = 0, track.frames_at(rate)
-        with closing(self._run(track, self._seed, 0, on_progress)) as blocks:
-            stacked = (block.reshape(-1, block.shape[2]) for block in blocks)
-            for block in resample(stacked, MODEL_RATE, rate, frames):
-                pairs = block.reshape(len(track.stems), 2, -1)
-                yield Block(start, rate, dict(zip(track.stems, pairs, strict=True)))
-                start += block.shape[1]
+        check_sample_rate(sample_rate)
+        track = Track(self._model, song, self.choose(stems), cancel)
+        return self._blocks(track, sample_rate or track.source.sample_rate, on_progress)
 
     def split(
         self,
@@ -157,27 +157,37 @@ class Separator:
             OptionError: the model has no such stem, or an option is wrong.
             Cancelled: the caller asked for it.
         """
-        output = OutputFormat(format, bit_depth)
-        if clip not in get_args(Clip):
-            raise OptionError(f"clip {clip!r} is not one of {', '.join(get_args(Clip))}")
-        track = Track(self._model, song, self._model.choose(stems), cancel)
-        seed = random.randrange(2**32) if self._seed is None else self._seed
+        export = Export(Path(folder), OutputFormat(format, bit_depth), clip, mono, sample_rate)
+        track = Track(self._model, song, self.choose(stems), cancel)
+        seed = secrets.randbits(32) if self._seed is None else self._seed
 
         def run(seed: int, begin: int) -> Generator[FloatArray]:
             return self._run(track, seed, begin, on_progress)
 
-        export = Export(Path(folder), output, clip, mono, sample_rate)
-        return split(track, run, export, self._identity(track), seed, resume=resume)
+        return split(track, run, export, lambda: self._identity(track), seed, resume=resume)
 
     def _identity(self, track: Track) -> dict[str, object]:
         """Say what decides the stems' samples, so that a run is only resumed as the same run."""
         return {
-            "weights": self._model.digests(track.needed),
-            "runtime": self._model.runtime,
+            "engine": __version__,
+            "song": track.identity,
+            "stems": track.stems,
+            "networks": self._model.identity(track.needed),
             "shifts": self._shifts,
             "seed": self._seed,
             "overlap": self._overlap,
         }
+
+    def _blocks(
+        self, track: Track, rate: int, on_progress: Progress | None
+    ) -> Generator[Block]:
+        start, frames = 0, track.frames_at(rate)
+        with closing(self._run(track, self._seed, 0, on_progress)) as blocks:
+            stacked = (block.reshape(-1, block.shape[2]) for block in blocks)
+            for block in resample(stacked, MODEL_RATE, rate, frames):
+                pairs = block.reshape(len(track.stems), 2, -1)
+                yield Block(start, rate, dict(zip(track.stems, pairs, strict=True)))
+                start += block.shape[1]
 
     def _run(
         self, track: Track, seed: int | None, begin: int, on_progress: Progress | None
@@ -188,7 +198,6 @@ class Separator:
         present = [part for part in parts if part is not None]
         config = present[0].runtime.config
         leads = draw_leads(len(parts), self._shifts, seed, config, loudness.frames, self._overlap)
-        batch_size = self._batch_size or present[0].runtime.batch_size
 
         def progress(fraction: float) -> None:
             track.check_cancelled()
@@ -202,10 +211,12 @@ class Separator:
                 present,
                 [lead for lead, part in zip(leads, parts, strict=True) if part is not None],
                 overlap=self._overlap,
-                batch_size=batch_size,
+                batch_size=self._batch_size or present[0].runtime.batch_size,
                 begin=begin,
                 on_progress=progress,
             )
             with closing(blocks):
                 for block in blocks:
                     yield track.stems_of(block)
+            for _ in audio:  # its end tells whether the song is still the same
+                pass
