@@ -103,7 +103,7 @@ class Model:
         return parts
 
     def identity(self, needed: Sequence[str]) -> list[str]:
-        """Tell which networks make the needed stems and in what they compute, to know them again."""
+        """Tell the networks that make the needed stems, and what runs them, to know both again."""
         members = [m for m in self._members if m.stem is None or m.stem in needed]
         networks = [self._load(member) for member in members]
         return [f"{n.digest} {type(n.runtime).__name__} {n.runtime.precision}" for n in networks]

@@ -178,9 +178,7 @@ class Separator:
             "overlap": self._overlap,
         }
 
-    def _blocks(
-        self, track: Track, rate: int, on_progress: Progress | None
-    ) -> Generator[Block]:
+    def _blocks(self, track: Track, rate: int, on_progress: Progress | None) -> Generator[Block]:
         start, frames = 0, track.frames_at(rate)
         with closing(self._run(track, self._seed, 0, on_progress)) as blocks:
             stacked = (block.reshape(-1, block.shape[2]) for block in blocks)
@@ -188,6 +186,8 @@ class Separator:
                 pairs = block.reshape(len(track.stems), 2, -1)
                 yield Block(start, rate, dict(zip(track.stems, pairs, strict=True)))
                 start += block.shape[1]
+            for _ in blocks:  # none, but the end of the song may tell that it has changed
+                pass
 
     def _run(
         self, track: Track, seed: int | None, begin: int, on_progress: Progress | None
@@ -200,9 +200,9 @@ class Separator:
         leads = draw_leads(len(parts), self._shifts, seed, config, loudness.frames, self._overlap)
 
         def progress(fraction: float) -> None:
-            track.check_cancelled()
             if on_progress is not None:
                 on_progress(fraction)
+            track.check_cancelled()
 
         with closing(read_ahead(track.audio())) as audio:
             blocks = separate(

@@ -16,7 +16,7 @@ from aistemsplitter_engine.audio import AudioFile, FloatArray
 from aistemsplitter_engine.errors import AudioError
 from aistemsplitter_engine.export import Encoders, Export
 from aistemsplitter_engine.model import MODEL_RATE
-from aistemsplitter_engine.spool import Spool
+from aistemsplitter_engine.spool import FRAME_BYTES, Spool
 from aistemsplitter_engine.track import Track
 
 Run = Callable[[int, int], Generator[FloatArray]]
@@ -57,7 +57,7 @@ def split(
     paths = {stem: export.folder / export.name(stem) for stem in track.stems}
     work = export.folder / WORK
     try:
-        with _made(work), _locked(export.folder):
+        with _made(export.folder), _locked(export.folder):
             for path in paths.values():
                 _check_place(path, track)
             with Spool(work, track.stems, identity(), seed, resume=resume) as spool:
@@ -102,15 +102,14 @@ def _separate_and_encode(track: Track, run: Run, spool: Spool, export: Export) -
 
 @contextmanager
 def _made(folder: Path) -> Iterator[None]:
-    """Make a folder and those above it; in the end, take away what is empty of them."""
-    new = [folder]
+    """Make a folder and those above it; in the end, take those away again that stayed empty."""
+    new = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
-        new += [above for above in folder.parents if not above.exists()]
         folder.mkdir(parents=True, exist_ok=True)
         yield
     finally:
-        with suppress(OSError):  # where something was left in it
-            for path in new:
+        for path in new:
+            with suppress(OSError):  # something was left in it, or it could not be made
                 path.rmdir()
 
 
@@ -143,11 +142,15 @@ def _check_space(track: Track, spool: Spool, export: Export) -> None:
     """Refuse at once what would fill the disk in the end."""
     rate, duration = export.rate(track), track.loudness.frames / MODEL_RATE
     bits = export.format.bit_rate or rate * export.channels * (export.format.bit_depth or 16)
-    files = len(track.stems) * duration * bits / 8
-    needed = files + spool.bytes_for(track.loudness.frames - spool.frames)
+    spooled = (track.loudness.frames - spool.frames) * FRAME_BYTES
+    needed = len(track.stems) * (spooled + duration * bits / 8)
     free = shutil.disk_usage(export.folder).free
     if needed > free:
         raise AudioError(
-            f"{export.folder}: the stems need up to {needed / 1e9:.1f} GB while they are made, "
-            f"and {free / 1e9:.1f} GB are free; make room or choose another folder"
+            f"{export.folder}: the stems need up to {_size(needed)} while they are made, "
+            f"and {_size(free)} are free; make room or choose another folder"
         )
+
+
+def _size(count: float) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"

@@ -22,20 +22,20 @@ import numpy as np
 from aistemsplitter_engine.audio import BLOCK_FRAMES, FloatArray
 from aistemsplitter_engine.errors import Cancelled
 
-_FRAME_BYTES = 8  # two float32
+FRAME_BYTES = 8  # two float32
 _JOURNAL = "journal.json"
-_JOURNAL_EVERY = 1.0  # seconds; waiting for the disk after every block would take time
+_JOURNAL_SHARE = 10  # of the time at most one part in ten goes into waiting for the disk
 
 
 class Spool:
-    """The raw stems of one run in a folder of their own, which exists.
+    """The raw stems of one run in a folder of their own.
 
     ``run`` says what would have to be the same for another run to go on here: anything that JSON
     holds. With ``resume``, samples of such a run are kept, and its seed in place of the one given;
     all else in the folder is removed.
 
-    A context manager: what is in the folder is removed in the end, but for the samples where the
-    run was cancelled.
+    A context manager that makes the folder and removes it; the samples of a run that was cancelled
+    stay for another to resume.
     """
 
     def __init__(
@@ -47,22 +47,24 @@ class Spool:
         *,
         resume: bool,
     ) -> None:
-        self.folder, self._stems = folder, tuple(stems)
-        self._run = json.loads(json.dumps(run))  # as it will be read again
+        self.folder = folder
+        self._paths = {stem: folder / f"{stem}.f32" for stem in stems}
+        self._run = json.loads(json.dumps(run))  # as it is read again
         self.frames, self.seed = (self._left_behind() if resume else None) or (0, seed)
-        for path in folder.iterdir():
-            if self.frames == 0 or path.suffix != ".f32":
-                path.unlink()
+        self._files: list[BinaryIO] = []
+        self._journal_due = 0.0
         self._changed = threading.Condition()
         self._ended = self._failed = False
-        self._journal_due = 0.0
-        self._files: list[BinaryIO] = []
 
     def __enter__(self) -> Self:
+        self.folder.mkdir(exist_ok=True)
+        for path in self.folder.iterdir():
+            if self.frames == 0 or path.suffix != ".f32":
+                path.unlink()
         try:
-            for stem in self._stems:
-                self._files.append(file := self._path(stem).open("ab"))
-                file.truncate(self.bytes_for(self.frames, 1))  # a killed run may have written more
+            for path in self._paths.values():
+                self._files.append(path.open("ab"))
+                self._files[-1].truncate(self.frames * FRAME_BYTES)  # a kill may have left more
         except BaseException:
             self._remove()
             raise
@@ -74,4 +76,77 @@ class Spool:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        ...
+        self.end(failed=kind is not None)
+        if not isinstance(error, Cancelled | KeyboardInterrupt) or self.frames == 0:
+            self._remove()
+
+    def append(self, stems: FloatArray) -> None:
+        """Add (stems, 2, n)."""
+        for file, stem in zip(self._files, stems, strict=True):
+            file.write(np.ascontiguousarray(stem.T, "<f4").data)
+            file.flush()
+        with self._changed:
+            self.frames += stems.shape[2]
+            self._changed.notify_all()
+        if (began := time.monotonic()) >= self._journal_due:
+            self._write_journal()
+            self._journal_due = began + _JOURNAL_SHARE * (time.monotonic() - began)
+
+    def end(self, *, failed: bool = False) -> None:
+        """Tell followers that nothing is to come, or that all was in vain."""
+        with self._changed:
+            first, self._ended = not self._ended, True
+            self._failed = self._failed or failed
+            self._changed.notify_all()
+        if first:
+            with suppress(OSError):  # a full disk was reported before
+                self._write_journal()
+            for file in self._files:
+                with suppress(OSError):
+                    file.close()
+
+    def follow(self, stem: str) -> Iterator[FloatArray]:
+        """Yield a stem's blocks (2, n) from its start, waiting for those that are to come.
+
+        Raises:
+            Cancelled: the run has failed.
+        """
+        read = 0
+        with self._paths[stem].open("rb") as file:
+            while count := self._ready(read):
+                block = np.frombuffer(file.read(count * FRAME_BYTES), "<f4").reshape(count, 2)
+                yield np.ascontiguousarray(block.T)
+                read += count
+
+    def _ready(self, read: int) -> int:
+        """Wait for more samples than ``read``; return how many of them to read, 0 at the end."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._ended or self.frames > read)
+            if self._failed:
+                raise Cancelled("the stems were given up")
+            return min(self.frames - read, BLOCK_FRAMES)
+
+    def _left_behind(self) -> tuple[int, int] | None:
+        """Tell how many samples of the same run are here, and its seed."""
+        try:
+            journal = json.loads((self.folder / _JOURNAL).read_text())
+            frames, seed = int(journal["frames"]), int(journal["seed"])
+            held = min(path.stat().st_size for path in self._paths.values())
+            same = journal["run"] == self._run and held >= frames * FRAME_BYTES
+            return (frames, seed) if same else None
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def _write_journal(self) -> None:
+        for file in self._files:
+            os.fsync(file.fileno())  # or after a loss of power, it might count what never was
+        unfinished = self.folder / f"{_JOURNAL}.part"
+        unfinished.write_text(
+            json.dumps({"run": self._run, "seed": self.seed, "frames": self.frames})
+        )
+        unfinished.replace(self.folder / _JOURNAL)
+
+    def _remove(self) -> None:
+        for path in self.folder.iterdir():
+            path.unlink()
+        self.folder.rmdir()

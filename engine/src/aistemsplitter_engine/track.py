@@ -95,5 +95,5 @@ class Track:
         for block in self.source.blocks():
             self.check_cancelled()
             read.frames += block.shape[1]
-            read.checksum = crc32(np.ascontiguousarray(block), read.checksum)
+            read.checksum = crc32(np.ascontiguousarray(block).data, read.checksum)
             yield block

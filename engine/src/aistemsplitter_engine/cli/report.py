@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from aistemsplitter_engine.cli.songs import Job
     from aistemsplitter_engine.split import SplitResult
 
+_LONGEST_NAME = 40  # characters beside a progress bar
+
 
 class Report:
     """Lines for each song, and at the end the list of those that failed."""
@@ -23,8 +25,13 @@ class Report:
     def __init__(self, as_json: bool) -> None:
         self._json = as_json
         self._console = Console(stderr=True, highlight=False, soft_wrap=True)
-        self.failures: list[str] = []
-        self._songs = 0
+        self._reported = 0
+        self._failures: list[str] = []
+
+    @property
+    def failed_any(self) -> bool:
+        """Whether a song, or the whole command, failed."""
+        return bool(self._failures)
 
     @contextmanager
     def progress(self, job: Job) -> Iterator[Callable[[float], None]]:
@@ -39,26 +46,25 @@ class Report:
             TimeRemainingColumn(),
         )
         with Progress(*columns, console=self._console, transient=True) as bar:
-            task = bar.add_task(job.song.name, total=1.0)
+            task = bar.add_task(_printable(job.song.name)[:_LONGEST_NAME], total=1.0)
             yield lambda fraction: bar.update(task, completed=fraction)
 
     def note(self, text: str) -> None:
         """Tell a person something that is not about one song."""
-        self._console.print(Text(text))
+        self._console.print(Text(_printable(text)))
 
     def done(self, job: Job, model: str, result: SplitResult) -> None:
         """Report a song that was split."""
-        speed = result.duration / result.elapsed
-        line = (
-            f"{job.song}: {', '.join(result.stems)} in {job.folder} ({speed:.1f} times real time)"
-        )
+        stems = ", ".join(result.stems)
+        speed = result.duration / max(result.elapsed, 1e-3)
+        line = f"{job.song}: {stems} in {job.folder} ({speed:.1f} times real time)"
         if result.gain < 1:
             line += f"; all stems turned down to {result.gain:.2f} to stay within full scale"
         self._person(line)
         for warning in result.warnings:
             self._person(f"{job.song}: {warning}")
         self._program(
-            job,
+            job.song,
             "done",
             model=model,
             stems={stem: str(path) for stem, path in result.stems.items()},
@@ -75,27 +81,37 @@ class Report:
         self._person(
             f"{job.song}: skipped, its stems are in {job.folder} (--overwrite splits again)"
         )
-        self._program(job, "skipped", stems={stem: str(path) for stem, path in paths.items()})
+        self._program(job.song, "skipped", stems={stem: str(path) for stem, path in paths.items()})
 
-    def failed(self, reason: str, job: Job | None = None) -> None:
+    def failed(self, error: str, song: Path | None = None) -> None:
         """Report a song, or the whole command, that failed."""
-        self.failures.append(reason)
-        self._console.print(Text(f"Error: {reason}"))
-        self._program(job, "failed", error=reason)
+        self._failures.append(error)
+        self.note(f"Error: {error}")
+        self._program(song, "failed", error=error)
+
+    def stopped(self) -> None:
+        """Report that the person at the terminal, or the system, stopped the run."""
+        self.note("Stopped. The same command with --resume goes on from here.")
+        self._program(None, "stopped")
 
     def close(self) -> None:
         """List once more what failed among several songs."""
-        if self.failures and self._songs > 1:
-            self._console.print(Text(f"{len(self.failures)} of {self._songs} failed:"))
-            for failure in self.failures:
-                self._console.print(Text(f"  {failure}"))
+        if self._failures and self._reported > 1:
+            self.note(f"{len(self._failures)} of {self._reported} failed:")
+            for failure in self._failures:
+                self.note(f"  {failure}")
 
     def _person(self, line: str) -> None:
         if not self._json:
-            print(line, flush=True)
+            print(_printable(line), flush=True)
 
-    def _program(self, job: Job | None, status: str, **facts: Any) -> None:
-        self._songs += 1
+    def _program(self, song: Path | None, status: str, **facts: Any) -> None:
+        self._reported += 1
         if self._json:
-            song = None if job is None else str(job.song)
-            print(json.dumps({"song": song, "status": status, **facts}), flush=True)
+            name = None if song is None else str(song)
+            print(json.dumps({"song": name, "status": status, **facts}), flush=True)
+
+
+def _printable(line: str) -> str:
+    """Return one line that does nothing to a terminal, whatever names of files are in it."""
+    return "".join(c if c.isprintable() else "?" for c in line)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,37 +22,88 @@ class Job:
     folder: Path
 
 
-def find_jobs(paths: Sequence[Path], output: Path) -> tuple[list[Job], list[str]]:
-    """Resolve files and folders into jobs, and a line for each folder that holds no song.
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A song or a folder that cannot be split, and why."""
+
+    path: Path
+    reason: str
+
+
+def find_jobs(paths: Sequence[Path], output: Path) -> tuple[list[Job], list[Problem]]:
+    """Resolve files and folders into jobs, and problems with those that cannot be.
 
     Songs of a folder keep their place in it. Songs that would share a folder, as ``a.wav`` and
     ``a.mp3`` would, keep their extension in its name.
     """
-    found: list[tuple[Path, Path]] = []  # song, and its place below the output
-    problems: list[str] = []
+    places: dict[Path, Path] = {}  # of each song, below the output
+    problems: list[Problem] = []
     for path in paths:
-        if not path.is_dir():
-            found.append((path, Path(path.name)))
-            continue
-        songs = list(_songs(path, output))
-        found.extend((song, song.relative_to(path)) for song in songs)
-        if not songs:
-            problems.append(f"{path}: holds no audio files ({', '.join(EXTENSIONS)})")
-    songs_once = dict(found)
-    stems = Counter(place.with_suffix("") for place in songs_once.values())
-    jobs = []
-    for song, place in songs_once.items():
-        name = place.with_suffix("") if stems[place.with_suffix("")] == 1 else place
-        jobs.append(Job(song, output / name))
-    return jobs, problems
+        if not _is_folder(path):
+            places[path] = Path(path.name)
+        elif _is_same(path, output):
+            problems.append(Problem(path, f"is the output folder, too; choose {path / 'stems'}"))
+        else:
+            songs, unreadable = _search(path, output)
+            places |= {song: song.relative_to(path) for song in songs}
+            problems += unreadable
+            if not songs and not unreadable:
+                known = ", ".join(EXTENSIONS)
+                problems.append(Problem(path, f"holds no audio files ({known})"))
+    sharing = Counter(map(_without_extension, places.values()))
+    taken: dict[Path, Path] = {}
+    for song, place in places.items():
+        short = _without_extension(place)
+        folder = output / (short if sharing[short] == 1 else place)
+        if folder in taken:
+            reason = (
+                f"its stems would land in {folder}, as those of {taken[folder]}; split it apart"
+            )
+            problems.append(Problem(song, reason))
+        else:
+            taken[folder] = song
+    return [Job(song, folder) for folder, song in taken.items()], problems
 
 
-def _songs(folder: Path, output: Path) -> Iterator[Path]:
-    """Walk a folder, leaving out hidden files and the stems of earlier runs below it."""
-    for path in sorted(folder.iterdir()):
-        if path.name.startswith(".") or path.resolve() == output.resolve():
+def _search(folder: Path, output: Path) -> tuple[list[Path], list[Problem]]:
+    """Find the songs below a folder and the folders that cannot be read.
+
+    Left out are hidden files, links to folders (they may lead in circles) and the output folder.
+    """
+    songs: list[Path] = []
+    unreadable: list[Problem] = []
+    folders = [folder]
+    while folders:
+        here = folders.pop()
+        try:
+            entries = [path for path in here.iterdir() if not path.name.startswith(".")]
+        except OSError as error:
+            unreadable.append(Problem(here, error.strerror or str(error)))
             continue
-        if path.is_dir() and not path.is_symlink():
-            yield from _songs(path, output)
-        elif path.suffix.lower() in EXTENSIONS and path.is_file():
-            yield path
+        for path in entries:
+            if _is_folder(path):
+                if not path.is_symlink() and not _is_same(path, output):
+                    folders.append(path)
+            elif path.suffix.lower() in EXTENSIONS:
+                songs.append(path)
+    return sorted(songs), unreadable
+
+
+def _without_extension(place: Path) -> Path:
+    if place.suffix.lower() not in EXTENSIONS or place.stem in (".", ".."):
+        return place
+    return place.with_name(place.stem)
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # whoever opens it is told why
+        return False
+
+
+def _is_same(path: Path, output: Path) -> bool:
+    try:
+        return path.samefile(output)
+    except OSError:  # there is no output yet
+        return False

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import signal
+import threading
+import traceback
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from aistemsplitter_engine.errors import EngineError
+from aistemsplitter_engine.errors import Cancelled, EngineError, ModelError
 from aistemsplitter_engine.options import Clip, Device, FormatName, Precision
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from aistemsplitter_engine.cli.report import Report
     from aistemsplitter_engine.cli.songs import Job
-    from aistemsplitter_engine.separator import Separator
+    from aistemsplitter_engine.split import SplitResult
 
 DEMONSTRATION = (
     "htdemucs_tiny is a small model trained on synthetic music, for demonstration; "
@@ -23,7 +30,7 @@ DEMONSTRATION = (
 
 
 def split(
-    songs: Annotated[list[Path], typer.Argument(metavar="SONG...", help="Files and folders.")],
+    songs: Annotated[list[Path], typer.Argument(metavar="SONG", help="Files and folders.")],
     output: Annotated[
         Path, typer.Option("-o", "--output", metavar="DIR", help="Stems land in DIR/<song>/.")
     ],
@@ -71,77 +78,110 @@ def split(
 ) -> None:
     """Split songs into stems: DIR/<song>/<stem>.<format>.
 
-    Folders are searched for songs and keep their structure. Songs whose stems are all there are
-    skipped. A song that fails does not stop the others; the exit code is then 1.
+    Folders are searched for songs, less hidden ones and links to folders, and keep their structure.
+    Songs whose stems are all there are skipped. A song that fails does not stop the others; the
+    exit code is then 1. One that was stopped leaves what it had in DIR/<song>/, for --resume.
     """
     from aistemsplitter_engine.cli.report import Report
-    from aistemsplitter_engine.cli.songs import find_jobs
 
-    # A service manager's stop is a Ctrl-C: the run ends between two segments and can be resumed.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     report = Report(as_json)
     try:
-        from aistemsplitter_engine.separator import Separator
+        with _stoppable() as stop:
+            from aistemsplitter_engine.audio import OutputFormat
+            from aistemsplitter_engine.cli.songs import find_jobs
+            from aistemsplitter_engine.export import Export
+            from aistemsplitter_engine.separator import Separator
 
-        jobs, problems = find_jobs(songs, output)
-        separator = Separator(
-            model,
-            device=device,
-            precision=precision,
-            shifts=shifts,
-            seed=seed,
-            overlap=overlap,
-        )
-        wanted = _wanted(separator, stems)
-        options: dict[str, Any] = {
-            "stems": wanted,
-            "format": format,
-            "bit_depth": bit_depth,
-            "clip": clip,
-            "mono": mono,
-            "sample_rate": sample_rate,
-            "resume": resume,
-        }
-        _check(options)
-        if separator.model == "htdemucs_tiny":
-            report.note(DEMONSTRATION)
-        for problem in problems:
-            report.failed(problem)
-        for job in jobs:
-            _split_one(separator, job, options, overwrite, report)
+            separator = Separator(
+                model,
+                device=device,
+                precision=precision,
+                shifts=shifts,
+                seed=seed,
+                overlap=overlap,
+            )
+            wanted = separator.choose(None if stems is None else _names(stems))
+            # Options that are right for no song are refused before the first one.
+            export = Export(output, OutputFormat(format, bit_depth), clip, mono, sample_rate)
+            if separator.model == "htdemucs_tiny":
+                report.note(DEMONSTRATION)
+            jobs, problems = find_jobs(songs, output)
+            for problem in problems:
+                report.failed(f"{problem.path}: {problem.reason}", problem.path)
+            for job in jobs:
+                paths = {stem: job.folder / export.name(stem) for stem in wanted}
+                if not overwrite and _are_files(paths.values()):
+                    report.skipped(job, paths)
+                    continue
+                run = partial(
+                    separator.split,
+                    job.song,
+                    job.folder,
+                    stems=wanted,
+                    format=format,
+                    bit_depth=bit_depth,
+                    clip=clip,
+                    mono=mono,
+                    sample_rate=sample_rate,
+                    resume=resume,
+                    cancel=stop,
+                )
+                _split_one(run, job, separator.model, report)
+    except (Cancelled, KeyboardInterrupt):
+        report.stopped()
+        raise typer.Exit(130) from None
     except EngineError as error:
         report.failed(str(error))
-    except KeyboardInterrupt:
-        report.note("stopped; the same command with --resume goes on from here")
-        raise typer.Exit(130) from None
     report.close()
-    if report.failures:
+    if report.failed_any:
         raise typer.Exit(1)
 
 
-def _wanted(separator: Separator, stems: str | None) -> tuple[str, ...]:
-    names = None if stems is None else [name.strip() for name in stems.split(",") if name.strip()]
-    return separator.choose(names)
+def _names(stems: str) -> list[str]:
+    return [name.strip() for name in stems.split(",") if name.strip()]
 
 
-def _check(options: dict[str, Any]) -> None:
-    """Refuse options that cannot be right for any song before the first one is opened."""
-    from aistemsplitter_engine.audio import OutputFormat
+def _are_files(paths: Iterable[Path]) -> bool:
+    try:
+        return all(path.is_file() for path in paths)
+    except OSError:  # whoever writes there is told why
+        return False
 
-    OutputFormat(options["format"], options["bit_depth"])
 
-
-def _split_one(
-    separator: Separator, job: Job, options: dict[str, Any], overwrite: bool, report: Report
-) -> None:
-    paths = {stem: job.folder / f"{stem}.{options['format']}" for stem in options["stems"]}
-    if not overwrite and all(path.is_file() for path in paths.values()):
-        report.skipped(job, paths)
-        return
+def _split_one(run: Callable[..., SplitResult], job: Job, model: str, report: Report) -> None:
+    """Split a song; what is wrong with it, but not with the model, must not stop the others."""
     try:
         with report.progress(job) as on_progress:
-            result = separator.split(job.song, job.folder, on_progress=on_progress, **options)
+            result = run(on_progress=on_progress)
+    except (Cancelled, ModelError):
+        raise
     except EngineError as error:
-        report.failed(str(error), job)
+        report.failed(str(error), job.song)
+    except Exception as error:  # a bug, or the memory of this machine or its GPU is full
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        where = f"{Path(place.filename).name}:{place.lineno}"
+        report.failed(f"{job.song}: failed unexpectedly: {what} ({where})", job.song)
     else:
-        report.done(job, separator.model, result)
+        report.done(job, model, result)
+
+
+@contextmanager
+def _stoppable() -> Iterator[threading.Event]:
+    """Let Ctrl-C, and a service manager's stop, end the run between two segments; twice, at once.
+
+    Gives the event that says so.
+    """
+    stop = threading.Event()
+
+    def handle(*_: object) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -69,33 +69,41 @@ def synthesize(
 
     Only the ``sources`` that are named, by number, are computed.
     """
-    channels, samples = config.audio_channels, config.segment_frames
-    hop, frames, pick = config.hop, config.spectrogram_frames, list(sources)
-    image = spectrogram.reshape(len(config.sources), channels, 2, config.bins, frames)[pick]
-    spectrum = np.zeros((len(pick), channels, frames, config.bins + 1), np.complex64)
-    scale = inputs.spectrogram_scale
+    shape = (len(config.sources), config.audio_channels)
+    images = spectrogram.reshape(*shape, 2, config.bins, config.spectrogram_frames)
+    waves = waveform.reshape(*shape, config.segment_frames)
+    scale = inputs.waveform_scale
+    estimates = np.empty((len(sources), *waves.shape[1:]), np.float32)
+    for estimate, source in zip(estimates, sources, strict=True):  # one at a time, to save memory
+        np.multiply(waves[source], scale.deviation, out=estimate)
+        estimate += _invert(config, images[source], inputs.spectrogram_scale)
+        estimate += scale.mean
+    return estimates
+
+
+def _invert(config: Configuration, image: FloatArray, scale: Scale) -> FloatArray:
+    """Turn a source's spectrogram (channels, 2, bins, frames) into samples (channels, samples)."""
+    hop, frames, channels = config.hop, config.spectrogram_frames, image.shape[0]
+    spectrum = np.empty((channels, frames, config.bins + 1), np.complex64)
     for part, target in ((0, spectrum.real), (1, spectrum.imag)):
-        target[..., : config.bins] = image[:, :, part].swapaxes(2, 3)
-        target[..., : config.bins] *= scale.deviation
-        target[..., : config.bins] += scale.mean
-    pieces = np.fft.irfft(spectrum, axis=3) * _window(config.nfft)
+        bins = target[:, :, : config.bins]
+        np.multiply(image[:, part].swapaxes(1, 2), scale.deviation, out=bins)
+        bins += scale.mean
+        target[:, :, config.bins] = 0
+    pieces = np.fft.irfft(spectrum, axis=2)
+    pieces *= _window(config.nfft)
 
     # Overlap-add: a frame is nfft / hop pieces of one hop, each piece falls onto the next hop.
     overlap = config.nfft // hop
-    pieces = pieces.reshape(len(pick), channels, frames, overlap, hop)
-    signal = np.zeros((len(pick), channels, frames + overlap - 1, hop), np.float32)
+    pieces = pieces.reshape(channels, frames, overlap, hop)
+    signal = np.zeros((channels, frames + overlap - 1, hop), np.float32)
     for piece in range(overlap):
-        signal[:, :, piece : piece + frames] += pieces[:, :, :, piece]
-    edge = hop // 2 * 3
-    signal = signal.reshape(len(pick), channels, -1)[:, :, edge : edge + samples]
+        signal[:, piece : piece + frames] += pieces[:, :, piece]
     # Everywhere four windows meet, two frames of silence being thought of at each end; the squares
     # of a periodic Hann window, a quarter of its length apart, sum to 3/2.
     signal *= np.float32(config.nfft / 1.5)
-
-    waves = waveform.reshape(len(config.sources), channels, samples)[pick]
-    scale = inputs.waveform_scale
-    result: FloatArray = signal + (waves * scale.deviation + scale.mean)
-    return result
+    edge = hop // 2 * 3
+    return signal.reshape(channels, -1)[:, edge : edge + config.segment_frames]
 
 
 def _scale(x: FloatArray) -> Scale:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Literal, Protocol, get_args
 
 import numpy as np
@@ -55,13 +57,19 @@ def open_runtime(device: Device, precision: Precision) -> Callable[[Checkpoint],
 
 
 def _best_device() -> Literal["cpu", "cuda", "mps"]:
-    if importlib.util.find_spec("torch") is None:
+    if importlib.util.find_spec("torch") is None or not _may_have_gpu():
         return "cpu"
     import torch
 
     if torch.cuda.is_available():
         return "cuda"
     return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def _may_have_gpu() -> bool:
+    """Look for a driver: importing PyTorch only to hear that there is none takes seconds."""
+    drivers = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")  # NVIDIA, AMD, Windows' own in WSL
+    return sys.platform != "linux" or any(Path(driver).exists() for driver in drivers)
 
 
 def _check(value: str, allowed: object, name: str) -> None:

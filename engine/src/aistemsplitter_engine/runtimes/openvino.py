@@ -55,7 +55,7 @@ class OpenVinoRuntime:
         self.config = Configuration.from_arguments(checkpoint.arguments)
         check_weights(self.config, checkpoint.tensors)
         self.precision = precision
-        self.concurrency = min(2, _cores())
+        self.concurrency = int(os.environ.get("CONC", "2"))
         model = _compile(self.config, checkpoint, precision, self.concurrency)
         self._requests: LifoQueue[ov.InferRequest] = LifoQueue()
         for _ in range(self.concurrency):

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float32]
-_EPSILON = 1e-8
+_EPSILON = 1e-8  # Demucs'; all that is left where both channels cancel out
+_LOUDEST = 1e12  # the network squares and sums samples
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +24,12 @@ class Loudness:
 
     def normalize(self, audio: FloatArray) -> FloatArray:
         """Take mean and deviation off the mixture; silence stays silence."""
-        result: FloatArray = (audio - np.float32(self.mean)) / np.float32(self.deviation + _EPSILON)
-        return result
+        result = (audio - np.float32(self.mean)) / np.float32(self.deviation + _EPSILON)
+        return np.clip(result, -_LOUDEST, _LOUDEST, out=result)
 
     def restore(self, estimate: FloatArray) -> FloatArray:
         """Give deviation and mean back to an estimate, in place."""
-        estimate *= np.float32(self.deviation)
+        estimate *= np.float32(self.deviation + _EPSILON)
         estimate += np.float32(self.mean)
         return estimate
 

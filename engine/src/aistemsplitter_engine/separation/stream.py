@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -81,15 +81,8 @@ def separate(
     after each batch, and once what it settled was taken; what it raises ends the separation.
     """
     passes = [
-        [
-            _Pass(
-                Grid(loudness.frames, part.runtime.config.segment_frames, overlap, lead),
-                part,
-                begin,
-            )
-            for lead in part_leads
-        ]
-        for part, part_leads in zip(parts, leads, strict=True)
+        [_Pass(part, loudness.frames, overlap, lead, begin) for lead in its_leads]
+        for part, its_leads in zip(parts, leads, strict=True)
     ]
     flat = [one for group in passes for one in group]
     total = sum(len(one.grid) for one in flat)
@@ -97,8 +90,8 @@ def separate(
     done = sum(one.next for one in flat)
     mixture.forget(min([begin, *(one.needs for one in flat)]))
     workers = max(part.runtime.concurrency for part in parts)
-    with ThreadPoolExecutor(workers) as pool:
-        waiting: deque[tuple[list[tuple[_Pass, Chunk]], Future[FloatArray]]] = deque()
+    with ThreadPoolExecutor(workers, "separate") as pool:
+        waiting: deque[tuple[_Batch, Future[FloatArray]]] = deque()
         rounds = _rounds(flat, batch_size)
         on_progress(done / total)
         try:
@@ -123,43 +116,44 @@ def separate(
 
 
 class _Pass:
-    """One model's way over one grid."""
+    """One model's way over the track, with one lead."""
 
-    def __init__(self, grid: Grid, part: Part, begin: int) -> None:
-        self.grid, self.part = grid, part
-        self.next = min(grid.first_reaching(begin), len(grid))  # the first chunk not yet handed out
-        self._done = self.next
-        self._join = OverlapAdd(grid, len(part.sources), begin)
+    def __init__(self, part: Part, frames: int, overlap: float, lead: int, begin: int) -> None:
+        self.part = part
+        self.grid = Grid(frames, part.runtime.config.segment_frames, overlap, lead)
+        self.join = OverlapAdd(self.grid, len(part.sources), begin)
+        self.next = self._done = self.grid.first_reaching(begin)  # next: to be handed out
 
     @property
     def settled(self) -> int:
+        """Up to where all estimates are joined."""
         return self.grid.settled(self._done)
 
     @property
     def needs(self) -> int:
         """Where the next window begins."""
-        if self.next >= len(self.grid):
+        if self.next == len(self.grid):
             return self.grid.frames
         return self.grid.chunk(self.next).window
 
     def add(self, chunk: Chunk, estimate: FloatArray) -> None:
-        self._join.add(chunk, estimate)
+        """Join the estimate of the first chunk that was not."""
+        self.join.add(chunk, estimate)
         self._done += 1
 
-    def take(self, stop: int) -> FloatArray:
-        return self._join.take(stop)
+
+_Batch = list[tuple[_Pass, Chunk]]  # all of one pass
 
 
 def _average(group: Sequence[_Pass], stop: int) -> FloatArray:
-    total = group[0].take(stop)
+    total = group[0].join.take(stop)
     for one in group[1:]:
-        total += one.take(stop)
-    total /= np.float32(len(group))
-    return total
+        total += one.join.take(stop)
+    return total / np.float32(len(group)) if len(group) > 1 else total
 
 
-def _rounds(passes: Sequence[_Pass], batch_size: int) -> Iterator[list[tuple[_Pass, Chunk]]]:
-    """Hand out all chunks in batches for one model each, all passes keeping step in time."""
+def _rounds(passes: Sequence[_Pass], batch_size: int) -> Iterator[_Batch]:
+    """Hand out all chunks, the passes in turn, so that all come forward in the track together."""
     while any(one.next < len(one.grid) for one in passes):
         for one in passes:
             stop = min(one.next + batch_size, len(one.grid))
@@ -170,10 +164,7 @@ def _rounds(passes: Sequence[_Pass], batch_size: int) -> Iterator[list[tuple[_Pa
 
 
 def _submit(
-    pool: ThreadPoolExecutor,
-    batch: list[tuple[_Pass, Chunk]],
-    mixture: Mixture,
-    loudness: Loudness,
+    pool: Executor, batch: _Batch, mixture: Mixture, loudness: Loudness
 ) -> Future[FloatArray]:
     windows = [_window(mixture, loudness, one.grid, chunk) for one, chunk in batch]
     part = batch[0][0].part

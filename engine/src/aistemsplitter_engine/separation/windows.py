@@ -60,6 +60,8 @@ class Grid:
 
     def first_reaching(self, frame: int) -> int:
         """Number of the first chunk that has a say about ``frame`` or what follows it."""
+        if frame >= self.frames:
+            return len(self)
         return max(0, (frame + self.lead - self.segment) // self.stride + 1)
 
     def settled(self, done: int) -> int:

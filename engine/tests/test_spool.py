@@ -1,0 +1,186 @@
+"""The spool: what it holds, who may go on with it, and who follows it."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from aistemsplitter_engine.audio import BLOCK_FRAMES
+from aistemsplitter_engine.errors import Cancelled
+from aistemsplitter_engine.spool import FRAME_BYTES, Spool
+
+STEMS = ("drums", "vocals")
+RUN = {"song": {"frames": 1000}, "stems": STEMS, "overlap": 0.25}
+
+
+def samples(frames: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal((2, 2, frames)).astype(np.float32)
+
+
+def open_spool(folder: Path, *, resume: bool = False, run: object = RUN, seed: int = 7) -> Spool:
+    return Spool(folder, STEMS, run, seed, resume=resume)
+
+
+def read(spool: Spool, stem: str) -> np.ndarray:
+    return np.concatenate([np.zeros((2, 0), np.float32), *spool.follow(stem)], axis=1)
+
+
+def end_by(error: type[BaseException], folder: Path, *blocks: np.ndarray) -> None:
+    """Let a run end by an error after some blocks."""
+    with open_spool(folder) as spool:
+        for block in blocks:
+            spool.append(block)
+        (spool.folder / "drums.wav").touch()  # where an encoder was killed
+        raise error
+
+
+def leave_behind(folder: Path, audio: np.ndarray) -> None:
+    with pytest.raises(Cancelled):
+        end_by(Cancelled, folder, audio)
+
+
+def test_what_goes_in_comes_out(tmp_path: Path) -> None:
+    audio = samples(150_000)
+    with open_spool(tmp_path / "work") as spool:
+        for part in np.split(audio, [1, 100, 90_000], axis=2):
+            spool.append(part)
+        spool.end()
+        assert spool.frames == 150_000
+        assert np.array_equal(read(spool, "drums"), audio[0])
+        assert np.array_equal(read(spool, "vocals"), audio[1])
+        assert np.array_equal(read(spool, "vocals"), audio[1])  # as often as asked for
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_followers_keep_up_with_it(tmp_path: Path) -> None:
+    audio = samples(20_000)
+    with open_spool(tmp_path / "work") as spool, ThreadPoolExecutor(2) as pool:
+        followers = [pool.submit(read, spool, stem) for stem in STEMS]
+        for part in np.split(audio, 40, axis=2):
+            spool.append(part)
+            time.sleep(0.001)
+        assert not any(follower.done() for follower in followers)
+        spool.end()
+        for follower, stem in zip(followers, audio, strict=True):
+            assert np.array_equal(follower.result(10), stem)
+
+
+def test_samples_are_on_disk_as_soon_as_they_are_added(tmp_path: Path) -> None:
+    with open_spool(tmp_path) as spool:
+        spool.append(samples(123))
+        sizes = {p.name: p.stat().st_size for p in tmp_path.glob("*.f32")}
+        assert sizes == {"drums.f32": 123 * FRAME_BYTES, "vocals.f32": 123 * FRAME_BYTES}
+        assert json.loads((tmp_path / "journal.json").read_text())["frames"] == 123
+
+
+@pytest.mark.parametrize("waiting", [True, False])
+def test_followers_end_when_the_run_fails(tmp_path: Path, waiting: bool) -> None:
+    """Whether they wait for samples or are behind with those that are there."""
+    with open_spool(tmp_path / "work") as spool, ThreadPoolExecutor(1) as pool:
+        spool.append(samples(3 * BLOCK_FRAMES))
+        follower = spool.follow("drums")
+        for _ in range(3 if waiting else 1):
+            next(follower)
+        ends = pool.submit(next, follower) if waiting else None
+        time.sleep(0.02)
+        spool.end(failed=True)
+        with pytest.raises(Cancelled):
+            ends.result(10) if ends else next(follower)
+
+
+@pytest.mark.parametrize("error", [ValueError, OSError, SystemExit])
+def test_a_failure_leaves_nothing(tmp_path: Path, error: type[BaseException]) -> None:
+    with pytest.raises(error):
+        end_by(error, tmp_path / "work", samples(10))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("error", [Cancelled, KeyboardInterrupt])
+def test_a_stop_leaves_the_samples(tmp_path: Path, error: type[BaseException]) -> None:
+    audio = samples(300)
+    with pytest.raises(error):
+        end_by(error, tmp_path / "work", audio[:, :, :100], audio[:, :, 100:])
+    with open_spool(tmp_path / "work", resume=True, seed=99) as spool:
+        assert (spool.frames, spool.seed) == (300, 7)  # also what no journal had yet
+        assert {p.name for p in spool.folder.iterdir()} == {"drums.f32", "vocals.f32"}
+        spool.append(samples(50, 1))
+        spool.end()
+        assert np.array_equal(read(spool, "vocals")[:, :300], audio[1])
+        assert read(spool, "vocals").shape[1] == 350
+
+
+def test_a_stop_before_the_first_sample_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(Cancelled):
+        end_by(Cancelled, tmp_path / "work")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_kill_within_a_block_loses_that_block(tmp_path: Path) -> None:
+    audio = samples(100)
+    leave_behind(tmp_path, audio)
+    with (tmp_path / "drums.f32").open("ab") as file:
+        file.write(b"half a block")
+    (tmp_path / "journal.json.part").write_text("{")
+    with open_spool(tmp_path, resume=True) as spool:
+        assert spool.frames == 100
+        spool.append(samples(1, 1))
+        spool.end()
+        assert np.array_equal(read(spool, "drums")[:, :100], audio[0])
+        assert read(spool, "drums")[:, 100:] == pytest.approx(samples(1, 1)[0])
+
+
+def test_without_resume_what_was_left_is_cleared(tmp_path: Path) -> None:
+    leave_behind(tmp_path, samples(100))
+    with open_spool(tmp_path, seed=8) as spool:
+        assert (spool.frames, spool.seed) == (0, 8)
+        assert all(path.stat().st_size == 0 for path in tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda folder: (folder / "journal.json").unlink(),
+        lambda folder: (folder / "journal.json").write_text(""),
+        lambda folder: (folder / "journal.json").write_text("[1]"),
+        lambda folder: (folder / "journal.json").write_text('{"frames": null}'),
+        lambda folder: (folder / "journal.json").write_bytes(b"\xff\xfe\0"),
+        lambda folder: (folder / "drums.f32").unlink(),
+        lambda folder: os.truncate(folder / "drums.f32", 100 * FRAME_BYTES - 1),
+    ],
+)
+def test_what_is_not_whole_is_not_resumed(tmp_path: Path, damage: object) -> None:
+    leave_behind(tmp_path, samples(100))
+    damage(tmp_path)
+    with open_spool(tmp_path, resume=True, seed=8) as spool:
+        assert (spool.frames, spool.seed) == (0, 8)
+
+
+@pytest.mark.parametrize(
+    "run", [{**RUN, "overlap": 0.5}, {**RUN, "song": {"frames": 1001}}, {}, {**RUN, "new": None}]
+)
+def test_another_run_starts_over(tmp_path: Path, run: object) -> None:
+    leave_behind(tmp_path, samples(100))
+    with open_spool(tmp_path, resume=True, run=run) as spool:
+        assert spool.frames == 0
+
+
+def test_other_stems_start_over(tmp_path: Path) -> None:
+    leave_behind(tmp_path, samples(100))
+    with Spool(tmp_path, ("bass",), RUN, 7, resume=True) as spool:
+        assert spool.frames == 0
+        assert [path.name for path in tmp_path.iterdir()] == ["bass.f32"]
+
+
+def test_ending_twice_is_ending_once(tmp_path: Path) -> None:
+    with open_spool(tmp_path / "work") as spool:
+        spool.append(samples(10))
+        spool.end()
+        assert read(spool, "drums").shape == (2, 10)
+        spool.end(failed=True)  # encoding for a second time may fail
+        with pytest.raises(Cancelled):
+            read(spool, "drums")
