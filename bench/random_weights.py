@@ -32,8 +32,8 @@ def random_weights(arguments: dict[str, Any], seed: int = 0) -> dict[str, NDArra
     rng = np.random.default_rng(seed)
 
     def draw(name: str, shape: tuple[int, ...]) -> NDArray[Any]:
-        if name.endswith(".scale"):  # of residual branches
-            return rng.uniform(0.1, 0.5, shape)
+        if name.endswith(".scale"):  # of residual branches: about as training leaves them
+            return rng.normal(0, 0.1, shape)
         if "embedding" in name:
             return rng.normal(0, 0.1, shape)
         if len(shape) > 1:

@@ -390,6 +390,17 @@ def test_names_do_nothing_to_the_terminal(tmp_path: Path, name: str) -> None:
 # Stopping
 
 
+def deliver(number: int) -> None:
+    """Call the signal's handler.
+
+    Not a signal: this process may have had several of OpenVINO's cores, and where those do not go
+    in the order in which they came, they leave a stack for signals that is gone.
+    """
+    handler = signal.getsignal(number)
+    assert callable(handler)
+    handler(number, None)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("as_json", [False, True])
 def test_a_stop_between_two_segments(
@@ -399,8 +410,7 @@ def test_a_stop_between_two_segments(
 
     def stop(self: FakeRuntime, segments: FloatArray, source: int) -> FloatArray:
         if self.calls == 5:
-            os.kill(os.getpid(), number)
-            time.sleep(0.05)  # until the main thread has heard of it
+            deliver(number)
         return estimate(self, segments, source)
 
     use_fake(monkeypatch)
@@ -426,10 +436,10 @@ def test_a_stop_between_two_segments(
 
 def test_the_second_signal_ends_it_at_once() -> None:
     with _stoppable() as stop:
-        os.kill(os.getpid(), signal.SIGTERM)
-        assert stop.wait(5)
+        deliver(signal.SIGTERM)
+        assert stop.is_set()
         with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGINT)
+            deliver(signal.SIGINT)
 
 
 # As a process
@@ -500,17 +510,16 @@ def test_a_killed_run_is_resumed_to_the_bit(tmp_path: Path, tiny: Separator) -> 
             assert (path / f"{stem}.{format}").read_bytes() == expected.read_bytes()
 
 
-def test_a_service_managers_stop(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal(tmp_path: Path, number: int) -> None:
+    """Ctrl-C, or a service manager's stop."""
     song, folder = write_song(tmp_path / "song.wav", 25), tmp_path / "out" / "song"
     with start(song, "-o", tmp_path / "out", *TINY) as process:
-        said, err = kill(process, signal.SIGTERM, folder / ".aistemsplitter")
+        said, err = kill(process, number, folder / ".aistemsplitter")
     assert process.returncode == 130
     assert said == ""
     assert one_line(err) == "Stopped. The same command with --resume goes on from here."
     assert {path.name for path in folder.iterdir()} == {".aistemsplitter"}
-    code, _, _ = run(song, "-o", tmp_path / "out", *TINY, "--stems", "vocals")
-    assert code == 0  # without --resume, what was left is cleared
-    assert {path.name for path in folder.iterdir()} == {"vocals.wav"}
 
 
 def limit_files(size: int) -> Callable[[], None]:
