@@ -26,8 +26,10 @@ import argparse
 import math
 import sys
 import time
+from collections import deque
 from collections.abc import Callable
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -51,6 +53,8 @@ try:
 except ImportError:
     HTDemucs = None
 
+Network = Callable[[Tensor], Tensor]
+Call = Callable[[], Any]
 OVERLAP = 0.25
 PRECISIONS = {"float32": "float32", "tf32": "float32", "bf16": "bf16", "float16": "float16"}
 STEPS = ("eager", "tuned", "graph", "compile", "song")
@@ -103,7 +107,7 @@ class Bench:
         for batch in batches:
             for step in steps:
                 if step == "song":
-                    self._line(precision, batch, step, lambda b=batch: self._separate(runtime, b))
+                    self._line(precision, batch, step, partial(self._split, runtime, batch))
                 elif step != "compile":
                     speed = self._batch(precision, batch, step, runtime.separate)
                     speeds[batch] = max(speeds.get(batch, 0), speed)
@@ -123,54 +127,58 @@ class Bench:
         if "song" in steps:
             song = torch.from_numpy(self._song)[None]
             with torch.inference_mode():
-                self._line(
-                    "demucs", 1, "song", lambda: apply_model(model, song, 0, device=self._device)
-                )
+                call = partial(apply_model, model, song, shifts=0, device=self._device)
+                self._line("demucs", 1, "song", lambda: call)
 
     def _runtime(self, precision: str) -> TorchRuntime:
         checkpoint = Checkpoint(self._arguments, self._weights, "random")
         return TorchRuntime(checkpoint, self._device, PRECISIONS[precision])
 
-    def _separate(self, runtime: TorchRuntime, batch: int) -> None:
+    def _split(self, runtime: TorchRuntime, batch: int) -> Call:
+        """Give a call that separates the song and lets go of the stems."""
         frames, sources = self._song.shape[1], tuple(range(len(self._config.sources)))
-        blocks = np.array_split(self._song, -(-frames // 65536), axis=1)
-        for _ in separate(
-            blocks,
-            Loudness(frames, 0.0, 1.0),
-            [Part(runtime, sources)],
-            [[0]],
-            overlap=OVERLAP,
-            batch_size=batch,
-        ):
-            pass
+        part, loudness = Part(runtime, sources), Loudness(frames, 0.0, 1.0)
 
-    def _batch(
-        self, name: str, batch: int, step: str, network: Callable[[Tensor], Tensor]
-    ) -> float:
+        def call() -> None:
+            blocks = np.array_split(self._song, -(-frames // 65536), axis=1)
+            stems = separate(blocks, loudness, [part], [[0]], overlap=OVERLAP, batch_size=batch)
+            deque(stems, maxlen=0)
+
+        return call
+
+    def _batch(self, name: str, batch: int, step: str, network: Network) -> float:
         """Measure a batch that lies on the card; tell how many times real time it is."""
         if step in ("tuned", "graph") and not self._cuda:
             return 0.0
         segments = self._segment.repeat(batch, 1, 1)
+
+        def ready() -> Call:
+            made = network
+            if step == "compile":
+                torch.compiler.reset()
+                made = torch.compile(network, dynamic=False)
+            if step in ("graph", "compile") and self._cuda:
+                made = _captured(made, segments)
+            return lambda: made(segments)
+
         torch.backends.cudnn.benchmark = step != "eager"
         with torch.inference_mode():
-            if step == "compile":
-                network = torch.compile(network, dynamic=False)
-            if step in ("graph", "compile") and self._cuda:
-                network = _captured(network, segments)
-            speed = self._line(name, batch, step, lambda: network(segments))
+            speed = self._line(name, batch, step, ready)
         torch.backends.cudnn.benchmark = False
         return speed
 
-    def _line(self, name: str, batch: int, step: str, call: Callable[[], Any]) -> float:
+    def _line(self, name: str, batch: int, step: str, ready: Callable[[], Call]) -> float:
+        """Measure the call that ``ready`` makes, print the line, tell how many times real time."""
         print(f"| {name} | {batch} | {step} ", end="", flush=True)
         if self._cuda:
             torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats()
         try:
+            call = ready()
             result = call()  # the first is slow
             seconds = median(self._times(call))
         except torch.cuda.OutOfMemoryError:
-            print("| out of memory | | | |")
+            print("| out of memory | | | |", flush=True)
             return 0.0
         error = "" if step == "song" else _snr(self._truth, result[:1])
         stride = self._config.segment_frames * (1 - OVERLAP)
@@ -181,7 +189,7 @@ class Bench:
         print(f"| {each * 1000:,.1f} | {speed:,.0f} | {error} | {memory} |", flush=True)
         return speed
 
-    def _times(self, call: Callable[[], Any]) -> list[float]:
+    def _times(self, call: Call) -> list[float]:
         times: list[float] = []
         while len(times) < 3 or sum(times) < 1:
             started = time.perf_counter()
@@ -192,7 +200,7 @@ class Bench:
         return times
 
 
-def _captured(network: Callable[[Tensor], Tensor], segments: Tensor) -> Callable[[Tensor], Tensor]:
+def _captured(network: Network, segments: Tensor) -> Network:
     """Capture a call as a CUDA graph over these very segments."""
     stream = torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())

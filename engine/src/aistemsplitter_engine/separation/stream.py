@@ -94,25 +94,22 @@ def separate(
         waiting: deque[tuple[_Batch, Future[FloatArray]]] = deque()
         rounds = _rounds(flat, batch_size)
         on_progress(done / total)
-        try:
-            while True:
-                while len(waiting) <= workers and (batch := next(rounds, None)):
-                    waiting.append((batch, _submit(pool, batch, mixture, loudness)))
-                if not waiting:
-                    break
-                batch, future = waiting.popleft()
-                for (one, chunk), estimate in zip(batch, future.result(), strict=True):
-                    one.add(chunk, estimate)
-                done += len(batch)
-                stop = min(one.settled for one in flat)
-                if stop > begin:
-                    sources = np.concatenate([_average(group, stop) for group in passes])
-                    yield Estimates(begin, mixture.read(begin, stop), loudness.restore(sources))
-                    begin = stop
-                mixture.forget(min([begin, *(one.needs for one in flat)]))
-                on_progress(done / total)
-        finally:
-            pool.shutdown(cancel_futures=True)
+        while True:
+            while len(waiting) <= workers and (batch := next(rounds, None)):
+                waiting.append((batch, _submit(pool, batch, mixture, loudness)))
+            if not waiting:
+                break
+            batch, future = waiting.popleft()
+            for (one, chunk), estimate in zip(batch, future.result(), strict=True):
+                one.add(chunk, estimate)
+            done += len(batch)
+            stop = min(one.settled for one in flat)
+            if stop > begin:
+                sources = np.concatenate([_average(group, stop) for group in passes])
+                yield Estimates(begin, mixture.read(begin, stop), loudness.restore(sources))
+                begin = stop
+            mixture.forget(min([begin, *(one.needs for one in flat)]))
+            on_progress(done / total)
 
 
 class _Pass:
