@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import threading
+import time
 import tracemalloc
 from collections import namedtuple
 from collections.abc import Callable, Iterator
@@ -385,6 +386,25 @@ def test_a_failure_leaves_nothing(
         separator().split(song(20, gain), tmp_path / "a" / "b")
     assert list(tmp_path.iterdir()) == []
     assert encoding() == set()
+
+
+def test_an_encoder_that_fails_ends_the_run_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Slow(FakeRuntime):
+        def __call__(self, segments: FloatArray, sources: tuple[int, ...]) -> FloatArray:
+            time.sleep(0.02)
+            return super().__call__(segments, sources)
+
+    def fail(*_: object, **__: object) -> None:
+        raise AudioError("bass.wav: cannot be made: Permission denied")
+
+    fakes = use_fake(monkeypatch, Slow)
+    monkeypatch.setattr(StemWriter, "__init__", fail)
+    with pytest.raises(AudioError, match="Permission denied"):
+        separator().split(song(60), tmp_path / "out")
+    assert fakes[0].calls < 10  # of 27
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(("fail", "error"), [failure[:2] for failure in FAILURES])

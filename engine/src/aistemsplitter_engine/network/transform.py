@@ -7,6 +7,7 @@ left out. Spectrogram and waveform are each standardized over the segment.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from aistemsplitter_engine.network.config import Configuration
 
 FloatArray = NDArray[np.float32]
+Map = Callable[..., Iterator[object]]
 _EPSILON = 1e-5
 
 
@@ -37,17 +39,24 @@ class Inputs:
     waveform_scale: Scale
 
 
-def analyse(config: Configuration, segment: FloatArray) -> Inputs:
-    """Transform a segment (channels, samples) of the configuration's length."""
+def analyse(config: Configuration, segment: FloatArray, each: Map = map) -> Inputs:
+    """Transform a segment (channels, samples) of the configuration's length.
+
+    ``each`` maps a function over the channels, as an executor's ``map`` does in parallel.
+    """
     channels, samples = segment.shape
     hop, frames = config.hop, config.spectrogram_frames
     edge = hop // 2 * 3
     padded = np.pad(segment, ((0, 0), (edge, edge + frames * hop - samples)), mode="reflect")
-    windows = np.lib.stride_tricks.sliding_window_view(padded, config.nfft, axis=1)[:, ::hop]
-    spectrum = np.fft.rfft(windows * _window(config.nfft), axis=2)[:, :, : config.bins]
     image = np.empty((channels, 2, config.bins, frames), np.float32)
-    image[:, 0] = spectrum.real.transpose(0, 2, 1)
-    image[:, 1] = spectrum.imag.transpose(0, 2, 1)
+
+    def transform(channel: int) -> None:
+        windows = np.lib.stride_tricks.sliding_window_view(padded[channel], config.nfft)[::hop]
+        spectrum = np.fft.rfft(windows * _window(config.nfft), axis=1)[:, : config.bins]
+        image[channel, 0], image[channel, 1] = spectrum.real.T, spectrum.imag.T
+
+    for _ in each(transform, range(channels)):
+        pass
     spectrogram_scale, waveform_scale = _standardize(image), _scale(segment)
     waveform = (segment - waveform_scale.mean) / (waveform_scale.deviation + _EPSILON)
     return Inputs(
@@ -64,20 +73,25 @@ def synthesize(
     spectrogram: FloatArray,
     waveform: FloatArray,
     sources: tuple[int, ...],
+    each: Map = map,
 ) -> FloatArray:
     """Turn the network's outputs for one segment into samples (sources, channels, samples).
 
-    Only the ``sources`` that are named, by number, are computed.
+    Only the ``sources`` that are named, by number, are computed; ``each`` maps over them.
     """
     shape = (len(config.sources), config.audio_channels)
     images = spectrogram.reshape(*shape, 2, config.bins, config.spectrogram_frames)
     waves = waveform.reshape(*shape, config.segment_frames)
     scale = inputs.waveform_scale
     estimates = np.empty((len(sources), *waves.shape[1:]), np.float32)
-    for estimate, source in zip(estimates, sources, strict=True):  # one at a time, to save memory
+
+    def transform(estimate: FloatArray, source: int) -> None:
         np.multiply(waves[source], scale.deviation, out=estimate)
         estimate += _invert(config, images[source], inputs.spectrogram_scale)
         estimate += scale.mean
+
+    for _ in each(transform, estimates, sources):  # not at once, to save memory
+        pass
     return estimates
 
 
