@@ -11,8 +11,7 @@ from typing import TypeVar
 
 from aistemsplitter import _download, _operations, _settings, _wait, _webhooks
 from aistemsplitter._core import Session
-from aistemsplitter._effects import Operation, Reply, Timeouts
-from aistemsplitter._http import AsyncDriver, Transport
+from aistemsplitter._effects import Operation, Reply, Timeouts, Transport
 from aistemsplitter._models import (
     Credits,
     DeletedSplit,
@@ -60,6 +59,9 @@ class AsyncAiStemSplitter:
         max_retries: int = 4,
         transport: Transport | None = None,
     ) -> None:
+        # Only now: a program that verifies webhooks never needs the HTTP library.
+        from aistemsplitter._http import AsyncDriver
+
         self._session = Session(
             base_url=_settings.base_url(base_url),
             timeouts=_settings.timeouts(timeout),

@@ -13,7 +13,6 @@ import random
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 from urllib.parse import urlencode, urlsplit
 
@@ -207,6 +206,10 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     value = headers.get("retry-after", "").strip()
     if value.isascii() and value.isdigit() and len(value) < 10:
         return float(value)
+    if not value:
+        return None
+    from email.utils import parsedate_to_datetime  # rarely needed, slow to import
+
     try:
         moment = parsedate_to_datetime(value)
         return max(0.0, moment.timestamp() - time.time())

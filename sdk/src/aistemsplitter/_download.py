@@ -7,6 +7,7 @@ are quick.
 from __future__ import annotations
 
 import errno
+import io
 import os
 import re
 import threading
@@ -123,12 +124,19 @@ class _Part:
     """The file under its temporary name, and what is known of the whole."""
 
     path: Path
-    file: IO[bytes]
+    file: IO[bytes] = field(default_factory=io.BytesIO)
     written: int = 0
     total: int | None = None
     validator: str | None = None
     announced: Announced | None = None
     hash: Any = field(default=None, repr=False)
+
+    def open(self) -> None:
+        self.file = self.path.open("xb", buffering=0)
+
+    def discard(self) -> None:
+        self.file.close()
+        self.path.unlink(missing_ok=True)
 
     def start_over(self) -> None:
         self.file.seek(0)
@@ -149,9 +157,9 @@ def _stem(plan: _Plan, stem: str, target: Path) -> Operation[Path]:
     if not plan.overwrite and (yield from blocking(partial(os.path.lexists, target))):
         logger.debug("download %s: %s is there", stem, target.name)
         return target
-    part: _Part | None = None
+    part = _Part(target.with_name(f".{uuid.uuid4().hex}.part"))
     try:
-        part = yield from blocking(partial(_open_part, target))
+        yield from blocking(part.open)
         yield from _fill(plan, stem, part)
         yield from blocking(partial(_finish, part, target, plan.overwrite))
         return target
@@ -161,8 +169,7 @@ def _stem(plan: _Plan, stem: str, target: Path) -> Operation[Path]:
         full = problem.errno in (errno.ENOSPC, errno.EDQUOT)
         reason = problem.strerror or str(problem)
     finally:
-        if part is not None:
-            _discard(part)
+        part.discard()
     raise (DiskFull if full else FileError)(f"cannot write {target}: {reason}")
 
 
@@ -189,6 +196,8 @@ def _fill(plan: _Plan, stem: str, part: _Part) -> Operation[None]:
             error = error_of_reply(stream.status, stream.headers, b"", request)
         except Failure as failure:
             error = error_of_failure(failure, request)
+        except RedirectRefused as refused:
+            error = refused
         except IntegrityError as problem:
             error = problem
             yield from blocking(part.start_over)
@@ -320,17 +329,7 @@ def _make_folder(folder: Path) -> None:
     raise FileError(f"cannot make the folder {folder}: {reason}")
 
 
-def _open_part(target: Path) -> _Part:
-    path = target.with_name(f".{uuid.uuid4().hex}.part")
-    return _Part(path, path.open("xb", buffering=0))
-
-
 def _finish(part: _Part, target: Path, overwrite: bool) -> None:
     part.file.close()  # some file systems tell only now that they are full
     if overwrite or not os.path.lexists(target):
         part.path.replace(target)
-
-
-def _discard(part: _Part) -> None:
-    part.file.close()
-    part.path.unlink(missing_ok=True)

@@ -78,6 +78,11 @@ class Reply:
     body: bytes = field(default=b"", repr=False)
 
 
+#: Answers a request in place of the network, or raises ConnectionError;
+#: ``aistemsplitter.testing.FakeService`` is one.
+Transport: TypeAlias = Callable[[Request], Reply]
+
+
 @dataclass(slots=True, eq=False)
 class Stream:
     """An answer whose body is still to be read; the driver's handle is in ``source``."""

@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from functools import partial
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import Any, TypeAlias, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import anyio
 import anyio.to_thread
@@ -35,15 +35,12 @@ from aistemsplitter._effects import (
     Send,
     Sleep,
     Stream,
+    Transport,
 )
 from aistemsplitter._secret import Secret
 from aistemsplitter._version import __version__
 
 T = TypeVar("T")
-
-#: Answers a request in place of the network, or raises ConnectionError;
-#: ``aistemsplitter.testing.FakeService`` is one.
-Transport: TypeAlias = Callable[[Request], Reply]
 
 LARGEST_REPLY = 32 * 2**20  # bytes of an answer that is read whole
 LIMITS = httpx2.Limits(max_connections=1000, max_keepalive_connections=64, keepalive_expiry=30.0)
@@ -172,12 +169,12 @@ class SyncDriver:
         step: Callable[[], Any] = partial(operation.send, None)
         try:
             while True:
-                if stop and stop.is_set():
-                    raise _Stopped
                 try:
                     effect = step()
                 except StopIteration as end:
                     return cast(T, end.value)
+                if stop and stop.is_set():
+                    raise _Stopped
                 try:
                     step = partial(operation.send, self._carry_out(effect, streams, stop))
                 except Exception as problem:
@@ -242,7 +239,7 @@ class SyncDriver:
     def _read(self, stream: Stream) -> bytes:
         _left(stream.request)
         try:
-            return next(stream.source.chunks, b"")
+            return cast(bytes, stream.source.read())
         except (httpx2.RequestError, httpx2.StreamError) as error:
             failure = _failure(error, stream.request)
         raise failure
@@ -277,9 +274,14 @@ def _raise_first(errors: list[BaseException | None]) -> None:
 
 
 class _SyncSource:
+    """An answer's body, as it came."""
+
     def __init__(self, response: httpx2.Response) -> None:
         self._response = response
-        self.chunks: Iterator[bytes] = response.iter_raw()
+        self._chunks = response.iter_raw()
+
+    def read(self) -> bytes:
+        return next(self._chunks, b"")
 
     def close(self) -> None:
         self._response.close()
@@ -334,7 +336,7 @@ class AsyncDriver:
             case Sleep(seconds):
                 await anyio.sleep(seconds)
             case Blocking(work):
-                return await anyio.to_thread.run_sync(work)
+                return await _off_loop(work)
             case Gather(operations, bound):
                 return await self._gather(operations, bound)
         return None
@@ -352,10 +354,11 @@ class AsyncDriver:
 
     async def _send(self, request: Request) -> Reply:
         response = await self._open(request)
+        source = _AsyncSource(response, decoded=True)
         body = bytearray()
         try:
             with _deadline(request):
-                async for chunk in response.aiter_bytes():
+                while chunk := await source.read():
                     body += chunk
                     if len(body) > LARGEST_REPLY:
                         raise Failure("connection", "the answer does not end")
@@ -364,13 +367,13 @@ class AsyncDriver:
             failure = _failure(error, request)
         finally:
             with anyio.CancelScope(shield=True):
-                await response.aclose()
+                await source.close()
         raise failure
 
     async def _read(self, stream: Stream) -> bytes:
         try:
             with _deadline(stream.request):
-                return await anext(stream.source.chunks, b"")
+                return cast(bytes, await stream.source.read())
         except (httpx2.RequestError, httpx2.StreamError, TimeoutError) as error:
             failure = _failure(error, stream.request)
         raise failure
@@ -410,17 +413,56 @@ def _deadline(request: Request) -> Iterator[None]:
 async def _async_flow(body: Body) -> AsyncIterator[bytes]:
     chunks = body.chunks()
     sent = 0
-    while chunk := await anyio.to_thread.run_sync(next, chunks, b""):
+    while chunk := await _off_loop(partial(next, chunks, b"")):
         yield chunk
         sent += len(chunk)
         body.on_sent(sent)
 
 
+async def _off_loop(work: Callable[[], T]) -> T:
+    """Call what may block in a worker thread; when this is left, it is not running any more.
+
+    anyio sees to that for its own cancellations. One by asyncio's tasks passes its shield, and
+    whoever cleans up a file next must not meet a thread that still writes to it.
+    """
+    running = threading.Lock()
+    dropped = False
+
+    def turn() -> T:
+        with running:
+            if dropped:
+                raise _Stopped  # nobody hears it
+            return work()
+
+    try:
+        return await anyio.to_thread.run_sync(turn)
+    finally:
+        with running:
+            dropped = True
+
+
 class _AsyncSource:
-    def __init__(self, response: httpx2.Response) -> None:
+    """An answer's body, decoded or as it came."""
+
+    def __init__(self, response: httpx2.Response, *, decoded: bool = False) -> None:
         self._response = response
-        self.chunks: AsyncIterator[bytes] = response.aiter_raw()
+        self._begun = False
+        self._chunks = response.aiter_bytes() if decoded else response.aiter_raw()
+
+    async def read(self) -> bytes:
+        self._begun = True
+        return await anext(self._chunks, b"")
 
     async def close(self) -> None:
-        await self.chunks.aclose()  # type: ignore[attr-defined]  # it is a generator
+        if self._begun and not self._response.is_closed:
+            # Under the body lie generators inside generators of the HTTP library. Closing the
+            # outermost leaves the others to the collector, of which trio complains. A cancelled
+            # read ends them all, and the connection with them.
+            with (
+                contextlib.suppress(httpx2.RequestError, httpx2.StreamError),
+                anyio.CancelScope(shield=True) as scope,
+            ):
+                scope.cancel()
+                while await self.read():
+                    pass
         await self._response.aclose()

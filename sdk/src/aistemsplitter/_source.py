@@ -11,9 +11,10 @@ import os
 import stat
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TypeAlias
+from typing import IO, TypeAlias, cast
 
 from aistemsplitter._errors import FileChanged, FileError, InputError
 
@@ -53,17 +54,18 @@ class Opened:
     Attributes:
         chunks: reads it from its start; raises FileChanged before the last bytes are out if it is
             no longer what it was, so that no whole upload of a changed file comes about.
-        close: gives back what was opened here. Quick, so that a cancelled task can call it.
     """
 
     name: str
     length: int
     chunks: Callable[[], Iterator[bytes]]
-    close: Callable[[], None]
 
 
-def open_source(source: Source, filename: str | None) -> Opened:
+def open_source(source: Source, filename: str | None, closing: ExitStack) -> Opened:
     """Open a source; blocks.
+
+    Args:
+        closing: is given what has to be closed, as soon as it is open.
 
     Raises:
         FileError: it is missing, a directory, or may not be read.
@@ -72,11 +74,10 @@ def open_source(source: Source, filename: str | None) -> Opened:
     if isinstance(source, bytes):
         opened = _of_bytes(source, filename)
     elif isinstance(source, (str, os.PathLike)):
-        opened = _of_path(Path(source), filename)
+        opened = _of_path(Path(source), filename, closing)
     else:
-        opened = _of_file(source, filename)
+        opened = _of_file(source, filename, closing)
     if opened.length == 0:
-        opened.close()
         raise InputError(f"{opened.name} is empty")
     return opened
 
@@ -86,35 +87,38 @@ def _of_bytes(data: bytes, filename: str | None) -> Opened:
         for start in range(0, len(data), CHUNK):
             yield data[start : start + CHUNK]
 
-    return Opened(filename or "audio", len(data), chunks, lambda: None)
+    return Opened(filename or "audio", len(data), chunks)
 
 
-def _of_path(path: Path, filename: str | None) -> Opened:
+def _of_path(path: Path, filename: str | None, closing: ExitStack) -> Opened:
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             kind = "a directory" if path.is_dir() else "no regular file"
             raise FileError(f"{path} is {kind}")
-        file = path.open("rb")
+        file = closing.enter_context(path.open("rb"))
     except OSError as problem:
         reason = problem.strerror or str(problem)
     except ValueError as problem:
         reason = str(problem)
     else:
-        return _in_place(file, filename or path.name, file.close)
+        return _in_place(file, filename or path.name)
     raise FileError(f"cannot read {path}: {reason}")
 
 
-def _of_file(source: IO[bytes] | Iterable[bytes], filename: str | None) -> Opened:
+def _of_file(
+    source: IO[bytes] | Iterable[bytes], filename: str | None, closing: ExitStack
+) -> Opened:
     if isinstance(source, io.TextIOBase):
         raise InputError('the file is open as text: open it with "rb"')
     own_name = getattr(source, "name", None)
     name = filename or (Path(own_name).name if isinstance(own_name, str) else "audio")
-    if callable(getattr(source, "seekable", None)) and source.seekable():  # type: ignore[union-attr]
-        return _in_place(source, name, lambda: None)  # type: ignore[arg-type]  # the caller's to close
-    return _spooled(source, name)
+    seekable = getattr(source, "seekable", None)
+    if callable(seekable) and seekable():
+        return _in_place(cast("IO[bytes]", source), name)  # stays open: it is the caller's
+    return _spooled(source, name, closing)
 
 
-def _in_place(file: IO[bytes], name: str, close: Callable[[], None]) -> Opened:
+def _in_place(file: IO[bytes], name: str) -> Opened:
     start = file.tell()
     length = file.seek(0, os.SEEK_END) - start
     file.seek(start)
@@ -130,7 +134,7 @@ def _in_place(file: IO[bytes], name: str, close: Callable[[], None]) -> Opened:
                 raise FileChanged(f"{name} changed while it was being uploaded")
             yield chunk
 
-    return Opened(name, length, chunks, close)
+    return Opened(name, length, chunks)
 
 
 def _state(file: IO[bytes]) -> object:
@@ -144,7 +148,7 @@ def _state(file: IO[bytes]) -> object:
     return found.st_size, found.st_mtime_ns
 
 
-def _spooled(source: object, name: str) -> Opened:
+def _spooled(source: object, name: str, closing: ExitStack) -> Opened:
     pieces: Iterable[object]
     if callable(reading := getattr(source, "read", None)):
         pieces = iter(lambda: reading(CHUNK), b"")
@@ -152,14 +156,11 @@ def _spooled(source: object, name: str) -> Opened:
         pieces = source
     else:
         raise InputError(f"{type(source).__name__} gives no bytes")
-    spool = tempfile.SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115  # outlives this call
-    try:
-        for piece in pieces:
-            if not isinstance(piece, (bytes, bytearray, memoryview)):
-                raise InputError(f"the input gives {type(piece).__name__}, not bytes")
-            spool.write(piece)
-        spool.seek(0)
-        return _in_place(spool, name, spool.close)
-    except BaseException:
-        spool.close()
-        raise
+    spool = tempfile.SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115  # closed by the caller
+    closing.callback(spool.close)
+    for piece in pieces:
+        if not isinstance(piece, (bytes, bytearray, memoryview)):
+            raise InputError(f"the input gives {type(piece).__name__}, not bytes")
+        spool.write(piece)
+    spool.seek(0)
+    return _in_place(spool, name)

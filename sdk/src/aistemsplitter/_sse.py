@@ -43,9 +43,9 @@ class EventParser:
         lines = text[: len(text) - len(held)].replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         *whole, rest = lines.split(b"\n")
         self._rest = rest + held
+        found = [self._line(line.decode("utf-8", "replace")) for line in whole]
         if len(self._rest) + self._size > LARGEST_EVENT:
             raise UnexpectedResponse("an event of the progress stream does not end")
-        found = (self._line(line.decode("utf-8", "replace")) for line in whole)
         return [event for event in found if event]
 
     def _line(self, line: str) -> Event | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from typing import TypeAlias
 
@@ -39,8 +40,9 @@ def upload(
         FileError: it cannot be read. FileChanged: it changed meanwhile.
         UploadFailed: the storage did not take it.
     """
-    opened: Opened = yield from blocking(partial(open_source, source, filename))
+    closing = ExitStack()
     try:
+        opened = yield from blocking(partial(open_source, source, filename, closing))
         for renewal in (False, True):
             reserved = yield from reserve(session, opened.name, opened.length, None)
             if (yield from _put(session, reserved, opened, on_progress, last=renewal)):
@@ -52,8 +54,8 @@ def upload(
     else:
         return reserved
     finally:
-        opened.close()
-    raise FileError(f"cannot read {opened.name}: {reason}")
+        closing.close()  # quick, so a cancelled operation can do it
+    raise FileError(f"cannot read the input: {reason}")
 
 
 def _put(

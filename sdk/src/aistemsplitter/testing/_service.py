@@ -117,7 +117,7 @@ class FakeService:
             details: more keys of the ``error`` object, such as ``requiredSeconds=180``.
         """
         kind = BY_STATUS.get(status)
-        named = code or (kind.default_code if kind else "INTERNAL")
+        named = code or (kind.default_code if kind else f"HTTP_{status}")
         headers = {} if retry_after is None else {"retry_after": str(retry_after)}
         self.answer_next(
             failure(status, named, message, details, **headers), times=times, path=path
