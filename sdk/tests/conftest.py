@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterator
 from importlib.util import find_spec
 from typing import Any
 
 import pytest
-from aistemsplitter import _core, _wait
+from aistemsplitter import _core, _http, _wait
 from loopback import Loopback
+
+CERTIFICATES = ssl.create_default_context()
 
 
 @pytest.fixture(autouse=True)
@@ -22,6 +25,13 @@ def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_core, "LONGEST_PAUSE", 0.01)
     monkeypatch.setattr(_wait, "FIRST_INTERVAL", 0.01)
     monkeypatch.setattr(_wait, "LONGEST_INTERVAL", 0.05)
+
+
+@pytest.fixture(autouse=True)
+def _one_tls_context(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To read the system's certificates takes longer than most tests."""
+    options = _http._options
+    monkeypatch.setattr(_http, "_options", lambda: {**options(), "verify": CERTIFICATES})
 
 
 @pytest.fixture

@@ -7,13 +7,13 @@ import gc
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
-from aistemsplitter import AiStemSplitter, AsyncAiStemSplitter, DownloadFailed, _download
+from aistemsplitter import AiStemSplitter, AsyncAiStemSplitter, DownloadFailed
 from clients import KEY
 from loopback import Loopback
 
@@ -198,26 +198,25 @@ def test_many_waits_at_once(backend: str, loopback: Loopback) -> None:
     anyio.run(main, backend=backend)
 
 
-def test_cancelled_by_asyncio_itself(
-    split_id: str, loopback: Loopback, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A native cancel passes anyio's shield while a thread is at work on a file."""
-    original = _download._Part.open
+def test_no_thread_outlives_a_cancel_by_asyncio_itself(loopback: Loopback) -> None:
+    """Such a cancel passes anyio's shield while a thread reads what is to be uploaded."""
+    state = "not begun"
 
-    def slow(part: Any) -> None:
+    def slow() -> Iterator[bytes]:
+        nonlocal state
+        state = "running"
         time.sleep(0.2)
-        original(part)
-
-    monkeypatch.setattr(_download._Part, "open", slow)
+        state = "over"
+        yield b"audio"
 
     async def main() -> None:
         async with AsyncAiStemSplitter(KEY, base_url=loopback.url) as client:
-            download = asyncio.create_task(client.download(split_id, tmp_path, stems=["bass"]))
-            await asyncio.sleep(0.15)
-            download.cancel()
+            task = asyncio.create_task(client.submit(slow()))
+            while state == "not begun":
+                await asyncio.sleep(0.01)
+            task.cancel()
             with pytest.raises(asyncio.CancelledError):
-                await download
+                await task
+            assert state == "over"
 
     asyncio.run(main())
-    time.sleep(0.2)
-    assert list(tmp_path.iterdir()) == []

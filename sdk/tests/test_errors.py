@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pickle
+from typing import Any
 
 import aistemsplitter
 import pytest
@@ -16,7 +17,7 @@ KINDS = [
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_error_pickles(kind: type[aistemsplitter.AiStemSplitterError]) -> None:
-    facts: dict[str, object] = {"code": "X", "status": 402, "request_id": "req_1"}
+    facts: dict[str, Any] = {"code": "X", "status": 402, "request_id": "req_1"}
     if kind is _errors.WaitTimeout:
         facts = {"split_id": "split_1"}
     elif kind is _errors.SplitFailed:

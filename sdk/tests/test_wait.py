@@ -141,3 +141,12 @@ def test_nonsense_in_the_stream(client: Any, loopback: Loopback, nonsense: bytes
 def test_unknown_states_are_waited_through(client: Any, loopback: Loopback) -> None:
     loopback.service._states = [("queued", 0.0), ("polishing", 0.9)]
     assert client.wait(client.submit(audio_url=URL).id).succeeded
+
+
+def test_a_stream_ahead_of_its_server_makes_no_haste(client: Any, loopback: Loopback) -> None:
+    loopback.service._states = [("queued", 0.0)] * 4
+    job = client.submit(audio_url=URL)
+    early = Reply(200, STREAM, b'data: {"status": "succeeded"}\n\n')
+    loopback.service.answer_next(early, path=f"/v1/audio/splits/{job.id}/events", times=99)
+    assert client.wait(job.id, timeout=20).succeeded
+    assert paths(loopback).count("events") <= paths(loopback).count(job.id) / 2 + 1

@@ -53,7 +53,7 @@ def wait_for_split(
         raise InputError("timeout= is in seconds, more than 0; None waits without end")
     deadline = None if timeout is None else session.clock() + timeout
     watch = _Watch(session, split_id, deadline, on_progress)
-    interval, error = FIRST_INTERVAL, None
+    interval, error, told_of_end = FIRST_INTERVAL, None, False
     while True:
         try:
             answer = yield from call(session.until(deadline), "GET", split_path(split_id))
@@ -68,9 +68,12 @@ def wait_for_split(
             raise_if_failed(split)
             if split.succeeded:
                 return split
-            if (yield from watch.follow()):
+            # The stream tells of the end, the split itself has the stems: ask at once. A server
+            # that then knows of no end yet is asked no faster than any other.
+            told_of_end = not told_of_end and (yield from watch.follow())
+            if told_of_end:
                 interval = FIRST_INTERVAL
-                continue  # it is done: ask for the whole of it
+                continue
         pause = max(interval, (error and error.retry_after) or 0.0)
         left = pause if deadline is None else deadline - session.clock()
         if left <= 0:
