@@ -350,8 +350,12 @@ def test_logs_show_no_secret(
     client = Runner(kind, base_url=loopback.url)
     loopback.service.fail_next(503)
     job = client.submit(b"RIFF")
-    client.download(client.wait(job.id), tmp_path)
+    split = client.wait(job.id)
+    elsewhere = Reply(302, {"location": split.stems["bass"]})
+    loopback.service.answer_next(elsewhere, path="/storage/")
+    client.download(split, tmp_path)
     assert "/audio/splits" in caplog.text
+    assert "b'...'" in caplog.text  # the redirect's target
     assert "HTTP Request" in caplog.text  # the HTTP library's own log is looked at too
     assert KEY not in caplog.text
     assert "signature=" not in caplog.text

@@ -8,6 +8,8 @@ could be seen.
 from __future__ import annotations
 
 import contextlib
+import logging
+import re
 import ssl
 import threading
 import time
@@ -44,6 +46,20 @@ T = TypeVar("T")
 
 LARGEST_REPLY = 32 * 2**20  # bytes of an answer that is read whole
 LIMITS = httpx2.Limits(max_connections=1000, max_keepalive_connections=64, keepalive_expiry=30.0)
+
+
+class _HidingLocations(logging.Filter):
+    """Takes the targets of redirects out of the HTTP library's debug log: they may be signed."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if isinstance(record.msg, str) and "location'" in record.msg.lower():
+            record.msg = re.sub(r"(?i)(b'location', )b(['\"]).*?\2", r"\1b'...'", record.msg)
+        return True
+
+
+# The library tells its log of every header of an answer, and gives no way to have a say in it.
+for _name in ("httpcore2.http11", "httpcore2.http2"):
+    logging.getLogger(_name).addFilter(_HidingLocations())
 
 
 class _Stopped(Exception):
