@@ -8,11 +8,11 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
-PROJECTS := pyproject.toml engine/pyproject.toml
+PROJECTS := pyproject.toml engine/pyproject.toml sdk/pyproject.toml
 
 .PHONY: setup demo test check clean
 
-setup: .venv/.engine
+setup: .venv/.packages
 demo: .venv/.demo
 	$(BIN)/python demo/demo.py
 
@@ -34,16 +34,16 @@ clean:
 	$(PIP) --upgrade 'pip>=25.1'
 	@touch $@
 
-.venv/.engine: .venv/.python $(PROJECTS)
-	$(PIP) --editable ./engine
+.venv/.packages: .venv/.python $(PROJECTS)
+	$(PIP) --editable ./engine --editable ./sdk
 	@touch $@
 
-.venv/.demo: .venv/.engine
+.venv/.demo: .venv/.packages
 	$(PIP) --group demo
 	@touch $@
 
 # The tests compare with PyTorch, which is large; nothing else needs it.
-.venv/.test: .venv/.engine
+.venv/.test: .venv/.packages
 	@echo "Installing what the tests compare with (PyTorch, some hundred MB at least)"
 	$(PIP) --group test
 	@touch $@

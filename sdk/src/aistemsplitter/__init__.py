@@ -1,0 +1,123 @@
+"""Split songs into stems with the AI Stem Splitter service.
+
+    from aistemsplitter import AiStemSplitter
+
+    with AiStemSplitter() as client:  # the key comes from AISTEMSPLITTER_API_KEY
+        job = client.create_split(input="song.mp3", stem_model="htdemucs_ft")
+        result = client.wait_for_split(job.id)
+        client.download_split(result, "stems")
+
+``AsyncAiStemSplitter`` has the same methods for asyncio and trio, ``aistemsplitter.testing`` a
+service for tests that needs no server.
+"""
+
+from aistemsplitter._async_client import AsyncAiStemSplitter, AsyncStemSplitter
+from aistemsplitter._client import AiStemSplitter, StemSplitter
+from aistemsplitter._effects import Timeouts
+from aistemsplitter._errors import (
+    AiStemSplitterError,
+    APIError,
+    ConfigurationError,
+    Conflict,
+    ConnectionFailed,
+    DeadlineExceeded,
+    DiskFull,
+    DownloadFailed,
+    FileChanged,
+    FileError,
+    Forbidden,
+    IdempotencyInProgress,
+    IdempotencyMismatch,
+    InputError,
+    InsufficientCredits,
+    IntegrityError,
+    InvalidWebhook,
+    ModelUnavailable,
+    NotFound,
+    PayloadTooLarge,
+    RateLimited,
+    RedirectRefused,
+    ServerError,
+    ServiceUnavailable,
+    SplitFailed,
+    TLSFailed,
+    TransferFailed,
+    Unauthorized,
+    UnexpectedResponse,
+    UploadFailed,
+    ValidationFailed,
+    WaitTimeout,
+)
+from aistemsplitter._models import (
+    Credits,
+    DeletedSplit,
+    DirectUpload,
+    ErrorInfo,
+    Model,
+    Split,
+    SplitJob,
+    StemUrls,
+    TransferProgress,
+    Upload,
+)
+from aistemsplitter._pages import AsyncSplitPage, SplitPage
+from aistemsplitter._raw import RawResponse
+from aistemsplitter._version import __version__
+from aistemsplitter._webhooks import EventData, WebhookEvent, verify_signature
+
+__all__ = [
+    "APIError",
+    "AiStemSplitter",
+    "AiStemSplitterError",
+    "AsyncAiStemSplitter",
+    "AsyncSplitPage",
+    "AsyncStemSplitter",
+    "ConfigurationError",
+    "Conflict",
+    "ConnectionFailed",
+    "Credits",
+    "DeadlineExceeded",
+    "DeletedSplit",
+    "DirectUpload",
+    "DiskFull",
+    "DownloadFailed",
+    "ErrorInfo",
+    "EventData",
+    "FileChanged",
+    "FileError",
+    "Forbidden",
+    "IdempotencyInProgress",
+    "IdempotencyMismatch",
+    "InputError",
+    "InsufficientCredits",
+    "IntegrityError",
+    "InvalidWebhook",
+    "Model",
+    "ModelUnavailable",
+    "NotFound",
+    "PayloadTooLarge",
+    "RateLimited",
+    "RawResponse",
+    "RedirectRefused",
+    "ServerError",
+    "ServiceUnavailable",
+    "Split",
+    "SplitFailed",
+    "SplitJob",
+    "SplitPage",
+    "StemSplitter",
+    "StemUrls",
+    "TLSFailed",
+    "Timeouts",
+    "TransferFailed",
+    "TransferProgress",
+    "Unauthorized",
+    "UnexpectedResponse",
+    "Upload",
+    "UploadFailed",
+    "ValidationFailed",
+    "WaitTimeout",
+    "WebhookEvent",
+    "__version__",
+    "verify_signature",
+]

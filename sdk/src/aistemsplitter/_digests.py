@@ -1,0 +1,62 @@
+"""Checksums that storages announce in the headers of a download."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+ALGORITHMS = {"sha-256": "sha256", "sha-512": "sha512", "md5": "md5"}
+
+
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """The checksum that the whole file should have."""
+
+    algorithm: str
+    digest: bytes = field(repr=False)
+
+    def new(self) -> Any:
+        """A hash object to feed the file to."""
+        return hashlib.new(self.algorithm, usedforsecurity=False)
+
+
+def announced(headers: Mapping[str, str], *, whole: bool) -> Announced | None:
+    """The strongest checksum of the whole file in the headers, None if there is none.
+
+    Read are Repr-Digest (RFC 9530), Digest, and those of S3 and Google; Content-MD5 and
+    Content-Digest are of what is sent, so only where that is the whole.
+
+    Args:
+        whole: whether the answer holds the whole file.
+    """
+    found: dict[str, bytes] = {}
+    pairs = [(headers.get("repr-digest", ""), r"([\w-]+)=:([^:]*):")]
+    pairs.append((headers.get("digest", ""), r"([\w-]+)=([\w+/]+=*)"))
+    pairs.append((headers.get("x-goog-hash", ""), r"(md5)=([\w+/]+=*)"))
+    pairs.append((f"sha-256={headers.get('x-amz-checksum-sha256', '')}", r"(.*?)=([\w+/]+=*)$"))
+    if whole:
+        pairs.append((headers.get("content-digest", ""), r"([\w-]+)=:([^:]*):"))
+        pairs.append((f"md5={headers.get('content-md5', '')}", r"(md5)=([\w+/]+=*)"))
+    for value, pattern in pairs:
+        for name, text in re.findall(pattern, value):
+            algorithm = ALGORITHMS.get(name.lower())
+            digest = _decoded(text)
+            # One of another length is not of the file, such as S3's of several parts.
+            if algorithm and digest and len(digest) == hashlib.new(algorithm).digest_size:
+                found.setdefault(algorithm, digest)
+    for algorithm in ("sha256", "sha512", "md5"):
+        if algorithm in found:
+            return Announced(algorithm, found[algorithm])
+    return None
+
+
+def _decoded(text: str) -> bytes | None:
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        return None

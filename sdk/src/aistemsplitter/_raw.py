@@ -1,0 +1,100 @@
+"""A typed call's result together with the HTTP answer that it came in."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar
+
+from aistemsplitter._core import request_id
+from aistemsplitter._effects import Reply
+
+if TYPE_CHECKING:
+    from aistemsplitter._async_client import AsyncAiStemSplitter
+    from aistemsplitter._client import AiStemSplitter
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RawResponse(Generic[T]):
+    """What a call returned, and the last answer of the API that it got.
+
+    Attributes:
+        data: what the typed call returns.
+        status: HTTP status.
+        headers: by their names in lower case.
+        request_id: the service's name for the request.
+        body: the bytes of the answer.
+    """
+
+    data: T
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    request_id: str | None
+    body: bytes = field(repr=False)
+
+
+def _with_reply(data: T, replies: list[Reply]) -> RawResponse[T]:
+    last = replies[-1]
+    return RawResponse(
+        data=data,
+        status=last.status,
+        headers=last.headers,
+        request_id=request_id(last.headers),
+        body=last.body,
+    )
+
+
+class RawCalls:
+    """A client's calls, each returning a RawResponse."""
+
+    def __init__(self, client: AiStemSplitter) -> None:
+        kind = type(client)
+        self.create_split = self.submit = _raw(client, kind.create_split)
+        self.get_split = self.get = _raw(client, kind.get_split)
+        self.wait_for_split = self.wait = _raw(client, kind.wait_for_split)
+        self.list_splits = self.list = _raw(client, kind.list_splits)
+        self.create_upload = self.presign_upload = _raw(client, kind.create_upload)
+        self.cancel_split = _raw(client, kind.cancel_split)
+        self.delete_split = _raw(client, kind.delete_split)
+        self.get_credits = _raw(client, kind.get_credits)
+        self.models = _raw(client, kind.models)
+
+
+class AsyncRawCalls:
+    """A client's calls, each returning a RawResponse."""
+
+    def __init__(self, client: AsyncAiStemSplitter) -> None:
+        kind = type(client)
+        self.create_split = self.submit = _async_raw(client, kind.create_split)
+        self.get_split = self.get = _async_raw(client, kind.get_split)
+        self.wait_for_split = self.wait = _async_raw(client, kind.wait_for_split)
+        self.list_splits = self.list = _async_raw(client, kind.list_splits)
+        self.create_upload = self.presign_upload = _async_raw(client, kind.create_upload)
+        self.cancel_split = _async_raw(client, kind.cancel_split)
+        self.delete_split = _async_raw(client, kind.delete_split)
+        self.get_credits = _async_raw(client, kind.get_credits)
+        self.models = _async_raw(client, kind.models)
+
+
+def _raw(
+    client: AiStemSplitter, method: Callable[Concatenate[AiStemSplitter, P], T]
+) -> Callable[P, RawResponse[T]]:
+    def call(*args: P.args, **kwargs: P.kwargs) -> RawResponse[T]:
+        replies: list[Any] = []
+        return _with_reply(method(client._noting(replies.append), *args, **kwargs), replies)
+
+    return call
+
+
+def _async_raw(
+    client: AsyncAiStemSplitter,
+    method: Callable[Concatenate[AsyncAiStemSplitter, P], Awaitable[T]],
+) -> Callable[P, Awaitable[RawResponse[T]]]:
+    async def call(*args: P.args, **kwargs: P.kwargs) -> RawResponse[T]:
+        replies: list[Any] = []
+        return _with_reply(await method(client._noting(replies.append), *args, **kwargs), replies)
+
+    return call

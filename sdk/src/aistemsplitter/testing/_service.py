@@ -1,0 +1,376 @@
+"""A service in memory that answers as the real one does, and misbehaves on demand."""
+
+from __future__ import annotations
+
+import json
+import threading
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from aistemsplitter._effects import Reply, Request
+from aistemsplitter._errors import BY_STATUS
+from aistemsplitter.testing._events import SECRET, Delivery, delivery
+from aistemsplitter.testing._storage import FakeStorage, silence
+from aistemsplitter.testing._wire import failure, split_json, success, timestamp
+
+STEMS = {
+    "htdemucs": ("drums", "bass", "other", "vocals"),
+    "htdemucs_ft": ("drums", "bass", "other", "vocals"),
+    "htdemucs_6s": ("drums", "bass", "other", "vocals", "guitar", "piano"),
+}
+ALIASES = {"4s": "htdemucs_ft", "6s": "htdemucs_6s"}
+PSEUDO = ("instrumental",)
+
+
+class _Refused(Exception):
+    def __init__(self, status: int, code: str, message: str, **details: Any) -> None:
+        super().__init__(message)
+        self.reply = failure(status, code, message, details)
+
+
+@dataclass(slots=True)
+class _Split:
+    """A split of the fake: what it was asked, and the states still before it."""
+
+    json: dict[str, Any]
+    ahead: list[tuple[str, float]]
+    stems: tuple[str, ...]
+    ending: tuple[str, str] | None
+
+
+@dataclass(slots=True)
+class _Fault:
+    """What to answer instead, so many times, to paths that begin so."""
+
+    reply: Reply | None
+    times: int
+    path: str = field(default="")
+
+
+class FakeService:
+    """The service for tests: pass it as ``transport=`` to either client.
+
+    A split goes one state on each time it is read: queued, processing, succeeded. Credits,
+    idempotency keys, uploads, presigned URLs, paging and errors work as the real ones do; no audio
+    is separated, every stem is the same short silence. Safe across threads.
+
+    Args:
+        api_key: the only one that is let in; None lets any in.
+        balance: seconds of credit.
+        duration: seconds that every song is taken to last.
+        states: ``(status, progress)`` that a split passes through before its end.
+        stem_audio: the bytes of every stem; None for a short WAV of silence.
+        streams: whether it has the progress stream, by which a wait is over at once; without it,
+            clients ask again and again, a second apart at first.
+        url: where its presigned URLs lie, for a test that serves it over HTTP.
+
+    Attributes:
+        requests: all that came, in order, faults included. Headers show the key: it is a fake one.
+    """
+
+    def __init__(
+        self,
+        *,
+        api_key: str | None = None,
+        balance: int = 36_000,
+        duration: int = 180,
+        states: Sequence[tuple[str, float]] = (("queued", 0.0), ("processing", 0.5)),
+        stem_audio: bytes | None = None,
+        streams: bool = True,
+        url: str = "https://storage.test",
+    ) -> None:
+        self.requests: list[Request] = []
+        self.balance = balance
+        self._api_key = api_key
+        self._duration = duration
+        self._states = list(states)
+        self._stem_audio = silence() if stem_audio is None else stem_audio
+        self._streams = streams
+        self._storage = FakeStorage(url)
+        self._lock = threading.RLock()
+        self._splits: dict[str, _Split] = {}
+        self._uploads: dict[str, str] = {}
+        self._answers: dict[str, tuple[bytes, Reply]] = {}
+        self._faults: list[_Fault] = []
+        self._endings: list[tuple[str, str]] = []
+
+    def fail_next(
+        self,
+        status: int = 503,
+        code: str | None = None,
+        message: str = "as the test asked",
+        *,
+        times: int = 1,
+        path: str = "",
+        retry_after: float | str | None = None,
+        **details: Any,
+    ) -> None:
+        """Answer the next requests with an error.
+
+        Args:
+            code: None for the one that goes with the status.
+            path: only those whose path begins so, such as ``/v1/audio/splits`` or ``/storage/``.
+            retry_after: seconds or a date for the header.
+            details: more keys of the ``error`` object, such as ``requiredSeconds=180``.
+        """
+        kind = BY_STATUS.get(status)
+        named = code or (kind.default_code if kind else f"HTTP_{status}")
+        headers = {} if retry_after is None else {"retry_after": str(retry_after)}
+        self.answer_next(
+            failure(status, named, message, details, **headers), times=times, path=path
+        )
+
+    def answer_next(self, reply: Reply, *, times: int = 1, path: str = "") -> None:
+        """Answer the next requests with just this."""
+        self._faults.append(_Fault(reply, times, path))
+
+    def drop_next(self, *, times: int = 1, path: str = "") -> None:
+        """Break the connection of the next requests, before anything is done."""
+        self._faults.append(_Fault(None, times, path))
+
+    def fail_split(
+        self, code: str = "UNSUPPORTED_MEDIA", message: str = "this is no audio"
+    ) -> None:
+        """Let the next split that is made end as failed; its charge is given back."""
+        self._endings.append((code, message))
+
+    def expire_urls(self) -> None:
+        """Let all presigned URLs that were given out expire."""
+        self._storage.expire()
+
+    def finish(self, split_id: str) -> None:
+        """Bring a split to its end at once."""
+        with self._lock:
+            while self._splits[split_id].ahead:
+                self._advance(self._splits[split_id])
+            self._advance(self._splits[split_id])
+
+    def uploaded(self, upload_id: str) -> bytes | None:
+        """The bytes of an upload, None before they came."""
+        return self._storage.get(upload_id)
+
+    def webhook(self, split_id: str, secret: str | Sequence[str] = SECRET) -> Delivery:
+        """The delivery of the event that a split's end makes."""
+        with self._lock:
+            told = self._told(self._splits[split_id])
+        if told["status"] not in ("succeeded", "failed"):
+            raise ValueError(f"{split_id} is {told['status']}: finish it first")
+        return delivery(f"split.{told['status']}", told, secret=secret)
+
+    def __call__(self, request: Request) -> Reply:
+        """Answer a request, as a client's transport."""
+        with self._lock:
+            self.requests.append(request)
+            reply = self._fault(request) or self._answer(request)
+        identified = {"request-id": f"req_{uuid.uuid4().hex}", **reply.headers}
+        return replace(reply, headers=identified)
+
+    def _fault(self, request: Request) -> Reply | None:
+        path = urlsplit(request.url).path
+        for fault in self._faults:
+            if path.startswith(fault.path):
+                fault.times -= 1
+                if fault.times < 1:
+                    self._faults.remove(fault)
+                if fault.reply is None:
+                    raise ConnectionResetError("reset, as the test asked")
+                return fault.reply
+        return None
+
+    def _answer(self, request: Request) -> Reply:
+        parts = urlsplit(request.url)
+        if parts.path.startswith("/storage/"):
+            return self._storage.answer(request)
+        try:
+            self._authorize(request)
+            return self._route(request, unquote(parts.path.removeprefix("/v1")), parts.query)
+        except _Refused as refused:
+            return refused.reply
+
+    def _authorize(self, request: Request) -> None:
+        kind, _, key = request.headers.get("authorization", "").partition(" ")
+        if kind != "Bearer" or not key or self._api_key not in (None, key):
+            raise _Refused(401, "UNAUTHORIZED", "the API key is missing or not known")
+
+    def _route(self, request: Request, path: str, query: str) -> Reply:
+        match request.method, path.strip("/").split("/"):
+            case "GET", ["credits"]:
+                return success({"balance": self.balance, "unit": "seconds"})
+            case "GET", ["models"]:
+                return success([_model(name) for name in STEMS])
+            case "POST", ["audio", "uploads"]:
+                return self._reserve(_body(request))
+            case "POST", ["audio", "splits"]:
+                return self._once(request, lambda: self._create(_body(request)))
+            case "GET", ["audio", "splits"]:
+                return self._list({name: values[0] for name, values in parse_qs(query).items()})
+            case "GET", ["audio", "splits", split_id]:
+                split = self._find(split_id)
+                told = self._told(split)
+                self._advance(split)
+                return success(told)
+            case "DELETE", ["audio", "splits", split_id]:
+                self._find(split_id)
+                del self._splits[split_id]
+                self._storage.forget(f"{split_id}/")
+                return success({"id": split_id, "deleted": True})
+            case "POST", ["audio", "splits", split_id, "cancel"]:
+                return self._cancel(self._find(split_id))
+            case "GET", ["audio", "splits", split_id, "events"] if self._streams:
+                return self._stream(self._find(split_id))
+        raise _Refused(404, "NOT_FOUND", "there is no such thing")
+
+    def _once(self, request: Request, make: Callable[[], Reply]) -> Reply:
+        """Answer a request that was made before as then."""
+        key = request.headers.get("idempotency-key")
+        body = request.body if isinstance(request.body, bytes) else b""
+        if key in self._answers:
+            before, reply = self._answers[key]
+            if before != body:
+                raise _Refused(422, "IDEMPOTENCY_MISMATCH", "the key was used with another body")
+            return replace(reply, headers={**reply.headers, "idempotency-replayed": "true"})
+        reply = make()
+        if key:
+            self._answers[key] = body, reply
+        return reply
+
+    def _reserve(self, body: Mapping[str, Any]) -> Reply:
+        missing = [n for n in ("filename", "contentType", "contentLength") if not body.get(n)]
+        if missing:
+            raise _Refused(422, "VALIDATION_ERROR", f"missing: {', '.join(missing)}")
+        upload_id = f"upl_{uuid.uuid4().hex}"
+        self._uploads[upload_id] = str(body["filename"])
+        url = self._storage.presign(upload_id, body["contentLength"])
+        return success(
+            {
+                "uploadId": upload_id,
+                "uploadUrl": url,
+                "uploadHeaders": {},
+                "expiresAt": timestamp(3600),
+                "direct": {"method": "PUT", "url": url, "headers": {}},
+                "audioUrl": url.partition("?")[0],
+            }
+        )
+
+    def _create(self, body: Mapping[str, Any]) -> Reply:
+        name = str(body.get("stemModel", "htdemucs_ft"))
+        model = ALIASES.get(name, name)
+        if model not in STEMS:
+            raise _Refused(422, "VALIDATION_ERROR", f"stemModel: there is no {name}")
+        stems = tuple(body.get("stems") or STEMS[model])
+        if unknown := set(stems) - {*STEMS[model], *PSEUDO}:
+            raise _Refused(422, "VALIDATION_ERROR", f"stems: no {', '.join(sorted(unknown))}")
+        filename = self._source_name(body.get("input"))
+        if self.balance < self._duration:
+            raise _Refused(
+                402,
+                "INSUFFICIENT_CREDITS",
+                "the balance does not cover this split",
+                requiredSeconds=self._duration,
+                balanceSeconds=self.balance,
+            )
+        self.balance -= self._duration
+        told = split_json(
+            f"split_{uuid.uuid4().hex}",
+            "queued",
+            stemModel=name,
+            servedBy=model,
+            filename=filename,
+            durationSeconds=self._duration,
+            creditsUsed=self._duration,
+            outputFormat=str(body.get("outputFormat", "wav")),
+            metadata=dict(body.get("metadata") or {}),
+        )
+        ending = self._endings.pop(0) if self._endings else None
+        split = _Split(told, list(self._states), stems, ending)
+        self._splits[told["id"]] = split
+        if split.ahead:
+            split.json["status"], split.json["progress"] = split.ahead.pop(0)
+        job = {name: told[name] for name in ("id", "creditsUsed", "createdAt")}
+        return success({"id": job.pop("id"), "status": "queued", **job})
+
+    def _source_name(self, source: Any) -> str:
+        told = source if isinstance(source, dict) else {}
+        if told.get("type") == "direct_url" and told.get("url"):
+            return urlsplit(str(told["url"])).path.rpartition("/")[2] or "audio"
+        if told.get("type") != "uploaded_file":
+            raise _Refused(422, "VALIDATION_ERROR", "input: is neither a URL nor an upload")
+        upload_id = str(told.get("uploadId"))
+        if upload_id not in self._uploads:
+            raise _Refused(404, "NOT_FOUND", "there is no such upload")
+        if self._storage.get(upload_id) is None:
+            raise _Refused(409, "CONFLICT", "the upload is not finished")
+        return self._uploads[upload_id]
+
+    def _list(self, query: Mapping[str, str]) -> Reply:
+        status, limit = query.get("status"), int(query.get("limit", "20"))
+        newest = [self._told(split) for split in reversed(self._splits.values())]
+        found = [told for told in newest if status in (None, told["status"])]
+        start = int(query.get("cursor", "0"))
+        more = start + limit < len(found)
+        cursor = str(start + limit) if more else None
+        return success({"items": found[start : start + limit], "nextCursor": cursor})
+
+    def _cancel(self, split: _Split) -> Reply:
+        if split.json["status"] in ("succeeded", "failed"):
+            raise _Refused(409, "CONFLICT", f"the split is already {split.json['status']}")
+        split.ending, split.ahead = ("CANCELED", "cancelled"), []
+        self._advance(split)
+        return success(self._told(split))
+
+    def _stream(self, split: _Split) -> Reply:
+        lines: list[str] = []
+        while True:
+            told = self._told(split)
+            lines.append(f"id: {len(lines) + 1}\ndata: {json.dumps(told)}\n\n")
+            if told["status"] in ("succeeded", "failed"):
+                break
+            self._advance(split)
+        return Reply(200, {"content-type": "text/event-stream"}, "".join(lines).encode())
+
+    def _find(self, split_id: str) -> _Split:
+        if split_id not in self._splits:
+            raise _Refused(404, "NOT_FOUND", "there is no such split")
+        return self._splits[split_id]
+
+    def _advance(self, split: _Split) -> None:
+        told = split.json
+        if told["status"] in ("succeeded", "failed"):
+            return
+        told["updatedAt"] = timestamp()
+        if split.ahead:
+            told["status"], told["progress"] = split.ahead.pop(0)
+        elif split.ending:
+            code, message = split.ending
+            self.balance += told["creditsUsed"]
+            told.update(status="failed", error={"code": code, "message": message}, creditsUsed=0)
+        else:
+            told.update(status="succeeded", progress=1.0)
+            for stem in split.stems:
+                self._storage.put(f"{told['id']}/{stem}", self._stem_audio)
+
+    def _told(self, split: _Split) -> dict[str, Any]:
+        told = dict(split.json)
+        if told["status"] == "succeeded":
+            told["stems"] = {
+                stem: self._storage.presign(f"{told['id']}/{stem}") for stem in split.stems
+            }
+        return told
+
+
+def _model(name: str) -> dict[str, Any]:
+    aliases = [alias for alias, meant in ALIASES.items() if meant == name]
+    return {"id": name, "stems": [*STEMS[name]], "aliases": aliases, "installed": True}
+
+
+def _body(request: Request) -> Mapping[str, Any]:
+    try:
+        told = json.loads(request.body if isinstance(request.body, bytes) else b"")
+    except ValueError:
+        told = None
+    if not isinstance(told, dict):
+        raise _Refused(422, "VALIDATION_ERROR", "the body is no JSON object")
+    return told

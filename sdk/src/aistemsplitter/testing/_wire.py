@@ -1,0 +1,65 @@
+"""Shapes of the API's JSON, in the order of its keys."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from aistemsplitter._effects import Reply
+
+
+def timestamp(ahead: float = 0) -> str:
+    """Now, or some seconds later, as the API writes times."""
+    moment = datetime.now(UTC) + timedelta(seconds=ahead)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def split_json(split_id: str, status: str, **fields: Any) -> dict[str, Any]:
+    """A split as the API tells it."""
+    now = timestamp()
+    whole: dict[str, Any] = {
+        "id": split_id,
+        "status": status,
+        "stemModel": "htdemucs_ft",
+        "filename": "song.mp3",
+        "durationSeconds": 180,
+        "creditsUsed": 180,
+        "createdAt": now,
+        "updatedAt": now,
+        "stems": {},
+        "error": None,
+        "progress": 0.0,
+        "queuePosition": None,
+        "outputFormat": "wav",
+        "sampleRate": 44100,
+        "expiresAt": timestamp(24 * 3600),
+        "servedBy": "htdemucs_ft",
+        "warnings": [],
+        "metadata": {},
+    }
+    if unknown := fields.keys() - whole.keys():
+        raise TypeError(f"a split has no {', '.join(sorted(unknown))}")
+    whole.update(fields)
+    if not whole["stems"]:
+        del whole["stems"]
+    return whole
+
+
+def success(data: Any, **headers: str) -> Reply:
+    """An answer with data."""
+    return _reply(200, {"success": True, "data": data}, headers)
+
+
+def failure(
+    status: int, code: str, message: str, details: Mapping[str, Any], **headers: str
+) -> Reply:
+    """An answer that says no."""
+    error = {"code": code, "message": message, **details}
+    return _reply(status, {"success": False, "error": error}, headers)
+
+
+def _reply(status: int, told: Any, headers: Mapping[str, str]) -> Reply:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Reply(status, {"content-type": "application/json", **named}, json.dumps(told).encode())

@@ -1,0 +1,151 @@
+"""A real HTTP server on loopback: a FakeService, and faults that only a socket can have."""
+
+from __future__ import annotations
+
+import re
+import socket
+import struct
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from aistemsplitter.testing import FakeService, Reply, Request
+
+
+@dataclass
+class Fault:
+    """What goes wrong with the next requests of one kind of path.
+
+    Attributes:
+        kind: ``reset`` before an answer, ``reset_after`` (the service has done it, the answer is
+            lost), ``cut`` after so many bytes of the body, ``stall`` after so many bytes of it,
+            ``corrupt`` the byte there, ``no_range``, ``change`` the reply.
+    """
+
+    kind: str
+    path: str = ""
+    at: int = 0
+    times: int = 1
+    change: Callable[[Reply], Reply] = field(default=lambda reply: reply)
+
+
+class Loopback:
+    """Serves HTTP on a free port; ``faults`` are used up as requests come."""
+
+    def __init__(self) -> None:
+        self.faults: list[Fault] = []
+        self.seen: list[tuple[str, str, dict[str, str]]] = []
+        self.open_connections = 0
+        self._stop = threading.Event()
+        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self._server.loopback = self
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self.service = FakeService(streams=False, url=self.url)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
+
+    def fault(self, kind: str, path: str = "", **more: Any) -> None:
+        self.faults.append(Fault(kind, path, **more))
+
+    def take(self, path: str) -> Fault | None:
+        for fault in self.faults:
+            if re.search(fault.path, path):
+                fault.times -= 1
+                if fault.times < 1:
+                    self.faults.remove(fault)
+                return fault
+        return None
+
+    def wait_stalled(self) -> None:
+        self._stop.wait(30)
+
+    def __enter__(self) -> Loopback:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+    loopback: Loopback
+
+    def handle_error(self, *_: object) -> None:
+        pass  # broken lines are what is tested
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # with it, each answer waits 40 ms for an acknowledgement
+    server: _Server
+
+    def setup(self) -> None:
+        super().setup()
+        self.server.loopback.open_connections += 1
+
+    def finish(self) -> None:
+        self.server.loopback.open_connections -= 1
+        super().finish()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+    def answer(self) -> None:
+        loopback = self.server.loopback
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        loopback.seen.append((self.command, self.path, headers))
+        fault = loopback.take(self.path)
+        kind = fault.kind if fault else ""
+        if kind == "reset":
+            return self.reset()
+        body = self.rfile.read(int(headers.get("content-length", "0")))
+        if kind == "no_range":
+            headers.pop("range", None)
+        request = Request(
+            method=self.command, url=loopback.url + self.path, headers=headers, body=body
+        )
+        reply = loopback.service(request)
+        if fault:
+            reply = fault.change(reply)
+        if kind == "reset_after":
+            return self.reset()
+        data = reply.body
+        if kind == "corrupt" and fault:
+            data = data[: fault.at] + bytes([data[fault.at] ^ 1]) + data[fault.at + 1 :]
+        self.send_response(reply.status)
+        for name, value in reply.headers.items():
+            self.send_header(name, value)
+        if "content-length" not in reply.headers:
+            self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        if fault and kind in ("cut", "stall"):
+            self.wfile.write(data[: fault.at])
+            self.wfile.flush()
+            if kind == "stall":
+                loopback.wait_stalled()
+            self.close_connection = True  # in peace: a reset would take back what is under way
+            return None
+        self.wfile.write(data)
+        return None
+
+    do_GET = do_POST = do_PUT = do_DELETE = answer  # noqa: N815
+
+    def reset(self) -> None:
+        # The lingering time of zero makes close() send RST.
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.close_connection = True
+        self.connection.close()
+
+
+def refused_port() -> int:
+    """A port on which nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

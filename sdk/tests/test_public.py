@@ -1,0 +1,113 @@
+"""The public names, and the twins."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import aistemsplitter
+import pytest
+from aistemsplitter import _raw
+
+SOURCE = Path(aistemsplitter.__file__).parent
+NAMES = """
+APIError AiStemSplitter AiStemSplitterError AsyncAiStemSplitter AsyncSplitPage AsyncStemSplitter
+ConfigurationError Conflict ConnectionFailed Credits DeadlineExceeded DeletedSplit DirectUpload
+DiskFull DownloadFailed ErrorInfo EventData FileChanged FileError Forbidden IdempotencyInProgress
+IdempotencyMismatch InputError InsufficientCredits IntegrityError InvalidWebhook Model
+ModelUnavailable NotFound PayloadTooLarge RateLimited RawResponse RedirectRefused ServerError
+ServiceUnavailable Split SplitFailed SplitJob SplitPage StemSplitter StemUrls TLSFailed Timeouts
+TransferFailed TransferProgress Unauthorized UnexpectedResponse Upload UploadFailed
+ValidationFailed WaitTimeout WebhookEvent __version__ verify_signature
+"""
+
+
+def test_public_names_are_locked() -> None:
+    assert sorted(aistemsplitter.__all__) == sorted(NAMES.split())
+    assert all(hasattr(aistemsplitter, name) for name in aistemsplitter.__all__)
+
+
+def test_both_spellings_are_the_same() -> None:
+    assert aistemsplitter.StemSplitter is aistemsplitter.AiStemSplitter
+    assert aistemsplitter.AsyncStemSplitter is aistemsplitter.AsyncAiStemSplitter
+    for client in (aistemsplitter.AiStemSplitter, aistemsplitter.AsyncAiStemSplitter):
+        assert client.submit is client.create_split
+        assert client.get is client.get_split
+        assert client.wait is client.wait_for_split
+        assert client.list is client.list_splits
+        assert client.download is client.download_split
+        assert client.presign_upload is client.create_upload
+
+
+def _methods(kind: type) -> dict[str, Any]:
+    return {
+        name: value
+        for name, value in vars(kind).items()
+        if not name.startswith("_") or name == "__init__"
+    }
+
+
+def _parameters(method: Any) -> list[tuple[str, object, object, str]]:
+    return [
+        (each.name, each.kind, each.default, str(each.annotation).replace("Async", ""))
+        for each in inspect.signature(method).parameters.values()
+    ]
+
+
+@pytest.mark.parametrize(
+    ("sync", "twin"),
+    [
+        (aistemsplitter.AiStemSplitter, aistemsplitter.AsyncAiStemSplitter),
+        (aistemsplitter.SplitPage, aistemsplitter.AsyncSplitPage),
+        (_raw.RawCalls, _raw.AsyncRawCalls),
+    ],
+)
+def test_sync_and_async_are_twins(sync: type, twin: type) -> None:
+    ours, theirs = _methods(sync), _methods(twin)
+    if sync is not aistemsplitter.AiStemSplitter:  # the others are not made by users
+        del ours["__init__"], theirs["__init__"]
+    assert ours.keys() == theirs.keys()
+    for name, method in ours.items():
+        other = theirs[name]
+        if isinstance(method, property):
+            method, other = method.fget, other.fget
+        assert inspect.getdoc(method) == inspect.getdoc(other), name
+        assert method.__doc__ or name == "__init__"
+        assert _parameters(method) == _parameters(other), name
+        returns = [str(inspect.signature(each).return_annotation) for each in (method, other)]
+        assert returns[0] == returns[1].replace("Async", ""), name
+
+
+def test_instances_offer_the_same_raw_calls() -> None:
+    sync = aistemsplitter.AiStemSplitter("k").with_raw_response
+    twin = aistemsplitter.AsyncAiStemSplitter("k").with_raw_response
+    assert vars(sync).keys() == vars(twin).keys()
+
+
+def test_one_module_knows_the_http_library() -> None:
+    importing = {
+        path.relative_to(SOURCE).as_posix()
+        for path in SOURCE.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, (ast.Import, ast.ImportFrom))
+        and re.search(r"httpx|httpcore", ast.unparse(node))
+    }
+    assert importing == {"_http.py"}
+
+
+def test_every_public_error_is_in_the_tree() -> None:
+    from aistemsplitter import _errors
+
+    drawn = re.findall(r"^[│├└─ ]*([A-Z]\w+)", _errors.__doc__ or "", re.MULTILINE)
+    kinds = [
+        name
+        for name, value in vars(aistemsplitter).items()
+        if isinstance(value, type) and issubclass(value, aistemsplitter.AiStemSplitterError)
+    ]
+    assert set(kinds) <= set(drawn)

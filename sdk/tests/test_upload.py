@@ -1,0 +1,206 @@
+"""Uploads over a real socket: from what, again after what, and never a changed file."""
+
+from __future__ import annotations
+
+import io
+import os
+import tracemalloc
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aistemsplitter import (
+    FileChanged,
+    FileError,
+    InputError,
+    PayloadTooLarge,
+    TransferProgress,
+    UploadFailed,
+)
+from aistemsplitter._source import CHUNK, open_source
+from clients import KEY, Runner
+from loopback import Loopback
+
+SONG = os.urandom(3 * CHUNK + 17)
+STORAGE = "^/storage/"
+
+
+@pytest.fixture
+def client(kind: str, loopback: Loopback) -> Any:
+    return Runner(kind, base_url=loopback.url)
+
+
+@pytest.fixture
+def song(tmp_path: Path) -> Path:
+    path = tmp_path / "my song.mp3"
+    path.write_bytes(SONG)
+    return path
+
+
+def stored(loopback: Loopback) -> list[bytes]:
+    uploads = list(loopback.service._uploads)
+    return [data for each in uploads if (data := loopback.service.uploaded(each)) is not None]
+
+
+class Pipe(io.RawIOBase):
+    """A file that cannot be sought."""
+
+    def __init__(self, data: bytes) -> None:
+        self._inner = io.BytesIO(data)
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        return self._inner.read(size)
+
+
+def pieces() -> Iterator[bytes]:
+    for start in range(0, len(SONG), 1000):
+        yield SONG[start : start + 1000]
+
+
+def test_path_and_text(client: Any, loopback: Loopback, song: Path) -> None:
+    job = client.create_split(song)
+    assert client.get_split(job.id).filename == "my song.mp3"
+    client.create_split(str(song))
+    assert stored(loopback) == [SONG, SONG]
+    _, path, headers = loopback.seen[1]
+    assert path.startswith("/storage/")
+    assert headers["content-type"] == "audio/mpeg"
+    assert headers["content-length"] == str(len(SONG))
+    assert "transfer-encoding" not in headers
+
+
+def test_no_key_goes_to_the_storage(client: Any, loopback: Loopback, song: Path) -> None:
+    client.create_split(song)
+    for _, path, headers in loopback.seen:
+        assert (KEY in str(headers)) == (not path.startswith("/storage/"))
+
+
+@pytest.mark.parametrize("what", ["bytes", "file", "bytesio", "middle", "pipe", "pieces"])
+def test_every_source(client: Any, loopback: Loopback, song: Path, what: str) -> None:
+    loopback.fault("reset", STORAGE)  # so that each has to be read twice
+    expected = SONG
+    if what == "file":
+        with song.open("rb") as file:
+            client.create_split(file)
+            assert not file.closed
+    else:
+        middle = io.BytesIO(SONG)
+        middle.seek(100)
+        if what == "middle":
+            expected = SONG[100:]
+        sources = {
+            "bytes": SONG,
+            "bytesio": io.BytesIO(SONG),
+            "middle": middle,
+            "pipe": Pipe(SONG),
+            "pieces": pieces(),
+        }
+        client.create_split(sources[what], filename="a.flac")
+    assert stored(loopback) == [expected]
+
+
+def test_progress(client: Any, song: Path) -> None:
+    told: list[TransferProgress] = []
+    client.create_split(song, on_progress=told.append)
+    assert [each.bytes_done for each in told] == [CHUNK, 2 * CHUNK, 3 * CHUNK, len(SONG)]
+    assert {(each.name, each.bytes_total) for each in told} == {("my song.mp3", len(SONG))}
+
+
+def test_lost_answer_does_not_upload_in_vain(client: Any, loopback: Loopback, song: Path) -> None:
+    loopback.fault("reset_after", STORAGE)
+    client.create_split(song)
+    assert stored(loopback) == [SONG]
+
+
+def test_server_errors_are_retried(client: Any, loopback: Loopback, song: Path) -> None:
+    loopback.service.fail_next(503, path="/storage/", times=2)
+    client.create_split(song)
+    assert stored(loopback) == [SONG]
+
+
+def test_expired_permission_is_renewed_once(client: Any, loopback: Loopback, song: Path) -> None:
+    loopback.service.fail_next(403, path="/storage/")
+    client.create_split(song)
+    loopback.service.fail_next(403, path="/storage/", times=2)
+    with pytest.raises(UploadFailed, match=r"my song\.mp3"):
+        client.create_split(song)
+
+
+def test_refused_upload_submits_nothing(client: Any, loopback: Loopback, song: Path) -> None:
+    loopback.service.fail_next(400, path="/storage/")
+    with pytest.raises(UploadFailed):
+        client.create_split(song)
+    loopback.service.fail_next(413, path="/v1/audio/uploads")
+    with pytest.raises(PayloadTooLarge):
+        client.create_split(song)
+    assert loopback.service.balance == 36_000
+
+
+@pytest.mark.parametrize("how", ["longer", "shorter", "other"])
+def test_a_file_that_changes_is_noticed(
+    client: Any, loopback: Loopback, song: Path, how: str
+) -> None:
+    def change(progress: TransferProgress) -> None:
+        if progress.bytes_done > CHUNK:
+            return
+        if how == "shorter":
+            os.truncate(song, CHUNK)
+        else:
+            with song.open("r+b") as file:
+                file.seek(0, os.SEEK_END if how == "longer" else os.SEEK_SET)
+                file.write(b"changed")
+            os.utime(song, ns=(1, 1))  # a clock too coarse must not make the test pass
+
+    with pytest.raises(FileChanged, match=r"my song\.mp3"):
+        client.create_split(song, on_progress=change)
+    assert stored(loopback) == []
+    assert loopback.service.balance == 36_000
+
+
+def test_what_cannot_be_read(client: Any, tmp_path: Path) -> None:
+    with pytest.raises(FileError, match="No such file"):
+        client.create_split(tmp_path / "missing.mp3")
+    with pytest.raises(FileError, match="a directory"):
+        client.create_split(tmp_path)
+    with pytest.raises(FileError, match="null"):
+        client.create_split("a\0b")
+    with pytest.raises(InputError, match="is empty"):
+        client.create_split(b"", filename="a.wav")
+    with pytest.raises(InputError, match="rb"):
+        client.create_split(io.StringIO("text"))
+    with pytest.raises(InputError, match="gives str"):
+        client.create_split(iter(["text"]))
+
+
+def test_fifo_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    with ExitStack() as closing, pytest.raises(FileError, match="no regular file"):
+        open_source(tmp_path / "fifo", None, closing)
+
+
+def test_large_files_are_never_whole_in_memory(tmp_path: Path) -> None:
+    path = tmp_path / "large.wav"
+    with path.open("wb") as file:
+        file.truncate(64 * 2**20)
+    with ExitStack() as closing:
+        opened = open_source(path, None, closing)
+        tracemalloc.start()
+        try:
+            assert sum(len(chunk) for chunk in opened.chunks()) == opened.length
+            assert tracemalloc.get_traced_memory()[1] < 4 * CHUNK
+        finally:
+            tracemalloc.stop()
+
+
+def test_reservation_for_other_means(client: Any, loopback: Loopback) -> None:
+    upload = client.create_upload("a.flac", content_length=5)
+    assert upload.upload_id.startswith("upl_")
+    assert upload.direct.method == "PUT"
+    assert upload.audio_url
+    assert upload.input == {"type": "uploaded_file", "uploadId": upload.upload_id}
+    assert b'"audio/flac"' in loopback.service.requests[-1].body  # type: ignore[operator]

@@ -1,0 +1,152 @@
+"""Waiting, by asking and by the progress stream, through every kind of trouble."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from aistemsplitter import (
+    InputError,
+    NotFound,
+    SplitFailed,
+    Unauthorized,
+    UnexpectedResponse,
+    WaitTimeout,
+)
+from aistemsplitter.testing import Reply
+from clients import Runner
+from loopback import Loopback
+
+URL = "https://example.com/song.mp3"
+STREAM = {"content-type": "text/event-stream; charset=utf-8"}
+
+
+@pytest.fixture(params=[True, False], ids=["stream", "asking"])
+def streams(request: pytest.FixtureRequest, loopback: Loopback) -> Any:
+    loopback.service._streams = request.param
+    return request.param
+
+
+@pytest.fixture
+def client(kind: str, loopback: Loopback) -> Any:
+    return Runner(kind, base_url=loopback.url)
+
+
+def paths(loopback: Loopback) -> list[str]:
+    return [path.rpartition("/")[2] for method, path, _ in loopback.seen if method == "GET"]
+
+
+def test_until_it_succeeded(client: Any, loopback: Loopback, streams: bool) -> None:
+    job = client.submit(audio_url=URL)
+    told: list[Any] = []
+    split = client.wait_for_split(job.id, on_progress=told.append)
+    assert split.succeeded
+    assert len(split.stems) == 4
+    assert [(each.status, each.progress) for each in told] == [
+        ("queued", 0.0), ("processing", 0.5), ("succeeded", 1.0)]  # fmt: skip
+    # Where there is a stream, it is asked only before and after; where there is none, once for it.
+    assert paths(loopback).count("events") == 1
+    assert paths(loopback).count(job.id) == (2 if streams else 3)
+
+
+@pytest.mark.usefixtures("streams")
+def test_failed(client: Any, loopback: Loopback) -> None:
+    loopback.service.fail_split("INPUT_UNREACHABLE", "the address does not answer")
+    job = client.submit(audio_url=URL)
+    with pytest.raises(SplitFailed, match="does not answer") as caught:
+        client.wait(job.id)
+    assert caught.value.code == "INPUT_UNREACHABLE"
+    assert caught.value.split.id == job.id
+    assert loopback.service.balance == 36_000
+
+
+@pytest.mark.usefixtures("streams")
+def test_trouble_does_not_end_the_wait(kind: str, loopback: Loopback) -> None:
+    client = Runner(kind, base_url=loopback.url, max_retries=0)
+    job = client.submit(audio_url=URL)
+    for _ in range(3):
+        loopback.fault("reset", job.id)
+        loopback.fault("cut", job.id, at=10)
+        loopback.service.fail_next(503, path="/v1/audio/splits/")
+        loopback.service.fail_next(429, path="/v1/audio/splits/", retry_after=0)
+    assert client.wait(job.id, timeout=20).succeeded
+
+
+@pytest.mark.usefixtures("streams")
+def test_timeout_says_how_to_go_on(client: Any, loopback: Loopback) -> None:
+    loopback.service._states = [("queued", 0.0)] * 1000
+    job = client.submit(audio_url=URL)
+    loopback.service.answer_next(Reply(404), path=f"/v1/audio/splits/{job.id}/events")
+    with pytest.raises(WaitTimeout, match=r"It goes on: pick it up again with wait_for") as caught:
+        client.wait(job.id, timeout=0.3)
+    assert caught.value.split_id == job.id
+    assert isinstance(caught.value, TimeoutError)
+
+
+def test_a_server_that_is_down_all_the_time(client: Any, loopback: Loopback) -> None:
+    job = client.submit(audio_url=URL)
+    loopback.fault("reset", job.id, times=10_000)
+    with pytest.raises(WaitTimeout, match="last trouble: no answer from 127"):
+        client.wait(job.id, timeout=0.3)
+
+
+def test_a_stalled_stream_does_not_outlast_the_deadline(client: Any, loopback: Loopback) -> None:
+    loopback.service._streams = True
+    loopback.service._states = [("queued", 0.0)] * 50
+    job = client.submit(audio_url=URL)
+    loopback.fault("stall", "events", at=300)
+    with pytest.raises(WaitTimeout):
+        client.wait(job.id, timeout=0.3)
+
+
+def test_what_waiting_cannot_change(client: Any, loopback: Loopback) -> None:
+    with pytest.raises(NotFound):
+        client.wait("split_none")
+    job = client.submit(audio_url=URL)
+    loopback.service.fail_next(401, path="/v1/audio/splits/")
+    with pytest.raises(Unauthorized):
+        client.wait(job.id)
+    loopback.service.answer_next(Reply(200, {}, b"<html>"), path="/v1/audio/splits/")
+    with pytest.raises(UnexpectedResponse):
+        client.wait(job.id)
+    with pytest.raises(InputError):
+        client.wait(job.id, timeout=0)
+
+
+def test_a_broken_stream_is_taken_up_where_it_broke(client: Any, loopback: Loopback) -> None:
+    job = client.submit(audio_url=URL)
+    first = b'id: 41\ndata: {"status": "processing", "progress": 0.2}\n\ndata: {"half'
+    loopback.service.answer_next(Reply(200, STREAM, first), path=f"/v1/audio/splits/{job.id}/e")
+    told: list[Any] = []
+    loopback.service._streams = True
+    client.wait(job.id, on_progress=told.append)
+    asked = [headers for _, path, headers in loopback.seen if path.endswith("/events")]
+    assert [headers.get("last-event-id") for headers in asked] == [None, "41"]
+    assert 0.2 in [each.progress for each in told]
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [b"", b"\xff\xfe\n\n", b"data: 7\n\n", b'data: {"id": "another", "status": "succeeded"}\n\n',
+     b"data: " + b"x" * 3_000_000, b'data: {"status": 7}\n\n'],
+)  # fmt: skip
+def test_nonsense_in_the_stream(client: Any, loopback: Loopback, nonsense: bytes) -> None:
+    job = client.submit(audio_url=URL)
+    loopback.service.answer_next(
+        Reply(200, STREAM, nonsense), path=f"/v1/audio/splits/{job.id}/events", times=99
+    )
+    assert client.wait(job.id, timeout=20).succeeded
+
+
+def test_unknown_states_are_waited_through(client: Any, loopback: Loopback) -> None:
+    loopback.service._states = [("queued", 0.0), ("polishing", 0.9)]
+    assert client.wait(client.submit(audio_url=URL).id).succeeded
+
+
+def test_a_stream_ahead_of_its_server_makes_no_haste(client: Any, loopback: Loopback) -> None:
+    loopback.service._states = [("queued", 0.0)] * 4
+    job = client.submit(audio_url=URL)
+    early = Reply(200, STREAM, b'data: {"status": "succeeded"}\n\n')
+    loopback.service.answer_next(early, path=f"/v1/audio/splits/{job.id}/events", times=99)
+    assert client.wait(job.id, timeout=20).succeeded
+    assert paths(loopback).count("events") <= paths(loopback).count(job.id) / 2 + 1
