@@ -81,11 +81,12 @@ def _watch(command: list[str], out: Path, name: str) -> Run:
             pid, status, usage = os.wait4(process.pid, os.WNOHANG)
             seconds = time.monotonic() - started
             disk = max(disk, _size(out))
-            print(
-                f"\r{name}: {seconds:.0f} s, {disk / 1e6:,.0f} MB of disk", end="", file=sys.stderr
-            )
+            if sys.stderr.isatty():
+                text = f"\r{name}: {seconds:.0f} s, {disk / 1e6:,.0f} MB of disk"
+                print(text, end="", file=sys.stderr, flush=True)
         process.returncode = os.waitstatus_to_exitcode(status)
-        print(file=sys.stderr)
+        if sys.stderr.isatty():
+            print(file=sys.stderr)
         if process.returncode:
             errors.seek(0)
             sys.exit(f"{name} failed:\n{errors.read().decode()}")
