@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+
 from aistemsplitter_engine.audio import AudioFile
 from aistemsplitter_engine.weights.catalogue import MODELS
 from random_weights import HTDEMUCS, random_weights

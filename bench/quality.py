@@ -14,9 +14,10 @@ import argparse
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
+
 from aistemsplitter_engine import Separator
 from aistemsplitter_engine.audio import AudioFile
-from numpy.typing import NDArray
 from sdr import sdr
 
 SONGS = Path(__file__).parents[1] / "songs"

@@ -10,9 +10,10 @@ from math import prod
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+
 from aistemsplitter_engine.network.config import Configuration
 from aistemsplitter_engine.network.shapes import weight_shapes
-from numpy.typing import NDArray
 
 # The constructor's arguments of the official htdemucs, where they are not its defaults.
 HTDEMUCS: dict[str, Any] = {

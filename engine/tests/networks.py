@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.torch import save_file
+
 import reference
 from aistemsplitter_engine.network.config import Configuration
 from aistemsplitter_engine.weights.catalogue import MODELS
 from aistemsplitter_engine.weights.checkpoint import Checkpoint
-from safetensors.torch import save_file
 
 FloatArray = reference.FloatArray
 SMALL = {**reference.SMALL, "t_layers": 1, "segment": Fraction(1)}

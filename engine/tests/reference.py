@@ -44,7 +44,7 @@ SMALL: dict[str, Any] = {
 def network(
     seed: int = 0, sources: list[str] = SOURCES, *, fresh: bool = False, **arguments: Any
 ) -> HTDemucs:
-    """Make a random network that uses all of its weights, or one as ``fresh`` as training begins."""
+    """Make a random network that uses all of its weights, or one ``fresh`` as before training."""
     torch.manual_seed(seed)
     model = HTDemucs(list(sources), **arguments).eval()
     for name, weight in [] if fresh else model.named_parameters():

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+
 import reference
 from aistemsplitter_engine.errors import ModelError, ModelNotInstalled, OptionError
 from aistemsplitter_engine.model import Model

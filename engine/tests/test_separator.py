@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 import reference
 from aistemsplitter_engine import AudioArray, Block, Separator
 from aistemsplitter_engine.audio import AudioFile, FloatArray

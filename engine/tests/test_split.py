@@ -13,11 +13,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
+
 import reference
 from aistemsplitter_engine import AudioArray, Separator
 from aistemsplitter_engine.audio import AudioFile, Cover, FloatArray, OutputFormat, StemWriter
 from aistemsplitter_engine.errors import AudioError, Cancelled
-from filelock import FileLock
 from networks import FakeRuntime, use_fake
 
 RATE = 44_100

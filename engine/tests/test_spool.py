@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from aistemsplitter_engine.audio import BLOCK_FRAMES
 from aistemsplitter_engine.errors import Cancelled
 from aistemsplitter_engine.spool import FRAME_BYTES, Spool

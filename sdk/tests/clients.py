@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import anyio
+
 from aistemsplitter import AiStemSplitter, AsyncAiStemSplitter
 
 KEY = "ast_test_topsecret"

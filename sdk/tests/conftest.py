@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from typing import Any
 
 import pytest
+
 from aistemsplitter import _core, _http, _wait
 from loopback import Loopback
 

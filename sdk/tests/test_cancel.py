@@ -13,6 +13,7 @@ from typing import Any
 
 import anyio
 import pytest
+
 from aistemsplitter import AiStemSplitter, AsyncAiStemSplitter, DownloadFailed
 from clients import KEY
 from loopback import Loopback

@@ -11,6 +11,7 @@ from typing import Any
 
 import anyio
 import pytest
+
 from aistemsplitter import (
     AiStemSplitter,
     APIError,

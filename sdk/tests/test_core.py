@@ -9,6 +9,9 @@ from email.utils import format_datetime
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from aistemsplitter import (
     AiStemSplitterError,
     APIError,
@@ -29,8 +32,6 @@ from aistemsplitter import (
 )
 from aistemsplitter._core import Session, call, retry_after
 from aistemsplitter._effects import Failure, Operation, Reply, Send, Sleep
-from hypothesis import given
-from hypothesis import strategies as st
 
 OK = Reply(200, {}, b'{"success": true, "data": 7}')
 

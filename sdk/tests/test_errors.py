@@ -3,8 +3,9 @@ from __future__ import annotations
 import pickle
 from typing import Any
 
-import aistemsplitter
 import pytest
+
+import aistemsplitter
 from aistemsplitter import _errors
 from aistemsplitter._models import ErrorInfo, Split
 

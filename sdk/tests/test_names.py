@@ -3,9 +3,10 @@ from __future__ import annotations
 from pathlib import PurePosixPath, PureWindowsPath
 
 import pytest
-from aistemsplitter._names import file_names, file_stem, file_suffix
 from hypothesis import given
 from hypothesis import strategies as st
+
+from aistemsplitter._names import file_names, file_stem, file_suffix
 
 
 @pytest.mark.parametrize(

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import ast
 import inspect
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
-import aistemsplitter
 import pytest
+
+import aistemsplitter
 from aistemsplitter import _raw
 
 SOURCE = Path(aistemsplitter.__file__).parent

@@ -3,10 +3,11 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
-from aistemsplitter import UnexpectedResponse
-from aistemsplitter._sse import LARGEST_EVENT, Event, EventParser
 from hypothesis import given
 from hypothesis import strategies as st
+
+from aistemsplitter import UnexpectedResponse
+from aistemsplitter._sse import LARGEST_EVENT, Event, EventParser
 
 STREAM = (
     b"\xef\xbb\xbf: hello\r\nid: 1\r\ndata: a\r\n\r\n"

@@ -6,6 +6,9 @@ import time
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from aistemsplitter import (
     AiStemSplitter,
     AsyncAiStemSplitter,
@@ -14,8 +17,6 @@ from aistemsplitter import (
     verify_signature,
 )
 from aistemsplitter.testing import sign, split_failed, split_succeeded
-from hypothesis import given
-from hypothesis import strategies as st
 
 SECRET = "whsec_topsecret"
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+
 from aistemsplitter_engine.audio import AudioFile, OutputFormat, StemWriter
 
 RATE = 44100

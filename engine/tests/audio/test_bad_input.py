@@ -6,6 +6,7 @@ from contextlib import suppress
 
 import numpy as np
 import pytest
+
 from aistemsplitter_engine.audio import AudioFile, OutputFormat
 from aistemsplitter_engine.errors import AudioError
 

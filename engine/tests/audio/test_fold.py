@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from aistemsplitter_engine.audio import AudioFile
 from aistemsplitter_engine.audio.downmix import HALF, fold_matrix
 from aistemsplitter_engine.errors import AudioError

@@ -5,6 +5,7 @@ import struct
 import av
 import numpy as np
 import pytest
+
 from aistemsplitter_engine.audio import BLOCK_FRAMES, AudioArray, AudioFile
 from aistemsplitter_engine.errors import AudioError
 

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from aistemsplitter_engine.audio import BLOCK_FRAMES, resample
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from aistemsplitter_engine.audio import BLOCK_FRAMES, resample
 
 RATES = [8000, 11025, 22050, 32000, 44100, 48000, 88200, 96000, 192000, 384000]
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from aistemsplitter_engine.audio import AudioFile, Cover, OutputFormat
 
 LOSSY = ("mp3", "opus", "m4a")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from aistemsplitter_engine.audio import AudioFile, OutputFormat, StemWriter
 from aistemsplitter_engine.errors import AudioError, OptionError
 

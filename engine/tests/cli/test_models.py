@@ -15,9 +15,10 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
+
 from aistemsplitter_engine.cli.models import app
 from aistemsplitter_engine.weights.catalogue import MODELS, ModelSpec, WeightFile
-from typer.testing import CliRunner
 
 CONTENT = bytes(range(256)) * 40
 DIGEST = hashlib.sha256(CONTENT).hexdigest()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from aistemsplitter_engine.cli.songs import Problem, find_jobs
 
 OUT = Path("out")

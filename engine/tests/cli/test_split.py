@@ -20,14 +20,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from filelock import FileLock
+from typer.testing import CliRunner
+
 import reference
 from aistemsplitter_engine import Separator
 from aistemsplitter_engine.audio import AudioFile, FloatArray, OutputFormat, StemWriter
 from aistemsplitter_engine.cli import app
 from aistemsplitter_engine.cli.split import _stoppable
-from filelock import FileLock
 from networks import Bag, FakeRuntime, use_fake
-from typer.testing import CliRunner
 
 RATE = 44_100
 STEMS = ("drums", "bass", "other", "vocals")

@@ -6,6 +6,7 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
+
 from aistemsplitter_engine.errors import ModelError
 from aistemsplitter_engine.network.config import Configuration
 from aistemsplitter_engine.network.shapes import check_weights, weight_shapes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+
 from aistemsplitter_engine.network.config import Configuration
 from aistemsplitter_engine.network.transform import analyse, synthesize
 from reference import SMALL, SOURCES, music, network

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from openvino import Core
+
 from aistemsplitter_engine.errors import OptionError
 from aistemsplitter_engine.runtimes import open_runtime
 from aistemsplitter_engine.runtimes.openvino import OpenVinoRuntime, choose_precision
 from aistemsplitter_engine.weights.checkpoint import load_checkpoint
-from openvino import Core
 from reference import SMALL, network, save
 
 

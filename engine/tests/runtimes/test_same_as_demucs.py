@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from openvino import Core
+
 from aistemsplitter_engine.runtimes import Runtime
 from aistemsplitter_engine.runtimes.openvino import OpenVinoRuntime
 from aistemsplitter_engine.runtimes.torch import TorchRuntime
 from aistemsplitter_engine.weights.checkpoint import Checkpoint, load_checkpoint
-from openvino import Core
 from reference import (
     OFFICIAL,
     OFFICIAL_6S,

@@ -7,6 +7,7 @@ import time
 from collections.abc import Generator
 
 import pytest
+
 from aistemsplitter_engine.separation.ahead import read_ahead
 
 

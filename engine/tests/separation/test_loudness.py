@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from aistemsplitter_engine.separation.loudness import Loudness, measure
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from aistemsplitter_engine.separation.loudness import Loudness, measure
 
 
 @settings(derandomize=True, deadline=None, max_examples=60)

@@ -9,11 +9,12 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
 from aistemsplitter_engine.network.config import Configuration
 from aistemsplitter_engine.separation.loudness import Loudness, measure
 from aistemsplitter_engine.separation.stream import Estimates, Part, draw_leads, separate
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
 from networks import FakeRuntime, FloatArray
 
 RATE = 44_100

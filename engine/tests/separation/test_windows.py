@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from aistemsplitter_engine.errors import OptionError
-from aistemsplitter_engine.separation.windows import Chunk, Grid, Mixture, OverlapAdd
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from aistemsplitter_engine.errors import OptionError
+from aistemsplitter_engine.separation.windows import Chunk, Grid, Mixture, OverlapAdd
 
 grids = st.builds(
     Grid,

@@ -19,13 +19,14 @@ from typing import Any
 
 import pytest
 import torch
-from aistemsplitter_engine.weights.catalogue import MODELS, ModelSpec, WeightFile
-from aistemsplitter_engine.weights.download import Homes
-from aistemsplitter_engine.weights.transfer import Patience
 from demucs.htdemucs import HTDemucs
 from demucs.states import save_with_checksum, serialize_model
 from omegaconf import OmegaConf
 from safetensors.torch import save
+
+from aistemsplitter_engine.weights.catalogue import MODELS, ModelSpec, WeightFile
+from aistemsplitter_engine.weights.download import Homes
+from aistemsplitter_engine.weights.transfer import Patience
 
 ARGUMENTS = {
     "channels": 16,

@@ -7,6 +7,7 @@ from pathlib import Path
 import demucs
 import pytest
 import yaml
+
 from aistemsplitter_engine.errors import ModelError
 from aistemsplitter_engine.weights.catalogue import MODELS, resolve_name
 

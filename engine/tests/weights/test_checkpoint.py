@@ -15,13 +15,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from aistemsplitter_engine.errors import ModelError
-from aistemsplitter_engine.weights.checkpoint import Checkpoint, load_checkpoint, parse_checkpoint
-from aistemsplitter_engine.weights.store import TINY
 from demucs.demucs import Demucs
 from demucs.hdemucs import HDemucs
 from demucs.htdemucs import HTDemucs
 from demucs.states import get_state
+
+from aistemsplitter_engine.errors import ModelError
+from aistemsplitter_engine.weights.checkpoint import Checkpoint, load_checkpoint, parse_checkpoint
+from aistemsplitter_engine.weights.store import TINY
 
 Write = Callable[..., Path]
 

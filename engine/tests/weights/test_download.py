@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from aistemsplitter_engine.errors import DownloadError, ModelError
 from aistemsplitter_engine.weights.catalogue import MODELS, ModelSpec, WeightFile
 from aistemsplitter_engine.weights.download import HUB_HOME, OFFICIAL_HOME, Homes, install

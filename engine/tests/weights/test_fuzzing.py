@@ -9,12 +9,13 @@ import zipfile
 from collections.abc import Callable
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from aistemsplitter_engine.errors import ModelError
 from aistemsplitter_engine.weights.checkpoint import parse_checkpoint
 from aistemsplitter_engine.weights.pickles import read_pickle
 from aistemsplitter_engine.weights.store import TINY
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 MUTANTS = 3000
 

@@ -21,10 +21,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from demucs.htdemucs import HTDemucs
+
 from aistemsplitter_engine.errors import ModelError
 from aistemsplitter_engine.weights.checkpoint import parse_checkpoint
 from aistemsplitter_engine.weights.pickles import Global, read_pickle
-from demucs.htdemucs import HTDemucs
 
 
 class Calls:

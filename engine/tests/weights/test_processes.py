@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from aistemsplitter_engine.weights.download import install
 from aistemsplitter_engine.weights.store import is_installed
 

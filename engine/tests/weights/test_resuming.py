@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from aistemsplitter_engine.errors import DownloadError
 from aistemsplitter_engine.weights.download import Homes, install
 from aistemsplitter_engine.weights.store import is_installed

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from aistemsplitter_engine.errors import ModelError
 from aistemsplitter_engine.weights.checkpoint import parse_checkpoint
 

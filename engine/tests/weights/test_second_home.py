@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+
 from aistemsplitter_engine.errors import DownloadError
 from aistemsplitter_engine.weights.download import Homes, install
 from aistemsplitter_engine.weights.store import find_files, is_installed

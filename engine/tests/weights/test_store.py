@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from aistemsplitter_engine.errors import ModelError, ModelNotInstalled
 from aistemsplitter_engine.weights.store import find_files, is_installed, models_folder
 

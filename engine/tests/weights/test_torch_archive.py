@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 import torch
+from demucs.htdemucs import HTDemucs
+
 from aistemsplitter_engine.errors import ModelError
 from aistemsplitter_engine.weights.checkpoint import parse_checkpoint
-from demucs.htdemucs import HTDemucs
 
 
 def test_damage_is_noticed(small_th: bytes) -> None:

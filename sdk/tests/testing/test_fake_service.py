@@ -6,6 +6,7 @@ from pathlib import Path
 
 import anyio
 import pytest
+
 from aistemsplitter import (
     AiStemSplitter,
     AsyncAiStemSplitter,
