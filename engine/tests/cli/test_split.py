@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import json
 import os
 import pty
-import resource
+import select
 import shutil
 import signal
 import struct
@@ -29,6 +28,8 @@ from aistemsplitter_engine.audio import AudioFile, FloatArray, OutputFormat, Ste
 from aistemsplitter_engine.cli import app
 from aistemsplitter_engine.cli.split import _stoppable
 from networks import Bag, FakeRuntime, use_fake
+
+pytestmark = pytest.mark.timeout(120)  # whatever hangs shows where
 
 RATE = 44_100
 STEMS = ("drums", "bass", "other", "vocals")
@@ -446,8 +447,10 @@ def test_the_second_signal_ends_it_at_once() -> None:
 # As a process
 
 
-def start(*arguments: str | Path, **options: Any) -> subprocess.Popen[str]:
-    command = [str(COMMAND), "split", *map(str, arguments)]
+def start(
+    *arguments: str | Path, through: Sequence[str] = (), **options: Any
+) -> subprocess.Popen[str]:
+    command = [*through, str(COMMAND), "split", *map(str, arguments)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
     return subprocess.Popen(command, text=True, **pipes)
 
@@ -523,20 +526,27 @@ def test_a_signal(tmp_path: Path, number: int) -> None:
     assert {path.name for path in folder.iterdir()} == {".aistemsplitter"}
 
 
-def limit_files(size: int) -> Callable[[], None]:
-    def limit() -> None:
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
-
-    return limit
+# Programs that give something up and become another. Not Popen's preexec_fn: between fork and exec,
+# locks may be held by threads of this process that the new one does not have.
+LIMIT_FILES = """
+import os, resource, sys
+size = int(sys.argv[1])
+resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+DROP_PRIVILEGES = """
+import ctypes, os, sys
+for capability in (1, 2):  # CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH: root is refused as others are
+    ctypes.CDLL(None).prctl(24, capability, 0, 0, 0)  # PR_CAPBSET_DROP
+os.execv(sys.argv[1], sys.argv[1:])
+"""
 
 
 def test_a_file_that_cannot_grow(tmp_path: Path) -> None:
     """As on a disk that fills up while we write, which cannot be known before."""
     song = write_song(tmp_path / "song.wav", 12)
-    code, said, err = run(
-        song, "-o", tmp_path / "out", *TINY, "--stems", "vocals", preexec_fn=limit_files(3_000_000)
-    )
+    through = [sys.executable, "-c", LIMIT_FILES, "3000000"]
+    code, said, err = run(song, "-o", tmp_path / "out", *TINY, "--stems", "vocals", through=through)
     assert (code, said) == (1, "")
     assert one_line(err) == f"Error: {tmp_path / 'out' / 'song'}: File too large"
     assert tree(tmp_path) == {"song.wav"}
@@ -573,13 +583,6 @@ def test_a_full_disk(
     assert tree(small_disk) == set()
 
 
-def without_privileges() -> None:
-    """Let root be refused as others are: drop CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH."""
-    drop_from_bounding_set = 24
-    for capability in (1, 2):
-        ctypes.CDLL(None).prctl(drop_from_bounding_set, capability, 0, 0, 0)
-
-
 def test_no_permission(tmp_path: Path) -> None:
     closed = write_song(tmp_path / "m" / "closed" / "a.wav", 0.1).parent
     song, out = write_song(tmp_path / "m" / "song.wav", 0.1), tmp_path / "out"
@@ -588,10 +591,11 @@ def test_no_permission(tmp_path: Path) -> None:
     for path, mode in modes.items():
         path.chmod(mode)
     try:
-        check = subprocess.run(["cat", song], capture_output=True, preexec_fn=without_privileges)
-        if check.returncode == 0:
+        through = [sys.executable, "-c", DROP_PRIVILEGES]
+        check = [*through, shutil.which("cat") or "cat", str(song)]
+        if subprocess.run(check, capture_output=True, timeout=60).returncode == 0:
             pytest.skip("this user may read everything, and cannot lay that down")
-        code, _, err = run(tmp_path / "m", "-o", out, *TINY, preexec_fn=without_privileges)
+        code, _, err = run(tmp_path / "m", "-o", out, *TINY, through=through)
         errors = [line for line in err.splitlines() if line.startswith("Error: ")]
         assert (code, errors) == (
             1,
@@ -601,7 +605,7 @@ def test_no_permission(tmp_path: Path) -> None:
             ],
         )
         song.chmod(0o600)
-        code, _, err = run(song, "-o", out, *TINY, preexec_fn=without_privileges)
+        code, _, err = run(song, "-o", out, *TINY, through=through)
         assert (code, one_line(err)) == (1, f"Error: {out / 'song'}: Permission denied")
     finally:
         for path in modes:
@@ -616,11 +620,9 @@ def test_a_terminal_shows_progress(tmp_path: Path) -> None:
     with start(song, "-o", tmp_path / "out", *TINY, stderr=theirs, env=environment) as process:
         os.close(theirs)
         shown = b""
-        try:
-            while data := os.read(ours, 4096):
+        with contextlib.suppress(OSError):  # the other end is closed
+            while select.select([ours], [], [], 60)[0] and (data := os.read(ours, 4096)):
                 shown += data
-        except OSError:  # the other end is closed
-            pass
         assert process.stdout is not None
         said = process.stdout.read()
     os.close(ours)
