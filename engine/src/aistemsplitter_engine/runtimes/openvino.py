@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from queue import LifoQueue
@@ -37,10 +38,16 @@ def choose_precision(precision: Precision) -> Precision:
         raise OptionError("precision float16 needs a GPU; on the CPU choose auto, float32 or bf16")
     if precision == "float32":
         return precision
-    has_bf16 = "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    has_bf16 = "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     if precision == "bf16" and not has_bf16:
         raise OptionError("this processor does not multiply in bf16; choose auto or float32")
     return "bf16" if has_bf16 else "float32"
+
+
+@cache
+def _core() -> ov.Core:
+    """Return the process's one core: with a second one gone, the next signal can crash it."""
+    return ov.Core()
 
 
 class OpenVinoRuntime:
@@ -95,7 +102,7 @@ def _compile(
     config: Configuration, checkpoint: Checkpoint, precision: Precision
 ) -> ov.CompiledModel:
     """Compile the network, or take what an earlier start compiled and left in the cache."""
-    core = ov.Core()
+    core = _core()
     options = {
         "INFERENCE_PRECISION_HINT": _HINTS[precision],
         "NUM_STREAMS": 1,
