@@ -7,12 +7,14 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import openvino.opset13 as opset
 import pytest
-from openvino import Core
+from openvino import Core, Model
 
 from aistemsplitter_engine.errors import OptionError
 from aistemsplitter_engine.runtimes import open_runtime
 from aistemsplitter_engine.runtimes.openvino import OpenVinoRuntime, choose_precision
+from aistemsplitter_engine.runtimes.openvino_ops import OpenVinoOps
 from aistemsplitter_engine.weights.checkpoint import load_checkpoint
 from reference import SMALL, network, save
 
@@ -79,6 +81,55 @@ with ThreadPoolExecutor(4) as pool:
 """
     for _ in range(3):
         subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
+
+
+def test_importing_it_tells_nobody() -> None:
+    script = """
+import threading
+import aistemsplitter_engine.runtimes.openvino
+import sys
+assert not [name for name in sys.modules if name.startswith("openvino_telemetry.")]
+assert threading.enumerate() == [threading.main_thread()]
+"""
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
+
+
+def test_signals_are_handled_after_runtimes_are_gone(tmp_path: Path) -> None:
+    """OpenVINO gives signals a stack of its own, which a second core would leave freed."""
+    file = save(network(**SMALL), tmp_path / "model.th")
+    script = f"""
+import gc, os, signal
+from pathlib import Path
+from aistemsplitter_engine.runtimes.openvino import OpenVinoRuntime, choose_precision
+from aistemsplitter_engine.weights.checkpoint import load_checkpoint
+checkpoint = load_checkpoint(Path({str(file)!r}))
+choose_precision("auto")
+runtimes = [OpenVinoRuntime(checkpoint, "float32") for _ in range(2)]
+while runtimes:
+    runtimes.pop(0)
+    gc.collect()
+signal.signal(signal.SIGTERM, lambda *_: None)
+os.kill(os.getpid(), signal.SIGTERM)
+"""
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
+
+
+@pytest.mark.parametrize(
+    ("shape", "axes"), [((1, 6, 1, 85_995), (1, 3)), ((1, 1344, 512), (1, 2)), ((1, 8, 70), (2,))]
+)
+def test_long_silence_costs_no_precision(shape: tuple[int, ...], axes: tuple[int, ...]) -> None:
+    x = np.full(shape, 0.1234567, np.float32)
+    x[..., : shape[-1] // 9] = np.random.default_rng(0).standard_normal(shape[-1] // 9)
+    ops = OpenVinoOps(exact=True)
+    parameter = opset.parameter(shape, np.float32)
+    results = [ops.standardize(parameter, axes, 1e-5), ops.mean(parameter, axes)]
+    options = {"INFERENCE_PRECISION_HINT": "f32"}
+    standard, mean = Core().compile_model(Model(results, [parameter]), "CPU", options)(x).values()
+    exact = x.astype(np.float64)
+    exact_mean = exact.mean(axes, keepdims=True)
+    expected = (exact - exact_mean) / np.sqrt(exact.var(axes, keepdims=True) + 1e-5)
+    assert np.abs(mean - exact_mean).max() < 1e-7
+    assert np.abs(standard - expected).max() < 2e-6 * np.abs(expected).max()
 
 
 def test_precision_is_chosen_or_refused() -> None:

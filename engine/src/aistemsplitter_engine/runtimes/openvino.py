@@ -113,12 +113,12 @@ def _compile(
         with kept.open("rb") as file:
             return core.import_model(file.read(), "CPU", options)
     except (OSError, RuntimeError):  # not there, cut short, or of another processor
-        model = core.compile_model(_graph(config, checkpoint), "CPU", options)
+        model = core.compile_model(_graph(config, checkpoint, precision), "CPU", options)
     _keep(model, kept)
     return model
 
 
-def _graph(config: Configuration, checkpoint: Checkpoint) -> ov.Model:
+def _graph(config: Configuration, checkpoint: Checkpoint, precision: Precision) -> ov.Model:
     weights = {name: np.asarray(w, np.float32) for name, w in checkpoint.tensors.items()}
     prepared = prepare(config, weights)
     channels, samples = config.audio_channels, config.segment_frames
@@ -126,7 +126,8 @@ def _graph(config: Configuration, checkpoint: Checkpoint) -> ov.Model:
         [1, 2 * channels, config.bins, config.spectrogram_frames], np.float32
     )
     waveform = opset.parameter([1, channels, 1, samples], np.float32)
-    outputs = htdemucs(OpenVinoOps(), config, prepared, spectrogram, waveform)
+    ops = OpenVinoOps(exact=precision == "float32")
+    outputs = htdemucs(ops, config, prepared, spectrogram, waveform)
     return ov.Model(list(outputs), [spectrogram, waveform])
 
 

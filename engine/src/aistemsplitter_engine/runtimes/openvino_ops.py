@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
@@ -13,9 +14,20 @@ from aistemsplitter_engine.network.ops import Pair
 
 Value: TypeAlias = Any  # a node or one of its outputs; OpenVINO ships no types
 
+_LONG = 1024  # numbers that are added up in one go
+_MANY = 1 << 15  # numbers that are standardized by OpenVINO's own means
+
 
 class OpenVinoOps:
-    """Builds nodes; constants are NumPy arrays or numbers and become float32."""
+    """Builds nodes; constants are NumPy arrays or numbers and become float32.
+
+    ``exact`` adds long rows up in steps. OpenVINO adds number after number, and in silence, where
+    all are the same, each step errs in the same direction: by 1e-5 in all over a segment. In bf16
+    that is nothing, and intermediate steps would be rounded to it.
+    """
+
+    def __init__(self, *, exact: bool) -> None:
+        self._exact = exact
 
     def conv(
         self,
@@ -53,7 +65,11 @@ class OpenVinoOps:
         return ov.slice(x, *(np.array(v, np.int32) for v in (start, stop, [1, 1], [2, 3])))
 
     def linear(self, x: Value, weight: Any, bias: Any) -> Any:
-        return ov.add(ov.matmul(x, _constant(weight), False, True), _constant(bias))
+        y = ov.add(ov.matmul(x, _constant(weight), False, True), _constant(bias))
+        if not self._exact:
+            return y
+        # Cuts nothing off, but has float32 computed by oneDNN, which is faster here than MLAS.
+        return ov.minimum(y, _constant(np.finfo(np.float32).max))
 
     def add(self, a: Value, b: Any) -> Any:
         return ov.add(a, _constant(b))
@@ -77,7 +93,26 @@ class OpenVinoOps:
         return ov.sigmoid(x)
 
     def mean(self, x: Value, axes: Sequence[int]) -> Any:
-        return ov.reduce_mean(x, np.array(axes, np.int32), keep_dims=True)
+        if not self._exact:
+            return ov.reduce_mean(x, np.array(axes, np.int32), keep_dims=True)
+        for axis in sorted(axes, reverse=True):
+            x = self._mean(x, axis)
+        return x
+
+    def _mean(self, x: Value, axis: int) -> Any:
+        shape = self.shape(x)
+        length = shape[axis]
+        if length > _LONG:  # folded; what it takes to fill the last row adds nothing
+            rows = -(-length // _LONG)
+            none = np.zeros(len(shape), np.int32)
+            fill = none.copy()
+            fill[axis] = rows * _LONG - length
+            x = ov.pad(x, none, fill, "constant")
+            x = ov.reshape(x, np.array([*shape[:axis], rows, _LONG, *shape[axis + 1 :]]), False)
+            x = ov.reduce_sum(x, np.array([axis + 1], np.int32), keep_dims=False)
+        return ov.multiply(
+            ov.reduce_sum(x, np.array([axis], np.int32), True), _constant(1 / length)
+        )
 
     def concat(self, parts: Sequence[Value], axis: int) -> Any:
         return ov.concat(list(parts), axis)
@@ -98,7 +133,11 @@ class OpenVinoOps:
         return ov.transpose(x, np.array(order, np.int32))
 
     def standardize(self, x: Value, axes: Sequence[int], epsilon: float) -> Any:
-        return ov.mvn(x, np.array(axes, np.int32), True, epsilon, "inside_sqrt")
+        if not self._exact or math.prod(self.shape(x)[axis] for axis in axes) < _MANY:
+            return ov.mvn(x, np.array(axes, np.int32), True, epsilon, "inside_sqrt")
+        x = ov.subtract(x, self.mean(x, axes))
+        variance = self.mean(ov.multiply(x, x), axes)
+        return ov.multiply(x, self.rsqrt(ov.add(variance, _constant(epsilon))))
 
     def attention(self, query: Value, key: Value, value: Value, heads: int) -> Any:
         *_, width = self.shape(query)
