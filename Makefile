@@ -8,7 +8,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
-PROJECTS := pyproject.toml engine/pyproject.toml sdk/pyproject.toml
+PROJECTS := pyproject.toml engine/pyproject.toml sdk/pyproject.toml server/pyproject.toml
 
 .PHONY: setup demo test check clean
 
@@ -35,7 +35,7 @@ clean:
 	@touch $@
 
 .venv/.packages: .venv/.python $(PROJECTS)
-	$(PIP) --editable ./engine --editable ./sdk
+	$(PIP) --editable ./engine --editable ./sdk --editable ./server
 	@touch $@
 
 .venv/.demo: .venv/.packages

@@ -1,0 +1,1 @@
+"""The service around stem splitting: API, accounts, API keys and credits."""

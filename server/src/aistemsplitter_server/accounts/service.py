@@ -1,0 +1,149 @@
+"""The rules of accounts and API keys. Nothing here commits; the caller's unit of work does."""
+
+from __future__ import annotations
+
+import hmac
+from base64 import b64encode
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from secrets import token_bytes
+
+from sqlalchemy.orm import Session
+
+from aistemsplitter_server.accounts import key_format, queries, scopes
+from aistemsplitter_server.accounts.scopes import Scope
+from aistemsplitter_server.accounts.tables import Account, ApiKey
+from aistemsplitter_server.credits import service as credits
+from aistemsplitter_server.kit import ids, times
+from aistemsplitter_server.kit.database import Database
+from aistemsplitter_server.kit.errors import Forbidden, NotFound, Unauthorized
+from aistemsplitter_server.kit.secrets import Secrets
+
+WEBHOOK_SECRET_BYTES = 32  # Standard Webhooks asks for 24 to 64
+LAST_USE_STEP = timedelta(minutes=1)  # last use is kept this exactly, so that reading stays reading
+NO_DIGEST = bytes(32)
+
+
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """A key as its owner sees it, this once."""
+
+    id: str
+    api_key: str = field(repr=False)
+    webhook_secret: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Whose key a request came with, and what it may do."""
+
+    account_id: str
+    key_id: str
+    is_test: bool
+    scopes: frozenset[str]
+
+    def require(self, scope: Scope) -> None:
+        """Raise ``Forbidden`` unless the key has the scope."""
+        if scope not in self.scopes:
+            raise Forbidden(f"This API key lacks the scope {scope.value}.")
+
+
+def create_account(
+    session: Session, name: str, *, free_seconds: int, is_owner: bool = False
+) -> Account:
+    """A new account with its free credits."""
+    account = Account(id=ids.new("acc"), name=name, is_owner=is_owner, created_at=times.now())
+    session.add(account)
+    session.flush()
+    if free_seconds:
+        credits.grant(session, account.id, free_seconds, "free credits of a new account")
+    return account
+
+
+def owner_account(session: Session, *, free_seconds: int) -> Account:
+    """The operator's own account, made when missing."""
+    return queries.owner(session) or create_account(
+        session, "owner", free_seconds=free_seconds, is_owner=True
+    )
+
+
+def create_key(
+    session: Session,
+    secrets: Secrets,
+    account_id: str,
+    *,
+    name: str = "",
+    test: bool = False,
+    allowed: Collection[Scope] = scopes.ALL,
+    expires_at: datetime | None = None,
+) -> NewKey:
+    """A new key with its webhook secret; both can be seen only here.
+
+    Raises:
+        NotFound: there is no such account.
+    """
+    if session.get(Account, account_id) is None:
+        raise NotFound(f"There is no account {account_id}.")
+    key_id = ids.new("key")
+    api_key = key_format.make(key_id, test=test)
+    webhook_secret = "whsec_" + b64encode(token_bytes(WEBHOOK_SECRET_BYTES)).decode()
+    row = ApiKey(
+        id=key_id,
+        account_id=account_id,
+        name=name,
+        is_test=test,
+        digest=secrets.digest(api_key),
+        scopes=[scope.value for scope in allowed],
+        sealed_webhook_secret=secrets.encrypt(webhook_secret, owner=key_id),
+        created_at=times.now(),
+        expires_at=expires_at,
+    )
+    session.add(row)
+    session.flush()
+    return NewKey(key_id, api_key, webhook_secret)
+
+
+def webhook_secret(secrets: Secrets, key: ApiKey) -> str:
+    """The secret that the key's deliveries are signed with."""
+    return secrets.decrypt(key.sealed_webhook_secret, owner=key.id)
+
+
+def revoke_key(session: Session, key_id: str) -> ApiKey:
+    """Revoke a key; it is refused from the commit on, in all processes. Again changes nothing.
+
+    Raises:
+        NotFound: there is no such key.
+    """
+    key = session.get(ApiKey, key_id)
+    if key is None:
+        raise NotFound(f"There is no key {key_id}.")
+    key.revoked_at = key.revoked_at or times.now()
+    return key
+
+
+def authenticate(database: Database, secrets: Secrets, api_key: str) -> Caller:
+    """Who calls. Nothing is cached, so a revoked key is refused at once.
+
+    Raises:
+        Unauthorized: malformed, unknown, expired or revoked; which, it does not say.
+    """
+    key_id = key_format.key_id(api_key)
+    if key_id is None:
+        raise Unauthorized
+    with database.read() as session:
+        key = session.get(ApiKey, key_id)
+    # The comparison is made for an unknown key too, so that its time tells nothing.
+    genuine = hmac.compare_digest(secrets.digest(api_key), key.digest if key else NO_DIGEST)
+    now = times.now()
+    if not genuine or key is None or key.revoked_at or (key.expires_at and key.expires_at <= now):
+        raise Unauthorized
+    if key.last_used_at is None or now - key.last_used_at >= LAST_USE_STEP:
+        _note_use(database, key_id, now)
+    return Caller(key.account_id, key.id, key.is_test, frozenset(key.scopes))
+
+
+def _note_use(database: Database, key_id: str, now: datetime) -> None:
+    with database.write() as session:
+        key = session.get_one(ApiKey, key_id)
+        key.last_used_at = max(now, key.last_used_at or now)

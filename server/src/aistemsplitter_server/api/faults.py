@@ -1,0 +1,69 @@
+"""Errors on their way out: each in the contract's shape."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from sqlalchemy.exc import OperationalError
+from starlette.exceptions import HTTPException
+
+from aistemsplitter_server.kit.errors import (
+    ApiError,
+    Internal,
+    MethodNotAllowed,
+    NotFound,
+    Unavailable,
+    ValidationFailed,
+)
+
+PLACES = {"body", "query", "path", "header", "cookie"}
+
+
+def install(app: FastAPI) -> None:
+    """Teach the application to answer errors."""
+
+    @app.exception_handler(ApiError)
+    async def _ours(_request: Request, error: ApiError) -> JSONResponse:
+        return _response(error)
+
+    @app.exception_handler(RequestValidationError)
+    async def _invalid(_request: Request, error: RequestValidationError) -> JSONResponse:
+        return _response(ValidationFailed([_fault(fault) for fault in error.errors()]))
+
+    @app.exception_handler(OperationalError)
+    async def _database(_request: Request, _error: OperationalError) -> JSONResponse:
+        return _response(Unavailable("The database cannot be reached."))
+
+    @app.exception_handler(HTTPException)
+    async def _framework(_request: Request, error: HTTPException) -> JSONResponse:
+        return _response(_translated(error))
+
+
+def _translated(error: HTTPException) -> ApiError:
+    """What the framework refuses by itself."""
+    headers = error.headers
+    if error.status_code == 404:
+        return NotFound()
+    if error.status_code == 405:
+        return MethodNotAllowed(headers=headers)
+    if error.status_code == 400:  # a body that is not even text
+        return ValidationFailed([("body", "cannot be read")])
+    return Internal()
+
+
+def _fault(fault: dict[str, Any]) -> tuple[str, str]:
+    """The field's path as the caller wrote it, and what is wrong with it; never the value."""
+    if fault["type"] == "json_invalid":
+        return "body", "is not valid JSON"
+    where: Sequence[int | str] = fault["loc"]
+    path = where[1:] if where and where[0] in PLACES else where
+    reason = "is not a known field" if fault["type"] == "extra_forbidden" else fault["msg"]
+    return ".".join(map(str, path)) or "body", reason
+
+
+def _response(error: ApiError) -> JSONResponse:
+    return JSONResponse(error.envelope(), status_code=error.status, headers=error.headers)

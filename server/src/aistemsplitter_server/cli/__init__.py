@@ -1,0 +1,26 @@
+"""The command ``aistemsplitter-server``."""
+
+from __future__ import annotations
+
+import sys
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from aistemsplitter_server.cli.commands import app
+from aistemsplitter_server.kit.errors import ApiError
+from aistemsplitter_server.kit.migrate import NotMigrated
+from aistemsplitter_server.kit.secrets import UnusableSecret
+from aistemsplitter_server.kit.settings import WrongSetting
+
+
+def main() -> None:
+    """Run it; what an operator can meet ends in one line on stderr and status 1."""
+    try:
+        app()
+    except (ApiError, NotMigrated, UnusableSecret, WrongSetting) as error:
+        sys.exit(f"aistemsplitter-server: {error}")
+    except SQLAlchemyError as error:
+        # The library's own text may quote the parameters of the statement.
+        sys.exit(f"aistemsplitter-server: the database cannot be used ({type(error).__name__})")
+    except OSError as error:
+        sys.exit(f"aistemsplitter-server: {error.filename}: {error.strerror}")

@@ -1,0 +1,31 @@
+"""``/v1/credits``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Depends
+
+from aistemsplitter_server.accounts.scopes import Scope
+from aistemsplitter_server.accounts.service import Caller
+from aistemsplitter_server.api.context import InContext, with_scope
+from aistemsplitter_server.credits import service
+from aistemsplitter_server.kit.schemas import Response, Success
+
+router = APIRouter(prefix="/v1/credits")
+
+
+class Credits(Response):
+    """What an account can spend."""
+
+    balance: int
+    unit: Literal["seconds"] = "seconds"
+
+
+@router.get("")
+def credits(
+    context: InContext, caller: Annotated[Caller, Depends(with_scope(Scope.CREDITS_READ))]
+) -> Success[Credits]:
+    """The balance: one credit is one second of source audio."""
+    with context.database.read() as session:
+        return Success(data=Credits(balance=service.balance(session, caller.account_id)))

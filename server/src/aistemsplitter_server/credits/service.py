@@ -1,0 +1,104 @@
+"""The rules of credits. Nothing here commits; the caller's unit of work does.
+
+Amounts are positive seconds of source audio; the ledger's sign follows from the kind of entry.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from aistemsplitter_server.credits import queries
+from aistemsplitter_server.credits.tables import Entry
+from aistemsplitter_server.kit import ids, times
+from aistemsplitter_server.kit.errors import Conflict, InsufficientCredits, NotFound
+
+
+def balance(session: Session, account_id: str) -> int:
+    """Seconds that the account can spend."""
+    entry = queries.last(session, account_id)
+    return entry.balance if entry else 0
+
+
+def grant(session: Session, account_id: str, seconds: int, reason: str) -> Entry:
+    """Give an account credits.
+
+    Raises:
+        NotFound: there is no such account.
+        ValueError: not more than 0 seconds.
+    """
+    if seconds <= 0:
+        raise ValueError("a grant is more than 0 seconds")
+    _lock(session, account_id)
+    return _add(session, account_id, "grant", seconds, reason)
+
+
+def charge(session: Session, account_id: str, split_id: str, seconds: int) -> Entry:
+    """Charge a split, once; asked again it answers with the charge that stands.
+
+    Raises:
+        InsufficientCredits: the balance does not cover it.
+        Conflict: it was charged another amount, or has been refunded.
+        NotFound: there is no such account.
+        ValueError: not more than 0 seconds.
+    """
+    if seconds <= 0:
+        raise ValueError("a charge is more than 0 seconds")
+    _lock(session, account_id)
+    standing = queries.of_split(session, account_id, split_id, "charge")
+    if standing is not None:
+        if queries.of_split(session, account_id, split_id, "refund"):
+            raise Conflict("The split's charge has been given back.")
+        if standing.seconds != -seconds:
+            raise Conflict("The split was charged another amount.")
+        return standing
+    available = balance(session, account_id)
+    if available < seconds:
+        raise InsufficientCredits(seconds, available)
+    return _add(session, account_id, "charge", -seconds, "split", split_id)
+
+
+def refund(session: Session, account_id: str, split_id: str, reason: str) -> Entry | None:
+    """Give a split's charge back, once; asked again it answers with the refund that stands.
+
+    None where nothing was charged.
+    """
+    _lock(session, account_id)
+    standing = queries.of_split(session, account_id, split_id, "refund")
+    charged = queries.of_split(session, account_id, split_id, "charge")
+    if standing is not None or charged is None:
+        return standing
+    return _add(session, account_id, "refund", -charged.seconds, reason, split_id)
+
+
+def _lock(session: Session, account_id: str) -> None:
+    """Hold the account till the end of the transaction; on SQLite a writer is alone anyway."""
+    locking = " FOR UPDATE" if session.get_bind().dialect.name == "postgresql" else ""
+    query = text(f"SELECT 1 FROM accounts WHERE id = :id{locking}")
+    if session.scalar(query, {"id": account_id}) is None:
+        raise NotFound(f"There is no account {account_id}.")
+
+
+def _add(
+    session: Session,
+    account_id: str,
+    kind: str,
+    seconds: int,
+    reason: str,
+    split_id: str | None = None,
+) -> Entry:
+    last = queries.last(session, account_id)
+    entry = Entry(
+        id=ids.new("ent"),
+        account_id=account_id,
+        number=last.number + 1 if last else 1,
+        kind=kind,
+        seconds=seconds,
+        balance=(last.balance if last else 0) + seconds,
+        split_id=split_id,
+        reason=reason,
+        created_at=times.now(),
+    )
+    session.add(entry)
+    session.flush()
+    return entry

@@ -1,0 +1,42 @@
+"""The ledger's table."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import CheckConstraint, ForeignKey, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from aistemsplitter_server.kit.database import Base, UtcTime
+
+
+class Entry(Base):
+    """One movement of credits. Entries are only ever added.
+
+    ``number`` counts an account's entries from 1 and ``balance`` is the sum up to this one. Two
+    who add at the same time would add the same number, which the table refuses: so the balance
+    is always the sum and never below zero, whatever the code around it does.
+    """
+
+    __tablename__ = "credit_entries"
+    __table_args__ = (
+        UniqueConstraint("account_id", "number"),
+        UniqueConstraint("split_id", "kind"),  # charged once, refunded once; grants have no split
+        CheckConstraint("balance >= 0", name="balance_not_negative"),
+        CheckConstraint(
+            "(kind = 'grant' AND seconds > 0 AND split_id IS NULL)"
+            " OR (kind = 'charge' AND seconds < 0 AND split_id IS NOT NULL)"
+            " OR (kind = 'refund' AND seconds > 0 AND split_id IS NOT NULL)",
+            name="kind",
+        ),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    account_id: Mapped[str] = mapped_column(ForeignKey("accounts.id"))
+    number: Mapped[int]
+    kind: Mapped[str]
+    seconds: Mapped[int]
+    balance: Mapped[int]
+    split_id: Mapped[str | None]
+    reason: Mapped[str]
+    created_at: Mapped[datetime] = mapped_column(UtcTime)

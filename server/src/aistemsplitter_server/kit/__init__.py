@@ -1,0 +1,1 @@
+"""What all domains share: settings, ids, errors, times, secrets, database."""

@@ -1,0 +1,177 @@
+"""Every error that the API answers with, one class per code.
+
+ApiError
+├── Unauthorized           401  UNAUTHORIZED          missing, malformed, revoked or unknown
+├── InsufficientCredits    402  INSUFFICIENT_CREDITS  has requiredSeconds and balanceSeconds
+├── Forbidden              403  FORBIDDEN             the key lacks the scope
+├── NotFound               404  NOT_FOUND             no such thing, or another account's
+├── MethodNotAllowed       405  METHOD_NOT_ALLOWED
+├── Conflict               409  CONFLICT
+│   ├── IdempotencyInProgress   IDEMPOTENCY_IN_PROGRESS, with Retry-After
+│   └── ModelUnavailable        MODEL_UNAVAILABLE
+├── PayloadTooLarge        413  PAYLOAD_TOO_LARGE
+├── ValidationFailed       422  VALIDATION_ERROR      has details: field and message of each fault
+│   └── IdempotencyMismatch     IDEMPOTENCY_MISMATCH
+├── RateLimited            429  RATE_LIMITED, with Retry-After
+├── Internal               500  INTERNAL
+└── Unavailable            503  UNAVAILABLE, with Retry-After
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+
+class ApiError(Exception):
+    """Base of all errors that a caller sees.
+
+    Attributes:
+        status: HTTP status.
+        code: the contract's code.
+        message: what happened, in words for the caller; never a secret, never an exception's text.
+        extra: further keys of the error object, camelCase, after code and message.
+        headers: headers that the answer bears.
+    """
+
+    status: ClassVar[int] = 500
+    code: ClassVar[str] = "INTERNAL"
+    default_message: ClassVar[str] = "Something went wrong on our side."
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        extra: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        self.message = message or self.default_message
+        self.extra = dict(extra or {})
+        self.headers = dict(headers or {})
+        super().__init__(self.message)
+
+    def envelope(self) -> dict[str, Any]:
+        """The body of the answer, keys in the contract's order."""
+        error = {"code": self.code, "message": self.message, **self.extra}
+        return {"success": False, "error": error}
+
+
+class Unauthorized(ApiError):
+    """No usable key. Its words are always the same: why a key fails is nobody's business."""
+
+    status, code = 401, "UNAUTHORIZED"
+    default_message = "A valid API key is required: Authorization: Bearer ast_live_..."
+
+    def __init__(self) -> None:
+        super().__init__(headers={"WWW-Authenticate": "Bearer"})
+
+
+class InsufficientCredits(ApiError):
+    """The balance does not cover it. Both are seconds of source audio."""
+
+    status, code = 402, "INSUFFICIENT_CREDITS"
+
+    def __init__(self, required: int, balance: int) -> None:
+        super().__init__(
+            f"This needs {required} seconds of credit, the balance is {balance}.",
+            extra={"requiredSeconds": required, "balanceSeconds": balance},
+        )
+
+
+class Forbidden(ApiError):
+    """The key is good, but lacks the scope."""
+
+    status, code = 403, "FORBIDDEN"
+    default_message = "This API key may not do that."
+
+
+class NotFound(ApiError):
+    """No such thing, or another account's."""
+
+    status, code = 404, "NOT_FOUND"
+    default_message = "There is no such thing here."
+
+
+class MethodNotAllowed(ApiError):
+    """The path exists, the method on it does not."""
+
+    status, code = 405, "METHOD_NOT_ALLOWED"
+    default_message = "This path does not take that method."
+
+
+class Conflict(ApiError):
+    """What is asked for does not fit the state of the thing."""
+
+    status, code = 409, "CONFLICT"
+    default_message = "That cannot be done in the present state."
+
+
+class IdempotencyInProgress(Conflict):
+    """The first request with this key is still running."""
+
+    code = "IDEMPOTENCY_IN_PROGRESS"
+    default_message = "The first request with this Idempotency-Key is still running."
+
+    def __init__(self, retry_after: int = 1) -> None:
+        super().__init__(headers={"Retry-After": str(retry_after)})
+
+
+class ModelUnavailable(Conflict):
+    """The model's weights are not installed here."""
+
+    code = "MODEL_UNAVAILABLE"
+    default_message = "The weights of this model are not installed on this server."
+
+
+class PayloadTooLarge(ApiError):
+    """Over the server's limit, in bytes."""
+
+    status, code = 413, "PAYLOAD_TOO_LARGE"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"The body is larger than {limit} bytes.", extra={"limitBytes": limit})
+
+
+class ValidationFailed(ApiError):
+    """Fields are wrong; each is named with its fault."""
+
+    status, code = 422, "VALIDATION_ERROR"
+
+    def __init__(self, faults: Sequence[tuple[str, str]]) -> None:
+        super().__init__(
+            "; ".join(f"{field}: {fault}" for field, fault in faults)
+            or "The request is not valid.",
+            extra={"details": [{"field": field, "message": fault} for field, fault in faults]},
+        )
+
+
+class IdempotencyMismatch(ValidationFailed):
+    """The key was used with another body."""
+
+    code = "IDEMPOTENCY_MISMATCH"
+
+    def __init__(self) -> None:
+        super().__init__([("Idempotency-Key", "was used with another body")])
+
+
+class RateLimited(ApiError):
+    """Too many requests with this key."""
+
+    status, code = 429, "RATE_LIMITED"
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__("Too many requests.", headers={"Retry-After": str(retry_after)})
+
+
+class Internal(ApiError):
+    """A fault of ours; what it was is in the log, under the request's id."""
+
+
+class Unavailable(ApiError):
+    """Something that this needs is away for the moment."""
+
+    status, code = 503, "UNAVAILABLE"
+    default_message = "The service cannot do that at the moment."
+
+    def __init__(self, message: str | None = None, *, retry_after: int = 5) -> None:
+        super().__init__(message, headers={"Retry-After": str(retry_after)})

@@ -1,0 +1,63 @@
+"""Bring the database's schema to the newest version; of many who try at once, one does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from filelock import FileLock
+from sqlalchemy import text
+
+from aistemsplitter_server import migrations
+from aistemsplitter_server.kit.database import Database
+
+ADVISORY_LOCK = 0x41535453  # any number that nobody else uses in this database
+
+
+class NotMigrated(Exception):
+    """The schema is not the one that this version knows; the text says what to do."""
+
+
+def upgrade(database: Database, revision: str = "head") -> None:
+    """Migrate up, all or nothing; waits while another process does."""
+    with _alone(database), database.connection() as connection:
+        if not database.sqlite:
+            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": ADVISORY_LOCK})
+        config = _config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+
+
+def check(database: Database) -> None:
+    """Make sure that the schema is the one that this version knows.
+
+    Raises:
+        NotMigrated: it is older or newer.
+    """
+    wanted = ScriptDirectory.from_config(_config()).get_current_head()
+    with database.engine.connect() as connection:
+        found = MigrationContext.configure(connection).get_current_revision()
+    if found != wanted:
+        raise NotMigrated("the database is not up to date: run aistemsplitter-server db upgrade")
+
+
+@contextmanager
+def _alone(database: Database) -> Iterator[None]:
+    if not database.sqlite:
+        yield  # Postgres has locks of its own, released when their holder dies
+        return
+    with FileLock(f"{database.engine.url.database}.migrating"):
+        yield
+
+
+def _config() -> Config:
+    config = Config()
+    folder = str(Path(str(migrations.__file__)).parent)
+    config.set_main_option("script_location", folder.replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    return config

@@ -1,0 +1,85 @@
+"""The server's own secret: one file in the data folder, from which every key is derived."""
+
+from __future__ import annotations
+
+import hmac
+import os
+import secrets
+import stat
+from hashlib import sha256
+from pathlib import Path
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+FILE_NAME = "secret"
+LENGTH = 32  # bytes, of the secret and of each key derived from it
+NONCE = 12  # bytes, what AES-GCM takes
+
+
+class UnusableSecret(Exception):
+    """The secret's file cannot be used; the text says why and what to do."""
+
+
+class Secrets:
+    """Hashes with the server's pepper, and encrypts what must be read again later."""
+
+    def __init__(self, root: bytes) -> None:
+        self._pepper = _derive(root, b"api-key-pepper")
+        self._cipher = AESGCM(_derive(root, b"encryption-at-rest"))
+
+    def digest(self, value: str) -> bytes:
+        """HMAC-SHA256 with the pepper, 32 bytes."""
+        return hmac.new(self._pepper, value.encode(), sha256).digest()
+
+    def encrypt(self, value: str, owner: str) -> bytes:
+        """Nonce and AES-GCM ciphertext, bound to the id of the row that it belongs to."""
+        nonce = secrets.token_bytes(NONCE)
+        return nonce + self._cipher.encrypt(nonce, value.encode(), owner.encode())
+
+    def decrypt(self, sealed: bytes, owner: str) -> str:
+        """What ``encrypt`` was given.
+
+        Raises:
+            cryptography.exceptions.InvalidTag: changed, of another row, or of another server.
+        """
+        return self._cipher.decrypt(sealed[:NONCE], sealed[NONCE:], owner.encode()).decode()
+
+
+def load(data: Path) -> Secrets:
+    """The secret of the data folder, made when missing; several processes may do so at once.
+
+    Raises:
+        UnusableSecret: others can read it, or it is cut short.
+    """
+    path = data / FILE_NAME
+    if not path.exists():
+        _create(path)
+    if stat.S_IMODE(path.stat().st_mode) & 0o077:
+        raise UnusableSecret(f"{path} can be read by others: chmod 600 {path}")
+    root = path.read_bytes()
+    if len(root) != LENGTH:
+        raise UnusableSecret(f"{path} is damaged: restore it from a backup")
+    return Secrets(root)
+
+
+def _create(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{FILE_NAME}.{secrets.token_hex(8)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(secrets.token_bytes(LENGTH))
+            file.flush()
+            os.fsync(file.fileno())
+        # A link appears whole and never replaces: whoever comes second keeps the first's secret.
+        path.hardlink_to(draft)
+    except FileExistsError:
+        pass
+    finally:
+        draft.unlink()
+
+
+def _derive(root: bytes, purpose: bytes) -> bytes:
+    return HKDF(SHA256(), LENGTH, salt=None, info=b"aistemsplitter-server/" + purpose).derive(root)

@@ -1,0 +1,90 @@
+"""The settings: environment (``AISTEMSPLITTER_SERVER_*``), a ``.env`` file, or flags."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
+
+PREFIX = "AISTEMSPLITTER_SERVER_"
+
+
+class WrongSetting(Exception):
+    """A setting is wrong; the text is one line that names it and says why."""
+
+
+class Settings(BaseSettings):
+    """What an operator decides. A database URL bears a password, so the repr leaves it out."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True, hide_input_in_errors=True
+    )
+
+    data: Path = Field(
+        Path("aistemsplitter-data"), description="folder of the database and the secrets"
+    )
+    database_url: str | None = Field(
+        None, repr=False, description="SQLAlchemy URL; a SQLite file in data when not given"
+    )
+    host: str = Field("127.0.0.1", description="address that the API listens on")
+    port: int = Field(8000, ge=0, le=65535, description="port that the API listens on; 0: any")
+    json_body_limit: int = Field(1 << 20, ge=1024, description="largest JSON body, bytes")
+    free_minutes: int = Field(10, ge=0, description="credits that a new account begins with")
+    pack_minutes: tuple[int, ...] = Field((50, 150, 500), description="sizes of credit packs")
+
+    @field_validator("database_url")
+    @classmethod
+    def _known_database(cls, url: str | None) -> str | None:
+        if url is None:
+            return None
+        try:
+            backend = make_url(url).get_backend_name()
+        except ArgumentError:
+            raise ValueError("is not a database URL") from None
+        if backend not in ("sqlite", "postgresql"):
+            raise ValueError("must begin with sqlite:// or postgresql://")
+        if backend == "sqlite" and make_url(url).database in (None, "", ":memory:"):
+            raise ValueError("must name a SQLite file; a database in memory has one user only")
+        return url
+
+    @field_validator("pack_minutes")
+    @classmethod
+    def _positive_packs(cls, minutes: tuple[int, ...]) -> tuple[int, ...]:
+        if any(size <= 0 for size in minutes):
+            raise ValueError("every pack must be more than 0 minutes")
+        return minutes
+
+    @property
+    def database(self) -> str:
+        """The URL of the database in use."""
+        return self.database_url or f"sqlite:///{self.data / 'service.db'}"
+
+    def shown(self) -> dict[str, str]:
+        """Every setting as text for people, passwords hidden."""
+        values = {name: str(value) for name, value in self.model_dump(mode="json").items()}
+        values["database_url"] = make_url(self.database).render_as_string(hide_password=True)
+        return values
+
+
+def load(**flags: Any) -> Settings:
+    """The settings in force; a flag that is None was not given.
+
+    Raises:
+        WrongSetting: names the first setting that is wrong.
+    """
+    from pydantic_settings import SettingsError
+
+    try:
+        return Settings(**{name: value for name, value in flags.items() if value is not None})
+    except ValidationError as error:
+        fault = error.errors(include_input=False, include_url=False)[0]
+        name = PREFIX + str(fault["loc"][0]).upper()
+        reason = fault["msg"].removeprefix("Value error, ")
+        raise WrongSetting(f"{name}: {reason}") from None
+    except SettingsError as error:
+        field = str(error).split('"')[1]
+        raise WrongSetting(f"{PREFIX}{field.upper()}: is not valid JSON") from None

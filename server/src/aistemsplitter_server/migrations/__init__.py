@@ -1,0 +1,1 @@
+"""Alembic migrations, shipped inside the package; kit/migrate.py runs them."""

@@ -1,0 +1,12 @@
+"""What Alembic runs: on the connection that it is given, inside that one's transaction."""
+
+from alembic import context
+
+from aistemsplitter_server import tables
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=tables.metadata,
+    render_as_batch=True,  # SQLite cannot alter much in place
+)
+context.run_migrations()

@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import sqlite3
+from datetime import timedelta
+
+import pytest
+from cryptography.exceptions import InvalidTag
+from sqlalchemy.exc import IntegrityError
+
+from aistemsplitter_server.accounts import key_format, queries
+from aistemsplitter_server.accounts import service as accounts
+from aistemsplitter_server.accounts.scopes import Scope
+from aistemsplitter_server.accounts.tables import ApiKey
+from aistemsplitter_server.credits import service as credits
+from aistemsplitter_server.kit import ids, times
+from aistemsplitter_server.kit.database import Database
+from aistemsplitter_server.kit.errors import Forbidden, NotFound, Unauthorized
+from aistemsplitter_server.kit.secrets import Secrets
+
+
+@pytest.fixture
+def account(database: Database) -> str:
+    with database.write() as session:
+        return accounts.create_account(session, "someone", free_seconds=600).id
+
+
+@pytest.fixture
+def key(database: Database, server_secrets: Secrets, account: str) -> accounts.NewKey:
+    with database.write() as session:
+        return accounts.create_key(session, server_secrets, account)
+
+
+def test_a_key_speaks_for_its_account(
+    database: Database, server_secrets: Secrets, account: str, key: accounts.NewKey
+) -> None:
+    caller = accounts.authenticate(database, server_secrets, key.api_key)
+    assert (caller.account_id, caller.key_id, caller.is_test) == (account, key.id, False)
+    caller.require(Scope.SPLITS_WRITE)
+    with database.read() as session:
+        assert credits.balance(session, account) == 600
+
+
+def test_scopes(database: Database, server_secrets: Secrets, account: str) -> None:
+    with database.write() as session:
+        key = accounts.create_key(
+            session, server_secrets, account, test=True, allowed=[Scope.SPLITS_READ]
+        )
+    assert key.api_key.startswith("ast_test_")
+    caller = accounts.authenticate(database, server_secrets, key.api_key)
+    assert caller.is_test
+    with pytest.raises(Forbidden, match="splits:write"):
+        caller.require(Scope.SPLITS_WRITE)
+
+
+def test_refused(
+    database: Database, server_secrets: Secrets, account: str, key: accounts.NewKey
+) -> None:
+    with database.write() as session:
+        expired = accounts.create_key(session, server_secrets, account, expires_at=times.now())
+        revoked = accounts.create_key(session, server_secrets, account)
+        accounts.revoke_key(session, revoked.id)
+    unknown = key_format.make(ids.new("key"), test=False)
+    same_id_other_secret = key_format.make(key.id, test=False)
+    for wrong in ("", "ast_live_", key.api_key + "x", expired.api_key, revoked.api_key):
+        with pytest.raises(Unauthorized):
+            accounts.authenticate(database, server_secrets, wrong)
+    for wrong in (unknown, same_id_other_secret, key.api_key.replace("live", "test")):
+        with pytest.raises(Unauthorized):
+            accounts.authenticate(database, server_secrets, wrong)
+    with pytest.raises(Unauthorized):
+        accounts.authenticate(database, Secrets(bytes(32)), key.api_key)
+
+
+def test_revoking_again_changes_nothing(database: Database, key: accounts.NewKey) -> None:
+    with database.write() as session:
+        first = accounts.revoke_key(session, key.id).revoked_at
+    with database.write() as session:
+        assert accounts.revoke_key(session, key.id).revoked_at == first
+        with pytest.raises(NotFound):
+            accounts.revoke_key(session, "key_unknown")
+
+
+def test_last_use_is_noted_and_not_at_every_request(
+    database: Database, server_secrets: Secrets, key: accounts.NewKey
+) -> None:
+    def last_use() -> object:
+        with database.read() as session:
+            return session.get_one(ApiKey, key.id).last_used_at
+
+    assert last_use() is None
+    accounts.authenticate(database, server_secrets, key.api_key)
+    first = last_use()
+    assert first is not None
+    accounts.authenticate(database, server_secrets, key.api_key)
+    assert last_use() == first
+    with database.write() as session:
+        row = session.get_one(ApiKey, key.id)
+        row.last_used_at = times.now() - timedelta(minutes=2)
+    accounts.authenticate(database, server_secrets, key.api_key)
+    assert last_use() >= first  # type: ignore[operator]
+
+
+def test_what_is_stored_gives_nothing_away(database: Database, key: accounts.NewKey) -> None:
+    assert key.api_key not in repr(key)
+    assert key.webhook_secret not in repr(key)
+    with sqlite3.connect(str(database.engine.url.database)) as connection:
+        dump = "\n".join(connection.iterdump())
+    connection.close()
+    assert key.id in dump
+    secret = key.api_key[-38:]
+    assert secret not in dump
+    assert secret.encode().hex().upper() not in dump.upper()
+    assert key.webhook_secret.encode().hex().upper() not in dump.upper()
+
+
+def test_the_webhook_secret_can_be_read_again_by_this_server_for_this_key(
+    database: Database, server_secrets: Secrets, key: accounts.NewKey
+) -> None:
+    with database.read() as session:
+        row = session.get_one(ApiKey, key.id)
+    assert accounts.webhook_secret(server_secrets, row) == key.webhook_secret
+    with pytest.raises(InvalidTag):
+        server_secrets.decrypt(row.sealed_webhook_secret, owner="key_other")
+    with pytest.raises(InvalidTag):
+        Secrets(bytes(32)).decrypt(row.sealed_webhook_secret, owner=key.id)
+
+
+def test_one_owner(database: Database) -> None:
+    with database.write() as session:
+        first = accounts.owner_account(session, free_seconds=0)
+        assert accounts.owner_account(session, free_seconds=0) is first
+    with pytest.raises(IntegrityError), database.write() as session:
+        accounts.create_account(session, "second", free_seconds=0, is_owner=True)
+
+
+def test_keys_of_one_account(database: Database, server_secrets: Secrets, account: str) -> None:
+    with database.write() as session:
+        other = accounts.create_account(session, "other", free_seconds=0)
+        mine = accounts.create_key(session, server_secrets, account)
+        theirs = accounts.create_key(session, server_secrets, other.id)
+        assert [key.id for key in queries.keys(session, account)] == [mine.id]
+        assert {key.id for key in queries.keys(session, None)} == {mine.id, theirs.id}
+
+
+def test_the_format() -> None:
+    key_id = ids.new("key")
+    api_key = key_format.make(key_id, test=False)
+    assert key_format.key_id(api_key) == key_id
+    assert key_format.make(key_id, test=False) != api_key
+    for position in range(len(api_key)):
+        typo = api_key[:position] + ("0" if api_key[position] != "0" else "1")
+        assert key_format.key_id(typo + api_key[position + 1 :]) is None

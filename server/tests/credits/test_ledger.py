@@ -1,0 +1,201 @@
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from aistemsplitter_server.accounts import service as accounts
+from aistemsplitter_server.credits import service as credits
+from aistemsplitter_server.credits.tables import Entry
+from aistemsplitter_server.kit import migrate
+from aistemsplitter_server.kit.database import Database
+from aistemsplitter_server.kit.errors import Conflict, InsufficientCredits, NotFound
+
+SPLITS = st.sampled_from(["split_a", "split_b", "split_c"])
+SECONDS = st.integers(min_value=1, max_value=100)
+
+
+def account_with(database: Database, seconds: int) -> str:
+    with database.write() as session:
+        return accounts.create_account(session, "someone", free_seconds=seconds).id
+
+
+def total(session: Session, account_id: str) -> int:
+    query = select(func.coalesce(func.sum(Entry.seconds), 0)).where(Entry.account_id == account_id)
+    return session.scalars(query).one()
+
+
+class Ledger(RuleBasedStateMachine):
+    """Any order of grants, charges and refunds, beside a plain model of what should come out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = TemporaryDirectory()
+        self.database = Database(f"sqlite:///{Path(self.folder.name) / 'ledger.db'}")
+        migrate.upgrade(self.database)
+        self.account = account_with(self.database, 0)
+        self.balance = 0
+        self.charged: dict[str, int] = {}
+        self.refunded: set[str] = set()
+
+    @rule(seconds=SECONDS)
+    def grant(self, seconds: int) -> None:
+        with self.database.write() as session:
+            credits.grant(session, self.account, seconds, "test")
+        self.balance += seconds
+
+    @rule(split=SPLITS, seconds=SECONDS)
+    def charge(self, split: str, seconds: int) -> None:
+        try:
+            with self.database.write() as session:
+                credits.charge(session, self.account, split, seconds)
+        except InsufficientCredits as error:
+            assert split not in self.charged
+            assert seconds > self.balance
+            told = error.extra
+            expected = {"requiredSeconds": seconds, "balanceSeconds": self.balance}
+            assert told == expected
+        except Conflict:
+            assert split in self.refunded or self.charged[split] != seconds
+        else:
+            assert split not in self.refunded
+            if split not in self.charged:
+                self.charged[split] = seconds
+                self.balance -= seconds
+
+    @rule(split=SPLITS)
+    def refund(self, split: str) -> None:
+        with self.database.write() as session:
+            entry = credits.refund(session, self.account, split, "test")
+        if split not in self.charged:
+            assert entry is None
+            return
+        assert entry is not None
+        assert entry.seconds == self.charged[split]
+        if split not in self.refunded:
+            self.refunded.add(split)
+            self.balance += self.charged[split]
+
+    @rule(split=SPLITS, seconds=SECONDS)
+    def crash_after_charging(self, split: str, seconds: int) -> None:
+        """What is not committed never was."""
+
+        def attempt() -> None:
+            with self.database.write() as session:
+                credits.charge(session, self.account, split, seconds)
+                raise KeyboardInterrupt
+
+        with pytest.raises((KeyboardInterrupt, InsufficientCredits, Conflict)):
+            attempt()
+
+    @invariant()
+    def balance_is_the_sum(self) -> None:
+        with self.database.read() as session:
+            assert credits.balance(session, self.account) == self.balance
+            assert total(session, self.account) == self.balance
+            assert self.balance >= 0
+
+    def teardown(self) -> None:
+        self.database.close()
+        self.folder.cleanup()
+
+
+TestLedger = Ledger.TestCase
+TestLedger.settings = hypothesis_settings(
+    max_examples=15, stateful_step_count=20, deadline=None, derandomize=True
+)
+
+
+def test_many_threads_spend_one_balance(database: Database) -> None:
+    """Ten could pay for 40 splits of 10 s; there is credit for 13."""
+    account = account_with(database, 135)
+    start, results = threading.Barrier(10), []
+
+    def spend(worker: int) -> None:
+        start.wait()
+        for job in range(4):
+            try:
+                with database.write() as session:
+                    credits.charge(session, account, f"split_{worker}_{job}", 10)
+                results.append(True)
+            except InsufficientCredits:
+                results.append(False)
+
+    threads = [threading.Thread(target=spend, args=(worker,)) for worker in range(10)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results.count(True) == 13
+    assert results.count(False) == 27
+    with database.read() as session:
+        assert credits.balance(session, account) == total(session, account) == 5
+
+
+def test_many_threads_charge_and_refund_one_split(database: Database) -> None:
+    account = account_with(database, 100)
+    start = threading.Barrier(8)
+    conflicts: list[Conflict] = []
+
+    def charge_and_refund() -> None:
+        start.wait()
+        try:
+            with database.write() as session:
+                credits.charge(session, account, "split_a", 30)
+        except Conflict as error:
+            conflicts.append(error)
+        with database.write() as session:
+            credits.refund(session, account, "split_a", "failed")
+
+    threads = [threading.Thread(target=charge_and_refund) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with database.read() as session:
+        kinds = sorted(session.scalars(select(Entry.kind).where(Entry.split_id == "split_a")))
+        assert kinds == ["charge", "refund"]
+        assert credits.balance(session, account) == total(session, account) == 100
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"balance": -5, "seconds": -105},
+        {"number": 1},
+        {"kind": "gift"},
+        {"seconds": 0},
+        {"split_id": None},
+    ],
+)
+def test_the_table_itself_refuses(database: Database, wrong: dict[str, object]) -> None:
+    account = account_with(database, 100)
+    with database.write() as session:
+        entry = credits.charge(session, account, "split_a", 10)
+    values = {column.name: getattr(entry, column.name) for column in Entry.__table__.columns}
+    values |= {"id": "ent_other", "number": 3, "balance": 80, "split_id": "split_b"} | wrong
+    with pytest.raises(IntegrityError), database.write() as session:
+        session.add(Entry(**values))
+
+
+def test_unknown_account(database: Database) -> None:
+    with pytest.raises(NotFound), database.write() as session:
+        credits.grant(session, "acc_unknown", 10, "test")
+
+
+@pytest.mark.parametrize("seconds", [0, -1])
+def test_amounts_are_positive(database: Database, seconds: int) -> None:
+    account = account_with(database, 10)
+    with database.write() as session:
+        with pytest.raises(ValueError, match="more than 0"):
+            credits.grant(session, account, seconds, "test")
+        with pytest.raises(ValueError, match="more than 0"):
+            credits.charge(session, account, "split_a", seconds)

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import stat
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
+
+from aistemsplitter_server import tables
+from aistemsplitter_server.kit import ids, migrate, secrets, settings, times
+from aistemsplitter_server.kit.database import Database
+
+UPGRADE = """
+import sys
+from aistemsplitter_server.kit import migrate
+from aistemsplitter_server.kit.database import Database
+database = Database(sys.argv[1])
+migrate.upgrade(database)
+migrate.check(database)
+"""
+
+
+def test_times() -> None:
+    assert times.to_wire(datetime(2026, 5, 3, 10, 20, 30, tzinfo=UTC)) == "2026-05-03T10:20:30.000Z"
+    east = timezone(timedelta(hours=2))
+    moment = datetime(2026, 5, 3, 0, 0, 0, 1999, tzinfo=east)
+    assert times.to_wire(moment) == "2026-05-02T22:00:00.001Z"
+    with pytest.raises(ValueError, match="zone"):
+        times.to_wire(datetime(2026, 5, 3))
+
+
+def test_ids() -> None:
+    made = [ids.new("split") for _ in range(100)]
+    assert len(set(made)) == 100
+    assert all(len(identifier) == 32 for identifier in made)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("PORT", "abc", "valid integer"),
+        ("PORT", "70000", "65535"),
+        ("DATABASE_URL", "mysql://user:hunter2@db/x", "postgresql://"),
+        ("DATABASE_URL", "sqlite://", "file"),
+        ("PACK_MINUTES", "fifty", "JSON"),
+        ("PACK_MINUTES", "[50, 0]", "more than 0"),
+    ],
+)
+def test_a_wrong_setting_is_named_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, reason: str
+) -> None:
+    monkeypatch.setenv(settings.PREFIX + name, value)
+    with pytest.raises(settings.WrongSetting) as caught:
+        settings.load()
+    line = str(caught.value)
+    assert line.startswith(settings.PREFIX + name + ": ")
+    assert reason in line
+    assert "\n" not in line
+    assert "hunter2" not in line
+
+
+def test_passwords_are_hidden() -> None:
+    made = settings.load(database_url="postgresql://user:hunter2@db/service")
+    assert "hunter2" not in repr(made) + str(made.shown()) + repr(Database(made.database))
+
+
+def test_env_file_and_flags(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("AISTEMSPLITTER_SERVER_PORT=9000\n")
+    assert settings.load(port=None).port == 9000
+    assert settings.load(port=9001).port == 9001
+
+
+def test_the_secret_is_made_once_and_private(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(secrets.load, [tmp_path / "data"] * 8))
+    assert len({one.digest("x") for one in made}) == 1
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["secret"]
+    path = tmp_path / "data" / "secret"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    path.chmod(0o640)
+    with pytest.raises(secrets.UnusableSecret, match="chmod 600"):
+        secrets.load(tmp_path / "data")
+    path.chmod(0o600)
+    path.write_bytes(b"short")
+    with pytest.raises(secrets.UnusableSecret, match="damaged"):
+        secrets.load(tmp_path / "data")
+
+
+def test_sqlite_is_set_up(database: Database) -> None:
+    with database.engine.connect() as connection:
+        assert connection.scalar(text("PRAGMA journal_mode")) == "wal"
+        assert connection.scalar(text("PRAGMA busy_timeout")) == 10000
+    with pytest.raises(IntegrityError), database.write() as session:
+        session.execute(
+            text(
+                "INSERT INTO credit_entries VALUES"
+                " ('ent_1', 'acc_none', 1, 'grant', 1, 1, NULL, '', '2026-01-01')"
+            )
+        )
+
+
+def test_migrations_make_the_tables_that_the_code_declares(database: Database) -> None:
+    with database.engine.connect() as connection:
+        context = MigrationContext.configure(connection)
+        assert compare_metadata(context, tables.metadata) == []
+
+
+def test_many_processes_migrate_at_once(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'new' / 'service.db'}"
+    command = [sys.executable, "-c", UPGRADE, url]
+    running = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(3)]
+    for process in running:
+        _, complaint = process.communicate()
+        assert (process.returncode, complaint) == (0, "")
+
+
+def test_a_database_that_is_not_migrated(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'empty.db'}")
+    with pytest.raises(migrate.NotMigrated, match="db upgrade"):
+        migrate.check(database)
+    database.close()
