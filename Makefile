@@ -35,7 +35,7 @@ clean:
 	@touch $@
 
 .venv/.packages: .venv/.python $(PROJECTS)
-	$(PIP) --editable ./engine --editable ./sdk --editable ./server
+	$(PIP) --editable ./engine --editable './sdk[cli]' --editable ./server
 	@touch $@
 
 .venv/.demo: .venv/.packages

@@ -1,0 +1,5 @@
+"""``python -m aistemsplitter.cli``."""
+
+from aistemsplitter.cli import main
+
+main()
