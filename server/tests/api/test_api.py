@@ -117,6 +117,22 @@ def test_not_ready(client: httpx2.Client, database: Database) -> None:
     assert answer.headers["retry-after"] == "5"
 
 
+def test_a_database_that_is_away(
+    client: httpx2.Client,
+    database: Database,
+    server_secrets: Secrets,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    mine = key(database, server_secrets, Scope.CREDITS_READ)
+    with database.connection() as connection:
+        connection.exec_driver_sql("ALTER TABLE api_keys RENAME TO elsewhere")
+    answer = client.get("/v1/credits", headers=bearer(mine.api_key))
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+    assert answer.json()["error"]["code"] == "UNAVAILABLE"
+    assert f"{answer.headers['request-id']}: the database cannot be used: no such" in caplog.text
+    assert mine.api_key not in caplog.text
+
+
 @pytest.mark.parametrize(
     ("method", "path", "status", "code"),
     [

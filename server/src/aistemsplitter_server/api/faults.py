@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,6 +21,8 @@ from aistemsplitter_server.kit.errors import (
     ValidationFailed,
 )
 
+logger = logging.getLogger(__name__)
+
 PLACES = {"body", "query", "path", "header", "cookie"}
 
 
@@ -35,7 +38,9 @@ def install(app: FastAPI) -> None:
         return _response(ValidationFailed([_fault(fault) for fault in error.errors()]))
 
     @app.exception_handler(OperationalError)
-    async def _database(_request: Request, _error: OperationalError) -> JSONResponse:
+    async def _database(request: Request, error: OperationalError) -> JSONResponse:
+        # The driver's own words: the library's would quote the statement with its parameters.
+        logger.error("%s: the database cannot be used: %s", request.state.request_id, error.orig)
         return _response(Unavailable("The database cannot be reached."))
 
     @app.exception_handler(HTTPException)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,7 +35,8 @@ app.add_typer(keys_app, name="keys")
 app.add_typer(credits_app, name="credits")
 app.add_typer(config_app, name="config")
 
-out = Console(soft_wrap=True)
+_WIDE = 250  # columns where nobody sees them: who reads a pipe wants whole ids
+out = Console(soft_wrap=True, width=None if sys.stdout.isatty() else _WIDE)
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
