@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,11 +28,21 @@ def settings(tmp_path: Path) -> Settings:
     return Settings(data=tmp_path / "data")
 
 
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file that is up to date, to copy."""
+    path = tmp_path_factory.mktemp("migrated") / "service.db"
+    database = Database(f"sqlite:///{path}")
+    migrate.upgrade(database)
+    database.close()
+    return path
+
+
 @pytest.fixture
-def database(settings: Settings) -> Iterator[Database]:
+def database(settings: Settings, migrated: Path) -> Iterator[Database]:
     """A real SQLite file, migrated."""
     database = Database(settings.database)
-    migrate.upgrade(database)
+    shutil.copy(migrated, str(database.engine.url.database))
     yield database
     database.close()
 

@@ -71,7 +71,7 @@ class Database:
             self.engine = create_engine(address, pool_pre_ping=True)
         # A transaction that reads first and writes later fails on SQLite when another wrote in
         # between, however long it waits; one that means to write says so at its beginning.
-        self._writers = self.engine.execution_options(sqlite_begin="IMMEDIATE")
+        self.writers = self.engine.execution_options(sqlite_begin="IMMEDIATE")
 
     def __repr__(self) -> str:
         return f"Database({self.engine.url.render_as_string(hide_password=True)!r})"
@@ -85,13 +85,13 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[Session]:
         """A unit of work: committed once at its end, or not at all."""
-        with Session(self._writers, expire_on_commit=False) as session, session.begin():
+        with Session(self.writers, expire_on_commit=False) as session, session.begin():
             yield session
 
     @contextmanager
     def connection(self) -> Iterator[Connection]:
         """A connection in a writing transaction, without a session: for migrations."""
-        with self._writers.begin() as connection:
+        with self.writers.begin() as connection:
             yield connection
 
     def close(self) -> None:

@@ -14,6 +14,7 @@ from filelock import FileLock
 from sqlalchemy import text
 
 from aistemsplitter_server import migrations
+from aistemsplitter_server.kit import jobs
 from aistemsplitter_server.kit.database import Database
 
 ADVISORY_LOCK = 0x41535453  # any number that nobody else uses in this database
@@ -24,8 +25,17 @@ class NotMigrated(Exception):
 
 
 def upgrade(database: Database, revision: str = "head") -> None:
-    """Migrate up, all or nothing; waits while another process does."""
-    with _alone(database), database.connection() as connection:
+    """Migrate up; waits while another process does.
+
+    The queue's tables come first: where ours are up to date, so are those.
+    """
+    with _alone(database):
+        jobs.migrate(database)
+        _upgrade(database, revision)
+
+
+def _upgrade(database: Database, revision: str) -> None:
+    with database.connection() as connection:
         if not database.sqlite:
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": ADVISORY_LOCK})
         config = _config()

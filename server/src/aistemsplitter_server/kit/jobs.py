@@ -1,0 +1,190 @@
+"""Durable jobs: put in the queue inside the caller's own transaction, run by workers.
+
+DBOS keeps the queue in our database, in tables of its own (which Alembic leaves alone). A job is a
+name, JSON arguments and an id; it runs at least once. Whoever runs it can die at any moment, and
+then it is run again from its start: so a job first asks its own rows what is left to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from aistemsplitter_server.kit.database import Database
+
+if TYPE_CHECKING:
+    from dbos import DBOSClient
+
+NAME = "aistemsplitter"
+# Of the jobs' names and arguments. DBOS would take a hash of the source, and after an upgrade leave
+# alone what an older version has queued.
+VERSION = "1"
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """A queue that workers listen to.
+
+    ``at_once`` is how many of its jobs one worker process runs at a time, ``poll_seconds`` how
+    often an idle worker looks for one.
+    """
+
+    name: str
+    at_once: int
+    poll_seconds: float = 1.0
+
+
+def migrate(database: Database) -> None:
+    """Create the queue's tables or bring them up to date; several processes may at once."""
+    from dbos import DBOS
+
+    _quiet()
+    # By URL: over our engine, its own BEGIN would be one within a transaction.
+    DBOS.migrate(database.engine.url.render_as_string(hide_password=False))
+
+
+def is_table(name: str | None) -> bool:
+    """Whether a table is the queue's own; on SQLite they lie among ours."""
+    from dbos._schemas.system_database import SystemSchema
+
+    tables = SystemSchema.metadata_obj.tables.values()
+    return name in {"dbos_migrations", *(table.name for table in tables)}
+
+
+def enqueue(
+    session: Session,
+    name: str,
+    *args: Any,
+    queue: str,
+    job_id: str,
+    delay_seconds: float = 0,
+    priority: int | None = None,
+) -> None:
+    """Put a job in a queue; it is there once the session's transaction commits.
+
+    An id that was used before changes nothing: a job is queued once.
+
+    Args:
+        session: of a unit of work; nothing is committed here.
+        name: of a job that workers know.
+        args: what JSON holds.
+        delay_seconds: the job is not run earlier, and up to some seconds later.
+        priority: from 1 on, lower ones first; those without come before all.
+    """
+    from dbos import EnqueueOptions
+
+    options: EnqueueOptions = {
+        "workflow_name": name,
+        "queue_name": queue,
+        "workflow_id": job_id,
+        "app_version": VERSION,
+    }
+    if delay_seconds > 0:
+        options["delay_seconds"] = delay_seconds
+    if priority is not None:
+        options["priority"] = priority
+    client = _client(session.get_bind().engine)
+    client.enqueue_in_transaction(session.connection(), options, *args)
+
+
+@contextmanager
+def working(
+    database: Database,
+    executor_id: str,
+    jobs: Mapping[str, Callable[..., None]],
+    queues: Sequence[Queue],
+) -> Iterator[None]:
+    """Run jobs from the queues in threads of this process until the block ends.
+
+    A process does so once at a time. At the end no new job is begun; those still running are not
+    waited for and count as left behind.
+
+    Args:
+        executor_id: fresh for every process, or two would take each other's jobs for their own.
+        jobs: by name, what runs them; an exception ends a job for good.
+    """
+    from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer
+
+    _quiet()
+    config: DBOSConfig = {
+        "name": NAME,
+        "system_database_engine": database.writers,
+        "serializer": DBOSPortableJSONSerializer(),
+        "application_version": VERSION,
+        "executor_id": executor_id,
+        "run_migrations": False,
+        "enable_otlp": False,
+        "log_level": "WARNING",
+    }
+    DBOS(config=config)
+    try:
+        for name, run in jobs.items():
+            DBOS.workflow(name=name, max_recovery_attempts=None)(_function(run))
+        DBOS.listen_queues([queue.name for queue in queues])
+        DBOS.launch()
+        for queue in queues:
+            DBOS.register_queue(
+                queue.name,
+                worker_concurrency=queue.at_once,
+                polling_interval_sec=queue.poll_seconds,
+                on_conflict="always_update",
+            )
+        yield
+    finally:
+        DBOS.destroy(destroy_registry=True)
+
+
+def left_behind(executor_id: str) -> list[str]:
+    """The ids of jobs that an executor began and did not end; within :func:`working` only."""
+    from dbos import DBOS
+
+    found = DBOS.list_workflows(
+        executor_id=executor_id, status="PENDING", load_input=False, load_output=False
+    )
+    return [job.workflow_id for job in found]
+
+
+def hand_on(job_id: str) -> None:
+    """Put a job that a dead executor left behind back into its queue.
+
+    Within :func:`working` only. A job whose executor lives would run twice.
+    """
+    from dbos import DBOS
+
+    status = DBOS.get_workflow_status(job_id)
+    if status is not None and status.status == "PENDING":
+        DBOS.resume_workflow(job_id, queue_name=status.queue_name)
+
+
+def _function(run: Callable[..., None]) -> Callable[..., None]:
+    """A plain function, which DBOS can put its marks on, as it cannot on a method."""
+
+    def job(*args: Any) -> None:
+        run(*args)
+
+    return job
+
+
+@lru_cache(maxsize=4)
+def _client(engine: Engine) -> DBOSClient:
+    """What writes queue entries; it uses the caller's connection and opens none itself."""
+    from dbos import DBOSClient, DBOSPortableJSONSerializer
+
+    return DBOSClient(
+        system_database_engine=engine,
+        serializer=DBOSPortableJSONSerializer(),
+        application_name=NAME,
+        lazy=True,
+    )
+
+
+def _quiet() -> None:
+    import logging
+
+    logging.getLogger("dbos").setLevel(logging.WARNING)

@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+
+import pytest
+from sqlalchemy import text
+
+from aistemsplitter_server.kit import jobs
+from aistemsplitter_server.kit.database import Database
+from aistemsplitter_server.kit.jobs import Queue
+
+QUEUE = Queue("songs", at_once=1, poll_seconds=0.05)
+
+DYING = """
+import sys, threading
+from aistemsplitter_server.kit import jobs
+from aistemsplitter_server.kit.database import Database
+
+def job(number):
+    print(number, flush=True)
+    threading.Event().wait()
+
+with jobs.working(Database(sys.argv[1]), "dying", {"job": job}, [jobs.Queue("songs", 2, 0.05)]):
+    threading.Event().wait()
+"""
+
+
+def put(database: Database, numbers: Iterable[int], **options: int) -> None:
+    with database.write() as session:
+        for number in numbers:
+            jobs.enqueue(session, "job", number, queue="songs", job_id=f"job-{number}", **options)
+
+
+def failing() -> Iterator[int]:
+    yield 0
+    raise RuntimeError
+
+
+def until(done: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not done():
+        assert time.monotonic() < deadline, "it takes too long"
+        time.sleep(0.02)
+
+
+def test_a_job_is_queued_with_the_transaction_or_not_at_all(database: Database) -> None:
+    with pytest.raises(RuntimeError):
+        put(database, failing())
+    put(database, [1])
+    put(database, [1])  # the same id
+    ran: list[int] = []
+    with jobs.working(database, "worker", {"job": ran.append}, [QUEUE]):
+        until(lambda: bool(ran))
+        time.sleep(0.3)
+    assert ran == [1]
+
+
+def test_order(database: Database) -> None:
+    put(database, [5], priority=9)
+    put(database, [3, 4], priority=8)
+    put(database, [1])
+    put(database, [2], delay_seconds=1)
+    begun, ran = time.monotonic(), list[tuple[int, float]]()
+
+    def job(number: int) -> None:
+        ran.append((number, time.monotonic() - begun))
+
+    with jobs.working(database, "worker", {"job": job}, [QUEUE]):
+        until(lambda: len(ran) == 5)
+    assert [number for number, _ in ran if number != 2] == [1, 3, 4, 5]
+    assert dict(ran)[2] >= 1
+
+
+def test_so_many_at_once(database: Database) -> None:
+    put(database, range(4))
+    busy, most, lock = 0, 0, threading.Lock()
+    ran: list[int] = []
+
+    def job(number: int) -> None:
+        nonlocal busy, most
+        with lock:
+            busy += 1
+            most = max(most, busy)
+        time.sleep(0.2)
+        with lock:
+            busy -= 1
+            ran.append(number)
+
+    with jobs.working(database, "worker", {"job": job}, [Queue("songs", 2, 0.05)]):
+        until(lambda: len(ran) == 4)
+    assert most == 2
+
+
+def test_what_a_killed_worker_leaves_behind_is_handed_on(database: Database) -> None:
+    put(database, [1, 2])
+    command = [sys.executable, "-c", DYING, str(database.engine.url)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as dying:
+        assert dying.stdout is not None
+        assert {dying.stdout.readline(), dying.stdout.readline()} == {"1\n", "2\n"}
+        dying.kill()
+    ran: list[int] = []
+    with jobs.working(database, "worker", {"job": ran.append}, [QUEUE]):
+        assert sorted(jobs.left_behind("dying")) == ["job-1", "job-2"]
+        jobs.hand_on("job-1")
+        until(lambda: ran == [1])
+        assert jobs.left_behind("dying") == ["job-2"]
+        until(lambda: jobs.left_behind("worker") == [])
+        jobs.hand_on("job-1")  # it has ended
+        time.sleep(0.3)
+    assert ran == [1]
+
+
+def test_what_is_stored_is_json(database: Database) -> None:
+    put(database, [7])
+    with database.read() as session:
+        stored = session.scalars(text("SELECT inputs FROM workflow_input")).all()
+        stored += session.scalars(text("SELECT inputs FROM workflow_status")).all()
+    assert any(row and "[7]" in row for row in stored)
