@@ -10,6 +10,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
+from aistemsplitter_server.kit import addresses
+
 PREFIX = "AISTEMSPLITTER_SERVER_"
 
 
@@ -35,6 +37,9 @@ class Settings(BaseSettings):
     json_body_limit: int = Field(1 << 20, ge=1024, description="largest JSON body, bytes")
     free_minutes: int = Field(10, ge=0, description="credits that a new account begins with")
     pack_minutes: tuple[int, ...] = Field((50, 150, 500), description="sizes of credit packs")
+    allow_private_networks: str = Field(
+        "", description="private networks that users' URLs may lead to: CIDRs, with commas between"
+    )
 
     @field_validator("database_url")
     @classmethod
@@ -57,6 +62,15 @@ class Settings(BaseSettings):
         if any(size <= 0 for size in minutes):
             raise ValueError("every pack must be more than 0 minutes")
         return minutes
+
+    @field_validator("allow_private_networks")
+    @classmethod
+    def _networks(cls, text: str) -> str:
+        try:
+            addresses.networks(text)
+        except ValueError as error:
+            raise ValueError(f"{error}; write CIDRs such as 192.168.1.0/24") from None
+        return text
 
     @property
     def database(self) -> str:

@@ -1,0 +1,153 @@
+"""How a connection to a user's address is made: resolved once, judged, and over by its deadline."""
+
+from __future__ import annotations
+
+import queue
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from httpcore2 import (
+    SOCKET_OPTION,
+    ConnectError,
+    ConnectTimeout,
+    NetworkBackend,
+    NetworkError,
+    NetworkStream,
+    ReadTimeout,
+    SyncBackend,
+    TimeoutException,
+    WriteTimeout,
+)
+
+from aistemsplitter_server.kit import addresses
+from aistemsplitter_server.kit.addresses import Network
+
+CONNECT = 10.0  # seconds that one address is given before the next is tried
+IDLE = 30.0  # seconds without a byte
+WRITE = 4096  # bytes at a time, so that one who reads slowly meets the deadline
+
+Resolve = Callable[[str, int], Sequence[str]]
+
+
+class Refused(Exception):
+    """Every address of the name is one where requests for users do not go."""
+
+
+def system(host: str, port: int) -> list[str]:
+    """The numeric addresses of a name, as the system's resolver orders them.
+
+    Raises:
+        OSError: there are none.
+    """
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
+class Dialer(NetworkBackend):
+    """What httpcore connects with.
+
+    Args:
+        exceptions: the operator's networks, allowed whatever they are.
+        resolve: host and port to numeric addresses.
+        ends: the monotonic time when everything is over, connections made here included.
+    """
+
+    def __init__(self, exceptions: Sequence[Network], resolve: Resolve, ends: float) -> None:
+        self._exceptions = exceptions
+        self._resolve = resolve
+        self._ends = ends
+        self._sockets = SyncBackend()
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,  # noqa: ARG002
+        local_address: str | None = None,
+        socket_options: Iterable[SOCKET_OPTION] | None = None,
+    ) -> NetworkStream:
+        """Connect to the first good address that answers.
+
+        Raises:
+            Refused: there are addresses, and none of them is good.
+            ConnectError, ConnectTimeout: none can be reached.
+        """
+        found = self._addresses(host, port)
+        good = [address for address in found if addresses.allowed(address, self._exceptions)]
+        if not good:
+            raise Refused
+        failure: Exception | None = None
+        for address in good:
+            patience = min(CONNECT, _left(self._ends, ConnectTimeout))
+            try:
+                stream = self._sockets.connect_tcp(
+                    address, port, patience, local_address, socket_options
+                )
+                return _Stream(stream, self._ends)
+            except (NetworkError, TimeoutException) as error:
+                failure = error
+        assert failure is not None
+        raise failure
+
+    def _addresses(self, host: str, port: int) -> Sequence[str]:
+        """Ask the resolver in a thread, for it knows no deadline."""
+        answers: queue.Queue[Sequence[str] | Exception] = queue.Queue()
+
+        def ask() -> None:
+            try:
+                answers.put(self._resolve(host, port))
+            except Exception as error:
+                answers.put(error)
+
+        threading.Thread(target=ask, name="resolver", daemon=True).start()
+        try:
+            answer = answers.get(timeout=_left(self._ends, ConnectTimeout))
+        except queue.Empty:
+            raise ConnectTimeout from None
+        if isinstance(answer, (OSError, UnicodeError)) or answer == []:
+            raise ConnectError("the name has no address")
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+class _Stream(NetworkStream):
+    """A connection whose every wait ends at the deadline."""
+
+    def __init__(self, stream: NetworkStream, ends: float) -> None:
+        self._stream = stream
+        self._ends = ends
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002
+        return self._stream.read(max_bytes, min(IDLE, _left(self._ends, ReadTimeout)))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002
+        for start in range(0, len(buffer), WRITE):
+            patience = min(IDLE, _left(self._ends, WriteTimeout))
+            self._stream.write(buffer[start : start + WRITE], patience)
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,  # noqa: ARG002
+    ) -> NetworkStream:
+        patience = min(IDLE, _left(self._ends, ConnectTimeout))
+        return _Stream(self._stream.start_tls(ssl_context, server_hostname, patience), self._ends)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+
+def _left(ends: float, error: type[TimeoutException]) -> float:
+    left = ends - time.monotonic()
+    if left <= 0:
+        raise error
+    return left
