@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
-from aistemsplitter_server.api import faults, health
+from aistemsplitter_server.api import access_log, faults, health
 from aistemsplitter_server.api.context import Context
 from aistemsplitter_server.api.frame import Frame
 from aistemsplitter_server.credits import endpoints as credits
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.secrets import Secrets
 from aistemsplitter_server.kit.settings import Settings
+from aistemsplitter_server.storage import endpoints as storage
 
 
 def create_app(settings: Settings, database: Database, secrets: Secrets) -> FastAPI:
@@ -26,6 +27,8 @@ def create_app(settings: Settings, database: Database, secrets: Secrets) -> Fast
     app.state.context = Context(settings, database, secrets)
     app.include_router(health.router)
     app.include_router(credits.router)
+    app.include_router(storage.router)
     faults.install(app)
+    access_log.install()
     app.add_middleware(Frame, json_body_limit=settings.json_body_limit)
     return app

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, cast
@@ -15,6 +16,10 @@ from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.errors import Unauthorized
 from aistemsplitter_server.kit.secrets import Secrets
 from aistemsplitter_server.kit.settings import Settings
+from aistemsplitter_server.storage.configured import configured
+from aistemsplitter_server.storage.local import LocalStorage
+
+HOST = re.compile(r"[A-Za-z0-9.-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +36,24 @@ def _context(request: Request) -> Context:
 
 
 InContext = Annotated[Context, Depends(_context)]
+
+
+def _base_url(context: InContext, request: Request) -> str:
+    """What our URLs begin with: the setting, else as the caller has called us."""
+    host = request.headers.get("host", "")
+    if context.settings.public_url is not None or not HOST.fullmatch(host):
+        return context.settings.base_url
+    return f"{request.url.scheme}://{host}"
+
+
+BaseUrl = Annotated[str, Depends(_base_url)]
+
+
+def _storage(context: InContext, base_url: BaseUrl) -> LocalStorage:
+    return configured(context.settings, context.secrets, base_url)
+
+
+InStorage = Annotated[LocalStorage, Depends(_storage)]
 
 
 def caller(context: InContext, request: Request) -> Caller:

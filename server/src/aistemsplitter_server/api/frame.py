@@ -13,6 +13,10 @@ from aistemsplitter_server.kit.errors import ApiError, Internal, PayloadTooLarge
 
 logger = logging.getLogger(__name__)
 
+# What is put into the storage comes in here. Its endpoints take bodies piece by piece, and each
+# has a limit of its own; no other body is larger than the limit of JSON.
+STREAMED = "/storage/"
+
 
 class Frame:
     """ASGI middleware, outside everything that is ours."""
@@ -38,8 +42,9 @@ class Frame:
             await send(message)
 
         try:
-            whole = await _whole_body(Headers(scope=scope), receive, self.limit)
-            await self.app(scope, whole, send_named)
+            if not scope["path"].startswith(STREAMED):
+                receive = await _whole_body(Headers(scope=scope), receive, self.limit)
+            await self.app(scope, receive, send_named)
         except ApiError as error:
             await _answer(error, send_named)
         except Exception:

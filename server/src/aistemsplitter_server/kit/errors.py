@@ -10,6 +10,7 @@ ApiError
 │   ├── IdempotencyInProgress   IDEMPOTENCY_IN_PROGRESS, with Retry-After
 │   └── ModelUnavailable        MODEL_UNAVAILABLE
 ├── PayloadTooLarge        413  PAYLOAD_TOO_LARGE
+├── RangeNotSatisfiable    416  RANGE_NOT_SATISFIABLE
 ├── ValidationFailed       422  VALIDATION_ERROR      has details: field and message of each fault
 │   └── IdempotencyMismatch     IDEMPOTENCY_MISMATCH
 ├── RateLimited            429  RATE_LIMITED, with Retry-After
@@ -130,6 +131,17 @@ class PayloadTooLarge(ApiError):
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"The body is larger than {limit} bytes.", extra={"limitBytes": limit})
+
+
+class RangeNotSatisfiable(ApiError):
+    """A Range that lies outside the object."""
+
+    status, code = 416, "RANGE_NOT_SATISFIABLE"
+
+    def __init__(self, size: int) -> None:
+        super().__init__(
+            f"The object has {size} bytes.", headers={"Content-Range": f"bytes */{size}"}
+        )
 
 
 class ValidationFailed(ApiError):

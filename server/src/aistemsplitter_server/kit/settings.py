@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -35,6 +36,14 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="address that the API listens on")
     port: int = Field(8000, ge=0, le=65535, description="port that the API listens on; 0: any")
     json_body_limit: int = Field(1 << 20, ge=1024, description="largest JSON body, bytes")
+    public_url: str | None = Field(
+        None, description="what URLs that the service gives out begin with; as called if none"
+    )
+    upload_limit: int = Field(2 << 30, ge=1, description="largest uploaded file, bytes")
+    upload_url_seconds: int = Field(
+        3600, ge=1, description="how long the right to upload a file lasts"
+    )
+    download_url_seconds: int = Field(3600, ge=1, description="how long a URL to read a stem lasts")
     free_minutes: int = Field(10, ge=0, description="credits that a new account begins with")
     pack_minutes: tuple[int, ...] = Field((50, 150, 500), description="sizes of credit packs")
     allow_private_networks: str = Field(
@@ -56,6 +65,18 @@ class Settings(BaseSettings):
             raise ValueError("must name a SQLite file; a database in memory has one user only")
         return url
 
+    @field_validator("public_url")
+    @classmethod
+    def _web_address(cls, url: str | None) -> str | None:
+        if url is None:
+            return None
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("must begin with http:// or https:// and a host")
+        if parts.query or parts.fragment or parts.username or parts.password:
+            raise ValueError("must be without user, query and fragment")
+        return url.rstrip("/")
+
     @field_validator("pack_minutes")
     @classmethod
     def _positive_packs(cls, minutes: tuple[int, ...]) -> tuple[int, ...]:
@@ -76,6 +97,15 @@ class Settings(BaseSettings):
     def database(self) -> str:
         """The URL of the database in use."""
         return self.database_url or f"sqlite:///{self.data / 'service.db'}"
+
+    @property
+    def base_url(self) -> str:
+        """What our URLs begin with where no request tells by what name we are reached."""
+        if self.public_url is not None:
+            return self.public_url
+        everywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # not addresses that one can call
+        host = everywhere.get(self.host, self.host)
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
 
     def shown(self) -> dict[str, str]:
         """Every setting as text for people, passwords hidden."""

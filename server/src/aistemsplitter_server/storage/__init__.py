@@ -1,0 +1,1 @@
+"""Where audio lies: objects under keys, behind one interface."""

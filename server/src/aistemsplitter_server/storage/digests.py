@@ -1,0 +1,67 @@
+"""The SHA-256 of an object, kept in a hidden file beside it.
+
+The note says of which file it is: inode, length and time of change. So one that was left behind,
+cut short or overtaken is never taken for the digest of another file; then none is known.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from contextlib import suppress
+from secrets import token_hex
+from typing import BinaryIO
+
+PIECE = 1 << 20  # bytes
+MOST = 256  # bytes; a note is shorter
+WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+
+
+def note(file: BinaryIO, name: str, folder: int) -> None:
+    """Work out the file's digest and note it for the name that the file is about to get."""
+    file.seek(0)
+    digest = hashlib.sha256()
+    while piece := file.read(PIECE):
+        digest.update(piece)
+    draft = f".{token_hex(8)}.draft"
+    try:
+        with os.fdopen(os.open(draft, WRITE, 0o600, dir_fd=folder), "w") as target:
+            target.write(f"{_identity(file)} {digest.hexdigest()}")
+        os.replace(draft, _beside(name), src_dir_fd=folder, dst_dir_fd=folder)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            os.unlink(draft, dir_fd=folder)
+        raise
+
+
+def known(file: BinaryIO, name: str, folder: int) -> bytes | None:
+    """The noted digest of this file."""
+    try:
+        descriptor = os.open(
+            _beside(name), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder
+        )
+    except OSError:
+        return None
+    with os.fdopen(descriptor, "rb") as noted:
+        told, _, digest = noted.read(MOST).decode("ascii", "replace").rpartition(" ")
+    if told != _identity(file):
+        return None
+    try:
+        return bytes.fromhex(digest)
+    except ValueError:
+        return None
+
+
+def forget(name: str, folder: int) -> None:
+    """Delete the note."""
+    with suppress(FileNotFoundError):
+        os.unlink(_beside(name), dir_fd=folder)
+
+
+def _identity(file: BinaryIO) -> str:
+    found = os.fstat(file.fileno())
+    return f"{found.st_ino} {found.st_size} {found.st_mtime_ns}"
+
+
+def _beside(name: str) -> str:
+    return f".{name}.sha256"

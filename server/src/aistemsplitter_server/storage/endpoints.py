@@ -1,0 +1,93 @@
+"""``/storage/...``: presigned reading, with ranges. The signature in the URL is the right to it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import closing
+from typing import BinaryIO
+
+from fastapi import APIRouter, Request
+from fastapi.responses import StreamingResponse
+from starlette.concurrency import run_in_threadpool
+from starlette.types import Receive, Scope, Send
+
+from aistemsplitter_server.api.context import InContext, InStorage
+from aistemsplitter_server.kit.errors import NotFound, RangeNotSatisfiable
+from aistemsplitter_server.storage import headers, ranges, signing
+from aistemsplitter_server.storage.interface import Missing
+from aistemsplitter_server.storage.keys import InvalidKey
+
+router = APIRouter(prefix="/storage")
+
+CHUNK = 1 << 18  # bytes: what one download holds in memory, give or take the sockets' buffers
+
+
+@router.get("/{key:path}")
+@router.head("/{key:path}")
+def read(context: InContext, storage: InStorage, request: Request, key: str) -> Download:
+    """One object or a range of it."""
+    filename = signing.verify(context.secrets, key, request.query_params.multi_items())
+    try:
+        file, digest = storage.open_known(key)
+    except (Missing, InvalidKey):
+        raise NotFound("This object is not there any more.") from None
+    try:
+        return _download(request, key, filename, file, digest)
+    except BaseException:
+        file.close()
+        raise
+
+
+def _download(
+    request: Request, key: str, filename: str, file: BinaryIO, digest: bytes | None
+) -> Download:
+    size = os.fstat(file.fileno()).st_size
+    tag = headers.etag(file, digest)
+    told = {
+        "Accept-Ranges": "bytes",
+        "ETag": tag,
+        "Content-Disposition": headers.content_disposition(filename),
+        "Cache-Control": "private, no-transform",
+        "Referrer-Policy": "no-referrer",  # the address is a secret
+        "X-Content-Type-Options": "nosniff",
+    }
+    if digest is not None:
+        told["Repr-Digest"] = headers.repr_digest(digest)
+    asked = request.headers
+    try:
+        part = ranges.wanted(asked.get("range"), asked.get("if-range"), tag, size)
+    except ranges.Unsatisfiable:
+        raise RangeNotSatisfiable(size) from None
+    if part is not None:
+        told["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{size}"
+    span = range(size) if part is None else part
+    told["Content-Length"] = str(len(span))
+    if request.method == "HEAD":
+        span = range(0)
+    return Download(file, span, 200 if part is None else 206, told, headers.content_type(key))
+
+
+class Download(StreamingResponse):
+    """A part of a file, read as fast as the caller takes it; closes the file whatever happens."""
+
+    def __init__(
+        self, file: BinaryIO, span: range, status: int, told: dict[str, str], media_type: str
+    ) -> None:
+        self._file = file
+        super().__init__(_pieces(file, span), status, told, media_type)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        with closing(self._file):
+            await super().__call__(scope, receive, send)
+
+
+async def _pieces(file: BinaryIO, span: range) -> AsyncIterator[bytes]:
+    at = span.start
+    while at < span.stop:
+        piece = await run_in_threadpool(os.pread, file.fileno(), min(CHUNK, span.stop - at), at)
+        if not piece:
+            raise OSError("an object became shorter while it was read")
+        yield piece
+        at += len(piece)

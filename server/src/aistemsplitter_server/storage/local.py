@@ -1,0 +1,152 @@
+"""Objects as files in one folder of this machine.
+
+Every folder on the way to an object is opened from the one above it and never through a link, so
+neither a key nor a link that someone put there leads outside. A file gets its final name only when
+it is whole and on the disk.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from pathlib import Path
+from secrets import token_hex
+from typing import BinaryIO
+
+from aistemsplitter_server.kit import times
+from aistemsplitter_server.kit.secrets import Secrets
+from aistemsplitter_server.storage import digests, keys, signing
+from aistemsplitter_server.storage.interface import Missing
+
+COPY = 1 << 20  # bytes at once
+FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+# A pipe that someone put there must not be waited for.
+READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+NOTHING = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)  # the last two: a link is not followed
+
+
+class LocalStorage:
+    """The storage on local disk; ``endpoints.py`` serves its URLs."""
+
+    def __init__(self, root: Path, secrets: Secrets, base_url: str) -> None:
+        self._root = root
+        self._secrets = secrets
+        self._base_url = base_url
+
+    def open(self, key: str) -> BinaryIO:
+        """See ``Storage``."""
+        return self.open_known(key)[0]
+
+    def open_known(self, key: str) -> tuple[BinaryIO, bytes | None]:
+        """The object, open for reading, and its SHA-256 where that is known.
+
+        Raises:
+            Missing: there is none.
+        """
+        *folders, name = keys.segments(key)
+        try:
+            with self._folder(folders) as folder:
+                file = _regular(name, folder)
+                return file, digests.known(file, name, folder)
+        except OSError as error:
+            if error.errno in NOTHING:
+                raise Missing(key) from None
+            raise
+
+    def size(self, key: str) -> int:
+        """See ``Storage``."""
+        with self.open(key) as file:
+            return os.fstat(file.fileno()).st_size
+
+    def put_file(self, key: str, path: Path) -> None:
+        """See ``Storage``."""
+        *folders, name = keys.segments(key)
+        self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with self._folder(folders, create=True) as folder, _regular(path) as source:
+            os.fsync(source.fileno())
+            try:
+                digests.note(source, name, folder)
+                os.replace(path, name, dst_dir_fd=folder)
+            except OSError as error:
+                if error.errno != errno.EXDEV:
+                    raise
+                _copy(source, name, folder)  # from another file system
+                path.unlink()
+            os.fsync(folder)
+
+    def delete_prefix(self, prefix: str) -> None:
+        """See ``Storage``."""
+        *folders, name = keys.segments(prefix)
+        try:
+            with self._folder(folders) as folder:
+                if stat.S_ISDIR(os.lstat(name, dir_fd=folder).st_mode):
+                    shutil.rmtree(name, dir_fd=folder)
+                else:
+                    os.unlink(name, dir_fd=folder)
+                    digests.forget(name, folder)
+        except OSError as error:
+            if error.errno not in NOTHING:
+                raise
+
+    @contextmanager
+    def local_path(self, key: str) -> Iterator[Path]:
+        """See ``Storage``."""
+        self.open(key).close()
+        yield self._root.joinpath(*keys.segments(key))
+
+    def url(self, key: str, *, expires_in: timedelta, filename: str) -> str:
+        """See ``Storage``."""
+        keys.segments(key)
+        return signing.sign(self._secrets, self._base_url, key, times.now() + expires_in, filename)
+
+    @contextmanager
+    def _folder(self, names: Sequence[str], *, create: bool = False) -> Iterator[int]:
+        """A descriptor of the folder, reached without following a link below the root."""
+        folder = os.open(self._root, FOLDER & ~os.O_NOFOLLOW)
+        try:
+            for name in names:
+                if create:
+                    with suppress(FileExistsError):
+                        os.mkdir(name, 0o700, dir_fd=folder)
+                        os.fsync(folder)
+                inner = os.open(name, FOLDER, dir_fd=folder)
+                os.close(folder)
+                folder = inner
+            yield folder
+        finally:
+            os.close(folder)
+
+
+def _regular(path: Path | str, folder: int | None = None) -> BinaryIO:
+    """The file open for reading, unbuffered.
+
+    Raises:
+        OSError: among others, ELOOP where it is a link, ENOENT where it is no file at all.
+    """
+    descriptor = os.open(path, READ, dir_fd=folder)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise FileNotFoundError(errno.ENOENT, "no regular file", str(path))
+    return os.fdopen(descriptor, "rb", buffering=0)
+
+
+def _copy(source: BinaryIO, name: str, folder: int) -> None:
+    draft = f".{token_hex(8)}.draft"
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    with os.fdopen(os.open(draft, flags, 0o600, dir_fd=folder), "w+b") as target:
+        try:
+            source.seek(0)
+            shutil.copyfileobj(source, target, COPY)
+            target.flush()
+            os.fsync(target.fileno())
+            digests.note(target, name, folder)
+            os.replace(draft, name, src_dir_fd=folder, dst_dir_fd=folder)
+        except BaseException:
+            with suppress(FileNotFoundError):
+                os.unlink(draft, dir_fd=folder)
+            raise
