@@ -3,7 +3,21 @@
 from aistemsplitter_server.accounts import tables as accounts
 from aistemsplitter_server.credits import tables as credits
 from aistemsplitter_server.kit.database import Base
+from aistemsplitter_server.models import tables as models
+from aistemsplitter_server.splits import tables as splits
+from aistemsplitter_server.uploads import tables as uploads
+from aistemsplitter_server.webhooks import tables as webhooks
+from aistemsplitter_server.worker import tables as worker
 
 metadata = Base.metadata
 
-__all__ = ["accounts", "credits", "metadata"]
+__all__ = [
+    "accounts",
+    "credits",
+    "metadata",
+    "models",
+    "splits",
+    "uploads",
+    "webhooks",
+    "worker",
+]

@@ -42,6 +42,10 @@ class ApiKey(Base):
     digest: Mapped[bytes]
     scopes: Mapped[list[str]] = mapped_column(JSON)
     sealed_webhook_secret: Mapped[bytes]
+    # The one before, which signs along for a day after a rotation.
+    sealed_previous_secret: Mapped[bytes | None]
+    previous_secret_until: Mapped[datetime | None] = mapped_column(UtcTime)
+    top_priority: Mapped[str] = mapped_column(server_default="interactive")  # it may ask for
     created_at: Mapped[datetime] = mapped_column(UtcTime)
     expires_at: Mapped[datetime | None] = mapped_column(UtcTime)
     last_used_at: Mapped[datetime | None] = mapped_column(UtcTime)

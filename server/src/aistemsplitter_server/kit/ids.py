@@ -6,7 +6,7 @@ from typing import Literal
 
 from ulid import ULID
 
-Prefix = Literal["split", "upl", "evt", "key", "req", "acc", "ent"]
+Prefix = Literal["split", "upl", "evt", "key", "req", "acc", "ent", "dlv", "wrk"]
 
 
 def new(prefix: Prefix) -> str:

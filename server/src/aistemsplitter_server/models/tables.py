@@ -1,0 +1,18 @@
+"""The table of what the workers have."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy.orm import Mapped, mapped_column
+
+from aistemsplitter_server.kit.database import Base, UtcTime
+
+
+class InstalledModel(Base):
+    """A model whose weights a worker has found, and when it last did."""
+
+    __tablename__ = "installed_models"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    seen_at: Mapped[datetime] = mapped_column(UtcTime)

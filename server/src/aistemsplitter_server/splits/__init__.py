@@ -1,0 +1,1 @@
+"""Splits: from the request to the stems."""

@@ -1,0 +1,83 @@
+"""The tables of splits and of what makes their creation idempotent."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index
+from sqlalchemy.orm import Mapped, mapped_column
+
+from aistemsplitter_server.kit.database import Base, UtcTime
+
+QUEUED, PROCESSING, SUCCEEDED, FAILED = "queued", "processing", "succeeded", "failed"
+TERMINAL = (SUCCEEDED, FAILED)
+
+
+class Split(Base):
+    """One song to be split, being split, or done with.
+
+    ``attempt`` counts those who have begun it; who finishes must still be the newest one.
+    ``turn`` is its place in the queue, lower first. ``revision`` grows with every change that a
+    reader can see. ``credits_used`` is what is charged now: 0 again after a refund.
+    """
+
+    __tablename__ = "splits"
+    __table_args__ = (
+        CheckConstraint("status IN ('queued', 'processing', 'succeeded', 'failed')", name="status"),
+        Index("ix_splits_account_id_id", "account_id", "id"),
+        Index("ix_splits_status_turn", "status", "turn"),
+        Index("ix_splits_account_id_status_turn", "account_id", "status", "turn"),
+        Index("ix_splits_expires_at", "expires_at"),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    account_id: Mapped[str] = mapped_column(ForeignKey("accounts.id"))
+    key_id: Mapped[str]
+    is_test: Mapped[bool]
+    status: Mapped[str]
+    revision: Mapped[int]
+    # What was asked for.
+    stem_model: Mapped[str]  # the name that was sent
+    output_format: Mapped[str]
+    stems: Mapped[list[str]] = mapped_column(JSON)
+    upload_id: Mapped[str | None] = mapped_column(index=True)
+    input_url: Mapped[str | None]
+    webhook_url: Mapped[str | None]
+    split_metadata: Mapped[dict[str, Any]] = mapped_column("metadata", JSON)
+    # What is known of it.
+    served_by: Mapped[str]  # the model that runs
+    filename: Mapped[str]
+    duration_seconds: Mapped[float]
+    sample_rate: Mapped[int | None]
+    credits_used: Mapped[int]
+    warnings: Mapped[list[str]] = mapped_column(JSON)
+    # The work on it.
+    turn: Mapped[int]
+    attempt: Mapped[int]
+    worker_id: Mapped[str | None] = mapped_column(index=True)
+    progress: Mapped[float]
+    cancel_requested: Mapped[bool]
+    # Its end.
+    stored_attempt: Mapped[int | None]  # under whose prefix the stems lie
+    error_code: Mapped[str | None]
+    error_message: Mapped[str | None]
+    created_at: Mapped[datetime] = mapped_column(UtcTime)
+    updated_at: Mapped[datetime] = mapped_column(UtcTime)
+    started_at: Mapped[datetime | None] = mapped_column(UtcTime)
+    finished_at: Mapped[datetime | None] = mapped_column(UtcTime)
+    expires_at: Mapped[datetime | None] = mapped_column(UtcTime)  # of the stems
+    deleted_at: Mapped[datetime | None] = mapped_column(UtcTime)
+
+
+class IdempotencyKey(Base):
+    """A request that succeeded, so that it is answered alike when it comes again."""
+
+    __tablename__ = "idempotency_keys"
+    __table_args__ = (Index("ix_idempotency_keys_created_at", "created_at"),)
+
+    account_id: Mapped[str] = mapped_column(ForeignKey("accounts.id"), primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    fingerprint: Mapped[str]  # SHA-256 of the body
+    answer: Mapped[dict[str, Any]] = mapped_column(JSON)
+    created_at: Mapped[datetime] = mapped_column(UtcTime)

@@ -1,0 +1,36 @@
+"""The table of uploads."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import BigInteger, ForeignKey, Index
+from sqlalchemy.orm import Mapped, mapped_column
+
+from aistemsplitter_server.kit.database import Base, UtcTime
+
+
+class Upload(Base):
+    """One reserved object: ``stored_at`` once its bytes are whole, ``measured_at`` once decoded.
+
+    ``fault_code`` and ``fault_message`` say why what was uploaded is no audio that can be split.
+    """
+
+    __tablename__ = "uploads"
+    __table_args__ = (Index("ix_uploads_expires_at", "expires_at"),)
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    account_id: Mapped[str] = mapped_column(ForeignKey("accounts.id"), index=True)
+    key_id: Mapped[str]
+    filename: Mapped[str]
+    content_type: Mapped[str]
+    content_length: Mapped[int] = mapped_column(BigInteger)
+    created_at: Mapped[datetime] = mapped_column(UtcTime)
+    expires_at: Mapped[datetime] = mapped_column(UtcTime)  # of the right to write, then of the file
+    stored_at: Mapped[datetime | None] = mapped_column(UtcTime)
+    measured_at: Mapped[datetime | None] = mapped_column(UtcTime)
+    duration_seconds: Mapped[float | None]
+    sample_rate: Mapped[int | None]
+    fault_code: Mapped[str | None]
+    fault_message: Mapped[str | None]
+    deleted_at: Mapped[datetime | None] = mapped_column(UtcTime)

@@ -1,0 +1,1 @@
+"""Webhooks: events, and their deliveries as durable jobs with a log."""

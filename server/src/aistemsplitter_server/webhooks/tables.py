@@ -1,0 +1,72 @@
+"""The tables of events, deliveries and receivers."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index
+from sqlalchemy.orm import Mapped, mapped_column
+
+from aistemsplitter_server.kit.database import Base, UtcTime
+
+
+class Event(Base):
+    """A split's end, told once to whoever wants to know: there is one for each split."""
+
+    __tablename__ = "events"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    account_id: Mapped[str] = mapped_column(ForeignKey("accounts.id"))
+    key_id: Mapped[str]  # whose webhook secret signs
+    split_id: Mapped[str] = mapped_column(unique=True)
+    type: Mapped[str]
+    created_at: Mapped[datetime] = mapped_column(UtcTime)
+
+
+class Delivery(Base):
+    """An event on its way to one address; a replay is another delivery of the same event."""
+
+    __tablename__ = "deliveries"
+    __table_args__ = (
+        CheckConstraint("state IN ('pending', 'delivered', 'failed')", name="state"),
+        Index("ix_deliveries_account_id_id", "account_id", "id"),
+        Index("ix_deliveries_state_next_attempt_at", "state", "next_attempt_at"),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    account_id: Mapped[str] = mapped_column(ForeignKey("accounts.id"))
+    event_id: Mapped[str] = mapped_column(ForeignKey("events.id"), index=True)
+    url: Mapped[str]
+    state: Mapped[str]
+    attempts: Mapped[int]
+    reason: Mapped[str | None]  # why it was given up
+    created_at: Mapped[datetime] = mapped_column(UtcTime)
+    next_attempt_at: Mapped[datetime | None] = mapped_column(UtcTime)
+    finished_at: Mapped[datetime | None] = mapped_column(UtcTime)
+
+
+class Attempt(Base):
+    """One try to deliver: what the receiver said, or why it could not be asked."""
+
+    __tablename__ = "delivery_attempts"
+
+    delivery_id: Mapped[str] = mapped_column(ForeignKey("deliveries.id"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    started_at: Mapped[datetime] = mapped_column(UtcTime)
+    status: Mapped[int | None]
+    latency_seconds: Mapped[float | None]
+    excerpt: Mapped[str | None]  # the first 2 kB of the answer
+    error: Mapped[str | None]
+    next_attempt_at: Mapped[datetime | None] = mapped_column(UtcTime)
+
+
+class Receiver(Base):
+    """An address that an account's events go to, and since when nothing arrives there."""
+
+    __tablename__ = "webhook_receivers"
+
+    account_id: Mapped[str] = mapped_column(ForeignKey("accounts.id"), primary_key=True)
+    url: Mapped[str] = mapped_column(primary_key=True)
+    failing_since: Mapped[datetime | None] = mapped_column(UtcTime)
+    disabled_at: Mapped[datetime | None] = mapped_column(UtcTime)
+    disabled_reason: Mapped[str | None]

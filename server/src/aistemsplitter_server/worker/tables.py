@@ -1,0 +1,34 @@
+"""The tables of workers and of what only one of them does at a time."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy.orm import Mapped, mapped_column
+
+from aistemsplitter_server.kit.database import Base, UtcTime
+
+
+class Worker(Base):
+    """A worker process that beats; one that has ended well takes its row away itself."""
+
+    __tablename__ = "workers"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    host: Mapped[str]
+    pid: Mapped[int]
+    started_at: Mapped[datetime] = mapped_column(UtcTime)
+    seen_at: Mapped[datetime] = mapped_column(UtcTime, index=True)
+    stopping: Mapped[bool]
+    busy_seconds: Mapped[float]  # spent on splits so far
+    audio_seconds: Mapped[float]  # separated so far
+
+
+class Lease(Base):
+    """What one process at a time may do, until it lets the lease run out."""
+
+    __tablename__ = "leases"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    holder: Mapped[str]
+    until: Mapped[datetime] = mapped_column(UtcTime)
