@@ -1,64 +1,17 @@
 from __future__ import annotations
 
-import socket
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx2
 import pytest
-import uvicorn
-from fastapi import FastAPI
 
 from aistemsplitter_server.accounts import service as accounts
 from aistemsplitter_server.accounts.scopes import Scope
-from aistemsplitter_server.api import create_app
 from aistemsplitter_server.kit.database import Database
-from aistemsplitter_server.kit.schemas import Request
 from aistemsplitter_server.kit.secrets import Secrets
 from aistemsplitter_server.kit.settings import Settings
-
-
-class Song(Request):
-    """A body for the tests."""
-
-    file_name: str
-    seconds: int
-
-
-@pytest.fixture
-def app(settings: Settings, database: Database, server_secrets: Secrets) -> FastAPI:
-    app = create_app(settings, database, server_secrets)
-
-    @app.post("/test/songs")
-    def song(song: Song) -> int:
-        return song.seconds
-
-    @app.get("/test/fault")
-    def fault() -> None:
-        raise RuntimeError("a secret detail")
-
-    return app
-
-
-@pytest.fixture
-def client(app: FastAPI) -> Iterator[httpx2.Client]:
-    """A client of the real server on a loopback port."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off"))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    port = listener.getsockname()[1]
-    with httpx2.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
-        yield client
-    server.should_exit = True
-    thread.join()
-    listener.close()
 
 
 def key(database: Database, secrets: Secrets, *allowed: Scope) -> accounts.NewKey:
@@ -138,7 +91,7 @@ def test_a_database_that_is_away(
     [
         ("GET", "/v1/nothing", 404, "NOT_FOUND"),
         ("POST", "/v1/credits", 405, "METHOD_NOT_ALLOWED"),
-        ("GET", "/test/fault", 500, "INTERNAL"),
+        ("GET", "/v1/test/fault", 500, "INTERNAL"),
     ],
 )
 def test_errors(client: httpx2.Client, method: str, path: str, status: int, code: str) -> None:
@@ -163,7 +116,9 @@ def test_errors(client: httpx2.Client, method: str, path: str, status: int, code
     ],
 )
 def test_every_wrong_field_is_named(client: httpx2.Client, body: bytes, fields: list[str]) -> None:
-    answer = client.post("/test/songs", content=body, headers={"Content-Type": "application/json"})
+    answer = client.post(
+        "/v1/test/songs", content=body, headers={"Content-Type": "application/json"}
+    )
     assert answer.status_code == 422
     error = answer.json()["error"]
     assert error["code"] == "VALIDATION_ERROR"
@@ -175,7 +130,7 @@ def test_every_wrong_field_is_named(client: httpx2.Client, body: bytes, fields: 
 def test_a_body_over_the_limit(client: httpx2.Client, settings: Settings, chunked: bool) -> None:
     piece = b" " * (settings.json_body_limit // 4)
     content = iter([piece] * 5) if chunked else piece * 5
-    answer = client.post("/test/songs", content=content)
+    answer = client.post("/v1/test/songs", content=content)
     assert answer.status_code == 413
     assert answer.json()["error"]["code"] == "PAYLOAD_TOO_LARGE"
     assert "request-id" in answer.headers

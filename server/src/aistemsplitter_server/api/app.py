@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from fastapi import FastAPI
+from pydantic.alias_generators import to_camel
 
-from aistemsplitter_server.api import access_log, faults, health
+from aistemsplitter_server.api import access_log, faults, health, openapi
 from aistemsplitter_server.api.context import Context
 from aistemsplitter_server.api.frame import Frame
 from aistemsplitter_server.credits import endpoints as credits
@@ -13,22 +14,30 @@ from aistemsplitter_server.kit.secrets import Secrets
 from aistemsplitter_server.kit.settings import Settings
 from aistemsplitter_server.storage import endpoints as storage
 
+ROUTERS = (health.router, openapi.router, credits.router, storage.router)
+
 
 def create_app(settings: Settings, database: Database, secrets: Secrets) -> FastAPI:
     """The API over a migrated database; opens and closes nothing itself."""
-    app = FastAPI(
-        title="AI Stem Splitter",
-        version="1",
-        openapi_url=None,  # not before its schemas and error responses are right
-        docs_url=None,
-        redoc_url=None,
-        redirect_slashes=False,
-    )
+    app = routed()
     app.state.context = Context(settings, database, secrets)
-    app.include_router(health.router)
-    app.include_router(credits.router)
-    app.include_router(storage.router)
     faults.install(app)
     access_log.install()
     app.add_middleware(Frame, json_body_limit=settings.json_body_limit)
+    return app
+
+
+def routed() -> FastAPI:
+    """All endpoints and nothing behind them: what the API's document is made of."""
+    app = FastAPI(
+        title="AI Stem Splitter",
+        version="1",
+        openapi_url=None,  # ours is in openapi.py
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        generate_unique_id_function=lambda route: to_camel(route.name),
+    )
+    for router in ROUTERS:
+        app.include_router(router)
     return app

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Annotated, cast
 
 from fastapi import Depends, Request
+from fastapi.openapi.models import HTTPBearer
+from fastapi.security.base import SecurityBase
 
 from aistemsplitter_server.accounts import service as accounts
 from aistemsplitter_server.accounts.scopes import Scope
@@ -56,19 +58,28 @@ def _storage(context: InContext, base_url: BaseUrl) -> LocalStorage:
 InStorage = Annotated[LocalStorage, Depends(_storage)]
 
 
-def caller(context: InContext, request: Request) -> Caller:
-    """Whose key it is.
+class Bearer(SecurityBase):
+    """A dependency: whose key it is. As FastAPI's kind of thing it stands in the API's document."""
 
-    Raises:
-        Unauthorized: no key, more than one, or none that is good.
-    """
-    headers = request.headers.getlist("authorization")
-    if len(headers) != 1:
-        raise Unauthorized
-    scheme, _, api_key = headers[0].partition(" ")
-    if scheme.lower() != "bearer":
-        raise Unauthorized
-    return accounts.authenticate(context.database, context.secrets, api_key.strip())
+    scheme_name = "apiKey"
+    model = HTTPBearer(description="`Authorization: Bearer ast_live_...`")
+
+    def __call__(self, context: InContext, request: Request) -> Caller:
+        """Whose key the request came with.
+
+        Raises:
+            Unauthorized: no key, more than one, or none that is good.
+        """
+        headers = request.headers.getlist("authorization")
+        if len(headers) != 1:
+            raise Unauthorized
+        scheme, _, api_key = headers[0].partition(" ")
+        if scheme.lower() != "bearer":
+            raise Unauthorized
+        return accounts.authenticate(context.database, context.secrets, api_key.strip())
+
+
+caller = Bearer()
 
 
 def with_scope(scope: Scope) -> Callable[..., Caller]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from fastapi import APIRouter
 from sqlalchemy.exc import SQLAlchemyError
 
 from aistemsplitter_server.api.context import InContext
+from aistemsplitter_server.api.responses import errors
 from aistemsplitter_server.kit import migrate
 from aistemsplitter_server.kit.errors import Unavailable
 from aistemsplitter_server.kit.migrate import NotMigrated
@@ -17,16 +20,16 @@ router = APIRouter()
 class Health(Response):
     """That it answers says it all."""
 
-    status: str
+    status: Literal["ok"] = "ok"
 
 
 @router.get("/healthz")
 async def healthz() -> Success[Health]:
     """Alive: the process answers."""
-    return Success(data=Health(status="ok"))
+    return Success(data=Health())
 
 
-@router.get("/readyz")
+@router.get("/readyz", responses=errors(Unavailable))
 def readyz(context: InContext) -> Success[Health]:
     """Ready: the database answers and is up to date."""
     try:
@@ -35,4 +38,4 @@ def readyz(context: InContext) -> Success[Health]:
         raise Unavailable("The database is not up to date.") from None
     except SQLAlchemyError:
         raise Unavailable("The database cannot be reached.") from None
-    return Success(data=Health(status="ok"))
+    return Success(data=Health())

@@ -76,6 +76,16 @@ def api(
         uvicorn.run(service, host=config.host, port=config.port)
 
 
+@app.command()
+def openapi() -> None:
+    """Print the API's OpenAPI document."""
+    from aistemsplitter_server.api.app import routed
+    from aistemsplitter_server.api.openapi import document
+
+    told = document(routed(), "http://127.0.0.1:8000")
+    typer.echo(json.dumps(told, indent=2, ensure_ascii=False))
+
+
 @db_app.command("upgrade")
 def db_upgrade(context: typer.Context) -> None:
     """Create the database or bring it up to date."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends
+from pydantic import Field
 
 from aistemsplitter_server.accounts.scopes import Scope
 from aistemsplitter_server.accounts.service import Caller
@@ -18,12 +19,12 @@ router = APIRouter(prefix="/v1/credits")
 class Credits(Response):
     """What an account can spend."""
 
-    balance: int
+    balance: int = Field(description="Seconds of source audio.", examples=[600], ge=0)
     unit: Literal["seconds"] = "seconds"
 
 
 @router.get("")
-def credits(
+def get_credits(
     context: InContext, caller: Annotated[Caller, Depends(with_scope(Scope.CREDITS_READ))]
 ) -> Success[Credits]:
     """The balance: one credit is one second of source audio."""

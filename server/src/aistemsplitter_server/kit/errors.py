@@ -1,6 +1,7 @@
 """Every error that the API answers with, one class per code.
 
 ApiError
+├── BadRequest             400  BAD_REQUEST           not even HTTP
 ├── Unauthorized           401  UNAUTHORIZED          missing, malformed, revoked or unknown
 ├── InsufficientCredits    402  INSUFFICIENT_CREDITS  has requiredSeconds and balanceSeconds
 ├── Forbidden              403  FORBIDDEN             the key lacks the scope
@@ -21,7 +22,7 @@ ApiError
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 
 class ApiError(Exception):
@@ -51,10 +52,22 @@ class ApiError(Exception):
         self.headers = dict(headers or {})
         super().__init__(self.message)
 
+    @classmethod
+    def example(cls) -> Self:
+        """One for the API's document, which reads the error's shape off it."""
+        return cls()
+
     def envelope(self) -> dict[str, Any]:
         """The body of the answer, keys in the contract's order."""
         error = {"code": self.code, "message": self.message, **self.extra}
         return {"success": False, "error": error}
+
+
+class BadRequest(ApiError):
+    """What came is not valid HTTP."""
+
+    status, code = 400, "BAD_REQUEST"
+    default_message = "This is not a valid HTTP request."
 
 
 class Unauthorized(ApiError):
@@ -77,6 +90,11 @@ class InsufficientCredits(ApiError):
             f"This needs {required} seconds of credit, the balance is {balance}.",
             extra={"requiredSeconds": required, "balanceSeconds": balance},
         )
+
+    @classmethod
+    def example(cls) -> Self:
+        """One for the API's document."""
+        return cls(180, 42)
 
 
 class Forbidden(ApiError):
@@ -132,6 +150,11 @@ class PayloadTooLarge(ApiError):
     def __init__(self, limit: int) -> None:
         super().__init__(f"The body is larger than {limit} bytes.", extra={"limitBytes": limit})
 
+    @classmethod
+    def example(cls) -> Self:
+        """One for the API's document."""
+        return cls(1 << 20)
+
 
 class RangeNotSatisfiable(ApiError):
     """A Range that lies outside the object."""
@@ -142,6 +165,11 @@ class RangeNotSatisfiable(ApiError):
         super().__init__(
             f"The object has {size} bytes.", headers={"Content-Range": f"bytes */{size}"}
         )
+
+    @classmethod
+    def example(cls) -> Self:
+        """One for the API's document."""
+        return cls(1 << 20)
 
 
 class ValidationFailed(ApiError):
@@ -156,6 +184,11 @@ class ValidationFailed(ApiError):
             extra={"details": [{"field": field, "message": fault} for field, fault in faults]},
         )
 
+    @classmethod
+    def example(cls) -> Self:
+        """One for the API's document."""
+        return cls([("colour", "is not a known field")])
+
 
 class IdempotencyMismatch(ValidationFailed):
     """The key was used with another body."""
@@ -165,6 +198,11 @@ class IdempotencyMismatch(ValidationFailed):
     def __init__(self) -> None:
         super().__init__([("Idempotency-Key", "was used with another body")])
 
+    @classmethod
+    def example(cls) -> Self:
+        """One for the API's document."""
+        return cls()
+
 
 class RateLimited(ApiError):
     """Too many requests with this key."""
@@ -172,7 +210,15 @@ class RateLimited(ApiError):
     status, code = 429, "RATE_LIMITED"
 
     def __init__(self, retry_after: int) -> None:
-        super().__init__("Too many requests.", headers={"Retry-After": str(retry_after)})
+        super().__init__(
+            f"Too many requests; the next is welcome in {retry_after} s.",
+            headers={"Retry-After": str(retry_after)},
+        )
+
+    @classmethod
+    def example(cls) -> Self:
+        """One for the API's document."""
+        return cls(17)
 
 
 class Internal(ApiError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
@@ -21,7 +21,12 @@ class Request(BaseModel):
 class Response(BaseModel):
     """Base of all answers."""
 
-    model_config = ConfigDict(alias_generator=to_camel, validate_by_name=True)
+    # What has a default is there all the same, so the API's document calls it required.
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        validate_by_name=True,
+        json_schema_serialization_defaults_required=True,
+    )
 
 
 class Success(Response, Generic[Data]):
@@ -29,3 +34,8 @@ class Success(Response, Generic[Data]):
 
     success: Literal[True] = True
     data: Data
+
+    @classmethod
+    def model_parametrized_name(cls, params: tuple[Any, ...]) -> str:
+        """``Success[Credits]`` is ``CreditsResponse`` in the API's document."""
+        return f"{params[0].__name__}Response"

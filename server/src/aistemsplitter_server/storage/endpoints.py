@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator
 from contextlib import closing
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from fastapi import APIRouter, Request
 from fastapi.responses import StreamingResponse
@@ -13,7 +13,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.types import Receive, Scope, Send
 
 from aistemsplitter_server.api.context import InContext, InStorage
-from aistemsplitter_server.kit.errors import NotFound, RangeNotSatisfiable
+from aistemsplitter_server.api.responses import errors
+from aistemsplitter_server.kit.errors import Forbidden, NotFound, RangeNotSatisfiable
 from aistemsplitter_server.storage import headers, ranges, signing
 from aistemsplitter_server.storage.interface import Missing
 from aistemsplitter_server.storage.keys import InvalidKey
@@ -23,9 +24,29 @@ router = APIRouter(prefix="/storage")
 CHUNK = 1 << 18  # bytes: what one download holds in memory, give or take the sockets' buffers
 
 
-@router.get("/{key:path}")
-@router.head("/{key:path}")
-def read(context: InContext, storage: InStorage, request: Request, key: str) -> Download:
+DOCUMENTED: dict[str, Any] = {
+    "parameters": [
+        {"name": name, "in": "query", "required": True, "schema": {"type": "string"}}
+        for name in ("expires", "filename", "signature")
+    ]
+}
+BYTES: dict[str, Any] = {"content": {"application/octet-stream": {}, "audio/*": {}}}
+ANSWERS: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The bytes of the object.", **BYTES},
+    206: {"description": "The range that was asked for.", **BYTES},
+    **errors(Forbidden, NotFound, RangeNotSatisfiable),
+}
+
+
+@router.get(
+    "/{key:path}",
+    response_class=StreamingResponse,
+    response_model=None,
+    responses=ANSWERS,
+    openapi_extra=DOCUMENTED,
+)
+@router.head("/{key:path}", response_model=None, include_in_schema=False)
+def read_object(context: InContext, storage: InStorage, request: Request, key: str) -> Download:
     """One object or a range of it."""
     filename = signing.verify(context.secrets, key, request.query_params.multi_items())
     try:

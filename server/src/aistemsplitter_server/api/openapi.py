@@ -1,0 +1,179 @@
+"""``/openapi.json`` and ``/openapi.yaml``: FastAPI's document, with what every request can meet.
+
+FastAPI knows the endpoints' own shapes. Here come in what lies around all of them: their errors,
+the headers of every answer, and whole examples, put together from those of the fields.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import yaml
+from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.openapi.utils import get_openapi
+from fastapi.responses import JSONResponse
+
+from aistemsplitter_server.api import responses
+from aistemsplitter_server.api.context import BaseUrl
+from aistemsplitter_server.kit import errors
+from aistemsplitter_server.kit.errors import ApiError
+
+router = APIRouter(include_in_schema=False)
+
+DESCRIPTION = """\
+Splits songs into stems. Every answer is JSON: `{"success": true, "data": ...}` or
+`{"success": false, "error": {"code": "...", "message": "..."}}`, and bears a `Request-Id` that
+names it in our logs. Credits are counted in seconds of source audio."""
+
+LIMITS = "Not there while limits are off or the key is not known yet."
+HEADERS = {
+    "Request-Id": ("string", "Names this request in the server's logs."),
+    "RateLimit-Limit": ("integer", f"Requests a minute that the key may make. {LIMITS}"),
+    "RateLimit-Remaining": ("integer", f"Requests that are left of them. {LIMITS}"),
+    "RateLimit-Reset": ("integer", f"Seconds until there are as many again. {LIMITS}"),
+}
+WRAPPED = re.compile(r'Success_([A-Za-z]+)_"')  # how pydantic names Success[...]
+FASTAPIS_OWN = ("HTTPValidationError", "ValidationError")  # a shape that is never answered
+
+Json = dict[str, Any]
+
+
+@router.get("/openapi.json")
+async def openapi_json(request: Request, base_url: BaseUrl) -> JSONResponse:
+    """The document as JSON."""
+    return JSONResponse(document(request.app, base_url))
+
+
+@router.get("/openapi.yaml")
+def openapi_yaml(request: Request, base_url: BaseUrl) -> Response:
+    """The document as YAML."""
+    told = document(request.app, base_url)
+    text = yaml.safe_dump(told, sort_keys=False, allow_unicode=True)
+    return Response(text, media_type="application/yaml")
+
+
+def document(app: FastAPI, base_url: str) -> Json:
+    """The whole document of the API that is reached under the base URL."""
+    if app.openapi_schema is None:
+        app.openapi_schema = _made(app)
+    return {**app.openapi_schema, "servers": [{"url": base_url}]}
+
+
+def _made(app: FastAPI) -> Json:
+    found = get_openapi(
+        title=app.title, version=app.version, description=DESCRIPTION, routes=app.routes
+    )
+    made: Json = json.loads(WRAPPED.sub(r'\1Response"', json.dumps(found)))
+    components = made.setdefault("components", {})
+    schemas = components.setdefault("schemas", {})
+    components["headers"] = {
+        name: {
+            "description": told,
+            "required": name == "Request-Id",
+            "schema": {"type": kind},
+        }
+        for name, (kind, told) in HEADERS.items()
+    }
+    for path in made["paths"].values():
+        for operation in path.values():
+            _complete(operation, schemas)
+    for name in FASTAPIS_OWN:
+        schemas.pop(name, None)
+    return made
+
+
+def _complete(operation: Json, schemas: Json) -> None:
+    """Add what is the same for all, and make every error exact."""
+    kinds = responses.kinds()
+    declared: dict[str, list[type[ApiError]]] = {}
+    for status, response in operation["responses"].items():
+        if (names := _error_names(response)) is not None:
+            declared[status] = [kinds[name] for name in names]
+    for kind in _of_all(operation):
+        sharing = declared.setdefault(str(kind.status), [])
+        if kind not in sharing:
+            sharing.insert(0, kind)
+    for status, sharing in declared.items():
+        operation["responses"][status] = responses.errors(*sharing)[int(status)]
+        for kind in sharing:
+            schemas[responses.schema_name(kind)] = responses.schema(kind)
+        _illustrate(operation["responses"][status], sharing)
+    if body := operation.get("requestBody"):
+        _exemplify(body, schemas)
+    for status, response in operation["responses"].items():
+        named = HEADERS if "security" in operation and status != "401" else ("Request-Id",)
+        told = {name: {"$ref": f"#/components/headers/{name}"} for name in named}
+        response["headers"] = {**told, **response.get("headers", {})}
+        if status.startswith("2"):
+            _exemplify(response, schemas)
+    operation["responses"] = dict(sorted(operation["responses"].items()))
+
+
+def _of_all(operation: Json) -> list[type[ApiError]]:
+    """What any endpoint like this can answer, though none declares it."""
+    found: list[type[ApiError]] = [errors.Internal]
+    if "security" in operation:
+        found += [errors.Unauthorized, errors.Forbidden, errors.RateLimited, errors.Unavailable]
+    if "requestBody" in operation:
+        found.append(errors.PayloadTooLarge)
+    if "requestBody" in operation or "parameters" in operation:
+        found.append(errors.ValidationFailed)
+    return found
+
+
+def _error_names(response: Json) -> list[str] | None:
+    """The errors that a response stands for; none of ours where it is FastAPI's own."""
+    schema = response.get("content", {}).get("application/json", {}).get("schema", {})
+    names = [
+        choice["$ref"].removeprefix(responses.SCHEMAS)
+        for choice in schema.get("oneOf", [schema])
+        if "$ref" in choice
+    ]
+    if names and all(name in responses.kinds() for name in names):
+        return names
+    return [] if any(name in FASTAPIS_OWN for name in names) else None
+
+
+def _illustrate(response: Json, sharing: list[type[ApiError]]) -> None:
+    """An example for each code, and the headers that come with it."""
+    samples = [kind.example() for kind in sharing]
+    response["content"]["application/json"]["examples"] = {
+        sample.code: {"value": sample.envelope()} for sample in samples
+    }
+    always = set.intersection(*(set(sample.headers) for sample in samples))
+    told = {name: value for sample in samples for name, value in sample.headers.items()}
+    response["headers"] = {
+        name: {
+            "required": name in always,
+            "schema": {"type": "integer" if value.isdecimal() else "string"},
+        }
+        for name, value in told.items()
+    }
+
+
+def _exemplify(holder: Json, schemas: Json) -> None:
+    """One whole example for a body, where nobody wrote a better one."""
+    media = holder.get("content", {}).get("application/json")
+    if media is not None and not {"example", "examples"} & media.keys():
+        media["example"] = _example(media["schema"], schemas)
+
+
+def _example(schema: Json, schemas: Json) -> Any:
+    """A value of the schema, made of its examples, constants and defaults."""
+    if "$ref" in schema:
+        return _example(schemas[schema["$ref"].removeprefix(responses.SCHEMAS)], schemas)
+    for key in ("examples", "enum", "anyOf", "oneOf", "allOf"):
+        if key in schema:
+            first = schema[key][0]
+            return _example(first, schemas) if key.endswith("Of") else first
+    for key in ("const", "default"):
+        if key in schema:
+            return schema[key]
+    if "properties" in schema:
+        return {name: _example(of, schemas) for name, of in schema["properties"].items()}
+    if schema.get("type") == "array":
+        return [_example(schema.get("items", {}), schemas)]
+    plain = {"integer": 1, "number": 0.5, "boolean": True, "string": "text", "object": {}}
+    return plain.get(schema.get("type", "null"))

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import yaml
+from jsonschema import Draft202012Validator
+from openapi_spec_validator import validate
+
+from aistemsplitter_server.api import responses
+from aistemsplitter_server.api.app import routed
+from aistemsplitter_server.api.openapi import document
+from aistemsplitter_server.kit import errors
+
+CHECKED_IN = Path(__file__).parents[3] / "docs" / "openapi.json"
+BASE_URL = "http://127.0.0.1:8000"
+
+
+def operations() -> list[tuple[str, str, dict[str, Any]]]:
+    paths = document(routed(), BASE_URL)["paths"]
+    return [(path, method, of) for path in paths for method, of in paths[path].items()]
+
+
+def test_it_is_valid() -> None:
+    made = document(routed(), BASE_URL)
+    assert made["openapi"].startswith("3.1.")
+    validate(made)
+
+
+def test_the_file_in_docs_is_this_document() -> None:
+    made = json.dumps(document(routed(), BASE_URL), indent=2, ensure_ascii=False) + "\n"
+    assert CHECKED_IN.read_text() == made, "aistemsplitter-server openapi > docs/openapi.json"
+
+
+def test_what_is_served(client: httpx2.Client) -> None:
+    told = client.get("/openapi.json")
+    assert told.headers["content-type"] == "application/json"
+    assert yaml.safe_load(client.get("/openapi.yaml").text) == told.json()
+    assert told.json()["servers"] == [{"url": str(client.base_url).rstrip("/")}]
+    assert told.json()["paths"] == document(routed(), BASE_URL)["paths"]
+
+
+def test_every_operation_says_what_can_go_wrong() -> None:
+    for path, method, operation in operations():
+        where = f"{method} {path}"
+        answers = operation["responses"]
+        assert "500" in answers, where
+        assert ("security" in operation) == path.startswith("/v1/"), where
+        if "security" in operation:
+            assert {"401", "403", "429", "503"} <= answers.keys(), where
+        for status, answer in answers.items():
+            assert "Request-Id" in answer["headers"], (where, status)
+    assert "HTTPValidationError" not in json.dumps(document(routed(), BASE_URL))
+
+
+def test_operations_have_names_of_their_own() -> None:
+    names = [operation["operationId"] for _, _, operation in operations()]
+    assert len(set(names)) == len(names)
+    assert all(name.isalnum() and name[0].islower() for name in names), names
+
+
+def test_examples_are_of_their_schemas() -> None:
+    made = document(routed(), BASE_URL)
+    checked = 0
+    for path, method, operation in operations():
+        bodies = [operation.get("requestBody", {}), *operation["responses"].values()]
+        for media in (body.get("content", {}).get("application/json") for body in bodies):
+            if not media:
+                continue
+            samples = [one["value"] for one in media.get("examples", {}).values()]
+            samples += [media["example"]] if "example" in media else []
+            assert samples, f"{method} {path}"
+            schema = {**media["schema"], "components": made["components"]}
+            for sample in samples:
+                Draft202012Validator(schema).validate(sample)
+                checked += 1
+    assert checked > 15
+
+
+def test_errors_of_one_status_are_alternatives() -> None:
+    declared = responses.errors(errors.Conflict, errors.ModelUnavailable, errors.NotFound)
+    schema = declared[409]["content"]["application/json"]["schema"]
+    names = [choice["$ref"].rpartition("/")[2] for choice in schema["oneOf"]]
+    assert names == ["ConflictError", "ModelUnavailableError"]
+    assert declared[404]["description"] == "No such thing, or another account's."
+
+
+def test_every_error_can_be_shown() -> None:
+    for kind in responses.kinds().values():
+        sample = kind.example()
+        Draft202012Validator(responses.schema(kind)).validate(sample.envelope())
+        assert (sample.status, sample.code) == (kind.status, kind.code)
