@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import databases as kinds
+import postgres
 import pytest
+from databases import Databases
 
-from aistemsplitter_server.kit import migrate, secrets
+from aistemsplitter_server.kit import secrets
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.secrets import Secrets
 from aistemsplitter_server.kit.settings import PREFIX, Settings
@@ -22,29 +24,47 @@ def _no_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    """Settings with a data folder of the test's own."""
-    return Settings(data=tmp_path / "data")
-
-
 @pytest.fixture(scope="session")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A SQLite file that is up to date, to copy."""
-    path = tmp_path_factory.mktemp("migrated") / "service.db"
-    database = Database(f"sqlite:///{path}")
-    migrate.upgrade(database)
-    database.close()
-    return path
+def postgres_url() -> Iterator[str]:
+    """A Postgres server: the one that TEST_DATABASE_URL names, else one of the tests' own."""
+    if url := os.environ.get("TEST_DATABASE_URL"):
+        yield url
+        return
+    try:
+        with postgres.running() as server:
+            yield server.url("postgres")
+    except postgres.NoPostgres as reason:
+        pytest.skip(f"no Postgres: {reason}")
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgres"])
+def databases(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Databases]:
+    """Both kinds of database, one after the other: whoever uses one is tested on both."""
+    if request.param == "sqlite":
+        yield kinds.Sqlite(tmp_path_factory.mktemp("migrated"))
+        return
+    server = kinds.Postgres(request.getfixturevalue("postgres_url"))
+    yield server
+    server.close()
 
 
 @pytest.fixture
-def database(settings: Settings, migrated: Path) -> Iterator[Database]:
-    """A real SQLite file, migrated."""
+def settings(tmp_path: Path, databases: Databases) -> Settings:
+    """Settings with a data folder and a database of the test's own, neither there yet."""
+    data = tmp_path / "data"
+    return Settings(data=data, database_url=databases.url(data))
+
+
+@pytest.fixture
+def database(settings: Settings, databases: Databases) -> Iterator[Database]:
+    """A real database, migrated."""
+    databases.create(settings.database)
     database = Database(settings.database)
-    shutil.copy(migrated, str(database.engine.url.database))
     yield database
     database.close()
+    databases.drop(settings.database)
 
 
 @pytest.fixture

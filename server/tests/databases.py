@@ -1,0 +1,89 @@
+"""Where tests get databases from: a migrated one is made once and copied for each test."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from secrets import token_hex
+from typing import Protocol
+
+from sqlalchemy import create_engine, make_url, text
+
+from aistemsplitter_server.kit import migrate
+from aistemsplitter_server.kit.database import Database
+
+
+class Databases(Protocol):
+    """One kind of database."""
+
+    def url(self, folder: Path) -> str:
+        """Of a database that is not there yet; where it is a file, it will lie in the folder."""
+
+    def create(self, url: str, *, migrated: bool = True) -> None:
+        """Make it."""
+
+    def drop(self, url: str) -> None:
+        """Take it away, whoever uses it."""
+
+
+class Sqlite:
+    """Files."""
+
+    def __init__(self, folder: Path) -> None:
+        self._template = folder / "migrated.db"
+        _migrate(f"sqlite:///{self._template}")
+
+    def url(self, folder: Path) -> str:
+        """See Databases."""
+        return f"sqlite:///{folder / 'service.db'}"
+
+    def create(self, url: str, *, migrated: bool = True) -> None:
+        """See Databases."""
+        path = Path(str(make_url(url).database))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if migrated:
+            shutil.copy(self._template, path)
+
+    def drop(self, url: str) -> None:
+        """See Databases."""
+        Path(str(make_url(url).database)).unlink(missing_ok=True)
+
+
+class Postgres:
+    """Databases of one server, beside that of the URL."""
+
+    def __init__(self, url: str) -> None:
+        self._server = make_url(url).set(drivername="postgresql+psycopg")
+        self._engine = create_engine(self._server, isolation_level="AUTOCOMMIT")
+        self._template = self.url(Path())
+        self.create(self._template, migrated=False)
+        _migrate(self._template)
+
+    def url(self, folder: Path) -> str:  # noqa: ARG002
+        """See Databases."""
+        url = self._server.set(drivername="postgresql", database=f"test_{token_hex(6)}")
+        return url.render_as_string(hide_password=False)
+
+    def create(self, url: str, *, migrated: bool = True) -> None:
+        """See Databases."""
+        template = make_url(self._template).database if migrated else "template0"
+        self._execute(f"CREATE DATABASE {make_url(url).database} TEMPLATE {template}")
+
+    def drop(self, url: str) -> None:
+        """See Databases."""
+        self._execute(f"DROP DATABASE {make_url(url).database} WITH (FORCE)")
+
+    def close(self) -> None:
+        """Leave the server as it was."""
+        self.drop(self._template)
+        self._engine.dispose()
+
+    def _execute(self, statement: str) -> None:
+        with self._engine.connect() as connection:
+            connection.execute(text(statement))
+
+
+def _migrate(url: str) -> None:
+    database = Database(url)
+    migrate.upgrade(database)
+    database.close()
