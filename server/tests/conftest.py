@@ -4,15 +4,15 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 import databases as kinds
 import postgres
-import pytest
-from databases import Databases
-
 from aistemsplitter_server.kit import secrets
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.secrets import Secrets
 from aistemsplitter_server.kit.settings import PREFIX, Settings
+from databases import Databases
 
 
 @pytest.fixture(autouse=True)

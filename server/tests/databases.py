@@ -7,10 +7,14 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Protocol
 
+import pytest
 from sqlalchemy import create_engine, make_url, text
 
 from aistemsplitter_server.kit import migrate
 from aistemsplitter_server.kit.database import Database
+
+only_sqlite = pytest.mark.parametrize("databases", ["sqlite"], indirect=True, scope="session")
+only_postgres = pytest.mark.parametrize("databases", ["postgres"], indirect=True, scope="session")
 
 
 class Databases(Protocol):

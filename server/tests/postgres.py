@@ -19,6 +19,7 @@ from tempfile import mkdtemp
 
 import psycopg
 
+ROOM = 2 << 30  # bytes that a run of the tests certainly does not fill
 NOBODY = "nobody"  # Postgres will not run as root
 
 
@@ -96,7 +97,7 @@ def running(*, durable: bool = False) -> Iterator[Postgres]:
     Raises:
         NoPostgres: its binaries are not installed, or do not run here.
     """
-    folder = Path(mkdtemp(prefix="pg-"))
+    folder = Path(mkdtemp(prefix="pg-", dir=None if durable else _memory()))
     try:
         server = Postgres(folder, durable=durable)
         try:
@@ -119,6 +120,13 @@ def _binaries(folder: Path, *, copy: bool) -> Path:
             shutil.copytree(part, folder / "install" / part.name)
         package = folder / "install" / package.name
     return package / "pginstall" / "bin"
+
+
+def _memory() -> str | None:
+    """A folder in memory, where a database is made thirty times as fast; None where none is."""
+    memory = Path("/dev/shm")
+    roomy = memory.is_dir() and shutil.disk_usage(memory).free > ROOM
+    return str(memory) if roomy else None
 
 
 def _ids(user: str) -> tuple[int, int]:

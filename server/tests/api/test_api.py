@@ -12,6 +12,7 @@ from aistemsplitter_server.accounts.scopes import Scope
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.secrets import Secrets
 from aistemsplitter_server.kit.settings import Settings
+from databases import only_sqlite
 
 
 def key(database: Database, secrets: Secrets, *allowed: Scope) -> accounts.NewKey:
@@ -70,7 +71,8 @@ def test_not_ready(client: httpx2.Client, database: Database) -> None:
     assert answer.headers["retry-after"] == "5"
 
 
-def test_a_database_that_is_away(
+@only_sqlite  # a Postgres that is away: test_database_away.py
+def test_a_database_that_fails(
     client: httpx2.Client,
     database: Database,
     server_secrets: Secrets,

@@ -97,7 +97,12 @@ def test_so_many_at_once(database: Database) -> None:
 
 def test_what_a_killed_worker_leaves_behind_is_handed_on(database: Database) -> None:
     put(database, [1, 2])
-    command = [sys.executable, "-c", DYING, str(database.engine.url)]
+    command = [
+        sys.executable,
+        "-c",
+        DYING,
+        database.engine.url.render_as_string(hide_password=False),
+    ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as dying:
         assert dying.stdout is not None
         assert {dying.stdout.readline(), dying.stdout.readline()} == {"1\n", "2\n"}
@@ -117,6 +122,7 @@ def test_what_a_killed_worker_leaves_behind_is_handed_on(database: Database) -> 
 def test_what_is_stored_is_json(database: Database) -> None:
     put(database, [7])
     with database.read() as session:
-        stored = session.scalars(text("SELECT inputs FROM workflow_input")).all()
-        stored += session.scalars(text("SELECT inputs FROM workflow_status")).all()
+        schema = "" if database.sqlite else "dbos."
+        stored = session.scalars(text(f"SELECT inputs FROM {schema}workflow_input")).all()
+        stored += session.scalars(text(f"SELECT inputs FROM {schema}workflow_status")).all()
     assert any(row and "[7]" in row for row in stored)

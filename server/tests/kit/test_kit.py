@@ -3,6 +3,7 @@ from __future__ import annotations
 import stat
 import subprocess
 import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -16,6 +17,8 @@ from sqlalchemy.exc import IntegrityError
 from aistemsplitter_server import tables
 from aistemsplitter_server.kit import ids, jobs, migrate, secrets, settings, times
 from aistemsplitter_server.kit.database import Database
+from aistemsplitter_server.kit.settings import Settings
+from databases import Databases, only_sqlite
 
 UPGRADE = """
 import sys
@@ -93,10 +96,14 @@ def test_the_secret_is_made_once_and_private(tmp_path: Path) -> None:
         secrets.load(tmp_path / "data")
 
 
+@only_sqlite
 def test_sqlite_is_set_up(database: Database) -> None:
     with database.engine.connect() as connection:
         assert connection.scalar(text("PRAGMA journal_mode")) == "wal"
         assert connection.scalar(text("PRAGMA busy_timeout")) == 10000
+
+
+def test_references_are_checked(database: Database) -> None:
     with pytest.raises(IntegrityError), database.write() as session:
         session.execute(
             text(
@@ -115,17 +122,24 @@ def test_migrations_make_the_tables_that_the_code_declares(database: Database) -
         assert compare_metadata(context, tables.metadata) == []
 
 
-def test_many_processes_migrate_at_once(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'new' / 'service.db'}"
-    command = [sys.executable, "-c", UPGRADE, url]
+@pytest.fixture
+def empty(settings: Settings, databases: Databases) -> Iterator[str]:
+    """The URL of a database that is empty."""
+    databases.create(settings.database, migrated=False)
+    yield settings.database
+    databases.drop(settings.database)
+
+
+def test_many_processes_migrate_at_once(empty: str) -> None:
+    command = [sys.executable, "-c", UPGRADE, empty]
     running = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(3)]
     for process in running:
         _, complaint = process.communicate()
         assert (process.returncode, complaint) == (0, "")
 
 
-def test_a_database_that_is_not_migrated(tmp_path: Path) -> None:
-    database = Database(f"sqlite:///{tmp_path / 'empty.db'}")
+def test_a_database_that_is_not_migrated(empty: str) -> None:
+    database = Database(empty)
     with pytest.raises(migrate.NotMigrated, match="db upgrade"):
         migrate.check(database)
     database.close()
