@@ -1,13 +1,9 @@
 from __future__ import annotations
 
-import socket
-import threading
-import time
 from collections.abc import Iterator
 
 import httpx2
 import pytest
-import uvicorn
 from fastapi import FastAPI
 
 from aistemsplitter_server.api import create_app
@@ -15,6 +11,7 @@ from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.schemas import Request
 from aistemsplitter_server.kit.secrets import Secrets
 from aistemsplitter_server.kit.settings import Settings
+from serving import serving
 
 
 class Song(Request):
@@ -43,15 +40,5 @@ def app(settings: Settings, database: Database, server_secrets: Secrets) -> Fast
 @pytest.fixture
 def client(app: FastAPI) -> Iterator[httpx2.Client]:
     """A client of the real server on a loopback port."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off"))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    port = listener.getsockname()[1]
-    with httpx2.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
+    with serving(app) as client:
         yield client
-    server.should_exit = True
-    thread.join()
-    listener.close()

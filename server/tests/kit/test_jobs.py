@@ -109,11 +109,11 @@ def test_what_a_killed_worker_leaves_behind_is_handed_on(database: Database) -> 
         dying.kill()
     ran: list[int] = []
     with jobs.working(database, "worker", {"job": ran.append}, [QUEUE]):
-        assert sorted(jobs.left_behind("dying")) == ["job-1", "job-2"]
+        assert sorted(jobs.begun()) == [("job-1", "dying"), ("job-2", "dying")]
         jobs.hand_on("job-1")
         until(lambda: ran == [1])
-        assert jobs.left_behind("dying") == ["job-2"]
-        until(lambda: jobs.left_behind("worker") == [])
+        assert ("job-2", "dying") in jobs.begun()
+        until(lambda: jobs.begun() == [("job-2", "dying")])
         jobs.hand_on("job-1")  # it has ended
         time.sleep(0.3)
     assert ran == [1]

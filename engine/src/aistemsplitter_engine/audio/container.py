@@ -5,6 +5,7 @@ the containers and codecs of audio are let through: playlists, scripts of concat
 sequences and the like can name other files and addresses.
 """
 
+import os
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -76,19 +77,21 @@ class _Nameless:
             return -1
 
 
-def open_file(path: Path) -> BinaryIO:
-    """Open a regular file for reading; an AudioError says why it cannot be."""
+def open_file(path: Path, descriptor: int | None = None) -> BinaryIO:
+    """Open a regular file for reading, or its descriptor; an AudioError says why it cannot be."""
     try:
-        mode = path.stat().st_mode
+        found = path.stat() if descriptor is None else os.fstat(descriptor)
+        mode = found.st_mode
         if stat.S_ISDIR(mode):
             raise AudioError(f"{printable(path)}: is a folder, not an audio file")
         if not stat.S_ISREG(mode):  # opening a pipe would wait for ever
             raise AudioError(f"{printable(path)}: is not a regular file; copy its content into one")
-        file = path.open("rb", buffering=0)
-        if path.stat().st_size == 0:
-            file.close()
+        if found.st_size == 0:
             raise AudioError(f"{printable(path)}: is empty (0 bytes)")
-        return file
+        if descriptor is None:
+            return path.open("rb", buffering=0)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        return open(os.dup(descriptor), "rb", buffering=0)  # noqa: PTH123  # it has no path
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise AudioError(f"{printable(path)}: cannot be opened: {reason}") from error

@@ -27,6 +27,11 @@ class AudioFile:
     Opening it reads its head and decodes its first samples; ``blocks`` reads the file anew each
     time, so several readers may go through it at once.
 
+    Args:
+        path: where it is.
+        descriptor: of the file, where it is open already and the path is only its name; it is not
+            closed, and one reader at a time may go through it.
+
     Attributes:
         name: the path, fit for a message.
         sample_rate: its own, in Hz.
@@ -44,11 +49,12 @@ class AudioFile:
         AudioError: it cannot be opened, is not audio, or is of a kind that is not supported.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, descriptor: int | None = None) -> None:
         self.path = Path(path)
+        self._descriptor = descriptor
         self.name = printable(path)
         self.warnings: list[str] = []
-        with open_file(self.path) as file:
+        with open_file(self.path, self._descriptor) as file:
             container, stream = open_audio(self.path, file)
             with container:
                 self.container = container.format.name
@@ -79,7 +85,7 @@ class AudioFile:
         Raises:
             AudioError: the file is damaged or truncated; the text says where.
         """
-        with open_file(self.path) as file:
+        with open_file(self.path, self._descriptor) as file:
             container, stream = open_audio(self.path, file)
             with container:
                 yield from _rebuffered(self._stereo(decoded(container, stream, [])))

@@ -8,6 +8,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from secrets import token_bytes
+from typing import Literal
 
 from sqlalchemy.orm import Session
 
@@ -42,6 +43,7 @@ class Caller:
     key_id: str
     is_test: bool
     scopes: frozenset[str]
+    top_priority: Literal["interactive", "batch"]  # the best that it may ask for
 
     def require(self, scope: Scope) -> None:
         """Raise ``Forbidden`` unless the key has the scope."""
@@ -140,7 +142,7 @@ def authenticate(database: Database, secrets: Secrets, api_key: str) -> Caller:
         raise Unauthorized
     if key.last_used_at is None or now - key.last_used_at >= LAST_USE_STEP:
         _note_use(database, key_id, now)
-    return Caller(key.account_id, key.id, key.is_test, frozenset(key.scopes))
+    return Caller(key.account_id, key.id, key.is_test, frozenset(key.scopes), key.top_priority)
 
 
 def _note_use(database: Database, key_id: str, now: datetime) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Literal
 
-from sqlalchemy import JSON, ForeignKey, Index, text
+from sqlalchemy import JSON, ForeignKey, Index, String, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from aistemsplitter_server.kit.database import Base, UtcTime
@@ -45,7 +46,9 @@ class ApiKey(Base):
     # The one before, which signs along for a day after a rotation.
     sealed_previous_secret: Mapped[bytes | None]
     previous_secret_until: Mapped[datetime | None] = mapped_column(UtcTime)
-    top_priority: Mapped[str] = mapped_column(server_default="interactive")  # it may ask for
+    top_priority: Mapped[Literal["interactive", "batch"]] = mapped_column(
+        String, server_default="interactive"
+    )
     created_at: Mapped[datetime] = mapped_column(UtcTime)
     expires_at: Mapped[datetime | None] = mapped_column(UtcTime)
     last_used_at: Mapped[datetime | None] = mapped_column(UtcTime)

@@ -12,15 +12,37 @@ from aistemsplitter_server.credits import endpoints as credits
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.secrets import Secrets
 from aistemsplitter_server.kit.settings import Settings
+from aistemsplitter_server.models import endpoints as models
+from aistemsplitter_server.splits import endpoints as splits
+from aistemsplitter_server.splits.changes import Changes
+from aistemsplitter_server.splits.queueing import Positions
 from aistemsplitter_server.storage import endpoints as storage
+from aistemsplitter_server.storage.configured import configured
+from aistemsplitter_server.uploads import endpoints as uploads
+from aistemsplitter_server.uploads.measurements import Measurements
 
-ROUTERS = (health.router, openapi.router, credits.router, storage.router)
+ROUTERS = (
+    health.router,
+    openapi.router,
+    credits.router,
+    models.router,
+    uploads.router,
+    splits.router,
+    storage.router,
+)
 
 
 def create_app(settings: Settings, database: Database, secrets: Secrets) -> FastAPI:
     """The API over a migrated database; opens and closes nothing itself."""
     app = routed()
-    app.state.context = Context(settings, database, secrets)
+    app.state.context = Context(
+        settings,
+        database,
+        secrets,
+        Positions(database),
+        Changes(database),
+        Measurements(settings, database, configured(settings, secrets)),
+    )
     faults.install(app)
     access_log.install()
     app.add_middleware(Frame, json_body_limit=settings.json_body_limit)

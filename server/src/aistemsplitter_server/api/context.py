@@ -18,8 +18,11 @@ from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.errors import Unauthorized
 from aistemsplitter_server.kit.secrets import Secrets
 from aistemsplitter_server.kit.settings import Settings
+from aistemsplitter_server.splits.changes import Changes
+from aistemsplitter_server.splits.queueing import Positions
 from aistemsplitter_server.storage.configured import configured
 from aistemsplitter_server.storage.local import LocalStorage
+from aistemsplitter_server.uploads.measurements import Measurements
 
 HOST = re.compile(r"[A-Za-z0-9.-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?", re.ASCII)
 
@@ -31,6 +34,9 @@ class Context:
     settings: Settings
     database: Database
     secrets: Secrets
+    positions: Positions
+    changes: Changes
+    measurements: Measurements
 
 
 def _context(request: Request) -> Context:

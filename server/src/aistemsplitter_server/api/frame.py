@@ -13,9 +13,9 @@ from aistemsplitter_server.kit.errors import ApiError, Internal, PayloadTooLarge
 
 logger = logging.getLogger(__name__)
 
-# What is put into the storage comes in here. Its endpoints take bodies piece by piece, and each
+# The audio goes in and out here. Its endpoints take bodies piece by piece, and each
 # has a limit of its own; no other body is larger than the limit of JSON.
-STREAMED = "/storage/"
+STREAMED = ("/storage/", "/uploads/")
 
 
 class Frame:

@@ -86,6 +86,15 @@ def openapi() -> None:
     typer.echo(json.dumps(told, indent=2, ensure_ascii=False))
 
 
+@app.command()
+def worker(context: typer.Context) -> None:
+    """Run a worker: it separates songs and delivers webhooks until it is told to stop."""
+    from aistemsplitter_server.worker import process
+
+    with _opened(context.obj) as database:
+        process.run(context.obj, database)
+
+
 @db_app.command("upgrade")
 def db_upgrade(context: typer.Context) -> None:
     """Create the database or bring it up to date."""

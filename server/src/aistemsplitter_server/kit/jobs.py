@@ -140,14 +140,26 @@ def working(
         DBOS.destroy(destroy_registry=True)
 
 
-def left_behind(executor_id: str) -> list[str]:
-    """The ids of jobs that an executor began and did not end; within :func:`working` only."""
+def begun() -> list[tuple[str, str]]:
+    """The jobs that were begun and not ended, and their executors; within :func:`working` only."""
+    from dbos import DBOS
+
+    found = DBOS.list_workflows(status="PENDING", load_input=False, load_output=False)
+    return [(job.workflow_id, job.executor_id or "") for job in found]
+
+
+def is_under_way(prefix: str) -> bool:
+    """Whether a job whose id begins so is queued or begun; within :func:`working` only."""
     from dbos import DBOS
 
     found = DBOS.list_workflows(
-        executor_id=executor_id, status="PENDING", load_input=False, load_output=False
+        workflow_id_prefix=prefix,
+        status=["ENQUEUED", "DELAYED", "PENDING"],
+        limit=1,
+        load_input=False,
+        load_output=False,
     )
-    return [job.workflow_id for job in found]
+    return bool(found)
 
 
 def hand_on(job_id: str) -> None:

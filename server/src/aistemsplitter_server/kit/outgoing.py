@@ -99,7 +99,15 @@ class Outgoing:
         self._resolve = resolve
         self._tls = tls or httpx2.create_ssl_context(trust_env=False)
 
-    def fetch(self, url: str, to: Path, *, limit: int, deadline: float) -> int:
+    def fetch(
+        self,
+        url: str,
+        to: Path,
+        *,
+        limit: int,
+        deadline: float,
+        check: Callable[[], None] = lambda: None,
+    ) -> int:
         """Stream what a URL gives into a new file; return its size in bytes.
 
         Args:
@@ -107,6 +115,7 @@ class Outgoing:
             to: must not exist yet, and does not after an error.
             limit: most bytes.
             deadline: seconds for all of it.
+            check: is called between pieces; what it raises ends the download.
 
         Raises:
             OutgoingError: see above.
@@ -118,7 +127,7 @@ class Outgoing:
             with self._request("GET", address, HEADERS, b"", ends) as response:
                 location = _header(response, b"location")
                 if response.status not in REDIRECTING or location is None:
-                    return _save(response, to, limit)
+                    return _save(response, to, limit, check)
                 address = _parsed(location, address)
         raise Unreachable(f"The URL redirects more than {REDIRECTS} times.")
 
@@ -167,6 +176,15 @@ class Outgoing:
             raise Unreachable(f"{host}: {_reason(error)}.") from None
 
 
+def check(url: str) -> None:
+    """Look at a URL's form alone; where it leads is judged when it is connected to.
+
+    Raises:
+        NotAllowed: it is none that a request would be made to.
+    """
+    _parsed(url)
+
+
 def _parsed(url: str, base: httpx2.URL | None = None) -> httpx2.URL:
     try:
         address = base.join(url) if base else httpx2.URL(url)
@@ -180,7 +198,7 @@ def _parsed(url: str, base: httpx2.URL | None = None) -> httpx2.URL:
     return address
 
 
-def _save(response: httpcore2.Response, to: Path, limit: int) -> int:
+def _save(response: httpcore2.Response, to: Path, limit: int, check: Callable[[], None]) -> int:
     if response.status != 200:
         raise Unreachable(f"The URL was answered with HTTP status {response.status}.")
     if (_header(response, b"content-encoding") or "identity").lower() != "identity":
@@ -195,6 +213,7 @@ def _save(response: httpcore2.Response, to: Path, limit: int) -> int:
             if size > limit:
                 raise TooLarge(f"The file is larger than {limit} bytes.")
             write(piece)
+            check()
     return size
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
@@ -38,4 +38,5 @@ class Success(Response, Generic[Data]):
     @classmethod
     def model_parametrized_name(cls, params: tuple[Any, ...]) -> str:
         """``Success[Credits]`` is ``CreditsResponse`` in the API's document."""
-        return f"{params[0].__name__}Response"
+        items = get_args(params[0])  # of a list
+        return f"{items[0].__name__}ListResponse" if items else f"{params[0].__name__}Response"

@@ -44,6 +44,18 @@ class Settings(BaseSettings):
         3600, ge=1, description="how long the right to upload a file lasts"
     )
     download_url_seconds: int = Field(3600, ge=1, description="how long a URL to read a stem lasts")
+    fetch_seconds: int = Field(
+        900, ge=1, description="how long fetching a song from its URL may take"
+    )
+    engine_silence_seconds: int = Field(
+        300, ge=10, description="how long a split may make no progress before it is tried again"
+    )
+    max_duration_seconds: int = Field(12 * 3600, ge=1, description="longest song, seconds")
+    measure_seconds: int = Field(600, ge=1, description="how long decoding a song may take")
+    retention_hours: int = Field(72, ge=1, description="how long stems and uploaded songs are kept")
+    demo: bool = Field(
+        False, description="htdemucs_tiny stands in for four-stem models that are not installed"
+    )
     free_minutes: int = Field(10, ge=0, description="credits that a new account begins with")
     pack_minutes: tuple[int, ...] = Field((50, 150, 500), description="sizes of credit packs")
     allow_private_networks: str = Field(

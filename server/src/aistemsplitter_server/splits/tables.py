@@ -17,7 +17,8 @@ TERMINAL = (SUCCEEDED, FAILED)
 class Split(Base):
     """One song to be split, being split, or done with.
 
-    ``attempt`` counts those who have begun it; who finishes must still be the newest one.
+    ``attempt`` is the number of the newest one who has begun it; who finishes must still be that.
+    ``failures`` counts those who began and did not bring it to an end.
     ``turn`` is its place in the queue, lower first. ``revision`` grows with every change that a
     reader can see. ``credits_used`` is what is charged now: 0 again after a refund.
     """
@@ -28,7 +29,7 @@ class Split(Base):
         Index("ix_splits_account_id_id", "account_id", "id"),
         Index("ix_splits_status_turn", "status", "turn"),
         Index("ix_splits_account_id_status_turn", "account_id", "status", "turn"),
-        Index("ix_splits_expires_at", "expires_at"),
+        Index("ix_splits_swept_at_expires_at", "swept_at", "expires_at"),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -55,9 +56,9 @@ class Split(Base):
     # The work on it.
     turn: Mapped[int]
     attempt: Mapped[int]
+    failures: Mapped[int]
     worker_id: Mapped[str | None] = mapped_column(index=True)
     progress: Mapped[float]
-    cancel_requested: Mapped[bool]
     # Its end.
     stored_attempt: Mapped[int | None]  # under whose prefix the stems lie
     error_code: Mapped[str | None]
@@ -67,7 +68,8 @@ class Split(Base):
     started_at: Mapped[datetime | None] = mapped_column(UtcTime)
     finished_at: Mapped[datetime | None] = mapped_column(UtcTime)
     expires_at: Mapped[datetime | None] = mapped_column(UtcTime)  # of the stems
-    deleted_at: Mapped[datetime | None] = mapped_column(UtcTime)
+    swept_at: Mapped[datetime | None] = mapped_column(UtcTime)  # the stems are deleted
+    deleted_at: Mapped[datetime | None] = mapped_column(UtcTime)  # by its owner
 
 
 class IdempotencyKey(Base):

@@ -1,6 +1,7 @@
 """The names of objects.
 
     uploads/<upload id>
+    fetched/<split id>
     splits/<split id>/<attempt>/<stem>.<extension>
 
 A key is made of segments that begin with a letter or a digit, so none is ``.`` or ``..``, hidden,
@@ -35,6 +36,11 @@ def segments(key: str) -> list[str]:
 def upload(upload_id: str) -> str:
     """The key of an uploaded file."""
     return _checked(f"uploads/{upload_id}", 2)
+
+
+def fetched(split_id: str) -> str:
+    """The key of a song that was fetched from its URL."""
+    return _checked(f"fetched/{split_id}", 2)
 
 
 def split(split_id: str) -> str:

@@ -84,9 +84,9 @@ def upgrade() -> None:
         sa.Column("warnings", sa.JSON, nullable=False),
         sa.Column("turn", sa.Integer, nullable=False),
         sa.Column("attempt", sa.Integer, nullable=False),
+        sa.Column("failures", sa.Integer, nullable=False),
         sa.Column("worker_id", sa.String),
         sa.Column("progress", sa.Double, nullable=False),
-        sa.Column("cancel_requested", sa.Boolean, nullable=False),
         sa.Column("stored_attempt", sa.Integer),
         sa.Column("error_code", sa.String),
         sa.Column("error_message", sa.String),
@@ -95,6 +95,7 @@ def upgrade() -> None:
         sa.Column("started_at", time),
         sa.Column("finished_at", time),
         sa.Column("expires_at", time),
+        sa.Column("swept_at", time),
         sa.Column("deleted_at", time),
         sa.CheckConstraint(
             "status IN ('queued', 'processing', 'succeeded', 'failed')",
@@ -105,7 +106,7 @@ def upgrade() -> None:
     )
     op.create_index("ix_splits_account_id_id", "splits", ["account_id", "id"])
     op.create_index("ix_splits_account_id_status_turn", "splits", ["account_id", "status", "turn"])
-    op.create_index("ix_splits_expires_at", "splits", ["expires_at"])
+    op.create_index("ix_splits_swept_at_expires_at", "splits", ["swept_at", "expires_at"])
     op.create_index("ix_splits_status_turn", "splits", ["status", "turn"])
     op.create_index("ix_splits_upload_id", "splits", ["upload_id"])
     op.create_index("ix_splits_worker_id", "splits", ["worker_id"])

@@ -1,0 +1,33 @@
+"""The models that may be asked for. The API knows them by these alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+FOUR = ("drums", "bass", "other", "vocals")
+INSTRUMENTAL = "instrumental"  # the pseudo-stem that every model has: the mixture less the vocals
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model: its name, its own stems in order, other names for it, and what it is."""
+
+    name: str
+    stems: tuple[str, ...]
+    aliases: tuple[str, ...]
+    description: str
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The stems that may be asked for."""
+        return (*self.stems, INSTRUMENTAL)
+
+
+HTDEMUCS_FT = Model("htdemucs_ft", FOUR, ("4s",), "Four networks, each tuned for one stem.")
+HTDEMUCS = Model("htdemucs", FOUR, (), "One network: a quarter of the time of htdemucs_ft.")
+HTDEMUCS_6S = Model(
+    "htdemucs_6s", (*FOUR, "guitar", "piano"), ("6s",), "One network, with guitar and piano."
+)
+TINY = Model("htdemucs_tiny", FOUR, (), "For demonstration only: trained on synthetic music.")
+MODELS = (HTDEMUCS_FT, HTDEMUCS, HTDEMUCS_6S, TINY)
+NAMES = {name: model for model in MODELS for name in (model.name, *model.aliases)}

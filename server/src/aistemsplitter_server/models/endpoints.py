@@ -1,0 +1,49 @@
+"""``/v1/models``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+
+from aistemsplitter_server.accounts.scopes import Scope
+from aistemsplitter_server.accounts.service import Caller
+from aistemsplitter_server.api.context import InContext, with_scope
+from aistemsplitter_server.kit.schemas import Response, Success
+from aistemsplitter_server.models import queries
+from aistemsplitter_server.models.catalogue import HTDEMUCS_FT, MODELS
+
+router = APIRouter(prefix="/v1/models", tags=["models"])
+
+
+class ModelInfo(Response):
+    """A model that splits may name."""
+
+    id: str
+    stems: list[str]
+    aliases: list[str]
+    installed: bool
+    default: bool
+    description: str
+
+
+@router.get("")
+def models(
+    context: InContext, _caller: Annotated[Caller, Depends(with_scope(Scope.SPLITS_READ))]
+) -> Success[list[ModelInfo]]:
+    """The models, their stems, and whether their weights are installed here."""
+    with context.database.read() as session:
+        installed = queries.installed(session)
+    return Success(
+        data=[
+            ModelInfo(
+                id=model.name,
+                stems=[*model.stems],
+                aliases=[*model.aliases],
+                installed=model.name in installed,
+                default=model is HTDEMUCS_FT,
+                description=model.description,
+            )
+            for model in MODELS
+        ]
+    )

@@ -1,0 +1,30 @@
+"""The queries on installed models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from aistemsplitter_server.kit import times
+from aistemsplitter_server.models.catalogue import TINY
+from aistemsplitter_server.models.tables import InstalledModel
+
+
+def installed(session: Session) -> frozenset[str]:
+    """The names of the models that a worker has; the one that ships with the engine always."""
+    return frozenset(session.scalars(select(InstalledModel.name))) | {TINY.name}
+
+
+def report(session: Session, names: Iterable[str], *, alone: bool) -> None:
+    """Note what a worker has found.
+
+    Args:
+        alone: no other worker lives, so what this one does not have nobody has.
+    """
+    found = set(names)
+    if alone:
+        session.execute(delete(InstalledModel).where(InstalledModel.name.not_in(found)))
+    for name in sorted(found):
+        session.merge(InstalledModel(name=name, seen_at=times.now()))

@@ -1,0 +1,62 @@
+"""The rules of models: which one runs for the one that was asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from aistemsplitter_server.kit.errors import ModelUnavailable
+from aistemsplitter_server.models.catalogue import TINY, Model
+
+TEST_SECONDS = 30  # of a song that a test key gets separated
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """The model that runs, and what the user has to be told of that."""
+
+    model: Model
+    warnings: tuple[str, ...] = ()
+
+
+def serving(asked: Model, installed: frozenset[str], *, test: bool, demo: bool) -> Serving:
+    """Which model runs.
+
+    Args:
+        test: for a test key, which gets the demonstration model.
+        demo: the demonstration model may stand in for one that is not installed.
+
+    Raises:
+        ModelUnavailable: none can.
+    """
+    can_stand_in = set(asked.stems) <= set(TINY.stems)
+    if test:
+        if not can_stand_in:
+            raise ModelUnavailable(
+                f"Test keys separate with {TINY.name}, which has no {_missing(asked)}; "
+                "use a model of four stems, or a live key."
+            )
+        return Serving(
+            TINY,
+            (
+                f"Made with a test key: the first {TEST_SECONDS} s, by the demonstration model "
+                f"{TINY.name}.",
+            ),
+        )
+    if asked.name in installed:
+        return Serving(asked)
+    if demo and can_stand_in:
+        return Serving(
+            TINY,
+            (
+                f"{asked.name} is not installed here: the demonstration model {TINY.name} stands "
+                "in for it, so expect little of real songs.",
+            ),
+        )
+    raise ModelUnavailable(
+        f"The weights of {asked.name} are not installed on this server. "
+        f"Its operator installs them with: aistemsplitter-server models install {asked.name}"
+    )
+
+
+def _missing(asked: Model) -> str:
+    return " and no ".join(stem for stem in asked.stems if stem not in TINY.stems)

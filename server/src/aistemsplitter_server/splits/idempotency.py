@@ -1,0 +1,120 @@
+"""``Idempotency-Key``: a request that comes twice is carried out once and answered alike.
+
+Only successes are remembered, in the transaction that makes them; after a failure nothing was
+written and a retry is safe.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import delete, text
+from sqlalchemy.orm import Session
+
+from aistemsplitter_server.kit import times
+from aistemsplitter_server.kit.errors import (
+    IdempotencyInProgress,
+    IdempotencyMismatch,
+    ValidationFailed,
+)
+from aistemsplitter_server.splits import queries
+from aistemsplitter_server.splits.schemas import CreateSplit
+from aistemsplitter_server.splits.tables import IdempotencyKey
+
+LONGEST = 255  # letters
+KEPT = timedelta(hours=24)
+
+_running: set[tuple[str, str]] = set()
+_lock = threading.Lock()
+
+
+def fingerprint(request: CreateSplit) -> str:
+    """What is the same for the same body, however it is spaced and ordered."""
+    body = json.dumps(request.model_dump(mode="json", by_alias=True), sort_keys=True)
+    return hashlib.sha256(body.encode()).hexdigest()
+
+
+def checked(key: str | None) -> str | None:
+    """The header's value.
+
+    Raises:
+        ValidationFailed: it is empty, too long or no plain text.
+    """
+    if key is not None and not (0 < len(key) <= LONGEST and key.isascii() and key.isprintable()):
+        raise ValidationFailed([("Idempotency-Key", f"must be 1 to {LONGEST} ASCII letters")])
+    return key
+
+
+@contextmanager
+def alone(account_id: str, key: str | None) -> Iterator[None]:
+    """Hold a key while its request runs in this process.
+
+    Raises:
+        IdempotencyInProgress: another one holds it.
+    """
+    if key is None:
+        yield
+        return
+    held = (account_id, key)
+    with _lock:
+        if held in _running:
+            raise IdempotencyInProgress
+        _running.add(held)
+    try:
+        yield
+    finally:
+        with _lock:
+            _running.discard(held)
+
+
+def remembered(session: Session, account_id: str, key: str, print_: str) -> dict[str, Any] | None:
+    """What the first request with this key was answered.
+
+    Raises:
+        IdempotencyMismatch: it had another body.
+    """
+    row = queries.answered(session, account_id, key)
+    if row is None or row.created_at < times.now() - KEPT:
+        return None
+    if row.fingerprint != print_:
+        raise IdempotencyMismatch
+    return row.answer
+
+
+def hold(session: Session, account_id: str, key: str) -> None:
+    """Hold a key against all other processes till the end of the transaction.
+
+    Raises:
+        IdempotencyInProgress: another one holds it.
+    """
+    if session.get_bind().dialect.name != "postgresql":
+        return  # on SQLite, a writer is alone
+    number = hashlib.sha256(f"{account_id} {key}".encode()).digest()[:8]
+    query = text("SELECT pg_try_advisory_xact_lock(:number)")
+    if not session.scalar(query, {"number": int.from_bytes(number, "big", signed=True)}):
+        raise IdempotencyInProgress
+
+
+def remember(
+    session: Session, account_id: str, key: str, print_: str, answer: dict[str, Any]
+) -> None:
+    """Keep an answer for a day."""
+    row = IdempotencyKey(
+        account_id=account_id,
+        key=key,
+        fingerprint=print_,
+        answer=answer,
+        created_at=times.now(),
+    )
+    session.merge(row)
+
+
+def sweep(session: Session) -> None:
+    """Forget what is older than a day."""
+    session.execute(delete(IdempotencyKey).where(IdempotencyKey.created_at < times.now() - KEPT))

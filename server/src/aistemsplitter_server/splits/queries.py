@@ -1,0 +1,119 @@
+"""The queries on splits. Those for users are scoped to their account."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from aistemsplitter_server.splits.tables import (
+    PROCESSING,
+    QUEUED,
+    TERMINAL,
+    IdempotencyKey,
+    Split,
+)
+
+
+def of_account(session: Session, account_id: str, split_id: str) -> Split | None:
+    """A split of the account that was not deleted."""
+    query = select(Split).where(
+        Split.id == split_id, Split.account_id == account_id, Split.deleted_at.is_(None)
+    )
+    return session.scalars(query).one_or_none()
+
+
+def locked(session: Session, split_id: str) -> Split | None:
+    """A split, held till the end of the transaction."""
+    query = select(Split).where(Split.id == split_id).with_for_update()
+    return session.scalars(query.execution_options(populate_existing=True)).one_or_none()
+
+
+def page(
+    session: Session, account_id: str, *, before: str | None, status: str | None, limit: int
+) -> Sequence[Split]:
+    """Splits of the account, newest first, those with smaller ids than ``before``."""
+    query = select(Split).where(Split.account_id == account_id, Split.deleted_at.is_(None))
+    if before is not None:
+        query = query.where(Split.id < before)
+    if status is not None:
+        query = query.where(Split.status == status)
+    return session.scalars(query.order_by(Split.id.desc()).limit(limit)).all()
+
+
+def latest(
+    session: Session, *, account_id: str | None, status: str | None, limit: int
+) -> Sequence[Split]:
+    """For the operator: the newest splits of an account or of all."""
+    query = select(Split).order_by(Split.id.desc()).limit(limit)
+    if account_id is not None:
+        query = query.where(Split.account_id == account_id)
+    if status is not None:
+        query = query.where(Split.status == status)
+    return session.scalars(query).all()
+
+
+def queue(session: Session) -> Sequence[tuple[int, str]]:
+    """Turn and id of all that wait, the next one first."""
+    query = select(Split.turn, Split.id).where(Split.status == QUEUED)
+    return [(turn, split_id) for turn, split_id in session.execute(query.order_by(*_ORDER))]
+
+
+_ORDER = (Split.turn, Split.id)
+
+
+def turn_being_served(session: Session, lowest: int, highest: int) -> int | None:
+    """The newest turn that has begun among these; where none runs, the first that waits."""
+    in_class = Split.turn.between(lowest, highest)
+    running = select(func.max(Split.turn)).where(Split.status == PROCESSING, in_class)
+    waiting = select(func.min(Split.turn)).where(Split.status == QUEUED, in_class)
+    return session.scalar(running) or session.scalar(waiting)
+
+
+def last_turn_of(session: Session, account_id: str, lowest: int, highest: int) -> int | None:
+    """The last turn that an account waits for among these."""
+    return session.scalar(
+        select(func.max(Split.turn)).where(
+            Split.account_id == account_id,
+            Split.status == QUEUED,
+            Split.turn.between(lowest, highest),
+        )
+    )
+
+
+def revisions(session: Session, ids: Sequence[str]) -> dict[str, int]:
+    """The revision of each split that is there."""
+    query = select(Split.id, Split.revision).where(Split.id.in_(ids))
+    return {row.id: row.revision for row in session.execute(query)}
+
+
+def set_progress(
+    session: Session, split_id: str, attempt: int, progress: float, now: datetime
+) -> bool:
+    """Note how far an attempt is; False if it is not the newest one or the split has ended."""
+    changed = session.execute(
+        update(Split)
+        .where(Split.id == split_id, Split.attempt == attempt, Split.status == PROCESSING)
+        .values(progress=progress, revision=Split.revision + 1, updated_at=now)
+        .returning(Split.id)
+    )
+    return changed.one_or_none() is not None
+
+
+def answered(session: Session, account_id: str, key: str) -> IdempotencyKey | None:
+    """The request that this Idempotency-Key was used with."""
+    return session.get(IdempotencyKey, (account_id, key))
+
+
+def unfinished(session: Session, before: datetime, limit: int) -> Sequence[Split]:
+    """Splits that are to come to an end still and have not changed since."""
+    query = select(Split).where(Split.status.not_in(TERMINAL), Split.updated_at < before)
+    return session.scalars(query.order_by(Split.id).limit(limit)).all()
+
+
+def expired(session: Session, now: datetime, limit: int) -> Sequence[Split]:
+    """Splits whose stems are to be deleted and were not."""
+    query = select(Split).where(Split.swept_at.is_(None), Split.expires_at < now)
+    return session.scalars(query.order_by(Split.expires_at).limit(limit)).all()

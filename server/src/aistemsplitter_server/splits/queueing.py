@@ -1,0 +1,74 @@
+"""Whose turn it is: accounts take turns, and interactive splits come before batch.
+
+Start-time fair queueing, with a song as the unit: a split's turn is one after the last that its
+account waits for, but never before the turn that is being served. So one account's thousand songs
+hold up another's one by a single song. The turn is the job's priority in the queue.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from bisect import bisect_left
+
+from sqlalchemy.orm import Session
+
+from aistemsplitter_server.kit import jobs
+from aistemsplitter_server.kit.database import Database
+from aistemsplitter_server.splits import queries
+from aistemsplitter_server.splits.schemas import Priority
+from aistemsplitter_server.splits.tables import QUEUED, Split
+
+SPLITS, FETCHES = "splits", "fetches"  # the queues
+SEPARATE, FETCH = "separate", "fetch"  # the jobs
+BATCH = 1 << 30  # batch turns begin here; priorities go up to 2^31
+POSITIONS_AGE = 1.0  # seconds
+
+
+def next_turn(session: Session, account_id: str, priority: Priority) -> int:
+    """The turn of a split that an account adds now."""
+    lowest, highest = (BATCH, 2 * BATCH - 1) if priority == "batch" else (1, BATCH - 1)
+    served = queries.turn_being_served(session, lowest, highest) or lowest
+    last = queries.last_turn_of(session, account_id, lowest, highest)
+    return min(highest, max(served, lowest if last is None else last + 1))
+
+
+def enqueue(session: Session, split: Split, *, delay_seconds: float = 0) -> None:
+    """Queue what a split needs next; a split that failed and is tried again is a new job."""
+    if split.input_url is not None and not split.duration_seconds:
+        name, queue, priority = FETCH, FETCHES, None
+    else:
+        name, queue, priority = SEPARATE, SPLITS, split.turn
+    jobs.enqueue(
+        session,
+        name,
+        split.id,
+        queue=queue,
+        job_id=f"{split.id}-{name}-{split.attempt}",
+        delay_seconds=delay_seconds,
+        priority=priority,
+    )
+
+
+class Positions:
+    """How many splits begin before another; what the database said is kept for a second.
+
+    Threads share it: counting anew for every reader would cost with the queue's length.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._lock = threading.Lock()
+        self._queue: list[tuple[int, str]] = []
+        self._until = 0.0
+
+    def of(self, split: Split) -> int | None:
+        """None where it is not queued any more."""
+        if split.status != QUEUED:
+            return None
+        with self._lock:
+            if time.monotonic() >= self._until:
+                with self._database.read() as session:
+                    self._queue = list(queries.queue(session))
+                self._until = time.monotonic() + POSITIONS_AGE
+            return bisect_left(self._queue, (split.turn, split.id))

@@ -1,0 +1,79 @@
+"""A split as the API and the webhooks show it."""
+
+from __future__ import annotations
+
+import math
+from datetime import timedelta
+from pathlib import PurePath
+
+from aistemsplitter_server.kit import times
+from aistemsplitter_server.splits.schemas import SplitError, SplitInfo, SplitJob
+from aistemsplitter_server.splits.tables import SUCCEEDED, Split
+from aistemsplitter_server.storage import keys
+from aistemsplitter_server.storage.interface import Storage
+
+
+def render(
+    split: Split, storage: Storage, url_lifetime: timedelta, position: int | None = None
+) -> SplitInfo:
+    """The split, with fresh URLs of its stems.
+
+    Args:
+        url_lifetime: of those URLs.
+        position: how many begin before it, where it is queued.
+    """
+    return SplitInfo.model_validate(
+        {
+            "id": split.id,
+            "status": split.status,
+            "stem_model": split.stem_model,
+            "filename": split.filename,
+            "duration_seconds": math.ceil(split.duration_seconds),
+            "credits_used": split.credits_used,
+            "created_at": times.to_wire(split.created_at),
+            "updated_at": times.to_wire(split.updated_at),
+            "stems": _stems(split, storage, url_lifetime),
+            "error": _error(split),
+            "progress": round(split.progress, 4),
+            "queue_position": position,
+            "output_format": split.output_format,
+            "sample_rate": split.sample_rate,
+            "expires_at": _expires_at(split),
+            "served_by": split.served_by,
+            "warnings": split.warnings,
+            "metadata": split.split_metadata,
+        }
+    )
+
+
+def job(split: Split) -> SplitJob:
+    """What its creation is answered with."""
+    return SplitJob(
+        id=split.id, credits_used=split.credits_used, created_at=times.to_wire(split.created_at)
+    )
+
+
+def _stems(split: Split, storage: Storage, lifetime: timedelta) -> dict[str, str]:
+    if split.status != SUCCEEDED or split.stored_attempt is None:
+        return {}
+    title = PurePath(split.filename).stem or "song"
+    return {
+        name: storage.url(
+            keys.stem(split.id, split.stored_attempt, name, split.output_format),
+            expires_in=lifetime,
+            filename=f"{title} - {name}.{split.output_format}",
+        )
+        for name in split.stems
+    }
+
+
+def _expires_at(split: Split) -> str | None:
+    if split.status != SUCCEEDED or split.expires_at is None:
+        return None
+    return times.to_wire(split.expires_at)
+
+
+def _error(split: Split) -> SplitError | None:
+    if split.error_code is None:
+        return None
+    return SplitError(code=split.error_code, message=split.error_message or "")

@@ -1,0 +1,291 @@
+"""The rules of splits. Nothing here commits; the caller's unit of work does.
+
+queued ─ begin ─▶ processing ─ succeed ─▶ succeeded
+   │                  │  ▲ release, retry
+   └────── fail ──────┴──────────────────▶ failed, its charge given back
+
+Whoever works on a split holds the number of its attempt. When another has begun since, or the
+split was cancelled, nothing that it does to the split has an effect any more: it is superseded.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from datetime import timedelta
+
+from sqlalchemy.orm import Session
+
+from aistemsplitter_server.accounts.service import Caller
+from aistemsplitter_server.credits import service as credits
+from aistemsplitter_server.kit import ids, times
+from aistemsplitter_server.kit.errors import Conflict, NotFound
+from aistemsplitter_server.models.service import Serving
+from aistemsplitter_server.splits import queries, queueing
+from aistemsplitter_server.splits.schemas import CreateSplit, DirectUrl, Priority
+from aistemsplitter_server.splits.tables import (
+    FAILED,
+    PROCESSING,
+    QUEUED,
+    SUCCEEDED,
+    TERMINAL,
+    Split,
+)
+from aistemsplitter_server.uploads.tables import Upload
+from aistemsplitter_server.webhooks import service as webhooks
+
+ATTEMPTS = 3  # begun and not brought to an end; then it fails
+RETRY_DELAY = 10.0  # seconds, times the number of the attempt
+GAVE_UP = "The split could not be finished, though it was tried again. It costs nothing."
+
+
+class Superseded(Exception):
+    """The split has ended, or another attempt has begun: what this one does is of no use."""
+
+
+def create(
+    session: Session,
+    caller: Caller,
+    request: CreateSplit,
+    *,
+    source: Upload | None,
+    filename: str,
+    serving: Serving,
+    priority: Priority,
+) -> Split:
+    """A new split: charged where its length is known, and in the queue.
+
+    Args:
+        source: the measured upload; None for a song that is yet to be fetched.
+        filename: what the song is called.
+
+    Raises:
+        InsufficientCredits: the balance does not cover it.
+    """
+    now = times.now()
+    url = request.input.url if source is None and isinstance(request.input, DirectUrl) else None
+    split = Split(
+        id=ids.new("split"),
+        account_id=caller.account_id,
+        key_id=caller.key_id,
+        is_test=caller.is_test,
+        status=QUEUED,
+        revision=1,
+        stem_model=request.stem_model,
+        output_format=request.output_format,
+        stems=request.wanted,
+        upload_id=source and source.id,
+        input_url=url,
+        webhook_url=request.webhook_url,
+        split_metadata=request.metadata or {},
+        served_by=serving.model.name,
+        filename=filename,
+        duration_seconds=0.0,
+        credits_used=0,
+        warnings=[*serving.warnings],
+        turn=0,
+        attempt=0,
+        failures=0,
+        progress=0.0,
+        created_at=now,
+        updated_at=now,
+    )
+    if source is not None:
+        _measured(session, split, source.duration_seconds or 0.0, source.sample_rate)
+    split.turn = queueing.next_turn(session, split.account_id, priority)
+    session.add(split)
+    session.flush()
+    queueing.enqueue(session, split)
+    return split
+
+
+def begin(session: Session, split_id: str, worker_id: str) -> Split | None:
+    """Take a split up, as its newest attempt; None when there is nothing to do any more.
+
+    A split that too many attempts have left behind fails here, with its charge given back.
+    """
+    split = _taken_up(session, split_id, worker_id)
+    if split is not None:
+        split.status, split.progress = PROCESSING, 0.0
+        split.started_at = times.now()
+        _touch(split)
+    return split
+
+
+def begin_fetch(session: Session, split_id: str, worker_id: str) -> Split | None:
+    """The same for a song that is yet to be fetched; the split still counts as queued."""
+    split = _taken_up(session, split_id, worker_id)
+    if split is not None and split.duration_seconds:
+        raise Superseded  # it was fetched by an attempt that was taken for dead
+    return split
+
+
+def fetched(
+    session: Session, split_id: str, attempt: int, duration_seconds: float, sample_rate: int
+) -> None:
+    """A song was fetched and measured: charge it and queue its separation.
+
+    Raises:
+        InsufficientCredits: the balance does not cover it.
+        Superseded: see above.
+    """
+    split = current(session, split_id, attempt)
+    _measured(session, split, duration_seconds, sample_rate)
+    split.attempt += 1  # so that no other attempt to fetch it passes for the newest
+    split.failures = 0
+    _requeue(session, split)
+
+
+def succeed(
+    session: Session,
+    split_id: str,
+    attempt: int,
+    *,
+    sample_rate: int,
+    warnings: Sequence[str],
+    retention: timedelta,
+) -> None:
+    """The stems of this attempt are stored: they are the split's.
+
+    Raises:
+        Superseded: see above.
+    """
+    split = current(session, split_id, attempt)
+    split.status = SUCCEEDED
+    split.stored_attempt = attempt
+    split.sample_rate = sample_rate
+    split.warnings = [*split.warnings, *warnings]
+    split.progress = 1.0
+    _end(session, split, retention)
+
+
+def fail(session: Session, split: Split, code: str, message: str) -> None:
+    """Bring a split to its end without stems; what was charged is given back."""
+    split.status = FAILED
+    split.error_code, split.error_message = code, message
+    if credits.refund(session, split.account_id, split.id, f"split failed: {code}"):
+        split.credits_used = 0
+    _end(session, split, timedelta(0))
+
+
+def cancel(session: Session, split: Split) -> None:
+    """Bring a split to its end on request; a worker that is at it stops when it sees that.
+
+    Raises:
+        Conflict: it has ended already.
+    """
+    if split.status in TERMINAL:
+        raise Conflict(f"The split is already {split.status}.")
+    fail(session, split, "CANCELED", "The split was cancelled.")
+
+
+def retry(session: Session, split_id: str, attempt: int) -> None:
+    """An attempt went wrong through no fault of the song: another one later, or the end.
+
+    Raises:
+        Superseded: see above.
+    """
+    split = current(session, split_id, attempt)
+    if split.failures >= ATTEMPTS:
+        fail(session, split, "INTERNAL", GAVE_UP)
+        return
+    _requeue(session, split, delay_seconds=RETRY_DELAY * split.failures)
+
+
+def release(session: Session, split_id: str, attempt: int) -> None:
+    """Its worker stops: the attempt does not count. Its job is still the worker's, to be handed on.
+
+    Raises:
+        Superseded: see above.
+    """
+    split = current(session, split_id, attempt)
+    split.failures -= 1
+    split.status, split.worker_id = QUEUED, None
+    _touch(split)
+
+
+def requeue_lost(session: Session, split_id: str) -> None:
+    """Queue a split whose job is gone."""
+    split = queries.locked(session, split_id)
+    if split is not None and split.status not in TERMINAL:
+        split.attempt += 1  # the job that is lost had this number
+        _requeue(session, split)
+
+
+def delete(session: Session, split: Split) -> None:
+    """Take a split out of its owner's sight; one that has not ended is cancelled."""
+    if split.status not in TERMINAL:
+        cancel(session, split)
+    split.deleted_at = times.now()
+    split.expires_at = split.deleted_at  # so that it is swept if its storage fails now
+    _touch(split)
+
+
+def current(session: Session, split_id: str, attempt: int) -> Split:
+    """The split, held, for the attempt that works on it.
+
+    Raises:
+        Superseded: see above.
+    """
+    split = queries.locked(session, split_id)
+    if split is None or split.status in TERMINAL or split.attempt != attempt:
+        raise Superseded
+    return split
+
+
+def of_account(session: Session, account_id: str, split_id: str, *, hold: bool = False) -> Split:
+    """A split of the account.
+
+    Args:
+        hold: till the end of the transaction, to change it.
+
+    Raises:
+        NotFound: there is none, or it is another account's.
+    """
+    split = queries.of_account(session, account_id, split_id)
+    if split is None:
+        raise NotFound(f"There is no split {split_id[:64]}.")
+    if hold:
+        queries.locked(session, split_id)
+    return split
+
+
+def _taken_up(session: Session, split_id: str, worker_id: str) -> Split | None:
+    split = queries.locked(session, split_id)
+    if split is None or split.status in TERMINAL:
+        return None
+    if split.failures >= ATTEMPTS:
+        fail(session, split, "INTERNAL", GAVE_UP)
+        return None
+    split.attempt += 1
+    split.failures += 1  # so it counts until its end says otherwise
+    split.worker_id = worker_id
+    return split
+
+
+def _measured(session: Session, split: Split, seconds: float, sample_rate: int | None) -> None:
+    split.duration_seconds, split.sample_rate = seconds, sample_rate
+    if not split.is_test:
+        price = max(1, math.ceil(seconds))
+        credits.charge(session, split.account_id, split.id, price)
+        split.credits_used = price
+
+
+def _requeue(session: Session, split: Split, *, delay_seconds: float = 0) -> None:
+    split.status, split.worker_id, split.progress = QUEUED, None, 0.0
+    _touch(split)
+    queueing.enqueue(session, split, delay_seconds=delay_seconds)
+
+
+def _end(session: Session, split: Split, retention: timedelta) -> None:
+    split.worker_id = None
+    split.finished_at = times.now()
+    split.expires_at = split.finished_at + retention
+    _touch(split)
+    session.flush()
+    webhooks.announce(session, split)
+
+
+def _touch(split: Split) -> None:
+    split.revision += 1
+    split.updated_at = times.now()

@@ -1,0 +1,145 @@
+"""``/v1/audio/uploads``, and ``/uploads/...``, where the bytes go."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request, Response
+from starlette.concurrency import run_in_threadpool
+
+from aistemsplitter_server import measuring
+from aistemsplitter_server.accounts.scopes import Scope
+from aistemsplitter_server.accounts.service import Caller
+from aistemsplitter_server.api.context import (
+    BaseUrl,
+    Context,
+    InContext,
+    InStorage,
+    with_scope,
+)
+from aistemsplitter_server.api.responses import errors
+from aistemsplitter_server.kit import times
+from aistemsplitter_server.kit.errors import (
+    Conflict,
+    Forbidden,
+    NotFound,
+    PayloadTooLarge,
+    Unavailable,
+    ValidationFailed,
+)
+from aistemsplitter_server.kit.schemas import Success
+from aistemsplitter_server.storage import keys
+from aistemsplitter_server.storage.interface import Storage
+from aistemsplitter_server.uploads import addresses, receiving, service
+from aistemsplitter_server.uploads.partial import Partial
+from aistemsplitter_server.uploads.schemas import (
+    DirectUpload,
+    Reservation,
+    ReserveUpload,
+    Uploaded,
+)
+from aistemsplitter_server.uploads.tables import Upload
+
+router = APIRouter(tags=["uploads"])
+
+PATH = "/uploads/{upload_id}"
+INCOMPLETE = 308  # what resumable uploads are told while bytes are missing
+BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "properties": {"file": {"type": "string", "format": "binary"}},
+                    "required": ["file"],
+                }
+            },
+        },
+    }
+}
+BYTES = errors(Forbidden, NotFound, Conflict, PayloadTooLarge, ValidationFailed, Unavailable) | {
+    308: {"description": "Bytes are missing still; `Range` tells which are there."}
+}
+
+
+@router.post("/v1/audio/uploads", responses=errors(PayloadTooLarge))
+def create_upload(
+    context: InContext,
+    base_url: BaseUrl,
+    caller: Annotated[Caller, Depends(with_scope(Scope.UPLOADS_WRITE))],
+    request: ReserveUpload,
+) -> Success[Reservation]:
+    """Reserve an upload: the answer says where the bytes go."""
+    with context.database.write() as session:
+        upload = service.reserve(session, context.settings, caller, request)
+    measuring.warm()
+    url = addresses.to_write(context.secrets, base_url, upload)
+    headers = {"Content-Type": upload.content_type}
+    return Success(
+        data=Reservation(
+            upload_id=upload.id,
+            upload_url=url,
+            upload_headers=headers,
+            expires_at=times.to_wire(upload.expires_at),
+            direct=DirectUpload(url=url, headers=headers),
+            audio_url=addresses.to_read(base_url, upload.id),
+        )
+    )
+
+
+@router.post(
+    PATH, name="upload_bytes", response_model=Success[Uploaded], responses=BYTES, openapi_extra=BODY
+)
+@router.put(
+    PATH, name="put_bytes", response_model=Success[Uploaded], responses=BYTES, openapi_extra=BODY
+)
+async def upload_bytes(
+    context: InContext, storage: InStorage, base_url: BaseUrl, request: Request, upload_id: str
+) -> Success[Uploaded] | Response:
+    """The bytes of an upload, raw or as the part `file` of a form.
+
+    `Content-Range: bytes START-END/LENGTH` brings a part of them, `bytes */LENGTH` asks how many
+    are there.
+    """
+    upload = await run_in_threadpool(_writable, context, request, upload_id)
+    part = receiving.span(request, upload)
+    file = await run_in_threadpool(Partial, context.settings.data, upload_id)
+    try:
+        await run_in_threadpool(_writable, context, request, upload_id)  # none was faster
+        if part is None or part.stop > part.start:
+            receiving.check_type(request, upload)
+            await receiving.receive(request, upload, part, file)
+        if file.size < upload.content_length:
+            return _incomplete(file.size)
+        await run_in_threadpool(_store, context, storage, upload, file)
+    finally:
+        file.close()
+    await run_in_threadpool(context.measurements.wait, upload)
+    url = addresses.to_read(base_url, upload_id)
+    return Success(data=Uploaded(url=url, key=keys.upload(upload_id)))
+
+
+def _writable(context: Context, request: Request, upload_id: str) -> Upload:
+    with context.database.read() as session:
+        upload = session.get(Upload, upload_id)
+    if upload is None:
+        raise Forbidden(addresses.REFUSED)  # whoever asks has no right to know
+    addresses.verify(context.secrets, upload, request.query_params.multi_items())
+    if upload.deleted_at is not None:
+        raise NotFound("This upload is not there any more.")
+    if upload.stored_at is not None:
+        raise Conflict("This file was uploaded already.")
+    return upload
+
+
+def _store(context: Context, storage: Storage, upload: Upload, file: Partial) -> None:
+    storage.put_file(keys.upload(upload.id), file.path)
+    with context.database.write() as session:
+        service.stored(session, context.settings, upload.id)
+
+
+def _incomplete(size: int) -> Response:
+    headers = {"Range": f"bytes=0-{size - 1}"} if size else {}
+    return Response(status_code=INCOMPLETE, headers=headers)

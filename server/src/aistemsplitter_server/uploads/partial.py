@@ -1,0 +1,58 @@
+"""The file that an upload's bytes gather in until they are whole."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+
+from aistemsplitter_server.kit.errors import Conflict
+
+FOLDER = "partial"  # in the data folder, so that it is on the storage's disk
+
+
+class Partial:
+    """Open for one writer at a time, of all processes.
+
+    Raises:
+        Conflict: another request writes it now.
+    """
+
+    def __init__(self, data: Path, upload_id: str) -> None:
+        self.path = path(data, upload_id)
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._file)
+            raise Conflict("Another request is uploading this file.") from None
+
+    @property
+    def size(self) -> int:
+        """Bytes that are there."""
+        return os.fstat(self._file).st_size
+
+    def begin(self, offset: int) -> None:
+        """Forget what lies behind the offset and write on from there."""
+        os.ftruncate(self._file, offset)
+        os.lseek(self._file, offset, os.SEEK_SET)
+
+    def write(self, piece: bytes) -> None:
+        """Add bytes; of a piece that the disk has no room for, none stay."""
+        before, rest = self.size, memoryview(piece)
+        try:
+            while rest:
+                rest = rest[os.write(self._file, rest) :]
+        except OSError:
+            os.ftruncate(self._file, before)
+            raise
+
+    def close(self) -> None:
+        """Let another writer come."""
+        os.close(self._file)
+
+
+def path(data: Path, upload_id: str) -> Path:
+    """Where it lies."""
+    return data / FOLDER / upload_id

@@ -1,0 +1,27 @@
+"""The queries on uploads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import exists, select
+from sqlalchemy.orm import Session
+
+from aistemsplitter_server.splits.tables import TERMINAL, Split
+from aistemsplitter_server.uploads.tables import Upload
+
+
+def of_account(session: Session, account_id: str, upload_id: str) -> Upload | None:
+    """An upload of the account that was not deleted."""
+    query = select(Upload).where(
+        Upload.id == upload_id, Upload.account_id == account_id, Upload.deleted_at.is_(None)
+    )
+    return session.scalars(query).one_or_none()
+
+
+def expired(session: Session, now: datetime, limit: int) -> Sequence[Upload]:
+    """Uploads over their time that no split waits for."""
+    needed = exists().where(Split.upload_id == Upload.id, Split.status.not_in(TERMINAL))
+    query = select(Upload).where(Upload.deleted_at.is_(None), Upload.expires_at < now, ~needed)
+    return session.scalars(query.order_by(Upload.expires_at).limit(limit)).all()

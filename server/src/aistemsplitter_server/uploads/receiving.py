@@ -1,0 +1,154 @@
+"""The bytes of an upload, from the request into its partial file, a piece at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import re
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+
+from aistemsplitter_server.kit.errors import (
+    Conflict,
+    PayloadTooLarge,
+    Unavailable,
+    ValidationFailed,
+)
+from aistemsplitter_server.uploads.partial import Partial
+from aistemsplitter_server.uploads.tables import Upload
+
+PIECE = 1 << 20  # bytes that are written at once, and all that is in memory
+IDLE = 60.0  # seconds without a byte
+RANGE = re.compile(r"bytes (?:\*|(\d{1,15})-(\d{1,15}))/(\d{1,15})", re.ASCII)
+FORM = "multipart/form-data"
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The part of the file that a request brings; ``stop`` equals ``start`` for a question."""
+
+    start: int
+    stop: int
+
+
+def span(request: Request, upload: Upload) -> Span | None:
+    """What ``Content-Range`` says; None without it: the whole file.
+
+    Raises:
+        ValidationFailed: it is none of this file.
+    """
+    header = request.headers.get("content-range")
+    if header is None:
+        return None
+    match = RANGE.fullmatch(header)
+    if match is None or int(match[3]) != upload.content_length:
+        raise _wrong("Content-Range", f"must be bytes START-END/{upload.content_length}")
+    if match[1] is None:
+        return Span(0, 0)
+    start, stop = int(match[1]), int(match[2]) + 1
+    if not start < stop <= upload.content_length:
+        raise _wrong("Content-Range", "lies outside of the file")
+    return Span(start, stop)
+
+
+def check_type(request: Request, upload: Upload) -> None:
+    """Make sure that the bytes are said to be of the type that was reserved.
+
+    Raises:
+        ValidationFailed: they are not.
+    """
+    told = request.headers.get("content-type", "")
+    if _media_type(told) not in (FORM, _media_type(upload.content_type)):
+        raise _wrong("Content-Type", f"must be {upload.content_type}, as it was reserved")
+
+
+async def receive(request: Request, upload: Upload, part: Span | None, file: Partial) -> None:
+    """Write the body into the partial file; what came before the line broke stays there.
+
+    Raises:
+        PayloadTooLarge: it is longer than was reserved.
+        ValidationFailed: it is shorter, or no form with a file in it.
+        Conflict: a part does not begin where the file ends.
+        Unavailable: nothing came for a minute, or the disk is full.
+        ClientDisconnect: the line broke.
+    """
+    start, stop = (part.start, part.stop) if part else (0, upload.content_length)
+    if start > file.size:
+        raise Conflict(f"There are {file.size} bytes of this file: go on from there.")
+    length = request.headers.get("content-length", "")
+    is_form = _media_type(request.headers.get("content-type", "")) == FORM
+    if not is_form and length.isdecimal() and int(length) > stop - start:
+        raise PayloadTooLarge(stop - start)
+    await run_in_threadpool(file.begin, start)
+    left = stop - start
+    pieces = _file_in_form(request) if is_form else _body(request)
+    try:
+        async for piece in pieces:
+            left -= len(piece)
+            if left < 0:
+                await run_in_threadpool(file.begin, start)  # it is not the file that was reserved
+                raise PayloadTooLarge(stop - start)
+            await run_in_threadpool(file.write, piece)
+    except TimeoutError:
+        raise Unavailable(f"No bytes came for {IDLE:g} s.") from None
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise Unavailable("The storage is full.", retry_after=60) from None
+        raise
+    if left:
+        raise _wrong("body", f"is {left} bytes shorter than was announced")
+
+
+async def _body(request: Request) -> AsyncIterator[bytes]:
+    """The body in pieces of some size, whatever the network cuts it into."""
+    gathered = bytearray()
+    stream = aiter(request.stream())
+    while True:
+        try:
+            async with asyncio.timeout(IDLE):
+                gathered += await anext(stream)
+        except StopAsyncIteration:
+            break
+        except BaseException:
+            if gathered:  # the line broke: what has come is kept
+                yield bytes(gathered)
+            raise
+        if len(gathered) >= PIECE:
+            yield bytes(gathered)
+            gathered.clear()
+    if gathered:
+        yield bytes(gathered)
+
+
+async def _file_in_form(request: Request) -> AsyncIterator[bytes]:
+    """The bytes of the form's one part that is named ``file``."""
+    options = parse_options_header(request.headers["content-type"])[1]
+    parser = PushMultipartParser(options.get("boundary", ""), max_segment_count=16)
+    found = inside = False
+    try:
+        async for piece in _body(request):
+            for event in parser.parse(piece):
+                if isinstance(event, MultipartSegment):
+                    inside = event.name == "file"
+                    if inside and found:
+                        raise _wrong("file", "is there twice")
+                    found = found or inside
+                elif event and inside:
+                    yield bytes(event)
+        parser.close()
+    except MultipartError:
+        raise _wrong("body", "is not a whole multipart form") from None
+    if not found:
+        raise _wrong("file", "is missing in the form")
+
+
+def _media_type(header: str) -> str:
+    return header.partition(";")[0].strip().lower()
+
+
+def _wrong(field: str, reason: str) -> ValidationFailed:
+    return ValidationFailed([(field, reason)])

@@ -1,0 +1,86 @@
+"""The rules of uploads: reserved, then whole, then measured."""
+
+from __future__ import annotations
+
+import unicodedata
+from datetime import timedelta
+from pathlib import PurePosixPath
+
+from sqlalchemy.orm import Session
+
+from aistemsplitter_server.accounts.service import Caller
+from aistemsplitter_server.kit import ids, times
+from aistemsplitter_server.kit.database import Database
+from aistemsplitter_server.kit.errors import PayloadTooLarge
+from aistemsplitter_server.kit.settings import Settings
+from aistemsplitter_server.storage import keys
+from aistemsplitter_server.storage.interface import Storage
+from aistemsplitter_server.uploads import addresses, partial, queries
+from aistemsplitter_server.uploads.schemas import ReserveUpload
+from aistemsplitter_server.uploads.tables import Upload
+
+LONGEST_NAME = 200  # letters
+SWEPT_AT_ONCE = 100
+
+
+def reserve(session: Session, settings: Settings, caller: Caller, request: ReserveUpload) -> Upload:
+    """The right to upload one file.
+
+    Raises:
+        PayloadTooLarge: it is over the server's limit.
+    """
+    if request.content_length > settings.upload_limit:
+        raise PayloadTooLarge(settings.upload_limit)
+    now = times.now()
+    upload = Upload(
+        id=ids.new("upl"),
+        account_id=caller.account_id,
+        key_id=caller.key_id,
+        filename=display_name(request.filename),
+        content_type=request.content_type,
+        content_length=request.content_length,
+        created_at=now,
+        expires_at=now + timedelta(seconds=settings.upload_url_seconds),
+    )
+    session.add(upload)
+    session.flush()
+    return upload
+
+
+def stored(session: Session, settings: Settings, upload_id: str) -> Upload:
+    """Its bytes are in the storage, whole: they stay for a while."""
+    upload = session.get_one(Upload, upload_id)
+    upload.stored_at = times.now()
+    upload.expires_at = upload.stored_at + timedelta(hours=settings.retention_hours)
+    return upload
+
+
+def by_audio_url(session: Session, account_id: str, url: str) -> str | None:
+    """The account's own upload that a URL means, if it is one of ours."""
+    upload_id = addresses.id_in(url)
+    if upload_id is None or queries.of_account(session, account_id, upload_id) is None:
+        return None
+    return upload_id
+
+
+def display_name(filename: str) -> str:
+    """What a file is called in what people read: no folders, nothing that cannot be seen."""
+    name = PurePosixPath(filename.replace("\\", "/")).name
+    visible = "".join(letter for letter in name if unicodedata.category(letter)[0] != "C")
+    return visible[:LONGEST_NAME].strip() or "audio"
+
+
+def sweep(settings: Settings, database: Database, storage: Storage) -> None:
+    """Delete what is over its time, with its bytes."""
+    while True:
+        now = times.now()
+        with database.read() as session:
+            found = [upload.id for upload in queries.expired(session, now, SWEPT_AT_ONCE)]
+        for upload_id in found:
+            storage.delete_prefix(keys.upload(upload_id))
+            partial.path(settings.data, upload_id).unlink(missing_ok=True)
+        with database.write() as session:
+            for upload_id in found:
+                session.get_one(Upload, upload_id).deleted_at = now
+        if len(found) < SWEPT_AT_ONCE:
+            return

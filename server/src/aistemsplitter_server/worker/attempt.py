@@ -1,0 +1,122 @@
+"""One attempt at a split: how far it is, whether it still matters, and how it ends."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from aistemsplitter_server.kit import times
+from aistemsplitter_server.splits import queries, service
+from aistemsplitter_server.splits.service import Superseded
+from aistemsplitter_server.splits.tables import TERMINAL, Split
+from aistemsplitter_server.storage import keys
+from aistemsplitter_server.worker import work_folder
+from aistemsplitter_server.worker.context import WorkerContext
+
+logger = logging.getLogger(__name__)
+
+PERIOD = 1.0  # seconds between two looks at the split's row
+
+
+class Draining(Exception):
+    """The worker stops; the split is taken up again, here or elsewhere."""
+
+
+class SplitFailed(Exception):
+    """The split cannot be done, whoever tries.
+
+    Attributes:
+        code: of the split's error.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        self.code = code
+        super().__init__(message)
+
+
+class Attempt:
+    """The newest attempt at a split, as far as it knows."""
+
+    def __init__(self, context: WorkerContext, split: Split) -> None:
+        self.split = split
+        self.number = split.attempt
+        self._context = context
+        self._progress = self._written = 0.0
+        self._due = 0.0
+        self._superseded = False
+
+    def progress(self, fraction: float) -> None:
+        """Note how far it is; it is written when the row is looked at next."""
+        self._progress = fraction
+
+    def should_stop(self) -> bool:
+        """Whether to stop: the worker ends, or another has begun, or the split was cancelled."""
+        now = time.monotonic()
+        if now >= self._due and not self._superseded:
+            self._due = now + PERIOD
+            try:
+                self._superseded = not self._is_current()
+            except SQLAlchemyError as error:  # it is seen the next time
+                logger.warning("%s: not looked at: %s", self.split.id, type(error).__name__)
+        return self._superseded or self._context.stopping.is_set()
+
+    def check(self) -> None:
+        """Raise ``Superseded`` or ``Draining`` if it should stop."""
+        if self.should_stop():
+            raise self.stopped()
+
+    def stopped(self) -> Exception:
+        """Why it was stopped."""
+        return Superseded() if self._superseded else Draining()
+
+    def _is_current(self) -> bool:
+        split_id, number = self.split.id, self.number
+        if self._progress != self._written:
+            with self._context.database.write() as session:
+                self._written = self._progress
+                now = times.now()
+                return queries.set_progress(session, split_id, number, self._written, now)
+        with self._context.database.read() as session:
+            found = session.get(Split, split_id)
+        return found is not None and found.attempt == number and found.status not in TERMINAL
+
+
+@contextmanager
+def ending(context: WorkerContext, attempt: Attempt) -> Iterator[None]:
+    """Bring the split on from whatever ends the block; only ``Draining`` comes out again."""
+    split_id, number = attempt.split.id, attempt.number
+    with suppress(Superseded):
+        try:
+            yield
+        except Superseded:
+            logger.info("%s: attempt %d is not wanted any more", split_id, number)
+        except Draining:
+            context.write(lambda session: service.release(session, split_id, number))
+            raise
+        except SplitFailed as error:
+            code, message = error.code, str(error)
+            context.write(
+                lambda session: service.fail(
+                    session, service.current(session, split_id, number), code, message
+                )
+            )
+        except Exception:
+            logger.exception("%s: attempt %d failed", split_id, number)
+            context.write(lambda session: service.retry(session, split_id, number))
+    tidy(context, split_id)
+
+
+def tidy(context: WorkerContext, split_id: str) -> None:
+    """Delete what was only for the work, once the split has ended; never raises."""
+    try:
+        with context.database.read() as session:
+            found = session.get(Split, split_id)
+        if found is None or found.status in TERMINAL:
+            context.storage.delete_prefix(keys.fetched(split_id))
+            work_folder.remove(context.settings.data, split_id)
+    except (OSError, SQLAlchemyError) as error:
+        logger.warning("%s: not tidied up: %s", split_id, type(error).__name__)  # the sweeper will

@@ -1,0 +1,73 @@
+"""What the jobs of a worker process share."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
+
+from aistemsplitter_server.kit.database import Database
+from aistemsplitter_server.kit.outgoing import Outgoing
+from aistemsplitter_server.kit.secrets import Secrets
+from aistemsplitter_server.kit.settings import Settings
+from aistemsplitter_server.storage.interface import Storage
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+PATIENCE = 300.0  # seconds that a job waits for a database that is gone
+PAUSE = 1.0  # seconds between two tries
+
+
+@dataclass(slots=True)
+class Use:
+    """What this process has done so far, in seconds."""
+
+    busy: float = 0.0
+    audio: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerContext:
+    """One for all jobs; threads share it.
+
+    ``stopping`` is set when the process is to end.
+    """
+
+    settings: Settings
+    database: Database
+    secrets: Secrets
+    storage: Storage
+    outgoing: Outgoing
+    worker_id: str
+    stopping: threading.Event = field(default_factory=threading.Event)
+    use: Use = field(default_factory=Use)
+
+    def write(self, work: Callable[[Session], T]) -> T:
+        """A unit of work; while the database is gone, it is tried again."""
+        ends = time.monotonic() + PATIENCE
+        while True:
+            try:
+                with self.database.write() as session:
+                    return work(session)
+            except OperationalError as error:
+                if time.monotonic() > ends:
+                    raise
+                logger.warning("the database cannot be used (%s); trying again", error.orig)
+                time.sleep(PAUSE)
+
+    @contextmanager
+    def counted(self) -> Iterator[None]:
+        """Count the time of the block as busy."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.use.busy += time.monotonic() - began

@@ -1,0 +1,118 @@
+"""The worker: one process that runs jobs until it is told to stop."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NoReturn
+
+from aistemsplitter_server.kit import addresses, ids, jobs, secrets
+from aistemsplitter_server.kit.database import Database
+from aistemsplitter_server.kit.jobs import Queue
+from aistemsplitter_server.kit.outgoing import Outgoing
+from aistemsplitter_server.kit.settings import Settings
+from aistemsplitter_server.splits.queueing import FETCH, FETCHES, SEPARATE, SPLITS
+from aistemsplitter_server.storage.configured import configured
+from aistemsplitter_server.worker import liveness, recovery
+from aistemsplitter_server.worker.attempt import Draining
+from aistemsplitter_server.worker.context import WorkerContext
+from aistemsplitter_server.worker.engine import Engine
+from aistemsplitter_server.worker.fetching import fetch
+from aistemsplitter_server.worker.separation import separate
+
+logger = logging.getLogger(__name__)
+
+QUEUES = (
+    Queue(SPLITS, at_once=1, poll_seconds=0.1),
+    Queue(FETCHES, at_once=4, poll_seconds=0.25),
+)
+DRAINED_AFTER = 30.0  # seconds at most that running jobs are waited for
+
+
+def run(settings: Settings, database: Database) -> None:
+    """Work until SIGTERM or SIGINT; never returns, since jobs that were stopped hold threads."""
+    keys = secrets.load(settings.data)
+    context = WorkerContext(
+        settings,
+        database,
+        keys,
+        configured(settings, keys),
+        Outgoing(addresses.networks(settings.allow_private_networks)),
+        ids.new("wrk"),
+    )
+    engine = Engine(settings.engine_silence_seconds)
+    running = _Running(context)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: context.stopping.set())
+    known: dict[str, Callable[..., None]] = {
+        SEPARATE: running.counted(partial(separate, context, engine)),
+        FETCH: running.counted(partial(fetch, context)),
+    }
+    with liveness.beating(context):
+        engine.start()
+        recovery.report_models(context)
+        with jobs.working(database, context.worker_id, known, QUEUES):
+            logger.info("worker %s is ready", context.worker_id)
+            recovery.keep_going(context)
+            running.wait(DRAINED_AFTER)
+        engine.kill()
+    logger.info("worker %s has stopped", context.worker_id)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
+
+
+class _Running:
+    """The jobs at work. While the process stops, those that come and those that drained hold
+    their threads, so that their jobs count as left behind and are handed on.
+    """
+
+    def __init__(self, context: WorkerContext) -> None:
+        self._context = context
+        self._count = 0
+        self._changed = threading.Condition()
+
+    def counted(self, job: Callable[..., None]) -> Callable[..., None]:
+        def run(*args: Any) -> None:
+            if not self._entered():
+                _hold()
+            try:
+                job(*args)
+            except Draining:
+                self._left()
+                _hold()
+            except BaseException:
+                self._left()
+                raise
+            self._left()
+
+        return run
+
+    def _entered(self) -> bool:
+        with self._changed:
+            if self._context.stopping.is_set():
+                return False
+            self._count += 1
+            return True
+
+    def _left(self) -> None:
+        with self._changed:
+            self._count -= 1
+            self._changed.notify_all()
+
+    def wait(self, seconds: float) -> None:
+        ends = time.monotonic() + seconds
+        with self._changed:
+            while self._count and (left := ends - time.monotonic()) > 0:
+                self._changed.wait(left)
+
+
+def _hold() -> NoReturn:
+    while True:
+        threading.Event().wait()

@@ -1,0 +1,99 @@
+"""What one worker at a time does for all: hand on what dead ones left behind, and sweep."""
+
+from __future__ import annotations
+
+import logging
+import time
+from datetime import timedelta
+from functools import partial
+
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from aistemsplitter_server.kit import jobs, times
+from aistemsplitter_server.models import queries as models
+from aistemsplitter_server.splits import queries, service
+from aistemsplitter_server.worker import liveness, sweeping
+from aistemsplitter_server.worker.context import WorkerContext
+from aistemsplitter_server.worker.tables import Lease
+
+logger = logging.getLogger(__name__)
+
+LEASE = "recovery"
+LEASED = timedelta(seconds=15)
+TICK = 2.0  # seconds
+LOST_AFTER = timedelta(minutes=2)  # without a change, before its job is looked for
+LOST_AT_ONCE = 100
+SELDOM = 60.0  # seconds between sweeps
+
+
+def keep_going(context: WorkerContext) -> None:
+    """Do it until the worker stops."""
+    due = 0.0
+    while True:
+        try:
+            if _leads(context):
+                _hand_on(context)
+                if time.monotonic() >= due:
+                    due = time.monotonic() + SELDOM
+                    _find_lost(context)
+                    sweeping.sweep(context)
+            if time.monotonic() >= due:
+                due = time.monotonic() + SELDOM
+                report_models(context)
+        except (SQLAlchemyError, OSError) as error:
+            logger.warning("recovery has to wait: %s", type(error).__name__)
+        except Exception:
+            logger.exception("recovery failed")
+        if context.stopping.wait(TICK):
+            return
+
+
+def report_models(context: WorkerContext) -> None:
+    """Tell which models this worker has."""
+    from aistemsplitter_engine.weights.store import is_installed
+    from aistemsplitter_server.models.catalogue import MODELS
+
+    found = [model.name for model in MODELS if is_installed(model.name)]
+
+    def report(session: Session) -> None:
+        alone = liveness.living(session) <= {context.worker_id}
+        models.report(session, found, alone=alone)
+
+    context.write(report)
+
+
+def _leads(context: WorkerContext) -> bool:
+    """Take or keep the lease, if no other worker has it."""
+    now = times.now()
+    with context.database.write() as session:
+        lease = session.get(Lease, LEASE, with_for_update=True)
+        if lease is None:
+            session.add(Lease(name=LEASE, holder=context.worker_id, until=now + LEASED))
+            return True
+        holds = lease.holder == context.worker_id
+        if not holds and lease.until > now:
+            living = liveness.living(session, context.settings.data)
+            if lease.holder in living:
+                return False
+        lease.holder, lease.until = context.worker_id, now + LEASED
+        return True
+
+
+def _hand_on(context: WorkerContext) -> None:
+    with context.database.read() as session:
+        living = liveness.living(session, context.settings.data)
+    for job_id, executor_id in jobs.begun():
+        if executor_id not in living:
+            logger.warning("%s was left behind by %s", job_id, executor_id)
+            jobs.hand_on(job_id)
+
+
+def _find_lost(context: WorkerContext) -> None:
+    """Queue splits again whose job is gone: it ended without bringing the split on."""
+    with context.database.read() as session:
+        stale = queries.unfinished(session, times.now() - LOST_AFTER, LOST_AT_ONCE)
+    for split in stale:
+        if not jobs.is_under_way(split.id):
+            logger.error("%s has lost its job", split.id)
+            context.write(partial(service.requeue_lost, split_id=split.id))

@@ -1,0 +1,80 @@
+"""The job that separates a song and stores its stems."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from aistemsplitter_server.models.service import TEST_SECONDS
+from aistemsplitter_server.splits import service
+from aistemsplitter_server.splits.tables import Split
+from aistemsplitter_server.storage import keys
+from aistemsplitter_server.storage.interface import Missing
+from aistemsplitter_server.worker import work_folder
+from aistemsplitter_server.worker.attempt import Attempt, SplitFailed, ending, tidy
+from aistemsplitter_server.worker.context import WorkerContext
+from aistemsplitter_server.worker.engine import Engine, Failed, Result, Stopped
+from aistemsplitter_server.worker.separating import Task
+
+
+def separate(context: WorkerContext, engine: Engine, split_id: str) -> None:
+    """Carry the job out."""
+    split = context.write(lambda session: service.begin(session, split_id, context.worker_id))
+    if split is None:
+        tidy(context, split_id)
+        return
+    attempt = Attempt(context, split)
+    with ending(context, attempt), context.counted():
+        _separate(context, engine, attempt)
+
+
+def _separate(context: WorkerContext, engine: Engine, attempt: Attempt) -> None:
+    split, number = attempt.split, attempt.number
+    with work_folder.of(context.settings.data, split.id, number) as folder:
+        try:
+            with context.storage.local_path(_source(split)) as song:
+                task = Task(
+                    song=str(song),
+                    name=split.filename,
+                    folder=str(folder / "stems"),
+                    model=split.served_by,
+                    stems=split.stems,
+                    format=split.output_format,
+                    seconds=TEST_SECONDS if split.is_test else None,
+                )
+                result = engine.separate(task, attempt.progress, attempt.should_stop)
+        except Missing:
+            raise SplitFailed("INPUT_UNREACHABLE", "The song is not there any more.") from None
+        except Stopped:
+            raise attempt.stopped() from None
+        except Failed as error:
+            if error.code == "INTERNAL":
+                raise
+            raise SplitFailed(error.code, str(error)) from None
+        _store(context, attempt, result)
+
+
+def _store(context: WorkerContext, attempt: Attempt, result: Result) -> None:
+    """Put the stems under this attempt's prefix, and then make them the split's."""
+    split, number = attempt.split, attempt.number
+    try:
+        for stem, path in result.files.items():
+            key = keys.stem(split.id, number, stem, split.output_format)
+            context.storage.put_file(key, path)
+        context.write(
+            lambda session: service.succeed(
+                session,
+                split.id,
+                number,
+                sample_rate=result.sample_rate,
+                warnings=result.warnings,
+                retention=timedelta(hours=context.settings.retention_hours),
+            )
+        )
+    except BaseException:
+        context.storage.delete_prefix(keys.attempt(split.id, number))
+        raise
+    context.use.audio += result.seconds
+
+
+def _source(split: Split) -> str:
+    return keys.fetched(split.id) if split.upload_id is None else keys.upload(split.upload_id)

@@ -1,0 +1,104 @@
+"""Someone with credits, keys and uploads, and shortcuts to what they do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Literal
+
+from aistemsplitter_server.accounts import scopes
+from aistemsplitter_server.accounts import service as accounts
+from aistemsplitter_server.accounts.service import Caller
+from aistemsplitter_server.credits import service as credits
+from aistemsplitter_server.kit import ids, times
+from aistemsplitter_server.kit.database import Database
+from aistemsplitter_server.kit.secrets import Secrets
+from aistemsplitter_server.models.catalogue import TINY
+from aistemsplitter_server.models.service import Serving
+from aistemsplitter_server.splits import service
+from aistemsplitter_server.splits.schemas import CreateSplit
+from aistemsplitter_server.splits.tables import Split
+from aistemsplitter_server.uploads.tables import Upload
+
+
+@dataclass(frozen=True)
+class Customer:
+    """An account with one key."""
+
+    database: Database
+    caller: Caller
+    api_key: str
+    webhook_secret: str
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What authorizes a request."""
+        return {"Authorization": f"Bearer {self.api_key}"}
+
+    @property
+    def balance(self) -> int:
+        """Seconds that are left."""
+        with self.database.read() as session:
+            return credits.balance(session, self.caller.account_id)
+
+    def upload(self, seconds: float = 20.0, **fields: Any) -> Upload:
+        """A file that is there and measured, as far as the database knows."""
+        now = times.now()
+        row = Upload(
+            **{
+                "id": ids.new("upl"),
+                "account_id": self.caller.account_id,
+                "key_id": self.caller.key_id,
+                "filename": "song.flac",
+                "content_type": "audio/flac",
+                "content_length": 1000,
+                "created_at": now,
+                "expires_at": now + timedelta(hours=72),
+                "stored_at": now,
+                "measured_at": now,
+                "duration_seconds": seconds,
+                "sample_rate": 44100,
+                **fields,
+            }
+        )
+        with self.database.write() as session:
+            session.add(row)
+        return row
+
+    def request(self, upload: Upload, **fields: Any) -> dict[str, Any]:
+        """The body that asks for an upload to be split by the model that is always there."""
+        source = {"type": "uploaded_file", "uploadId": upload.id}
+        return {"input": source, "stemModel": TINY.name, **fields}
+
+    def split(
+        self, seconds: float = 20.0, *, priority: Literal["interactive", "batch"] = "interactive"
+    ) -> Split:
+        """A split in the queue."""
+        upload = self.upload(seconds)
+        request = CreateSplit.model_validate(self.request(upload))
+        with self.database.write() as session:
+            return service.create(
+                session,
+                self.caller,
+                request,
+                source=upload,
+                filename=upload.filename,
+                serving=Serving(TINY),
+                priority=priority,
+            )
+
+
+def customer(
+    database: Database,
+    secrets: Secrets,
+    *,
+    seconds: int = 600,
+    test: bool = False,
+    allowed: tuple[scopes.Scope, ...] = scopes.ALL,
+) -> Customer:
+    """Someone new."""
+    with database.write() as session:
+        account = accounts.create_account(session, "someone", free_seconds=seconds)
+        key = accounts.create_key(session, secrets, account.id, test=test, allowed=allowed)
+    caller = accounts.authenticate(database, secrets, key.api_key)
+    return Customer(database, caller, key.api_key, key.webhook_secret)
