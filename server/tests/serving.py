@@ -9,17 +9,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import httpx2
-import uvicorn
 from fastapi import FastAPI
+
+from aistemsplitter_server.api import serving as api
 
 
 @contextmanager
 def serving(app: FastAPI) -> Iterator[httpx2.Client]:
     """A client of the real server, for as long as the block lasts."""
     listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(
-        uvicorn.Config(app, log_config=None, lifespan="off", timeout_graceful_shutdown=1)
-    )
+    server = api.server(app, app.state.context.settings)
+    server.config.timeout_graceful_shutdown = 1
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     while not server.started:

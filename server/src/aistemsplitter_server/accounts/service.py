@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import logging
 from base64 import b64encode
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from datetime import datetime, timedelta
 from secrets import token_bytes
 from typing import Literal
 
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from aistemsplitter_server.accounts import key_format, queries, scopes
@@ -20,6 +22,8 @@ from aistemsplitter_server.kit import ids, times
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.errors import Forbidden, NotFound, Unauthorized
 from aistemsplitter_server.kit.secrets import Secrets
+
+logger = logging.getLogger(__name__)
 
 WEBHOOK_SECRET_BYTES = 32  # Standard Webhooks asks for 24 to 64
 LAST_USE_STEP = timedelta(minutes=1)  # last use is kept this exactly, so that reading stays reading
@@ -44,6 +48,7 @@ class Caller:
     is_test: bool
     scopes: frozenset[str]
     top_priority: Literal["interactive", "batch"]  # the best that it may ask for
+    use_is_due: bool = False  # that the key's last use is kept
 
     def require(self, scope: Scope) -> None:
         """Raise ``Forbidden`` unless the key has the scope."""
@@ -125,7 +130,19 @@ def revoke_key(session: Session, key_id: str) -> ApiKey:
 
 
 def authenticate(database: Database, secrets: Secrets, api_key: str) -> Caller:
-    """Who calls. Nothing is cached, so a revoked key is refused at once.
+    """Who calls, and a note that the key was used.
+
+    Raises:
+        Unauthorized: malformed, unknown, expired or revoked; which, it does not say.
+    """
+    who = identify(database, secrets, api_key)
+    if who.use_is_due:
+        note_use(database, who.key_id)
+    return who
+
+
+def identify(database: Database, secrets: Secrets, api_key: str) -> Caller:
+    """Who calls; only reads. Nothing is cached, so a revoked key is refused at once.
 
     Raises:
         Unauthorized: malformed, unknown, expired or revoked; which, it does not say.
@@ -133,19 +150,24 @@ def authenticate(database: Database, secrets: Secrets, api_key: str) -> Caller:
     key_id = key_format.key_id(api_key)
     if key_id is None:
         raise Unauthorized
-    with database.read() as session:
-        key = session.get(ApiKey, key_id)
+    with database.reading() as connection:
+        key = queries.identifying(connection, key_id)
     # The comparison is made for an unknown key too, so that its time tells nothing.
     genuine = hmac.compare_digest(secrets.digest(api_key), key.digest if key else NO_DIGEST)
     now = times.now()
     if not genuine or key is None or key.revoked_at or (key.expires_at and key.expires_at <= now):
         raise Unauthorized
-    if key.last_used_at is None or now - key.last_used_at >= LAST_USE_STEP:
-        _note_use(database, key_id, now)
-    return Caller(key.account_id, key.id, key.is_test, frozenset(key.scopes), key.top_priority)
+    use_is_due = key.last_used_at is None or now - key.last_used_at >= LAST_USE_STEP
+    allowed = frozenset(key.scopes)
+    return Caller(key.account_id, key_id, key.is_test, allowed, key.top_priority, use_is_due)
 
 
-def _note_use(database: Database, key_id: str, now: datetime) -> None:
-    with database.write() as session:
-        key = session.get_one(ApiKey, key_id)
-        key.last_used_at = max(now, key.last_used_at or now)
+def note_use(database: Database, key_id: str) -> None:
+    """Keep when a key was last used; where that cannot be written, the request goes on."""
+    now = times.now()
+    try:
+        with database.write() as session:
+            key = session.get_one(ApiKey, key_id)
+            key.last_used_at = max(now, key.last_used_at or now)
+    except OperationalError as error:
+        logger.warning("the last use of %s is not kept: %s", key_id, error.orig)

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 from pydantic.alias_generators import to_camel
+from starlette.middleware.cors import CORSMiddleware
 
-from aistemsplitter_server.api import access_log, faults, health, openapi
+from aistemsplitter_server.api import cors, faults, health, metrics, openapi
+from aistemsplitter_server.api.bodies import Bodies
 from aistemsplitter_server.api.context import Context
+from aistemsplitter_server.api.faults import Faults
 from aistemsplitter_server.api.frame import Frame
+from aistemsplitter_server.api.metrics import Requests
+from aistemsplitter_server.api.rate_limits import RateLimits
+from aistemsplitter_server.api.stock import Stock
 from aistemsplitter_server.credits import endpoints as credits
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.secrets import Secrets
@@ -23,6 +29,7 @@ from aistemsplitter_server.uploads.measurements import Measurements
 
 ROUTERS = (
     health.router,
+    metrics.router,
     openapi.router,
     credits.router,
     models.router,
@@ -39,13 +46,20 @@ def create_app(settings: Settings, database: Database, secrets: Secrets) -> Fast
         settings,
         database,
         secrets,
+        RateLimits(settings.rate_limit_per_minute),
         Positions(database),
         Changes(database),
         Measurements(settings, database, configured(settings, secrets)),
     )
+    app.state.registry = metrics.registry()
+    app.state.registry.register(Stock(database))
     faults.install(app)
-    access_log.install()
-    app.add_middleware(Frame, json_body_limit=settings.json_body_limit)
+    # From the inside out: whoever stands outside also sees the answers of those within.
+    app.add_middleware(Bodies, limit=settings.json_body_limit)
+    app.add_middleware(Faults)
+    if settings.origins:
+        app.add_middleware(CORSMiddleware, **cors.rules(settings.origins))
+    app.add_middleware(Frame, requests=Requests(app.state.registry))
     return app
 
 

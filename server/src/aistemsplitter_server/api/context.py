@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, cast
 
 from fastapi import Depends, Request
 from fastapi.openapi.models import HTTPBearer
 from fastapi.security.base import SecurityBase
+from starlette.concurrency import run_in_threadpool
 
 from aistemsplitter_server.accounts import service as accounts
 from aistemsplitter_server.accounts.scopes import Scope
 from aistemsplitter_server.accounts.service import Caller
+from aistemsplitter_server.api import rate_limits
+from aistemsplitter_server.api.rate_limits import RateLimits
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.errors import Unauthorized
 from aistemsplitter_server.kit.secrets import Secrets
@@ -34,19 +38,20 @@ class Context:
     settings: Settings
     database: Database
     secrets: Secrets
+    limits: RateLimits
     positions: Positions
     changes: Changes
     measurements: Measurements
 
 
-def _context(request: Request) -> Context:
+async def _context(request: Request) -> Context:
     return cast(Context, request.app.state.context)
 
 
 InContext = Annotated[Context, Depends(_context)]
 
 
-def _base_url(context: InContext, request: Request) -> str:
+async def _base_url(context: InContext, request: Request) -> str:
     """What our URLs begin with: the setting, else as the caller has called us."""
     host = request.headers.get("host", "")
     if context.settings.public_url is not None or not HOST.fullmatch(host):
@@ -70,28 +75,48 @@ class Bearer(SecurityBase):
     scheme_name = "apiKey"
     model = HTTPBearer(description="`Authorization: Bearer ast_live_...`")
 
-    def __call__(self, context: InContext, request: Request) -> Caller:
+    async def __call__(self, context: InContext, request: Request) -> Caller:
         """Whose key the request came with.
 
         Raises:
             Unauthorized: no key, more than one, or none that is good.
+            RateLimited: too many requests with this key, or from this address without a good one.
         """
-        headers = request.headers.getlist("authorization")
-        if len(headers) != 1:
-            raise Unauthorized
-        scheme, _, api_key = headers[0].partition(" ")
-        if scheme.lower() != "bearer":
-            raise Unauthorized
-        return accounts.authenticate(context.database, context.secrets, api_key.strip())
+        database, state = context.database, request.state
+        try:
+            api_key = _api_key(request)
+            who = await database.look(
+                partial(accounts.identify, database, context.secrets, api_key)
+            )
+        except Unauthorized:
+            # Only who has no good key is counted so, or one neighbour could lock others out.
+            address = request.client.host if request.client else ""
+            context.limits.take(rate_limits.neighbourhood(address))
+            raise
+        state.caller = who
+        state.allowance = context.limits.take(who.key_id)
+        if who.use_is_due:
+            await run_in_threadpool(accounts.note_use, database, who.key_id)
+        return who
+
+
+def _api_key(request: Request) -> str:
+    headers = request.headers.getlist("authorization")
+    if len(headers) != 1:
+        raise Unauthorized
+    scheme, _, api_key = headers[0].partition(" ")
+    if scheme.lower() != "bearer":
+        raise Unauthorized
+    return api_key.strip()
 
 
 caller = Bearer()
 
 
-def with_scope(scope: Scope) -> Callable[..., Caller]:
+def with_scope(scope: Scope) -> Callable[..., Awaitable[Caller]]:
     """A dependency: the caller, whose key must have the scope."""
 
-    def allowed(who: Annotated[Caller, Depends(caller)]) -> Caller:
+    async def allowed(who: Annotated[Caller, Depends(caller)]) -> Caller:
         who.require(scope)
         return who
 

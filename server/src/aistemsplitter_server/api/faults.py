@@ -1,4 +1,4 @@
-"""Errors on their way out: each in the contract's shape."""
+"""Errors on their way out: each in the contract's shape, even our own faults."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import OperationalError, TimeoutError
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from aistemsplitter_server.kit.errors import (
     ApiError,
     Internal,
     MethodNotAllowed,
     NotFound,
+    PayloadTooLarge,
     Unavailable,
     ValidationFailed,
 )
@@ -24,6 +26,32 @@ from aistemsplitter_server.kit.errors import (
 logger = logging.getLogger(__name__)
 
 PLACES = {"body", "query", "path", "header", "cookie"}
+
+
+class Faults:
+    """ASGI middleware: answers what is raised outside the application, and what nobody caught."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass one request on."""
+        started = False
+
+        async def noting(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self.app(scope, receive, noting)
+        except ApiError as error:
+            await _response(error)(scope, receive, send)
+        except Exception:
+            logger.exception("a fault of ours")
+            if started:
+                raise  # half an answer is out; only the connection's end can tell the caller
+            await _response(Internal())(scope, receive, send)
 
 
 def install(app: FastAPI) -> None:
@@ -38,10 +66,15 @@ def install(app: FastAPI) -> None:
         return _response(ValidationFailed([_fault(fault) for fault in error.errors()]))
 
     @app.exception_handler(OperationalError)
-    async def _database(request: Request, error: OperationalError) -> JSONResponse:
+    async def _database(_request: Request, error: OperationalError) -> JSONResponse:
         # The driver's own words: the library's would quote the statement with its parameters.
-        logger.error("%s: the database cannot be used: %s", request.state.request_id, error.orig)
+        logger.error("the database cannot be used: %s", error.orig)
         return _response(Unavailable("The database cannot be reached."))
+
+    @app.exception_handler(TimeoutError)
+    async def _busy(_request: Request, error: TimeoutError) -> JSONResponse:
+        logger.error("no connection to the database became free: %s", error)
+        return _response(Unavailable("The database is busy."))
 
     @app.exception_handler(HTTPException)
     async def _framework(_request: Request, error: HTTPException) -> JSONResponse:
@@ -71,4 +104,7 @@ def _fault(fault: dict[str, Any]) -> tuple[str, str]:
 
 
 def _response(error: ApiError) -> JSONResponse:
-    return JSONResponse(error.envelope(), status_code=error.status, headers=error.headers)
+    headers = error.headers
+    if isinstance(error, PayloadTooLarge):
+        headers = {**headers, "Connection": "close"}  # the rest of the body is not read
+    return JSONResponse(error.envelope(), status_code=error.status, headers=headers)

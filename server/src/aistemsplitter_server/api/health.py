@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Literal
 
 from fastapi import APIRouter
+from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
-from aistemsplitter_server.api.context import InContext
+from aistemsplitter_server.api.context import InContext, InStorage
 from aistemsplitter_server.api.responses import errors
-from aistemsplitter_server.kit import migrate
+from aistemsplitter_server.kit import migrate, times
 from aistemsplitter_server.kit.errors import Unavailable
 from aistemsplitter_server.kit.migrate import NotMigrated
 from aistemsplitter_server.kit.schemas import Response, Success
+from aistemsplitter_server.worker.tables import DEAD_AFTER, Worker
 
 router = APIRouter()
+logger = logging.getLogger(__name__)
 
 
 class Health(Response):
@@ -30,12 +34,22 @@ async def healthz() -> Success[Health]:
 
 
 @router.get("/readyz", responses=errors(Unavailable))
-def readyz(context: InContext) -> Success[Health]:
-    """Ready: the database answers and is up to date."""
+def readyz(context: InContext, storage: InStorage) -> Success[Health]:
+    """Ready: the database is there and up to date, the storage takes files, a worker is alive."""
     try:
         migrate.check(context.database)
+        with context.database.reading() as connection:
+            alive = Worker.seen_at >= times.now() - DEAD_AFTER
+            worker = connection.scalar(select(Worker.id).where(alive).limit(1))
     except NotMigrated:
         raise Unavailable("The database is not up to date.") from None
     except SQLAlchemyError:
         raise Unavailable("The database cannot be reached.") from None
+    try:
+        storage.check()
+    except OSError as error:
+        logger.error("the storage cannot be written: %s", error)
+        raise Unavailable("The storage cannot be written.") from None
+    if worker is None:
+        raise Unavailable("No worker is alive.")
     return Success(data=Health())

@@ -18,7 +18,7 @@ from aistemsplitter_server.accounts import queries as account_queries
 from aistemsplitter_server.accounts import service as accounts
 from aistemsplitter_server.credits import queries as credit_queries
 from aistemsplitter_server.credits import service as credits
-from aistemsplitter_server.kit import migrate, secrets, settings, times
+from aistemsplitter_server.kit import logs, migrate, secrets, settings, times
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.errors import NotFound
 from aistemsplitter_server.kit.settings import Settings
@@ -66,14 +66,12 @@ def api(
     port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
 ) -> None:
     """Run the API."""
-    import uvicorn
-
-    from aistemsplitter_server.api import create_app
+    from aistemsplitter_server.api import create_app, serving
 
     config = settings.load(data=context.obj.data, host=host, port=port)
+    logs.configure()
     with _opened(config) as database:
-        service = create_app(config, database, secrets.load(config.data))
-        uvicorn.run(service, host=config.host, port=config.port)
+        serving.serve(create_app(config, database, secrets.load(config.data)), config)
 
 
 @app.command()

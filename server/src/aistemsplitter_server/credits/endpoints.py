@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends
@@ -11,6 +12,7 @@ from aistemsplitter_server.accounts.scopes import Scope
 from aistemsplitter_server.accounts.service import Caller
 from aistemsplitter_server.api.context import InContext, with_scope
 from aistemsplitter_server.credits import service
+from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.schemas import Response, Success
 
 router = APIRouter(prefix="/v1/credits")
@@ -24,9 +26,14 @@ class Credits(Response):
 
 
 @router.get("")
-def get_credits(
+async def get_credits(
     context: InContext, caller: Annotated[Caller, Depends(with_scope(Scope.CREDITS_READ))]
 ) -> Success[Credits]:
     """The balance: one credit is one second of source audio."""
-    with context.database.read() as session:
-        return Success(data=Credits(balance=service.balance(session, caller.account_id)))
+    balance = await context.database.look(partial(_balance, context.database, caller.account_id))
+    return Success(data=Credits(balance=balance))
+
+
+def _balance(database: Database, account_id: str) -> int:
+    with database.reading() as connection:
+        return service.balance(connection, account_id)

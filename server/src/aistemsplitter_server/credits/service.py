@@ -5,7 +5,7 @@ Amounts are positive seconds of source audio; the ledger's sign follows from the
 
 from __future__ import annotations
 
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 from sqlalchemy.orm import Session
 
 from aistemsplitter_server.credits import queries
@@ -14,10 +14,9 @@ from aistemsplitter_server.kit import ids, times
 from aistemsplitter_server.kit.errors import Conflict, InsufficientCredits, NotFound
 
 
-def balance(session: Session, account_id: str) -> int:
+def balance(session: Session | Connection, account_id: str) -> int:
     """Seconds that the account can spend."""
-    entry = queries.last(session, account_id)
-    return entry.balance if entry else 0
+    return queries.balance(session, account_id) or 0
 
 
 def grant(session: Session, account_id: str, seconds: int, reason: str) -> Entry:

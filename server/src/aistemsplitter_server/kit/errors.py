@@ -205,14 +205,14 @@ class IdempotencyMismatch(ValidationFailed):
 
 
 class RateLimited(ApiError):
-    """Too many requests with this key."""
+    """Too many requests with this key, or from this address without a good one."""
 
     status, code = 429, "RATE_LIMITED"
 
-    def __init__(self, retry_after: int) -> None:
+    def __init__(self, retry_after: int, allowance: Mapping[str, str] | None = None) -> None:
         super().__init__(
             f"Too many requests; the next is welcome in {retry_after} s.",
-            headers={"Retry-After": str(retry_after)},
+            headers={"Retry-After": str(retry_after), **(allowance or {})},
         )
 
     @classmethod

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 from alembic import command
@@ -49,11 +50,17 @@ def check(database: Database) -> None:
     Raises:
         NotMigrated: it is older or newer.
     """
-    wanted = ScriptDirectory.from_config(_config()).get_current_head()
+    wanted = _newest()
     with database.engine.connect() as connection:
         found = MigrationContext.configure(connection).get_current_revision()
     if found != wanted:
         raise NotMigrated("the database is not up to date: run aistemsplitter-server db upgrade")
+
+
+@cache
+def _newest() -> str | None:
+    """The revision that this version knows; all its files are read for that."""
+    return ScriptDirectory.from_config(_config()).get_current_head()
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,6 +15,9 @@ from sqlalchemy.exc import ArgumentError
 from aistemsplitter_server.kit import addresses
 
 PREFIX = "AISTEMSPLITTER_SERVER_"
+ORIGIN = re.compile(
+    r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9A-Fa-f:]+\](:[0-9]{1,5})?"
+)
 
 
 class WrongSetting(Exception):
@@ -56,6 +60,12 @@ class Settings(BaseSettings):
     demo: bool = Field(
         False, description="htdemucs_tiny stands in for four-stem models that are not installed"
     )
+    rate_limit_per_minute: int = Field(
+        600, ge=0, description="requests that a key may make in a minute; 0: any number"
+    )
+    cors_origins: str = Field(
+        "", description="web pages that may call the API: origins, with commas between, or *"
+    )
     free_minutes: int = Field(10, ge=0, description="credits that a new account begins with")
     pack_minutes: tuple[int, ...] = Field((50, 150, 500), description="sizes of credit packs")
     allow_private_networks: str = Field(
@@ -89,6 +99,14 @@ class Settings(BaseSettings):
             raise ValueError("must be without user, query and fragment")
         return url.rstrip("/")
 
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins(cls, text: str) -> str:
+        for origin in _listed(text):
+            if origin != "*" and not ORIGIN.fullmatch(origin):
+                raise ValueError(f"{origin} is no origin; write https://app.example or *")
+        return text
+
     @field_validator("pack_minutes")
     @classmethod
     def _positive_packs(cls, minutes: tuple[int, ...]) -> tuple[int, ...]:
@@ -104,6 +122,11 @@ class Settings(BaseSettings):
         except ValueError as error:
             raise ValueError(f"{error}; write CIDRs such as 192.168.1.0/24") from None
         return text
+
+    @property
+    def origins(self) -> list[str]:
+        """The origins of web pages that may call the API."""
+        return _listed(self.cors_origins)
 
     @property
     def database(self) -> str:
@@ -124,6 +147,10 @@ class Settings(BaseSettings):
         values = {name: str(value) for name, value in self.model_dump(mode="json").items()}
         values["database_url"] = make_url(self.database).render_as_string(hide_password=True)
         return values
+
+
+def _listed(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def load(**flags: Any) -> Settings:

@@ -19,6 +19,9 @@ class Storage(Protocol):
     itself fails, with ``errno.ENOSPC`` when it is full.
     """
 
+    def check(self) -> None:
+        """Make sure that it takes files; ``OSError`` says why not."""
+
     def open(self, key: str) -> BinaryIO:
         """The object, open for reading; the caller closes it.
 

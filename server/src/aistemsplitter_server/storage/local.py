@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from secrets import token_hex
+from tempfile import TemporaryFile
 from typing import BinaryIO
 
 from aistemsplitter_server.kit import times
@@ -37,6 +38,12 @@ class LocalStorage:
         self._root = root
         self._secrets = secrets
         self._base_url = base_url
+
+    def check(self) -> None:
+        """See ``Storage``."""
+        self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with TemporaryFile(dir=self._root, buffering=0) as file:
+            file.write(b"1")  # a full disk refuses this
 
     def open(self, key: str) -> BinaryIO:
         """See ``Storage``."""

@@ -22,12 +22,11 @@ from sqlalchemy.orm import Session
 
 from aistemsplitter_server.kit import times
 from aistemsplitter_server.worker.context import WorkerContext
-from aistemsplitter_server.worker.tables import Worker
+from aistemsplitter_server.worker.tables import DEAD_AFTER, Worker
 
 logger = logging.getLogger(__name__)
 
 BEAT = 5.0  # seconds
-DEAD_AFTER = timedelta(seconds=30)
 FORGOTTEN_AFTER = timedelta(hours=1)
 FOLDER = "workers"  # in the data folder
 

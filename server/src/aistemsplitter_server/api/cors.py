@@ -1,0 +1,33 @@
+"""Which web pages may call the API from a browser: by setting, none by default."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+
+def rules(origins: Sequence[str]) -> dict[str, Any]:
+    """What Starlette's middleware is given; keys come in a header, never in a cookie."""
+    return {
+        "allow_origins": origins,
+        "allow_methods": ("GET", "HEAD", "POST", "PUT", "DELETE"),
+        "allow_headers": (
+            "Authorization",
+            "Content-Range",
+            "Content-Type",
+            "Idempotency-Key",
+            "Last-Event-ID",
+            "Range",
+        ),
+        "expose_headers": (
+            "Content-Range",
+            "ETag",
+            "Idempotency-Replayed",
+            "RateLimit-Limit",
+            "RateLimit-Remaining",
+            "RateLimit-Reset",
+            "Request-Id",
+            "Retry-After",
+        ),
+        "max_age": 3600,
+    }

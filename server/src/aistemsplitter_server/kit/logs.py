@@ -1,0 +1,54 @@
+"""What the processes log: a line of JSON each, or of colour where a person looks on.
+
+Whatever goes through ``logging`` comes out here, our own and the libraries'. Fields come as
+``extra``, or bound for all that follows by ``structlog.contextvars``.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from typing import Any, TextIO
+
+import structlog
+from structlog.typing import EventDict, Processor
+
+# Nothing of ours logs one. Should another's words quote one all the same, it cannot be read.
+SECRET = re.compile(
+    r"(ast_(?:live|test)_|whsec_|[?&][A-Za-z-]*(?:[Ss]ignature|token)=)[0-9A-Za-z+/=%_.~-]+"
+)
+
+
+def configure(stream: TextIO | None = None, level: int = logging.INFO) -> None:
+    """Let this process log so, on stderr; a process does it once, at its start."""
+    stream = stream or sys.stderr
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.ExtraAdder(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    last: list[Processor] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta, _plain]
+    if stream.isatty():
+        # Its other traceback shows variables, and with them whatever is secret.
+        plain = structlog.dev.plain_traceback
+        last.append(structlog.dev.ConsoleRenderer(exception_formatter=plain))
+    else:
+        last += [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(_WithoutSecrets(foreign_pre_chain=shared, processors=last))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+
+
+def _plain(_logger: Any, _method: str, event: EventDict) -> EventDict:
+    event.pop("color_message", None)  # uvicorn's, the same once more
+    return event
+
+
+class _WithoutSecrets(structlog.stdlib.ProcessorFormatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return SECRET.sub(r"\1[hidden]", super().format(record))

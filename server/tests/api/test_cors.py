@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import httpx2
+import pytest
+
+from aistemsplitter_server.api import create_app
+from aistemsplitter_server.kit import settings as kit_settings
+from aistemsplitter_server.kit.database import Database
+from aistemsplitter_server.kit.secrets import Secrets
+from aistemsplitter_server.kit.settings import Settings, WrongSetting
+from serving import serving
+
+PAGE = "https://app.example"
+PREFLIGHT = {
+    "Origin": PAGE,
+    "Access-Control-Request-Method": "POST",
+    "Access-Control-Request-Headers": "authorization, content-type, idempotency-key",
+}
+
+
+def test_none_by_default(client: httpx2.Client) -> None:
+    assert client.options("/v1/credits", headers=PREFLIGHT).status_code == 405
+    answer = client.get("/healthz", headers={"Origin": PAGE})
+    assert not [name for name in answer.headers if name.startswith("access-control")]
+
+
+def test_the_pages_of_the_setting(
+    settings: Settings, database: Database, server_secrets: Secrets
+) -> None:
+    settings = settings.model_copy(update={"cors_origins": f"{PAGE}, http://localhost:3000"})
+    with serving(create_app(settings, database, server_secrets)) as client:
+        answer = client.options("/v1/credits", headers=PREFLIGHT)
+        assert answer.status_code == 200
+        assert answer.headers["access-control-allow-origin"] == PAGE
+        assert "request-id" in answer.headers
+        # An error is told to the page like an answer, wherever in the stack it arises.
+        for path, sent in (("/v1/credits", b""), ("/v1/credits", b"{"), ("/v1/nothing", b"")):
+            answer = client.request("POST", path, content=sent, headers={"Origin": PAGE})
+            assert answer.status_code >= 400
+            assert answer.headers["access-control-allow-origin"] == PAGE
+            assert "request-id" in answer.headers["access-control-expose-headers"].lower()
+        stranger = {**PREFLIGHT, "Origin": "https://evil.example"}
+        answer = client.options("/v1/credits", headers=stranger)
+        assert "access-control-allow-origin" not in answer.headers
+
+
+@pytest.mark.parametrize("wrong", ["app.example", "https://app.example/", "https://*.example", "x"])
+def test_a_wrong_origin_is_named(wrong: str) -> None:
+    with pytest.raises(WrongSetting, match=r"CORS_ORIGINS: .* is no origin"):
+        kit_settings.load(cors_origins=wrong)

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any
+
+import httpx2
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from aistemsplitter_server.kit.database import Database
+from aistemsplitter_server.kit.secrets import Secrets
+from keys import bearer, beat, new_key
+
+FRAME = "aistemsplitter_server.api.frame"
+
+
+def lines(caplog: pytest.LogCaptureFixture, number: int) -> list[dict[str, Any]]:
+    """So many lines; each comes right after its answer."""
+    found: list[dict[str, Any]] = []
+    while len(found) < number:
+        time.sleep(0.01)
+        found = [vars(record) for record in caplog.records if record.name == FRAME]
+    return found
+
+
+@pytest.fixture(autouse=True)
+def _info(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, FRAME)
+
+
+def test_one_line_a_request(
+    client: httpx2.Client,
+    database: Database,
+    server_secrets: Secrets,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    mine = new_key(database, server_secrets)
+    client.get("/v1/credits?signature=hidden", headers=bearer(mine.api_key))
+    client.get("/storage/splits/a?signature=hidden")
+    client.get("/a/hidden/path")
+    client.get("/v1/test/fault")
+    told = [(line["method"], line["route"], line["status"]) for line in lines(caplog, 4)]
+    assert told == [
+        ("GET", "/v1/credits", 200),
+        ("GET", "/storage/{key:path}", 403),
+        ("GET", None, 404),
+        ("GET", "/v1/test/fault", 500),
+    ]
+    first, second = lines(caplog, 4)[:2]
+    assert first["key_id"] == mine.id
+    assert first["account_id"].startswith("acc_")
+    assert second["account_id"] is None
+    assert 0 <= first["seconds"] < 60
+    assert "hidden" not in str(lines(caplog, 4))
+
+
+def test_head_is_get_without_a_body(client: httpx2.Client) -> None:
+    got, asked = client.get("/healthz"), client.head("/healthz")
+    assert (asked.status_code, asked.content) == (200, b"")
+    assert asked.headers["content-length"] == got.headers["content-length"]
+    assert client.head("/v1/credits").status_code == 401
+    assert client.head("/nothing").status_code == 404
+
+
+def metrics(client: httpx2.Client) -> dict[tuple[str, ...], float]:
+    answer = client.get("/metrics")
+    assert answer.status_code == 200
+    return {
+        (sample.name.removeprefix("aistemsplitter_"), *sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(answer.text)
+        for sample in family.samples
+    }
+
+
+def test_requests_are_counted(client: httpx2.Client) -> None:
+    for path in ("/healthz", "/healthz", "/v1/credits", "/a", "/b"):
+        client.get(path)
+    client.request("MADEUP", "/healthz")
+    told = metrics(client)
+    assert told["requests_total", "GET", "/healthz", "200"] == 2
+    assert told["requests_total", "GET", "/v1/credits", "401"] == 1
+    assert told["requests_total", "GET", "unknown", "404"] == 2
+    assert told["request_seconds_count", "GET", "/healthz"] == 2
+    assert told["process_resident_memory_bytes",] > 0
+
+
+def test_what_lies_in_the_database(
+    client: httpx2.Client, database: Database, server_secrets: Secrets
+) -> None:
+    new_key(database, server_secrets)
+    beat(database, "one", audio_seconds=100)
+    beat(database, "two", audio_seconds=50)
+    told = metrics(client)
+    assert told["database_up",] == 1
+    assert told["workers",] == 2
+    assert told["worker_audio_seconds_total", "one"] == 100
+    assert told["worker_busy_seconds_total", "two"] == 5
+    assert told["ledger_seconds_total", "grant"] == 600
+    assert told["queue_age_seconds",] == 0
+
+
+def test_metrics_without_a_database(client: httpx2.Client, database: Database) -> None:
+    with database.connection() as connection:
+        connection.exec_driver_sql("ALTER TABLE workers RENAME TO elsewhere")
+    told = metrics(client)
+    assert told["database_up",] == 0
+    assert ("workers",) not in told
