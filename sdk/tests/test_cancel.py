@@ -14,7 +14,7 @@ from typing import Any
 import anyio
 import pytest
 
-from aistemsplitter import AiStemSplitter, AsyncAiStemSplitter, DownloadFailed
+from aistemsplitter import AiStemSplitter, AsyncAiStemSplitter, DownloadFailed, _direct
 from clients import KEY
 from loopback import Loopback
 
@@ -85,13 +85,17 @@ def cancel_at_every_await(
     return at - 1
 
 
+@pytest.mark.parametrize("worth", [_direct.WORTH, 1])
 def test_download(
     backend: str,
+    worth: int,
     split_id: str,
     loopback: Loopback,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(_direct, "WORTH", worth)
+
     def clean() -> None:
         for path in tmp_path.iterdir():
             assert path.suffix == ".wav", "a temporary file is left"

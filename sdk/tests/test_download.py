@@ -22,7 +22,8 @@ from aistemsplitter import (
     SplitFailed,
     Timeouts,
     TransferProgress,
-    _download,
+    _direct,
+    _part,
 )
 from aistemsplitter.testing import Reply
 from clients import KEY, Runner
@@ -31,6 +32,13 @@ from loopback import Loopback
 STEM = os.urandom(300_000)
 STORAGE = "^/storage/"
 STEMS = ["drums", "bass", "other", "vocals"]
+
+
+@pytest.fixture(params=["parsed", "direct"], autouse=True)
+def _way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bodies by the HTTP library's parser, as small ones come, and past it, as large ones do."""
+    if request.param == "direct":
+        monkeypatch.setattr(_direct, "WORTH", 1)
 
 
 @pytest.fixture
@@ -229,7 +237,7 @@ def test_disk_full(
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(_download._Part, "append", full)
+    monkeypatch.setattr(_part.Part, "_write", full)
     with pytest.raises(DiskFull, match="No space left"):
         client.download(split_id, tmp_path)
     assert names_in(tmp_path) == []

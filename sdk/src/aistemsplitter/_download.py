@@ -7,16 +7,15 @@ are quick.
 from __future__ import annotations
 
 import errno
-import io
 import os
 import re
 import threading
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import IO, Any, TypeAlias
+from typing import TypeAlias
 from urllib.parse import urljoin, urlsplit
 
 from aistemsplitter._core import (
@@ -26,7 +25,7 @@ from aistemsplitter._core import (
     logger,
     worth_a_retry,
 )
-from aistemsplitter._digests import Announced, announced
+from aistemsplitter._digests import announced
 from aistemsplitter._effects import (
     Close,
     Failure,
@@ -51,9 +50,10 @@ from aistemsplitter._errors import (
 from aistemsplitter._models import Split, TransferProgress
 from aistemsplitter._names import file_names
 from aistemsplitter._operations import get_split
+from aistemsplitter._part import Part
 from aistemsplitter._wait import raise_if_failed
 
-BATCH = 2**20  # bytes a write: a trip to a worker thread each
+BATCH = 2**20  # bytes a write, each in a worker thread
 EXPIRED = (401, 403, 404, 410)
 REDIRECTS = 5
 RENEWALS = 3  # fresh URLs for one stem without a byte of it in between
@@ -119,45 +119,11 @@ def _one_at_a_time(on_progress: Progress | None) -> Progress:
     return tell
 
 
-@dataclass(slots=True)
-class _Part:
-    """The file under its temporary name, and what is known of the whole."""
-
-    path: Path
-    file: IO[bytes] = field(default_factory=io.BytesIO)
-    written: int = 0
-    total: int | None = None
-    validator: str | None = None
-    announced: Announced | None = None
-    hash: Any = field(default=None, repr=False)
-
-    def open(self) -> None:
-        self.file = self.path.open("xb", buffering=0)
-
-    def discard(self) -> None:
-        self.file.close()
-        self.path.unlink(missing_ok=True)
-
-    def start_over(self) -> None:
-        self.file.seek(0)
-        self.file.truncate()
-        self.written, self.total, self.validator = 0, None, None
-        self.announced = self.hash = None
-
-    def append(self, data: bytes) -> None:
-        left = memoryview(data)
-        while left:  # a raw file may take less than it is given
-            left = left[self.file.write(left) :]
-        if self.hash:
-            self.hash.update(data)
-        self.written += len(data)
-
-
 def _stem(plan: _Plan, stem: str, target: Path) -> Operation[Path]:
     if not plan.overwrite and (yield from blocking(partial(os.path.lexists, target))):
         logger.debug("download %s: %s is there", stem, target.name)
         return target
-    part = _Part(target.with_name(f".{uuid.uuid4().hex}.part"))
+    part = Part(target.with_name(f".{uuid.uuid4().hex}.part"))
     try:
         yield from blocking(part.open)
         yield from _fill(plan, stem, part)
@@ -173,7 +139,7 @@ def _stem(plan: _Plan, stem: str, target: Path) -> Operation[Path]:
     raise (DiskFull if full else FileError)(f"cannot write {target}: {reason}")
 
 
-def _fill(plan: _Plan, stem: str, part: _Part) -> Operation[None]:
+def _fill(plan: _Plan, stem: str, part: Part) -> Operation[None]:
     """Bring the whole file into the part, by as many requests as it takes."""
     session, split, deadline = plan.session, plan.split, plan.deadline
     url, retries, renewals, furthest = split.stems[stem], 0, 0, 0
@@ -224,7 +190,7 @@ def _fill(plan: _Plan, stem: str, part: _Part) -> Operation[None]:
             url = fresh.stems.get(stem, url)
 
 
-def _receive(stem: str, stream: Stream, part: _Part, on_progress: Progress) -> Operation[None]:
+def _receive(stem: str, stream: Stream, part: Part, on_progress: Progress) -> Operation[None]:
     """Append the answer to the part; at its end, the part is the whole file and checked."""
     yield from blocking(partial(_prepare, stream, part))
     batch: list[bytes] = []
@@ -235,7 +201,7 @@ def _receive(stem: str, stream: Stream, part: _Part, on_progress: Progress) -> O
             batch.append(chunk)
             size += len(chunk)
             if size >= BATCH or (not chunk and size):
-                yield from blocking(partial(part.append, b"".join(batch)))
+                yield from _append(part, batch)
                 batch, size = [], 0
                 if part.total is not None and part.written > part.total:
                     raise IntegrityError(f"more bytes came than the {part.total} announced")
@@ -246,15 +212,23 @@ def _receive(stem: str, stream: Stream, part: _Part, on_progress: Progress) -> O
                 break
     except Failure:
         if size:  # what came before the line broke need not come again
-            yield from blocking(partial(part.append, b"".join(batch)))
+            yield from _append(part, batch)
+        yield from blocking(part.settle)
         raise
+    yield from blocking(part.settle)
     if part.total is not None and part.written != part.total:
         raise IntegrityError(f"{part.written} bytes came of {part.total}")
     if part.announced and part.hash.digest() != part.announced.digest:
         raise IntegrityError(f"the {part.announced.algorithm} checksum is not the announced one")
 
 
-def _prepare(stream: Stream, part: _Part) -> None:
+def _append(part: Part, batch: list[bytes]) -> Operation[None]:
+    if part.busy:
+        yield from blocking(part.settle)
+    part.append(batch)
+
+
+def _prepare(stream: Stream, part: Part) -> None:
     """Take the head of an answer: continue, or start over where the whole comes again."""
     headers = stream.headers
     if headers.get("content-encoding", "identity") != "identity":
@@ -280,7 +254,7 @@ def _span(headers: Mapping[str, str]) -> str:
     return headers.get("content-range", "").strip()
 
 
-def _range(part: _Part) -> dict[str, str]:
+def _range(part: Part) -> dict[str, str]:
     """The headers that ask for the rest; without a validator the rest may be of another file."""
     if not part.written or part.validator is None:
         return {}
@@ -329,7 +303,7 @@ def _make_folder(folder: Path) -> None:
     raise FileError(f"cannot make the folder {folder}: {reason}")
 
 
-def _finish(part: _Part, target: Path, overwrite: bool) -> None:
+def _finish(part: Part, target: Path, overwrite: bool) -> None:
     part.file.close()  # some file systems tell only now that they are full
     if overwrite or not os.path.lexists(target):
         part.path.replace(target)

@@ -21,8 +21,10 @@ from typing import Any, TypeVar, cast
 
 import anyio
 import anyio.to_thread
+import httpcore2  # httpx2's own lower half
 import httpx2
 
+from aistemsplitter._direct import Rest, rest_of
 from aistemsplitter._effects import (
     Blocking,
     Body,
@@ -46,6 +48,17 @@ T = TypeVar("T")
 
 LARGEST_REPLY = 32 * 2**20  # bytes of an answer that is read whole
 LIMITS = httpx2.Limits(max_connections=1000, max_keepalive_connections=64, keepalive_expiry=30.0)
+
+
+#: What the library raises when a line breaks or is silent: from its parser, or below it.
+BROKEN = (
+    httpx2.RequestError,
+    httpx2.StreamError,
+    httpcore2.NetworkError,
+    httpcore2.TimeoutException,
+    TimeoutError,
+    EOFError,
+)
 
 
 class _HidingLocations(logging.Filter):
@@ -120,14 +133,20 @@ def _left(request: Request) -> float:
     return left
 
 
+def _read_timeout(request: Request) -> float:
+    return min(request.timeouts.read, _left(request))
+
+
 def _failure(error: Exception, request: Request) -> Failure:
     """What an exception of the HTTP library comes to."""
-    if isinstance(error, (httpx2.TimeoutException, TimeoutError)):
+    if isinstance(error, (httpx2.TimeoutException, httpcore2.TimeoutException, TimeoutError)):
         if request.deadline is not None and time.monotonic() >= request.deadline - 0.005:
             return Failure("deadline", "out of time")
+        silent = f"silent for {request.timeouts.read:g} s"
         phases: dict[type[Exception], str] = {
             httpx2.ConnectTimeout: f"not reached within {request.timeouts.connect:g} s",
-            httpx2.ReadTimeout: f"silent for {request.timeouts.read:g} s",
+            httpx2.ReadTimeout: silent,
+            httpcore2.ReadTimeout: silent,
             httpx2.WriteTimeout: f"took no bytes for {request.timeouts.write:g} s",
         }
         return Failure("timeout", phases.get(type(error), "no free connection"))
@@ -253,10 +272,9 @@ class SyncDriver:
         raise failure
 
     def _read(self, stream: Stream) -> bytes:
-        _left(stream.request)
         try:
-            return cast(bytes, stream.source.read())
-        except (httpx2.RequestError, httpx2.StreamError) as error:
+            return cast(bytes, stream.source.read(_read_timeout(stream.request)))
+        except BROKEN as error:
             failure = _failure(error, stream.request)
         raise failure
 
@@ -294,10 +312,17 @@ class _SyncSource:
 
     def __init__(self, response: httpx2.Response) -> None:
         self._response = response
+        self._begun = False
         self._chunks = response.iter_raw()
+        self._rest: Rest | None = None
 
-    def read(self) -> bytes:
-        return next(self._chunks, b"")
+    def read(self, timeout: float) -> bytes:
+        if self._rest:
+            return self._rest.count(self._rest.read(timeout)) if self._rest.left else b""
+        piece = next(self._chunks, b"")
+        if not self._begun:
+            self._begun, self._rest = True, rest_of(self._response, piece)
+        return piece
 
     def close(self) -> None:
         self._response.close()
@@ -374,7 +399,7 @@ class AsyncDriver:
         body = bytearray()
         try:
             with _deadline(request):
-                while chunk := await source.read():
+                while chunk := await source.read(request.timeouts.read):
                     body += chunk
                     if len(body) > LARGEST_REPLY:
                         raise Failure("connection", "the answer does not end")
@@ -389,8 +414,8 @@ class AsyncDriver:
     async def _read(self, stream: Stream) -> bytes:
         try:
             with _deadline(stream.request):
-                return cast(bytes, await stream.source.read())
-        except (httpx2.RequestError, httpx2.StreamError, TimeoutError) as error:
+                return cast(bytes, await stream.source.read(_read_timeout(stream.request)))
+        except BROKEN as error:
             failure = _failure(error, stream.request)
         raise failure
 
@@ -462,12 +487,18 @@ class _AsyncSource:
 
     def __init__(self, response: httpx2.Response, *, decoded: bool = False) -> None:
         self._response = response
-        self._begun = False
+        self._begun = decoded  # what is decoded comes by the parser to its end
         self._chunks = response.aiter_bytes() if decoded else response.aiter_raw()
+        self._rest: Rest | None = None
 
-    async def read(self) -> bytes:
-        self._begun = True
-        return await anext(self._chunks, b"")
+    async def read(self, timeout: float) -> bytes:
+        if self._rest:
+            return self._rest.count(await self._rest.read(timeout)) if self._rest.left else b""
+        begun, self._begun = self._begun, True
+        piece = await anext(self._chunks, b"")
+        if not begun:
+            self._rest = rest_of(self._response, piece)
+        return piece
 
     async def close(self) -> None:
         if self._begun and not self._response.is_closed:
@@ -479,6 +510,6 @@ class _AsyncSource:
                 anyio.CancelScope(shield=True) as scope,
             ):
                 scope.cancel()
-                while await self.read():
+                while await anext(self._chunks, b""):
                     pass
         await self._response.aclose()
