@@ -35,7 +35,7 @@ class Sqlite:
 
     def __init__(self, folder: Path) -> None:
         self._template = folder / "migrated.db"
-        _migrate(f"sqlite:///{self._template}")
+        migrate_up(f"sqlite:///{self._template}")
 
     def url(self, folder: Path) -> str:
         """See Databases."""
@@ -61,7 +61,7 @@ class Postgres:
         self._engine = create_engine(self._server, isolation_level="AUTOCOMMIT")
         self._template = self.url(Path())
         self.create(self._template, migrated=False)
-        _migrate(self._template)
+        migrate_up(self._template)
 
     def url(self, folder: Path) -> str:  # noqa: ARG002
         """See Databases."""
@@ -87,7 +87,8 @@ class Postgres:
             connection.execute(text(statement))
 
 
-def _migrate(url: str) -> None:
+def migrate_up(url: str) -> None:
+    """Create the tables, or bring them up to date."""
     database = Database(url)
     migrate.upgrade(database)
     database.close()

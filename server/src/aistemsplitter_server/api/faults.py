@@ -9,10 +9,11 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from sqlalchemy.exc import OperationalError, TimeoutError
+from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from aistemsplitter_server.kit.database import AWAY
 from aistemsplitter_server.kit.errors import (
     ApiError,
     Internal,
@@ -65,16 +66,14 @@ def install(app: FastAPI) -> None:
     async def _invalid(_request: Request, error: RequestValidationError) -> JSONResponse:
         return _response(ValidationFailed([_fault(fault) for fault in error.errors()]))
 
-    @app.exception_handler(OperationalError)
-    async def _database(_request: Request, error: OperationalError) -> JSONResponse:
+    async def database_away(_request: Request, error: Exception) -> JSONResponse:
         # The driver's own words: the library's would quote the statement with its parameters.
-        logger.error("the database cannot be used: %s", error.orig)
+        reason = error.orig if isinstance(error, DBAPIError) else error
+        logger.error("the database cannot be used: %s", reason)
         return _response(Unavailable("The database cannot be reached."))
 
-    @app.exception_handler(TimeoutError)
-    async def _busy(_request: Request, error: TimeoutError) -> JSONResponse:
-        logger.error("no connection to the database became free: %s", error)
-        return _response(Unavailable("The database is busy."))
+    for kind in AWAY:
+        app.exception_handler(kind)(database_away)
 
     @app.exception_handler(HTTPException)
     async def _framework(_request: Request, error: HTTPException) -> JSONResponse:

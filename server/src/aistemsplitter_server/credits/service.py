@@ -72,7 +72,9 @@ def refund(session: Session, account_id: str, split_id: str, reason: str) -> Ent
 
 def _lock(session: Session, account_id: str) -> None:
     """Hold the account till the end of the transaction; on SQLite a writer is alone anyway."""
-    locking = " FOR UPDATE" if session.get_bind().dialect.name == "postgresql" else ""
+    # Not FOR UPDATE: a new row that refers to the account takes a share of its key, and two who
+    # have done so would then wait for each other.
+    locking = " FOR NO KEY UPDATE" if session.get_bind().dialect.name == "postgresql" else ""
     query = text(f"SELECT 1 FROM accounts WHERE id = :id{locking}")
     if session.scalar(query, {"id": account_id}) is None:
         raise NotFound(f"There is no account {account_id}.")

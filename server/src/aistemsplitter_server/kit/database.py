@@ -9,19 +9,42 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 from anyio import to_thread
-from sqlalchemy import Connection, DateTime, Dialect, MetaData, create_engine, event, make_url
+from sqlalchemy import (
+    Connection,
+    DateTime,
+    Dialect,
+    MetaData,
+    create_engine,
+    event,
+    exc,
+    make_url,
+)
+from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.types import TypeDecorator
+
+from aistemsplitter_server.kit.turns import TooLong, Turns
 
 BUSY_TIMEOUT = 10.0  # seconds that a writer waits for another
 Result = TypeVar("Result")
 THREADS = 40  # that FastAPI runs endpoints in: an opened file costs more than one kept open
+CONNECTIONS = 16  # to Postgres that a process holds at most; its other threads wait for one
+# What is raised where the database cannot be reached, or has no room for one more in time.
+AWAY = (OperationalError, InterfaceError, exc.TimeoutError, TooLong)
+# A server that is gone is noticed, also where no packet tells of it.
+POSTGRES = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,  # ms
+}
 
 
 class Base(DeclarativeBase):
@@ -68,15 +91,30 @@ class Database:
         if self.sqlite:
             Path(str(address.database)).parent.mkdir(parents=True, exist_ok=True)
             self.engine = create_engine(
-                address, pool_size=THREADS, connect_args={"timeout": BUSY_TIMEOUT}
+                address,
+                connect_args={"timeout": BUSY_TIMEOUT},
+                pool_size=THREADS,
+                pool_timeout=BUSY_TIMEOUT,
             )
             event.listen(self.engine, "connect", _prepare_sqlite)
             event.listen(self.engine, "begin", _begin_sqlite)
         else:
-            self.engine = create_engine(address, pool_pre_ping=True)
+            self.engine = create_engine(
+                address,
+                connect_args=POSTGRES,
+                pool_size=CONNECTIONS,
+                max_overflow=0,
+                pool_timeout=BUSY_TIMEOUT,
+                pool_pre_ping=True,
+            )
         # A transaction that reads first and writes later fails on SQLite when another wrote in
         # between, however long it waits; one that means to write says so at its beginning.
         self.writers = self.engine.execution_options(sqlite_begin="IMMEDIATE")
+        # SQLite has one writer at a time. Those of this process wait here, in order and without
+        # a connection; those of other processes by SQLite's own means.
+        self._turns: AbstractContextManager[None] = (
+            Turns(BUSY_TIMEOUT) if self.sqlite else nullcontext()
+        )
 
     def __repr__(self) -> str:
         return f"Database({self.engine.url.render_as_string(hide_password=True)!r})"
@@ -102,13 +140,17 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[Session]:
         """A unit of work: committed once at its end, or not at all."""
-        with Session(self.writers, expire_on_commit=False) as session, session.begin():
+        with (
+            self._turns,
+            Session(self.writers, expire_on_commit=False) as session,
+            session.begin(),
+        ):
             yield session
 
     @contextmanager
     def connection(self) -> Iterator[Connection]:
         """A connection in a writing transaction, without a session: for migrations."""
-        with self.writers.begin() as connection:
+        with self._turns, self.writers.begin() as connection:
             yield connection
 
     def close(self) -> None:
