@@ -1,0 +1,149 @@
+"""The service as its users run it: real processes on a data folder of the test's own."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+from aistemsplitter_server.kit.settings import PREFIX, Settings
+
+SONGS = Path(__file__).parents[2] / "songs"
+SONG = SONGS / "sample" / "mixture.flac"  # 20 s
+PATIENCE = 60.0  # seconds for whatever is waited for
+
+
+@dataclass
+class Service:
+    """Its processes; all that still run at the end of the block are killed."""
+
+    settings: Settings
+    environment: dict[str, str] = field(default_factory=dict)
+    running: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    def start(self, *command: str) -> subprocess.Popen[bytes]:
+        """Start a command of the service; what it says goes to a file in the data folder."""
+        data = self.settings.data
+        data.mkdir(exist_ok=True)
+        with (data / f"{command[0]}.log").open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "aistemsplitter_server", "--data", str(data), *command],
+                env={**os.environ, **self._settings(), **self.environment},
+                stdout=log,
+                stderr=log,
+            )
+        self.running.append(process)
+        return process
+
+    @contextmanager
+    def api(self) -> Iterator[httpx2.Client]:
+        """The API on a port of its own, and a client of it."""
+        port = free_port()
+        process = self.start("api", "--port", str(port))
+        with httpx2.Client(
+            base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=30
+        ) as client:
+            until(lambda: _answers(client))
+            yield client
+        process.terminate()
+        process.wait()
+
+    def end(self) -> None:
+        """Kill what still runs."""
+        for process in self.running:
+            process.kill()
+            process.wait()
+
+    def log(self, name: str = "worker") -> str:
+        """What its processes of one kind have said."""
+        return (self.settings.data / f"{name}.log").read_text()
+
+    def _settings(self) -> dict[str, str]:
+        settings = {
+            "DATABASE_URL": self.settings.database,
+            "ALLOW_PRIVATE_NETWORKS": "127.0.0.1/32",
+            "DEMO": "true",
+        }
+        return {PREFIX + name: value for name, value in settings.items()}
+
+
+@contextmanager
+def running(settings: Settings) -> Iterator[Service]:
+    """A service with nothing running yet."""
+    service = Service(settings)
+    try:
+        yield service
+    finally:
+        service.end()
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def until(done: Callable[[], Any], patience: float = PATIENCE) -> Any:
+    """Wait for something to be true, and return what it is."""
+    ends = time.monotonic() + patience
+    while not (found := done()):
+        assert time.monotonic() < ends, "it takes too long"
+        time.sleep(0.05)
+    return found
+
+
+def upload(client: httpx2.Client, song: Path = SONG) -> str:
+    """Upload a song; its id."""
+    body = song.read_bytes()
+    reserved = client.post(
+        "/v1/audio/uploads",
+        json={"filename": song.name, "contentType": "audio/flac", "contentLength": len(body)},
+    ).json()["data"]
+    sent = client.post(reserved["uploadUrl"], content=body, headers=reserved["uploadHeaders"])
+    assert sent.status_code == 200, sent.text
+    identifier: str = reserved["uploadId"]
+    return identifier
+
+
+def split(client: httpx2.Client, upload_id: str, **fields: Any) -> str:
+    """Have an upload split by the model that is always there; the split's id."""
+    source = {"type": "uploaded_file", "uploadId": upload_id}
+    body = {"input": source, "stemModel": "htdemucs_tiny", **fields}
+    answer = client.post("/v1/audio/splits", json=body)
+    assert answer.status_code == 200, answer.text
+    identifier: str = answer.json()["data"]["id"]
+    return identifier
+
+
+def state(client: httpx2.Client, split_id: str) -> dict[str, Any]:
+    """A split as it stands."""
+    told: dict[str, Any] = client.get(f"/v1/audio/splits/{split_id}").json()["data"]
+    return told
+
+
+def ended(client: httpx2.Client, split_id: str) -> dict[str, Any]:
+    """A split once it has ended."""
+
+    def look() -> dict[str, Any] | None:
+        told = state(client, split_id)
+        return told if told["status"] in ("succeeded", "failed") else None
+
+    found: dict[str, Any] = until(look)
+    return found
+
+
+def _answers(client: httpx2.Client) -> bool:
+    try:
+        return client.get("/healthz").status_code == 200
+    except httpx2.TransportError:
+        return False

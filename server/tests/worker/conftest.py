@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import httpx2
+import pytest
+
+from aistemsplitter_server.kit.database import Database
+from aistemsplitter_server.kit.secrets import Secrets
+from aistemsplitter_server.kit.settings import Settings
+from customers import Customer, customer
+from processes import Service, running
+
+
+@pytest.fixture
+def service(settings: Settings, database: Database) -> Iterator[Service]:  # noqa: ARG001
+    """A service over the test's database, nothing of it running yet."""
+    with running(settings) as service:
+        yield service
+
+
+@pytest.fixture
+def someone(database: Database, server_secrets: Secrets) -> Customer:
+    """A customer with an hour."""
+    return customer(database, server_secrets, seconds=3600)
+
+
+@pytest.fixture
+def client(service: Service, someone: Customer) -> Iterator[httpx2.Client]:
+    """The API with their key."""
+    with service.api() as client:
+        client.headers.update(someone.headers)
+        yield client

@@ -1,0 +1,202 @@
+"""A worker as a process, whatever happens to it."""
+
+from __future__ import annotations
+
+import io
+import signal
+import time
+import wave
+from pathlib import Path
+
+import httpx2
+import numpy as np
+import pytest
+
+from aistemsplitter_server.splits.tables import Split
+from customers import Customer
+from peers import Peer, answers, drips
+from processes import SONG, Service, ended, split, state, until, upload
+
+
+@pytest.fixture
+def long_song(tmp_path: Path) -> Path:
+    """Five minutes of noise: some ten seconds of work."""
+    path = tmp_path / "long.wav"
+    noise = np.random.default_rng(1).normal(0, 3000, (44100 * 300, 2)).astype("<i2")
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(2)
+        file.setsampwidth(2)
+        file.setframerate(44100)
+        file.writeframes(noise.tobytes())
+    return path
+
+
+def progress(client: httpx2.Client, split_id: str) -> float:
+    found: float = state(client, split_id)["progress"]
+    return found
+
+
+def test_a_song_becomes_stems(client: httpx2.Client, service: Service, someone: Customer) -> None:
+    service.start("worker")
+    split_id = split(client, upload(client), stems=["vocals", "instrumental"])
+    told = ended(client, split_id)
+    assert told["status"] == "succeeded", told
+    assert told["creditsUsed"] == told["durationSeconds"] == 20
+    assert someone.balance == 3580
+    assert list(told["stems"]) == ["vocals", "instrumental"]
+    for url in told["stems"].values():
+        with wave.open(io.BytesIO(httpx2.get(url, trust_env=False).content)) as stem:
+            assert (stem.getnframes(), stem.getframerate()) == (20 * 44100, 44100)
+    assert list((service.settings.data / "work").iterdir()) == []
+
+
+def test_a_url(client: httpx2.Client, service: Service) -> None:
+    service.start("worker")
+    with Peer([answers(200, SONG.read_bytes())]) as peer:
+        body = {"input": {"type": "direct_url", "url": f"{peer.url}/a/My%20Song.flac?key=1"}}
+        split_id = client.post("/v1/audio/splits", json=body).json()["data"]["id"]
+        told = ended(client, split_id)
+    assert told["status"] == "succeeded", told
+    assert told["filename"] == "My Song.flac"
+    assert told["creditsUsed"] == 20
+    assert (told["stemModel"], told["servedBy"]) == ("htdemucs_ft", "htdemucs_tiny")
+    assert told["warnings"]
+
+
+def test_what_a_url_can_lead_to(client: httpx2.Client, service: Service, someone: Customer) -> None:
+    service.start("worker")
+    html = b"<!doctype html><title>not a song</title>"
+    inward = answers(302, Location="http://169.254.169.254/latest")
+    endless = drips(b"HTTP/1.1 200 OK\r\n\r\n", b"\0" * 65536)
+    claims = b"HTTP/1.1 200 OK\r\nContent-Length: 107374182400\r\n\r\n"
+    with (
+        Peer([answers(200, html)]) as page,
+        Peer([answers(404)]) as nothing,
+        Peer([inward]) as redirects,
+        Peer([drips(claims, b"\0")]) as hundred_gigabytes,
+        Peer([endless]) as never_ends,
+    ):
+        wanted = {
+            page.url: "UNSUPPORTED_MEDIA",
+            nothing.url: "INPUT_UNREACHABLE",
+            redirects.url: "INPUT_FORBIDDEN",
+            "http://10.0.0.1/song.wav": "INPUT_FORBIDDEN",
+            hundred_gigabytes.url: "INPUT_TOO_LARGE",
+        }
+        made = {}
+        for url in [*wanted, never_ends.url]:
+            body = {"input": {"type": "direct_url", "url": url}}
+            made[url] = client.post("/v1/audio/splits", json=body).json()["data"]["id"]
+        for url, code in wanted.items():
+            told = ended(client, made[url])
+            assert (told["status"], told["error"]["code"]) == ("failed", code), url
+            assert told["creditsUsed"] == 0
+            assert "/work/" not in told["error"]["message"]
+        client.post(f"/v1/audio/splits/{made[never_ends.url]}/cancel")
+        until(lambda: not any((service.settings.data / "work").iterdir()))
+    assert someone.balance == 3600
+
+
+def test_a_url_that_costs_too_much(
+    client: httpx2.Client, service: Service, someone: Customer, long_song: Path
+) -> None:
+    service.start("worker")
+    with Peer([answers(200, long_song.read_bytes())]) as peer:
+        made = []
+        for _ in range(13):
+            body = {"input": {"type": "direct_url", "url": peer.url}}
+            made.append(client.post("/v1/audio/splits", json=body).json()["data"]["id"])
+        broke = until(
+            lambda: [told for told in (state(client, it) for it in made) if told["error"]]
+        )
+    assert [told["error"]["code"] for told in broke] == ["INSUFFICIENT_CREDITS"]
+    assert someone.balance == 0
+
+
+def test_cancelled_at_work(client: httpx2.Client, service: Service, long_song: Path) -> None:
+    service.start("worker")
+    split_id = split(client, upload(client, long_song))
+    until(lambda: progress(client, split_id) > 0)
+    told = client.post(f"/v1/audio/splits/{split_id}/cancel").json()["data"]
+    assert told["error"]["code"] == "CANCELED"
+    # The worker is free for the next one soon.
+    began = time.monotonic()
+    assert ended(client, split(client, upload(client)))["status"] == "succeeded"
+    assert time.monotonic() - began < 30
+    until(lambda: not any((service.settings.data / "work").iterdir()))
+
+
+def test_killed_and_gone_on_with(
+    client: httpx2.Client, service: Service, someone: Customer, long_song: Path
+) -> None:
+    worker = service.start("worker")
+    split_id = split(client, upload(client, long_song))
+    reached = until(lambda: (done := progress(client, split_id)) > 0.2 and done)
+    worker.kill()
+    worker.wait()
+    service.start("worker")
+    until(lambda: state(client, split_id)["status"] == "processing" and progress(client, split_id))
+    assert progress(client, split_id) > reached / 2, "it began anew"
+    told = ended(client, split_id)
+    assert told["status"] == "succeeded", told
+    assert someone.balance == 3300
+    assert len(httpx2.get(told["stems"]["drums"], trust_env=False).content) > 50_000_000
+
+
+def test_drained(
+    client: httpx2.Client, service: Service, someone: Customer, long_song: Path
+) -> None:
+    worker = service.start("worker")
+    split_id = split(client, upload(client, long_song))
+    until(lambda: progress(client, split_id) > 0)
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(timeout=30) == 0
+    assert state(client, split_id)["status"] == "queued"
+    with someone.database.read() as session:
+        assert session.get_one(Split, split_id).failures == 0
+    service.start("worker")
+    assert ended(client, split_id)["status"] == "succeeded"
+
+
+def test_a_frozen_worker_is_overtaken(
+    client: httpx2.Client, service: Service, someone: Customer, long_song: Path
+) -> None:
+    frozen = service.start("worker")
+    split_id = split(client, upload(client, long_song))
+    until(lambda: progress(client, split_id) > 0)
+    frozen.send_signal(signal.SIGSTOP)
+    service.start("worker")
+    told = ended_after(client, split_id, 120)
+    frozen.send_signal(signal.SIGCONT)
+    time.sleep(3)
+    assert state(client, split_id)["stems"].keys() == told["stems"].keys()
+    with someone.database.read() as session:
+        row = session.get_one(Split, split_id)
+        assert (row.status, row.stored_attempt, row.attempt) == ("succeeded", 2, 2)
+    assert someone.balance == 3300
+
+
+def ended_after(client: httpx2.Client, split_id: str, patience: float) -> dict[str, dict[str, str]]:
+    return until(
+        lambda: (told := state(client, split_id))["status"] == "succeeded" and told, patience
+    )
+
+
+def test_a_file_that_is_no_audio(client: httpx2.Client, tmp_path: Path, someone: Customer) -> None:
+    text = tmp_path / "song.wav"
+    text.write_text("#EXTM3U\nfile:///etc/passwd\n")
+    source = {"type": "uploaded_file", "uploadId": upload(client, text)}
+    answer = client.post("/v1/audio/splits", json={"input": source})
+    assert answer.status_code == 422
+    assert "song.wav: is not audio" in answer.json()["error"]["message"]
+    assert someone.balance == 3600
+
+
+def test_the_song_is_gone(client: httpx2.Client, service: Service, someone: Customer) -> None:
+    upload_id = upload(client)
+    split_id = split(client, upload_id)
+    (service.settings.data / "storage" / "uploads" / upload_id).unlink()
+    service.start("worker")
+    told = ended(client, split_id)
+    assert told["error"]["code"] == "INPUT_UNREACHABLE"
+    assert someone.balance == 3600
