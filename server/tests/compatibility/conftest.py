@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from aistemsplitter_server.kit.database import Database
+from aistemsplitter_server.kit.secrets import Secrets
+from aistemsplitter_server.kit.settings import Settings
+from customers import customer
+from peers import Peer, answers
+from processes import SONG, running
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """What a published client is told: where the service is, a key, and a song's URL."""
+
+    base_url: str
+    api_key: str
+    song_url: str
+
+    @property
+    def arguments(self) -> list[str]:
+        """For the programs in this folder."""
+        return [self.base_url, self.api_key, str(SONG), self.song_url]
+
+
+@pytest.fixture
+def endpoint(
+    settings: Settings, database: Database, server_secrets: Secrets
+) -> Iterator[Endpoint]:
+    """A whole service with a worker, and a loopback server with a song."""
+    someone = customer(database, server_secrets, seconds=3600)
+    with (
+        running(settings) as service,
+        service.api() as client,
+        Peer([answers(200, SONG.read_bytes())]) as songs,
+    ):
+        service.start("worker")
+        yield Endpoint(f"{client.base_url}v1", someone.api_key, f"{songs.url}/mixture.flac")
+
+
+@pytest.fixture(scope="session")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Python client that is in the world, in a folder of its own: it has our SDK's name."""
+    folder = tmp_path_factory.mktemp("published")
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
+    subprocess.run([*command, "--target", str(folder), "aistemsplitter==0.1.1"], check=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def published_node(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Node client that is in the world."""
+    folder = tmp_path_factory.mktemp("published-node")
+    try:
+        subprocess.run(["node", "--version"], check=True, capture_output=True)
+    except OSError:
+        pytest.skip("no Node.js here")
+    command = ["npm", "install", "--silent", "--no-audit", "--no-fund", "@aistemsplitter/sdk@0.1.0"]
+    subprocess.run(command, cwd=folder, check=True)
+    return folder

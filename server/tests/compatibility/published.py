@@ -1,0 +1,61 @@
+"""Everything that the published Python client does; run with it in the path, not by pytest."""
+
+import sys
+from urllib.request import urlopen
+
+from aistemsplitter import AIStemSplitter, AIStemSplitterError
+
+base_url, api_key, song, song_url = sys.argv[1:]
+client = AIStemSplitter(api_key, base_url=base_url)
+
+
+def refused(call, code, status):  # noqa: D103
+    try:
+        call()
+    except AIStemSplitterError as error:
+        assert (error.code, error.status_code) == (code, status), error
+        assert error.message
+    else:
+        raise AssertionError(f"{code} was expected")
+
+
+assert client.get_credits() == {"balance": 3600, "unit": "seconds"}
+
+with open(song, "rb") as file:  # noqa: PTH123
+    data = file.read()
+uploaded = client.upload_audio(data, filename="song.flac", content_type="audio/flac")
+job = client.create_split(
+    {"input": uploaded["input"], "stemModel": "htdemucs_ft", "metadata": {"order": "7"}},
+    idempotency_key="order-7",
+)
+assert job["status"] == "queued"
+assert job["creditsUsed"] == 20
+again = client.create_split(
+    {"input": uploaded["input"], "stemModel": "htdemucs_ft", "metadata": {"order": "7"}},
+    idempotency_key="order-7",
+)
+assert again["id"] == job["id"]
+split = client.wait_for_split(job["id"], timeout=120, interval=0.2)
+assert split["status"] == "succeeded", split
+assert split["metadata"] == {"order": "7"}
+assert set(split["stems"]) == {"drums", "bass", "other", "vocals"}
+for url in split["stems"].values():
+    assert urlopen(url).read(4) == b"RIFF"  # noqa: S310
+
+direct = client.create_split(
+    {"input": {"type": "direct_url", "url": song_url}, "stemModel": "4s", "outputFormat": "mp3"}
+)
+split = client.wait_for_split(direct["id"], timeout=120, interval=0.2)
+assert split["status"] == "succeeded", split
+assert split["stemModel"] == "4s"
+assert split["durationSeconds"] == split["creditsUsed"] == 20
+
+assert client.get_credits()["balance"] == 3560
+lost = client.create_split({"input": {"type": "direct_url", "url": "http://10.0.0.1/a.mp3"}})
+split = client.wait_for_split(lost["id"], timeout=120, interval=0.2)
+assert (split["status"], split["error"]["code"]) == ("failed", "INPUT_FORBIDDEN")
+
+refused(lambda: client.get_split("split_unknown"), "NOT_FOUND", 404)
+refused(lambda: client.create_split({"input": {"type": "nothing"}}), "VALIDATION_ERROR", 422)
+refused(AIStemSplitter("ast_live_x", base_url=base_url).get_credits, "UNAUTHORIZED", 401)
+print("done")
