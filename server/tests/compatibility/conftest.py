@@ -3,7 +3,6 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -14,26 +13,11 @@ from aistemsplitter_server.kit.settings import Settings
 from customers import customer
 from peers import Peer, answers
 from processes import SONG, running
-
-
-@dataclass(frozen=True)
-class Endpoint:
-    """What a published client is told: where the service is, a key, and a song's URL."""
-
-    base_url: str
-    api_key: str
-    song_url: str
-
-    @property
-    def arguments(self) -> list[str]:
-        """For the programs in this folder."""
-        return [self.base_url, self.api_key, str(SONG), self.song_url]
+from published_clients import Endpoint
 
 
 @pytest.fixture
-def endpoint(
-    settings: Settings, database: Database, server_secrets: Secrets
-) -> Iterator[Endpoint]:
+def endpoint(settings: Settings, database: Database, server_secrets: Secrets) -> Iterator[Endpoint]:
     """A whole service with a worker, and a loopback server with a song."""
     someone = customer(database, server_secrets, seconds=3600)
     with (
@@ -42,7 +26,9 @@ def endpoint(
         Peer([answers(200, SONG.read_bytes())]) as songs,
     ):
         service.start("worker")
-        yield Endpoint(f"{client.base_url}v1", someone.api_key, f"{songs.url}/mixture.flac")
+        yield Endpoint(
+            str(client.base_url.join("/v1")), someone.api_key, f"{songs.url}/mixture.flac"
+        )
 
 
 @pytest.fixture(scope="session")

@@ -9,14 +9,15 @@ base_url, api_key, song, song_url = sys.argv[1:]
 client = AIStemSplitter(api_key, base_url=base_url)
 
 
-def refused(call, code, status):  # noqa: D103
+def refused(call, code, status):
+    """The call ends with this error."""
     try:
         call()
     except AIStemSplitterError as error:
-        assert (error.code, error.status_code) == (code, status), error
-        assert error.message
+        told = (error.code, error.status_code)
     else:
-        raise AssertionError(f"{code} was expected")
+        told = None
+    assert told == (code, status), told
 
 
 assert client.get_credits() == {"balance": 3600, "unit": "seconds"}
@@ -40,7 +41,7 @@ assert split["status"] == "succeeded", split
 assert split["metadata"] == {"order": "7"}
 assert set(split["stems"]) == {"drums", "bass", "other", "vocals"}
 for url in split["stems"].values():
-    assert urlopen(url).read(4) == b"RIFF"  # noqa: S310
+    assert urlopen(url).read(4) == b"RIFF"
 
 direct = client.create_split(
     {"input": {"type": "direct_url", "url": song_url}, "stemModel": "4s", "outputFormat": "mp3"}

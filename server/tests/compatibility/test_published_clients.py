@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from compatibility.conftest import Endpoint
+from published_clients import Endpoint
 
 HERE = Path(__file__).parent
 
