@@ -19,6 +19,7 @@ from aistemsplitter_server.api import responses
 from aistemsplitter_server.api.context import BaseUrl
 from aistemsplitter_server.kit import errors
 from aistemsplitter_server.kit.errors import ApiError
+from aistemsplitter_server.kit.schemas import EXAMPLE
 
 router = APIRouter(include_in_schema=False)
 
@@ -34,7 +35,8 @@ HEADERS = {
     "RateLimit-Remaining": ("integer", f"Requests that are left of them. {LIMITS}"),
     "RateLimit-Reset": ("integer", f"Seconds until there are as many again. {LIMITS}"),
 }
-WRAPPED = re.compile(r'Success_([A-Za-z]+)_"')  # how pydantic names Success[...]
+# How pydantic names Success[Thing] and Success[list[Thing]].
+WRAPPED = re.compile(r'Success_(?:(list)_)?([A-Za-z]+)_+"')
 FASTAPIS_OWN = ("HTTPValidationError", "ValidationError")  # a shape that is never answered
 
 Json = dict[str, Any]
@@ -65,7 +67,7 @@ def _made(app: FastAPI) -> Json:
     found = get_openapi(
         title=app.title, version=app.version, description=DESCRIPTION, routes=app.routes
     )
-    made: Json = json.loads(WRAPPED.sub(r'\1Response"', json.dumps(found)))
+    made: Json = json.loads(WRAPPED.sub(_wrapper, json.dumps(found)))
     components = made.setdefault("components", {})
     schemas = components.setdefault("schemas", {})
     components["headers"] = {
@@ -76,12 +78,21 @@ def _made(app: FastAPI) -> Json:
         }
         for name, (kind, told) in HEADERS.items()
     }
+    for schema in schemas.values():
+        if text := schema.pop(EXAMPLE, None):
+            schema["examples"] = [json.loads(text)]
+        for named in (schema, *schema.get("properties", {}).values()):
+            named.pop("title", None)  # the name once more, and badly written
     for path in made["paths"].values():
         for operation in path.values():
             _complete(operation, schemas)
     for name in FASTAPIS_OWN:
         schemas.pop(name, None)
     return made
+
+
+def _wrapper(match: re.Match[str]) -> str:
+    return f'{match[2]}{"List" if match[1] else ""}Response"'
 
 
 def _complete(operation: Json, schemas: Json) -> None:
@@ -102,6 +113,10 @@ def _complete(operation: Json, schemas: Json) -> None:
         _illustrate(operation["responses"][status], sharing)
     if body := operation.get("requestBody"):
         _exemplify(body, schemas)
+    for parameter in operation.get("parameters", ()):
+        parameter["schema"].pop("title", None)
+        if parameter["in"] == "header":
+            parameter["name"] = parameter["name"].title()
     for status, response in operation["responses"].items():
         named = HEADERS if "security" in operation and status != "401" else ("Request-Id",)
         told = {name: {"$ref": f"#/components/headers/{name}"} for name in named}

@@ -24,6 +24,14 @@ def errors(*kinds: type[ApiError]) -> dict[int | str, dict[str, Any]]:
     return {status: _response(sharing) for status, sharing in by_status.items()}
 
 
+def signed(*names: str) -> list[dict[str, Any]]:
+    """The query of a signed URL as OpenAPI's ``parameters``; only our own URLs have a right one."""
+    return [
+        {"name": name, "in": "query", "required": True, "schema": {"type": "string"}}
+        for name in names
+    ]
+
+
 def schema_name(kind: type[ApiError]) -> str:
     """Of the error's schema in the document."""
     return f"{kind.__name__}Error"

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Depends
+from pydantic import ConfigDict
 
 from aistemsplitter_server.accounts.scopes import Scope
 from aistemsplitter_server.accounts.service import Caller
 from aistemsplitter_server.api.context import InContext, with_scope
-from aistemsplitter_server.kit.schemas import Response, Success
+from aistemsplitter_server.kit.schemas import Response, Success, example
 from aistemsplitter_server.models import queries
 from aistemsplitter_server.models.catalogue import HTDEMUCS_FT, MODELS
 
@@ -18,6 +19,17 @@ router = APIRouter(prefix="/v1/models", tags=["models"])
 
 class ModelInfo(Response):
     """A model that splits may name."""
+
+    model_config = ConfigDict(
+        json_schema_extra=example(
+            id="htdemucs_ft",
+            stems=["drums", "bass", "other", "vocals"],
+            aliases=["4s"],
+            installed=True,
+            default=True,
+            description="four stems, fine-tuned: the best quality",
+        )
+    )
 
     id: str
     stems: list[str]
@@ -28,7 +40,7 @@ class ModelInfo(Response):
 
 
 @router.get("")
-def models(
+def list_models(
     context: InContext, _caller: Annotated[Caller, Depends(with_scope(Scope.SPLITS_READ))]
 ) -> Success[list[ModelInfo]]:
     """The models, their stems, and whether their weights are installed here."""

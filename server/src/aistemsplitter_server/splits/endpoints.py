@@ -151,8 +151,7 @@ def delete_split(
 @router.get(
     "/{split_id}/events",
     response_class=stream.EventStream,
-    responses=errors(NotFound)
-    | {200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
+    responses=errors(NotFound) | {200: stream.DOCUMENTED},
 )
 def split_events(
     context: InContext,

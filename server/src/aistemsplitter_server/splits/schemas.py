@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, StringConstraints, field_validator, model_validator
 
-from aistemsplitter_server.kit.schemas import Request, Response
+from aistemsplitter_server.kit.schemas import Moment, Request, Response, example
 from aistemsplitter_server.models.catalogue import HTDEMUCS_FT, NAMES, Model
 
 Status = Literal["queued", "processing", "succeeded", "failed"]
@@ -22,7 +22,10 @@ class DirectUrl(Request):
     """A song that the service fetches."""
 
     type: Literal["direct_url"]
-    url: Url = Field(description="http or https; or the audioUrl of an upload of one's own")
+    url: Url = Field(
+        description="http or https; or the audioUrl of an upload of one's own",
+        examples=["https://music.example/song.flac"],
+    )
 
 
 class UploadedFile(Request):
@@ -37,8 +40,23 @@ class UploadedFile(Request):
 class CreateSplit(Request):
     """What to split, and how."""
 
+    model_config = ConfigDict(
+        json_schema_extra=example(
+            input={"type": "uploaded_file", "uploadId": "upl_01JTB3Y6M8Q4W2N7C5D9E0F1GH"},
+            stemModel="htdemucs_ft",
+            outputFormat="flac",
+            stems=["vocals", "instrumental"],
+            webhookUrl="https://shop.example/hooks/stems",
+            metadata={"order": "1001"},
+        )
+    )
+
     input: Annotated[DirectUrl | UploadedFile, Field(discriminator="type")]
-    stem_model: str = Field(HTDEMUCS_FT.name, description="a model's name or alias")
+    stem_model: str = Field(
+        HTDEMUCS_FT.name,
+        description="a model's name or alias",
+        json_schema_extra={"enum": [*NAMES]},
+    )
     output_format: OutputFormat = "wav"
     stems: list[str] | None = Field(
         None, min_length=1, description="only these are made; the model's own if none"
@@ -81,10 +99,19 @@ class CreateSplit(Request):
 class SplitJob(Response):
     """A split that has just been queued."""
 
+    model_config = ConfigDict(
+        json_schema_extra=example(
+            id="split_01JTB3Y6M8Q4W2N7C5D9E0F1GH",
+            status="queued",
+            creditsUsed=180,
+            createdAt="2026-05-03T10:20:30.000Z",
+        )
+    )
+
     id: str
     status: Literal["queued"] = "queued"
     credits_used: int
-    created_at: str
+    created_at: Moment
 
 
 class SplitError(Response):
@@ -97,7 +124,29 @@ class SplitError(Response):
 class SplitInfo(Response):
     """A split as it stands; ``stems`` is there exactly when it succeeded."""
 
-    model_config = ConfigDict(json_schema_serialization_defaults_required=False)
+    model_config = ConfigDict(
+        json_schema_serialization_defaults_required=False,
+        json_schema_extra=example(
+            id="split_01JTB3Y6M8Q4W2N7C5D9E0F1GH",
+            status="succeeded",
+            stemModel="htdemucs_ft",
+            filename="song.flac",
+            durationSeconds=180,
+            creditsUsed=180,
+            createdAt="2026-05-03T10:20:30.000Z",
+            updatedAt="2026-05-03T10:21:40.000Z",
+            stems={"vocals": "https://stems.example/storage/...", "instrumental": "https://..."},
+            error=None,
+            progress=1.0,
+            queuePosition=None,
+            outputFormat="flac",
+            sampleRate=44100,
+            expiresAt="2026-05-06T10:21:40.000Z",
+            servedBy="htdemucs_ft",
+            warnings=[],
+            metadata={"order": "1001"},
+        ),
+    )
 
     id: str
     status: Status
@@ -105,8 +154,8 @@ class SplitInfo(Response):
     filename: str
     duration_seconds: int
     credits_used: int
-    created_at: str
-    updated_at: str
+    created_at: Moment
+    updated_at: Moment
     stems: dict[str, str] = Field(
         {}, exclude_if=lambda stems: not stems, description="name to presigned URL"
     )
@@ -115,7 +164,7 @@ class SplitInfo(Response):
     queue_position: int | None = Field(description="how many begin before it; null once it began")
     output_format: OutputFormat
     sample_rate: int | None
-    expires_at: str | None = Field(description="when its stems are deleted")
+    expires_at: Moment | None = Field(description="when its stems are deleted")
     served_by: str
     warnings: list[str]
     metadata: dict[str, str]
@@ -125,11 +174,14 @@ class SplitPage(Response):
     """A page of splits, newest first."""
 
     items: list[SplitInfo]
-    next_cursor: str | None
+    next_cursor: str | None = Field(
+        description="cursor of the next page; null on the last",
+        examples=["01JTB3Y6M8Q4W2N7C5D9E0F1GH"],
+    )
 
 
 class Deleted(Response):
     """A split whose audio is gone."""
 
-    id: str
+    id: str = Field(examples=["split_01JTB3Y6M8Q4W2N7C5D9E0F1GH"])
     deleted: Literal[True] = True

@@ -11,6 +11,23 @@ from aistemsplitter_server.splits.changes import Changes
 
 HEARTBEAT = 15.0  # seconds; proxies cut connections that are silent for a minute
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # nginx must not collect it
+# Tools read a schema of a stream as that of each event.
+DOCUMENTED = {
+    "description": "An event for every change, the last one when the split has ended.",
+    "content": {
+        "text/event-stream": {
+            "schema": {
+                "type": "object",
+                "properties": {
+                    "id": {"type": "string", "description": "what Last-Event-ID is given"},
+                    "event": {"const": "split"},
+                    "data": {"type": "string", "contentMediaType": "application/json"},
+                },
+                "required": ["id", "event", "data"],
+            }
+        }
+    },
+}
 
 Read = Callable[[], tuple[int, str, bool] | None]
 

@@ -13,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.types import Receive, Scope, Send
 
 from aistemsplitter_server.api.context import InContext, InStorage
-from aistemsplitter_server.api.responses import errors
+from aistemsplitter_server.api.responses import errors, signed
 from aistemsplitter_server.kit.errors import Forbidden, NotFound, RangeNotSatisfiable
 from aistemsplitter_server.storage import headers, ranges, signing
 from aistemsplitter_server.storage.interface import Missing
@@ -24,12 +24,6 @@ router = APIRouter(prefix="/storage")
 CHUNK = 1 << 18  # bytes: what one download holds in memory, give or take the sockets' buffers
 
 
-DOCUMENTED: dict[str, Any] = {
-    "parameters": [
-        {"name": name, "in": "query", "required": True, "schema": {"type": "string"}}
-        for name in ("expires", "filename", "signature")
-    ]
-}
 BYTES: dict[str, Any] = {"content": {"application/octet-stream": {}, "audio/*": {}}}
 ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {"description": "The bytes of the object.", **BYTES},
@@ -43,7 +37,7 @@ ANSWERS: dict[int | str, dict[str, Any]] = {
     response_class=StreamingResponse,
     response_model=None,
     responses=ANSWERS,
-    openapi_extra=DOCUMENTED,
+    openapi_extra={"parameters": signed("expires", "filename", "signature")},
 )
 @router.head("/{key:path}", response_model=None, include_in_schema=False)
 def read_object(context: InContext, storage: InStorage, request: Request, key: str) -> Download:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
 from starlette.concurrency import run_in_threadpool
@@ -17,7 +17,7 @@ from aistemsplitter_server.api.context import (
     InStorage,
     with_scope,
 )
-from aistemsplitter_server.api.responses import errors
+from aistemsplitter_server.api.responses import errors, signed
 from aistemsplitter_server.kit import times
 from aistemsplitter_server.kit.errors import (
     Conflict,
@@ -44,7 +44,8 @@ router = APIRouter(tags=["uploads"])
 
 PATH = "/uploads/{upload_id}"
 INCOMPLETE = 308  # what resumable uploads are told while bytes are missing
-BODY = {
+BODY: dict[str, Any] = {
+    "parameters": signed("expires", "signature"),
     "requestBody": {
         "required": True,
         "content": {
@@ -57,7 +58,7 @@ BODY = {
                 }
             },
         },
-    }
+    },
 }
 BYTES = errors(Forbidden, NotFound, Conflict, PayloadTooLarge, ValidationFailed, Unavailable) | {
     308: {"description": "Bytes are missing still; `Range` tells which are there."}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import ConfigDict, Field, StringConstraints
 
-from aistemsplitter_server.kit.schemas import Request, Response
+from aistemsplitter_server.kit.schemas import Moment, Request, Response, example
 
 MEDIA_TYPE = r"^[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+(;[ -~]*)?$"
 
@@ -14,7 +14,9 @@ MEDIA_TYPE = r"^[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+(;[ -~]*)?$"
 class ReserveUpload(Request):
     """A file that is about to be uploaded."""
 
-    filename: Annotated[str, StringConstraints(min_length=1, max_length=1024)]
+    filename: Annotated[str, StringConstraints(min_length=1, max_length=1024)] = Field(
+        examples=["song.mp3"]
+    )
     content_type: Annotated[str, StringConstraints(max_length=200, pattern=MEDIA_TYPE)] = Field(
         examples=["audio/mpeg"]
     )
@@ -32,10 +34,25 @@ class DirectUpload(Response):
 class Reservation(Response):
     """The right to upload one file: its bytes go to ``uploadUrl``, by POST or PUT."""
 
+    model_config = ConfigDict(
+        json_schema_extra=example(
+            uploadId="upl_01JTB3Y6M8Q4W2N7C5D9E0F1GH",
+            uploadUrl="https://stems.example/uploads/upl_01JTB3Y6M8Q4W2N7C5D9E0F1GH?...",
+            uploadHeaders={"Content-Type": "audio/mpeg"},
+            expiresAt="2026-05-03T11:20:30.000Z",
+            direct={
+                "method": "PUT",
+                "url": "https://stems.example/uploads/upl_01JTB3Y6M8Q4W2N7C5D9E0F1GH?...",
+                "headers": {"Content-Type": "audio/mpeg"},
+            },
+            audioUrl="https://stems.example/uploads/upl_01JTB3Y6M8Q4W2N7C5D9E0F1GH",
+        )
+    )
+
     upload_id: str
     upload_url: str
     upload_headers: dict[str, str]
-    expires_at: str = Field(description="when the right to upload ends")
+    expires_at: Moment = Field(description="when the right to upload ends")
     direct: DirectUpload
     audio_url: str = Field(description="as input.url of a split, it means this upload")
 
@@ -43,5 +60,8 @@ class Reservation(Response):
 class Uploaded(Response):
     """A file that is there, whole."""
 
-    url: str
-    key: str
+    url: str = Field(
+        description="as input.url of a split, it means this upload",
+        examples=["https://stems.example/uploads/upl_01JTB3Y6M8Q4W2N7C5D9E0F1GH"],
+    )
+    key: str = Field(examples=["uploads/01JTB3Y6M8Q4W2N7C5D9E0F1GH"])

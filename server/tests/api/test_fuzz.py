@@ -1,0 +1,109 @@
+"""The running server, fuzzed from its own document: it answers only what that says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import httpx2
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis import Case, GenerationMode
+from schemathesis.checks import CHECKS, load_all_checks
+
+from aistemsplitter_server.api import create_app
+from aistemsplitter_server.api.app import routed
+from aistemsplitter_server.api.openapi import document
+from aistemsplitter_server.kit.database import Database
+from aistemsplitter_server.kit.secrets import Secrets
+from aistemsplitter_server.kit.settings import Settings
+from customers import Customer, customer
+from keys import beat
+from serving import serving
+
+EXAMPLES = 30  # of each operation, right ones and wrong ones
+OPERATIONS = [
+    (method.upper(), path, mode)
+    for path, operations in document(routed(), "")["paths"].items()
+    for method, operation in operations.items()
+    for mode in GenerationMode
+    if mode is GenerationMode.POSITIVE or operation.keys() & {"parameters", "requestBody"}
+]
+load_all_checks()
+CHECKED = CHECKS.get_by_names(
+    [
+        "not_a_server_error",
+        "status_code_conformance",
+        "content_type_conformance",
+        "response_headers_conformance",
+        "response_schema_conformance",
+        "ignored_auth",
+    ]
+)
+fuzzed = settings(
+    max_examples=EXAMPLES,
+    derandomize=True,
+    database=None,
+    deadline=None,
+    phases=(Phase.explicit, Phase.generate),
+    suppress_health_check=list(HealthCheck),
+)
+
+
+@pytest.fixture
+def client(
+    settings: Settings, database: Database, server_secrets: Secrets
+) -> Iterator[httpx2.Client]:
+    """Of a server without limits."""
+    settings = settings.model_copy(update={"rate_limit_per_minute": 0})
+    with serving(create_app(settings, database, server_secrets)) as client:
+        yield client
+
+
+@pytest.fixture
+def someone(database: Database, server_secrets: Secrets) -> Customer:
+    """Whom credits never leave."""
+    return customer(database, server_secrets, seconds=10**9)
+
+
+@pytest.mark.parametrize(("method", "path", "mode"), OPERATIONS)
+def test_an_operation(
+    client: httpx2.Client,
+    database: Database,
+    someone: Customer,
+    method: str,
+    path: str,
+    mode: GenerationMode,
+) -> None:
+    schema = schemathesis.openapi.from_dict(client.get("/openapi.json").json())
+    operation = schema[path][method]
+    beat(database)
+    split = someone.split().id
+    if path.endswith("/events"):  # which last until the split ends
+        client.post(f"/v1/audio/splits/{split}/cancel", headers=someone.headers)
+    known = {"split_id": split, "upload_id": someone.upload().id}
+    answered: list[int] = []
+
+    @fuzzed
+    @given(case=operation.as_strategy(generation_mode=mode))
+    def fuzz(case: Case) -> None:
+        if len(answered) % 2:  # every other one meets something that is there
+            _lead(case, known)
+        response = case.call_and_validate(
+            base_url=str(client.base_url), headers=someone.headers, checks=CHECKED, timeout=20
+        )
+        answered.append(response.status_code)
+
+    fuzz()
+    if mode is GenerationMode.POSITIVE and path.startswith("/v1/"):
+        assert 200 in answered, "nothing but errors is no test"
+
+
+def _lead(case: Case, known: dict[str, str]) -> None:
+    case.path_parameters |= {name: known[name] for name in known.keys() & case.path_parameters}
+    if isinstance(case.body, dict) and isinstance(case.body.get("input"), dict):
+        case.body = {
+            "input": {"type": "uploaded_file", "uploadId": known["upload_id"]},
+            "stemModel": "htdemucs_tiny",
+            "metadata": case.body.get("metadata"),
+        }
