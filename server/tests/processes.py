@@ -72,6 +72,7 @@ class Service:
             "DATABASE_URL": self.settings.database,
             "ALLOW_PRIVATE_NETWORKS": "127.0.0.1/32",
             "DEMO": "true",
+            "OFFLINE": "true",
         }
         return {PREFIX + name: value for name, value in settings.items()}
 

@@ -7,17 +7,26 @@ import sys
 from sqlalchemy.exc import SQLAlchemyError
 
 from aistemsplitter_server.cli.commands import app
+from aistemsplitter_server.cli.up import CannotStart
 from aistemsplitter_server.kit.errors import ApiError
 from aistemsplitter_server.kit.migrate import NotMigrated
 from aistemsplitter_server.kit.secrets import UnusableSecret
 from aistemsplitter_server.kit.settings import WrongSetting
+from aistemsplitter_server.supervisor import GaveUp
 
 
 def main() -> None:
     """Run it; what an operator can meet ends in one line on stderr and status 1."""
     try:
         app()
-    except (ApiError, NotMigrated, UnusableSecret, WrongSetting) as error:
+    except (
+        ApiError,
+        CannotStart,
+        GaveUp,
+        NotMigrated,
+        UnusableSecret,
+        WrongSetting,
+    ) as error:
         sys.exit(f"aistemsplitter-server: {error}")
     except SQLAlchemyError as error:
         # The library's own text may quote the parameters of the statement.

@@ -16,6 +16,7 @@ from rich.table import Table
 
 from aistemsplitter_server.accounts import queries as account_queries
 from aistemsplitter_server.accounts import service as accounts
+from aistemsplitter_server.cli.up import up
 from aistemsplitter_server.credits import queries as credit_queries
 from aistemsplitter_server.credits import service as credits
 from aistemsplitter_server.kit import logs, migrate, secrets, settings, times
@@ -89,8 +90,12 @@ def worker(context: typer.Context) -> None:
     """Run a worker: it separates songs and delivers webhooks until it is told to stop."""
     from aistemsplitter_server.worker import process
 
+    logs.configure()
     with _opened(context.obj) as database:
         process.run(context.obj, database)
+
+
+app.command()(up)
 
 
 @db_app.command("upgrade")

@@ -60,6 +60,7 @@ class Settings(BaseSettings):
     demo: bool = Field(
         False, description="htdemucs_tiny stands in for four-stem models that are not installed"
     )
+    offline: bool = Field(False, description="the models' weights are not fetched by themselves")
     rate_limit_per_minute: int = Field(
         600, ge=0, description="requests that a key may make in a minute; 0: any number"
     )

@@ -19,7 +19,7 @@ from aistemsplitter_server.kit.outgoing import Outgoing
 from aistemsplitter_server.kit.settings import Settings
 from aistemsplitter_server.splits.queueing import FETCH, FETCHES, SEPARATE, SPLITS
 from aistemsplitter_server.storage.configured import configured
-from aistemsplitter_server.worker import liveness, recovery
+from aistemsplitter_server.worker import liveness, recovery, weights
 from aistemsplitter_server.worker.attempt import Draining
 from aistemsplitter_server.worker.context import WorkerContext
 from aistemsplitter_server.worker.engine import Engine
@@ -57,6 +57,8 @@ def run(settings: Settings, database: Database) -> None:
     with liveness.beating(context):
         engine.start()
         recovery.report_models(context)
+        if not settings.offline:
+            weights.fetch_in_background(context.stopping)
         with jobs.working(database, context.worker_id, known, QUEUES):
             logger.info("worker %s is ready", context.worker_id)
             recovery.keep_going(context)

@@ -1,0 +1,116 @@
+"""``up``: the whole service with one command."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from filelock import FileLock, Timeout
+
+from aistemsplitter_server import supervisor
+from aistemsplitter_server.accounts import queries, service
+from aistemsplitter_server.accounts.service import NewKey
+from aistemsplitter_server.kit import logs, migrate, secrets, settings
+from aistemsplitter_server.kit.database import Database
+from aistemsplitter_server.kit.settings import PREFIX, Settings
+from aistemsplitter_server.models.catalogue import TINY
+from aistemsplitter_server.supervisor import Child
+
+LOCK = "up.lock"  # in the data folder
+
+
+class CannotStart(Exception):
+    """The service cannot start here; the text says why, and what to do."""
+
+
+def up(
+    context: typer.Context,
+    data: Annotated[Path | None, typer.Option(help="Folder of all that the service keeps.")] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
+    demo: Annotated[
+        bool | None,
+        typer.Option("--demo", help=f"Let {TINY.name} stand in for models that are not installed."),
+    ] = None,
+    offline: Annotated[
+        bool | None, typer.Option("--offline", help="Do not fetch models' weights.")
+    ] = None,
+) -> None:
+    """Run the whole service: create what is missing, then the API and a worker."""
+    config = settings.load(
+        data=data or context.obj.data, host=host, port=port, demo=demo, offline=offline
+    )
+    logs.configure()
+    config.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with _alone(config.data):
+        _check_port(config)
+        first_key = _prepare(config)
+        _greet(config, first_key)
+        command = [sys.executable, "-m", "aistemsplitter_server", "--data", str(config.data)]
+        children = [
+            Child("API", [*command, "api", "--host", config.host, "--port", str(config.port)]),
+            Child("worker", [*command, "worker"]),
+        ]
+        told = {"DEMO": str(config.demo), "OFFLINE": str(config.offline)}
+        supervisor.supervise(
+            children, {**os.environ, **{PREFIX + name: value for name, value in told.items()}}
+        )
+    typer.echo("Stopped. What was queued goes on at the next start.")
+
+
+def _alone(data: Path) -> FileLock:
+    lock = FileLock(data / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise CannotStart(f"{data} is in use by another `up`") from None
+    return lock
+
+
+def _check_port(config: Settings) -> None:
+    """Say so at once if the port is taken, and not in the API's log again and again."""
+    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
+    try:
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((config.host, config.port))
+    except OSError as error:
+        raise CannotStart(
+            f"cannot listen on {config.host}:{config.port} ({error.strerror});"
+            " choose another with --port or --host"
+        ) from None
+
+
+def _prepare(config: Settings) -> NewKey | None:
+    """Bring database and secrets about; the owner's first key, if this is the first start."""
+    keys = secrets.load(config.data)
+    database = Database(config.database)
+    try:
+        migrate.upgrade(database)
+        with database.write() as session:
+            if queries.owner(session) is not None:
+                return None
+            owner = service.owner_account(session, free_seconds=config.free_minutes * 60)
+            return service.create_key(session, keys, owner.id, name="first key")
+    finally:
+        database.close()
+
+
+def _greet(config: Settings, first_key: NewKey | None) -> None:
+    lines = [f"Base URL        {config.base_url}/v1", f"Data            {config.data.resolve()}"]
+    if first_key is not None:
+        lines += [
+            f"API key         {first_key.api_key}",
+            f"Webhook secret  {first_key.webhook_secret}",
+            "Keep both now: they are not shown again. Another: aistemsplitter-server keys create",
+        ]
+    if config.demo:
+        lines.append(
+            f"Demo: {TINY.name}, a small model trained on synthetic music, stands in for four-stem"
+            " models that are not installed. Expect little of it on real songs."
+        )
+    typer.echo("\n".join(lines))

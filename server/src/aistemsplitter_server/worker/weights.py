@@ -1,0 +1,54 @@
+"""Fetches the weights of the official models beside the work, for whoever has just installed us."""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+from aistemsplitter_server.models.catalogue import MODELS, TINY
+
+logger = logging.getLogger(__name__)
+
+PAUSES = (60, 300, 1800, 7200)  # seconds after a failure; the last one again and again
+
+
+def fetch_in_background(stop: threading.Event) -> None:
+    """Install each model that is missing, in a thread, until all are there."""
+    threading.Thread(target=_fetch, args=(stop,), name="weights", daemon=True).start()
+
+
+def missing() -> list[str]:
+    """The official models that are not installed."""
+    from aistemsplitter_engine.weights.store import is_installed
+
+    names = [model.name for model in MODELS if model is not TINY]
+    return [name for name in names if not is_installed(name)]
+
+
+def _fetch(stop: threading.Event) -> None:
+    failures = 0
+    while names := missing():
+        there = [_installed(name) for name in names]  # each is tried, whatever the others do
+        if all(there):
+            return
+        pause = PAUSES[min(failures, len(PAUSES) - 1)]
+        failures += 1
+        logger.info("models that are missing are fetched again in %d min", pause // 60)
+        if stop.wait(pause):
+            return
+
+
+def _installed(name: str) -> bool:
+    from aistemsplitter_engine import EngineError
+    from aistemsplitter_engine.weights.catalogue import MODELS as SPECS
+    from aistemsplitter_engine.weights.download import install_file
+
+    logger.info("fetching the weights of %s", name)
+    try:
+        for file in SPECS[name].files:
+            install_file(file, SPECS[name])
+    except (EngineError, OSError) as error:
+        logger.warning("%s could not be fetched: %s", name, error)
+        return False
+    logger.info("%s is installed", name)
+    return True
