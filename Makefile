@@ -23,6 +23,8 @@ check: .venv/.check
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/mypy examples/*.py examples/django_celery
+	$(BIN)/pyright
 
 clean:
 	rm -rf .venv out

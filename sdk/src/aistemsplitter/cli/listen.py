@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import cast
 
 from aistemsplitter._errors import InvalidWebhook
 from aistemsplitter._webhooks import WebhookEvent, verify_signature
@@ -36,8 +37,11 @@ class Receiver(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    server: Receiver
     timeout = PATIENCE
+
+    @property
+    def _receiver(self) -> Receiver:
+        return cast(Receiver, self.server)
 
     def do_POST(self) -> None:
         """Verify one delivery."""
@@ -52,12 +56,12 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             event = verify_signature(self.headers.items(), body)
         except InvalidWebhook as refusal:
-            with self.server.telling:
-                self.server.on_refusal(refusal)
+            with self._receiver.telling:
+                self._receiver.on_refusal(refusal)
             self._answer(400)
             return
-        with self.server.telling:
-            self.server.on_event(event)
+        with self._receiver.telling:
+            self._receiver.on_event(event)
         self._answer(204)
 
     def _answer(self, status: int) -> None:
