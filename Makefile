@@ -1,4 +1,4 @@
-# make demo    separate the sample song and show how well it went
+# make demo    start the service, split the sample song by its API, show how well it went, stop
 # make test    run all tests            (make test FULL=1: also those at the official models' size)
 # make check   lint and type-check
 # make setup   only set up .venv; the command is then .venv/bin/aistemsplitter-local

@@ -1,4 +1,4 @@
-"""Separates the sample song, measures how well it went, and draws what came out.
+"""Runs the whole system: starts the service, splits the sample song with the SDK, shows the result.
 
 The song's true stems are known, so the separation is compared with them: SDR is the energy of a
 true stem over the energy of the error, in dB, and the gain is what was won over taking the mixture
@@ -7,59 +7,126 @@ for the stem.
 
 from __future__ import annotations
 
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
-from rich.progress import Progress
 from rich.table import Table
 
-from aistemsplitter_engine import Separator
 from aistemsplitter_engine.audio import AudioFile
 
 ROOT = Path(__file__).parents[1]
 SONG = ROOT / "songs" / "sample"
 OUTPUT = ROOT / "out" / "demo"
+SERVER = [sys.executable, "-m", "aistemsplitter_server"]
+STARTS_WITHIN = 60.0  # seconds
+STEMS = ("drums", "bass", "other", "vocals")
 COLOURS = {"mixture": "#555", "drums": "#d1495b", "bass": "#00798c", "other": "#edae49"}
 
 Audio = NDArray[np.float32]
 
 
 def main() -> None:
-    """Separate, measure, draw, and say where everything is."""
-    console = Console(highlight=False)
-    separator = Separator("htdemucs_tiny")
-    with Progress(console=console, transient=True) as bar:
-        task = bar.add_task("Separating the sample song", total=1.0)
-        result = separator.split(
-            SONG / "mixture.flac", OUTPUT, on_progress=lambda done: bar.update(task, completed=done)
-        )
+    """Start, split, measure, draw, say where everything is, and stop."""
+    console = Console(highlight=False, soft_wrap=True)
+    for stem in STEMS:  # the SDK keeps files that are there
+        (OUTPUT / f"{stem}.wav").unlink(missing_ok=True)
+    console.print("Starting the service")
+    with tempfile.TemporaryDirectory() as data, running_service(Path(data)) as url:
+        key = json.loads(tell("--data", data, "keys", "create", "--json"))["apiKey"]
+        console.print(f"It runs on {url}. Splitting the sample song by its API:")
+        console.print("  python examples/hello_world.py songs/sample/mixture.flac out/demo\n")
+        started = time.monotonic()
+        hello_world(url, key)
+        elapsed = time.monotonic() - started
     mixture = read(SONG / "mixture.flac")
-    estimates = {stem: read(path) for stem, path in result.stems.items()}
-    truths = {stem: read(SONG / f"{stem}.flac") for stem in estimates}
+    estimates = {stem: read(OUTPUT / f"{stem}.wav") for stem in STEMS}
     picture = OUTPUT / "stems.png"
-    draw({"mixture": mixture, **estimates}, result.sample_rate, picture)
+    rate = AudioFile(SONG / "mixture.flac").sample_rate
+    draw({"mixture": mixture, **estimates}, rate, picture)
 
     table = Table("stem", "SDR", "gain over the mixture", "file", box=None, pad_edge=False)
     for stem, estimate in estimates.items():
-        quality = sdr(truths[stem], estimate)
-        gain = quality - sdr(truths[stem], mixture)
-        path = result.stems[stem].relative_to(ROOT)
-        table.add_row(stem, f"{quality:.1f} dB", f"{gain:+.1f} dB", str(path))
+        truth = read(SONG / f"{stem}.flac")
+        quality = sdr(truth, estimate)
+        gain = quality - sdr(truth, mixture)
+        table.add_row(stem, f"{quality:.1f} dB", f"{gain:+.1f} dB", f"out/demo/{stem}.wav")
     console.print(table)
-    speed = result.duration / result.elapsed
+    duration = mixture.shape[1] / rate
     console.print(
-        f"\n{result.duration:.0f} s of music in {result.elapsed:.1f} s, "
-        f"{speed:.1f} times real time, the model's loading included."
+        f"\n{duration:.0f} s of music in {elapsed:.1f} s, {duration / elapsed:.1f} times real time:"
+        " uploaded, queued, separated and downloaded."
         f"\nPicture of mixture and stems: {picture.relative_to(ROOT)}"
-        "\n\nThis was htdemucs_tiny, a small model for demonstration, trained on synthetic music."
-        "\nFor real songs, install a real one and use it:"
-        "\n  .venv/bin/aistemsplitter-local models install htdemucs_ft"
-        "\n  .venv/bin/aistemsplitter-local split SONG -o stems",
-        soft_wrap=True,
+        "\n\nThe service has stopped again. To start one that stays, with its key:"
+        "\n  .venv/bin/aistemsplitter-server up --demo"
+        "\nand open http://127.0.0.1:8000/openapi.json, the description of its API."
+        "\n\nThis was htdemucs_tiny, a small model for demonstration, trained on synthetic music;"
+        "\nwithout --demo the service fetches the real htdemucs_ft and runs that."
     )
+
+
+@contextmanager
+def running_service(data: Path) -> Iterator[str]:
+    """The whole service, API and worker, on a free port; its base URL."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    url = f"http://127.0.0.1:{port}"
+    log = data / "service.log"
+    command = [*SERVER, "--data", str(data), "up", "--demo", "--offline", "--port", str(port)]
+    with log.open("wb") as output:
+        service = subprocess.Popen(command, stdout=output, stderr=output)
+        try:
+            end = time.monotonic() + STARTS_WITHIN
+            while not ready(url):
+                if service.poll() is not None or time.monotonic() > end:
+                    sys.exit(f"The service did not start:\n{log.read_text()}")
+                time.sleep(0.1)
+            yield url
+        finally:
+            service.terminate()
+            service.wait()
+
+
+def ready(url: str) -> bool:
+    """Whether database, storage and a worker are at work."""
+    try:
+        with urllib.request.urlopen(f"{url}/readyz", timeout=5):
+            return True
+    except OSError:
+        return False
+
+
+def tell(*arguments: str) -> str:
+    """What a command of the server prints."""
+    return subprocess.run(
+        [*SERVER, *arguments], check=True, stdout=subprocess.PIPE, text=True
+    ).stdout
+
+
+def hello_world(url: str, key: str) -> None:
+    """Run the SDK's example as its user would."""
+    settings = {"AISTEMSPLITTER_BASE_URL": url, "AISTEMSPLITTER_API_KEY": key}
+    example = [sys.executable, str(ROOT / "examples" / "hello_world.py")]
+    done = subprocess.run(
+        [*example, str(SONG / "mixture.flac"), str(OUTPUT)],
+        env={**os.environ, **settings},
+        stdout=subprocess.DEVNULL,
+    )
+    if done.returncode:
+        sys.exit("The song could not be split.")
 
 
 def read(path: Path) -> Audio:
