@@ -73,6 +73,7 @@ class Service:
             "ALLOW_PRIVATE_NETWORKS": "127.0.0.1/32",
             "DEMO": "true",
             "OFFLINE": "true",
+            "RATE_LIMIT_PER_MINUTE": "0",
         }
         return {PREFIX + name: value for name, value in settings.items()}
 

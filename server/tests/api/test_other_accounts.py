@@ -1,0 +1,47 @@
+"""One walk over every route with an id in it, with the key of another account."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx2
+import pytest
+
+from aistemsplitter_server.api.app import routed
+from aistemsplitter_server.api.openapi import document
+from aistemsplitter_server.kit.database import Database
+from aistemsplitter_server.kit.secrets import Secrets
+from aistemsplitter_server.splits import service
+from aistemsplitter_server.webhooks.tables import Delivery
+from customers import Customer, customer
+
+ROUTES = [
+    (method, path)
+    for path, methods in document(routed(), "http://127.0.0.1")["paths"].items()
+    for method in methods
+    if path.startswith("/v1/") and "{" in path
+]
+
+
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+def test_another_accounts_is_not_there(
+    client: httpx2.Client, database: Database, server_secrets: Secrets, method: str, path: str
+) -> None:
+    owner, stranger = (customer(database, server_secrets) for _ in range(2))
+    theirs = path.format(**_things(owner))
+    refused = client.request(method, theirs, headers=stranger.headers)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (404, "NOT_FOUND")
+    allowed = client.request(method, theirs, headers=owner.headers)
+    assert allowed.status_code in (200, 202, 409), allowed.text
+
+
+def _things(owner: Customer) -> dict[str, Any]:
+    """One of everything that a path can name, and all of it theirs."""
+    split = owner.split()
+    with owner.database.write() as session:
+        ended = session.merge(split)
+        ended.webhook_url = "https://example.com/hook"
+        service.cancel(session, ended)
+        session.flush()
+        delivery = session.query(Delivery).one()
+    return {"split_id": split.id, "delivery_id": delivery.id}

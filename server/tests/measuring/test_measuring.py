@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from aistemsplitter_server.kit.settings import Settings
+from aistemsplitter_server.measuring import MeasuringFailed, measure, warm
+from aistemsplitter_server.measuring.measure import _Child
+from processes import SONG
+
+
+@pytest.fixture(autouse=True)
+def _no_child_from_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other tests may have left one waiting."""
+    monkeypatch.setattr(_Child, "_waiting", None)
+
+
+@pytest.fixture
+def limits(tmp_path: Path) -> Settings:
+    """Settings that need no database."""
+    return Settings(data=tmp_path)
+
+
+def test_measured(limits: Settings) -> None:
+    warm()
+    found = measure(SONG, "song.flac", limits)
+    assert (found.duration_seconds, found.sample_rate, found.channels) == (20.0, 44100, 2)
+
+
+def test_too_long(tmp_path: Path) -> None:
+    with pytest.raises(MeasuringFailed) as caught:
+        measure(SONG, "song.flac", Settings(data=tmp_path, max_duration_seconds=10))
+    assert caught.value.code == "INPUT_TOO_LONG"
+
+
+def test_its_time_is_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    limits = Settings(data=tmp_path, measure_seconds=1)
+    monkeypatch.setattr(sys, "path", [str(_decoder(tmp_path, "while True: pass")), *sys.path])
+    began = time.monotonic()
+    with pytest.raises(MeasuringFailed) as caught:
+        measure(SONG, "song.flac", limits)
+    assert caught.value.code == "UNSUPPORTED_MEDIA"
+    assert time.monotonic() - began < 30
+
+
+@pytest.mark.parametrize("content", [b"", b"\0" * 1000, b"#EXTM3U\nfile:///etc/passwd\n"])
+def test_no_audio(tmp_path: Path, limits: Settings, content: bytes) -> None:
+    path = tmp_path / "stored"
+    path.write_bytes(content)
+    with pytest.raises(MeasuringFailed) as caught:
+        measure(path, "my song.wav", limits)
+    assert caught.value.code == "UNSUPPORTED_MEDIA"
+    assert str(caught.value).startswith("my song.wav: ")
+    assert str(tmp_path) not in str(caught.value)
+
+
+ATTEMPTS = {
+    "open": "open('/etc/passwd')",
+    "write": "open('/tmp/x', 'w')",
+    "socket": "import socket; socket.socket()",
+    "run": "os.system('true') and 1/0",
+    "fork": "os.fork()",
+    "signal": "os.kill(os.getppid(), 0)",
+    "rename": "os.rename('/tmp/a', '/tmp/b')",
+    "memory": "bytearray(3 << 30)",
+    "environment": "assert 'HOME' in os.environ",
+}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="seccomp is Linux's")
+@pytest.mark.parametrize("attempt", ATTEMPTS)
+def test_what_a_hostile_file_could_do(attempt: str) -> None:
+    """Code that took the decoder over, as far as a test can be that: it runs confined."""
+    program = f"""
+        import os, socket
+        from aistemsplitter_server.measuring.confinement import confine
+        confine(memory=2 << 30, seconds=10)
+        try:
+            {ATTEMPTS[attempt]}
+        except (OSError, MemoryError, AssertionError, ZeroDivisionError) as error:
+            os.write(1, type(error).__name__.encode())
+        os._exit(0)
+    """
+    ran = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)],
+        env={"PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        timeout=20,
+        check=True,
+    )
+    assert ran.stdout != b"", ran.stderr
+
+
+def test_a_crash_hurts_nobody_else(
+    tmp_path: Path, limits: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crashing = _decoder(tmp_path, "import ctypes; ctypes.string_at(0)")
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "path", [str(crashing), *sys.path])
+        with pytest.raises(MeasuringFailed) as caught:
+            measure(SONG, "song.flac", limits)
+    assert caught.value.code == "UNSUPPORTED_MEDIA"
+    assert measure(SONG, "song.flac", limits).duration_seconds == 20.0
+
+
+def _decoder(folder: Path, body: str) -> Path:
+    """A decoder that does something else. Children find it before the engine's."""
+    fake = folder / "fake" / "aistemsplitter_engine"
+    (fake / "audio").mkdir(parents=True)
+    (fake / "__init__.py").write_text("class AudioError(Exception): pass\n")
+    (fake / "audio" / "__init__.py").write_text(
+        f"class AudioFile:\n    def __init__(self, *_):\n        {body}\n"
+    )
+    return folder / "fake"

@@ -1,0 +1,265 @@
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from sqlalchemy import update
+
+from aistemsplitter_server.kit import times
+from aistemsplitter_server.kit.database import Database
+from aistemsplitter_server.kit.secrets import Secrets
+from aistemsplitter_server.kit.settings import Settings
+from aistemsplitter_server.storage.configured import configured
+from aistemsplitter_server.uploads import addresses, service
+from aistemsplitter_server.uploads.tables import Upload
+from customers import Customer, customer
+from processes import SONG
+
+BODY = SONG.read_bytes()
+TYPE = {"Content-Type": "audio/flac"}
+
+
+def reserve(client: httpx2.Client, **fields: Any) -> dict[str, Any]:
+    body = {"filename": "song.flac", "contentType": "audio/flac", "contentLength": len(BODY)}
+    answer = client.post("/v1/audio/uploads", json=body | fields)
+    assert answer.status_code == 200, answer.text
+    told: dict[str, Any] = answer.json()["data"]
+    return told
+
+
+def send(
+    url: str, body: bytes | Iterator[bytes] = BODY, method: str = "POST", **headers: str
+) -> httpx2.Response:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return httpx2.request(method, url, content=body, headers=TYPE | named, trust_env=False)
+
+
+def error(answer: httpx2.Response) -> tuple[int, str]:
+    return answer.status_code, answer.json()["error"]["code"]
+
+
+def row(someone: Customer, upload_id: str) -> Upload:
+    with someone.database.read() as session:
+        return session.get_one(Upload, upload_id)
+
+
+def wanted(client: httpx2.Client, source: dict[str, str]) -> httpx2.Response:
+    body = {"input": source, "stemModel": "htdemucs_tiny"}
+    return client.post("/v1/audio/splits", json=body)
+
+
+def by_id(upload_id: str) -> dict[str, str]:
+    return {"type": "uploaded_file", "uploadId": upload_id}
+
+
+def test_the_reservation(client: httpx2.Client) -> None:
+    told = reserve(client, filename="../../etc/My\u202e Song.flac")
+    assert list(told) == [
+        *("uploadId", "uploadUrl", "uploadHeaders", "expiresAt", "direct", "audioUrl")
+    ]
+    assert told["direct"] == {"method": "PUT", "url": told["uploadUrl"], "headers": TYPE}
+    assert told["uploadUrl"].startswith(told["audioUrl"] + "?")
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT"])
+def test_whole(client: httpx2.Client, someone: Customer, method: str) -> None:
+    told = reserve(client, filename="../../etc/My\u202e Song.flac")
+    answer = send(told["uploadUrl"], method=method)
+    assert answer.json() == {
+        "success": True,
+        "data": {"url": told["audioUrl"], "key": f"uploads/{told['uploadId']}"},
+    }
+    found = row(someone, told["uploadId"])
+    assert (found.duration_seconds, found.sample_rate) == (20.0, 44100)
+    assert found.filename == "My Song.flac"
+    made = wanted(client, by_id(told["uploadId"])).json()["data"]
+    assert made["creditsUsed"] == 20
+    same = wanted(client, {"type": "direct_url", "url": told["audioUrl"]}).json()["data"]
+    assert same["creditsUsed"] == 20
+    shown = client.get(f"/v1/audio/splits/{same['id']}").json()["data"]
+    assert shown["filename"] == "My Song.flac"
+
+
+def test_a_form(client: httpx2.Client) -> None:
+    told = reserve(client)
+    files = {"note": ("n.txt", b"hello"), "file": ("x.flac", BODY, "audio/flac")}
+    answer = httpx2.post(told["uploadUrl"], files=files, trust_env=False)
+    assert answer.json()["data"]["url"] == told["audioUrl"]
+    for parts in ({"other": ("x", b"y")}, {"file": ("x", BODY[:-1])}):
+        again = httpx2.post(reserve(client)["uploadUrl"], files=parts, trust_env=False)
+        assert error(again) == (422, "VALIDATION_ERROR")
+    long = {"file": ("x", BODY + b"!")}
+    assert error(httpx2.post(reserve(client)["uploadUrl"], files=long, trust_env=False)) == (
+        413,
+        "PAYLOAD_TOO_LARGE",
+    )
+
+
+def test_nothing_but_what_was_reserved(client: httpx2.Client, someone: Customer) -> None:
+    told = reserve(client)
+    url = told["uploadUrl"]
+    assert error(send(url, BODY + b"!")) == (413, "PAYLOAD_TOO_LARGE")
+    assert error(send(url, iter([BODY, b"!"]))) == (413, "PAYLOAD_TOO_LARGE")
+    assert error(send(url, BODY[:-1])) == (422, "VALIDATION_ERROR")
+    assert error(send(url, Content_Type="text/html")) == (422, "VALIDATION_ERROR")
+    assert error(wanted(client, by_id(told["uploadId"]))) == (409, "CONFLICT")
+    assert send(url).status_code == 200
+    assert error(send(url)) == (409, "CONFLICT")
+    assert row(someone, told["uploadId"]).stored_at is not None
+
+
+def test_urls_that_are_not_ours(client: httpx2.Client, someone: Customer) -> None:
+    one, other = reserve(client), reserve(client)
+    url = one["uploadUrl"]
+    query = url.partition("?")[2]
+    for tampered in (
+        one["audioUrl"],
+        url[:-1] + ("A" if url[-1] != "A" else "B"),
+        url.replace("expires=", "expires=9"),
+        url + "&more=1",
+        f"{other['audioUrl']}?{query}",
+        url.replace(one["uploadId"], "upl_01JTB3Y6M8Q4W2N7C5D9E0F1GH"),
+    ):
+        assert error(send(tampered)) == (403, "FORBIDDEN"), tampered
+    with someone.database.write() as session:
+        session.execute(update(Upload).values(content_length=5))
+    assert error(send(url, b"12345")) == (403, "FORBIDDEN")
+
+
+def test_expired(client: httpx2.Client, someone: Customer, server_secrets: Secrets) -> None:
+    upload = row(someone, reserve(client)["uploadId"])
+    upload.expires_at = times.now()
+    base = str(client.base_url).rstrip("/")
+    assert error(send(addresses.to_write(server_secrets, base, upload))) == (403, "FORBIDDEN")
+
+
+def test_in_parts(client: httpx2.Client, someone: Customer) -> None:
+    told = reserve(client)
+    url, size = told["uploadUrl"], len(BODY)
+    question = send(url, b"", Content_Range=f"bytes */{size}")
+    assert (question.status_code, question.headers.get("range")) == (308, None)
+    first = send(url, BODY[:100_000], "PUT", Content_Range=f"bytes 0-99999/{size}")
+    assert (first.status_code, first.headers["range"]) == (308, "bytes=0-99999")
+    gap = send(url, BODY[200_000:], "PUT", Content_Range=f"bytes 200000-{size - 1}/{size}")
+    assert error(gap) == (409, "CONFLICT")
+    for wrong in ("bytes 0-9/10", "bytes 9-0/99", "items 0-1/2", f"bytes 0-{size}/{size}"):
+        assert error(send(url, b"", Content_Range=wrong)) == (422, "VALIDATION_ERROR")
+    question = send(url, b"", Content_Range=f"bytes */{size}")
+    assert question.headers["range"] == "bytes=0-99999"
+    last = send(url, BODY[100_000:], "PUT", Content_Range=f"bytes 100000-{size - 1}/{size}")
+    assert last.status_code == 200
+    assert row(someone, told["uploadId"]).duration_seconds == 20.0
+
+
+def test_the_line_breaks(client: httpx2.Client, settings: Settings) -> None:
+    told = reserve(client)
+    path = told["uploadUrl"].partition(str(client.base_url.port))[2]
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: audio/flac\r\n"
+    with socket.create_connection(("127.0.0.1", client.base_url.port or 0)) as line:
+        line.sendall(f"{head}Content-Length: {len(BODY)}\r\n\r\n".encode() + BODY[:50_000])
+        time.sleep(0.3)
+    partial = settings.data / "partial" / told["uploadId"]
+    ends = time.monotonic() + 10
+    while partial.stat().st_size < 50_000:
+        assert time.monotonic() < ends
+        time.sleep(0.05)
+    size = len(BODY)
+    rest = send(
+        told["uploadUrl"], BODY[50_000:], "PUT", Content_Range=f"bytes 50000-{size - 1}/{size}"
+    )
+    assert rest.status_code == 200
+
+
+def test_one_writer_at_a_time(client: httpx2.Client) -> None:
+    told = reserve(client)
+    go_on = threading.Event()
+
+    def slowly() -> Iterator[bytes]:
+        yield BODY[:100_000]
+        go_on.wait(10)
+        yield BODY[100_000:]
+
+    answers: list[httpx2.Response] = []
+    slow = threading.Thread(
+        target=lambda: answers.append(
+            send(told["uploadUrl"], slowly(), Content_Length=str(len(BODY)))
+        )
+    )
+    slow.start()
+    time.sleep(0.5)
+    assert error(send(told["uploadUrl"])) == (409, "CONFLICT")
+    go_on.set()
+    slow.join()
+    assert answers[0].status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("fields", "status"),
+    [
+        ({"contentLength": 0}, 422),
+        ({"contentLength": -1}, 422),
+        ({"contentLength": "5"}, 422),
+        ({"contentLength": 1 << 40}, 413),
+        ({"contentType": "audio"}, 422),
+        ({"contentType": "audio/x\r\nX: y"}, 422),
+        ({"filename": ""}, 422),
+        ({"more": 1}, 422),
+    ],
+)
+def test_wrong_reservations(client: httpx2.Client, fields: dict[str, Any], status: int) -> None:
+    body = {"filename": "a", "contentType": "audio/wav", "contentLength": 5}
+    assert client.post("/v1/audio/uploads", json=body | fields).status_code == status
+
+
+def test_someone_elses(client: httpx2.Client, database: Database, server_secrets: Secrets) -> None:
+    stranger = customer(database, server_secrets)
+    theirs = stranger.upload()
+    assert error(wanted(client, by_id(theirs.id))) == (404, "NOT_FOUND")
+    assert error(wanted(client, by_id("upl_unknown"))) == (404, "NOT_FOUND")
+
+
+def test_no_audio(client: httpx2.Client) -> None:
+    text = b"#!/bin/sh\n"
+    told = reserve(client, filename="song.wav", contentLength=len(text))
+    assert send(told["uploadUrl"], text).status_code == 200
+    answer = wanted(client, by_id(told["uploadId"]))
+    assert error(answer) == (422, "VALIDATION_ERROR")
+    assert answer.json()["error"]["details"][0]["field"] == "input.uploadId"
+    assert "song.wav" in answer.json()["error"]["message"]
+
+
+def test_measured_by_who_needs_it(client: httpx2.Client, someone: Customer) -> None:
+    told = reserve(client)
+    send(told["uploadUrl"])
+    with someone.database.write() as session:  # as if the process had died before
+        session.execute(update(Upload).values(measured_at=None, duration_seconds=None))
+    assert wanted(client, by_id(told["uploadId"])).json()["data"]["creditsUsed"] == 20
+
+
+def test_swept(
+    client: httpx2.Client, settings: Settings, someone: Customer, server_secrets: Secrets
+) -> None:
+    whole, begun, needed = reserve(client), reserve(client), reserve(client)
+    for told in (whole, needed):
+        send(told["uploadUrl"])
+    send(begun["uploadUrl"], BODY[:-1])
+    wanted(client, by_id(needed["uploadId"]))
+    with someone.database.write() as session:
+        session.execute(update(Upload).values(expires_at=times.now()))
+    time.sleep(0.01)
+    service.sweep(settings, someone.database, configured(settings, server_secrets))
+    assert sorted(_files(settings.data / "storage")) == [needed["uploadId"]]
+    assert _files(settings.data / "partial") == []
+    assert error(wanted(client, by_id(whole["uploadId"]))) == (404, "NOT_FOUND")
+
+
+def _files(folder: Path) -> list[str]:
+    return [
+        path.name for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")
+    ]
