@@ -3,6 +3,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from base64 import b64encode
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -53,9 +55,104 @@ def test_what_is_wrong_is_said_in_one_line(
     assert done.stderr.count("\n") == 1
 
 
-def test_config_hides_passwords(tmp_path: Path) -> None:
-    url = "postgresql://user:hunter2@db/service"
-    (tmp_path / ".env").write_text(f"AISTEMSPLITTER_SERVER_DATABASE_URL={url}\n")
+def test_config_hides_secrets(tmp_path: Path) -> None:
+    secret = b64encode(b"0123456789abcdef" * 2).decode()
+    (tmp_path / ".env").write_text(
+        "AISTEMSPLITTER_SERVER_DATABASE_URL=postgresql://user:hunter2@db/service\n"
+        f"AISTEMSPLITTER_SERVER_SECRET={secret}\n"
+    )
     shown = ok(tmp_path, "config", "show")
     assert "AISTEMSPLITTER_SERVER_PORT=8000" in shown
-    assert "hunter2" not in shown
+    as_json = ok(tmp_path, "config", "show", "--json")
+    assert json.loads(as_json)["AISTEMSPLITTER_SERVER_PORT"] == "8000"
+    for text in (shown, as_json):
+        assert "hunter2" not in text
+        assert secret not in text
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with a database in it."""
+    ok(tmp_path, "db", "upgrade")
+    return tmp_path
+
+
+def test_a_key_with_every_option(folder: Path) -> None:
+    account = json.loads(ok(folder, "accounts", "create", "someone", "--json"))["id"]
+    options = ["--scope", "splits:read", "--scope", "credits:read", "--expires", "90d"]
+    options += ["--priority", "batch", "--test", "--name", "[red]theirs", "--account", account]
+    made = json.loads(ok(folder, "keys", "create", *options, "--json"))
+    assert made["apiKey"].startswith("ast_test_")
+    assert made["webhookSecret"].startswith("whsec_")
+
+    (listed,) = json.loads(ok(folder, "keys", "list", "--account", account, "--json"))
+    assert listed["id"] == made["id"]
+    assert listed["scopes"] == ["splits:read", "credits:read"]
+    assert (listed["priority"], listed["mode"]) == ("batch", "test")
+    lasts = datetime.fromisoformat(listed["expiresAt"]) - datetime.now(UTC)
+    assert timedelta(days=89, hours=23) < lasts < timedelta(days=90)
+    assert "[red]theirs" in ok(folder, "keys", "list")
+    revoked = json.loads(ok(folder, "keys", "revoke", made["id"], "--json"))
+    assert revoked["revokedAt"]
+
+
+@pytest.mark.parametrize(
+    ("expires", "stored"),
+    [
+        ("2099-12-31", "2099-12-31T00:00:00.000Z"),
+        ("2099-12-31T10:00+02:00", "2099-12-31T08:00:00.000Z"),
+    ],
+)
+def test_a_key_ends_at_a_date(folder: Path, expires: str, stored: str) -> None:
+    ok(folder, "keys", "create", "--expires", expires)
+    assert json.loads(ok(folder, "keys", "list", "--json"))[0]["expiresAt"] == stored
+
+
+@pytest.mark.parametrize("expires", ["soon", "0d", "2001-01-01"])
+def test_a_key_that_cannot_end_then(folder: Path, expires: str) -> None:
+    done = run(folder, "keys", "create", "--expires", expires)
+    assert done.returncode == 2
+    assert expires in done.stderr
+    assert json.loads(ok(folder, "keys", "list", "--json")) == []
+
+
+def test_credits_as_json(folder: Path) -> None:
+    account = json.loads(ok(folder, "accounts", "create", "someone", "--json"))
+    assert json.loads(ok(folder, "accounts", "list", "--json")) == [account]
+    granted = json.loads(ok(folder, "credits", "grant", account["id"], "--minutes", "2", "--json"))
+    assert (granted["seconds"], granted["balance"]) == (120, 720)
+    shown = json.loads(ok(folder, "credits", "show", account["id"], "--json"))
+    assert shown["balance"] == 720
+    assert [entry["kind"] for entry in shown["entries"]] == ["grant", "grant"]
+
+
+def test_the_secret_of_the_settings_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AISTEMSPLITTER_SERVER_SECRET", b64encode(bytes(32)).decode())
+    ok(tmp_path, "db", "upgrade")
+    ok(tmp_path, "keys", "create")
+    assert not (tmp_path / "data" / "secret").exists()
+
+
+def test_models_are_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("AISTEMSPLITTER_MODELS_DIR", str(tmp_path / "models"))
+    listed = json.loads(ok(tmp_path, "models", "list", "--json"))
+    assert {row["id"]: row["installed"] for row in listed} == {
+        "htdemucs_ft": False,
+        "htdemucs": False,
+        "htdemucs_6s": False,
+        "htdemucs_tiny": True,
+    }
+    assert "htdemucs_ft/4s" in ok(tmp_path, "models", "list")
+    assert run(tmp_path, "models", "install", "nothing").returncode == 2
+
+
+def test_a_model_that_cannot_be_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("AISTEMSPLITTER_MODELS_DIR", str(tmp_path / "models"))
+    monkeypatch.setenv("AISTEMSPLITTER_WEIGHTS_MIRROR", "http://127.0.0.1:1/")
+    done = run(tmp_path, "models", "install", "htdemucs")
+    assert done.returncode == 1
+    assert "could not be downloaded" in done.stderr

@@ -52,6 +52,8 @@ def test_ids() -> None:
         ("PORT", "70000", "65535"),
         ("DATABASE_URL", "mysql://user:hunter2@db/x", "postgresql://"),
         ("DATABASE_URL", "sqlite://", "file"),
+        ("SECRET", "hunter2", "32 bytes in base64"),
+        ("SECRET", "hunter2=" * 5, "32 bytes in base64"),
         ("PACK_MINUTES", "fifty", "JSON"),
         ("PACK_MINUTES", "[50, 0]", "more than 0"),
     ],

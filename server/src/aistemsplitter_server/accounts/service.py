@@ -84,8 +84,12 @@ def create_key(
     test: bool = False,
     allowed: Collection[Scope] = scopes.ALL,
     expires_at: datetime | None = None,
+    top_priority: Literal["interactive", "batch"] = "interactive",
 ) -> NewKey:
     """A new key with its webhook secret; both can be seen only here.
+
+    Args:
+        top_priority: the best that its splits may ask for.
 
     Raises:
         NotFound: there is no such account.
@@ -103,6 +107,7 @@ def create_key(
         digest=secrets.digest(api_key),
         scopes=[scope.value for scope in allowed],
         sealed_webhook_secret=secrets.encrypt(webhook_secret, owner=key_id),
+        top_priority=top_priority,
         created_at=times.now(),
         expires_at=expires_at,
     )

@@ -52,14 +52,17 @@ def up(
         _greet(config, first_key)
         command = [sys.executable, "-m", "aistemsplitter_server", "--data", str(config.data)]
         children = [
-            Child("API", [*command, "api", "--host", config.host, "--port", str(config.port)]),
+            Child("API", [*command, "api"]),
             Child("worker", [*command, "worker"]),
         ]
-        told = {"DEMO": str(config.demo), "OFFLINE": str(config.offline)}
-        supervisor.supervise(
-            children, {**os.environ, **{PREFIX + name: value for name, value in told.items()}}
-        )
+        supervisor.supervise(children, {**os.environ, **_as_environment(config)})
     typer.echo("Stopped. What was queued goes on at the next start.")
+
+
+def _as_environment(config: Settings) -> dict[str, str]:
+    """What may have been given as flags, for the children: the worker, too, gives out our URLs."""
+    names = ("host", "port", "demo", "offline")
+    return {PREFIX + name.upper(): str(getattr(config, name)) for name in names}
 
 
 def _alone(data: Path) -> FileLock:
@@ -87,7 +90,7 @@ def _check_port(config: Settings) -> None:
 
 def _prepare(config: Settings) -> NewKey | None:
     """Bring database and secrets about; the owner's first key, if this is the first start."""
-    keys = secrets.load(config.data)
+    keys = secrets.of(config)
     database = Database(config.database)
     try:
         migrate.upgrade(database)

@@ -1,4 +1,8 @@
-"""The server's own secret: one file in the data folder, from which every key is derived."""
+"""The server's own secret, from which every key is derived.
+
+It is a file in the data folder, or a setting for processes on several machines,
+which need the same one.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ import json
 import os
 import secrets
 import stat
-from base64 import urlsafe_b64encode
+from base64 import b64decode, urlsafe_b64encode
 from hashlib import sha256
 from pathlib import Path
 
@@ -15,8 +19,10 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from aistemsplitter_server.kit.settings import SECRET_LENGTH as LENGTH
+from aistemsplitter_server.kit.settings import Settings
+
 FILE_NAME = "secret"
-LENGTH = 32  # bytes, of the secret and of each key derived from it
 NONCE = 12  # bytes, what AES-GCM takes
 
 
@@ -58,6 +64,17 @@ class Secrets:
             cryptography.exceptions.InvalidTag: changed, of another row, or of another server.
         """
         return self._cipher.decrypt(sealed[:NONCE], sealed[NONCE:], owner.encode()).decode()
+
+
+def of(settings: Settings) -> Secrets:
+    """The secret of the settings, else that of the data folder, made when missing.
+
+    Raises:
+        UnusableSecret: see ``load``.
+    """
+    if settings.secret is not None:
+        return Secrets(b64decode(settings.secret.get_secret_value()))
+    return load(settings.data)
 
 
 def load(data: Path) -> Secrets:

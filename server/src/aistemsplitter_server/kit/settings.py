@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import binascii
 import re
+from base64 import b64decode
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
@@ -15,6 +17,7 @@ from sqlalchemy.exc import ArgumentError
 from aistemsplitter_server.kit import addresses
 
 PREFIX = "AISTEMSPLITTER_SERVER_"
+SECRET_LENGTH = 32  # bytes, of the server's secret and of each key derived from it
 ORIGIN = re.compile(
     r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9A-Fa-f:]+\](:[0-9]{1,5})?"
 )
@@ -36,6 +39,11 @@ class Settings(BaseSettings):
     )
     database_url: str | None = Field(
         None, repr=False, description="SQLAlchemy URL; a SQLite file in data when not given"
+    )
+    secret: SecretStr | None = Field(
+        None,
+        description="the server's secret for processes on several machines, 32 bytes in base64;"
+        " the file in data if none",
     )
     host: str = Field("127.0.0.1", description="address that the API listens on")
     port: int = Field(8000, ge=0, le=65535, description="port that the API listens on; 0: any")
@@ -87,6 +95,19 @@ class Settings(BaseSettings):
         if backend == "sqlite" and make_url(url).database in (None, "", ":memory:"):
             raise ValueError("must name a SQLite file; a database in memory has one user only")
         return url
+
+    @field_validator("secret")
+    @classmethod
+    def _long_enough(cls, secret: SecretStr | None) -> SecretStr | None:
+        if secret is None:
+            return None
+        try:
+            length = len(b64decode(secret.get_secret_value(), validate=True))
+        except (binascii.Error, ValueError):
+            length = 0
+        if length != SECRET_LENGTH:
+            raise ValueError("must be 32 bytes in base64; openssl rand -base64 32 makes one")
+        return secret
 
     @field_validator("public_url")
     @classmethod

@@ -37,7 +37,7 @@ DRAINED_AFTER = 30.0  # seconds at most that running jobs are waited for
 
 def run(settings: Settings, database: Database) -> None:
     """Work until SIGTERM or SIGINT; never returns, since jobs that were stopped hold threads."""
-    keys = secrets.load(settings.data)
+    keys = secrets.of(settings)
     context = WorkerContext(
         settings,
         database,

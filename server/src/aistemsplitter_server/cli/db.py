@@ -1,0 +1,26 @@
+"""``db``: the schema of the database."""
+
+from __future__ import annotations
+
+import typer
+
+from aistemsplitter_server.kit import migrate
+from aistemsplitter_server.kit.database import Database
+
+app = typer.Typer(no_args_is_help=True, help="The database.")
+
+
+@app.callback()
+def _group() -> None:
+    """The database."""
+
+
+@app.command()
+def upgrade(context: typer.Context) -> None:
+    """Create the database or bring it up to date; of many who try at once, one does."""
+    database = Database(context.obj.database)
+    try:
+        migrate.upgrade(database)
+    finally:
+        database.close()
+    typer.echo("The database is up to date.")

@@ -1,0 +1,129 @@
+"""``keys``: API keys and their webhook secrets."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+
+import typer
+
+from aistemsplitter_server.accounts import queries, scopes, service
+from aistemsplitter_server.accounts.scopes import Scope
+from aistemsplitter_server.accounts.tables import ApiKey
+from aistemsplitter_server.cli.shared import Json, opened, print_json, print_table
+from aistemsplitter_server.kit import secrets, times
+from aistemsplitter_server.splits.schemas import Priority
+
+app = typer.Typer(no_args_is_help=True, help="API keys.")
+
+PERIOD = re.compile(r"([1-9][0-9]{0,4})([dh])", re.ASCII)
+UNITS = {"d": "days", "h": "hours"}
+
+
+@app.command()
+def create(
+    context: typer.Context,
+    account: Annotated[str | None, typer.Option(help="Account id; the owner's if none.")] = None,
+    name: Annotated[str, typer.Option(help="A name to know it by.")] = "",
+    scope: Annotated[
+        list[Scope] | None, typer.Option(help="What it may do, once for each; all if none.")
+    ] = None,
+    expires: Annotated[
+        str | None,
+        typer.Option(help="When it ends: 90d, 12h, or a date such as 2030-12-31; never if none."),
+    ] = None,
+    priority: Annotated[
+        Priority, typer.Option(help="The best that its splits may have in the queue.")
+    ] = "interactive",
+    test: Annotated[bool, typer.Option("--test", help="A key that spends no credits.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Make a key with its webhook secret, and show both this once."""
+    expires_at = None if expires is None else _moment(expires)
+    server_secrets = secrets.of(context.obj)
+    with opened(context.obj) as database, database.write() as session:
+        free_seconds = context.obj.free_minutes * 60
+        owned_by = account or service.owner_account(session, free_seconds=free_seconds).id
+        key = service.create_key(
+            session,
+            server_secrets,
+            owned_by,
+            name=name,
+            test=test,
+            allowed=scope or scopes.ALL,
+            expires_at=expires_at,
+            top_priority=priority,
+        )
+    shown = {"apiKey": key.api_key, "webhookSecret": key.webhook_secret, "id": key.id}
+    if as_json:
+        print_json(shown)
+        return
+    typer.echo("\n".join(f"{label:14} {value}" for label, value in shown.items()))
+    typer.echo("Keep them now: they are not shown again.")
+
+
+@app.command("list")
+def list_keys(
+    context: typer.Context,
+    account: Annotated[str | None, typer.Option(help="Only this account's.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Show keys, without their secrets."""
+    with opened(context.obj) as database, database.read() as session:
+        rows = [_shown(key) for key in queries.keys(session, account)]
+    if as_json:
+        print_json(rows)
+        return
+    titles = {
+        "id": "id",
+        "accountId": "account",
+        "name": "name",
+        "mode": "mode",
+        "lastUsedAt": "last used",
+        "expiresAt": "expires",
+        "revokedAt": "revoked",
+    }
+    print_table(titles, rows)
+
+
+@app.command()
+def revoke(context: typer.Context, key_id: str, as_json: Json = False) -> None:
+    """Revoke a key, at once and for good."""
+    with opened(context.obj) as database, database.write() as session:
+        shown = _shown(service.revoke_key(session, key_id))
+    if as_json:
+        print_json({"id": key_id, "revokedAt": shown["revokedAt"]})
+    else:
+        typer.echo(f"{key_id} is revoked.")
+
+
+def _shown(key: ApiKey) -> dict[str, Any]:
+    return {
+        "id": key.id,
+        "accountId": key.account_id,
+        "name": key.name,
+        "mode": "test" if key.is_test else "live",
+        "scopes": key.scopes,
+        "priority": key.top_priority,
+        "createdAt": times.to_wire(key.created_at),
+        "lastUsedAt": key.last_used_at and times.to_wire(key.last_used_at),
+        "expiresAt": key.expires_at and times.to_wire(key.expires_at),
+        "revokedAt": key.revoked_at and times.to_wire(key.revoked_at),
+    }
+
+
+def _moment(text: str) -> datetime:
+    """A time to come: so many days or hours from now, or a date, which is in UTC."""
+    if period := PERIOD.fullmatch(text):
+        return times.now() + timedelta(**{UNITS[period[2]]: int(period[1])})
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(
+            f"--expires {text}: write 90d, 12h, or a date such as 2030-12-31"
+        ) from None
+    moment = moment.replace(tzinfo=moment.tzinfo or UTC)
+    if moment <= times.now():
+        raise typer.BadParameter(f"--expires {text}: is not in the future")
+    return moment
