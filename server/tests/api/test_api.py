@@ -15,19 +15,20 @@ from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.secrets import Secrets
 from aistemsplitter_server.kit.settings import Settings
 from aistemsplitter_server.worker.tables import Worker
+from beating import beat
+from customers import customer
 from databases import only_sqlite
-from keys import bearer, beat, new_key
 
 
 def test_credits(client: httpx2.Client, database: Database, server_secrets: Secrets) -> None:
-    mine = new_key(database, server_secrets, Scope.CREDITS_READ)
-    answer = client.get("/v1/credits", headers=bearer(mine.api_key))
+    mine = customer(database, server_secrets, allowed=(Scope.CREDITS_READ,))
+    answer = client.get("/v1/credits", headers=mine.headers)
     assert answer.status_code == 200
     assert answer.text == '{"success":true,"data":{"balance":600,"unit":"seconds"}}'
     assert answer.headers["request-id"].startswith("req_")
     with database.write() as session:
-        accounts.revoke_key(session, mine.id)
-    assert client.get("/v1/credits", headers=bearer(mine.api_key)).status_code == 401
+        accounts.revoke_key(session, mine.caller.key_id)
+    assert client.get("/v1/credits", headers=mine.headers).status_code == 401
 
 
 def test_one_message_for_every_bad_key(client: httpx2.Client) -> None:
@@ -35,7 +36,7 @@ def test_one_message_for_every_bad_key(client: httpx2.Client) -> None:
         {},
         {"Authorization": "Basic abc"},
         {"Authorization": "Bearer"},
-        bearer("ast_live_nonsense"),
+        {"Authorization": "Bearer ast_live_nonsense"},
         httpx2.Headers([(b"Authorization", b"Bearer \xff")]),
     ]
     answers = [client.get("/v1/credits", headers=headers) for headers in attempts]
@@ -45,8 +46,8 @@ def test_one_message_for_every_bad_key(client: httpx2.Client) -> None:
 
 
 def test_scope(client: httpx2.Client, database: Database, server_secrets: Secrets) -> None:
-    other = new_key(database, server_secrets, Scope.SPLITS_READ)
-    answer = client.get("/v1/credits", headers=bearer(other.api_key))
+    other = customer(database, server_secrets, allowed=(Scope.SPLITS_READ,))
+    answer = client.get("/v1/credits", headers=other.headers)
     assert answer.status_code == 403
     assert answer.json()["error"]["code"] == "FORBIDDEN"
 
@@ -87,10 +88,10 @@ def test_a_database_that_fails(
     server_secrets: Secrets,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    mine = new_key(database, server_secrets, Scope.CREDITS_READ)
+    mine = customer(database, server_secrets, allowed=(Scope.CREDITS_READ,))
     with database.connection() as connection:
         connection.exec_driver_sql("ALTER TABLE api_keys RENAME TO elsewhere")
-    answer = client.get("/v1/credits", headers=bearer(mine.api_key))
+    answer = client.get("/v1/credits", headers=mine.headers)
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
     assert answer.json()["error"]["code"] == "UNAVAILABLE"
     assert "the database cannot be used: no such table" in caplog.text

@@ -10,7 +10,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.secrets import Secrets
-from keys import bearer, beat, new_key
+from beating import beat
+from customers import customer
 
 FRAME = "aistemsplitter_server.api.frame"
 
@@ -35,8 +36,8 @@ def test_one_line_a_request(
     server_secrets: Secrets,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    mine = new_key(database, server_secrets)
-    client.get("/v1/credits?signature=hidden", headers=bearer(mine.api_key))
+    mine = customer(database, server_secrets)
+    client.get("/v1/credits?signature=hidden", headers=mine.headers)
     client.get("/storage/splits/a?signature=hidden")
     client.get("/a/hidden/path")
     client.get("/v1/test/fault")
@@ -48,7 +49,7 @@ def test_one_line_a_request(
         ("GET", "/v1/test/fault", 500),
     ]
     first, second = lines(caplog, 4)[:2]
-    assert first["key_id"] == mine.id
+    assert first["key_id"] == mine.caller.key_id
     assert first["account_id"].startswith("acc_")
     assert second["account_id"] is None
     assert 0 <= first["seconds"] < 60
@@ -88,7 +89,7 @@ def test_requests_are_counted(client: httpx2.Client) -> None:
 def test_what_lies_in_the_database(
     client: httpx2.Client, database: Database, server_secrets: Secrets
 ) -> None:
-    new_key(database, server_secrets)
+    customer(database, server_secrets)
     beat(database, "one", audio_seconds=100)
     beat(database, "two", audio_seconds=50)
     told = metrics(client)

@@ -17,8 +17,8 @@ from aistemsplitter_server.api.openapi import document
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.secrets import Secrets
 from aistemsplitter_server.kit.settings import Settings
+from beating import beat
 from customers import Customer, customer
-from keys import beat
 from serving import serving
 
 EXAMPLES = 30  # of each operation, right ones and wrong ones

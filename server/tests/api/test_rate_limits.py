@@ -12,7 +12,7 @@ from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.errors import RateLimited
 from aistemsplitter_server.kit.secrets import Secrets
 from aistemsplitter_server.kit.settings import Settings
-from keys import bearer, new_key
+from customers import customer
 from serving import serving
 
 PER_MINUTE = 3  # one comes back after twenty seconds, long after a test has ended
@@ -30,38 +30,38 @@ def limits(answer: httpx2.Response) -> list[str | None]:
 def test_a_key_has_its_own_minute(
     client: httpx2.Client, database: Database, server_secrets: Secrets
 ) -> None:
-    mine, others = (new_key(database, server_secrets).api_key for _ in range(2))
+    mine, others = (customer(database, server_secrets).headers for _ in range(2))
     for left, reset in ((2, 20), (1, 40), (0, 60)):
-        answer = client.get("/v1/credits", headers=bearer(mine))
+        answer = client.get("/v1/credits", headers=mine)
         assert answer.status_code == 200
         assert limits(answer) == ["3", str(left), str(reset)]
-    answer = client.get("/v1/credits", headers=bearer(mine))
+    answer = client.get("/v1/credits", headers=mine)
     assert answer.status_code == 429
     assert answer.json()["error"]["code"] == "RATE_LIMITED"
     assert 18 <= int(answer.headers["retry-after"]) <= 20
     assert limits(answer)[:2] == ["3", "0"]
-    assert client.get("/v1/credits", headers=bearer(others)).status_code == 200
+    assert client.get("/v1/credits", headers=others).status_code == 200
 
 
 def test_errors_bear_it_too(
     client: httpx2.Client, database: Database, server_secrets: Secrets
 ) -> None:
-    lacking = new_key(database, server_secrets, Scope.SPLITS_READ)
-    answer = client.get("/v1/credits", headers=bearer(lacking.api_key))
+    lacking = customer(database, server_secrets, allowed=(Scope.SPLITS_READ,))
+    answer = client.get("/v1/credits", headers=lacking.headers)
     assert (answer.status_code, limits(answer)) == (403, ["3", "2", "20"])
 
 
 def test_without_a_good_key_the_address_counts(
     client: httpx2.Client, database: Database, server_secrets: Secrets
 ) -> None:
-    good = new_key(database, server_secrets).api_key
-    bad = good[:-1] + ("a" if good[-1] != "a" else "b")
-    attempts = [{}, bearer(bad), {"Authorization": "Basic abc"}, bearer(bad), {}]
+    good = customer(database, server_secrets).headers
+    bad = {"Authorization": good["Authorization"].swapcase()}
+    attempts = [{}, bad, {"Authorization": "Basic abc"}, bad, {}]
     answers = [client.get("/v1/credits", headers=headers) for headers in attempts]
     assert [answer.status_code for answer in answers] == [401, 401, 401, 429, 429]
     assert int(answers[-1].headers["retry-after"]) > 0
     # Whoever else is behind that address is not locked out.
-    assert client.get("/v1/credits", headers=bearer(good)).status_code == 200
+    assert client.get("/v1/credits", headers=good).status_code == 200
 
 
 def test_health_is_not_counted(client: httpx2.Client) -> None:
@@ -82,7 +82,7 @@ def unlimited(
 def test_zero_switches_it_off(
     unlimited: httpx2.Client, database: Database, server_secrets: Secrets
 ) -> None:
-    mine = bearer(new_key(database, server_secrets).api_key)
+    mine = customer(database, server_secrets).headers
     answers = [unlimited.get("/v1/credits", headers=mine) for _ in range(20)]
     answers += [unlimited.get("/v1/credits") for _ in range(20)]
     assert {answer.status_code for answer in answers} == {200, 401}

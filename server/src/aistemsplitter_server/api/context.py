@@ -62,7 +62,7 @@ async def _base_url(context: InContext, request: Request) -> str:
 BaseUrl = Annotated[str, Depends(_base_url)]
 
 
-def _storage(context: InContext, base_url: BaseUrl) -> LocalStorage:
+async def _storage(context: InContext, base_url: BaseUrl) -> LocalStorage:
     return configured(context.settings, context.secrets, base_url)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from time import perf_counter
 
 import structlog
@@ -10,9 +11,11 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from aistemsplitter_server.api.metrics import Requests
-from aistemsplitter_server.kit import ids
+from aistemsplitter_server.kit import ids, logs
 
 logger = logging.getLogger(__name__)
+
+SPLIT_ID = re.compile(r"split_[0-9A-Z]{26}", re.ASCII)
 
 
 class Frame:
@@ -33,6 +36,7 @@ class Frame:
         state = scope.setdefault("state", {})
         state["request_id"] = request_id
         structlog.contextvars.bind_contextvars(request_id=request_id)
+        told = logs.telling()
         status: int | None = None
         answered = began
 
@@ -64,7 +68,13 @@ class Frame:
                     "seconds": round(perf_counter() - began, 4),
                     "account_id": caller and caller.account_id,
                     "key_id": caller and caller.key_id,
-                    "split_id": state.get("split_id")
-                    or scope.get("path_params", {}).get("split_id"),
+                    "split_id": _split_id(scope),
+                    **told,
                 },
             )
+
+
+def _split_id(scope: Scope) -> str | None:
+    """Whose address it is; what callers make up is not for the log."""
+    given = scope.get("path_params", {}).get("split_id", "")
+    return given if SPLIT_ID.fullmatch(given) else None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
+from contextvars import ContextVar
 from typing import Any, TextIO
 
 import structlog
@@ -18,6 +19,22 @@ from structlog.typing import EventDict, Processor
 SECRET = re.compile(
     r"(ast_(?:live|test)_|whsec_|[?&][A-Za-z-]*(?:[Ss]ignature|token)=)[0-9A-Za-z+/=%_.~-]+"
 )
+
+_told: ContextVar[dict[str, str] | None] = ContextVar("told", default=None)
+
+
+def telling() -> dict[str, str]:
+    """What :func:`tell` fills from now on, in this task and the threads that it waits for."""
+    told: dict[str, str] = {}
+    _told.set(told)
+    return told
+
+
+def tell(**fields: str) -> None:
+    """Add fields to the line that the request in hand ends with."""
+    told = _told.get()
+    if told is not None:
+        told.update(fields)
 
 
 def configure(stream: TextIO | None = None, level: int = logging.INFO) -> None:

@@ -13,7 +13,7 @@ from aistemsplitter_server.accounts.scopes import Scope
 from aistemsplitter_server.accounts.service import Caller
 from aistemsplitter_server.api.context import Context, InContext, InStorage, with_scope
 from aistemsplitter_server.api.responses import errors
-from aistemsplitter_server.kit import ids, outgoing
+from aistemsplitter_server.kit import ids, logs, outgoing
 from aistemsplitter_server.kit.errors import (
     Conflict,
     Forbidden,
@@ -90,6 +90,7 @@ def create_split(
             if key is not None:
                 answer = job.model_dump(by_alias=True)
                 idempotency.remember(session, account_id, key, fingerprint, answer)
+    logs.tell(split_id=job.id)
     return Success(data=job)
 
 

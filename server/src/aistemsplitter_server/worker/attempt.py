@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from aistemsplitter_server.kit import times
@@ -61,7 +62,7 @@ class Attempt:
             try:
                 self._superseded = not self._is_current()
             except SQLAlchemyError as error:  # it is seen the next time
-                logger.warning("%s: not looked at: %s", self.split.id, type(error).__name__)
+                logger.warning("not looked at: %s", type(error).__name__)
         return self._superseded or self._context.stopping.is_set()
 
     def check(self) -> None:
@@ -88,26 +89,36 @@ class Attempt:
 @contextmanager
 def ending(context: WorkerContext, attempt: Attempt) -> Iterator[None]:
     """Bring the split on from whatever ends the block; only ``Draining`` comes out again."""
-    split_id, number = attempt.split.id, attempt.number
-    with suppress(Superseded):
+    split = attempt.split
+    split_id, number = split.id, attempt.number
+    ids = {"split_id": split_id, "account_id": split.account_id, "attempt": number}
+    began, outcome = time.monotonic(), "done"
+    with structlog.contextvars.bound_contextvars(**ids):
         try:
-            yield
-        except Superseded:
-            logger.info("%s: attempt %d is not wanted any more", split_id, number)
-        except Draining:
-            context.write(lambda session: service.release(session, split_id, number))
-            raise
-        except SplitFailed as error:
-            code, message = error.code, str(error)
-            context.write(
-                lambda session: service.fail(
-                    session, service.current(session, split_id, number), code, message
-                )
-            )
-        except Exception:
-            logger.exception("%s: attempt %d failed", split_id, number)
-            context.write(lambda session: service.retry(session, split_id, number))
-    tidy(context, split_id)
+            with suppress(Superseded):
+                try:
+                    yield
+                except Superseded:
+                    outcome = "not wanted any more"
+                except Draining:
+                    outcome = "released"
+                    context.write(lambda session: service.release(session, split_id, number))
+                    raise
+                except SplitFailed as error:
+                    outcome, message = error.code, str(error)
+                    context.write(
+                        lambda session: service.fail(
+                            session, service.current(session, split_id, number), outcome, message
+                        )
+                    )
+                except Exception:
+                    outcome = "error"
+                    logger.exception("the attempt failed")
+                    context.write(lambda session: service.retry(session, split_id, number))
+            tidy(context, split_id)
+        finally:
+            seconds = round(time.monotonic() - began, 3)
+            logger.info("attempt", extra={"outcome": outcome, "seconds": seconds})
 
 
 def tidy(context: WorkerContext, split_id: str) -> None:
@@ -119,4 +130,4 @@ def tidy(context: WorkerContext, split_id: str) -> None:
             context.storage.delete_prefix(keys.fetched(split_id))
             work_folder.remove(context.settings.data, split_id)
     except (OSError, SQLAlchemyError) as error:
-        logger.warning("%s: not tidied up: %s", split_id, type(error).__name__)  # the sweeper will
+        logger.warning("not tidied up: %s", type(error).__name__)  # the sweeper will

@@ -1,0 +1,82 @@
+"""What the processes have logged after all that can be done with them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx2
+import pytest
+
+from aistemsplitter_server.kit.database import Database
+from aistemsplitter_server.kit.secrets import Secrets
+from aistemsplitter_server.kit.settings import Settings
+from customers import Customer, customer
+from databases import only_sqlite
+from peers import Peer, answers
+from processes import SONG, Service, ended, running, split, upload
+
+HUSH = "hush-hush"  # in every URL that a user gives
+
+
+def lines(service: Service, name: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in service.log(name).splitlines()]
+
+
+def use_everything(client: httpx2.Client, peer: Peer) -> tuple[str, list[str]]:
+    """The id of a split that succeeded, and every secret that came along."""
+    upload_id = upload(client)
+    done = split(client, upload_id, webhookUrl=f"{peer.url}/{HUSH}?token={HUSH}")
+    stems = ended(client, done)["stems"]
+    for url in stems.values():
+        assert httpx2.get(url, trust_env=False).status_code == 200
+        assert httpx2.get(url[:-1], trust_env=False).status_code == 403
+    for url in (f"{peer.url}/{HUSH}.flac?key={HUSH}", f"http://127.0.0.1:9/{HUSH}?key={HUSH}"):
+        body = {"input": {"type": "direct_url", "url": url}}
+        ended(client, client.post("/v1/audio/splits", json=body).json()["data"]["id"])
+    reserved = client.post(
+        "/v1/audio/uploads",
+        json={"filename": HUSH, "contentType": "audio/flac", "contentLength": 10},
+    ).json()["data"]
+    for content in (b"too long, much too long", b"short", b"not a song", b"once more."):
+        client.put(reserved["uploadUrl"], content=content, headers=reserved["uploadHeaders"])
+    for path in (f"/{HUSH}", f"/v1/audio/splits/{HUSH}", f"/storage/{HUSH}?signature={HUSH}"):
+        client.get(path)
+    client.get("/v1/credits", headers={"Authorization": f"Bearer ast_live_{HUSH}"})
+    client.post("/v1/audio/splits", content=b'{"' + HUSH.encode())
+    client.get(f"/v1/audio/splits/{done}/events")
+    client.delete(f"/v1/audio/splits/{done}")
+    signed = [*stems.values(), reserved["uploadUrl"]]
+    return done, [HUSH, *(urlsplit(url).query.rpartition("=")[2] for url in signed)]
+
+
+@pytest.fixture
+def someone(database: Database, server_secrets: Secrets) -> Customer:
+    return customer(database, server_secrets, seconds=3600)
+
+
+@only_sqlite  # logs are the same whatever the database
+def test_nothing_secret_is_in_it(settings: Settings, database: Database, someone: Customer) -> None:
+    with running(settings) as service, Peer([answers(200, SONG.read_bytes())]) as peer:
+        worker = service.start("worker")
+        with service.api() as client:
+            client.headers.update(someone.headers)
+            done, secrets = use_everything(client, peer)
+            with database.connection() as connection:  # an error of the database quotes its query
+                connection.exec_driver_sql("ALTER TABLE api_keys RENAME TO elsewhere")
+            assert client.get("/v1/credits").status_code == 503
+        worker.terminate()
+        worker.wait()
+        logged = service.log("api") + service.log("worker")
+        for secret in (someone.api_key, someone.webhook_secret, *secrets):
+            assert secret not in logged
+
+        requests = [line for line in lines(service, "api") if line["event"] == "request"]
+        assert {"/v1/credits", "/uploads/{upload_id}", None} <= {line["route"] for line in requests}
+        made = [line for line in requests if line["method"] == "POST" and line["split_id"] == done]
+        assert made[0]["account_id"] == someone.caller.account_id
+        fault = next(line for line in lines(service, "api") if line["level"] == "error")
+        answered = next(line for line in requests if line["status"] == 503)
+        assert fault["request_id"] == answered["request_id"]
+        assert any(done in json.dumps(line) for line in lines(service, "worker"))

@@ -1,0 +1,25 @@
+"""The row of a worker that is alive, without a worker."""
+
+from __future__ import annotations
+
+from aistemsplitter_server.kit import times
+from aistemsplitter_server.kit.database import Database
+from aistemsplitter_server.worker.tables import Worker
+
+
+def beat(database: Database, worker_id: str = "worker", audio_seconds: float = 0) -> None:
+    """A worker's row, as if it had just been seen."""
+    now = times.now()
+    with database.write() as session:
+        session.add(
+            Worker(
+                id=worker_id,
+                host="here",
+                pid=1,
+                started_at=now,
+                seen_at=now,
+                stopping=False,
+                busy_seconds=audio_seconds / 10,
+                audio_seconds=audio_seconds,
+            )
+        )
