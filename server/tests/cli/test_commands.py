@@ -1,26 +1,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from base64 import b64encode
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-COMMAND = [sys.executable, "-c", "from aistemsplitter_server.cli import main; main()"]
-
-
-def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [*COMMAND, "--data", str(folder / "data"), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, cwd=folder, timeout=60)
-
-
-def ok(folder: Path, *arguments: str) -> str:
-    done = run(folder, *arguments)
-    assert (done.returncode, done.stderr) == (0, "")
-    return done.stdout
+from command_line import ok, run
 
 
 def test_from_nothing_to_a_revoked_key(tmp_path: Path) -> None:

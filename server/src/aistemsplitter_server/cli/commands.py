@@ -8,17 +8,20 @@ from typing import Annotated
 
 import typer
 
-from aistemsplitter_server.cli import accounts, config, credits, db, keys, models
+from aistemsplitter_server.cli import accounts, config, credits, db, keys, models, splits
+from aistemsplitter_server.cli.doctor import doctor
 from aistemsplitter_server.cli.shared import opened
 from aistemsplitter_server.cli.up import up
 from aistemsplitter_server.kit import logs, secrets, settings
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
 app.command()(up)
+app.command()(doctor)
 app.add_typer(db.app, name="db")
 app.add_typer(accounts.app, name="accounts")
 app.add_typer(keys.app, name="keys")
 app.add_typer(credits.app, name="credits")
+app.add_typer(splits.app, name="splits")
 app.add_typer(models.app, name="models")
 app.add_typer(config.app, name="config")
 

@@ -89,7 +89,7 @@ class Database:
         if address.drivername == "postgresql":
             address = address.set(drivername="postgresql+psycopg")
         if self.sqlite:
-            Path(str(address.database)).parent.mkdir(parents=True, exist_ok=True)
+            Path(str(address.database)).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.engine = create_engine(
                 address,
                 connect_args={"timeout": BUSY_TIMEOUT},

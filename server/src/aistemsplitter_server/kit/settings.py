@@ -156,6 +156,12 @@ class Settings(BaseSettings):
         return self.database_url or f"sqlite:///{self.data / 'service.db'}"
 
     @property
+    def sqlite_file(self) -> Path | None:
+        """Where the database lies if it is a SQLite file."""
+        url = make_url(self.database)
+        return Path(str(url.database)) if url.get_backend_name() == "sqlite" else None
+
+    @property
     def base_url(self) -> str:
         """What our URLs begin with where no request tells by what name we are reached."""
         if self.public_url is not None:

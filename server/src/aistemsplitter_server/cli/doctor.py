@@ -1,0 +1,232 @@
+"""``doctor``: is all there that the service needs, and if not, what to do. It changes nothing."""
+
+from __future__ import annotations
+
+import json
+import resource
+import shutil
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+import typer
+from sqlalchemy import func, select
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from aistemsplitter_server.cli.shared import Json, print_json
+from aistemsplitter_server.credits.tables import Entry
+from aistemsplitter_server.kit import migrate, secrets, times
+from aistemsplitter_server.kit.database import Database
+from aistemsplitter_server.kit.migrate import NotMigrated
+from aistemsplitter_server.kit.secrets import UnusableSecret
+from aistemsplitter_server.kit.settings import Settings
+from aistemsplitter_server.models.catalogue import HTDEMUCS_FT, MODELS
+from aistemsplitter_server.storage.configured import configured
+from aistemsplitter_server.worker import liveness
+
+LITTLE_SPACE, NO_SPACE = 10 << 30, 1 << 30  # bytes; a song of an hour takes 5 GB while it is split
+FEW_FILES, TOO_FEW_FILES = 1024, 256  # that a process may have open
+SKEW = 5.0  # seconds that two clocks may differ
+ENGINE_PATIENCE = 120.0  # seconds
+# Separates a second of silence, then tells which models are here, and where they are kept.
+ENGINE = """
+import json
+import numpy as np
+from aistemsplitter_engine import AudioArray, Separator
+from aistemsplitter_engine.weights.store import is_installed, models_folder
+silence = AudioArray(np.zeros((2, 44100), np.float32), 44100)
+for block in Separator("htdemucs_tiny").separate(silence): pass
+names = {names}
+print(json.dumps([[name for name in names if is_installed(name)], str(models_folder())]))
+"""
+MARKS = {
+    "ok": ("ok", typer.colors.GREEN),
+    "warning": ("warning", typer.colors.YELLOW),
+    "problem": ("PROBLEM", typer.colors.RED),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What was found, and where it is not ``ok`` what to do."""
+
+    check: str
+    state: Literal["ok", "warning", "problem"]
+    message: str
+    todo: str | None = None
+
+
+def doctor(context: typer.Context, as_json: Json = False) -> None:
+    """Check everything that the service needs; exit code 1 where something is missing."""
+    findings = []
+    for finding in examine(context.obj):
+        findings.append(finding)
+        if not as_json:
+            _show(finding)
+    sound = all(finding.state != "problem" for finding in findings)
+    if as_json:
+        print_json({"ok": sound, "checks": [asdict(finding) for finding in findings]})
+    raise typer.Exit(0 if sound else 1)
+
+
+def examine(settings: Settings) -> Iterator[Finding]:
+    """One check after the other."""
+    yield from _data(settings)
+    yield from _database(settings)
+    yield from _engine()
+    yield _space("disk of data", settings.data)
+    yield _open_files()
+
+
+def _data(settings: Settings) -> Iterator[Finding]:
+    data = settings.data
+    if not data.is_dir():
+        yield Finding("data", "problem", f"there is no folder {data}", "aistemsplitter-server up")
+        return
+    if stat.S_IMODE(data.stat().st_mode) & 0o077:
+        yield Finding("data", "warning", f"{data} can be read by others", f"chmod 700 {data}")
+    else:
+        yield Finding("data", "ok", f"{data.resolve()}")
+    try:
+        if settings.secret is not None or (data / secrets.FILE_NAME).exists():
+            keys = secrets.of(settings)
+        else:
+            todo = "aistemsplitter-server up, or restore it from a backup if there are keys already"
+            yield Finding("secret", "problem", f"{data / secrets.FILE_NAME} is missing", todo)
+            return
+    except UnusableSecret as error:
+        reason, _, todo = str(error).partition(": ")
+        yield Finding("secret", "problem", reason, todo)
+        return
+    whence = "from the settings" if settings.secret is not None else "private"
+    yield Finding("secret", "ok", f"there, {whence}")
+    try:
+        configured(settings, keys).check()
+    except OSError as error:
+        todo = f"let the service's user write to {error.filename or data}, or make room"
+        yield Finding("storage", "problem", f"cannot be written ({error.strerror})", todo)
+    else:
+        yield Finding("storage", "ok", "takes files")
+
+
+def _database(settings: Settings) -> Iterator[Finding]:
+    database = Database(settings.database) if _is_there(settings) else None
+    if database is None:
+        yield Finding(
+            "database", "problem", "there is none yet", "aistemsplitter-server db upgrade"
+        )
+        return
+    try:
+        migrate.check(database)
+        kind = "SQLite" if database.sqlite else "Postgres"
+        yield Finding("database", "ok", f"{kind}, its schema up to date")
+        yield _workers(database, settings)
+        yield _clock(database)
+    except NotMigrated:
+        todo = "aistemsplitter-server db upgrade"
+        yield Finding("database", "problem", "its schema is not this version's", todo)
+    except SQLAlchemyError as error:
+        todo = "look after the database, or AISTEMSPLITTER_SERVER_DATABASE_URL"
+        yield Finding("database", "problem", f"cannot be used: {_reason(error)}", todo)
+    finally:
+        database.close()
+
+
+def _is_there(settings: Settings) -> bool:
+    """Whether it can be opened without making it: SQLite would."""
+    return settings.sqlite_file is None or settings.sqlite_file.is_file()
+
+
+def _reason(error: SQLAlchemyError) -> str:
+    """The driver's own words, which bear no parameters of a statement."""
+    said = str(error.orig) if isinstance(error, DBAPIError) else ""
+    return (said.strip() or type(error).__name__).splitlines()[0]
+
+
+def _workers(database: Database, settings: Settings) -> Finding:
+    with database.read() as session:
+        count = len(liveness.living(session, settings.data if settings.data.is_dir() else None))
+    if count:
+        return Finding("workers", "ok", f"{count} alive")
+    todo = "aistemsplitter-server up, or aistemsplitter-server worker beside an API of its own"
+    return Finding("workers", "warning", "none is alive, so nothing is split", todo)
+
+
+def _clock(database: Database) -> Finding:
+    """Against the database's clock, or on this machine against what it has written before."""
+    with database.read() as session:
+        if database.sqlite:
+            newest = session.scalar(select(func.max(Entry.created_at)))
+            away = (newest - times.now()).total_seconds() if newest else 0.0
+            said = "is behind the newest entry of the ledger"
+        else:
+            now: datetime = session.scalars(select(func.clock_timestamp())).one()
+            away = abs((now - times.now()).total_seconds())
+            said = "differs from the database's"
+    if away > SKEW:
+        return Finding("clock", "problem", f"{said} by {away:.0f} s", "set the clock; run NTP")
+    return Finding("clock", "ok", times.to_wire(times.now()))
+
+
+def _engine() -> Iterator[Finding]:
+    names = [model.name for model in MODELS]
+    command = [sys.executable, "-c", ENGINE.replace("{names}", repr(names))]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=ENGINE_PATIENCE, check=False
+        )
+    except subprocess.TimeoutExpired:
+        todo = "look whether this machine is overloaded"
+        yield Finding("engine", "problem", f"took over {ENGINE_PATIENCE:.0f} s", todo)
+        return
+    if done.returncode != 0:
+        said = (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1]
+        todo = "install aistemsplitter-engine beside the server"
+        yield Finding("engine", "problem", f"does not separate: {said}", todo)
+        return
+    installed, folder = json.loads(done.stdout.splitlines()[-1])
+    yield Finding("engine", "ok", "separates")
+    missing = [name for name in names if name not in installed]
+    if missing:
+        todo = f"aistemsplitter-server models install {' '.join(missing)}"
+        default = " (the default)" if HTDEMUCS_FT.name in missing else ""
+        yield Finding("weights", "warning", f"missing{default}: {', '.join(missing)}", todo)
+    else:
+        yield Finding("weights", "ok", ", ".join(installed))
+    yield _space("disk of weights", Path(folder))
+
+
+def _space(check: str, folder: Path) -> Finding:
+    there = folder.resolve()
+    while not there.exists():
+        there = there.parent
+    free = shutil.disk_usage(there).free
+    said = f"{free / 1e9:.1f} GB free at {there}"
+    if free < NO_SPACE:
+        return Finding(check, "problem", said, "make room")
+    if free < LITTLE_SPACE:
+        return Finding(check, "warning", said, "make room: an hour of song takes 5 GB for a while")
+    return Finding(check, "ok", said)
+
+
+def _open_files() -> Finding:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    said = f"{'any number' if soft == resource.RLIM_INFINITY else soft} a process"
+    if soft == resource.RLIM_INFINITY or soft >= FEW_FILES:
+        return Finding("open files", "ok", said)
+    possible = FEW_FILES if hard == resource.RLIM_INFINITY else min(FEW_FILES, hard)
+    todo = f"ulimit -n {possible}, or LimitNOFILE= in the unit"
+    return Finding("open files", "problem" if soft < TOO_FEW_FILES else "warning", said, todo)
+
+
+def _show(finding: Finding) -> None:
+    mark, colour = MARKS[finding.state]
+    label = typer.style(f"{mark:8}", fg=colour)
+    typer.echo(f"{label} {finding.check:16} {finding.message}")
+    if finding.todo:
+        typer.echo(f"{'':8} {'':16} -> {finding.todo}")

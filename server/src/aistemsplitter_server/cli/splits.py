@@ -1,0 +1,108 @@
+"""``splits``: what is queued, being made, and done, of all accounts."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated, Any
+
+import typer
+from sqlalchemy.orm import Session
+
+from aistemsplitter_server.cli.shared import Json, opened, print_json, print_table
+from aistemsplitter_server.kit import secrets
+from aistemsplitter_server.kit.errors import NotFound
+from aistemsplitter_server.kit.settings import Settings
+from aistemsplitter_server.splits import queries, rendering, service
+from aistemsplitter_server.splits.again import again
+from aistemsplitter_server.splits.schemas import Status
+from aistemsplitter_server.splits.tables import Split
+from aistemsplitter_server.storage.configured import configured
+
+app = typer.Typer(no_args_is_help=True, help="Splits.")
+
+
+@app.command("list")
+def list_splits(
+    context: typer.Context,
+    account: Annotated[str | None, typer.Option(help="Only this account's.")] = None,
+    status: Annotated[Status | None, typer.Option(help="Only those that are so.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 20,
+    as_json: Json = False,
+) -> None:
+    """Show splits, newest first."""
+    with opened(context.obj) as database, database.read() as session:
+        found = queries.latest(session, account_id=account, status=status, limit=limit)
+    rows = [_shown(context.obj, split) for split in found]
+    if as_json:
+        print_json(rows)
+        return
+    titles = {
+        "id": "id",
+        "accountId": "account",
+        "status": "status",
+        "progress": "done",
+        "filename": "song",
+        "servedBy": "model",
+        "createdAt": "created",
+    }
+    print_table(titles, [{**row, "progress": f"{row['progress']:.0%}"} for row in rows])
+
+
+@app.command()
+def show(context: typer.Context, split_id: str, as_json: Json = False) -> None:
+    """Show a split, with URLs of its stems."""
+    with opened(context.obj) as database, database.read() as session:
+        shown = _shown(context.obj, _known(session, split_id))
+    if as_json:
+        print_json(shown)
+        return
+    for name, value in shown.items():
+        if isinstance(value, dict):
+            value = "".join(f"\n  {key:12} {inner}" for key, inner in value.items())
+        elif isinstance(value, list):
+            value = ", ".join(map(str, value))
+        typer.echo(f"{name:16} {'' if value is None else value}".rstrip())
+
+
+@app.command()
+def cancel(context: typer.Context, split_id: str, as_json: Json = False) -> None:
+    """Stop a split; its charge is given back."""
+    with opened(context.obj) as database, database.write() as session:
+        split = _known(session, split_id)
+        service.cancel(session, split)
+    if as_json:
+        print_json(_shown(context.obj, split))
+    else:
+        typer.echo(f"{split_id} is cancelled.")
+
+
+@app.command()
+def retry(context: typer.Context, split_id: str, as_json: Json = False) -> None:
+    """Try a split that failed again: as a new one, which is charged."""
+    with opened(context.obj) as database, database.write() as session:
+        split = again(session, _known(session, split_id), demo=context.obj.demo)
+    if as_json:
+        print_json(_shown(context.obj, split))
+    else:
+        typer.echo(f"It is tried again as {split.id}.")
+
+
+def _known(session: Session, split_id: str) -> Split:
+    split = queries.locked(session, split_id)
+    if split is None:
+        raise NotFound(f"There is no split {split_id}.")
+    return split
+
+
+def _shown(settings: Settings, split: Split) -> dict[str, Any]:
+    """As the API shows it, and what only the operator sees."""
+    storage = configured(settings, secrets.of(settings))
+    lifetime = timedelta(seconds=settings.download_url_seconds)
+    told = rendering.render(split, storage, lifetime).model_dump(mode="json", by_alias=True)
+    return {
+        **told,
+        "accountId": split.account_id,
+        "keyId": split.key_id,
+        "attempts": split.attempt,
+        "workerId": split.worker_id,
+    }

@@ -1,0 +1,75 @@
+"""Ask again for a split that has failed: a new one of the same song, charged by itself.
+
+The failed one stays what it is: its charge was given back and its end told to a webhook.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy.orm import Session
+
+from aistemsplitter_server.accounts.service import Caller
+from aistemsplitter_server.accounts.tables import ApiKey
+from aistemsplitter_server.kit.errors import Conflict
+from aistemsplitter_server.models import queries as models
+from aistemsplitter_server.models.service import serving
+from aistemsplitter_server.splits import queueing, service
+from aistemsplitter_server.splits.schemas import CreateSplit
+from aistemsplitter_server.splits.tables import FAILED, Split
+from aistemsplitter_server.uploads.tables import Upload
+
+
+def again(session: Session, split: Split, *, demo: bool) -> Split:
+    """A new split of what a failed one was asked for.
+
+    Args:
+        demo: the demonstration model may stand in, as in ``serving``.
+
+    Raises:
+        Conflict: it has not failed, or its upload is deleted.
+        InsufficientCredits: the balance does not cover it.
+        ModelUnavailable: no model can run.
+    """
+    if split.status != FAILED:
+        raise Conflict(f"The split is {split.status}; only one that failed is tried again.")
+    source = _upload(session, split)
+    request = _request(split)
+    key = session.get_one(ApiKey, split.key_id)
+    caller = Caller(
+        split.account_id, split.key_id, split.is_test, frozenset(key.scopes), key.top_priority
+    )
+    return service.create(
+        session,
+        caller,
+        request,
+        source=source,
+        filename=split.filename,
+        serving=serving(request.model, models.installed(session), test=split.is_test, demo=demo),
+        priority="batch" if split.turn >= queueing.BATCH else "interactive",
+    )
+
+
+def _upload(session: Session, split: Split) -> Upload | None:
+    if split.upload_id is None:
+        return None
+    upload = session.get(Upload, split.upload_id)
+    if upload is None or upload.deleted_at is not None:
+        raise Conflict("The upload that it was made of is deleted.")
+    return upload
+
+
+def _request(split: Split) -> CreateSplit:
+    source = (
+        {"type": "uploaded_file", "uploadId": split.upload_id}
+        if split.upload_id is not None
+        else {"type": "direct_url", "url": split.input_url}
+    )
+    return CreateSplit.model_validate(
+        {
+            "input": source,
+            "stemModel": split.stem_model,
+            "outputFormat": split.output_format,
+            "stems": split.stems,
+            "webhookUrl": split.webhook_url,
+            "metadata": split.split_metadata or None,
+        }
+    )

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import json
+import resource
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text, update
+
+from aistemsplitter_server.cli import doctor
+from aistemsplitter_server.credits.tables import Entry
+from aistemsplitter_server.kit import secrets, times
+from aistemsplitter_server.kit.database import Database
+from aistemsplitter_server.kit.secrets import Secrets
+from aistemsplitter_server.kit.settings import Settings
+from aistemsplitter_server.storage.configured import FOLDER
+from beating import beat
+from command_line import run
+from customers import customer
+from databases import only_sqlite
+
+
+def states(settings: Settings) -> dict[str, doctor.Finding]:
+    """What it finds, all but the engine, which takes its time."""
+    parts = (doctor._data(settings), doctor._database(settings))
+    return {finding.check: finding for part in parts for finding in part}
+
+
+@pytest.fixture
+def sound(settings: Settings, database: Database) -> Settings:
+    """A service in order, with a worker that beats."""
+    settings.data.mkdir(exist_ok=True)
+    settings.data.chmod(0o700)
+    secrets.load(settings.data)
+    beat(database)
+    return settings
+
+
+def test_all_is_well(sound: Settings) -> None:
+    found = states(sound)
+    assert {finding.state for finding in found.values()} == {"ok"}, found
+    assert set(found) == {"data", "secret", "storage", "database", "workers", "clock"}
+
+
+def test_a_worker_is_missing(sound: Settings, database: Database) -> None:
+    with database.write() as session:
+        session.execute(text("DELETE FROM workers"))
+    finding = states(sound)["workers"]
+    assert finding.state == "warning"
+    assert "aistemsplitter-server worker" in str(finding.todo)
+
+
+def test_a_schema_of_another_version(sound: Settings, database: Database) -> None:
+    with database.write() as session:
+        session.execute(text("UPDATE alembic_version SET version_num = 'older'"))
+    finding = states(sound)["database"]
+    assert (finding.state, finding.todo) == ("problem", "aistemsplitter-server db upgrade")
+
+
+def test_what_others_can_read(sound: Settings) -> None:
+    sound.data.chmod(0o755)
+    (sound.data / secrets.FILE_NAME).chmod(0o644)
+    found = states(sound)
+    assert found["data"].todo == f"chmod 700 {sound.data}"
+    assert found["secret"].state == "problem"
+    assert str(found["secret"].todo).startswith("chmod 600")
+
+
+def test_a_storage_that_is_in_the_way(sound: Settings) -> None:
+    (sound.data / FOLDER).write_text("a file where a folder should be")
+    assert states(sound)["storage"].state == "problem"
+
+
+@only_sqlite
+def test_a_clock_that_was_set_back(
+    sound: Settings, database: Database, server_secrets: Secrets
+) -> None:
+    customer(database, server_secrets)
+    with database.write() as session:
+        session.execute(update(Entry).values(created_at=times.now() + timedelta(hours=1)))
+    assert states(sound)["clock"].state == "problem"
+
+
+def test_a_database_that_is_away(tmp_path: Path) -> None:
+    url = "postgresql://user:hunter2@127.0.0.1:1/none"
+    settings = Settings(data=tmp_path / "data", database_url=url)
+    finding = states(settings)["database"]
+    assert finding.state == "problem"
+    assert "refused" in finding.message
+    assert "hunter2" not in str(finding)
+
+
+def test_from_nothing_it_makes_nothing(tmp_path: Path) -> None:
+    done = run(tmp_path, "doctor", "--json")
+    assert (done.returncode, done.stderr) == (1, "")
+    told = json.loads(done.stdout)
+    assert told["ok"] is False
+    found = {check["check"]: check for check in told["checks"]}
+    assert found["data"]["state"] == found["database"]["state"] == "problem"
+    assert found["engine"]["state"] == "ok"  # it has separated a second of silence
+    assert not (tmp_path / "data").exists()
+
+
+def test_an_engine_that_does_not_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "aistemsplitter_engine.py").write_text("raise ImportError('no such processor')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    (finding,) = doctor._engine()
+    assert finding.state == "problem"
+    assert "no such processor" in finding.message
+
+
+def test_too_few_open_files() -> None:
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (512, limits[1]))
+        assert doctor._open_files().state == "warning"
+        resource.setrlimit(resource.RLIMIT_NOFILE, (200, limits[1]))
+        assert doctor._open_files().state == "problem"
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert doctor._open_files().state == "ok"
+
+
+def test_a_small_disk(tmp_path: Path) -> None:
+    assert doctor._space("disk", tmp_path / "not" / "there").state in ("ok", "warning")
+    full = Path("/proc")  # a file system without any room
+    assert doctor._space("disk", full).state == "problem"
