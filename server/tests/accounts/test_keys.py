@@ -118,7 +118,7 @@ def test_the_webhook_secret_can_be_read_again_by_this_server_for_this_key(
 ) -> None:
     with database.read() as session:
         row = session.get_one(ApiKey, key.id)
-    assert accounts.webhook_secret(server_secrets, row) == key.webhook_secret
+    assert accounts.webhook_secrets(server_secrets, row) == [key.webhook_secret]
     with pytest.raises(InvalidTag):
         server_secrets.decrypt(row.sealed_webhook_secret, owner="key_other")
     with pytest.raises(InvalidTag):

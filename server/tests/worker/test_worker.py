@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import signal
 import time
 import wave
@@ -12,6 +13,7 @@ import httpx2
 import numpy as np
 import pytest
 
+import aistemsplitter
 from aistemsplitter_server.splits.tables import Split
 from customers import Customer
 from peers import Peer, answers, drips
@@ -200,3 +202,19 @@ def test_the_song_is_gone(client: httpx2.Client, service: Service, someone: Cust
     told = ended(client, split_id)
     assert told["error"]["code"] == "INPUT_UNREACHABLE"
     assert someone.balance == 3600
+
+
+def test_a_webhook(client: httpx2.Client, service: Service, someone: Customer) -> None:
+    with Peer([answers(503), answers(200)]) as receiver:
+        service.start("worker")
+        split_id = split(client, upload(client), webhookUrl=f"{receiver.url}/hook")
+        until(lambda: len(receiver.requests) == 2)
+    first, second = receiver.requests
+    for request in (first, second):
+        event = aistemsplitter.verify_signature(
+            dict(request.headers), request.body, someone.webhook_secret
+        )
+        assert (event.type, event.data.id) == ("split.succeeded", split_id)
+    assert json.loads(first.body)["id"] == json.loads(second.body)["id"]
+    url = event.data.stems["vocals"]
+    assert httpx2.get(url.replace(":8000", f":{client.base_url.port}")).content[:4] == b"RIFF"

@@ -116,9 +116,13 @@ def create_key(
     return NewKey(key_id, api_key, webhook_secret)
 
 
-def webhook_secret(secrets: Secrets, key: ApiKey) -> str:
-    """The secret that the key's deliveries are signed with."""
-    return secrets.decrypt(key.sealed_webhook_secret, owner=key.id)
+def webhook_secrets(secrets: Secrets, key: ApiKey) -> list[str]:
+    """The secrets that the key's deliveries are signed with: for a day after a rotation, two."""
+    sealed = [key.sealed_webhook_secret]
+    until = key.previous_secret_until
+    if key.sealed_previous_secret is not None and until is not None and times.now() < until:
+        sealed.append(key.sealed_previous_secret)
+    return [secrets.decrypt(each, owner=key.id) for each in sealed]
 
 
 def revoke_key(session: Session, key_id: str) -> ApiKey:

@@ -2,44 +2,128 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from aistemsplitter_server.kit import ids, jobs, times
+from aistemsplitter_server.kit.outgoing import Answer
 from aistemsplitter_server.splits.tables import Split
-from aistemsplitter_server.webhooks.tables import Delivery, Event
+from aistemsplitter_server.webhooks import schedule
+from aistemsplitter_server.webhooks.tables import Attempt, Delivery, Event, Receiver
 
 QUEUE = "webhooks"
 DELIVER = "deliver"  # the job
+DISABLED_AFTER = timedelta(days=5)
+PENDING, DELIVERED, FAILED = "pending", "delivered", "failed"
+GONE = 410
 
 
 def announce(session: Session, split: Split) -> None:
     """A split has come to its end: write the event, once, and send it on its way."""
     if session.scalars(select(Event.id).where(Event.split_id == split.id)).first():
         return
-    now = times.now()
     event = Event(
         id=ids.new("evt"),
         account_id=split.account_id,
         key_id=split.key_id,
         split_id=split.id,
         type=f"split.{split.status}",
-        created_at=now,
+        created_at=times.now(),
     )
     session.add(event)
     session.flush()
-    if split.webhook_url is None:
-        return
+    if split.webhook_url is not None:
+        send(session, event, split.webhook_url)
+
+
+def send(session: Session, event: Event, url: str) -> Delivery:
+    """A new delivery of an event, in the queue; to a receiver that is disabled it fails at once."""
+    receiver = session.get(Receiver, (event.account_id, url))
+    disabled = receiver.disabled_reason if receiver is not None else None
+    now = times.now()
     delivery = Delivery(
         id=ids.new("dlv"),
-        account_id=split.account_id,
+        account_id=event.account_id,
         event_id=event.id,
-        url=split.webhook_url,
-        state="pending",
+        url=url,
+        state=FAILED if disabled else PENDING,
+        reason=disabled,
         attempts=0,
         created_at=now,
-        next_attempt_at=now,
+        next_attempt_at=None if disabled else now,
+        finished_at=now if disabled else None,
     )
     session.add(delivery)
     session.flush()
-    jobs.enqueue(session, DELIVER, delivery.id, queue=QUEUE, job_id=f"{delivery.id}-1")
+    if not disabled:
+        enqueue(session, delivery)
+    return delivery
+
+
+def enqueue(session: Session, delivery: Delivery, *, delay: timedelta = timedelta(0)) -> None:
+    """Queue the delivery's next attempt."""
+    jobs.enqueue(
+        session,
+        DELIVER,
+        delivery.id,
+        queue=QUEUE,
+        job_id=f"{delivery.id}-{ids.new('dlv')}",
+        delay_seconds=delay.total_seconds(),
+    )
+
+
+def begin(session: Session, delivery_id: str) -> tuple[Delivery, Event] | None:
+    """Take up a delivery, as its newest attempt; None when there is nothing to do any more.
+
+    An attempt that never came to an answer, since its worker died, stays in the log without one.
+    """
+    delivery = session.get(Delivery, delivery_id, with_for_update=True, populate_existing=True)
+    if delivery is None or delivery.state != PENDING:
+        return None
+    delivery.attempts += 1
+    delivery.next_attempt_at = None
+    attempt = Attempt(delivery_id=delivery.id, number=delivery.attempts, started_at=times.now())
+    session.add(attempt)
+    return delivery, session.get_one(Event, delivery.event_id)
+
+
+def record(session: Session, delivery_id: str, number: int, outcome: Answer | str) -> None:
+    """What came of an attempt: an answer, or why there was none. Queues the next one if need be."""
+    delivery = session.get_one(Delivery, delivery_id, with_for_update=True, populate_existing=True)
+    attempt = session.get_one(Attempt, (delivery_id, number))
+    if isinstance(outcome, Answer):
+        attempt.status, attempt.latency_seconds = outcome.status, outcome.latency
+        attempt.excerpt = outcome.excerpt
+    else:
+        attempt.error = outcome
+    if delivery.state != PENDING or delivery.attempts != number:
+        return  # another has begun since
+    now = times.now()
+    receiver = session.merge(Receiver(account_id=delivery.account_id, url=delivery.url))
+    if isinstance(outcome, Answer) and 200 <= outcome.status < 300:
+        receiver.failing_since = receiver.disabled_at = receiver.disabled_reason = None
+        _finish(delivery, DELIVERED, None, now)
+        return
+    receiver.failing_since = receiver.failing_since or now
+    if now - receiver.failing_since >= DISABLED_AFTER:
+        receiver.disabled_at = now
+        receiver.disabled_reason = "disabled: nothing has been accepted there for 5 days"
+        _finish(delivery, FAILED, receiver.disabled_reason, now)
+        return
+    if isinstance(outcome, Answer) and outcome.status == GONE:
+        _finish(delivery, FAILED, "the receiver answered 410 Gone", now)
+        return
+    wish = outcome.retry_after if isinstance(outcome, Answer) else None
+    due = schedule.next_attempt(number, wish, now)
+    attempt.next_attempt_at = delivery.next_attempt_at = due
+    if due is None:
+        _finish(delivery, FAILED, f"given up after {number} attempts", now)
+    else:
+        enqueue(session, delivery, delay=due - now)
+
+
+def _finish(delivery: Delivery, state: str, reason: str | None, now: datetime) -> None:
+    delivery.state, delivery.reason = state, reason
+    delivery.next_attempt_at, delivery.finished_at = None, now

@@ -19,6 +19,8 @@ from aistemsplitter_server.kit.outgoing import Outgoing
 from aistemsplitter_server.kit.settings import Settings
 from aistemsplitter_server.splits.queueing import FETCH, FETCHES, SEPARATE, SPLITS
 from aistemsplitter_server.storage.configured import configured
+from aistemsplitter_server.webhooks import service as webhooks
+from aistemsplitter_server.webhooks.delivering import deliver
 from aistemsplitter_server.worker import liveness, recovery, weights
 from aistemsplitter_server.worker.attempt import Draining
 from aistemsplitter_server.worker.context import WorkerContext
@@ -31,6 +33,7 @@ logger = logging.getLogger(__name__)
 QUEUES = (
     Queue(SPLITS, at_once=1, poll_seconds=0.1),
     Queue(FETCHES, at_once=4, poll_seconds=0.25),
+    Queue(webhooks.QUEUE, at_once=16, poll_seconds=0.5),
 )
 DRAINED_AFTER = 30.0  # seconds at most that running jobs are waited for
 
@@ -53,6 +56,7 @@ def run(settings: Settings, database: Database) -> None:
     known: dict[str, Callable[..., None]] = {
         SEPARATE: running.counted(partial(separate, context, engine)),
         FETCH: running.counted(partial(fetch, context)),
+        webhooks.DELIVER: running.counted(partial(deliver, context)),
     }
     with liveness.beating(context):
         engine.start()

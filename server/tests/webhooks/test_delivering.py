@@ -1,0 +1,243 @@
+from __future__ import annotations
+
+import hmac
+import json
+import threading
+from base64 import b64decode, b64encode
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+
+import pytest
+from sqlalchemy import func, select, text, update
+
+import aistemsplitter
+from aistemsplitter_server.kit import times
+from aistemsplitter_server.kit.outgoing import Outgoing
+from aistemsplitter_server.splits import service as splits
+from aistemsplitter_server.splits.tables import Split
+from aistemsplitter_server.webhooks import schedule, service
+from aistemsplitter_server.webhooks.delivering import deliver
+from aistemsplitter_server.webhooks.tables import Attempt, Delivery, Event, Receiver
+from aistemsplitter_server.worker.context import WorkerContext
+from customers import Customer
+from peers import Peer, Request, answers, hangs
+
+
+def failed_split(someone: Customer, url: str | None) -> str:
+    """A split that has ended, and whose end is announced."""
+    split = someone.split()
+    with someone.database.write() as session:
+        row = session.get_one(Split, split.id)
+        row.webhook_url = url
+        splits.cancel(session, row)
+    return split.id
+
+
+def delivery(someone: Customer) -> Delivery:
+    with someone.database.read() as session:
+        return session.scalars(select(Delivery)).one()
+
+
+def attempts(someone: Customer) -> Sequence[Attempt]:
+    with someone.database.read() as session:
+        return session.scalars(select(Attempt).order_by(Attempt.number)).all()
+
+
+def jobs(someone: Customer) -> int:
+    schema = "" if someone.database.sqlite else "dbos."
+    with someone.database.read() as session:
+        query = f"SELECT count(*) FROM {schema}workflow_status WHERE queue_name = 'webhooks'"
+        return session.scalar(text(query)) or 0
+
+
+def headers(request: Request) -> dict[str, str]:
+    return {name.lower(): value for name, value in request.headers}
+
+
+def test_an_event_for_every_end(someone: Customer) -> None:
+    failed_split(someone, None)
+    with someone.database.read() as session:
+        assert session.scalars(select(Event)).one().type == "split.failed"
+        assert session.scalar(select(func.count(Delivery.id))) == 0
+    assert jobs(someone) == 0
+
+
+def test_delivered(context: WorkerContext, someone: Customer) -> None:
+    with Peer([answers(204)]) as peer:
+        split_id = failed_split(someone, f"{peer.url}/hook?a=1")
+        assert jobs(someone) == 1
+        deliver(context, delivery(someone).id)
+        deliver(context, delivery(someone).id)  # the job is run once more
+    (request,) = peer.requests
+    assert request.line == "POST /hook?a=1 HTTP/1.1"
+    told = json.loads(request.body)
+    assert list(told) == ["id", "type", "event", "createdAt", "data"]
+    assert (told["type"], told["event"]) == ("split.failed", "audio.split.completed")
+    assert told["data"]["id"] == split_id
+    assert told["data"]["error"]["code"] == "CANCELED"
+    assert "stems" not in told["data"]
+    event = aistemsplitter.verify_signature(headers(request), request.body, someone.webhook_secret)
+    assert event.data.id == split_id
+    found = delivery(someone)
+    assert (found.state, found.attempts) == ("delivered", 1)
+    (attempt,) = attempts(someone)
+    assert attempt.status == 204
+    assert attempt.latency_seconds is not None
+
+
+def test_standard_webhooks(context: WorkerContext, someone: Customer) -> None:
+    with Peer([answers(200)]) as peer:
+        failed_split(someone, peer.url)
+        deliver(context, delivery(someone).id)
+    told = headers(peer.requests[0])
+    message = f"{told['webhook-id']}.{told['webhook-timestamp']}.".encode()
+    key = b64decode(someone.webhook_secret.removeprefix("whsec_"))
+    signature = hmac.digest(key, message + peer.requests[0].body, sha256)
+    assert told["webhook-signature"] == f"v1,{b64encode(signature).decode()}"
+    assert told["webhook-id"].startswith("evt_")
+
+
+def test_tried_again(context: WorkerContext, someone: Customer) -> None:
+    with Peer([answers(500, b"oh " * 5000), answers(200)]) as peer:
+        failed_split(someone, peer.url)
+        deliver(context, delivery(someone).id)
+        found = delivery(someone)
+        assert found.state == "pending"
+        assert found.next_attempt_at is not None
+        assert timedelta(seconds=3) < found.next_attempt_at - times.now() < timedelta(seconds=6)
+        assert jobs(someone) == 2
+        deliver(context, found.id)
+    assert delivery(someone).state == "delivered"
+    first, second = attempts(someone)
+    assert (first.status, second.status) == (500, 200)
+    assert first.excerpt is not None
+    assert len(first.excerpt) == 2048
+    ids = [json.loads(request.body)["id"] for request in peer.requests]
+    assert ids[0] == ids[1]
+
+
+def test_nobody_there_and_nobody_allowed(context: WorkerContext, someone: Customer) -> None:
+    with Peer([hangs]) as peer:
+        nobody = peer.url
+    failed_split(someone, nobody)
+    deliver(context, delivery(someone).id)
+    (attempt,) = attempts(someone)
+    assert attempt.status is None
+    assert attempt.error is not None
+    strict = WorkerContext(
+        context.settings,
+        context.database,
+        context.secrets,
+        context.storage,
+        Outgoing(),
+        "wrk_2",
+    )
+    deliver(strict, delivery(someone).id)
+    assert "private or not allowed" in (attempts(someone)[1].error or "")
+
+
+def test_a_redirect_is_not_followed(context: WorkerContext, someone: Customer) -> None:
+    with Peer([answers(200)]) as other, Peer([answers(302, Location=other.url)]) as peer:
+        failed_split(someone, peer.url)
+        deliver(context, delivery(someone).id)
+    assert other.requests == []
+    assert attempts(someone)[0].status == 302
+    assert delivery(someone).state == "pending"
+
+
+def test_gone(context: WorkerContext, someone: Customer) -> None:
+    with Peer([answers(410)]) as peer:
+        failed_split(someone, peer.url)
+        deliver(context, delivery(someone).id)
+    assert delivery(someone).state == "failed"
+    assert jobs(someone) == 1
+
+
+def test_given_up_in_the_end(context: WorkerContext, someone: Customer) -> None:
+    with Peer([answers(503)]) as peer:
+        failed_split(someone, peer.url)
+        for _ in range(12):
+            deliver(context, delivery(someone).id)
+    found = delivery(someone)
+    assert (found.state, found.attempts) == ("failed", 1 + len(schedule.PAUSES))
+    assert found.reason == "given up after 9 attempts"
+
+
+def test_disabled_after_five_days(context: WorkerContext, someone: Customer) -> None:
+    with Peer([answers(500), answers(500), answers(200)]) as peer:
+        failed_split(someone, peer.url)
+        deliver(context, delivery(someone).id)
+        with someone.database.write() as session:
+            long_ago = times.now() - timedelta(days=5)
+            session.execute(update(Receiver).values(failing_since=long_ago))
+        deliver(context, delivery(someone).id)
+        found = delivery(someone)
+        assert (found.state, "5 days" in (found.reason or "")) == ("failed", True)
+        failed_split(someone, peer.url)
+    with someone.database.read() as session:
+        newest = session.scalars(select(Delivery).order_by(Delivery.id.desc())).first()
+    assert newest is not None
+    assert (newest.state, newest.attempts, newest.reason) == ("failed", 0, found.reason)
+    assert len(peer.requests) == 2
+
+
+def test_a_worker_that_died_over_it(context: WorkerContext, someone: Customer) -> None:
+    with Peer([answers(200)]) as peer:
+        failed_split(someone, peer.url)
+        with someone.database.write() as session:
+            service.begin(session, delivery(someone).id)
+        deliver(context, delivery(someone).id)
+    assert (delivery(someone).state, delivery(someone).attempts) == ("delivered", 2)
+    assert [attempt.status for attempt in attempts(someone)] == [None, 200]
+
+
+def test_a_slow_receiver_leaves_room(context: WorkerContext, someone: Customer) -> None:
+    with Peer([hangs]) as slow:
+        for _ in range(6):
+            failed_split(someone, slow.url)
+        with someone.database.read() as session:
+            ids = session.scalars(select(Delivery.id)).all()
+        threads = [threading.Thread(target=deliver, args=(context, each)) for each in ids]
+        for thread in threads:
+            thread.start()
+        for thread in threads[4:]:
+            thread.join(0.1)
+        until_waiting(threads, 4)
+        slow.stopping.set()
+    for thread in threads:
+        thread.join()
+    assert len(attempts(someone)) == 4
+
+
+def until_waiting(threads: list[threading.Thread], number: int) -> None:
+    for _ in range(100):
+        if sum(thread.is_alive() for thread in threads) <= number:
+            return
+        threading.Event().wait(0.05)
+    raise AssertionError("more wait than may")
+
+
+@pytest.mark.parametrize(
+    ("wish", "seconds"),
+    [
+        ("120", 120),
+        ("Wed, 25 Nov 2026 12:00:30 GMT", 30),
+        ("99999999", 86400),
+        ("nonsense", 5),
+        ("-1", 5),
+        ("1", 5),
+        (None, 5),
+    ],
+)
+def test_retry_after(wish: str | None, seconds: int) -> None:
+    now = datetime(2026, 11, 25, 12, 0, 0, tzinfo=UTC)
+    due = schedule.next_attempt(1, wish, now)
+    assert due is not None
+    assert seconds * 0.9 <= (due - now).total_seconds() <= seconds * 1.1
+
+
+def test_the_schedule_ends() -> None:
+    now = times.now()
+    assert schedule.next_attempt(8, None, now) is not None
+    assert schedule.next_attempt(9, None, now) is None
