@@ -25,6 +25,7 @@ from sqlalchemy import (
     exc,
     make_url,
 )
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.types import TypeDecorator
@@ -156,6 +157,12 @@ class Database:
     def close(self) -> None:
         """Close all idle connections."""
         self.engine.dispose()
+
+
+def add_if_missing(session: Session, row: type[Base], **values: Any) -> None:
+    """Insert a row unless its key is there; of several who do so at once, one does."""
+    dialect = sqlite if session.get_bind().dialect.name == "sqlite" else postgresql
+    session.execute(dialect.insert(row).values(values).on_conflict_do_nothing())
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:

@@ -8,6 +8,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from aistemsplitter_server.kit import times
+from aistemsplitter_server.kit.database import add_if_missing
 from aistemsplitter_server.models.catalogue import TINY
 from aistemsplitter_server.models.tables import InstalledModel
 
@@ -27,4 +28,4 @@ def report(session: Session, names: Iterable[str], *, alone: bool) -> None:
     if alone:
         session.execute(delete(InstalledModel).where(InstalledModel.name.not_in(found)))
     for name in sorted(found):
-        session.merge(InstalledModel(name=name, seen_at=times.now()))
+        add_if_missing(session, InstalledModel, name=name, seen_at=times.now())

@@ -10,7 +10,7 @@ from aistemsplitter_server.kit.database import Base, UtcTime
 
 
 class InstalledModel(Base):
-    """A model whose weights a worker has found, and when it last did."""
+    """A model whose weights a worker has found, and when it first did."""
 
     __tablename__ = "installed_models"
 

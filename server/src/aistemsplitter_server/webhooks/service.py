@@ -8,6 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from aistemsplitter_server.kit import ids, jobs, times
+from aistemsplitter_server.kit.database import add_if_missing
 from aistemsplitter_server.kit.outgoing import Answer
 from aistemsplitter_server.splits.tables import Split
 from aistemsplitter_server.webhooks import schedule
@@ -101,7 +102,7 @@ def record(session: Session, delivery_id: str, number: int, outcome: Answer | st
     if delivery.state != PENDING or delivery.attempts != number:
         return  # another has begun since
     now = times.now()
-    receiver = session.merge(Receiver(account_id=delivery.account_id, url=delivery.url))
+    receiver = _receiver(session, delivery)
     if isinstance(outcome, Answer) and 200 <= outcome.status < 300:
         receiver.failing_since = receiver.disabled_at = receiver.disabled_reason = None
         _finish(delivery, DELIVERED, None, now)
@@ -122,6 +123,12 @@ def record(session: Session, delivery_id: str, number: int, outcome: Answer | st
         _finish(delivery, FAILED, f"given up after {number} attempts", now)
     else:
         enqueue(session, delivery, delay=due - now)
+
+
+def _receiver(session: Session, delivery: Delivery) -> Receiver:
+    key = {"account_id": delivery.account_id, "url": delivery.url}
+    add_if_missing(session, Receiver, **key)
+    return session.get_one(Receiver, tuple(key.values()), with_for_update=True)
 
 
 def _finish(delivery: Delivery, state: str, reason: str | None, now: datetime) -> None:
