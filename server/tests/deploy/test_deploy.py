@@ -1,0 +1,96 @@
+"""The files in ``deploy/`` cannot be run here: they are linted, and what they name has to exist."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from base64 import b64encode
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from aistemsplitter_server.kit import settings
+from aistemsplitter_server.kit.settings import PREFIX, Settings
+from command_line import run
+
+FOLDER = Path(__file__).parents[2] / "deploy"
+UNIT = FOLDER / "aistemsplitter-server.service"
+TOOLS = Path(sys.executable).parent
+MOST_EXPOSED = 2.0  # of 10, as systemd counts
+YAML_RULES = "{extends: default, rules: {line-length: {max: 130}, document-start: disable}}"
+needs_systemd = pytest.mark.skipif(
+    shutil.which("systemd-analyze") is None, reason="there is no systemd-analyze here"
+)
+
+
+def passes(*command: str | Path) -> None:
+    """Run a linter, which must have nothing to say."""
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def services() -> dict[str, Any]:
+    """Those of the compose file that are ours."""
+    told = yaml.safe_load((FOLDER / "compose.yaml").read_text())["services"]
+    return {name: told[name] for name in ("migrate", "api", "worker")}
+
+
+def test_dockerfile() -> None:
+    passes(TOOLS / "hadolint", FOLDER / "Dockerfile")
+
+
+def test_compose() -> None:
+    passes(TOOLS / "yamllint", "--strict", "-d", YAML_RULES, FOLDER / "compose.yaml")
+    schema = ("--builtin-schema", "vendor.compose-spec")
+    passes(TOOLS / "check-jsonschema", *schema, FOLDER / "compose.yaml")
+
+
+@needs_systemd
+def test_unit(tmp_path: Path) -> None:
+    command = next(line for line in UNIT.read_text().splitlines() if line.startswith("ExecStart="))
+    program = command.removeprefix("ExecStart=").split()[0]
+    copy = tmp_path / UNIT.name
+    copy.write_text(UNIT.read_text().replace(program, sys.executable))  # which is installed here
+    passes("systemd-analyze", "verify", copy)
+    threshold = f"--threshold={round(MOST_EXPOSED * 10)}"
+    passes("systemd-analyze", "security", "--offline=true", threshold, copy)
+
+
+@pytest.mark.parametrize("name", ["migrate", "api", "worker"])
+def test_what_compose_calls_is_there(name: str, tmp_path: Path) -> None:
+    assert run(tmp_path, *services()[name]["command"], "--help").returncode == 0
+
+
+def test_what_the_others_call_is_there(tmp_path: Path) -> None:
+    options = re.search(r"^ExecStart=\S+ --data \S+ (.*)$", UNIT.read_text(), re.MULTILINE)
+    assert options is not None
+    assert run(tmp_path, *options[1].split(), "--help").returncode == 0
+    image = (FOLDER / "Dockerfile").read_text()
+    assert 'ENTRYPOINT ["aistemsplitter-server"]\nCMD ["up"]' in image
+
+
+def test_settings_in_the_files_are_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = {
+        "${POSTGRES_PASSWORD:?is missing}": "hunter2",
+        "${AISTEMSPLITTER_SECRET:?is missing}": b64encode(os.urandom(32)).decode(),
+        "${PUBLIC_URL:-http://localhost:8000}": "http://localhost:8000",
+    }
+    image = re.findall(rf"({PREFIX}\w+)=(\S+)", (FOLDER / "Dockerfile").read_text())
+    environment = dict(image)
+    for service in services().values():
+        environment |= service["environment"]
+    environment = {name: text for name, text in environment.items() if name.startswith(PREFIX)}
+    for name, text in environment.items():
+        for variable, value in values.items():
+            text = text.replace(variable, value)
+        assert "$" not in text
+        assert name.removeprefix(PREFIX).lower() in Settings.model_fields
+        monkeypatch.setenv(name, text)
+    made = settings.load()
+    assert made.database == "postgresql://aistemsplitter:hunter2@database/aistemsplitter"
+    assert (made.data, made.host) == (Path("/data"), "0.0.0.0")
