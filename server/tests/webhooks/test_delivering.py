@@ -3,6 +3,7 @@ from __future__ import annotations
 import hmac
 import json
 import threading
+import time
 from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -12,6 +13,8 @@ import pytest
 from sqlalchemy import func, select, text, update
 
 import aistemsplitter
+from aistemsplitter_server.accounts import service as accounts
+from aistemsplitter_server.accounts.tables import ApiKey
 from aistemsplitter_server.kit import times
 from aistemsplitter_server.kit.outgoing import Outgoing
 from aistemsplitter_server.splits import service as splits
@@ -241,3 +244,37 @@ def test_the_schedule_ends() -> None:
     now = times.now()
     assert schedule.next_attempt(8, None, now) is not None
     assert schedule.next_attempt(9, None, now) is None
+
+
+def test_rotation(context: WorkerContext, someone: Customer) -> None:
+    with someone.database.write() as session:
+        new = accounts.rotate_webhook_secret(session, context.secrets, someone.caller.key_id)
+    with Peer([answers(500), answers(200)]) as peer:
+        failed_split(someone, peer.url)
+        deliver(context, delivery(someone).id)
+        with someone.database.write() as session:
+            session.execute(update(ApiKey).values(previous_secret_until=times.now()))
+            time.sleep(0.01)
+            accounts.erase_old_secrets(session)
+        deliver(context, delivery(someone).id)
+    both, later = peer.requests
+    for secret in (new, someone.webhook_secret):
+        aistemsplitter.verify_signature(headers(both), both.body, secret)
+    aistemsplitter.verify_signature(headers(later), later.body, new)
+    with pytest.raises(aistemsplitter.InvalidWebhook):
+        aistemsplitter.verify_signature(headers(later), later.body, someone.webhook_secret)
+    with someone.database.read() as session:
+        assert session.get_one(ApiKey, someone.caller.key_id).sealed_previous_secret is None
+
+
+def test_swept(context: WorkerContext, someone: Customer) -> None:
+    with Peer([answers(200)]) as peer:
+        failed_split(someone, peer.url)
+        deliver(context, delivery(someone).id)
+        service.sweep(someone.database)
+        assert len(attempts(someone)) == 1
+        with someone.database.write() as session:
+            long_ago = times.now() - service.KEPT
+            session.execute(update(Delivery).values(finished_at=long_ago - timedelta(seconds=1)))
+        service.sweep(someone.database)
+    assert attempts(someone) == []

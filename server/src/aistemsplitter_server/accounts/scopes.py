@@ -12,6 +12,8 @@ class Scope(StrEnum):
     UPLOADS_WRITE = "uploads:write"
     SPLITS_READ = "splits:read"
     SPLITS_WRITE = "splits:write"
+    WEBHOOKS_READ = "webhooks:read"
+    WEBHOOKS_WRITE = "webhooks:write"
 
 
 ALL = tuple(Scope)

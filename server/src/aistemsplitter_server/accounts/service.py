@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from secrets import token_bytes
 from typing import Literal
 
+from sqlalchemy import update
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
@@ -27,6 +28,7 @@ logger = logging.getLogger(__name__)
 
 WEBHOOK_SECRET_BYTES = 32  # Standard Webhooks asks for 24 to 64
 LAST_USE_STEP = timedelta(minutes=1)  # last use is kept this exactly, so that reading stays reading
+ROTATION = timedelta(hours=24)
 NO_DIGEST = bytes(32)
 
 
@@ -98,7 +100,7 @@ def create_key(
         raise NotFound(f"There is no account {account_id}.")
     key_id = ids.new("key")
     api_key = key_format.make(key_id, test=test)
-    webhook_secret = "whsec_" + b64encode(token_bytes(WEBHOOK_SECRET_BYTES)).decode()
+    webhook_secret = _new_webhook_secret()
     row = ApiKey(
         id=key_id,
         account_id=account_id,
@@ -123,6 +125,35 @@ def webhook_secrets(secrets: Secrets, key: ApiKey) -> list[str]:
     if key.sealed_previous_secret is not None and until is not None and times.now() < until:
         sealed.append(key.sealed_previous_secret)
     return [secrets.decrypt(each, owner=key.id) for each in sealed]
+
+
+def rotate_webhook_secret(session: Session, secrets: Secrets, key_id: str) -> str:
+    """A new webhook secret for a key, shown only here; the old one signs along for a day.
+
+    Raises:
+        NotFound: there is no such key.
+    """
+    key = session.get(ApiKey, key_id, with_for_update=True)
+    if key is None:
+        raise NotFound(f"There is no key {key_id}.")
+    webhook_secret = _new_webhook_secret()
+    key.sealed_previous_secret = key.sealed_webhook_secret
+    key.previous_secret_until = times.now() + ROTATION
+    key.sealed_webhook_secret = secrets.encrypt(webhook_secret, owner=key.id)
+    return webhook_secret
+
+
+def erase_old_secrets(session: Session) -> None:
+    """Forget those whose day is over."""
+    session.execute(
+        update(ApiKey)
+        .where(ApiKey.previous_secret_until < times.now())
+        .values(sealed_previous_secret=None, previous_secret_until=None)
+    )
+
+
+def _new_webhook_secret() -> str:
+    return "whsec_" + b64encode(token_bytes(WEBHOOK_SECRET_BYTES)).decode()
 
 
 def revoke_key(session: Session, key_id: str) -> ApiKey:

@@ -26,6 +26,7 @@ from aistemsplitter_server.storage import endpoints as storage
 from aistemsplitter_server.storage.configured import configured
 from aistemsplitter_server.uploads import endpoints as uploads
 from aistemsplitter_server.uploads.measurements import Measurements
+from aistemsplitter_server.webhooks import endpoints as webhooks
 
 ROUTERS = (
     health.router,
@@ -35,6 +36,7 @@ ROUTERS = (
     models.router,
     uploads.router,
     splits.router,
+    webhooks.router,
     storage.router,
 )
 

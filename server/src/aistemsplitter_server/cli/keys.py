@@ -98,6 +98,19 @@ def revoke(context: typer.Context, key_id: str, as_json: Json = False) -> None:
         typer.echo(f"{key_id} is revoked.")
 
 
+@app.command("rotate-secret")
+def rotate_secret(context: typer.Context, key_id: str, as_json: Json = False) -> None:
+    """Give a key a new webhook secret; the old one signs along for 24 hours."""
+    server_secrets = secrets.of(context.obj)
+    with opened(context.obj) as database, database.write() as session:
+        secret = service.rotate_webhook_secret(session, server_secrets, key_id)
+    if as_json:
+        print_json({"id": key_id, "webhookSecret": secret})
+        return
+    typer.echo(secret)
+    typer.echo("Keep it now: it is not shown again. The old one signs along for 24 hours.")
+
+
 def _shown(key: ApiKey) -> dict[str, Any]:
     return {
         "id": key.id,

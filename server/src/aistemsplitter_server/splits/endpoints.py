@@ -104,7 +104,7 @@ def list_splits(
     status: Status | None = None,
 ) -> Success[SplitPage]:
     """The account's splits, newest first."""
-    before = None if cursor is None else _cursor(cursor)
+    before = None if cursor is None else ids.from_cursor("split", cursor)
     with context.database.read() as session:
         found = queries.page(
             session, caller.account_id, before=before, status=status, limit=limit + 1
@@ -242,9 +242,3 @@ def _shown(context: Context, storage: Storage, split: Split) -> SplitInfo:
 def _replayed(answer: dict[str, Any], response: Response) -> Success[SplitJob]:
     response.headers["Idempotency-Replayed"] = "true"
     return Success(data=SplitJob.model_validate(answer, by_alias=True))
-
-
-def _cursor(cursor: str) -> str:
-    if not (len(cursor) == 26 and cursor.isascii() and cursor.isalnum()):
-        raise ValidationFailed([("cursor", "is not the nextCursor of a page")])
-    return f"split_{cursor}"

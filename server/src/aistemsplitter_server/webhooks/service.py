@@ -8,10 +8,11 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from aistemsplitter_server.kit import ids, jobs, times
-from aistemsplitter_server.kit.database import add_if_missing
+from aistemsplitter_server.kit.database import Database, add_if_missing
+from aistemsplitter_server.kit.errors import NotFound
 from aistemsplitter_server.kit.outgoing import Answer
 from aistemsplitter_server.splits.tables import Split
-from aistemsplitter_server.webhooks import schedule
+from aistemsplitter_server.webhooks import queries, schedule
 from aistemsplitter_server.webhooks.tables import Attempt, Delivery, Event, Receiver
 
 QUEUE = "webhooks"
@@ -19,6 +20,8 @@ DELIVER = "deliver"  # the job
 DISABLED_AFTER = timedelta(days=5)
 PENDING, DELIVERED, FAILED = "pending", "delivered", "failed"
 GONE = 410
+KEPT = timedelta(days=30)  # what was tried
+SWEPT_AT_ONCE = 500
 
 
 def announce(session: Session, split: Split) -> None:
@@ -61,6 +64,44 @@ def send(session: Session, event: Event, url: str) -> Delivery:
     if not disabled:
         enqueue(session, delivery)
     return delivery
+
+
+def known(session: Session, account_id: str | None, delivery_id: str) -> tuple[Delivery, Event]:
+    """A delivery and its event.
+
+    Args:
+        account_id: None for the operator, who sees all.
+
+    Raises:
+        NotFound: there is none, or it is another account's.
+    """
+    found = queries.one(session, account_id, delivery_id)
+    if found is None:
+        raise NotFound(f"There is no delivery {delivery_id[:64]}.")
+    return found
+
+
+def replay(session: Session, account_id: str | None, delivery_id: str) -> tuple[Delivery, Event]:
+    """A new delivery of the same event; a receiver that was disabled gets another chance.
+
+    Raises:
+        NotFound: there is none, or it is another account's.
+    """
+    before, event = known(session, account_id, delivery_id)
+    receiver = session.get(Receiver, (before.account_id, before.url))
+    if receiver is not None:
+        receiver.failing_since = receiver.disabled_at = receiver.disabled_reason = None
+        session.flush()
+    return send(session, event, before.url), event
+
+
+def sweep(database: Database) -> None:
+    """Forget deliveries whose log is over its time."""
+    before = times.now() - KEPT
+    while True:
+        with database.write() as session:
+            if queries.forget_deliveries(session, before, SWEPT_AT_ONCE) < SWEPT_AT_ONCE:
+                return
 
 
 def enqueue(session: Session, delivery: Delivery, *, delay: timedelta = timedelta(0)) -> None:

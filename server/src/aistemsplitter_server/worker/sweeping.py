@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 
+from aistemsplitter_server.accounts import service as accounts
 from aistemsplitter_server.kit import times
 from aistemsplitter_server.splits import idempotency, queries
 from aistemsplitter_server.splits.tables import TERMINAL, Split
 from aistemsplitter_server.storage import keys
 from aistemsplitter_server.uploads import service as uploads
+from aistemsplitter_server.webhooks import service as webhooks
 from aistemsplitter_server.worker import liveness, work_folder
 from aistemsplitter_server.worker.context import WorkerContext
 
@@ -21,10 +23,12 @@ def sweep(context: WorkerContext) -> None:
     """Do it all once."""
     with context.database.write() as session:
         idempotency.sweep(session)
+        accounts.erase_old_secrets(session)
         liveness.bury(session, context.settings.data)
     _stems(context)
     _work(context)
     uploads.sweep(context.settings, context.database, context.storage)
+    webhooks.sweep(context.database)
 
 
 def _stems(context: WorkerContext) -> None:

@@ -1,0 +1,77 @@
+"""``webhooks``: what was delivered to whom, of all accounts, and once more."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from aistemsplitter_server.cli.shared import Json, opened, print_json, print_table
+from aistemsplitter_server.webhooks import queries, schemas, service
+
+app = typer.Typer(no_args_is_help=True, help="Webhooks.")
+
+
+@app.command("list")
+def list_deliveries(
+    context: typer.Context,
+    account: Annotated[str | None, typer.Option(help="Only this account's.")] = None,
+    failed: Annotated[bool, typer.Option("--failed", help="Only those given up.")] = False,
+    limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 20,
+    as_json: Json = False,
+) -> None:
+    """Show deliveries, newest first."""
+    state = service.FAILED if failed else None
+    with opened(context.obj) as database, database.read() as session:
+        found = queries.page(session, account, state=state, limit=limit)
+    rows = [schemas.shown(*each).model_dump(by_alias=True) for each in found]
+    if as_json:
+        print_json(rows)
+        return
+    titles = {
+        "id": "id",
+        "state": "state",
+        "type": "event",
+        "splitId": "split",
+        "attempts": "attempts",
+        "url": "url",
+        "reason": "reason",
+    }
+    print_table(titles, rows)
+
+
+@app.command()
+def show(context: typer.Context, delivery_id: str, as_json: Json = False) -> None:
+    """Show a delivery with everything that was tried."""
+    with opened(context.obj) as database, database.read() as session:
+        delivery, event = service.known(session, None, delivery_id)
+        attempts = queries.attempts(session, delivery_id)
+    told = schemas.shown_with_log(delivery, event, attempts).model_dump(by_alias=True)
+    if as_json:
+        print_json(told)
+        return
+    log = told.pop("log")
+    for name, value in told.items():
+        typer.echo(f"{name:16} {'' if value is None else value}".rstrip())
+    titles = {
+        "number": "attempt",
+        "startedAt": "time",
+        "status": "status",
+        "latencySeconds": "seconds",
+        "error": "error",
+        "answer": "answer",
+    }
+    print_table(titles, log)
+
+
+@app.command()
+def replay(context: typer.Context, delivery_ids: list[str], as_json: Json = False) -> None:
+    """Deliver events once more; each becomes a new delivery of the same event."""
+    with opened(context.obj) as database, database.write() as session:
+        made = [service.replay(session, None, each) for each in delivery_ids]
+    rows = [schemas.shown(*each).model_dump(by_alias=True) for each in made]
+    if as_json:
+        print_json(rows)
+        return
+    for before, row in zip(delivery_ids, rows, strict=True):
+        typer.echo(f"{before} is delivered again as {row['id']}.")

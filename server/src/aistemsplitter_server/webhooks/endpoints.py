@@ -1,0 +1,63 @@
+"""``/v1/webhooks/deliveries``: the log of an account's webhooks."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query
+
+from aistemsplitter_server.accounts.scopes import Scope
+from aistemsplitter_server.accounts.service import Caller
+from aistemsplitter_server.api.context import InContext, with_scope
+from aistemsplitter_server.api.responses import errors
+from aistemsplitter_server.kit import ids
+from aistemsplitter_server.kit.errors import NotFound
+from aistemsplitter_server.kit.schemas import Success
+from aistemsplitter_server.webhooks import queries, schemas, service
+from aistemsplitter_server.webhooks.schemas import (
+    DeliveryDetail,
+    DeliveryInfo,
+    DeliveryPage,
+    State,
+)
+
+router = APIRouter(prefix="/v1/webhooks/deliveries", tags=["webhooks"])
+
+Reader = Annotated[Caller, Depends(with_scope(Scope.WEBHOOKS_READ))]
+Writer = Annotated[Caller, Depends(with_scope(Scope.WEBHOOKS_WRITE))]
+
+
+@router.get("")
+def list_deliveries(
+    context: InContext,
+    caller: Reader,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    cursor: Annotated[str | None, Query(description="nextCursor of the page before")] = None,
+    state: State | None = None,
+) -> Success[DeliveryPage]:
+    """The account's deliveries, newest first."""
+    before = None if cursor is None else ids.from_cursor("dlv", cursor)
+    with context.database.read() as session:
+        found = queries.page(
+            session, caller.account_id, before=before, state=state, limit=limit + 1
+        )
+    items = [schemas.shown(*each) for each in found[:limit]]
+    next_cursor = ids.body(items[-1].id) if len(found) > limit else None
+    return Success(data=DeliveryPage(items=items, next_cursor=next_cursor))
+
+
+@router.get("/{delivery_id}", responses=errors(NotFound))
+def get_delivery(context: InContext, caller: Reader, delivery_id: str) -> Success[DeliveryDetail]:
+    """A delivery with everything that was tried."""
+    with context.database.read() as session:
+        delivery, event = service.known(session, caller.account_id, delivery_id)
+        attempts = queries.attempts(session, delivery.id)
+    return Success(data=schemas.shown_with_log(delivery, event, attempts))
+
+
+@router.post("/{delivery_id}/replay", responses=errors(NotFound))
+def replay_delivery(context: InContext, caller: Writer, delivery_id: str) -> Success[DeliveryInfo]:
+    """Deliver the same event once more, as a new delivery; the event keeps its id."""
+    with context.database.write() as session:
+        delivery, event = service.replay(session, caller.account_id, delivery_id)
+    return Success(data=schemas.shown(delivery, event))

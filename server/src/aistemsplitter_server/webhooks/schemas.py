@@ -1,0 +1,93 @@
+"""Shapes on the wire of deliveries."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from pydantic import Field
+
+from aistemsplitter_server.kit import times
+from aistemsplitter_server.kit.schemas import Response
+from aistemsplitter_server.webhooks.tables import Attempt, Delivery, Event
+
+State = Literal["pending", "delivered", "failed"]
+
+
+class AttemptInfo(Response):
+    """One try: what the receiver answered, or why there was no answer."""
+
+    number: int
+    started_at: str
+    status: int | None
+    latency_seconds: float | None
+    answer: str | None = Field(description="the first 2 kB of it")
+    error: str | None
+    next_attempt_at: str | None
+
+
+class DeliveryInfo(Response):
+    """An event on its way to one address."""
+
+    id: str
+    state: State
+    url: str
+    event_id: str
+    type: str
+    split_id: str
+    attempts: int
+    reason: str | None = Field(description="why it was given up")
+    created_at: str
+    next_attempt_at: str | None
+    finished_at: str | None
+
+
+class DeliveryDetail(DeliveryInfo):
+    """The same, with its log."""
+
+    log: list[AttemptInfo]
+
+
+class DeliveryPage(Response):
+    """A page of deliveries, newest first."""
+
+    items: list[DeliveryInfo]
+    next_cursor: str | None
+
+
+def shown(delivery: Delivery, event: Event) -> DeliveryInfo:
+    """A delivery as the API shows it."""
+    return DeliveryInfo.model_validate(_fields(delivery, event))
+
+
+def shown_with_log(delivery: Delivery, event: Event, attempts: Sequence[Attempt]) -> DeliveryDetail:
+    """The same, with what was tried."""
+    log = [
+        {
+            "number": attempt.number,
+            "started_at": times.to_wire(attempt.started_at),
+            "status": attempt.status,
+            "latency_seconds": attempt.latency_seconds,
+            "answer": attempt.excerpt,
+            "error": attempt.error,
+            "next_attempt_at": attempt.next_attempt_at and times.to_wire(attempt.next_attempt_at),
+        }
+        for attempt in attempts
+    ]
+    return DeliveryDetail.model_validate({**_fields(delivery, event), "log": log})
+
+
+def _fields(delivery: Delivery, event: Event) -> dict[str, object]:
+    return {
+        "id": delivery.id,
+        "state": delivery.state,
+        "url": delivery.url,
+        "event_id": event.id,
+        "type": event.type,
+        "split_id": event.split_id,
+        "attempts": delivery.attempts,
+        "reason": delivery.reason,
+        "created_at": times.to_wire(delivery.created_at),
+        "next_attempt_at": delivery.next_attempt_at and times.to_wire(delivery.next_attempt_at),
+        "finished_at": delivery.finished_at and times.to_wire(delivery.finished_at),
+    }
