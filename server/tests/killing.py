@@ -1,0 +1,215 @@
+"""Kill the service's processes while it works, restart them, and see what became of the work."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+import wave
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import numpy as np
+
+from aistemsplitter_server.kit.settings import PREFIX
+from audit import Order, audit
+from customers import Customer
+from processes import Service, free_port
+from receiver import Receiver, receiving
+
+RATE = 44100
+SECONDS = (2.5, 4.0, 6.2, 9.0, 12.7)  # of the songs; none of them ends with a segment
+STEMS = (["vocals", "drums", "bass", "other"], ["vocals"], ["drums", "instrumental"])
+
+
+@dataclass
+class Report:
+    """What happened, and what is wrong."""
+
+    seconds: float = 0.0
+    kills: Counter[str] = field(default_factory=Counter)
+    statuses: Counter[str] = field(default_factory=Counter)
+    repeated: int = 0
+    faults: list[str] = field(default_factory=list)
+    figures: dict[str, Any] = field(default_factory=dict)
+
+
+class Fleet:
+    """An API process and workers, each restarted after it was killed."""
+
+    def __init__(self, service: Service, workers: int) -> None:
+        self.port = free_port()
+        self._service = service
+        api = ("api", "--port", str(self.port))
+        self._commands = {"api": api, **{f"worker {n + 1}": ("worker",) for n in range(workers)}}
+        self._running = {name: service.start(*command) for name, command in self._commands.items()}
+
+    def kill(self, chance: random.Random, pause: float) -> str:
+        """Kill one by SIGKILL, any of them, and start it again; which kind it was."""
+        name = chance.choice(list(self._commands))
+        process = self._running[name]
+        if process.poll() is not None:
+            raise AssertionError(f"{name} ended by itself: {process.returncode}")
+        process.kill()
+        process.wait()
+        time.sleep(pause)
+        self._running[name] = self._service.start(*self._commands[name])
+        return name.partition(" ")[0]
+
+
+def write_songs(folder: Path) -> list[Path]:
+    """Short songs of noise."""
+    folder.mkdir()
+    chance = np.random.default_rng(1)
+    songs = []
+    for seconds in SECONDS:
+        songs.append(folder / f"{seconds}.wav")
+        noise = chance.normal(0, 3000, (int(RATE * seconds), 2)).astype("<i2")
+        with wave.open(str(songs[-1]), "wb") as file:
+            file.setnchannels(2)
+            file.setsampwidth(2)
+            file.setframerate(RATE)
+            file.writeframes(noise.tobytes())
+    return songs
+
+
+def run(
+    service: Service,
+    someone: Customer,
+    *,
+    splits: int,
+    kills: int,
+    workers: int,
+    seed: int = 1,
+    patience: float = 300.0,
+    tell: Callable[[str], None] = lambda _: None,
+) -> Report:
+    """Have songs split, and kill a process every few splits.
+
+    Args:
+        patience: seconds that all may take.
+        tell: is told how it goes.
+    """
+    service.environment[f"{PREFIX}RATE_LIMIT_PER_MINUTE"] = "0"
+    songs = write_songs(service.settings.data.parent / "songs")
+    report, chance, began = Report(), random.Random(seed), time.monotonic()
+    ends = began + patience
+    with receiving(someone.webhook_secret, songs[0].parent) as receiver:
+        fleet = Fleet(service, workers)
+        with (
+            httpx2.Client(
+                base_url=f"http://127.0.0.1:{fleet.port}",
+                headers=someone.headers,
+                trust_env=False,
+                timeout=30,
+            ) as client,
+            ThreadPoolExecutor(4) as pool,
+        ):
+            asker = Asker(client, ends)
+            asked = [
+                pool.submit(_order, asker, receiver, songs, number) for number in range(splits)
+            ]
+            strikes = sorted(chance.randrange(splits * 5 // 6) for _ in range(kills))
+            for strike in strikes:
+                while asker.ended(strike) <= strike and time.monotonic() < ends:
+                    time.sleep(0.2)
+                time.sleep(chance.uniform(0, 1.5))
+                kind = fleet.kill(chance, chance.uniform(0, 1))
+                report.kills[kind] += 1
+                tell(f"{time.monotonic() - began:5.0f} s  {asker.count} ended, killed {kind}")
+            orders = [future.result() for future in asked]
+            while asker.ended(splits) < splits and time.monotonic() < ends:
+                time.sleep(0.2)
+            while len(receiver.events) < splits and time.monotonic() < ends:
+                time.sleep(0.2)
+            report.seconds = time.monotonic() - began
+            report.repeated = asker.repeated
+            report.faults = audit(asker, someone, orders, receiver)
+            report.statuses = Counter(order.status for order in orders)
+            report.figures = {
+                "webhooks taken": sum(receiver.times.values()),
+                "webhooks refused": len(receiver.refused),
+                "attempts": sum(order.attempts for order in orders),
+            }
+    return report
+
+
+class Asker:
+    """A client that asks again while it is not answered, as the SDKs do."""
+
+    def __init__(self, client: httpx2.Client, ends: float) -> None:
+        self.client = client
+        self.repeated = 0
+        self.count = 0
+        self._ends = ends
+        self._seen: dict[str, bool] = {}
+        self._lock = threading.Lock()
+
+    def ask(self, method: str, url: str, **fields: Any) -> httpx2.Response:
+        """An answer that is final."""
+        while True:
+            try:
+                answer = self.client.request(method, url, **fields)
+                if answer.status_code not in (500, 502, 503) and not (
+                    answer.status_code == 409 and "IN_PROGRESS" in answer.text
+                ):
+                    return answer
+                if answer.status_code == 500:
+                    raise AssertionError(f"{method} {url}: {answer.text}")
+            except httpx2.TransportError:
+                pass
+            assert time.monotonic() < self._ends, f"{method} {url} is not answered"
+            with self._lock:
+                self.repeated += 1
+            time.sleep(0.2)
+
+    def ended(self, enough: int) -> int:
+        """How many splits have ended; counts no further than asked."""
+        if self.count > enough:
+            return self.count
+        found, cursor = 0, None
+        while True:
+            parameters = {"limit": "100"} | ({"cursor": cursor} if cursor else {})
+            page = self.ask("GET", "/v1/audio/splits", params=parameters).json()["data"]
+            found += sum(item["status"] in ("succeeded", "failed") for item in page["items"])
+            cursor = page["nextCursor"]
+            if cursor is None:
+                self.count = found
+                return found
+
+
+def _order(asker: Asker, receiver: Receiver, songs: list[Path], number: int) -> Order:
+    """Have one song split: every sixth by its URL, the others uploaded; and ask twice."""
+    song = songs[number % len(songs)]
+    source: dict[str, str]
+    if number % 6 == 5:
+        source = {"type": "direct_url", "url": f"{receiver.url}/{song.name}"}
+    else:
+        source = {"type": "uploaded_file", "uploadId": _upload(asker, song)}
+    stems = STEMS[number % len(STEMS)]
+    body = {
+        "input": source,
+        "stemModel": "htdemucs_tiny",
+        "stems": stems,
+        "webhookUrl": f"{receiver.url}/webhook",
+        "metadata": {"order": str(number)},
+    }
+    headers = {"Idempotency-Key": f"order-{number}"}
+    answers = [asker.ask("POST", "/v1/audio/splits", json=body, headers=headers) for _ in range(2)]
+    made = [answer.json()["data"]["id"] for answer in answers]
+    assert made[0] == made[1], "asked twice, made twice"
+    return Order(made[0], float(song.stem), stems)
+
+
+def _upload(asker: Asker, song: Path) -> str:
+    body = song.read_bytes()
+    what = {"filename": song.name, "contentType": "audio/wav", "contentLength": len(body)}
+    reserved = asker.ask("POST", "/v1/audio/uploads", json=what).json()["data"]
+    # Answered 409 where the answer to the first time, that it is stored, was lost.
+    asker.ask("PUT", reserved["uploadUrl"], content=body, headers=reserved["uploadHeaders"])
+    return str(reserved["uploadId"])

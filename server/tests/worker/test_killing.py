@@ -1,0 +1,14 @@
+"""A short version of bench/kill_test.py."""
+
+from __future__ import annotations
+
+from customers import Customer
+from killing import run
+from processes import Service
+
+
+def test_killed_again_and_again_nothing_is_lost(service: Service, someone: Customer) -> None:
+    report = run(service, someone, splits=12, kills=5, workers=2)
+    assert report.faults == []
+    assert sum(report.statuses.values()) == 12
+    assert sum(report.kills.values()) == 5
