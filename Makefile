@@ -1,6 +1,7 @@
 # make demo    start the service, split the sample song by its API, show how well it went, stop
 # make test    run all tests            (make test FULL=1: also those at the official models' size)
 # make check   lint and type-check
+# make docs    build the documentation site into out/site
 # make setup   only set up .venv; the command is then .venv/bin/aistemsplitter-local
 #
 # Each set-up is remembered in .venv and repeated when a pyproject.toml changes.
@@ -10,7 +11,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 PROJECTS := pyproject.toml engine/pyproject.toml sdk/pyproject.toml server/pyproject.toml
 
-.PHONY: setup demo test check clean
+.PHONY: setup demo test check docs clean
 
 setup: .venv/.packages
 demo: .venv/.demo
@@ -25,6 +26,10 @@ check: .venv/.check
 	$(BIN)/mypy
 	$(BIN)/mypy examples/*.py examples/django_celery
 	$(BIN)/pyright
+
+docs: .venv/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	@echo "The site is in out/site"
 
 clean:
 	rm -rf .venv out
@@ -44,8 +49,12 @@ clean:
 	$(PIP) --group demo
 	@touch $@
 
+.venv/.docs: .venv/.packages
+	$(PIP) --group docs
+	@touch $@
+
 # The tests compare with PyTorch, which is large; nothing else needs it.
-.venv/.test: .venv/.packages
+.venv/.test: .venv/.docs
 	@echo "Installing what the tests compare with (PyTorch, some hundred MB at least)"
 	$(PIP) --group test
 	@touch $@

@@ -4,6 +4,7 @@ import wave
 from collections.abc import Iterator
 from pathlib import Path
 
+import av
 import pytest
 
 from real_service import RealService, real_service
@@ -25,4 +26,16 @@ def song(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with wave.open(str(path), "wb") as file:
         file.setparams((2, 2, 44100, 0, "NONE", ""))
         file.writeframes(b"\x00\x10\x00\xf0" * (44100 * SECONDS))
+    return path
+
+
+@pytest.fixture(scope="session")
+def mp3(song: Path) -> Path:
+    """The same as an MP3."""
+    path = song.with_suffix(".mp3")
+    with av.open(str(song)) as source, av.open(str(path), "w") as target:
+        stream = target.add_stream("libmp3lame", rate=44100)
+        for frame in source.decode(audio=0):
+            target.mux(stream.encode(frame))
+        target.mux(stream.encode(None))
     return path

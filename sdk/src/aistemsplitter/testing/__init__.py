@@ -14,10 +14,11 @@
 """
 
 from aistemsplitter._effects import Reply, Request
-from aistemsplitter.testing._events import Delivery, sign, split_failed, split_succeeded
+from aistemsplitter.testing._events import SECRET, Delivery, sign, split_failed, split_succeeded
 from aistemsplitter.testing._service import FakeService
 
 __all__ = [
+    "SECRET",
     "Delivery",
     "FakeService",
     "Reply",
