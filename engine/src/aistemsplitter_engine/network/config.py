@@ -175,6 +175,11 @@ class Configuration:
         return tuple(lengths)
 
     @property
+    def filled_frames(self) -> int:
+        """Samples of one segment, filled to a multiple of the stride."""
+        return self.waveform_lengths[1] * self.stride
+
+    @property
     def bottom_bins(self) -> int:
         """Frequencies that are left where the transformer sits."""
         return self.bins // int(self.stride**self.depth)

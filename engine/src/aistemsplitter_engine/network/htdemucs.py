@@ -29,15 +29,17 @@ def htdemucs(
 ) -> tuple[Any, Any]:
     """Estimate every source of standardized segments.
 
-    ``spectrogram`` is (batch, 2 * channels, bins, frames), each channel's real part and then its
-    imaginary part; ``waveform`` is (batch, channels, 1, samples). The results have the same shapes
-    with channels times the number of sources, sources outermost; the estimate is the inverse
-    transform of the first plus the second, each with its mean and deviation given back.
+    ``spectrogram`` is (batch, 2 * channels, frames, bins), each channel's real part and then its
+    imaginary part; ``waveform`` is (batch, channels, 1, samples), filled with zeros to a multiple
+    of the stride. The results have the same shapes, unfilled, with channels times the number of
+    sources, sources outermost; the estimate is the inverse transform of the first plus the second,
+    each with its mean and deviation given back.
     """
     geometries = _Geometry(config, time=False), _Geometry(config, time=True)
     branches = parameters.spectrogram, parameters.waveform
 
-    x = [spectrogram, waveform]
+    images = spectrogram, waveform
+    x = [_folded(ops, g, image) for g, image in zip(geometries, images, strict=True)]
     skips: list[list[Any]] = [[], []]
     for index in range(config.depth):
         for b, (branch, geometry) in enumerate(zip(branches, geometries, strict=True)):
@@ -62,13 +64,18 @@ class _Geometry:
         self.stride: Pair = (1, config.stride) if time else (config.stride, 1)
         self.kernel, self.step = config.kernel_size, config.stride
         self.edge = config.kernel_size // 4
+        # Of the outermost convolutions, once folded.
+        self.around: tuple[Pair, Pair] = ((0, 0), (1, 1)) if time else ((1, 1), (0, 0))
+
+    def fill(self, index: int) -> int:
+        """Samples that fill the waveform before encoder layer ``index`` to the stride."""
+        return -self.lengths[index] % self.step
 
     def down(self, index: int) -> tuple[Pair, Pair]:
-        """Padding of encoder layer ``index``; odd waveforms are first filled to the stride."""
+        """Padding of encoder layer ``index``; waveforms are first filled to the stride."""
         if not self.time:
             return (self.edge, self.edge), (0, 0)
-        fill = -self.lengths[index] % self.step
-        return (0, 0), (self.edge, self.edge + fill)
+        return (0, 0), (self.edge, self.edge + self.fill(index))
 
     def up(self, index: int) -> tuple[Pair, Pair]:
         """Crop of the transposed convolution that undoes encoder layer ``index``."""
@@ -85,13 +92,16 @@ class _Geometry:
 def _encode(
     ops: Ops[Any], config: Configuration, layer: Layer, geometry: _Geometry, index: int, x: Any
 ) -> Any:
-    x = ops.conv(
-        x,
-        layer.conv.weight,
-        layer.conv.bias,
-        stride=geometry.stride,
-        padding=geometry.down(index),
-    )
+    if index == 0:  # folded
+        x = ops.conv(x, layer.conv.weight, layer.conv.bias, padding=geometry.around)
+    else:
+        x = ops.conv(
+            x,
+            layer.conv.weight,
+            layer.conv.bias,
+            stride=geometry.stride,
+            padding=geometry.down(index),
+        )
     x = ops.gelu(_group_norm(ops, layer.norm, x))
     for residual in layer.residuals:
         x = _residual(ops, residual, x)
@@ -105,13 +115,41 @@ def _decode(
     for residual in layer.residuals:
         x = _residual(ops, residual, x)
     crop = geometry.up(index)
+    if index == 0 and layer.norm is None:
+        x = ops.conv(x, layer.conv.weight, layer.conv.bias, padding=geometry.around)
+        x = _unfolded(ops, geometry, ops.result(x))
+        return ops.crop(x, ((0, 0), (0, geometry.fill(0)))) if geometry.time else x
     if layer.norm is None:
         x = ops.conv_transpose(x, layer.conv.weight, layer.conv.bias, geometry.stride, crop)
     else:  # it also sees what is cropped
         whole = (0, 0), (0, 0)
         x = ops.conv_transpose(x, layer.conv.weight, layer.conv.bias, geometry.stride, whole)
         x = ops.crop(_group_norm(ops, layer.norm, x), crop)
-    return ops.gelu(x) if index else x
+    if index == 0:
+        return x if geometry.time else ops.transpose(x, (0, 1, 3, 2))
+    return ops.gelu(x)
+
+
+def _folded(ops: Ops[Any], geometry: _Geometry, x: Any) -> Any:
+    """Turn a stride of neighbours on the last axis into channels (channel, neighbour).
+
+    A spectrogram (batch, channels, frames, bins) becomes an image of bins / stride times frames, a
+    waveform (batch, channels, 1, samples) one of 1 times samples / stride.
+    """
+    channels = ops.shape(x)[1]
+    x = ops.reshape(x, (0, 0, 0, -1, geometry.step))
+    x = ops.transpose(x, (0, 2, 3, 1, 4) if geometry.time else (0, 3, 2, 1, 4))
+    return ops.transpose(ops.reshape(x, (0, 0, 0, channels * geometry.step)), (0, 3, 1, 2))
+
+
+def _unfolded(ops: Ops[Any], geometry: _Geometry, x: Any) -> Any:
+    """Undo :func:`_folded`."""
+    _, channels, height, width = ops.shape(x)
+    rows, columns = (height, width) if geometry.time else (width, height)
+    x = ops.transpose(x, (0, 2, 3, 1))
+    x = ops.reshape(x, (0, 0, 0, channels // geometry.step, geometry.step))
+    x = ops.transpose(x, (0, 3, 1, 2, 4) if geometry.time else (0, 3, 2, 1, 4))
+    return ops.reshape(x, (0, 0, rows, columns * geometry.step))
 
 
 def _gated(ops: Ops[Any], gate: Gate, x: Any, padding: tuple[Pair, Pair]) -> Any:

@@ -35,6 +35,9 @@ class Ops(Protocol[Tensor]):
     def linear(self, x: Tensor, weight: Any, bias: Any) -> Tensor:
         """Apply ``x @ weight.T + bias`` to the last axis."""
 
+    def result(self, x: Tensor) -> Tensor:
+        """Keep x, which the results are made of, as precise as the runtime can."""
+
     def add(self, a: Tensor, b: Any) -> Tensor:
         """Add, broadcasting; ``b`` may be a constant."""
 

@@ -3,6 +3,9 @@
 * Scales that follow or precede a linear map (layer scale, the affine part of a norm, 1/sqrt(d) of
   attention) are multiplied into that map.
 * A gated linear unit becomes two maps of half the width, so that nothing needs to be split.
+* The first convolution, and the last, transposed one, become plain ones of three taps between the
+  channels inside and, for each channel outside, ``stride`` neighbours at once: nothing strided is
+  left where the images are largest, and all of it is computed in bf16, if any.
 * A residual branch gets the small map from which :func:`network.htdemucs._expand` knows the mean
   and deviation of its largest tensor without making it.
 """
@@ -159,8 +162,9 @@ class _Preparation:
 
     def _encoder(self, name: str, index: int, time: bool) -> Layer:
         normed = index >= self.config.norm_starts
+        conv = self._conv(f"{name}.conv", time)
         return Layer(
-            conv=self._conv(f"{name}.conv", time),
+            conv=conv if index else self._from_neighbours(conv, time),
             norm=self._norm(f"{name}.norm1") if normed else None,
             residuals=self._residuals(name) if self.config.dconv_mode & 1 else (),
             rewrite=self._gate(name, "norm2" if normed else None, time),
@@ -168,8 +172,9 @@ class _Preparation:
 
     def _decoder(self, name: str, index: int, time: bool) -> Layer:
         normed = index >= self.config.norm_starts
+        conv = self._conv(f"{name}.conv_tr", time)
         return Layer(
-            conv=self._conv(f"{name}.conv_tr", time),
+            conv=conv if index or normed else self._to_neighbours(conv, time),
             norm=self._norm(f"{name}.norm2") if normed else None,
             residuals=self._residuals(name) if self.config.dconv_mode & 2 else (),
             rewrite=self._gate(name, "norm1" if normed else None, time),
@@ -178,6 +183,30 @@ class _Preparation:
     def _conv(self, name: str, time: bool) -> Map:
         weight = self.weights[f"{name}.weight"]
         return Map(weight[:, :, None] if time else weight, self.weights[f"{name}.bias"])
+
+    def _from_neighbours(self, conv: Map, time: bool) -> Map:
+        """Rearrange a strided convolution: channels (channel, neighbour), one output for each."""
+        taps = self.xp.moveaxis(self._taps(conv, time), 2, 3)  # (out, in, neighbour, tap)
+        taps = taps.reshape(taps.shape[0], -1, 3)
+        return Map(taps[:, :, None] if time else taps[..., None], conv.bias)
+
+    def _to_neighbours(self, conv: Map, time: bool) -> Map:
+        """Rearrange a transposed one: one input for each, channels (channel, neighbour)."""
+        taps = self.xp.flip(self._taps(conv, time), (2,))
+        taps = self.xp.moveaxis(taps, (1, 3), (0, 1))  # (out, neighbour, in, tap)
+        taps = taps.reshape(-1, *taps.shape[2:])
+        bias = self.xp.stack([conv.bias] * self.config.stride, 1).reshape(-1)
+        return Map(taps[:, :, None] if time else taps[..., None], bias)
+
+    def _taps(self, conv: Map, time: bool) -> Any:
+        """Cut a kernel of twice the stride into the parts that see the strides before, at, after.
+
+        It starts half a stride before its own, and so has a half of the outer two.
+        """
+        kernel = conv.weight[:, :, 0] if time else conv.weight[..., 0]
+        none = self.xp.zeros_like(kernel[:, :, : self.config.stride // 2])
+        taps = self.xp.concat([none, kernel, none], axis=2)
+        return taps.reshape(*kernel.shape[:2], 3, -1)
 
     def _pointwise(self, name: str) -> Map:
         return Map(self.weights[f"{name}.weight"][:, :, 0], self.weights[f"{name}.bias"])

@@ -33,8 +33,8 @@ class Scale:
 class Inputs:
     """The network's inputs for one segment, see :func:`network.htdemucs.htdemucs`."""
 
-    spectrogram: FloatArray  # (1, 2 * channels, bins, frames)
-    waveform: FloatArray  # (1, channels, 1, samples)
+    spectrogram: FloatArray  # (1, 2 * channels, frames, bins)
+    waveform: FloatArray  # (1, channels, 1, samples filled to a multiple of the stride)
     spectrogram_scale: Scale
     waveform_scale: Scale
 
@@ -48,20 +48,22 @@ def analyse(config: Configuration, segment: FloatArray, each: Map = map) -> Inpu
     hop, frames = config.hop, config.spectrogram_frames
     edge = hop // 2 * 3
     padded = np.pad(segment, ((0, 0), (edge, edge + frames * hop - samples)), mode="reflect")
-    image = np.empty((channels, 2, config.bins, frames), np.float32)
+    image = np.empty((channels, 2, frames, config.bins), np.float32)
 
     def transform(channel: int) -> None:
         windows = np.lib.stride_tricks.sliding_window_view(padded[channel], config.nfft)[::hop]
         spectrum = np.fft.rfft(windows * _window(config.nfft), axis=1)[:, : config.bins]
-        image[channel, 0], image[channel, 1] = spectrum.real.T, spectrum.imag.T
+        image[channel, 0], image[channel, 1] = spectrum.real, spectrum.imag
 
     for _ in each(transform, range(channels)):
         pass
     spectrogram_scale, waveform_scale = _standardize(image), _scale(segment)
-    waveform = (segment - waveform_scale.mean) / (waveform_scale.deviation + _EPSILON)
+    waveform = np.zeros((1, channels, 1, config.filled_frames), np.float32)
+    waveform[0, :, 0, :samples] = segment - waveform_scale.mean
+    waveform /= waveform_scale.deviation + np.float32(_EPSILON)
     return Inputs(
-        spectrogram=image.reshape(1, 2 * channels, config.bins, frames),
-        waveform=waveform.astype(np.float32)[None, :, None],
+        spectrogram=image.reshape(1, 2 * channels, frames, config.bins),
+        waveform=waveform,
         spectrogram_scale=spectrogram_scale,
         waveform_scale=waveform_scale,
     )
@@ -80,7 +82,7 @@ def synthesize(
     Only the ``sources`` that are named, by number, are computed; ``each`` maps over them.
     """
     shape = (len(config.sources), config.audio_channels)
-    images = spectrogram.reshape(*shape, 2, config.bins, config.spectrogram_frames)
+    images = spectrogram.reshape(*shape, 2, config.spectrogram_frames, config.bins)
     waves = waveform.reshape(*shape, config.segment_frames)
     scale = inputs.waveform_scale
     estimates = np.empty((len(sources), *waves.shape[1:]), np.float32)
@@ -96,12 +98,12 @@ def synthesize(
 
 
 def _invert(config: Configuration, image: FloatArray, scale: Scale) -> FloatArray:
-    """Turn a source's spectrogram (channels, 2, bins, frames) into samples (channels, samples)."""
+    """Turn a source's spectrogram (channels, 2, frames, bins) into samples (channels, samples)."""
     hop, frames, channels = config.hop, config.spectrogram_frames, image.shape[0]
     spectrum = np.empty((channels, frames, config.bins + 1), np.complex64)
     for part, target in ((0, spectrum.real), (1, spectrum.imag)):
         bins = target[:, :, : config.bins]
-        np.multiply(image[:, part].swapaxes(1, 2), scale.deviation, out=bins)
+        np.multiply(image[:, part], scale.deviation, out=bins)
         bins += scale.mean
         target[:, :, config.bins] = 0
     pieces = np.fft.irfft(spectrum, axis=2)

@@ -121,11 +121,11 @@ def _compile(
 def _graph(config: Configuration, checkpoint: Checkpoint, precision: Precision) -> ov.Model:
     weights = {name: np.asarray(w, np.float32) for name, w in checkpoint.tensors.items()}
     prepared = prepare(config, weights)
-    channels, samples = config.audio_channels, config.segment_frames
+    channels = config.audio_channels
     spectrogram = opset.parameter(
-        [1, 2 * channels, config.bins, config.spectrogram_frames], np.float32
+        [1, 2 * channels, config.spectrogram_frames, config.bins], np.float32
     )
-    waveform = opset.parameter([1, channels, 1, samples], np.float32)
+    waveform = opset.parameter([1, channels, 1, config.filled_frames], np.float32)
     ops = OpenVinoOps(exact=precision == "float32")
     outputs = htdemucs(ops, config, prepared, spectrogram, waveform)
     return ov.Model(list(outputs), [spectrogram, waveform])

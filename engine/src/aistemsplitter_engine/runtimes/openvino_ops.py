@@ -15,6 +15,7 @@ from aistemsplitter_engine.network.ops import Pair
 Value: TypeAlias = Any  # a node or one of its outputs; OpenVINO ships no types
 
 _LONG = 1024  # numbers that are added up in one go
+_LARGEST = float(np.finfo(np.float32).max)
 _MANY = 1 << 15  # numbers that are standardized by OpenVINO's own means
 
 
@@ -69,7 +70,11 @@ class OpenVinoOps:
         if not self._exact:
             return y
         # Cuts nothing off, but has float32 computed by oneDNN, which is faster here than MLAS.
-        return ov.minimum(y, _constant(np.finfo(np.float32).max))
+        return ov.clamp(y, -_LARGEST, _LARGEST)
+
+    def result(self, x: Value) -> Any:
+        # Cuts nothing off, but in bf16 has the convolution before it write float32.
+        return ov.clamp(x, -_LARGEST, _LARGEST)
 
     def add(self, a: Value, b: Any) -> Any:
         return ov.add(a, _constant(b))

@@ -68,9 +68,10 @@ class TorchRuntime:
     def separate(self, segments: Tensor) -> Tensor:
         """Separate segments (batch, channels, samples) that lie on the device, every source."""
         spectrum = self._analyse(segments)
-        image = torch.view_as_real(spectrum).permute(0, 1, 4, 2, 3).flatten(1, 2)
+        image = torch.view_as_real(spectrum).movedim(-1, 2).flatten(1, 2)
         image, image_mean, image_deviation = _standardize(image)
         waves, waves_mean, waves_deviation = _standardize(segments[:, :, None])
+        waves = F.pad(waves, (0, self.config.filled_frames - segments.shape[-1]))
         image, waves = htdemucs(
             TorchOps(), self.config, self._parameters, image.to(self._dtype), waves.to(self._dtype)
         )
@@ -81,20 +82,19 @@ class TorchRuntime:
         return self._synthesize(torch.view_as_complex(image)) + waves.view(*shape, -1)
 
     def _analyse(self, segments: Tensor) -> Tensor:
-        """Spectrogram (batch, channels, bins, frames); the steps are network.transform's."""
+        """Spectrogram (batch, channels, frames, bins); the steps are network.transform's."""
         config, samples = self.config, segments.shape[-1]
         edge = config.hop // 2 * 3
         fill = config.spectrogram_frames * config.hop - samples
         padded = F.pad(segments, (edge, edge + fill), mode="reflect")
         windows = padded.unfold(-1, config.nfft, config.hop) * self._window
-        spectrum = torch.fft.rfft(windows, norm="ortho")[..., : config.bins]
-        return spectrum.transpose(-1, -2)
+        return torch.fft.rfft(windows, norm="ortho")[..., : config.bins]
 
     def _synthesize(self, spectrum: Tensor) -> Tensor:
+        """Samples of a spectrogram (..., frames, bins)."""
         config = self.config
         overlap, edge = config.nfft // config.hop, config.hop // 2 * 3
-        frames = F.pad(spectrum, (0, 0, 0, 1)).transpose(-1, -2)
-        pieces = torch.fft.irfft(frames, norm="ortho") * self._window
+        pieces = torch.fft.irfft(F.pad(spectrum, (0, 1)), norm="ortho") * self._window
         pieces = pieces.unflatten(-1, (overlap, config.hop))
         signal = pieces.new_zeros(
             *pieces.shape[:-3], config.spectrogram_frames + overlap - 1, config.hop

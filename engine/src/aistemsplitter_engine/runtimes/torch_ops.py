@@ -42,6 +42,9 @@ class TorchOps:
     def linear(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         return F.linear(x, weight, bias)
 
+    def result(self, x: Tensor) -> Tensor:
+        return x
+
     def add(self, a: Tensor, b: Any) -> Tensor:
         return a + b
 
