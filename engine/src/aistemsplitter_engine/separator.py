@@ -168,11 +168,12 @@ class Separator:
 
     def _identity(self, track: Track) -> dict[str, object]:
         """Say what decides the stems' samples, so that a run is only resumed as the same run."""
+        networks = self._model.identity(track.needed)  # they load while the song is read
         return {
             "engine": __version__,
             "song": track.identity,
             "stems": track.stems,
-            "networks": self._model.identity(track.needed),
+            "networks": networks,
             "shifts": self._shifts,
             "seed": self._seed,
             "overlap": self._overlap,
@@ -193,8 +194,8 @@ class Separator:
         self, track: Track, seed: int | None, begin: int, on_progress: Progress | None
     ) -> Generator[FloatArray]:
         """Yield blocks (stems, 2, n) at the model's rate, from sample ``begin`` on."""
+        parts = self._model.parts(track.needed)  # they load while the song is read
         loudness = track.loudness
-        parts = self._model.parts(track.needed)
         present = [part for part in parts if part is not None]
         config = present[0].runtime.config
         leads = draw_leads(len(parts), self._shifts, seed, config, loudness.frames, self._overlap)

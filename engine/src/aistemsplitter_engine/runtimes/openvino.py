@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from hashlib import sha256
@@ -29,6 +30,7 @@ from aistemsplitter_engine.runtimes.base import FloatArray
 from aistemsplitter_engine.runtimes.openvino_ops import OpenVinoOps
 from aistemsplitter_engine.weights.checkpoint import Checkpoint
 
+_loading = threading.Lock()  # one network at a time: it takes twice the memory of a loaded one
 _HINTS = {"float32": "f32", "bf16": "bf16"}
 
 
@@ -53,6 +55,8 @@ def _core() -> ov.Core:
 class OpenVinoRuntime:
     """A network on the CPU, computed by all cores together.
 
+    It is loaded by a thread, while whoever made it reads the song and transforms the first segment.
+
     The Fourier transforms run in two threads. With more than two cores they are done for one
     segment while another is in the network; with two that would only disturb.
     """
@@ -65,8 +69,15 @@ class OpenVinoRuntime:
         self.precision = precision
         self.concurrency = 2 if _cores() > 2 else 1
         self._threads = ThreadPoolExecutor(2, "transform")
-        model = _compile(self.config, checkpoint, precision)
         self._requests: LifoQueue[ov.InferRequest] = LifoQueue()
+        self._loaded = ThreadPoolExecutor(1, "load").submit(self._load, checkpoint)
+
+    def __call__(self, segments: FloatArray, sources: tuple[int, ...]) -> FloatArray:
+        return np.stack([self._separate(segment, sources) for segment in segments])
+
+    def _load(self, checkpoint: Checkpoint) -> None:
+        with _loading:
+            model = _compile(self.config, checkpoint, self.precision)
         for _ in range(self.concurrency):
             request = model.create_infer_request()
             # OpenVINO sets up its table of NumPy types in a way that two threads must not enter at
@@ -74,11 +85,9 @@ class OpenVinoRuntime:
             _ = request.get_input_tensor(0).data
             self._requests.put(request)
 
-    def __call__(self, segments: FloatArray, sources: tuple[int, ...]) -> FloatArray:
-        return np.stack([self._separate(segment, sources) for segment in segments])
-
     def _separate(self, segment: FloatArray, sources: tuple[int, ...]) -> FloatArray:
         inputs = analyse(self.config, segment, self._threads.map)
+        self._loaded.result()  # raises what went wrong
         request = self._requests.get()
         try:
             request.get_input_tensor(0).data[:] = inputs.spectrogram

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -68,6 +69,13 @@ def parse_checkpoint(data: bytes) -> Checkpoint:
     Raises:
         ModelError: without the file's name.
     """
+    with ThreadPoolExecutor(1, "digest") as pool:  # takes as long as half of the rest
+        digest = pool.submit(hashlib.sha256, data)
+        arguments, tensors = _parse(data)
+    return Checkpoint(arguments, tensors, digest.result().hexdigest())
+
+
+def _parse(data: bytes) -> tuple[dict[str, Any], dict[str, NDArray[np.floating]]]:
     if data.startswith(b"PK\x03\x04"):
         klass, arguments, tensors = _parse_th(data)
     elif looks_like_safetensors(data):
@@ -81,9 +89,7 @@ def parse_checkpoint(data: bytes) -> Checkpoint:
         raise ModelError("it is empty" if not data else "it is no .th and no .safetensors file")
     if klass != HTDEMUCS:
         raise ModelError(f"it holds a {printable(klass)}, and only {HTDEMUCS} is run here")
-    return Checkpoint(
-        _plain_arguments(arguments), _checked(tensors), hashlib.sha256(data).hexdigest()
-    )
+    return _plain_arguments(arguments), _checked(tensors)
 
 
 def _read(path: Path) -> bytes:
