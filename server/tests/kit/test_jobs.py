@@ -5,11 +5,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import text
 
-from aistemsplitter_server.kit import jobs
+from aistemsplitter_server.kit import jobs, times
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.jobs import Queue
 
@@ -17,7 +18,7 @@ QUEUE = Queue("songs", at_once=1, poll_seconds=0.05)
 
 DYING = """
 import sys, threading
-from aistemsplitter_server.kit import jobs
+from aistemsplitter_server.kit import jobs, times
 from aistemsplitter_server.kit.database import Database
 
 def job(number):
@@ -127,3 +128,22 @@ def test_what_is_stored_is_json(database: Database) -> None:
         stored = session.scalars(text(f"SELECT inputs FROM {schema}workflow_input")).all()
         stored += session.scalars(text(f"SELECT inputs FROM {schema}workflow_status")).all()
     assert any(row and "[7]" in row for row in stored)
+
+
+def test_what_has_ended_is_forgotten(database: Database) -> None:
+    put(database, [1])
+    ran: list[int] = []
+    with jobs.working(database, "worker", {"job": ran.append}, [QUEUE]):
+        until(lambda: bool(ran) and not jobs.begun() and not jobs.is_under_way("job-1"))
+        put(database, [2], delay_seconds=60)
+        jobs.forget_ended(times.now() - timedelta(hours=1))
+        assert kept(database) == {"job-1", "job-2"}
+        jobs.forget_ended(times.now() + timedelta(hours=1))
+        assert kept(database) == {"job-2"}
+
+
+def kept(database: Database) -> set[str]:
+    schema = "" if database.sqlite else "dbos."
+    with database.read() as session:
+        query = f"SELECT workflow_uuid FROM {schema}workflow_status WHERE queue_name = 'songs'"
+        return set(session.scalars(text(query)))

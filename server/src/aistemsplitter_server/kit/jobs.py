@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -160,6 +161,24 @@ def is_under_way(prefix: str) -> bool:
         load_output=False,
     )
     return bool(found)
+
+
+def forget_ended(before: datetime, at_once: int = 500) -> None:
+    """Delete what is kept of jobs that ended before; within :func:`working` only."""
+    from dbos import DBOS
+
+    while True:
+        found = DBOS.list_workflows(
+            status=["SUCCESS", "ERROR", "CANCELLED"],
+            completed_before=before.isoformat(),
+            limit=at_once,
+            load_input=False,
+            load_output=False,
+        )
+        if found:
+            DBOS.delete_workflows([job.workflow_id for job in found])
+        if len(found) < at_once:
+            return
 
 
 def hand_on(job_id: str) -> None:

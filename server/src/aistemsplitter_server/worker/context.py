@@ -10,10 +10,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from aistemsplitter_server.kit.database import Database
+from aistemsplitter_server.kit.database import AWAY, Database
 from aistemsplitter_server.kit.outgoing import Outgoing
 from aistemsplitter_server.kit.secrets import Secrets
 from aistemsplitter_server.kit.settings import Settings
@@ -57,10 +56,12 @@ class WorkerContext:
             try:
                 with self.database.write() as session:
                     return work(session)
-            except OperationalError as error:
+            except AWAY as error:
                 if time.monotonic() > ends:
                     raise
-                logger.warning("the database cannot be used (%s); trying again", error.orig)
+                logger.warning(
+                    "the database cannot be used (%s); trying again", type(error).__name__
+                )
                 time.sleep(PAUSE)
 
     @contextmanager

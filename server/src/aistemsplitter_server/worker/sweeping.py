@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+from datetime import timedelta
 
 from aistemsplitter_server.accounts import service as accounts
-from aistemsplitter_server.kit import times
+from aistemsplitter_server.kit import jobs, times
 from aistemsplitter_server.splits import idempotency, queries
 from aistemsplitter_server.splits.tables import TERMINAL, Split
 from aistemsplitter_server.storage import keys
@@ -17,6 +18,7 @@ from aistemsplitter_server.worker.context import WorkerContext
 logger = logging.getLogger(__name__)
 
 AT_ONCE = 100  # splits
+JOBS_KEPT = timedelta(days=1)
 
 
 def sweep(context: WorkerContext) -> None:
@@ -29,6 +31,7 @@ def sweep(context: WorkerContext) -> None:
     _work(context)
     uploads.sweep(context.settings, context.database, context.storage)
     webhooks.sweep(context.database)
+    jobs.forget_ended(times.now() - JOBS_KEPT)
 
 
 def _stems(context: WorkerContext) -> None:

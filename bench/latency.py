@@ -1,0 +1,142 @@
+"""How long a song of 30 s takes from the end of its upload to its stems, and what of that is ours.
+
+The service runs as users run it (`up --demo --offline`); beside it, the engine alone splits the
+same song with a model that is loaded. What is left between the two is the service's own overhead.
+
+    python bench/latency.py
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import wave
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import numpy as np
+
+from aistemsplitter_engine import Separator
+from aistemsplitter_engine.audio import AudioFile
+
+SECONDS = 30
+ROUNDS = 5
+MODEL = "htdemucs_tiny"
+SAMPLE = Path(__file__).parents[1] / "songs" / "sample" / "mixture.flac"
+PORT = 8765
+
+
+def main() -> None:
+    """Print the table."""
+    with tempfile.TemporaryDirectory() as folder:
+        song = Path(folder) / "song.wav"
+        _write(song)
+        alone = _engine(song, Path(folder) / "stems")
+        whole = _service(song, Path(folder) / "data")
+    print(f"A song of {SECONDS} s with {MODEL}, median of {ROUNDS} rounds, seconds")
+    print(f"| from the end of the upload to `succeeded` | {whole:.2f} |")
+    print(f"| the engine alone, file to files           | {alone:.2f} |")
+    print(f"| the service's own overhead                | {whole - alone:.2f} |")
+
+
+def _write(path: Path) -> None:
+    sample = AudioFile(SAMPLE)
+    audio = np.concatenate(list(sample.blocks()), axis=1)
+    frames = SECONDS * sample.sample_rate
+    audio = np.tile(audio, -(-frames // audio.shape[1]))[:, :frames]
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(2)
+        file.setsampwidth(2)
+        file.setframerate(sample.sample_rate)
+        file.writeframes((audio.T * 32767).clip(-32768, 32767).astype("<i2").tobytes())
+
+
+def _engine(song: Path, folder: Path) -> float:
+    separator = Separator(MODEL)
+    separator.split(song, folder)  # loads the model
+    return statistics.median(separator.split(song, folder).elapsed for _ in range(ROUNDS))
+
+
+def _service(song: Path, data: Path) -> float:
+    command = [sys.executable, "-m", "aistemsplitter_server", "up", "--demo", "--offline"]
+    process = subprocess.Popen(
+        [*command, "--data", str(data), "--port", str(PORT)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+    try:
+        assert process.stdout is not None
+        key = next(
+            found[0] for line in process.stdout if (found := re.search(r"ast_live_\w+", line))
+        )
+        with httpx2.Client(
+            base_url=f"http://127.0.0.1:{PORT}/v1",
+            headers={"Authorization": f"Bearer {key}"},
+            timeout=60,
+        ) as client:
+            _wait_for(client)
+            _split(client, song)  # loads the model
+            return statistics.median(_split(client, song) for _ in range(ROUNDS))
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _wait_for(client: httpx2.Client) -> None:
+    while True:
+        try:
+            if client.get("/../readyz").status_code == 200:
+                return
+        except httpx2.TransportError:
+            pass
+        time.sleep(0.1)
+
+
+def _split(client: httpx2.Client, song: Path) -> float:
+    """Seconds from the last byte of the upload, whose answer is waited for, to the end."""
+    body = song.read_bytes()
+    reserved = _data(
+        client.post(
+            "/audio/uploads",
+            json={"filename": song.name, "contentType": "audio/wav", "contentLength": len(body)},
+        )
+    )
+    time.sleep(1)  # as a real upload would take
+
+    began = 0.0
+
+    def sent() -> Iterator[bytes]:
+        nonlocal began
+        yield body
+        began = time.monotonic()
+
+    client.post(
+        reserved["uploadUrl"],
+        content=sent(),
+        headers={**reserved["uploadHeaders"], "Content-Length": str(len(body))},
+    )
+    source = {"type": "uploaded_file", "uploadId": reserved["uploadId"]}
+    job = _data(client.post("/audio/splits", json={"input": source, "stemModel": MODEL}))
+    with client.stream("GET", f"/audio/splits/{job['id']}/events") as events:
+        for line in events.iter_lines():
+            if '"status":"succeeded"' in line:
+                return time.monotonic() - began
+    raise RuntimeError("the split failed")
+
+
+def _data(answer: httpx2.Response) -> Any:
+    answer.raise_for_status()
+    return answer.json()["data"]
+
+
+if __name__ == "__main__":
+    main()
