@@ -64,6 +64,17 @@ def test_head_is_get_without_a_body(client: httpx2.Client) -> None:
     assert client.head("/nothing").status_code == 404
 
 
+def test_head_of_a_stream_ends(
+    client: httpx2.Client, database: Database, server_secrets: Secrets
+) -> None:
+    someone = customer(database, server_secrets)
+    path = f"/v1/audio/splits/{someone.split().id}/events"  # which goes on till the split ends
+    for _ in range(2):  # on one connection
+        answer = client.head(path, headers=someone.headers)
+        assert (answer.status_code, answer.content) == (200, b"")
+        assert answer.headers["content-type"].startswith("text/event-stream")
+
+
 def metrics(client: httpx2.Client) -> dict[tuple[str, ...], float]:
     answer = client.get("/metrics")
     assert answer.status_code == 200

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 from time import perf_counter
@@ -40,7 +41,7 @@ class Frame:
         status: int | None = None
         answered = began
 
-        async def send_named(message: Message) -> None:
+        async def named(message: Message) -> None:
             nonlocal status, answered
             if message["type"] == "http.response.start":
                 status, answered = message["status"], perf_counter()
@@ -50,11 +51,11 @@ class Frame:
                     headers.update(allowance.headers())
             await send(message)
 
+        answer: Send = named
         if method == "HEAD" and not scope["path"].startswith("/storage/"):
-            # The server itself leaves the body away; it looks at its own scope, this one.
-            scope = {**scope, "method": "GET"}
+            scope, receive, answer = _as_get(scope, named)
         try:
-            await self.app(scope, receive, send_named)
+            await self.app(scope, receive, answer)
         finally:
             route = getattr(scope.get("route"), "path", None)
             self.requests.note(method, route, status, answered - began)
@@ -72,6 +73,29 @@ class Frame:
                     **told,
                 },
             )
+
+
+def _as_get(scope: Scope, send: Send) -> tuple[Scope, Receive, Send]:
+    """A HEAD for those who know GET only; the body goes nowhere.
+
+    When the head is out the caller seems to have gone, so a stream without an end ends, too.
+    """
+    messages: list[Message] = [{"type": "http.request"}]
+    answered = asyncio.Event()
+
+    async def receive() -> Message:
+        if messages:
+            return messages.pop()
+        await answered.wait()
+        return {"type": "http.disconnect"}
+
+    async def head_only(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            await send(message)
+            await send({"type": "http.response.body"})
+            answered.set()
+
+    return {**scope, "method": "GET"}, receive, head_only
 
 
 def _split_id(scope: Scope) -> str | None:
