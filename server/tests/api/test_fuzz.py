@@ -78,10 +78,9 @@ def test_an_operation(
     schema = schemathesis.openapi.from_dict(client.get("/openapi.json").json())
     operation = schema[path][method]
     beat(database)
-    split = someone.split().id
+    known = _known(client, someone)
     if path.endswith("/events"):  # which last until the split ends
-        client.post(f"/v1/audio/splits/{split}/cancel", headers=someone.headers)
-    known = {"split_id": split, "upload_id": someone.upload().id}
+        known["split_id"] = known["ended_split_id"]
     answered: list[int] = []
 
     @fuzzed
@@ -97,6 +96,22 @@ def test_an_operation(
     fuzz()
     if mode is GenerationMode.POSITIVE and path.startswith("/v1/"):
         assert 200 in answered, "nothing but errors is no test"
+
+
+def _known(client: httpx2.Client, someone: Customer) -> dict[str, str]:
+    """What is there of everything that has an address."""
+    client.headers.update(someone.headers)
+    upload = someone.upload()
+    body = someone.request(upload, webhookUrl="https://shop.example/hooks")
+    ended = client.post("/v1/audio/splits", json=body).json()["data"]["id"]
+    client.post(f"/v1/audio/splits/{ended}/cancel")
+    deliveries = client.get("/v1/webhooks/deliveries").json()["data"]["items"]
+    return {
+        "upload_id": upload.id,
+        "split_id": someone.split().id,
+        "ended_split_id": ended,
+        "delivery_id": deliveries[0]["id"],
+    }
 
 
 def _lead(case: Case, known: dict[str, str]) -> None:
