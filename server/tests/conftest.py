@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import os
+import wave
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import databases as kinds
@@ -71,3 +73,16 @@ def database(settings: Settings, databases: Databases) -> Iterator[Database]:
 def server_secrets(settings: Settings) -> Secrets:
     """The secrets of the test's data folder."""
     return secrets.load(settings.data)
+
+
+@pytest.fixture
+def long_song(tmp_path: Path) -> Path:
+    """Five minutes of noise: some ten seconds of work."""
+    path = tmp_path / "long.wav"
+    noise = np.random.default_rng(1).normal(0, 3000, (44100 * 300, 2)).astype("<i2")
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(2)
+        file.setsampwidth(2)
+        file.setframerate(44100)
+        file.writeframes(noise.tobytes())
+    return path

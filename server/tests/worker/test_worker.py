@@ -10,27 +10,12 @@ import wave
 from pathlib import Path
 
 import httpx2
-import numpy as np
-import pytest
 
 import aistemsplitter
 from aistemsplitter_server.splits.tables import Split
 from customers import Customer
 from peers import Peer, answers, drips
 from processes import SONG, Service, ended, split, state, until, upload
-
-
-@pytest.fixture
-def long_song(tmp_path: Path) -> Path:
-    """Five minutes of noise: some ten seconds of work."""
-    path = tmp_path / "long.wav"
-    noise = np.random.default_rng(1).normal(0, 3000, (44100 * 300, 2)).astype("<i2")
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(2)
-        file.setsampwidth(2)
-        file.setframerate(44100)
-        file.writeframes(noise.tobytes())
-    return path
 
 
 def progress(client: httpx2.Client, split_id: str) -> float:

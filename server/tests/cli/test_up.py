@@ -1,0 +1,199 @@
+"""``up``, as its user runs it."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from aistemsplitter_server import supervisor
+from aistemsplitter_server.kit.settings import PREFIX
+from aistemsplitter_server.supervisor import Child, GaveUp
+from command_line import COMMAND, run
+from processes import ended, free_port, split, state, until, upload
+
+KEY = re.compile(r"^API key +(ast_live_\w+)$", re.MULTILINE)
+
+
+class Up:
+    """A running ``up``, and what it has said."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        self.port = free_port()
+        self.output, self.log = folder / "output.txt", folder / "log.txt"
+        command = [*COMMAND, "up", "--demo", "--offline", "--port", str(self.port), *options]
+        with self.output.open("w") as output, self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                command,
+                cwd=folder,
+                env={**os.environ, PREFIX + "DATA": "data"},
+                stdout=output,
+                stderr=log,
+            )
+
+    def ready(self) -> None:
+        """Wait until it can work."""
+        until(lambda: self.process.poll() is not None or self._answers())
+        assert self.process.poll() is None, self.log.read_text()
+
+    def end(self, number: int = signal.SIGTERM) -> int:
+        """Send it a signal; its status."""
+        self.process.send_signal(number)
+        return self.process.wait(90)
+
+    def client(self, api_key: str) -> httpx2.Client:
+        """A client of its API."""
+        return httpx2.Client(
+            base_url=f"http://127.0.0.1:{self.port}",
+            headers={"Authorization": f"Bearer {api_key}"},
+            trust_env=False,
+        )
+
+    def _answers(self) -> bool:
+        try:
+            url = f"http://127.0.0.1:{self.port}/readyz"
+            return httpx2.get(url, trust_env=False).status_code == 200
+        except httpx2.TransportError:
+            return False
+
+
+@contextmanager
+def running(folder: Path, *options: str) -> Iterator[Up]:
+    """It, ready; killed at the end with all that belongs to it."""
+    up = Up(folder, *options)
+    try:
+        up.ready()
+        yield up
+    finally:
+        for pid in [*descendants(up.process.pid), up.process.pid]:
+            if up.process.poll() is None or pid != up.process.pid:
+                os.kill(pid, signal.SIGKILL)
+        up.process.wait()
+
+
+def descendants(pid: int) -> list[int]:
+    """The processes that it has started, and theirs."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and _parent(entry) == pid:
+            found += [int(entry.name), *descendants(int(entry.name))]
+    return found
+
+
+def _parent(entry: Path) -> int | None:
+    try:
+        return int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+
+
+def alive(pid: int) -> bool:
+    """Whether it runs; one that is dead and not yet waited for does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def child(up: Up, name: str) -> int:
+    """The process id of one of its two."""
+    for pid in descendants(up.process.pid):
+        if Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[-2] == name.encode():
+            return pid
+    raise AssertionError(f"there is no {name}")
+
+
+def test_from_nothing_through_a_kill_to_an_orderly_end(tmp_path: Path) -> None:
+    with running(tmp_path) as up:
+        said = up.output.read_text()
+        assert said.startswith(f"Base URL        http://127.0.0.1:{up.port}/v1\nData  ")
+        assert "htdemucs_tiny" in said
+        found = KEY.search(said)
+        assert found is not None
+        assert "whsec_" in said
+        data = tmp_path / "data"
+        assert stat.S_IMODE(data.stat().st_mode) == 0o700
+        assert stat.S_IMODE((data / "secret").stat().st_mode) == 0o600
+
+        second = run(tmp_path, "up", "--port", str(free_port()))
+        assert (second.returncode, second.stderr.count("\n")) == (1, 1)
+        assert "in use by another" in second.stderr
+
+        killed = child(up, "api")
+        os.kill(killed, signal.SIGKILL)
+        until(lambda: "the API has ended (status -9)" in up.log.read_text())
+        up.ready()
+        assert child(up, "api") != killed
+        with up.client(found[1]) as client:
+            told = ended(client, split(client, upload(client), stemModel="htdemucs"))
+        assert (told["status"], told["servedBy"]) == ("succeeded", "htdemucs_tiny")
+
+        processes = descendants(up.process.pid)
+        assert up.end() == 0
+        assert not any(map(alive, processes))
+        for text in (up.output.read_text(), up.log.read_text()):
+            assert "\x1b" not in text
+            assert "Traceback" not in text
+
+    with running(tmp_path) as up:
+        assert KEY.search(up.output.read_text()) is None  # shown once
+        assert up.end(signal.SIGINT) == 0
+
+
+def test_a_song_at_work_is_gone_on_with(tmp_path: Path, long_song: Path) -> None:
+    with running(tmp_path) as up:
+        key = KEY.search(up.output.read_text())
+        assert key is not None
+        with up.client(key[1]) as client:
+            split_id = split(client, upload(client, long_song))
+            until(lambda: state(client, split_id)["progress"] > 0.1)
+        assert up.end() == 0
+    with running(tmp_path) as up, up.client(key[1]) as client:
+        told = ended(client, split_id)
+        assert told["status"] == "succeeded", told
+
+
+def test_nothing_outlives_it(tmp_path: Path) -> None:
+    with running(tmp_path) as up:
+        processes = descendants(up.process.pid)
+        assert len(processes) >= 3  # API, worker, and the worker's engine
+        up.end(signal.SIGKILL)
+        until(lambda: not any(map(alive, processes)))
+
+
+def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
+    with running(tmp_path) as up:
+        processes = descendants(up.process.pid)
+        os.kill(child(up, "worker"), signal.SIGSTOP)  # it does not drain, ever
+        up.process.send_signal(signal.SIGINT)
+        until(lambda: not alive(child(up, "api")) or "Shutting down" in up.log.read_text())
+        assert up.end(signal.SIGINT) == 0
+        until(lambda: not any(map(alive, processes)))
+
+
+def test_a_port_that_is_taken(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        done = run(tmp_path, "up", "--port", str(other.getsockname()[1]))
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "--port" in done.stderr
+    assert "ast_live_" not in done.stdout
+
+
+def test_a_process_that_cannot_start_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor, "PAUSES", (0.01, 0.01))
+    lasting = Child("other", [sys.executable, "-c", "import time; time.sleep(600)"])
+    broken = Child("thing", [sys.executable, "-c", "raise SystemExit(3)"])
+    with pytest.raises(GaveUp, match=r"the thing ends right after its start \(status 3\)"):
+        supervisor.supervise([lasting, broken], os.environ)
+    assert lasting.process is not None
+    assert lasting.process.poll() is not None
