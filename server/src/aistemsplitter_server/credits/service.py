@@ -5,13 +5,18 @@ Amounts are positive seconds of source audio; the ledger's sign follows from the
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, bindparam, select
 from sqlalchemy.orm import Session
 
+from aistemsplitter_server.accounts.tables import Account
 from aistemsplitter_server.credits import queries
 from aistemsplitter_server.credits.tables import Entry
 from aistemsplitter_server.kit import ids, times
 from aistemsplitter_server.kit.errors import Conflict, InsufficientCredits, NotFound
+
+# A charge locks the account's row but not its key (FOR NO KEY UPDATE): a new row that refers to
+# the account takes a share of that, and two who have done so would wait for each other.
+_HOLD = select(Account.id).where(Account.id == bindparam("id")).with_for_update(key_share=True)
 
 
 def balance(session: Session | Connection, account_id: str) -> int:
@@ -51,9 +56,6 @@ def charge(session: Session, account_id: str, split_id: str, seconds: int) -> En
         if standing.seconds != -seconds:
             raise Conflict("The split was charged another amount.")
         return standing
-    available = balance(session, account_id)
-    if available < seconds:
-        raise InsufficientCredits(seconds, available)
     return _add(session, account_id, "charge", -seconds, "split", split_id)
 
 
@@ -72,11 +74,7 @@ def refund(session: Session, account_id: str, split_id: str, reason: str) -> Ent
 
 def _lock(session: Session, account_id: str) -> None:
     """Hold the account till the end of the transaction; on SQLite a writer is alone anyway."""
-    # Not FOR UPDATE: a new row that refers to the account takes a share of its key, and two who
-    # have done so would then wait for each other.
-    locking = " FOR NO KEY UPDATE" if session.get_bind().dialect.name == "postgresql" else ""
-    query = text(f"SELECT 1 FROM accounts WHERE id = :id{locking}")
-    if session.scalar(query, {"id": account_id}) is None:
+    if session.scalar(_HOLD, {"id": account_id}) is None:
         raise NotFound(f"There is no account {account_id}.")
 
 
@@ -88,14 +86,16 @@ def _add(
     reason: str,
     split_id: str | None = None,
 ) -> Entry:
-    last = queries.last(session, account_id)
+    balance, number = queries.last(session, account_id)
+    if balance + seconds < 0:
+        raise InsufficientCredits(-seconds, balance)
     entry = Entry(
         id=ids.new("ent"),
         account_id=account_id,
-        number=last.number + 1 if last else 1,
+        number=number + 1,
         kind=kind,
         seconds=seconds,
-        balance=(last.balance if last else 0) + seconds,
+        balance=balance + seconds,
         split_id=split_id,
         reason=reason,
         created_at=times.now(),

@@ -8,6 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 from fastapi import APIRouter, Depends, Header, Query, Response
 from sqlalchemy.orm import Session
+from starlette.concurrency import run_in_threadpool
 
 from aistemsplitter_server.accounts.scopes import Scope
 from aistemsplitter_server.accounts.service import Caller
@@ -117,12 +118,18 @@ def list_splits(
 
 
 @router.get("/{split_id}", responses=errors(NotFound))
-def get_split(
+async def get_split(
     context: InContext, storage: InStorage, caller: Reader, split_id: str
 ) -> Success[SplitInfo]:
     """A split as it stands."""
-    with context.database.read() as session:
-        split = service.of_account(session, caller.account_id, split_id)
+
+    def read() -> Split:
+        with context.database.read() as session:
+            return service.of_account(session, caller.account_id, split_id)
+
+    split = await context.database.look(read)
+    if context.positions.are_due(split):
+        await run_in_threadpool(context.positions.count)
     return Success(data=_shown(context, storage, split))
 
 

@@ -12,9 +12,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import delete, text
+from sqlalchemy.dialects.postgresql import Insert as PostgresInsert
+from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
 from sqlalchemy.orm import Session
 
 from aistemsplitter_server.kit import times
@@ -105,14 +108,22 @@ def remember(
     session: Session, account_id: str, key: str, print_: str, answer: dict[str, Any]
 ) -> None:
     """Keep an answer for a day."""
-    row = IdempotencyKey(
-        account_id=account_id,
-        key=key,
-        fingerprint=print_,
-        answer=answer,
-        created_at=times.now(),
+    row = {"account_id": account_id, "key": key, "fingerprint": print_, "answer": answer}
+    statement = _put(session.get_bind().dialect.name)
+    session.execute(statement, {**row, "created_at": times.now()})
+
+
+@lru_cache
+def _put(dialect: str) -> PostgresInsert | SqliteInsert:
+    """What inserts a row, or brings the one up to date that is too old to count."""
+    insert: type[PostgresInsert | SqliteInsert]
+    insert = SqliteInsert if dialect == "sqlite" else PostgresInsert
+    statement = insert(IdempotencyKey)
+    new = statement.excluded
+    return statement.on_conflict_do_update(
+        index_elements=["account_id", "key"],
+        set_={name: new[name] for name in ("fingerprint", "answer", "created_at")},
     )
-    session.merge(row)
 
 
 def sweep(session: Session) -> None:

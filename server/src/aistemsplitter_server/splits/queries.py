@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import func, select, update
+from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.orm import Session
 
 from aistemsplitter_server.splits.tables import (
@@ -16,13 +16,36 @@ from aistemsplitter_server.splits.tables import (
     Split,
 )
 
+# Asked with almost every request, so they are built once.
+_OF_ACCOUNT = select(Split).where(
+    Split.id == bindparam("split_id"),
+    Split.account_id == bindparam("account_id"),
+    Split.deleted_at.is_(None),
+)
+_IN_CLASS = Split.turn.between(bindparam("lowest"), bindparam("highest"))
+_TURNS = select(
+    *(
+        select(which(Split.turn)).where(_IN_CLASS, *conditions).scalar_subquery().label(name)
+        for name, which, conditions in (
+            ("running", func.max, [Split.status == PROCESSING]),
+            ("waiting", func.min, [Split.status == QUEUED]),
+            (
+                "last",
+                func.max,
+                [Split.status == QUEUED, Split.account_id == bindparam("account_id")],
+            ),
+        )
+    )
+)
+_ANSWERED = select(IdempotencyKey).where(
+    IdempotencyKey.account_id == bindparam("account_id"), IdempotencyKey.key == bindparam("key")
+)
+
 
 def of_account(session: Session, account_id: str, split_id: str) -> Split | None:
     """A split of the account that was not deleted."""
-    query = select(Split).where(
-        Split.id == split_id, Split.account_id == account_id, Split.deleted_at.is_(None)
-    )
-    return session.scalars(query).one_or_none()
+    found = {"account_id": account_id, "split_id": split_id}
+    return session.scalars(_OF_ACCOUNT, found).one_or_none()
 
 
 def locked(session: Session, split_id: str) -> Split | None:
@@ -64,23 +87,16 @@ def queue(session: Session) -> Sequence[tuple[int, str]]:
 _ORDER = (Split.turn, Split.id)
 
 
-def turn_being_served(session: Session, lowest: int, highest: int) -> int | None:
-    """The newest turn that has begun among these; where none runs, the first that waits."""
-    in_class = Split.turn.between(lowest, highest)
-    running = select(func.max(Split.turn)).where(Split.status == PROCESSING, in_class)
-    waiting = select(func.min(Split.turn)).where(Split.status == QUEUED, in_class)
-    return session.scalar(running) or session.scalar(waiting)
+def turns(
+    session: Session, account_id: str, lowest: int, highest: int
+) -> tuple[int | None, int | None]:
+    """Among these turns: the one that is being served, and the last that an account waits for.
 
-
-def last_turn_of(session: Session, account_id: str, lowest: int, highest: int) -> int | None:
-    """The last turn that an account waits for among these."""
-    return session.scalar(
-        select(func.max(Split.turn)).where(
-            Split.account_id == account_id,
-            Split.status == QUEUED,
-            Split.turn.between(lowest, highest),
-        )
-    )
+    Served is the newest that has begun; where none runs, the first that waits.
+    """
+    found = {"account_id": account_id, "lowest": lowest, "highest": highest}
+    running, waiting, last = session.execute(_TURNS, found).one()
+    return running or waiting, last
 
 
 def revisions(session: Session, ids: Sequence[str]) -> dict[str, int]:
@@ -104,7 +120,7 @@ def set_progress(
 
 def answered(session: Session, account_id: str, key: str) -> IdempotencyKey | None:
     """The request that this Idempotency-Key was used with."""
-    return session.get(IdempotencyKey, (account_id, key))
+    return session.scalars(_ANSWERED, {"account_id": account_id, "key": key}).one_or_none()
 
 
 def unfinished(session: Session, before: datetime, limit: int) -> Sequence[Split]:

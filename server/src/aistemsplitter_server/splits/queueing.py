@@ -28,9 +28,8 @@ POSITIONS_AGE = 1.0  # seconds
 def next_turn(session: Session, account_id: str, priority: Priority) -> int:
     """The turn of a split that an account adds now."""
     lowest, highest = (BATCH, 2 * BATCH - 1) if priority == "batch" else (1, BATCH - 1)
-    served = queries.turn_being_served(session, lowest, highest) or lowest
-    last = queries.last_turn_of(session, account_id, lowest, highest)
-    return min(highest, max(served, lowest if last is None else last + 1))
+    served, last = queries.turns(session, account_id, lowest, highest)
+    return min(highest, max(served or lowest, lowest if last is None else last + 1))
 
 
 def enqueue(session: Session, split: Split, *, delay_seconds: float = 0) -> None:
@@ -64,11 +63,18 @@ class Positions:
 
     def of(self, split: Split) -> int | None:
         """None where it is not queued any more."""
-        if split.status != QUEUED:
-            return None
+        if self.are_due(split):
+            self.count()
+        return bisect_left(self._queue, (split.turn, split.id)) if split.status == QUEUED else None
+
+    def are_due(self, split: Split) -> bool:
+        """Whether they have to be counted to tell this split's, which takes a moment."""
+        return split.status == QUEUED and time.monotonic() >= self._until
+
+    def count(self) -> None:
+        """Count them, unless another thread just has."""
         with self._lock:
             if time.monotonic() >= self._until:
                 with self._database.read() as session:
                     self._queue = list(queries.queue(session))
                 self._until = time.monotonic() + POSITIONS_AGE
-            return bisect_left(self._queue, (split.turn, split.id))

@@ -5,19 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import exists, select
+from sqlalchemy import bindparam, exists, select
 from sqlalchemy.orm import Session
 
 from aistemsplitter_server.splits.tables import TERMINAL, Split
 from aistemsplitter_server.uploads.tables import Upload
 
+_OF_ACCOUNT = select(Upload).where(
+    Upload.id == bindparam("upload_id"),
+    Upload.account_id == bindparam("account_id"),
+    Upload.deleted_at.is_(None),
+)
+
 
 def of_account(session: Session, account_id: str, upload_id: str) -> Upload | None:
     """An upload of the account that was not deleted."""
-    query = select(Upload).where(
-        Upload.id == upload_id, Upload.account_id == account_id, Upload.deleted_at.is_(None)
-    )
-    return session.scalars(query).one_or_none()
+    found = {"account_id": account_id, "upload_id": upload_id}
+    return session.scalars(_OF_ACCOUNT, found).one_or_none()
 
 
 def expired(session: Session, now: datetime, limit: int) -> Sequence[Upload]:
