@@ -12,6 +12,7 @@ from aistemsplitter_engine.errors import (
     ModelError,
     ModelNotInstalled,
     OptionError,
+    OutputError,
 )
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ __all__ = [
     "ModelError",
     "ModelNotInstalled",
     "OptionError",
+    "OutputError",
     "Separator",
     "SplitResult",
 ]

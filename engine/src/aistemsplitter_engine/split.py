@@ -13,7 +13,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from aistemsplitter_engine.audio import AudioFile, FloatArray
-from aistemsplitter_engine.errors import AudioError
+from aistemsplitter_engine.errors import OutputError
 from aistemsplitter_engine.export import Encoders, Export
 from aistemsplitter_engine.model import MODEL_RATE
 from aistemsplitter_engine.spool import FRAME_BYTES, Spool
@@ -67,7 +67,7 @@ def split(
                     (work / path.name).replace(path)
     except OSError as error:
         place = error.filename or export.folder
-        raise AudioError(f"{place}: {error.strerror or error}") from error
+        raise OutputError(f"{place}: {error.strerror or error}") from error
     rate = export.rate(track)
     return SplitResult(
         stems=paths,
@@ -120,7 +120,7 @@ def _locked(folder: Path) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        raise AudioError(f"{folder}: another run is writing stems here; wait for it") from None
+        raise OutputError(f"{folder}: another run is writing stems here; wait for it") from None
     try:
         yield
     finally:
@@ -132,10 +132,10 @@ def _locked(folder: Path) -> Iterator[None]:
 
 def _check_place(path: Path, track: Track) -> None:
     if path.is_dir():
-        raise AudioError(f"{path}: is a folder, where a stem should go")
+        raise OutputError(f"{path}: is a folder, where a stem should go")
     song = track.source
     if isinstance(song, AudioFile) and path.exists() and path.samefile(song.path):
-        raise AudioError(f"{path}: is the song itself; choose another folder for its stems")
+        raise OutputError(f"{path}: is the song itself; choose another folder for its stems")
 
 
 def _check_space(track: Track, spool: Spool, export: Export) -> None:
@@ -146,7 +146,7 @@ def _check_space(track: Track, spool: Spool, export: Export) -> None:
     needed = len(track.stems) * (spooled + duration * bits / 8)
     free = shutil.disk_usage(export.folder).free
     if needed > free:
-        raise AudioError(
+        raise OutputError(
             f"{export.folder}: the stems need up to {_size(needed)} while they are made, "
             f"and {_size(free)} are free; make room or choose another folder"
         )

@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlalchemy.exc import IntegrityError
 
 from aistemsplitter_server import tables
+from aistemsplitter_server.accounts.tables import ApiKey
+from aistemsplitter_server.credits.tables import Entry
 from aistemsplitter_server.kit import ids, jobs, migrate, secrets, settings, times
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.settings import Settings
@@ -145,3 +147,33 @@ def test_a_database_that_is_not_migrated(empty: str) -> None:
     with pytest.raises(migrate.NotMigrated, match="db upgrade"):
         migrate.check(database)
     database.close()
+
+
+def test_each_migration_keeps_what_is_there(empty: str) -> None:
+    database = Database(empty)
+    migrate.upgrade(database, "0001")
+    with database.connection() as connection:
+        for statement in BEFORE:
+            connection.execute(text(statement))
+    migrate.upgrade(database)
+    with database.read() as session:
+        key = session.scalars(select(ApiKey)).one()
+        assert (key.id, key.top_priority, key.sealed_previous_secret) == (
+            "key_1",
+            "interactive",
+            None,
+        )
+        assert session.scalars(select(Entry)).one().balance == 600
+    with database.connection() as connection:  # the version before still serves
+        connection.execute(text(BEFORE[1].replace("key_1", "key_2")))
+    database.close()
+
+
+BEFORE = (
+    "INSERT INTO accounts (id, name, is_owner, created_at)"
+    " VALUES ('acc_1', 'someone', true, '2026-01-01 00:00:00')",
+    "INSERT INTO api_keys (id, account_id, name, is_test, digest, scopes, sealed_webhook_secret,"
+    " created_at) VALUES ('key_1', 'acc_1', '', false, 'x', '[]', 'x', '2026-01-01 00:00:00')",
+    "INSERT INTO credit_entries (id, account_id, number, kind, seconds, balance, reason,"
+    " created_at) VALUES ('ent_1', 'acc_1', 1, 'grant', 600, 600, '', '2026-01-01 00:00:00')",
+)

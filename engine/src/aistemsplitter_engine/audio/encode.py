@@ -62,7 +62,7 @@ class StemWriter:
 
     Raises:
         OptionError: the format does not have this rate or number of channels.
-        AudioError: the file cannot be made or written, such as on a full disk.
+        OutputError: the file cannot be made or written, such as on a full disk.
     """
 
     def __init__(

@@ -8,14 +8,14 @@ from pathlib import Path
 import av
 
 from aistemsplitter_engine.audio._types import printable
-from aistemsplitter_engine.errors import AudioError
+from aistemsplitter_engine.errors import OutputError
 
 
 class OutputFile:
     """What FFmpeg writes into: a file that has no name and remembers what went wrong first.
 
     Raises:
-        AudioError: it cannot be made.
+        OutputError: it cannot be made.
     """
 
     def __init__(self, path: Path) -> None:
@@ -26,7 +26,7 @@ class OutputFile:
             self._file = path.open("wb", buffering=1 << 18)
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else str(error)
-            raise AudioError(f"{printable(path)}: cannot be made: {reason}") from error
+            raise OutputError(f"{printable(path)}: cannot be made: {reason}") from error
 
     @property
     def closed(self) -> bool:
@@ -70,16 +70,16 @@ class OutputFile:
 
     @contextmanager
     def explained(self) -> Iterator[None]:
-        """Turn failures of encoding into an AudioError, with the operating system's reason."""
+        """Turn failures of encoding into an OutputError, with the operating system's reason."""
         try:
             yield
         except (av.FFmpegError, OSError, ValueError) as error:
             cause = self._trouble or error
             reason = getattr(cause, "strerror", None) or str(cause)
-            raise AudioError(f"{printable(self._path)}: cannot be written: {reason}") from cause
+            raise OutputError(f"{printable(self._path)}: cannot be written: {reason}") from cause
         if self._trouble is not None:
             reason = self._trouble.strerror or str(self._trouble)
-            raise AudioError(f"{printable(self._path)}: cannot be written: {reason}")
+            raise OutputError(f"{printable(self._path)}: cannot be written: {reason}")
 
     def _failure(self, error: OSError) -> int:
         self._trouble = self._trouble or error

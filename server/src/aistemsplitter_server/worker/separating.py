@@ -71,7 +71,13 @@ def _listen(stdin: TextIO, tasks: queue.Queue[Task], stop: threading.Event) -> N
 def _carried_out(
     task: Task, separators: dict[str, Separator], stop: threading.Event, told: TextIO
 ) -> dict[str, Any]:
-    from aistemsplitter_engine import AudioError, Cancelled, EngineError, ModelNotInstalled
+    from aistemsplitter_engine import (
+        AudioError,
+        Cancelled,
+        EngineError,
+        ModelNotInstalled,
+        OutputError,
+    )
 
     due = 0.0
 
@@ -96,11 +102,10 @@ def _carried_out(
         return {"stopped": True}
     except ModelNotInstalled as error:
         return _failed("MODEL_UNAVAILABLE", str(error))
+    except OutputError as error:  # a disk that is full or gone is no fault of the song
+        return _failed("INTERNAL", str(error))
     except AudioError as error:
-        # A disk that is full or gone is no fault of the song.
-        ours = isinstance(error.__cause__, OSError)
-        text = str(error).replace(task.song, task.name)
-        return _failed("INTERNAL" if ours else "UNSUPPORTED_MEDIA", text)
+        return _failed("UNSUPPORTED_MEDIA", str(error).replace(task.song, task.name))
     except EngineError as error:
         return _failed("INTERNAL", str(error))
     return {

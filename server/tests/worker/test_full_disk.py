@@ -1,0 +1,75 @@
+"""The data folder lies on a disk that has no room left."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from aistemsplitter_server.kit.database import Database
+from aistemsplitter_server.kit.secrets import Secrets
+from aistemsplitter_server.kit.settings import Settings
+from customers import Customer
+from databases import only_postgres
+from processes import Service, ended, running, split, upload
+
+pytestmark = only_postgres  # so that the disk is full for audio alone
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 6 MB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", str(disk)]
+    if sys.platform != "linux" or os.geteuid() != 0:
+        pytest.skip("only root can mount a small disk")
+    if subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("no disk can be mounted here")
+    yield disk
+    subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+@pytest.fixture
+def service(
+    settings: Settings,
+    database: Database,  # noqa: ARG001
+    server_secrets: Secrets,  # noqa: ARG001
+    small: Path,
+) -> Iterator[Service]:
+    """A service on the small disk."""
+    (small / "data").mkdir(mode=0o700)
+    (small / "data" / "secret").write_bytes((settings.data / "secret").read_bytes())
+    (small / "data" / "secret").chmod(0o600)
+    with running(settings.model_copy(update={"data": small / "data"})) as service:
+        yield service
+
+
+def test_an_upload(client: httpx2.Client, service: Service, tmp_path: Path) -> None:
+    large = tmp_path / "large.flac"
+    large.write_bytes(bytes(7 << 20))
+    reserved = client.post(
+        "/v1/audio/uploads",
+        json={"filename": "a", "contentType": "audio/flac", "contentLength": 7 << 20},
+    ).json()["data"]
+    answer = client.post(
+        reserved["uploadUrl"], content=large.read_bytes(), headers=reserved["uploadHeaders"]
+    )
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "UNAVAILABLE")
+    assert "full" in answer.json()["error"]["message"]
+    assert not (service.settings.data / "storage" / "uploads").exists()
+
+
+def test_stems(client: httpx2.Client, service: Service, someone: Customer) -> None:
+    upload_id = upload(client)
+    service.start("worker")
+    told = ended(client, split(client, upload_id))
+    assert (told["status"], told["error"]["code"]) == ("failed", "INTERNAL")
+    assert "/" not in told["error"]["message"]
+    assert (told["creditsUsed"], someone.balance) == (0, 3600)
+    assert not list((service.settings.data / "storage" / "splits").glob("*/*"))
