@@ -54,6 +54,8 @@ def test_ids() -> None:
         ("PORT", "70000", "65535"),
         ("DATABASE_URL", "mysql://user:hunter2@db/x", "postgresql://"),
         ("DATABASE_URL", "sqlite://", "file"),
+        ("PROT", "9000", "AISTEMSPLITTER_SERVER_PORT?"),
+        ("SOMETHING_ELSE_ALTOGETHER", "1", "no such setting"),
         ("SECRET", "hunter2", "32 bytes in base64"),
         ("SECRET", "hunter2=" * 5, "32 bytes in base64"),
         ("PACK_MINUTES", "fifty", "JSON"),
@@ -82,6 +84,12 @@ def test_env_file_and_flags(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("AISTEMSPLITTER_SERVER_PORT=9000\n")
     assert settings.load(port=None).port == 9000
     assert settings.load(port=9001).port == 9001
+
+
+def test_a_mistyped_setting_in_the_env_file(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("AISTEMSPLITTER_SERVER_DEMOO=true\nOTHER=1\n")
+    with pytest.raises(settings.WrongSetting, match="AISTEMSPLITTER_SERVER_DEMO\\?"):
+        settings.load()
 
 
 def test_the_secret_is_made_once_and_private(tmp_path: Path) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import binascii
+import os
 import re
 from base64 import b64decode
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import make_url
@@ -17,6 +20,7 @@ from sqlalchemy.exc import ArgumentError
 from aistemsplitter_server.kit import addresses
 
 PREFIX = "AISTEMSPLITTER_SERVER_"
+ENV_FILE = ".env"  # in the working folder
 SECRET_LENGTH = 32  # bytes, of the server's secret and of each key derived from it
 ORIGIN = re.compile(
     r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9A-Fa-f:]+\](:[0-9]{1,5})?"
@@ -31,7 +35,7 @@ class Settings(BaseSettings):
     """What an operator decides. A database URL bears a password, so the repr leaves it out."""
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True, hide_input_in_errors=True
+        env_prefix=PREFIX, env_file=ENV_FILE, extra="ignore", frozen=True, hide_input_in_errors=True
     )
 
     data: Path = Field(
@@ -181,14 +185,25 @@ def _listed(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
+def _refuse_unknown() -> None:
+    """A name that is mistyped would leave its setting as it is, and nobody would notice."""
+    known = [PREFIX + field.upper() for field in Settings.model_fields]
+    for name in (*os.environ, *dotenv_values(ENV_FILE)):
+        if name.upper().startswith(PREFIX) and name.upper() not in known:
+            like = get_close_matches(name.upper(), known, n=1)
+            hint = f"; did you mean {like[0]}?" if like else ""
+            raise WrongSetting(f"{name}: there is no such setting{hint}")
+
+
 def load(**flags: Any) -> Settings:
     """The settings in force; a flag that is None was not given.
 
     Raises:
-        WrongSetting: names the first setting that is wrong.
+        WrongSetting: names the first setting that is wrong or that there is not.
     """
     from pydantic_settings import SettingsError
 
+    _refuse_unknown()
     try:
         return Settings(**{name: value for name, value in flags.items() if value is not None})
     except ValidationError as error:
