@@ -1,0 +1,47 @@
+"""A thousand randomised splits against the real service, through a proxy that misbehaves.
+
+The proxy stands on loopback between both clients and the service, API and storage alike. A fifth
+of the requests is refused, reset, stalled, answered with 429, 500 or 503, cut short, has a byte
+changed, its Range ignored, is redirected to another host, or its URL declared expired. A split ends
+right if each stem is, byte for byte, what the song gives while the proxy behaves.
+
+    python bench/chaos.py
+    python bench/chaos.py --splits 100 --seed 7
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).parents[1] / "sdk" / "tests"))  # where the short run is a test
+
+import randomised
+
+
+def main() -> None:
+    """Run and print the figures."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--splits", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        outcome = randomised.run(Path(folder), splits=options.splits, seed=options.seed)
+    print(f"{options.splits} splits in {outcome.seconds:.0f} s, seed {options.seed}")
+    print(f"{outcome.requests} requests, {outcome.faults.total()} of them went wrong:")
+    for kind, count in outcome.faults.most_common():
+        print(f"  {kind.replace('_', ' ')}: {count}")
+    print(f"right stems: {outcome.right}")
+    for name, count in outcome.errors.most_common():
+        print(f"one {name}: {count}")
+    print(f"splits made by the service: {outcome.made}, of them twice: {len(outcome.twice)}")
+    print(f"secrets seen by the other host: {len(outcome.leaked)}")
+    print(f"temporary files left: {len(outcome.temporary)}")
+    print(f"anything else: {len(outcome.wrong)} {outcome.wrong[:3] or ''}")
+    sys.exit(bool(outcome.wrong or outcome.twice or outcome.leaked or outcome.temporary))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,147 @@
+"""Randomised splits through a misbehaving proxy: each ends with the right stems or one typed error.
+
+"Right" is byte for byte what the same song gave while the proxy behaved.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+import wave
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from aistemsplitter import AiStemSplitter, AiStemSplitterError, AsyncAiStemSplitter, Timeouts
+from misbehaving import Proxy
+from real_service import RealService, real_service
+
+SONGS = 5
+AT_ONCE = 12
+STEMS = (["vocals"], ["drums", "bass"])
+PATIENCE = Timeouts(total=30, connect=2, read=1.5, write=2)
+
+Stems = dict[str, bytes]
+
+
+@dataclass
+class Outcome:
+    """What became of the splits; ``wrong`` and ``twice`` have to stay empty."""
+
+    right: int = 0
+    errors: Counter[str] = field(default_factory=Counter)
+    wrong: list[str] = field(default_factory=list)
+    twice: list[str] = field(default_factory=list)
+    leaked: list[str] = field(default_factory=list)
+    temporary: list[str] = field(default_factory=list)
+    made: int = 0
+    requests: int = 0
+    faults: Counter[str] = field(default_factory=Counter)
+    seconds: float = 0.0
+
+
+def run(folder: Path, *, splits: int, seed: int, share: float = 0.2) -> Outcome:
+    """Do so many splits, half of them by each client."""
+    (folder / "service").mkdir()
+    with (
+        Proxy(seed) as proxy,
+        real_service(folder / "service", public_url=proxy.url) as service,
+    ):
+        proxy.upstream_port = int(service.url.rpartition(":")[2])
+        songs = [_song(folder / f"song{n}.wav", n) for n in range(SONGS)]
+        truth = _right_stems(service, songs, folder)
+        outcome, started = Outcome(), time.monotonic()
+        proxy.share, proxy.requests = share, 0
+        asyncio.run(_all(proxy.url, service, songs, truth, folder, splits, seed, outcome))
+        outcome.seconds = time.monotonic() - started
+        made = _metadata(service)
+        outcome.made = made.total()
+        outcome.twice = [number for number, count in made.items() if count > 1]
+        secrets = (service.api_key.lower(), "authorization", "signature", "token", "expires")
+        outcome.leaked = [
+            seen for seen in proxy.thief if any(secret in seen.lower() for secret in secrets)
+        ]
+        outcome.temporary = [str(path) for path in folder.rglob("*.part")]
+        outcome.requests, outcome.faults = proxy.requests, proxy.faults
+    return outcome
+
+
+def _song(path: Path, number: int) -> Path:
+    noise = random.Random(number)
+    with wave.open(str(path), "wb") as file:
+        file.setparams((2, 2, 44100, 0, "NONE", ""))
+        file.writeframes(noise.randbytes(4 * 4410 * (number + 1)))
+    return path
+
+
+def _right_stems(service: RealService, songs: list[Path], folder: Path) -> dict[str, Stems]:
+    truth: dict[str, Stems] = {}
+    with AiStemSplitter(service.api_key, base_url=service.url) as client:
+        for song in songs:
+            for stems in STEMS:
+                job = client.create_split(song, model="htdemucs", stems=stems)
+                result = client.wait_for_split(job.id)
+                paths = client.download_split(result, folder / "truth" / song.stem)
+                truth[f"{song.name} {stems}"] = {k: p.read_bytes() for k, p in paths.items()}
+    return truth
+
+
+async def _all(
+    url: str,
+    service: RealService,
+    songs: list[Path],
+    truth: dict[str, Stems],
+    folder: Path,
+    splits: int,
+    seed: int,
+    outcome: Outcome,
+) -> None:
+    turns = asyncio.Semaphore(AT_ONCE)
+    options: dict[str, Any] = {"base_url": url, "timeout": PATIENCE, "max_retries": 6}
+    draw = random.Random(seed)
+    plans = [(number, draw.choice(songs), draw.choice(STEMS)) for number in range(splits)]
+
+    with AiStemSplitter(service.api_key, **options) as sync:
+        async with AsyncAiStemSplitter(service.api_key, **options) as asynchronous:
+
+            async def one(number: int, song: Path, stems: list[str]) -> None:
+                out = folder / "out" / str(number)
+                asked: dict[str, Any] = {
+                    "model": "htdemucs",
+                    "stems": stems,
+                    "metadata": {"number": str(number)},
+                }
+                async with turns:
+                    try:
+                        if number % 2:
+                            job = await asynchronous.create_split(song, **asked)
+                            result = await asynchronous.wait_for_split(job.id, timeout=300)
+                            paths = await asynchronous.download_split(result, out)
+                        else:
+                            paths = await asyncio.to_thread(_sync, sync, song, asked, out)
+                    except AiStemSplitterError as error:
+                        outcome.errors[type(error).__name__] += 1
+                    except Exception as error:
+                        outcome.wrong.append(f"{number}: {error!r}")
+                    else:
+                        got = {stem: path.read_bytes() for stem, path in paths.items()}
+                        if got == truth[f"{song.name} {stems}"]:
+                            outcome.right += 1
+                        else:
+                            outcome.wrong.append(f"{number}: other stems")
+
+            await asyncio.gather(*(one(*plan) for plan in plans))
+
+
+def _sync(client: AiStemSplitter, song: Path, asked: dict[str, Any], out: Path) -> dict[str, Path]:
+    job = client.create_split(song, **asked)
+    return client.download_split(client.wait_for_split(job.id, timeout=300), out)
+
+
+def _metadata(service: RealService) -> Counter[str]:
+    """How many splits the service has for each of our numbers."""
+    with AiStemSplitter(service.api_key, base_url=service.url) as client:
+        found = client.list_splits(limit=100)
+        return Counter(split.metadata["number"] for split in found if "number" in split.metadata)
