@@ -11,11 +11,11 @@ from collections import Counter
 from email.utils import formatdate
 from typing import Any
 
-STALL = 3.0  # seconds; longer than the client's patience
+STALL = 8.0  # seconds; longer than the client's patience
 API = ("refuse", "lose", "reset", "stall", "refuse_politely", "truncate", "redirect")
 STORAGE_GET = (*API, "corrupt", "ignore_range", "expire")
 STORAGE_PUT = ("refuse", "lose", "stall", "refuse_politely", "expire", "redirect")
-RARE = {"redirect": 0.15, "stall": 0.5}  # one ends a call, the other costs the test's time
+RARE = {"redirect": 0.15, "stall": 0.3}  # one ends a call, the other costs the test's time
 
 
 class Proxy:
@@ -37,6 +37,7 @@ class Proxy:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
         self._servers: list[asyncio.Server] = []
+        self._handling: set[asyncio.Task[None]] = set()
 
     def __enter__(self) -> Proxy:
         self._thread.start()
@@ -48,10 +49,9 @@ class Proxy:
         async def end() -> None:
             for server in self._servers:
                 server.close()
-            others = asyncio.all_tasks() - {asyncio.current_task()}
-            for task in others:
+            for task in (handling := list(self._handling)):
                 task.cancel()
-            await asyncio.gather(*others, return_exceptions=True)
+            await asyncio.gather(*handling, return_exceptions=True)
 
         asyncio.run_coroutine_threadsafe(end(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
@@ -65,6 +65,10 @@ class Proxy:
 
     def _serve(self, handle: Any) -> int:
         async def guarded(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            task = asyncio.current_task()
+            assert task is not None
+            self._handling.add(task)  # the loop itself holds tasks only weakly
+            task.add_done_callback(self._handling.discard)
             try:
                 await handle(reader, writer)
             except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx2
+
 from aistemsplitter import AiStemSplitter, AiStemSplitterError, AsyncAiStemSplitter, Timeouts
 from misbehaving import Proxy
 from real_service import RealService, real_service
@@ -21,9 +23,19 @@ from real_service import RealService, real_service
 SONGS = 5
 AT_ONCE = 12
 STEMS = (["vocals"], ["drums", "bass"])
-PATIENCE = Timeouts(total=30, connect=2, read=1.5, write=2)
+PATIENCE = Timeouts(total=60, connect=2, read=6, write=3)
+FRESH = 0.2  # of the splits upload their song anew; measuring one costs the service a second
 
 Stems = dict[str, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Song:
+    """A song, what an earlier upload of it is called, and what is right for it."""
+
+    path: Path
+    audio_url: str
+    truth: dict[str, Stems]
 
 
 @dataclass
@@ -50,11 +62,10 @@ def run(folder: Path, *, splits: int, seed: int, share: float = 0.2) -> Outcome:
         real_service(folder / "service", public_url=proxy.url) as service,
     ):
         proxy.upstream_port = int(service.url.rpartition(":")[2])
-        songs = [_song(folder / f"song{n}.wav", n) for n in range(SONGS)]
-        truth = _right_stems(service, songs, folder)
+        songs = [_song(service, folder, number) for number in range(SONGS)]
         outcome, started = Outcome(), time.monotonic()
         proxy.share, proxy.requests = share, 0
-        asyncio.run(_all(proxy.url, service, songs, truth, folder, splits, seed, outcome))
+        asyncio.run(_all(proxy.url, service, songs, folder, splits, seed, outcome))
         outcome.seconds = time.monotonic() - started
         made = _metadata(service)
         outcome.made = made.total()
@@ -68,31 +79,32 @@ def run(folder: Path, *, splits: int, seed: int, share: float = 0.2) -> Outcome:
     return outcome
 
 
-def _song(path: Path, number: int) -> Path:
-    noise = random.Random(number)
+def _song(service: RealService, folder: Path, number: int) -> Song:
+    """Make, upload and split a song."""
+    path = folder / f"song{number}.wav"
     with wave.open(str(path), "wb") as file:
         file.setparams((2, 2, 44100, 0, "NONE", ""))
-        file.writeframes(noise.randbytes(4 * 4410 * (number + 1)))
-    return path
-
-
-def _right_stems(service: RealService, songs: list[Path], folder: Path) -> dict[str, Stems]:
+        file.writeframes(random.Random(number).randbytes(4 * 4410 * (number + 1)))
     truth: dict[str, Stems] = {}
     with AiStemSplitter(service.api_key, base_url=service.url) as client:
-        for song in songs:
-            for stems in STEMS:
-                job = client.create_split(song, model="htdemucs", stems=stems)
-                result = client.wait_for_split(job.id)
-                paths = client.download_split(result, folder / "truth" / song.stem)
-                truth[f"{song.name} {stems}"] = {k: p.read_bytes() for k, p in paths.items()}
-    return truth
+        upload = client.create_upload(path.name, content_length=path.stat().st_size)
+        assert upload.direct
+        assert upload.audio_url
+        direct = upload.direct
+        httpx2.put(direct.url, headers=direct.headers, content=path.read_bytes()).raise_for_status()
+        for stems in STEMS:
+            job = client.create_split(audio_url=upload.audio_url, model="htdemucs", stems=stems)
+            paths = client.download_split(
+                client.wait_for_split(job.id), folder / "truth" / path.stem
+            )
+            truth[",".join(stems)] = {stem: stored.read_bytes() for stem, stored in paths.items()}
+    return Song(path, upload.audio_url, truth)
 
 
 async def _all(
     url: str,
     service: RealService,
-    songs: list[Path],
-    truth: dict[str, Stems],
+    songs: list[Song],
     folder: Path,
     splits: int,
     seed: int,
@@ -101,14 +113,18 @@ async def _all(
     turns = asyncio.Semaphore(AT_ONCE)
     options: dict[str, Any] = {"base_url": url, "timeout": PATIENCE, "max_retries": 6}
     draw = random.Random(seed)
-    plans = [(number, draw.choice(songs), draw.choice(STEMS)) for number in range(splits)]
+    plans = [
+        (number, draw.choice(songs), draw.choice(STEMS), draw.random() < FRESH)
+        for number in range(splits)
+    ]
 
     with AiStemSplitter(service.api_key, **options) as sync:
         async with AsyncAiStemSplitter(service.api_key, **options) as asynchronous:
 
-            async def one(number: int, song: Path, stems: list[str]) -> None:
+            async def one(number: int, song: Song, stems: list[str], fresh: bool) -> None:
                 out = folder / "out" / str(number)
                 asked: dict[str, Any] = {
+                    **({"input": song.path} if fresh else {"audio_url": song.audio_url}),
                     "model": "htdemucs",
                     "stems": stems,
                     "metadata": {"number": str(number)},
@@ -116,18 +132,18 @@ async def _all(
                 async with turns:
                     try:
                         if number % 2:
-                            job = await asynchronous.create_split(song, **asked)
+                            job = await asynchronous.create_split(**asked)
                             result = await asynchronous.wait_for_split(job.id, timeout=300)
                             paths = await asynchronous.download_split(result, out)
                         else:
-                            paths = await asyncio.to_thread(_sync, sync, song, asked, out)
+                            paths = await asyncio.to_thread(_sync, sync, asked, out)
                     except AiStemSplitterError as error:
                         outcome.errors[type(error).__name__] += 1
                     except Exception as error:
                         outcome.wrong.append(f"{number}: {error!r}")
                     else:
                         got = {stem: path.read_bytes() for stem, path in paths.items()}
-                        if got == truth[f"{song.name} {stems}"]:
+                        if got == song.truth[",".join(stems)]:
                             outcome.right += 1
                         else:
                             outcome.wrong.append(f"{number}: other stems")
@@ -135,8 +151,8 @@ async def _all(
             await asyncio.gather(*(one(*plan) for plan in plans))
 
 
-def _sync(client: AiStemSplitter, song: Path, asked: dict[str, Any], out: Path) -> dict[str, Path]:
-    job = client.create_split(song, **asked)
+def _sync(client: AiStemSplitter, asked: dict[str, Any], out: Path) -> dict[str, Path]:
+    job = client.create_split(**asked)
     return client.download_split(client.wait_for_split(job.id, timeout=300), out)
 
 

@@ -147,6 +147,13 @@ def test_in_progress_is_retried() -> None:
     assert play.sleeps == [3.5]
 
 
+def test_a_try_at_work_is_waited_for_until_the_deadline() -> None:
+    waiting = replace(error(409, "IDEMPOTENCY_IN_PROGRESS"), headers={"retry-after": "3"})
+    assert Play(max_retries=1).call(waiting, waiting, waiting, OK) == 7
+    with pytest.raises(IdempotencyInProgress):
+        Play(max_retries=1, timeouts=Timeouts(total=9)).call(*[waiting] * 9)
+
+
 def test_a_pause_beyond_the_deadline_is_not_begun() -> None:
     play = Play(timeouts=Timeouts(total=10))
     with pytest.raises(RateLimited) as caught:

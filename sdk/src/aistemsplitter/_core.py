@@ -121,7 +121,10 @@ def call(
             return None
         pause = session.pause(retries, error.retry_after)
         late = request.deadline is not None and session.clock() + pause >= request.deadline
-        if retries >= session.max_retries or late or not worth_a_retry(error):
+        # While an earlier try is at work only the deadline bounds the wait for its answer.
+        at_work = isinstance(error, IdempotencyInProgress) and session.max_retries > 0
+        spent = retries >= session.max_retries and not at_work
+        if spent or late or not worth_a_retry(error):
             raise error
         logger.debug("%s %s: %s, again in %.1f s", method, path, error.code, pause)
         yield Sleep(pause)
