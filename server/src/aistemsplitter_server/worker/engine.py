@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,7 @@ class Engine:
         """Have the process there, before the first song comes."""
         if self._process is not None and self._process.poll() is None:
             return
+        self.kill()
         self._process = subprocess.Popen(
             [sys.executable, "-m", separating.__name__],
             stdin=subprocess.PIPE,
@@ -73,10 +75,10 @@ class Engine:
             start_new_session=True,  # Ctrl-C in the terminal is for the worker, which stops it
         )
         self._messages = queue.Queue()
-        reader = threading.Thread(
+        self._reader = threading.Thread(
             target=_read, args=(self._process, self._messages), name="engine", daemon=True
         )
-        reader.start()
+        self._reader.start()
 
     def separate(
         self, task: Task, on_progress: Callable[[float], None], stop: Callable[[], bool]
@@ -123,10 +125,12 @@ class Engine:
 
     def kill(self) -> None:
         """End the process at once."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
+        if self._process is None:
+            return
+        self._process.kill()
+        with suppress(OSError), self._process:  # what was not written yet cannot be
+            self._reader.join()
+        self._process = None
 
     def _send(self, line: str) -> None:
         assert self._process is not None
