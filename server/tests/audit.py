@@ -51,7 +51,7 @@ def audit(
         }
         if extra := rows.keys() - {order.split_id for order in orders}:
             faults.append(f"splits that nobody asked for: {sorted(extra)}")
-        faults += _ledger(session, someone, rows)
+        faults += ledger(session, someone, rows)
         faults += _jobs(session, someone.database.sqlite)
         found = session.execute(select(Event.split_id, Event.id))
         events = {row.split_id: row.id for row in found}
@@ -95,7 +95,8 @@ def _split(asker: Asker, order: Order, row: Split) -> Iterator[str]:
         yield f"is still {told['status']} (attempt {row.attempt})"
 
 
-def _ledger(session: Session, someone: Customer, rows: dict[str, Split]) -> Iterator[str]:
+def ledger(session: Session, someone: Customer, rows: dict[str, Split]) -> Iterator[str]:
+    """What is wrong with an account's entries, and with what its splits say they cost."""
     entries = session.scalars(
         select(Entry).where(Entry.account_id == someone.caller.account_id).order_by(Entry.number)
     ).all()
@@ -112,9 +113,8 @@ def _ledger(session: Session, someone: Customer, rows: dict[str, Split]) -> Iter
     if twice := [what for what, count in of.items() if count > 1]:
         yield f"more than once in the ledger: {twice}"
     for split_id, row in rows.items():
-        if row.status not in TERMINAL:
-            continue
-        owed = -math.ceil(row.duration_seconds) if row.status == SUCCEEDED else 0
+        # While a split has not ended its charge stands too.
+        owed = 0 if row.status == FAILED else -math.ceil(row.duration_seconds)
         if sums[split_id] != owed or row.credits_used != -owed:
             yield f"{split_id} is {row.status}, booked {sums[split_id]}, said {row.credits_used}"
 
