@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import ssl
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -29,6 +30,7 @@ from aistemsplitter import (
     Unauthorized,
     UnexpectedResponse,
     ValidationFailed,
+    _direct,
 )
 from aistemsplitter.testing import FakeService, Reply
 from clients import KEY, Runner
@@ -337,6 +339,18 @@ def test_threads_share_a_client(loopback: Loopback) -> None:
     assert threading.active_count() < 40
 
 
+def test_threads_do_whole_splits_with_one_client(loopback: Loopback, tmp_path: Any) -> None:
+    loopback.service._streams = True
+
+    def whole(number: int) -> int:
+        job = client.submit(audio_url=URL)
+        paths = client.download(client.wait(job.id), tmp_path / str(number))
+        return len({path.read_bytes() for path in paths.values()}) + len(paths)
+
+    with AiStemSplitter(KEY, base_url=loopback.url) as client, ThreadPoolExecutor(32) as pool:
+        assert list(pool.map(whole, range(32))) == [1 + 4] * 32
+
+
 def test_errors_show_no_key(client: Any, loopback: Loopback) -> None:
     loopback.service.fail_next(400, "BAD")
     with pytest.raises(APIError) as caught:
@@ -345,18 +359,47 @@ def test_errors_show_no_key(client: Any, loopback: Loopback) -> None:
 
 
 def test_logs_show_no_secret(
-    caplog: pytest.LogCaptureFixture, kind: str, loopback: Loopback, tmp_path: Any
+    caplog: pytest.LogCaptureFixture,
+    kind: str,
+    loopback: Loopback,
+    tmp_path: Any,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """At DEBUG, with every feature used, and what may go wrong with each."""
     caplog.set_level(logging.DEBUG)
-    client = Runner(kind, base_url=loopback.url)
+    monkeypatch.setattr(_direct, "WORTH", 1)
+    loopback.service._stem_audio = b"x" * 300_000
+    client = Runner(kind, base_url=loopback.url, webhook_secret="whsec_topsecret")
     loopback.service.fail_next(503)
     job = client.submit(b"RIFF")
+    for trouble in (401, 402, 404, 409, 422):
+        loopback.service.fail_next(trouble)
+        with pytest.raises(APIError):
+            client.get_credits()
+    loopback.fault("reset", "credits")
+    client.get_credits()
+    client.models()
+    client.list_splits()
+    upload = client.create_upload("song.mp3", content_length=4)
     split = client.wait(job.id)
     elsewhere = Reply(302, {"location": split.stems["bass"]})
     loopback.service.answer_next(elsewhere, path="/storage/")
-    client.download(split, tmp_path)
+    loopback.fault("cut", "^/storage/", at=200_000)
+    loopback.fault("corrupt", "^/storage/", at=1000)
+    client.download(split, tmp_path, parallel=1)
+    loopback.service.expire_urls()
+    client.download(split, tmp_path, overwrite=True)
+    delivery = loopback.service.webhook(job.id, "whsec_topsecret")
+    AiStemSplitter(KEY, webhook_secret="whsec_topsecret").verify_webhook(
+        delivery.headers, delivery.body
+    )
+    client.delete_split(job.id)
+    client.cancel_split(client.submit(audio_url=URL).id)
     assert "/audio/splits" in caplog.text
     assert "b'...'" in caplog.text  # the redirect's target
     assert "HTTP Request" in caplog.text  # the HTTP library's own log is looked at too
-    assert KEY not in caplog.text
-    assert "signature=" not in caplog.text
+    assert upload.direct is not None
+    signatures = re.findall(r"signature=([0-9a-f]+)", upload.direct.url + str(dict(split.stems)))
+    assert len(signatures) == 5
+    for secret in (KEY, "signature=", "whsec_topsecret", *signatures):
+        assert secret not in caplog.text
