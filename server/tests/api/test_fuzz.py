@@ -21,7 +21,7 @@ from beating import beat
 from customers import Customer, customer
 from serving import serving
 
-EXAMPLES = 30  # of each operation, right ones and wrong ones
+EXAMPLES = 20  # of each operation, right ones and wrong ones
 OPERATIONS = [
     (method.upper(), path, mode)
     for path, operations in document(routed(), "")["paths"].items()

@@ -168,6 +168,7 @@ def add_if_missing(session: Session, row: type[Base], **values: Any) -> None:
 def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
     connection.isolation_level = None  # SQLAlchemy begins, see below; not the driver
     connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA cache_size = -512")  # KiB, for each thread; the system has its own
     connection.execute("PRAGMA synchronous = FULL")  # an accepted request outlives a power cut
     deadline = time.monotonic() + BUSY_TIMEOUT
     while True:
