@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import logging
+import os
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +65,7 @@ class Child:
             self.process = subprocess.Popen(
                 self.command,
                 env=environment,
-                preexec_fn=_end_with_parent,
+                preexec_fn=partial(_end_with_parent, os.getpid()),
                 start_new_session=True,  # Ctrl-C is for the supervisor, which ends the others
             )
             self.started = now
@@ -110,7 +112,9 @@ def _end(children: Sequence[Child], at_once: threading.Event) -> None:
         process.wait()
 
 
-def _end_with_parent() -> None:
+def _end_with_parent(parent: int) -> None:
     """Ask the system to end this process when its parent dies, however that dies (Linux)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:  # it has died before we asked
+            os._exit(1)

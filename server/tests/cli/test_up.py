@@ -137,6 +137,10 @@ def test_from_nothing_through_a_kill_to_an_orderly_end(tmp_path: Path) -> None:
         with up.client(found[1]) as client:
             told = ended(client, split(client, upload(client), stemModel="htdemucs"))
         assert (told["status"], told["servedBy"]) == ("succeeded", "htdemucs_tiny")
+        loaded = Path(f"/proc/{child(up, 'api')}/maps").read_text()
+        assert "pydantic_core" in loaded
+        for library in ("numpy", "openvino", "libavcodec"):  # the engine's
+            assert library not in loaded
 
         processes = descendants(up.process.pid)
         assert up.end() == 0
