@@ -111,6 +111,13 @@ class Database:
         # A transaction that reads first and writes later fails on SQLite when another wrote in
         # between, however long it waits; one that means to write says so at its beginning.
         self.writers = self.engine.execution_options(sqlite_begin="IMMEDIATE")
+        # Reading needs no transaction on Postgres, whose level gives it no view of its own: without
+        # BEGIN and ROLLBACK a query is one journey to the server instead of three.
+        self._readers = (
+            self.engine
+            if self.sqlite
+            else self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        )
         # SQLite has one writer at a time. Those of this process wait here, in order and without
         # a connection; those of other processes by SQLite's own means.
         self._turns: AbstractContextManager[None] = (
@@ -123,12 +130,12 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Session]:
         """A session that only reads; nothing of it is committed."""
-        with Session(self.engine) as session:
+        with Session(self._readers) as session:
             yield session
 
     def reading(self) -> Connection:
         """A connection that only reads, to be closed; leaner than a session where speed counts."""
-        return self.engine.connect()
+        return self._readers.connect()
 
     async def look(self, reading: Callable[[], Result]) -> Result:
         """Do a quick reading for one in the event loop.
