@@ -10,10 +10,12 @@ import httpx2
 import pytest
 
 from aistemsplitter_server.accounts.scopes import Scope
+from aistemsplitter_server.kit import times
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.secrets import Secrets
 from aistemsplitter_server.splits import service
 from aistemsplitter_server.splits.tables import Split
+from aistemsplitter_server.uploads.tables import Upload
 from customers import Customer, customer
 
 SPLITS = "/v1/audio/splits"
@@ -208,6 +210,17 @@ def test_cancelled_and_deleted(theirs: httpx2.Client, someone: Customer) -> None
     assert error(theirs.get(f"{SPLITS}/{split.id}")) == (404, "NOT_FOUND")
     assert error(theirs.delete(f"{SPLITS}/{split.id}")) == (404, "NOT_FOUND")
     assert theirs.get(SPLITS).json()["data"]["items"] == []
+
+
+def test_the_song_goes_with_its_last_split(theirs: httpx2.Client, someone: Customer) -> None:
+    upload = someone.upload()
+    one, other = (make(theirs, someone.request(upload)).json()["data"]["id"] for _ in range(2))
+    theirs.delete(f"{SPLITS}/{one}")
+    with someone.database.read() as session:
+        assert session.get_one(Upload, upload.id).expires_at == upload.expires_at
+    theirs.delete(f"{SPLITS}/{other}")
+    with someone.database.read() as session:
+        assert session.get_one(Upload, upload.id).expires_at <= times.now()
 
 
 def test_progress_as_events(theirs: httpx2.Client, someone: Customer) -> None:

@@ -99,6 +99,14 @@ def turns(
     return running or waiting, last
 
 
+def shares_upload(session: Session, split: Split) -> bool:
+    """Whether another split that was not deleted is of the same upload."""
+    query = select(Split.id).where(
+        Split.upload_id == split.upload_id, Split.id != split.id, Split.deleted_at.is_(None)
+    )
+    return session.scalars(query.limit(1)).first() is not None
+
+
 def revisions(session: Session, ids: Sequence[str]) -> dict[str, int]:
     """The revision of each split that is there."""
     query = select(Split.id, Split.revision).where(Split.id.in_(ids))

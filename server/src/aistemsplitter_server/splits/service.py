@@ -213,11 +213,16 @@ def requeue_lost(session: Session, split_id: str) -> None:
 
 
 def delete(session: Session, split: Split) -> None:
-    """Take a split out of its owner's sight; one that has not ended is cancelled."""
+    """Take a split out of its owner's sight; one that has not ended is cancelled.
+
+    Its song is swept, too, unless it was uploaded and another split is of the same upload.
+    """
     if split.status not in TERMINAL:
         cancel(session, split)
     split.deleted_at = times.now()
     split.expires_at = split.deleted_at  # so that it is swept if its storage fails now
+    if split.upload_id is not None and not queries.shares_upload(session, split):
+        session.get_one(Upload, split.upload_id).expires_at = split.deleted_at
     _touch(split)
 
 
