@@ -5,16 +5,21 @@ import wave
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx2
 import numpy as np
 import pytest
+from fastapi import FastAPI
 
 import databases as kinds
 import postgres
+from aistemsplitter_server.api import create_app
 from aistemsplitter_server.kit import secrets
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.secrets import Secrets
 from aistemsplitter_server.kit.settings import PREFIX, Settings
+from customers import Customer, customer
 from databases import Databases
+from serving import serving
 
 
 @pytest.fixture(autouse=True)
@@ -73,6 +78,25 @@ def database(settings: Settings, databases: Databases) -> Iterator[Database]:
 def server_secrets(settings: Settings) -> Secrets:
     """The secrets of the test's data folder."""
     return secrets.load(settings.data)
+
+
+@pytest.fixture
+def someone(database: Database, server_secrets: Secrets) -> Customer:
+    """A customer with ten minutes."""
+    return customer(database, server_secrets)
+
+
+@pytest.fixture
+def app(settings: Settings, database: Database, server_secrets: Secrets) -> FastAPI:
+    """The API over the test's database."""
+    return create_app(settings, database, server_secrets)
+
+
+@pytest.fixture
+def client(app: FastAPI) -> Iterator[httpx2.Client]:
+    """A client, with nobody's key, of the real server on a loopback port."""
+    with serving(app) as client:
+        yield client
 
 
 @pytest.fixture

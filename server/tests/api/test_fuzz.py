@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import httpx2
 import pytest
 import schemathesis
@@ -11,7 +9,6 @@ from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import Case, GenerationMode
 from schemathesis.checks import CHECKS, load_all_checks
 
-from aistemsplitter_server.api import create_app
 from aistemsplitter_server.api.app import routed
 from aistemsplitter_server.api.openapi import document
 from aistemsplitter_server.kit.database import Database
@@ -19,7 +16,6 @@ from aistemsplitter_server.kit.secrets import Secrets
 from aistemsplitter_server.kit.settings import Settings
 from beating import beat
 from customers import Customer, customer
-from serving import serving
 
 EXAMPLES = 20  # of each operation, right ones and wrong ones
 OPERATIONS = [
@@ -50,14 +46,10 @@ fuzzed = settings(
 )
 
 
-@pytest.fixture
-def client(
-    settings: Settings, database: Database, server_secrets: Secrets
-) -> Iterator[httpx2.Client]:
-    """Of a server without limits."""
-    settings = settings.model_copy(update={"rate_limit_per_minute": 0})
-    with serving(create_app(settings, database, server_secrets)) as client:
-        yield client
+@pytest.fixture(name="settings")
+def unlimited(settings: Settings) -> Settings:
+    """Without limits."""
+    return settings.model_copy(update={"rate_limit_per_minute": 0})
 
 
 @pytest.fixture

@@ -22,12 +22,6 @@ SPLITS = "/v1/audio/splits"
 
 
 @pytest.fixture
-def someone(database: Database, server_secrets: Secrets) -> Customer:
-    """A customer with ten minutes."""
-    return customer(database, server_secrets)
-
-
-@pytest.fixture
 def theirs(client: httpx2.Client, someone: Customer) -> Iterator[httpx2.Client]:
     """The client with their key."""
     client.headers.update(someone.headers)

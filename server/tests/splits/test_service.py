@@ -15,12 +15,6 @@ from customers import Customer, customer
 KEPT = timedelta(hours=72)
 
 
-@pytest.fixture
-def someone(database: Database, server_secrets: Secrets) -> Customer:
-    """A customer with ten minutes."""
-    return customer(database, server_secrets)
-
-
 def begin(someone: Customer, split_id: str, worker: str = "wrk_1") -> int | None:
     with someone.database.write() as session:
         split = service.begin(session, split_id, worker)

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Iterator
 from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -9,28 +8,16 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from aistemsplitter_server.api import create_app
-from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.secrets import Secrets
 from aistemsplitter_server.kit.settings import Settings
 from aistemsplitter_server.storage.configured import configured
 from databases import only_sqlite
-from serving import serving
 
 pytestmark = only_sqlite  # nothing here asks the database
 
 KEY = "splits/split_1/1/vocals.wav"
 BODY = bytes(range(256)) * 4000
 HOUR = timedelta(hours=1)
-
-
-@pytest.fixture
-def client(
-    settings: Settings, database: Database, server_secrets: Secrets
-) -> Iterator[httpx2.Client]:
-    """The real server on a loopback port."""
-    with serving(create_app(settings, database, server_secrets)) as client:
-        yield client
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ from aistemsplitter_server.kit.secrets import Secrets
 from aistemsplitter_server.kit.settings import Settings
 from aistemsplitter_server.storage.configured import configured
 from aistemsplitter_server.worker.context import WorkerContext
-from customers import Customer, customer
 
 
 @pytest.fixture
@@ -23,9 +22,3 @@ def context(settings: Settings, database: Database, server_secrets: Secrets) -> 
         Outgoing(addresses.networks("127.0.0.1")),
         "wrk_1",
     )
-
-
-@pytest.fixture
-def someone(database: Database, server_secrets: Secrets) -> Customer:
-    """A customer with ten minutes."""
-    return customer(database, server_secrets)

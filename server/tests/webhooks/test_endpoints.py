@@ -1,16 +1,10 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import httpx2
 import pytest
 from sqlalchemy import select, update
 
-from aistemsplitter_server.api import create_app
 from aistemsplitter_server.kit import times
-from aistemsplitter_server.kit.database import Database
-from aistemsplitter_server.kit.secrets import Secrets
-from aistemsplitter_server.kit.settings import Settings
 from aistemsplitter_server.splits import service as splits
 from aistemsplitter_server.splits.tables import Split
 from aistemsplitter_server.webhooks.delivering import deliver
@@ -18,19 +12,15 @@ from aistemsplitter_server.webhooks.tables import Delivery, Receiver
 from aistemsplitter_server.worker.context import WorkerContext
 from customers import Customer
 from peers import Peer, answers
-from serving import serving
 
 DELIVERIES = "/v1/webhooks/deliveries"
 
 
 @pytest.fixture
-def client(
-    settings: Settings, database: Database, server_secrets: Secrets, someone: Customer
-) -> Iterator[httpx2.Client]:
-    """The real server on a loopback port, for someone."""
-    with serving(create_app(settings, database, server_secrets)) as client:
-        client.headers.update(someone.headers)
-        yield client
+def client(client: httpx2.Client, someone: Customer) -> httpx2.Client:
+    """The client with their key."""
+    client.headers.update(someone.headers)
+    return client
 
 
 def announced(someone: Customer, url: str) -> str:
