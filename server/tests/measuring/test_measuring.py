@@ -4,7 +4,6 @@ import os
 import subprocess
 import sys
 import textwrap
-import time
 from pathlib import Path
 
 import pytest
@@ -42,11 +41,9 @@ def test_too_long(tmp_path: Path) -> None:
 def test_its_time_is_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     limits = Settings(data=tmp_path, measure_seconds=1)
     monkeypatch.setattr(sys, "path", [str(_decoder(tmp_path, "while True: pass")), *sys.path])
-    began = time.monotonic()
-    with pytest.raises(MeasuringFailed) as caught:
-        measure(SONG, "song.flac", limits)
+    with pytest.raises(MeasuringFailed, match="not in a reasonable time") as caught:
+        measure(SONG, "song.flac", limits)  # or it never came back
     assert caught.value.code == "UNSUPPORTED_MEDIA"
-    assert time.monotonic() - began < 30
 
 
 @pytest.mark.parametrize("content", [b"", b"\0" * 1000, b"#EXTM3U\nfile:///etc/passwd\n"])

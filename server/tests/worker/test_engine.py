@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -85,10 +84,8 @@ def test_it_hangs(tmp_path: Path) -> None:
     engine.start()
     assert engine._process is not None
     engine._process.send_signal(signal.SIGSTOP)
-    began = time.monotonic()
-    with pytest.raises(Failed, match="hung"):
+    with pytest.raises(Failed, match="hung: 1 s without progress"):
         engine.separate(task(tmp_path), nothing, never)
-    assert time.monotonic() - began >= 1
     assert engine._process is None
 
 

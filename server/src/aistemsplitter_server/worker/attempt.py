@@ -40,7 +40,11 @@ class SplitFailed(Exception):
 
 
 class Attempt:
-    """The newest attempt at a split, as far as it knows."""
+    """The newest attempt at a split, as far as it knows.
+
+    Attributes:
+        superseded: it was seen at work that it is not wanted any more.
+    """
 
     def __init__(self, context: WorkerContext, split: Split) -> None:
         self.split = split
@@ -48,7 +52,7 @@ class Attempt:
         self._context = context
         self._progress = self._written = 0.0
         self._due = 0.0
-        self._superseded = False
+        self.superseded = False
 
     def progress(self, fraction: float) -> None:
         """Note how far it is; it is written when the row is looked at next."""
@@ -57,13 +61,13 @@ class Attempt:
     def should_stop(self) -> bool:
         """Whether to stop: the worker ends, or another has begun, or the split was cancelled."""
         now = time.monotonic()
-        if now >= self._due and not self._superseded:
+        if now >= self._due and not self.superseded:
             self._due = now + PERIOD
             try:
-                self._superseded = not self._is_current()
+                self.superseded = not self._is_current()
             except SQLAlchemyError as error:  # it is seen the next time
                 logger.warning("not looked at: %s", type(error).__name__)
-        return self._superseded or self._context.stopping.is_set()
+        return self.superseded or self._context.stopping.is_set()
 
     def check(self) -> None:
         """Raise ``Superseded`` or ``Draining`` if it should stop."""
@@ -72,7 +76,7 @@ class Attempt:
 
     def stopped(self) -> Exception:
         """Why it was stopped."""
-        return Superseded() if self._superseded else Draining()
+        return Superseded() if self.superseded else Draining()
 
     def _is_current(self) -> bool:
         split_id, number = self.split.id, self.number
@@ -98,8 +102,8 @@ def ending(context: WorkerContext, attempt: Attempt) -> Iterator[None]:
             with suppress(Superseded):
                 try:
                     yield
-                except Superseded:
-                    outcome = "not wanted any more"
+                except Superseded:  # not wanted any more
+                    outcome = "stopped" if attempt.superseded else "in vain"
                 except Draining:
                     outcome = "released"
                     context.write(lambda session: service.release(session, split_id, number))

@@ -1,0 +1,37 @@
+"""A split whose job is gone from the queue, though the split has not ended."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import httpx2
+from sqlalchemy import text, update
+
+from aistemsplitter_server.kit import times
+from aistemsplitter_server.splits.tables import Split
+from aistemsplitter_server.worker.recovery import LOST_AFTER
+from customers import Customer
+from processes import Service, ended, split, upload
+
+
+def test_it_is_queued_again(client: httpx2.Client, service: Service, someone: Customer) -> None:
+    upload_id = upload(client)
+    lost, waits, new = (split(client, upload_id, stems=["vocals"]) for _ in range(3))
+    jobs = "workflow_status" if someone.database.sqlite else "dbos.workflow_status"
+    with someone.database.write() as session:
+        # As if it had been lost a while ago, or a moment ago and is not looked for yet.
+        for gone in (lost, new):
+            query = text(f"DELETE FROM {jobs} WHERE workflow_uuid LIKE :job")
+            assert session.execute(query, {"job": f"{gone}-%"}).rowcount == 1
+        before = times.now() - LOST_AFTER - timedelta(seconds=1)
+        session.execute(update(Split).where(Split.id.in_([lost, waits])).values(updated_at=before))
+    service.start("worker")
+    for split_id in (lost, waits):
+        told = ended(client, split_id)
+        assert (told["status"], list(told["stems"])) == ("succeeded", ["vocals"])
+    with someone.database.read() as session:
+        attempts = {each: session.get_one(Split, each).attempt for each in (lost, waits, new)}
+    # The number of the lost job is not used again; the one that waited was not queued twice.
+    assert attempts == {lost: 2, waits: 1, new: 0}
+    assert someone.balance == 3600 - 3 * 20
+    assert f"{lost} has lost its job" in service.log()
