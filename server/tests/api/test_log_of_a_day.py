@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,9 +15,10 @@ from aistemsplitter_server.kit.secrets import Secrets
 from aistemsplitter_server.kit.settings import Settings
 from customers import Customer, customer
 from databases import only_sqlite
-from peers import Peer, answers
-from processes import SONG, Service, ended, running, split, upload
+from peers import Peer, Request, answers
+from processes import SONG, Service, ended, running, split, until, upload
 
+DELIVERIES = "/v1/webhooks/deliveries"
 HUSH = "hush-hush"  # in every URL that a user gives
 
 
@@ -24,11 +26,48 @@ def lines(service: Service, name: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in service.log(name).splitlines()]
 
 
+def nonsense(_peer: Peer, connection: socket.socket, _request: Request) -> None:
+    """Answer what is no HTTP."""
+    connection.sendall(f"{HUSH}\r\n\r\n".encode())
+
+
+def use_webhooks(client: httpx2.Client) -> list[str]:
+    """Have deliveries fail in all ways, and replayed; the signatures that they bore."""
+    inward = answers(302, HUSH.encode(), Location=f"http://127.0.0.1:9/{HUSH}")
+    with Peer([answers(500, HUSH.encode()), inward, nonsense, answers(200)]) as receiver:
+        nobody = f"http://127.0.0.1:9/{HUSH}"
+        for webhook in (f"{receiver.url}/{HUSH}?token={HUSH}", nobody, f"http://10.0.0.1/{HUSH}"):
+            body = {"input": {"type": "direct_url", "url": nobody}, "webhookUrl": webhook}
+            ended(client, client.post("/v1/audio/splits", json=body).json()["data"]["id"])
+        told = client.get(DELIVERIES).json()["data"]["items"]
+        (failing,) = (each["id"] for each in told if receiver.url in each["url"])
+        until(lambda: client.get(f"{DELIVERIES}/{failing}").json()["data"]["attempts"])
+        for _ in range(3):
+            assert client.post(f"{DELIVERIES}/{failing}/replay").status_code == 200
+        until(lambda: client.get(f"{DELIVERIES}?state=delivered").json()["data"]["items"])
+    return [mark for request in receiver.requests for mark in signatures(request)]
+
+
+def signatures(delivery: Request) -> list[str]:
+    """Those of its headers, and of the URLs in it."""
+    ours = delivery.header("AIStemSplitter-Signature").partition("v1=")[2]
+    standard = delivery.header("webhook-signature").removeprefix("v1,")
+    stems = json.loads(delivery.body)["data"].get("stems", {})
+    return [ours, standard, *map(signature, stems.values())]
+
+
+def signature(url: str) -> str:
+    """Of one of our URLs."""
+    return urlsplit(url).query.rpartition("=")[2]
+
+
 def use_everything(client: httpx2.Client, peer: Peer) -> tuple[str, list[str]]:
     """The id of a split that succeeded, and every secret that came along."""
+    signed = use_webhooks(client)
     upload_id = upload(client)
     done = split(client, upload_id, webhookUrl=f"{peer.url}/{HUSH}?token={HUSH}")
     stems = ended(client, done)["stems"]
+    signed += signatures(until(lambda: [one for one in peer.requests if one.body])[0])
     for url in stems.values():
         assert httpx2.get(url, trust_env=False).status_code == 200
         assert httpx2.get(url[:-1], trust_env=False).status_code == 403
@@ -47,8 +86,8 @@ def use_everything(client: httpx2.Client, peer: Peer) -> tuple[str, list[str]]:
     client.post("/v1/audio/splits", content=b'{"' + HUSH.encode())
     client.get(f"/v1/audio/splits/{done}/events")
     client.delete(f"/v1/audio/splits/{done}")
-    signed = [*stems.values(), reserved["uploadUrl"]]
-    return done, [HUSH, *(urlsplit(url).query.rpartition("=")[2] for url in signed)]
+    signed += map(signature, [*stems.values(), reserved["uploadUrl"]])
+    return done, [HUSH, *signed]
 
 
 @pytest.fixture
@@ -70,6 +109,7 @@ def test_nothing_secret_is_in_it(settings: Settings, database: Database, someone
         worker.wait()
         logged = service.log("api") + service.log("worker")
         for secret in (someone.api_key, someone.webhook_secret, *secrets):
+            assert len(secret) >= len(HUSH)
             assert secret not in logged
 
         requests = [line for line in lines(service, "api") if line["event"] == "request"]
@@ -79,4 +119,8 @@ def test_nothing_secret_is_in_it(settings: Settings, database: Database, someone
         fault = next(line for line in lines(service, "api") if line["level"] == "error")
         answered = next(line for line in requests if line["status"] == 503)
         assert fault["request_id"] == answered["request_id"]
-        assert any(done in json.dumps(line) for line in lines(service, "worker"))
+        said = lines(service, "worker")
+        assert any(done in json.dumps(line) for line in said)
+        delivered = [line["event"] for line in said if line["event"].startswith("delivery dlv_")]
+        for outcome in ("500", "302", "no HTTP", "200", "cannot be reached", "not allowed"):
+            assert any(outcome in line.partition(": ")[2] for line in delivered), outcome
