@@ -4,6 +4,7 @@ from aistemsplitter_server.accounts import tables as accounts
 from aistemsplitter_server.credits import tables as credits
 from aistemsplitter_server.kit.database import Base
 from aistemsplitter_server.models import tables as models
+from aistemsplitter_server.payments import tables as payments
 from aistemsplitter_server.splits import tables as splits
 from aistemsplitter_server.uploads import tables as uploads
 from aistemsplitter_server.webhooks import tables as webhooks
@@ -16,6 +17,7 @@ __all__ = [
     "credits",
     "metadata",
     "models",
+    "payments",
     "splits",
     "uploads",
     "webhooks",

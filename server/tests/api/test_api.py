@@ -102,7 +102,7 @@ def test_a_database_that_fails(
     ("method", "path", "status", "code"),
     [
         ("GET", "/v1/nothing", 404, "NOT_FOUND"),
-        ("GET", "/", 404, "NOT_FOUND"),
+        ("GET", "/v1", 404, "NOT_FOUND"),
         ("GET", "/v1/credits/", 404, "NOT_FOUND"),
         ("GET", "/v1//credits", 404, "NOT_FOUND"),
         ("GET", "/v1/credits%00", 404, "NOT_FOUND"),

@@ -1,14 +1,15 @@
-"""The queries on accounts and keys."""
+"""The queries on accounts, keys and people."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, select
+from sqlalchemy import Connection, Row, bindparam, delete, or_, select
 from sqlalchemy.orm import Session
 
-from aistemsplitter_server.accounts.tables import Account, ApiKey
+from aistemsplitter_server.accounts.tables import Account, ApiKey, Link, Person, SignIn
 
 # Asked with every request, so it is built once, and of the table: rows as objects cost twice.
 _KEYS = ApiKey.__table__.c
@@ -22,6 +23,21 @@ _IDENTIFYING = select(
     _KEYS.last_used_at,
     _KEYS.revoked_at,
 ).where(_KEYS.id == bindparam("key_id"))
+# Asked with every request to a page.
+_SIGNED_IN = (
+    select(
+        SignIn.id,
+        SignIn.person_id,
+        SignIn.seen_at,
+        SignIn.expires_at,
+        Person.account_id,
+        Person.email,
+        Account.is_owner,
+    )
+    .join(Person, Person.id == SignIn.person_id)
+    .join(Account, Account.id == Person.account_id)
+    .where(SignIn.digest == bindparam("digest"))
+)
 
 
 def identifying(connection: Connection, key_id: str) -> Row[*tuple[Any, ...]] | None:
@@ -45,3 +61,41 @@ def keys(session: Session, account_id: str | None) -> Sequence[ApiKey]:
     if account_id is not None:
         query = query.where(ApiKey.account_id == account_id)
     return session.scalars(query).all()
+
+
+def person(session: Session, email: str) -> Person | None:
+    """Who has this email, in small letters."""
+    return session.scalars(select(Person).where(Person.email == email)).one_or_none()
+
+
+def link(session: Session, digest: bytes, *, hold: bool) -> Link | None:
+    """A one-time link, used or not.
+
+    Args:
+        hold: till the end of the transaction, to use it up.
+    """
+    query = select(Link).where(Link.digest == digest)
+    return session.scalars(query.with_for_update() if hold else query).one_or_none()
+
+
+def signed_in(session: Session, digest: bytes) -> Row[*tuple[Any, ...]] | None:
+    """A sign-in with its person, whether its time is over or not."""
+    return session.execute(_SIGNED_IN, {"digest": digest}).one_or_none()
+
+
+def end_sign_in(session: Session, digest: bytes) -> None:
+    """Delete one sign-in."""
+    session.execute(delete(SignIn).where(SignIn.digest == digest))
+
+
+def end_sign_ins(session: Session, person_id: str, *, but: str | None = None) -> None:
+    """Delete all of a person's sign-ins, but for one."""
+    query = delete(SignIn).where(SignIn.person_id == person_id)
+    session.execute(query if but is None else query.where(SignIn.id != but))
+
+
+def forget_sign_ins(session: Session, now: datetime, seen_before: datetime) -> None:
+    """Delete those whose time is over, or that were not seen since."""
+    session.execute(
+        delete(SignIn).where(or_(SignIn.expires_at <= now, SignIn.seen_at < seen_before))
+    )

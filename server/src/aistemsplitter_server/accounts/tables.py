@@ -1,4 +1,4 @@
-"""Tables: accounts, and the API keys that speak for them."""
+"""Tables: accounts, the API keys that speak for them, and the people who sign in."""
 
 from __future__ import annotations
 
@@ -53,3 +53,45 @@ class ApiKey(Base):
     expires_at: Mapped[datetime | None] = mapped_column(UtcTime)
     last_used_at: Mapped[datetime | None] = mapped_column(UtcTime)
     revoked_at: Mapped[datetime | None] = mapped_column(UtcTime)
+
+
+class Person(Base):
+    """Someone who signs in with email and password and acts for one account."""
+
+    __tablename__ = "people"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    account_id: Mapped[str] = mapped_column(ForeignKey("accounts.id"), index=True)
+    email: Mapped[str] = mapped_column(unique=True)  # in small letters
+    password_hash: Mapped[str]
+    created_at: Mapped[datetime] = mapped_column(UtcTime)
+
+
+class SignIn(Base):
+    """A browser that is signed in; of the token in its cookie only an HMAC is kept."""
+
+    __tablename__ = "sign_ins"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    digest: Mapped[bytes] = mapped_column(unique=True)
+    person_id: Mapped[str] = mapped_column(ForeignKey("people.id"), index=True)
+    user_agent: Mapped[str]
+    address: Mapped[str]
+    created_at: Mapped[datetime] = mapped_column(UtcTime)
+    seen_at: Mapped[datetime] = mapped_column(UtcTime)
+    expires_at: Mapped[datetime] = mapped_column(UtcTime, index=True)
+
+
+class Link(Base):
+    """A link that works once: to join an account, or to choose a new password."""
+
+    __tablename__ = "links"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    digest: Mapped[bytes] = mapped_column(unique=True)
+    account_id: Mapped[str] = mapped_column(ForeignKey("accounts.id"), index=True)
+    person_id: Mapped[str | None]  # whose password; None: someone new joins
+    note: Mapped[str]  # whom it is meant for, for those who have made it
+    created_at: Mapped[datetime] = mapped_column(UtcTime)
+    expires_at: Mapped[datetime] = mapped_column(UtcTime)
+    used_at: Mapped[datetime | None] = mapped_column(UtcTime)

@@ -26,6 +26,7 @@ from aistemsplitter_server.storage import endpoints as storage
 from aistemsplitter_server.storage.configured import configured
 from aistemsplitter_server.uploads import endpoints as uploads
 from aistemsplitter_server.uploads.measurements import Measurements
+from aistemsplitter_server.web.app import Dispatch, create_pages
 from aistemsplitter_server.webhooks import endpoints as webhooks
 
 ROUTERS = (
@@ -56,6 +57,7 @@ def create_app(settings: Settings, database: Database, secrets: Secrets) -> Fast
     app.state.registry = metrics.registry()
     app.state.registry.register(Stock(database))
     faults.install(app)
+    app.add_middleware(Dispatch, pages=create_pages(app.state.context))
     # From the inside out: whoever stands outside also sees the answers of those within.
     app.add_middleware(Bodies, limit=settings.json_body_limit)
     app.add_middleware(Faults)

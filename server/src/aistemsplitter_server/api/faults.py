@@ -64,7 +64,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def _invalid(_request: Request, error: RequestValidationError) -> JSONResponse:
-        return _response(ValidationFailed([_fault(fault) for fault in error.errors()]))
+        return _response(invalid(error))
 
     async def database_away(_request: Request, error: Exception) -> JSONResponse:
         # The driver's own words: the library's would quote the statement with its parameters.
@@ -77,10 +77,15 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def _framework(_request: Request, error: HTTPException) -> JSONResponse:
-        return _response(_translated(error))
+        return _response(translated(error))
 
 
-def _translated(error: HTTPException) -> ApiError:
+def invalid(error: RequestValidationError) -> ApiError:
+    """What the framework says of fields, in the contract's words."""
+    return ValidationFailed([_fault(fault) for fault in error.errors()])
+
+
+def translated(error: HTTPException) -> ApiError:
     """What the framework refuses by itself."""
     headers = error.headers
     if error.status_code == 404:

@@ -12,7 +12,7 @@ import typer
 from filelock import FileLock, Timeout
 
 from aistemsplitter_server import supervisor
-from aistemsplitter_server.accounts import queries, service
+from aistemsplitter_server.accounts import people, queries, service
 from aistemsplitter_server.accounts.service import NewKey
 from aistemsplitter_server.kit import logs, migrate, secrets, settings
 from aistemsplitter_server.kit.database import Database
@@ -48,8 +48,7 @@ def up(
     config.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _alone(config.data):
         _check_port(config)
-        first_key = _prepare(config)
-        _greet(config, first_key)
+        _greet(config, _prepare(config))
         command = [sys.executable, "-m", "aistemsplitter_server", "--data", str(config.data)]
         children = [
             Child("API", [*command, "api"]),
@@ -88,8 +87,8 @@ def _check_port(config: Settings) -> None:
         ) from None
 
 
-def _prepare(config: Settings) -> NewKey | None:
-    """Bring database and secrets about; the owner's first key, if this is the first start."""
+def _prepare(config: Settings) -> tuple[NewKey, str] | None:
+    """Bring database and secrets about; at the first start, the owner's key and link."""
     keys = secrets.of(config)
     database = Database(config.database)
     try:
@@ -98,19 +97,25 @@ def _prepare(config: Settings) -> NewKey | None:
             if queries.owner(session) is not None:
                 return None
             owner = service.owner_account(session, free_seconds=config.free_minutes * 60)
-            return service.create_key(session, keys, owner.id, name="first key")
+            key = service.create_key(session, keys, owner.id, name="first key")
+            return key, people.link(session, keys, owner.id)
     finally:
         database.close()
 
 
-def _greet(config: Settings, first_key: NewKey | None) -> None:
+def _greet(config: Settings, first: tuple[NewKey, str] | None) -> None:
     lines = [f"Base URL        {config.base_url}/v1", f"Data            {config.data.resolve()}"]
-    if first_key is not None:
+    if first is not None:
+        key, token = first
         lines += [
-            f"API key         {first_key.api_key}",
-            f"Webhook secret  {first_key.webhook_secret}",
+            f"API key         {key.api_key}",
+            f"Webhook secret  {key.webhook_secret}",
             "Keep both now: they are not shown again. Another: aistemsplitter-server keys create",
+            f"Your sign-in    {config.page_url}/join/{token}",
+            "It works once, for 7 days. Another: aistemsplitter-server accounts link",
         ]
+    else:
+        lines.append(f"Pages           {config.page_url}")
     if config.demo:
         lines.append(
             f"Demo: {TINY.name}, a small model trained on synthetic music, stands in for four-stem"

@@ -8,7 +8,22 @@ from ulid import ULID
 
 from aistemsplitter_server.kit.errors import ValidationFailed
 
-Prefix = Literal["split", "upl", "evt", "key", "req", "acc", "ent", "dlv", "wrk"]
+Prefix = Literal[
+    "split",
+    "upl",
+    "evt",
+    "key",
+    "req",
+    "acc",
+    "ent",
+    "dlv",
+    "wrk",
+    "usr",
+    "ses",
+    "lnk",
+    "shr",
+    "pur",
+]
 
 
 def new(prefix: Prefix) -> str:

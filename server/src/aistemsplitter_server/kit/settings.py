@@ -79,6 +79,9 @@ class Settings(BaseSettings):
     cors_origins: str = Field(
         "", description="web pages that may call the API: origins, with commas between, or *"
     )
+    hsts_seconds: int = Field(
+        0, ge=0, description="how long browsers shall insist on https (HSTS); 0: not told"
+    )
     free_minutes: int = Field(10, ge=0, description="credits that a new account begins with")
     pack_minutes: tuple[int, ...] = Field((50, 150, 500), description="sizes of credit packs")
     allow_private_networks: str = Field(
@@ -173,6 +176,11 @@ class Settings(BaseSettings):
         everywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # not addresses that one can call
         host = everywhere.get(self.host, self.host)
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+    @property
+    def page_url(self) -> str:
+        """Where people open the pages: without https browsers keep a sign-in of localhost only."""
+        return self.base_url.replace("http://127.0.0.1:", "http://localhost:")
 
     def shown(self) -> dict[str, str]:
         """Every setting as text for people, passwords hidden."""

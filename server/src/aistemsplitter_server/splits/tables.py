@@ -83,3 +83,30 @@ class IdempotencyKey(Base):
     fingerprint: Mapped[str]  # SHA-256 of the body
     answer: Mapped[dict[str, Any]] = mapped_column(JSON)
     created_at: Mapped[datetime] = mapped_column(UtcTime)
+
+
+class Listening(Base):
+    """What the player hears of a split: made once, when someone wants to listen."""
+
+    __tablename__ = "listening"
+
+    split_id: Mapped[str] = mapped_column(ForeignKey("splits.id"), primary_key=True)
+    attempt: Mapped[int]  # under whose prefix it lies
+    state: Mapped[str]  # queued, ready or failed
+    requested_at: Mapped[datetime] = mapped_column(UtcTime)
+    ready_at: Mapped[datetime | None] = mapped_column(UtcTime)
+    reason: Mapped[str | None]
+
+
+class Share(Base):
+    """A link by which anyone may listen to a split until it expires."""
+
+    __tablename__ = "shares"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    digest: Mapped[bytes] = mapped_column(unique=True)
+    account_id: Mapped[str] = mapped_column(ForeignKey("accounts.id"))
+    split_id: Mapped[str] = mapped_column(ForeignKey("splits.id"), index=True)
+    created_at: Mapped[datetime] = mapped_column(UtcTime)
+    expires_at: Mapped[datetime] = mapped_column(UtcTime)
+    revoked_at: Mapped[datetime | None] = mapped_column(UtcTime)

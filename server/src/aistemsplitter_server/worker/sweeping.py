@@ -6,6 +6,7 @@ import logging
 from datetime import timedelta
 
 from aistemsplitter_server.accounts import service as accounts
+from aistemsplitter_server.accounts import sign_ins
 from aistemsplitter_server.kit import jobs, times
 from aistemsplitter_server.splits import idempotency, queries
 from aistemsplitter_server.splits.tables import TERMINAL, Split
@@ -26,6 +27,7 @@ def sweep(context: WorkerContext) -> None:
     with context.database.write() as session:
         idempotency.sweep(session)
         accounts.erase_old_secrets(session)
+        sign_ins.sweep(session)
         liveness.bury(session, context.settings.data)
     _stems(context)
     _work(context)

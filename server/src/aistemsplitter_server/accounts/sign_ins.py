@@ -1,0 +1,96 @@
+"""The rules of browsers that are signed in. Nothing here commits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from secrets import token_urlsafe
+
+from sqlalchemy.orm import Session
+
+from aistemsplitter_server.accounts import queries, scopes
+from aistemsplitter_server.accounts.service import Caller
+from aistemsplitter_server.accounts.tables import Person, SignIn
+from aistemsplitter_server.kit import ids, times
+from aistemsplitter_server.kit.secrets import Secrets
+
+IDLE = timedelta(days=14)  # unseen for so long, it has ended
+LIFETIME = timedelta(days=90)
+SEEN_STEP = timedelta(minutes=5)  # last seen is kept this exactly, so that reading stays reading
+LONGEST_AGENT = 300  # letters
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """Who a request comes from, as its cookie proves."""
+
+    sign_in_id: str
+    person_id: str
+    account_id: str
+    email: str
+    is_owner: bool  # of the service: the operator
+    seen_is_due: bool
+
+    @property
+    def caller(self) -> Caller:
+        """The same for the rules that both API and pages go by."""
+        return Caller(
+            self.account_id,
+            self.person_id,
+            is_test=False,
+            scopes=frozenset(scopes.ALL),
+            top_priority="interactive",
+        )
+
+
+def begin(
+    session: Session, secrets: Secrets, person: Person, *, user_agent: str, address: str
+) -> str:
+    """Sign a browser in; the token for its cookie, always a new one."""
+    token, now = token_urlsafe(32), times.now()
+    row = SignIn(
+        id=ids.new("ses"),
+        digest=secrets.digest(token),
+        person_id=person.id,
+        user_agent=user_agent[:LONGEST_AGENT],
+        address=address,
+        created_at=now,
+        seen_at=now,
+        expires_at=now + LIFETIME,
+    )
+    session.add(row)
+    session.flush()
+    return token
+
+
+def of(session: Session, secrets: Secrets, token: str) -> SignedIn | None:
+    """Who is signed in with this token; None where nobody is, or not any more."""
+    found = queries.signed_in(session, secrets.digest(token))
+    now = times.now()
+    if found is None or found.expires_at <= now or found.seen_at + IDLE <= now:
+        return None
+    return SignedIn(
+        found.id,
+        found.person_id,
+        found.account_id,
+        found.email,
+        found.is_owner,
+        seen_is_due=now - found.seen_at >= SEEN_STEP,
+    )
+
+
+def note_seen(session: Session, sign_in_id: str) -> None:
+    """Keep that it was seen now."""
+    row = session.get(SignIn, sign_in_id)
+    if row is not None:
+        row.seen_at = times.now()
+
+
+def end(session: Session, secrets: Secrets, token: str) -> None:
+    """Sign a browser out; its token is worth nothing from the commit on."""
+    queries.end_sign_in(session, secrets.digest(token))
+
+
+def sweep(session: Session) -> None:
+    """Forget those that have ended by themselves."""
+    queries.forget_sign_ins(session, times.now(), times.now() - IDLE)

@@ -1,0 +1,1 @@
+"""Payments: packs of credits that are bought."""

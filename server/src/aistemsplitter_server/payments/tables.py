@@ -1,0 +1,27 @@
+"""The table of purchases."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import CheckConstraint, ForeignKey
+from sqlalchemy.orm import Mapped, mapped_column
+
+from aistemsplitter_server.kit.database import Base, UtcTime
+
+
+class Purchase(Base):
+    """A pack that someone set out to buy: pending until the provider says that it is paid."""
+
+    __tablename__ = "purchases"
+    __table_args__ = (CheckConstraint("state IN ('pending', 'paid')", name="state"),)
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    account_id: Mapped[str] = mapped_column(ForeignKey("accounts.id"), index=True)
+    minutes: Mapped[int]
+    amount: Mapped[int]  # in the currency's smallest unit
+    currency: Mapped[str]
+    state: Mapped[str]
+    reference: Mapped[str | None] = mapped_column(unique=True)  # the provider's
+    created_at: Mapped[datetime] = mapped_column(UtcTime)
+    paid_at: Mapped[datetime | None] = mapped_column(UtcTime)

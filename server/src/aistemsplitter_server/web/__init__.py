@@ -1,0 +1,1 @@
+"""The pages for people. They call the domains' rules; the API knows nothing of them."""

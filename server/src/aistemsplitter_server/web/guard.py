@@ -1,0 +1,119 @@
+"""Around every request to a page: nothing is changed from another site, and what browsers may do.
+
+A page that needs more of the policy says so: ``guard.allow(request, "script-src", "...")``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from fastapi import Request
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from aistemsplitter_server.kit.errors import Forbidden
+from aistemsplitter_server.kit.settings import Settings
+
+SAFE = {"GET", "HEAD", "OPTIONS"}
+CALLBACKS = ("/payments/",)  # called by machines, which have no cookie and prove themselves
+POLICY: Mapping[str, str] = {
+    "default-src": "'none'",
+    "script-src": "'self'",
+    "style-src": "'self'",
+    "img-src": "'self' data:",
+    "font-src": "'self'",
+    "connect-src": "'self'",
+    "media-src": "'self' blob:",
+    "worker-src": "'self'",
+    "manifest-src": "'self'",
+    "form-action": "'self'",
+    "base-uri": "'none'",
+    "frame-ancestors": "'none'",
+}
+HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+}
+ASKED = "csp"
+
+
+def allow(request: Request, directive: str, source: str) -> None:
+    """Let this page do more than the policy says."""
+    request.scope["state"].setdefault(ASKED, []).append((directive, source))
+
+
+class Policy:
+    """ASGI middleware around the pages: what browsers may do with them."""
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self.app = app
+        self._policy = dict(POLICY)
+        self._headers = dict(HEADERS)
+        if settings.public_url is not None:  # the songs go in and out there
+            self._policy["connect-src"] += f" {_origin(settings.public_url)}"
+        if settings.hsts_seconds:
+            self._headers["Strict-Transport-Security"] = f"max-age={settings.hsts_seconds}"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass one request on."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        state = scope.setdefault("state", {})
+
+        async def guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in self._headers.items():
+                    headers.setdefault(name, value)
+                headers["Content-Security-Policy"] = _written(self._policy, state.get(ASKED, []))
+            await send(message)
+
+        await self.app(scope, receive, guarded)
+
+
+class SameSite:
+    """ASGI middleware: nothing is changed from another site, whatever cookie comes along."""
+
+    def __init__(self, app: ASGIApp, public_url: str | None) -> None:
+        self.app = app
+        self._origin = public_url and _origin(public_url)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass one request on.
+
+        Raises:
+            Forbidden: it would change something, and comes from another site.
+        """
+        unsafe = scope["type"] == "http" and scope["method"] not in SAFE
+        if unsafe and not scope["path"].startswith(CALLBACKS):
+            self._refuse_others(Headers(scope=scope))
+        await self.app(scope, receive, send)
+
+    def _refuse_others(self, headers: Headers) -> None:
+        """Browsers of these years say whether it is the same site; older ones, which it is."""
+        site, origin = headers.get("sec-fetch-site"), headers.get("origin")
+        if site is not None:
+            ours = site == "same-origin"
+        else:
+            ours = origin is not None and (
+                origin == self._origin or urlsplit(origin).netloc == headers.get("host")
+            )
+        if not ours:
+            raise Forbidden("This request came from another site.")
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _written(policy: Mapping[str, str], asked: list[tuple[str, str]]) -> str:
+    more = dict(policy)
+    for directive, source in asked:
+        more[directive] = f"{more[directive]} {source}"
+    return "; ".join(f"{directive} {sources}" for directive, sources in more.items())

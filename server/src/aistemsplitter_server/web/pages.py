@@ -1,0 +1,115 @@
+"""How a page is made: its template, in the reader's language, with what every page needs."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+from fastapi import Request
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup
+
+from aistemsplitter_server.kit import times
+from aistemsplitter_server.kit.errors import ApiError
+from aistemsplitter_server.web import assets, texts
+from aistemsplitter_server.web.texts import Texts
+
+LANGUAGE = "language"  # the cookie
+
+
+def render(
+    request: Request,
+    template: str,
+    *,
+    status: int = 200,
+    headers: dict[str, str] | None = None,
+    **values: Any,
+) -> HTMLResponse:
+    """A page.
+
+    Templates know ``t`` (the texts), ``asset`` (where a static file is), ``signed_in``, ``path``,
+    ``is_fragment`` (htmx asks for a part of the page), and the filters ``moment``, ``day``,
+    ``clock`` and ``script_texts``.
+    """
+    t = language_of(request)
+    html = (
+        _environment()
+        .get_template(template)
+        .render(
+            t=t,
+            languages=texts.LANGUAGES,
+            signed_in=getattr(request.state, "signed_in", None),
+            path=request.url.path,
+            is_fragment=request.headers.get("hx-request") == "true",
+            **values,
+        )
+    )
+    told = {"Cache-Control": "no-store", "Vary": "Cookie, Accept-Language, HX-Request"}
+    return HTMLResponse(html, status, told | (headers or {}))
+
+
+def language_of(request: Request) -> Texts:
+    """The texts in the reader's language."""
+    return texts.of(
+        texts.chosen(request.cookies.get(LANGUAGE), request.headers.get("accept-language", ""))
+    )
+
+
+def told(t: Texts, error: ApiError) -> str:
+    """An error in the reader's language; what we have no words for, in the API's."""
+    return reason(t, error.code, error.message, **error.extra)
+
+
+def reason(t: Texts, code: str, message: str, **values: Any) -> str:
+    """Why something failed, by the contract's code; the API's own words where we have none."""
+    key = f"errors.{code}"
+    return t(key, **values) if key in t else message
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader(__package__),
+        autoescape=select_autoescape(),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    environment.globals["asset"] = assets.url
+    environment.filters.update(moment=_moment, day=_day, clock=clock, script_texts=_script_texts)
+    return environment
+
+
+def _moment(when: datetime | None) -> Markup | str:
+    """A time; a script shows it in the reader's zone."""
+    if when is None:
+        return "–"
+    shown = when.strftime("%Y-%m-%d %H:%M UTC")
+    return Markup('<time datetime="{}" data-moment>{}</time>').format(times.to_wire(when), shown)
+
+
+def _day(when: datetime | None) -> Markup | str:
+    if when is None:
+        return "–"
+    shown = when.strftime("%Y-%m-%d")
+    return Markup('<time datetime="{}" data-day>{}</time>').format(times.to_wire(when), shown)
+
+
+def clock(seconds: float) -> str:
+    """Seconds as ``3:05`` or ``1:02:03``."""
+    minutes, rest = divmod(round(abs(seconds)), 60)
+    hours, minutes = divmod(minutes, 60)
+    sign = "−" if seconds < 0 else ""
+    if hours:
+        return f"{sign}{hours}:{minutes:02d}:{rest:02d}"
+    return f"{sign}{minutes}:{rest:02d}"
+
+
+def _script_texts(t: Texts, *prefixes: str) -> Markup:
+    """The texts that a script needs, as JSON that no markup can end."""
+    found = {key: text for prefix in prefixes for key, text in t.under(prefix).items()}
+    return Markup(json.dumps(found, ensure_ascii=False).replace("<", "\\u003c"))

@@ -1,0 +1,84 @@
+"""Who a request to a page comes from: the cookie, and what endpoints are given for it.
+
+@router.get("/settings/usage")
+def usage(request: Request, context: InContext, who: InSession) -> Response: ...
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Depends, Request, Response
+
+from aistemsplitter_server.accounts import sign_ins
+from aistemsplitter_server.accounts.sign_ins import SignedIn
+from aistemsplitter_server.api.context import Context, InContext
+from aistemsplitter_server.kit.errors import NotFound
+
+COOKIE = "__Host-session"  # browsers take a cookie of this name only if it is safe
+
+
+class SignInNeeded(Exception):
+    """Nobody is signed in, or not any more."""
+
+
+def read(request: Request, context: InContext) -> SignedIn | None:
+    """Who is signed in, if anyone."""
+    token = request.cookies.get(COOKIE)
+    if not token:
+        return None
+    with context.database.read() as session:
+        who = sign_ins.of(session, context.secrets, token)
+    if who is not None and who.seen_is_due:
+        with context.database.write() as session:
+            sign_ins.note_seen(session, who.sign_in_id)
+    request.state.signed_in = who
+    request.state.caller = who and who.caller  # for the log
+    return who
+
+
+Visitor = Annotated[SignedIn | None, Depends(read)]
+
+
+def _required(who: Visitor) -> SignedIn:
+    if who is None:
+        raise SignInNeeded
+    return who
+
+
+InSession = Annotated[SignedIn, Depends(_required)]
+
+
+def _operator(who: InSession) -> SignedIn:
+    if not who.is_owner:
+        raise NotFound  # whether there is such a page is nobody else's business
+    return who
+
+
+Operator = Annotated[SignedIn, Depends(_operator)]
+
+
+def begin(context: Context, request: Request, response: Response, token: str) -> None:
+    """Give the browser the cookie; a sign-in that it had before ends."""
+    end(context, request)
+    response.set_cookie(
+        COOKIE,
+        token,
+        max_age=int(sign_ins.LIFETIME.total_seconds()),
+        secure=True,
+        httponly=True,
+        samesite="lax",
+    )
+
+
+def end(context: Context, request: Request) -> None:
+    """End the sign-in that the request came with."""
+    token = request.cookies.get(COOKIE)
+    if token:
+        with context.database.write() as session:
+            sign_ins.end(session, context.secrets, token)
+
+
+def forget(response: Response) -> None:
+    """Take the cookie away."""
+    response.delete_cookie(COOKIE, secure=True, httponly=True, samesite="lax")

@@ -1,0 +1,214 @@
+"""``/sign-in``, ``/sign-out``, ``/join/...`` and the choice of language."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.responses import RedirectResponse
+from pydantic import Field
+from throttled import RateLimiterType, Throttled, per_min
+from throttled.store import MemoryStore
+
+from aistemsplitter_server.accounts import people, queries, sign_ins
+from aistemsplitter_server.accounts.people import WrongPassword
+from aistemsplitter_server.accounts.tables import Account, Person
+from aistemsplitter_server.api import rate_limits
+from aistemsplitter_server.api.context import Context, InContext
+from aistemsplitter_server.kit.errors import ApiError, RateLimited
+from aistemsplitter_server.web import pages, sessions
+from aistemsplitter_server.web.forms import Form, filled
+from aistemsplitter_server.web.pages import render
+from aistemsplitter_server.web.sessions import Visitor
+from aistemsplitter_server.web.texts import LANGUAGES
+
+router = APIRouter()
+
+HOME = "/studio"
+LOCAL = {"localhost", "127.0.0.1", "::1"}  # where browsers keep a safe cookie also without https
+YEAR = 365 * 86400
+
+
+def new_tries() -> Throttled:
+    """How often one network, and one person, may try; counted in this process."""
+    return Throttled(
+        using=RateLimiterType.GCRA.value,
+        quota=per_min(6, burst=12),
+        store=MemoryStore(options={"MAX_SIZE": 100_000}),
+    )
+
+
+_tries = new_tries()
+
+
+class SignInForm(Form):
+    """Email and password."""
+
+    email: str = Field(max_length=300)
+    password: str = Field(max_length=people.LONGEST)
+    next: str = Field(HOME, max_length=2000)
+
+
+class JoinForm(Form):
+    """What someone who follows a link chooses; the email only where there is none yet."""
+
+    email: str = Field("", max_length=300)
+    password: str
+
+
+class LanguageForm(Form):
+    """The language to show, and the page to come back to."""
+
+    language: str
+    back: str = Field("/", max_length=2000)
+
+
+@router.get("/")
+def front(who: Visitor) -> Response:
+    """The studio, or the way in."""
+    return RedirectResponse(HOME if who else "/sign-in", 303)
+
+
+@router.get("/sign-in")
+def show_sign_in(request: Request, who: Visitor, next: str = HOME) -> Response:
+    """The form."""
+    if who is not None:
+        return RedirectResponse(_own(next), 303)
+    return render(request, "sign_in.html", next=next, email="", fault=None, safe=_safe(request))
+
+
+@router.post("/sign-in")
+def do_sign_in(
+    request: Request, context: InContext, form: Annotated[SignInForm, Depends(filled(SignInForm))]
+) -> Response:
+    """Sign in; where that fails, it does not say whether there is such a person."""
+    email, t = form.email.lower(), pages.language_of(request)
+    try:
+        _count(request, email)
+        with context.database.read() as session:
+            person = queries.person(session, email)
+        people.verify(form.password, person.password_hash if person else None)
+    except WrongPassword:
+        status, fault = 401, t("sign_in.wrong")
+    except RateLimited as error:
+        status, fault = error.status, pages.told(t, error)
+    else:
+        assert person is not None
+        response = RedirectResponse(_own(form.next), 303)
+        _welcome(context, request, response, person)
+        return response
+    return render(
+        request,
+        "sign_in.html",
+        status=status,
+        next=form.next,
+        email=form.email,
+        fault=fault,
+        safe=_safe(request),
+    )
+
+
+@router.post("/sign-out")
+def sign_out(request: Request, context: InContext) -> Response:
+    """End this sign-in."""
+    sessions.end(context, request)
+    response = RedirectResponse("/sign-in", 303)
+    sessions.forget(response)
+    return response
+
+
+@router.get("/join/{token}")
+def show_join(request: Request, context: InContext, token: str) -> Response:
+    """What a one-time link leads to; looking does not use it up, for mail programs do so, too."""
+    return _join_page(request, context, token)
+
+
+@router.post("/join/{token}")
+def join(
+    request: Request,
+    context: InContext,
+    token: str,
+    form: Annotated[JoinForm, Depends(filled(JoinForm))],
+) -> Response:
+    """Join, or choose a new password; and be signed in."""
+    try:
+        _count(request, token[:8])
+        password_hash = people.hashed(form.password)
+        with context.database.write() as session:
+            person = people.follow(session, context.secrets, token, form.email, password_hash)
+    except ApiError as error:
+        return _join_page(request, context, token, error=error, email=form.email)
+    response = RedirectResponse(HOME, 303)
+    _welcome(context, request, response, person)
+    return response
+
+
+@router.post("/language")
+def choose_language(form: Annotated[LanguageForm, Depends(filled(LanguageForm))]) -> Response:
+    """Show the pages in another language from now on."""
+    response = RedirectResponse(_own(form.back), 303)
+    if form.language in LANGUAGES:
+        response.set_cookie(
+            pages.LANGUAGE, form.language, max_age=YEAR, httponly=True, samesite="lax"
+        )
+    return response
+
+
+def _join_page(
+    request: Request,
+    context: Context,
+    token: str,
+    *,
+    error: ApiError | None = None,
+    email: str = "",
+) -> Response:
+    with context.database.read() as session:
+        link = people.usable(session, context.secrets, token)
+        account = session.get_one(Account, link.account_id)
+        person = session.get(Person, link.person_id) if link.person_id else None
+    t = pages.language_of(request)
+    return render(
+        request,
+        "join.html",
+        status=error.status if error else 200,
+        account=account,
+        person=person,
+        email=email,
+        fault=error and pages.told(t, error),
+        shortest=people.SHORTEST,
+        safe=_safe(request),
+    )
+
+
+def _welcome(context: Context, request: Request, response: Response, person: Person) -> None:
+    with context.database.write() as session:
+        token = sign_ins.begin(
+            session,
+            context.secrets,
+            person,
+            user_agent=request.headers.get("user-agent", ""),
+            address=request.client.host if request.client else "",
+        )
+    sessions.begin(context, request, response, token)
+
+
+def _count(request: Request, whom: str) -> None:
+    """Slow down who guesses passwords: from one place, and of one person from many places."""
+    address = request.client.host if request.client else ""
+    for who in (f"from {rate_limits.neighbourhood(address)}", f"as {whom}"):
+        counted = _tries.limit(who)
+        if counted.limited:
+            raise RateLimited(int(counted.state.retry_after) or 1)
+
+
+def _own(path: str) -> str:
+    """A page of ours to go on to, never another site."""
+    parts = urlsplit(path)
+    ours = path.startswith("/") and not parts.netloc and "\\" not in path and path.isprintable()
+    return path if ours and not path.startswith("//") else HOME
+
+
+def _safe(request: Request) -> bool:
+    """Whether the browser will keep the cookie."""
+    return request.url.scheme == "https" or request.url.hostname in LOCAL

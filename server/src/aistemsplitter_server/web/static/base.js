@@ -1,0 +1,70 @@
+// What every page does: times in the reader's zone, copy buttons, questions before what cannot be
+// undone, and a line where htmx failed. Everything works on parts that htmx brings in later, too.
+
+const language = document.documentElement.lang;
+const moment = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" });
+const day = new Intl.DateTimeFormat(language, { dateStyle: "medium" });
+
+/** Show the times below an element in the reader's zone. */
+export function localTimes(root) {
+  for (const time of root.querySelectorAll("time[data-moment], time[data-day]")) {
+    const when = new Date(time.dateTime);
+    time.textContent = ("day" in time.dataset ? day : moment).format(when);
+    time.title = moment.format(when);
+  }
+}
+
+/** Say something for a few seconds. */
+export function toast(text, kind = "") {
+  const line = document.createElement("p");
+  line.className = `toast ${kind}`;
+  line.textContent = text;
+  document.getElementById("toasts").append(line);
+  setTimeout(() => line.remove(), 6000);
+}
+
+/** The texts that the page gave its scripts, by key; {name} is replaced. */
+export function texts() {
+  const found = JSON.parse(document.getElementById("texts").textContent);
+  return (key, values = {}) => {
+    const text = found[key] ?? found[`${key}.${values.n === 1 ? "one" : "other"}`] ?? key;
+    return text.replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
+  };
+}
+
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("button[data-copy]");
+  if (!button) return;
+  const source = document.getElementById(button.dataset.copy);
+  await copy(source.value ?? source.textContent);
+  const before = button.textContent;
+  button.textContent = button.dataset.copied;
+  setTimeout(() => (button.textContent = before), 2000);
+});
+
+// A form or button with data-confirm asks first.
+document.addEventListener("submit", (event) => {
+  const question = event.submitter?.dataset.confirm ?? event.target.dataset.confirm;
+  if (question && !window.confirm(question)) event.preventDefault();
+}, true);
+
+document.addEventListener("htmx:afterSettle", (event) => localTimes(event.target));
+document.addEventListener("htmx:responseError", (event) => {
+  toast(event.detail.xhr.responseText, "danger");
+});
+
+localTimes(document);
+
+/** Put a text onto the clipboard, also where the page came without https. */
+async function copy(text) {
+  if (navigator.clipboard) {
+    await navigator.clipboard.writeText(text);
+    return;
+  }
+  const field = document.createElement("textarea");
+  field.value = text;
+  document.body.append(field);
+  field.select();
+  document.execCommand("copy");
+  field.remove();
+}

@@ -1,0 +1,89 @@
+"""Every text of the pages, by key and language: ``texts/<language>/<page>.toml``.
+
+``[frame]`` with ``studio = "..."`` in it is ``t("frame.studio")``. Values are put into
+``{name}``; where ``n`` is given, a table of ``one`` and ``other`` chooses by it.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib import resources
+from typing import Any
+
+DEFAULT = "en"
+LANGUAGES = {"en": "English", "zh-TW": "繁體中文"}
+_RANGE = re.compile(r"([A-Za-z]{1,8}(?:-[A-Za-z0-9]{1,8})*|\*)(?:;q=([01](?:\.\d{0,3})?))?")
+
+
+class Texts:
+    """The texts of one language."""
+
+    def __init__(self, language: str, messages: Mapping[str, str]) -> None:
+        self.language = language
+        self._messages = messages
+
+    def __call__(self, key: str, **values: Any) -> str:
+        """The text of a key.
+
+        Raises:
+            KeyError: there is none; a test knows all that the pages use.
+        """
+        message = self._messages.get(key)
+        if message is None:
+            one = values.get("n") == 1 and f"{key}.one" in self._messages
+            message = self._messages[f"{key}.{'one' if one else 'other'}"]
+        return message.format_map(values) if values else message
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._messages
+
+    def under(self, prefix: str) -> dict[str, str]:
+        """All texts whose keys begin so: what a script is given."""
+        return {
+            key: message for key, message in self._messages.items() if key.startswith(prefix + ".")
+        }
+
+
+@cache
+def of(language: str) -> Texts:
+    """The texts of a language that we have."""
+    folder = resources.files(__package__).joinpath("texts", language)
+    messages: dict[str, str] = {}
+    for file in folder.iterdir():
+        if file.name.endswith(".toml"):
+            messages.update(_flat(tomllib.loads(file.read_text(encoding="utf-8"))))
+    return Texts(language, messages)
+
+
+def chosen(cookie: str | None, accept: str) -> str:
+    """The language to show: as chosen on the page, else what the browser prefers most."""
+    if cookie in LANGUAGES:
+        return cookie
+    wishes = sorted(_wishes(accept), key=lambda wish: -wish[1])
+    for tag, _ in wishes:
+        if tag.partition("-")[0] == "zh":  # any Chinese reader is nearer to it than to English
+            return "zh-TW"
+        if tag.partition("-")[0] in (DEFAULT, "*"):
+            return DEFAULT
+    return DEFAULT
+
+
+def _wishes(accept: str) -> Iterator[tuple[str, float]]:
+    for part in accept[:500].split(","):
+        match = _RANGE.fullmatch(part.strip().replace(" ", ""))
+        if match and (weight := float(match[2] or 1)) > 0:
+            yield match[1].lower(), weight
+
+
+def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    messages: dict[str, str] = {}
+    for name, value in table.items():
+        messages.update(
+            {prefix + name: value}
+            if isinstance(value, str)
+            else _flat(value, prefix=f"{prefix}{name}.")
+        )
+    return messages

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+
+import httpx2
+import pytest
+from fastapi import FastAPI
+from playwright.sync_api import Browser, sync_playwright
+
+from aistemsplitter_server.accounts.tables import Person
+from aistemsplitter_server.api import create_app
+from aistemsplitter_server.kit.database import Database
+from aistemsplitter_server.kit.secrets import Secrets
+from aistemsplitter_server.kit.settings import Settings
+from aistemsplitter_server.web import sign_in
+from serving import serving
+from visitors import Visitor, person
+
+EMAIL = "ada@example.org"
+# Without the last four it asks its maker's servers for things all the time.
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--autoplay-policy=no-user-gesture-required",
+    "--disable-quic",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+@pytest.fixture(autouse=True)
+def _no_tries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one test tries does not count for the next."""
+    monkeypatch.setattr(sign_in, "_tries", sign_in.new_tries())
+
+
+@pytest.fixture
+def app(settings: Settings, database: Database, server_secrets: Secrets) -> FastAPI:
+    """API and pages over a database of the test's own."""
+    return create_app(settings, database, server_secrets)
+
+
+@pytest.fixture
+def client(app: FastAPI) -> Iterator[httpx2.Client]:
+    """A client of the real server on a loopback port."""
+    with serving(app) as client:
+        yield client
+
+
+@pytest.fixture
+def visitor(client: httpx2.Client) -> Visitor:
+    """Someone who is not signed in."""
+    return Visitor(client)
+
+
+@pytest.fixture
+def ada(database: Database, server_secrets: Secrets) -> Person:
+    """Someone with an account of her own."""
+    return person(database, server_secrets, EMAIL)
+
+
+@pytest.fixture
+def signed_in(visitor: Visitor, ada: Person) -> Visitor:
+    """Ada's browser, signed in."""
+    assert visitor.sign_in(ada.email).status_code == 303
+    return visitor
+
+
+@pytest.fixture
+def owner(client: httpx2.Client, database: Database, server_secrets: Secrets) -> Visitor:
+    """The operator's browser, signed in."""
+    someone = person(database, server_secrets, "owner@example.org", owner=True)
+    visitor = Visitor(client)
+    assert visitor.sign_in(someone.email).status_code == 303
+    return visitor
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """A real Chromium. Open the pages as http://localhost:PORT: there it keeps safe cookies."""
+    path = shutil.which("chromium") or shutil.which("google-chrome")
+    if path is None:
+        pytest.skip("no Chromium: apt-get install chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=[*FLAGS])
+        yield browser
+        browser.close()

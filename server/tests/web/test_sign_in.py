@@ -1,0 +1,188 @@
+from __future__ import annotations
+
+import re
+
+import httpx2
+import pytest
+from playwright.sync_api import Browser, expect
+
+from aistemsplitter_server.accounts import people
+from aistemsplitter_server.accounts.tables import Person
+from aistemsplitter_server.kit.database import Database
+from aistemsplitter_server.kit.secrets import Secrets
+from visitors import PASSWORD, SESSION, Visitor
+
+
+@pytest.fixture
+def link(database: Database, server_secrets: Secrets, ada: Person) -> str:
+    """A path by which someone joins Ada's account."""
+    with database.write() as session:
+        return "/join/" + people.link(session, server_secrets, ada.account_id)
+
+
+def test_the_way_in_and_out(visitor: Visitor, ada: Person) -> None:
+    front = visitor.get("/")
+    assert (front.status_code, front.headers["location"]) == (303, "/sign-in")
+    wanted = visitor.get("/studio")
+    assert wanted.headers["location"] == "/sign-in?next=/studio"
+
+    entered = visitor.sign_in(ada.email.upper())
+    assert (entered.status_code, entered.headers["location"]) == (303, "/studio")
+    cookie = entered.headers["set-cookie"].lower()
+    assert cookie.startswith("__host-session=")
+    for flag in ("secure", "httponly", "samesite=lax", "path=/"):
+        assert flag in cookie
+    assert "domain" not in cookie
+    page = visitor.get("/studio")
+    assert page.status_code == 200
+    assert ada.email in page.text
+    assert page.headers["cache-control"] == "no-store"
+
+    token = visitor.cookies[SESSION]
+    left = visitor.post("/sign-out")
+    assert left.headers["location"] == "/sign-in"
+    assert SESSION not in visitor.cookies
+    visitor.cookies[SESSION] = token  # played again by who has copied it
+    assert visitor.get("/studio").status_code == 303
+
+
+def test_a_cookie_that_was_planted_is_not_taken_over(visitor: Visitor, ada: Person) -> None:
+    visitor.cookies[SESSION] = "planted"
+    visitor.sign_in(ada.email)
+    first = visitor.cookies[SESSION]
+    assert first != "planted"
+    visitor.sign_in(ada.email)
+    second = visitor.cookies[SESSION]
+    assert second != first
+    visitor.cookies[SESSION] = first  # signing in again ends what was there before
+    assert visitor.get("/studio").status_code == 303
+
+
+@pytest.mark.usefixtures("ada")
+@pytest.mark.parametrize(
+    ("email", "password"), [("ada@example.org", "wrong password"), ("nobody@x.org", PASSWORD)]
+)
+def test_a_wrong_one_is_told_alike(visitor: Visitor, email: str, password: str) -> None:
+    refused = visitor.sign_in(email, password)
+    assert refused.status_code == 401
+    assert "Email or password is wrong." in refused.text
+    assert SESSION not in visitor.cookies
+
+
+def test_guessing_is_slowed_down(
+    visitor: Visitor, ada: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(people, "verify", _wrong)  # a hash for each would take seconds
+    statuses = [visitor.sign_in(ada.email, "guess").status_code for _ in range(15)]
+    assert statuses[:12] == [401] * 12
+    assert statuses[-1] == 429
+
+
+def _wrong(_password: str, _hash: str | None) -> None:
+    raise people.WrongPassword
+
+
+def test_where_to_go_on_is_a_page_of_ours(visitor: Visitor, ada: Person) -> None:
+    for path, there in {
+        "/settings/usage?x=1": "/settings/usage?x=1",
+        "//evil.example/": "/studio",
+        "/\\evil.example": "/studio",
+        "https://evil.example/": "/studio",
+        "javascript:alert(1)": "/studio",
+    }.items():
+        form = {"email": ada.email, "password": PASSWORD, "next": path}
+        assert visitor.post("/sign-in", form).headers["location"] == there
+
+
+def test_a_link_lets_one_join_once(visitor: Visitor, ada: Person, link: str) -> None:
+    assert "ada@example.org" in visitor.get(link).text  # the account's name
+    assert visitor.get(link).status_code == 200  # looking does not use it up
+    short = visitor.post(link, {"email": "bob@example.org", "password": "short"})
+    assert (short.status_code, "at least" in short.text.lower()) == (422, True)
+    taken = visitor.post(link, {"email": ada.email, "password": PASSWORD})
+    assert taken.status_code == 409
+    joined = visitor.post(link, {"email": "Bob@Example.org", "password": PASSWORD})
+    assert joined.headers["location"] == "/studio"
+    assert "bob@example.org" in visitor.get("/studio").text
+    assert visitor.get(link).status_code == 404
+    assert visitor.post(link, {"email": "eve@x.org", "password": PASSWORD}).status_code == 404
+
+
+def test_a_new_password_ends_what_was_signed_in(
+    signed_in: Visitor, database: Database, server_secrets: Secrets, ada: Person
+) -> None:
+    with database.write() as session:
+        token = people.link(session, server_secrets, ada.account_id, person_id=ada.id)
+    other = Visitor(signed_in.client)
+    assert other.post(f"/join/{token}", {"password": "another good one"}).status_code == 303
+    assert other.get("/studio").status_code == 200
+    assert signed_in.get("/studio").status_code == 303
+    assert signed_in.sign_in(ada.email).status_code == 401
+    assert signed_in.sign_in(ada.email, "another good one").status_code == 303
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site", "Origin": "http://other.localhost"},
+        {"Sec-Fetch-Site": "none"},
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {},
+    ],
+)
+def test_nothing_is_changed_from_another_site(signed_in: Visitor, headers: dict[str, str]) -> None:
+    refused = signed_in.request("POST", "/sign-out", headers=headers)
+    assert refused.status_code == 403
+    assert signed_in.get("/studio").status_code == 200
+
+
+def test_an_older_browser_says_only_the_origin(signed_in: Visitor) -> None:
+    origin = str(signed_in.client.base_url).rstrip("/")
+    left = signed_in.request("POST", "/sign-out", headers={"Origin": origin})
+    assert left.status_code == 303
+
+
+def test_the_api_knows_no_cookies(signed_in: Visitor) -> None:
+    assert signed_in.get("/v1/credits").status_code == 401
+
+
+def test_pages_and_answers_of_the_api_are_kept_apart(client: httpx2.Client) -> None:
+    page = client.get("/nowhere", headers={"Accept": "text/html"})
+    assert (page.status_code, page.headers["content-type"]) == (404, "text/html; charset=utf-8")
+    for path in ("/v1/nowhere", "/nowhere"):
+        assert client.get(path).json()["error"]["code"] == "NOT_FOUND"
+    policy = page.headers["content-security-policy"]
+    assert "script-src 'self';" in policy
+    assert "frame-ancestors 'none'" in policy
+    assert "unsafe" not in policy
+    assert page.headers["request-id"] in page.text
+
+
+def test_the_reader_chooses_the_language(visitor: Visitor) -> None:
+    assert 'lang="en"' in visitor.get("/sign-in").text
+    wish = {"Accept-Language": "fr;q=0.5, zh-Hant-HK, en;q=0.9"}
+    assert 'lang="zh-TW"' in visitor.get("/sign-in", headers=wish).text
+    back = visitor.post("/language", {"language": "zh-TW", "back": "/sign-in"})
+    assert back.headers["location"] == "/sign-in"
+    assert "登入" in visitor.get("/sign-in").text
+
+
+def test_in_a_browser(browser: Browser, client: httpx2.Client, link: str) -> None:
+    page = browser.new_page(base_url=f"http://localhost:{client.base_url.port}")
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text))
+    page.goto(link)
+    page.get_by_label("Email").fill("bob@example.org")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Continue").click()
+    expect(page).to_have_url(re.compile("/studio$"))
+    page.get_by_role("button", name="Sign out").click()
+    expect(page).to_have_url(re.compile("/sign-in$"))
+    page.goto("/studio")
+    page.get_by_label("Email").fill("bob@example.org")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    assert not complaints
+    page.close()
