@@ -47,6 +47,8 @@ def test_config_hides_secrets(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text(
         "AISTEMSPLITTER_SERVER_DATABASE_URL=postgresql://user:hunter2@db/service\n"
         f"AISTEMSPLITTER_SERVER_SECRET={secret}\n"
+        "AISTEMSPLITTER_SERVER_STRIPE_SECRET_KEY=sk_test_hunter2\n"
+        "AISTEMSPLITTER_SERVER_STRIPE_WEBHOOK_SECRET=whsec_hunter2\n"
     )
     shown = ok(tmp_path, "config", "show")
     assert "AISTEMSPLITTER_SERVER_PORT=8000" in shown

@@ -60,6 +60,15 @@ def test_ids() -> None:
         ("SECRET", "hunter2=" * 5, "32 bytes in base64"),
         ("PACK_MINUTES", "fifty", "JSON"),
         ("PACK_MINUTES", "[50, 0]", "more than 0"),
+        ("PACK_PRICES", "[500, 1200]", "2 prices for 3 packs"),
+        ("PACK_PRICES", "[500, 0, 1200]", "from 1 to"),
+        ("PACK_PRICES", "[500, 1200, 100000000]", "from 1 to"),
+        ("CURRENCY", "dollars", "three letters"),
+        ("STRIPE_SECRET_KEY", "pk_test_hunter2", "sk_... or rk_..."),
+        ("STRIPE_SECRET_KEY", "", "sk_... or rk_..."),
+        ("STRIPE_WEBHOOK_SECRET", "whsec_hunter2", "STRIPE_SECRET_KEY is missing"),
+        ("STRIPE_API_URL", "http://stripe.example", "https://"),
+        ("STRIPE_API_URL", "https://user:hunter2@stripe.example", "https://"),
     ],
 )
 def test_a_wrong_setting_is_named_in_one_line(
@@ -73,6 +82,23 @@ def test_a_wrong_setting_is_named_in_one_line(
     assert reason in line
     assert "\n" not in line
     assert "hunter2" not in line
+
+
+def test_the_keys_of_stripe_come_in_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(settings.PREFIX + "STRIPE_SECRET_KEY", "sk_test_hunter2")
+    with pytest.raises(settings.WrongSetting, match="STRIPE_WEBHOOK_SECRET: is missing"):
+        settings.load()
+    monkeypatch.setenv(settings.PREFIX + "STRIPE_WEBHOOK_SECRET", "hunter2")
+    with pytest.raises(settings.WrongSetting, match=r"STRIPE_WEBHOOK_SECRET: .*whsec_"):
+        settings.load()
+    monkeypatch.setenv(settings.PREFIX + "STRIPE_WEBHOOK_SECRET", "whsec_hunter2")
+    made = settings.load()
+    assert "hunter2" not in repr(made) + str(made.shown())
+
+
+def test_currencies_are_written_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(settings.PREFIX + "CURRENCY", "TWD")
+    assert settings.load().currency == "twd"
 
 
 def test_passwords_are_hidden() -> None:

@@ -19,11 +19,13 @@ from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.secrets import Secrets
 from aistemsplitter_server.kit.settings import Settings
 from aistemsplitter_server.models import endpoints as models
+from aistemsplitter_server.payments import endpoints as payments
+from aistemsplitter_server.payments.configured import configured as payments_of
 from aistemsplitter_server.splits import endpoints as splits
 from aistemsplitter_server.splits.changes import Changes
 from aistemsplitter_server.splits.queueing import Positions
 from aistemsplitter_server.storage import endpoints as storage
-from aistemsplitter_server.storage.configured import configured
+from aistemsplitter_server.storage.configured import configured as storage_of
 from aistemsplitter_server.uploads import endpoints as uploads
 from aistemsplitter_server.uploads.measurements import Measurements
 from aistemsplitter_server.web.app import Dispatch, create_pages
@@ -38,6 +40,7 @@ ROUTERS = (
     uploads.router,
     splits.router,
     webhooks.router,
+    payments.router,
     storage.router,
 )
 
@@ -52,7 +55,8 @@ def create_app(settings: Settings, database: Database, secrets: Secrets) -> Fast
         RateLimits(settings.rate_limit_per_minute),
         Positions(database),
         Changes(database),
-        Measurements(settings, database, configured(settings, secrets)),
+        Measurements(settings, database, storage_of(settings, secrets)),
+        payments_of(settings),
     )
     app.state.registry = metrics.registry()
     app.state.registry.register(Stock(database))

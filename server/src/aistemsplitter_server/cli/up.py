@@ -18,6 +18,7 @@ from aistemsplitter_server.kit import logs, migrate, secrets, settings
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.settings import PREFIX, Settings
 from aistemsplitter_server.models.catalogue import TINY
+from aistemsplitter_server.payments.configured import configured
 from aistemsplitter_server.supervisor import Child
 
 LOCK = "up.lock"  # in the data folder
@@ -48,6 +49,7 @@ def up(
     config.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _alone(config.data):
         _check_port(config)
+        configured(config)  # without Stripe's library the API would end again and again
         _greet(config, _prepare(config))
         command = [sys.executable, "-m", "aistemsplitter_server", "--data", str(config.data)]
         children = [

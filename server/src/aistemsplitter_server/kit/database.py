@@ -94,7 +94,6 @@ class Database:
             self.engine = create_engine(
                 address,
                 connect_args={"timeout": BUSY_TIMEOUT},
-                hide_parameters=True,  # errors quote statements, and their text goes to the log
                 pool_size=THREADS,
                 pool_timeout=BUSY_TIMEOUT,
             )
@@ -104,7 +103,6 @@ class Database:
             self.engine = create_engine(
                 address,
                 connect_args=POSTGRES,
-                hide_parameters=True,
                 pool_size=CONNECTIONS,
                 max_overflow=0,
                 pool_timeout=BUSY_TIMEOUT,

@@ -218,7 +218,4 @@ def _client(engine: Engine) -> DBOSClient:
 def _quiet() -> None:
     import logging
 
-    logger = logging.getLogger("dbos")
-    logger.setLevel(logging.WARNING)
-    if not logger.handlers:  # or DBOS adds one that writes past ours, in lines of its own kind
-        logger.addHandler(logging.NullHandler())
+    logging.getLogger("dbos").setLevel(logging.WARNING)

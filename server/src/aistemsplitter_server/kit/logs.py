@@ -17,7 +17,7 @@ from structlog.typing import EventDict, Processor
 
 # Nothing of ours logs one. Should another's words quote one all the same, it cannot be read.
 SECRET = re.compile(
-    r"(ast_(?:live|test)_|whsec_|[?&][A-Za-z-]*(?:[Ss]ignature|token)=)[0-9A-Za-z+/=%_.~-]+"
+    r"(ast_(?:live|test)_|[sr]k_(?:live|test)_|whsec_|[?&][A-Za-z-]*(?:[Ss]ignature|token)=)[0-9A-Za-z+/=%_.~-]+"
 )
 
 _told: ContextVar[dict[str, str] | None] = ContextVar("told", default=None)

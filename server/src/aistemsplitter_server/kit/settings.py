@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
@@ -22,6 +22,7 @@ from aistemsplitter_server.kit import addresses
 PREFIX = "AISTEMSPLITTER_SERVER_"
 ENV_FILE = ".env"  # in the working folder
 SECRET_LENGTH = 32  # bytes, of the server's secret and of each key derived from it
+HIGHEST_PRICE = 99_999_999  # that Stripe takes
 ORIGIN = re.compile(
     r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9A-Fa-f:]+\](:[0-9]{1,5})?"
 )
@@ -84,6 +85,19 @@ class Settings(BaseSettings):
     )
     free_minutes: int = Field(10, ge=0, description="credits that a new account begins with")
     pack_minutes: tuple[int, ...] = Field((50, 150, 500), description="sizes of credit packs")
+    pack_prices: tuple[int, ...] = Field(
+        (),
+        validate_default=True,
+        description="their prices, one each, in the currency's smallest unit; none: not for sale",
+    )
+    currency: str = Field("usd", description="what the prices are in, by its three letters")
+    stripe_secret_key: SecretStr | None = Field(
+        None, description="key of the Stripe account that packs are paid to"
+    )
+    stripe_webhook_secret: SecretStr | None = Field(
+        None, validate_default=True, description="what Stripe signs its events with"
+    )
+    stripe_api_url: str = Field("https://api.stripe.com", description="where Stripe is called")
     allow_private_networks: str = Field(
         "", description="private networks that users' URLs may lead to: CIDRs, with commas between"
     )
@@ -142,6 +156,55 @@ class Settings(BaseSettings):
         if any(size <= 0 for size in minutes):
             raise ValueError("every pack must be more than 0 minutes")
         return minutes
+
+    @field_validator("pack_prices")
+    @classmethod
+    def _price_of_each(cls, prices: tuple[int, ...], info: ValidationInfo) -> tuple[int, ...]:
+        if any(not 0 < price <= HIGHEST_PRICE for price in prices):
+            raise ValueError(f"every price must be from 1 to {HIGHEST_PRICE}")
+        packs = info.data.get("pack_minutes", prices)
+        if prices and len(prices) != len(packs):
+            raise ValueError(f"there are {len(prices)} prices for {len(packs)} packs")
+        return prices
+
+    @field_validator("currency")
+    @classmethod
+    def _three_letters(cls, currency: str) -> str:
+        if not re.fullmatch("[A-Za-z]{3}", currency):
+            raise ValueError("must be the three letters of a currency, such as usd or twd")
+        return currency.lower()
+
+    @field_validator("stripe_secret_key")
+    @classmethod
+    def _kind_of_key(cls, key: SecretStr | None) -> SecretStr | None:
+        if key is not None and not re.fullmatch(r"(sk|rk)_\w+", key.get_secret_value(), re.ASCII):
+            raise ValueError("must be a secret or a restricted key, sk_... or rk_...")
+        return key
+
+    @field_validator("stripe_webhook_secret")
+    @classmethod
+    def _both_or_neither(cls, secret: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if "stripe_secret_key" not in info.data:
+            return secret  # that one is wrong, and named
+        key = info.data["stripe_secret_key"]
+        if secret is None and key is not None:
+            raise ValueError(f"is missing, while {PREFIX}STRIPE_SECRET_KEY is set")
+        if secret is not None and key is None:
+            raise ValueError(f"is of no use: {PREFIX}STRIPE_SECRET_KEY is missing")
+        if secret is not None and not re.fullmatch(r"whsec_\S+", secret.get_secret_value()):
+            raise ValueError("must be the signing secret of the endpoint, whsec_...")
+        return secret
+
+    @field_validator("stripe_api_url")
+    @classmethod
+    def _nobody_listens(cls, url: str) -> str:
+        parts = urlsplit(url)
+        safe = parts.scheme == "https" or (
+            parts.scheme == "http" and parts.hostname in ("127.0.0.1", "::1", "localhost")
+        )
+        if not safe or not ORIGIN.fullmatch(url):
+            raise ValueError("must be https:// and a host, for the key is sent there")
+        return url
 
     @field_validator("allow_private_networks")
     @classmethod

@@ -16,7 +16,7 @@ from aistemsplitter_server.api import faults
 from aistemsplitter_server.api.context import Context
 from aistemsplitter_server.kit.database import AWAY
 from aistemsplitter_server.kit.errors import ApiError, Internal, Unavailable
-from aistemsplitter_server.web import assets, pages, sign_in, studio
+from aistemsplitter_server.web import assets, packs, pages, sign_in, studio
 from aistemsplitter_server.web.guard import Policy, SameSite
 from aistemsplitter_server.web.sessions import SignInNeeded
 
@@ -26,6 +26,7 @@ ROUTERS = (
     assets.router,
     sign_in.router,
     studio.router,
+    packs.router,
 )
 
 
@@ -56,9 +57,19 @@ class Dispatch:
         await (self.pages if is_page else self.app)(scope, receive, send)
 
 
-API = {"v1", "uploads", "storage", "openapi.json", "openapi.yaml", "healthz", "readyz", "metrics"}
+API = {
+    "v1",
+    "uploads",
+    "storage",
+    "payments",
+    "openapi.json",
+    "openapi.yaml",
+    "healthz",
+    "readyz",
+    "metrics",
+}
 PAGES = {"", "assets", "sign-in", "sign-out", "join", "language", "studio", "shared", "settings",
-         "operator", "payments", "favicon.ico"}  # fmt: skip
+         "operator", "favicon.ico"}  # fmt: skip
 
 
 def _is_page(scope: Scope) -> bool:

@@ -1,0 +1,34 @@
+"""``/payments``: where the provider tells that money has come in."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Header, Request, Response
+
+from aistemsplitter_server.api.context import InContext
+from aistemsplitter_server.kit.errors import NotFound
+from aistemsplitter_server.payments import service
+
+router = APIRouter(prefix="/payments", include_in_schema=False)
+
+
+async def _raw(request: Request) -> bytes:
+    """The body to the byte, for that is what is signed."""
+    return await request.body()
+
+
+@router.post("/stripe")
+def receive_stripe_event(
+    context: InContext,
+    body: Annotated[bytes, Depends(_raw)],
+    stripe_signature: Annotated[str | None, Header()] = None,
+) -> Response:
+    """Stripe's event: answered by 200 once what it tells is in the database, or is not for us."""
+    if context.payments is None:
+        raise NotFound
+    payment = context.payments.receive(body, stripe_signature)
+    if payment is not None:
+        with context.database.write() as session:
+            service.settle(session, payment)
+    return Response()

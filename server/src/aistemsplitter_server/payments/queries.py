@@ -1,0 +1,20 @@
+"""The queries on purchases."""
+
+from __future__ import annotations
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from aistemsplitter_server.payments.tables import Purchase
+
+
+def of_account(session: Session, account_id: str, purchase_id: str) -> Purchase | None:
+    """A purchase, if it is the account's."""
+    query = select(Purchase).where(Purchase.account_id == account_id, Purchase.id == purchase_id)
+    return session.scalars(query).one_or_none()
+
+
+def hold(session: Session, reference: str) -> Purchase | None:
+    """The purchase of a checkout, whoever's, to itself till the end of the transaction."""
+    query = select(Purchase).where(Purchase.reference == reference).with_for_update()
+    return session.scalars(query).one_or_none()

@@ -1,0 +1,94 @@
+"""The rules of buying packs. Nothing here commits; the caller's unit of work does.
+
+A purchase is in the database before its buyer is sent to pay, so whatever comes in later finds
+it. What comes in may come twice, late, or at the same time as itself: who holds the row and finds
+it pending grants the credits in the same transaction, and nobody after does.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from sqlalchemy.orm import Session
+
+from aistemsplitter_server.credits import service as credits
+from aistemsplitter_server.kit import ids, times
+from aistemsplitter_server.kit.errors import Conflict, NotFound
+from aistemsplitter_server.kit.settings import Settings
+from aistemsplitter_server.payments import queries
+from aistemsplitter_server.payments.interface import Payment
+from aistemsplitter_server.payments.tables import Purchase
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Pack:
+    """A pack as it is offered; the price is in the currency's smallest unit, None if not sold."""
+
+    minutes: int
+    price: int | None
+
+
+def packs(settings: Settings) -> list[Pack]:
+    """The packs, with prices where they can be bought."""
+    sold = settings.stripe_secret_key is not None and settings.pack_prices
+    prices = settings.pack_prices if sold else [None] * len(settings.pack_minutes)
+    return [Pack(*each) for each in zip(settings.pack_minutes, prices, strict=True)]
+
+
+def draft(settings: Settings, account_id: str, minutes: int) -> Purchase:
+    """A purchase without its checkout, which is not in the database yet.
+
+    Raises:
+        NotFound: no such pack is sold.
+    """
+    price = {pack.minutes: pack.price for pack in packs(settings)}.get(minutes)
+    if price is None:
+        raise NotFound(f"There is no pack of {minutes} minutes for sale.")
+    return Purchase(
+        id=ids.new("pur"),
+        account_id=account_id,
+        minutes=minutes,
+        amount=price,
+        currency=settings.currency,
+        state="pending",
+        created_at=times.now(),
+    )
+
+
+def purchase(session: Session, account_id: str, purchase_id: str) -> Purchase:
+    """A purchase of the account's.
+
+    Raises:
+        NotFound: there is no such one, or it is another's.
+    """
+    found = queries.of_account(session, account_id, purchase_id)
+    if found is None:
+        raise NotFound("There is no such purchase.")
+    return found
+
+
+def settle(session: Session, payment: Payment) -> None:
+    """Mark what was paid and grant its credits, once; told again it changes nothing.
+
+    A payment of no checkout here is left alone: the provider's account may have other business.
+
+    Raises:
+        Conflict: it is not what the purchase costs, or not for that purchase.
+    """
+    bought = queries.hold(session, payment.reference)
+    if bought is None:
+        if (payment.purchase_id or "").startswith("pur_"):
+            logger.warning("a payment of a purchase that is not here: %s", payment)
+        return
+    told = (payment.purchase_id, payment.amount, payment.currency)
+    if told != (bought.id, bought.amount, bought.currency):
+        logger.error("a payment that does not fit %s: %s", bought.id, payment)
+        raise Conflict(f"The payment does not fit {bought.id}; nothing was granted.")
+    if bought.state == "paid":
+        return
+    bought.state, bought.paid_at = "paid", times.now()
+    reason = f"pack of {bought.minutes} minutes, bought as {bought.id}"
+    credits.grant(session, bought.account_id, bought.minutes * 60, reason)

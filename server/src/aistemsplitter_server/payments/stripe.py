@@ -1,0 +1,121 @@
+"""Payments by Stripe Checkout. The library is an extra, and is loaded when it is first needed."""
+
+from __future__ import annotations
+
+import json
+import logging
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from aistemsplitter_server.kit.errors import BadRequest, Unavailable
+from aistemsplitter_server.payments.interface import Checkout, Payment
+from aistemsplitter_server.payments.tables import Purchase
+
+if TYPE_CHECKING:
+    from stripe import StripeClient, StripeError
+
+logger = logging.getLogger(__name__)
+
+CHECKOUT_ORIGINS = {"https://api.stripe.com": "https://checkout.stripe.com"}
+TIMEOUT = (4.0, 10.0)  # seconds to connect and to wait for an answer; someone looks at a blank page
+RETRIES = 1
+OLDEST = 300  # seconds between an event's signature and its coming; Stripe signs each try anew
+# A card is paid at once, a bank transfer days later; either can be what tells of the money.
+PAID_BY = ("checkout.session.completed", "checkout.session.async_payment_succeeded")
+
+
+class StripePayments:
+    """See ``Payments``."""
+
+    def __init__(self, secret_key: str, webhook_secret: str, api_url: str) -> None:
+        self.checkout_origin = CHECKOUT_ORIGINS.get(api_url, api_url)
+        self._secret_key = secret_key
+        self._webhook_secret = webhook_secret
+        self._api_url = api_url
+
+    @cached_property
+    def _client(self) -> StripeClient:
+        from stripe import RequestsClient, StripeClient
+
+        return StripeClient(
+            self._secret_key,
+            base_addresses={"api": self._api_url},
+            max_network_retries=RETRIES,
+            http_client=RequestsClient(timeout=TIMEOUT),
+        )
+
+    def checkout(
+        self, purchase: Purchase, title: str, success_url: str, cancel_url: str
+    ) -> Checkout:
+        """See ``Payments``."""
+        from stripe import StripeError
+
+        try:
+            session = self._client.v1.checkout.sessions.create(
+                {
+                    "mode": "payment",
+                    "client_reference_id": purchase.id,
+                    "line_items": [
+                        {
+                            "quantity": 1,
+                            "price_data": {
+                                "currency": purchase.currency,
+                                "unit_amount": purchase.amount,
+                                "product_data": {"name": title},
+                            },
+                        }
+                    ],
+                    # Or Stripe may take another currency, and the amounts would not be ours.
+                    "adaptive_pricing": {"enabled": False},
+                    "success_url": success_url,
+                    "cancel_url": cancel_url,
+                },
+                {"idempotency_key": purchase.id},
+            )
+        except StripeError as error:
+            raise _away(error) from None
+        if session.url is None:
+            raise _away(None)
+        return Checkout(session.id, session.url)
+
+    def look_up(self, reference: str) -> Payment | None:
+        """See ``Payments``."""
+        from stripe import StripeError
+
+        try:
+            session = self._client.v1.checkout.sessions.retrieve(reference)
+        except StripeError as error:
+            raise _away(error) from None
+        return _payment(session.to_dict())
+
+    def receive(self, body: bytes, signature: str | None) -> Payment | None:
+        """See ``Payments``."""
+        from stripe import SignatureVerificationError, WebhookSignature
+
+        try:
+            WebhookSignature.verify_header(body, signature, self._webhook_secret, OLDEST)
+        # The library compares text: what is not UTF-8 or not ASCII is beyond it.
+        except (SignatureVerificationError, UnicodeDecodeError, TypeError) as error:
+            raise BadRequest("The Stripe-Signature does not fit, or is too old.") from error
+        event = json.loads(body)
+        if event["type"] not in PAID_BY:
+            return None
+        return _payment(event["data"]["object"])
+
+
+def _payment(session: dict[str, Any]) -> Payment | None:
+    """The payment of a checkout session; until it is paid it has none."""
+    if session["payment_status"] != "paid":
+        return None
+    return Payment(
+        reference=session["id"],
+        purchase_id=session["client_reference_id"],
+        amount=session["amount_total"],
+        currency=session["currency"],
+    )
+
+
+def _away(error: StripeError | None) -> Unavailable:
+    """What the buyer is told; the operator reads Stripe's own words."""
+    logger.error("Stripe cannot take a payment: %s", error or "no page to pay on")
+    return Unavailable("The payment service cannot be reached; nothing was paid.")

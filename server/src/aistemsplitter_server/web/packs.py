@@ -1,0 +1,130 @@
+"""``/settings/usage/buy`` and what comes after: packs for sale, and the way back from paying.
+
+The usage page shows ``packs.html`` with what :func:`offered` gives it.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.responses import RedirectResponse
+
+from aistemsplitter_server.accounts.sign_ins import SignedIn
+from aistemsplitter_server.api.context import BaseUrl, Context, InContext
+from aistemsplitter_server.credits import service as credits
+from aistemsplitter_server.kit.errors import NotFound, Unavailable
+from aistemsplitter_server.payments import service
+from aistemsplitter_server.payments.tables import Purchase
+from aistemsplitter_server.web import guard, pages
+from aistemsplitter_server.web.forms import Form, filled
+from aistemsplitter_server.web.pages import render
+from aistemsplitter_server.web.sessions import InSession
+
+router = APIRouter(prefix="/settings/usage")
+
+LOOKS = 20  # that a waiting page takes by itself, one every three seconds
+# The currencies whose smallest unit is not a hundredth, by how many decimals theirs has; Stripe's.
+DECIMALS = {
+    0: "bif clp djf gnf jpy kmf krw mga pyg rwf vnd vuv xaf xof xpf",
+    3: "bhd jod kwd omr tnd",
+}
+
+
+class BuyForm(Form):
+    """Which pack."""
+
+    minutes: int
+
+
+def offered(request: Request, context: Context) -> list[dict[str, Any]]:
+    """The packs for ``packs.html``; where they are sold, its form may lead to the provider."""
+    if context.payments is not None:
+        guard.allow(request, "form-action", context.payments.checkout_origin)
+    currency = context.settings.currency
+    return [
+        {"minutes": pack.minutes, "price": pack.price and price(pack.price, currency)}
+        for pack in service.packs(context.settings)
+    ]
+
+
+def price(amount: int, currency: str) -> str:
+    """An amount in the currency's smallest unit for people: ``USD 5`` or ``USD 4.90``."""
+    decimals = next((n for n, those in DECIMALS.items() if currency in those.split()), 2)
+    whole, rest = divmod(amount, 10**decimals)
+    return f"{currency.upper()} {whole:,}" + (f".{rest:0{decimals}d}" if rest else "")
+
+
+@router.post("/buy")
+def buy(
+    request: Request,
+    context: InContext,
+    who: InSession,
+    base_url: BaseUrl,
+    form: Annotated[BuyForm, Depends(filled(BuyForm))],
+) -> Response:
+    """Write the purchase down and send the buyer to pay; where that fails nothing is left."""
+    if context.payments is None:
+        raise NotFound("Packs are not for sale here.")
+    bought = service.draft(context.settings, who.caller.account_id, form.minutes)
+    title = pages.language_of(request)("packs.item", n=bought.minutes)
+    back = f"{base_url}/settings/usage/purchases/{bought.id}"
+    try:
+        page = context.payments.checkout(bought, title, back, f"{back}?cancelled=1")
+    except Unavailable as error:
+        return render(
+            request, "purchase.html", status=error.status, headers=error.headers, state="away"
+        )
+    bought.reference = page.reference
+    with context.database.write() as session:
+        session.add(bought)
+    return RedirectResponse(page.url, 303)
+
+
+@router.get("/purchases/{purchase_id}")
+def show_purchase(
+    request: Request,
+    context: InContext,
+    who: InSession,
+    purchase_id: str,
+    cancelled: bool = False,
+    look: int = 0,
+) -> Response:
+    """What became of a purchase; a page that waits looks again by itself, and later gives up."""
+    bought, balance = _standing(context, who, purchase_id)
+    if bought.state == "pending" and look == 0 and _ask(context, bought):
+        bought, balance = _standing(context, who, purchase_id)
+    unpaid = "cancelled" if cancelled else "waiting"
+    is_fragment = request.headers.get("hx-request") == "true"
+    return render(
+        request,
+        "purchase_state.html" if is_fragment else "purchase.html",
+        state="paid" if bought.state == "paid" else unpaid,
+        minutes=bought.minutes,
+        balance=balance,
+        next_look=look + 1 if look < LOOKS else None,
+    )
+
+
+def _standing(context: Context, who: SignedIn, purchase_id: str) -> tuple[Purchase, int]:
+    account_id = who.caller.account_id
+    with context.database.read() as session:
+        return (
+            service.purchase(session, account_id, purchase_id),
+            credits.balance(session, account_id),
+        )
+
+
+def _ask(context: Context, bought: Purchase) -> bool:
+    """Ask the provider itself, for its message may be late, or never reach this server."""
+    if context.payments is None or bought.reference is None:
+        return False
+    try:
+        payment = context.payments.look_up(bought.reference)
+    except Unavailable:
+        return False  # its message comes all the same
+    if payment is None:
+        return False
+    with context.database.write() as session:
+        service.settle(session, payment)
+    return True
