@@ -87,6 +87,21 @@ class Customer:
                 priority=priority,
             )
 
+    def fetch(self, url: str) -> str:
+        """A split of a song that is yet to be fetched; its id."""
+        source = {"type": "direct_url", "url": url}
+        request = CreateSplit.model_validate({"input": source, "stemModel": TINY.name})
+        with self.database.write() as session:
+            return service.create(
+                session,
+                self.caller,
+                request,
+                source=None,
+                filename="song.flac",
+                serving=Serving(TINY),
+                priority="interactive",
+            ).id
+
 
 def customer(
     database: Database,

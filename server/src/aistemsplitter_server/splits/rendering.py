@@ -32,7 +32,7 @@ def render(
             "credits_used": split.credits_used,
             "created_at": times.to_wire(split.created_at),
             "updated_at": times.to_wire(split.updated_at),
-            "stems": _stems(split, storage, url_lifetime),
+            "stems": stems(split, storage, url_lifetime),
             "error": _error(split),
             "progress": round(split.progress, 4),
             "queue_position": position,
@@ -53,7 +53,8 @@ def job(split: Split) -> SplitJob:
     )
 
 
-def _stems(split: Split, storage: Storage, lifetime: timedelta) -> dict[str, str]:
+def stems(split: Split, storage: Storage, lifetime: timedelta) -> dict[str, str]:
+    """Fresh URLs of a split's stems, none before they are there."""
     if split.status != SUCCEEDED or split.stored_attempt is None:
         return {}
     title = PurePath(split.filename).stem or "song"

@@ -21,7 +21,7 @@ from aistemsplitter_server.credits import service as credits
 from aistemsplitter_server.kit import ids, times
 from aistemsplitter_server.kit.errors import Conflict, NotFound
 from aistemsplitter_server.models.service import Serving
-from aistemsplitter_server.splits import queries, queueing
+from aistemsplitter_server.splits import listening, queries, queueing
 from aistemsplitter_server.splits.schemas import CreateSplit, DirectUrl, Priority
 from aistemsplitter_server.splits.tables import (
     FAILED,
@@ -157,6 +157,8 @@ def succeed(
     split.warnings = [*split.warnings, *warnings]
     split.progress = 1.0
     _end(session, split, retention)
+    if listening.is_of_studio(split):
+        listening.request(session, split)
 
 
 def fail(session: Session, split: Split, code: str, message: str) -> None:

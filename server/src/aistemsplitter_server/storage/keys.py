@@ -3,6 +3,8 @@
     uploads/<upload id>
     fetched/<split id>
     splits/<split id>/<attempt>/<stem>.<extension>
+    splits/<split id>/<attempt>/<stem or mixture>.pieces    what the player hears,
+    splits/<split id>/<attempt>/player.json                 and where in it what lies
 
 A key is made of segments that begin with a letter or a digit, so none is ``.`` or ``..``, hidden,
 empty or absolute: whatever a key is joined to, it stays below it.
@@ -43,6 +45,11 @@ def fetched(split_id: str) -> str:
     return _checked(f"fetched/{split_id}", 2)
 
 
+def source(split_id: str, upload_id: str | None) -> str:
+    """The key of the song that a split is of; one without an upload was fetched."""
+    return fetched(split_id) if upload_id is None else upload(upload_id)
+
+
 def split(split_id: str) -> str:
     """The prefix of all that a split's attempts have made."""
     return _checked(f"splits/{split_id}", 2)
@@ -56,6 +63,16 @@ def attempt(split_id: str, number: int) -> str:
 def stem(split_id: str, number: int, name: str, extension: str) -> str:
     """The key of one stem of one attempt."""
     return _checked(f"splits/{split_id}/{number}/{name}.{extension}", 4)
+
+
+def pieces(split_id: str, number: int, track: str) -> str:
+    """The key of a track as the player hears it."""
+    return stem(split_id, number, track, "pieces")
+
+
+def player(split_id: str, number: int) -> str:
+    """The key of what the player has to know."""
+    return _checked(f"splits/{split_id}/{number}/player.json", 4)
 
 
 def _checked(key: str, depth: int) -> str:

@@ -11,7 +11,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from aistemsplitter_server.kit import times
-from aistemsplitter_server.splits import queries, service
+from aistemsplitter_server.splits import listening, queries, service
 from aistemsplitter_server.splits.service import Superseded
 from aistemsplitter_server.splits.tables import TERMINAL, Split
 from aistemsplitter_server.storage import keys
@@ -130,8 +130,10 @@ def tidy(context: WorkerContext, split_id: str) -> None:
     try:
         with context.database.read() as session:
             found = session.get(Split, split_id)
+            heard = listening.wanted(session, split_id) is not None
         if found is None or found.status in TERMINAL:
-            context.storage.delete_prefix(keys.fetched(split_id))
+            if not heard:  # the player's original is made of it first
+                context.storage.delete_prefix(keys.fetched(split_id))
             work_folder.remove(context.settings.data, split_id)
     except (OSError, SQLAlchemyError) as error:
         logger.warning("not tidied up: %s", type(error).__name__)  # the sweeper will

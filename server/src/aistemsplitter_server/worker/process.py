@@ -17,6 +17,7 @@ from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.jobs import Queue
 from aistemsplitter_server.kit.outgoing import Outgoing
 from aistemsplitter_server.kit.settings import Settings
+from aistemsplitter_server.splits import listening
 from aistemsplitter_server.splits.queueing import FETCH, FETCHES, SEPARATE, SPLITS
 from aistemsplitter_server.storage.configured import configured
 from aistemsplitter_server.webhooks import service as webhooks
@@ -26,6 +27,7 @@ from aistemsplitter_server.worker.attempt import Draining
 from aistemsplitter_server.worker.context import WorkerContext
 from aistemsplitter_server.worker.engine import Engine
 from aistemsplitter_server.worker.fetching import fetch
+from aistemsplitter_server.worker.listening import listen
 from aistemsplitter_server.worker.separation import separate
 
 logger = logging.getLogger(__name__)
@@ -33,6 +35,7 @@ logger = logging.getLogger(__name__)
 QUEUES = (
     Queue(SPLITS, at_once=1, poll_seconds=0.1),
     Queue(FETCHES, at_once=4, poll_seconds=0.25),
+    Queue(listening.QUEUE, at_once=1, poll_seconds=0.5),
     Queue(webhooks.QUEUE, at_once=16, poll_seconds=0.5),
 )
 DRAINED_AFTER = 30.0  # seconds at most that running jobs are waited for
@@ -56,6 +59,7 @@ def run(settings: Settings, database: Database) -> None:
     known: dict[str, Callable[..., None]] = {
         SEPARATE: running.counted(partial(separate, context, engine)),
         FETCH: running.counted(partial(fetch, context)),
+        listening.LISTEN: running.counted(partial(listen, context)),
         webhooks.DELIVER: running.counted(partial(deliver, context)),
     }
     with liveness.beating(context):

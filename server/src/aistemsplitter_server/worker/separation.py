@@ -6,7 +6,6 @@ from datetime import timedelta
 
 from aistemsplitter_server.models.service import TEST_SECONDS
 from aistemsplitter_server.splits import service
-from aistemsplitter_server.splits.tables import Split
 from aistemsplitter_server.storage import keys
 from aistemsplitter_server.storage.interface import Missing
 from aistemsplitter_server.worker import work_folder
@@ -31,7 +30,7 @@ def _separate(context: WorkerContext, engine: Engine, attempt: Attempt) -> None:
     split, number = attempt.split, attempt.number
     with work_folder.of(context.settings.data, split.id, number) as folder:
         try:
-            with context.storage.local_path(_source(split)) as song:
+            with context.storage.local_path(keys.source(split.id, split.upload_id)) as song:
                 task = Task(
                     song=str(song),
                     name=split.filename,
@@ -74,7 +73,3 @@ def _store(context: WorkerContext, attempt: Attempt, result: Result) -> None:
         context.storage.delete_prefix(keys.attempt(split.id, number))
         raise
     context.use.audio += result.seconds
-
-
-def _source(split: Split) -> str:
-    return keys.fetched(split.id) if split.upload_id is None else keys.upload(split.upload_id)

@@ -13,7 +13,7 @@ from aistemsplitter_server.splits.tables import TERMINAL, Split
 from aistemsplitter_server.storage import keys
 from aistemsplitter_server.uploads import service as uploads
 from aistemsplitter_server.webhooks import service as webhooks
-from aistemsplitter_server.worker import liveness, work_folder
+from aistemsplitter_server.worker import listening, liveness, work_folder
 from aistemsplitter_server.worker.context import WorkerContext
 
 logger = logging.getLogger(__name__)
@@ -31,6 +31,7 @@ def sweep(context: WorkerContext) -> None:
         liveness.bury(session, context.settings.data)
     _stems(context)
     _work(context)
+    listening.sweep(context)
     uploads.sweep(context.settings, context.database, context.storage)
     webhooks.sweep(context.database)
     jobs.forget_ended(times.now() - JOBS_KEPT)

@@ -1,0 +1,97 @@
+"""Listening copies: what the player hears of a split. Nothing here commits.
+
+A split's stems are in the format that was asked for, which a browser cannot fetch and play by
+parts to the sample. So a worker makes, once, a copy of each stem and of the song in short pieces
+that are files of their own (see ``worker/cutting.py``). The copies lie beside the stems and go
+with them. Splits of the studio get theirs when they succeed, others when somebody first listens.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from sqlalchemy.orm import Session
+
+from aistemsplitter_server.kit import jobs, times
+from aistemsplitter_server.kit.database import add_if_missing
+from aistemsplitter_server.models.catalogue import INSTRUMENTAL, NAMES
+from aistemsplitter_server.splits import queries
+from aistemsplitter_server.splits.tables import SUCCEEDED, Listening, Split
+
+QUEUE, LISTEN = "listening", "listen"  # the queue and its job
+COPY_QUEUED, COPY_READY, COPY_FAILED = "queued", "ready", "failed"  # states
+RETRY_AFTER = timedelta(minutes=1)  # that a copy has failed, who asks for it has it tried again
+PERSON = "usr_"  # whose id stands for a key's where a person split a song in the studio
+
+
+def is_of_studio(split: Split) -> bool:
+    """Whether it was made there, so that somebody is about to listen."""
+    return split.key_id.startswith(PERSON)
+
+
+def request(session: Session, split: Split) -> Listening:
+    """The copies of a split that succeeded, queued to be made unless they are or have been."""
+    assert split.stored_attempt is not None
+    now = times.now()
+    add_if_missing(
+        session,
+        Listening,
+        split_id=split.id,
+        attempt=split.stored_attempt,
+        state=COPY_QUEUED,
+        requested_at=now,
+    )
+    copy = session.get_one(Listening, split.id, with_for_update=True)
+    if copy.state == COPY_FAILED and copy.requested_at < now - RETRY_AFTER:
+        copy.state, copy.reason, copy.requested_at = COPY_QUEUED, None, now
+    if copy.state == COPY_QUEUED:  # the id of a job that is queued already changes nothing
+        moment = int(copy.requested_at.timestamp() * 1000)
+        job_id = f"{split.id}-{LISTEN}-{moment}"
+        jobs.enqueue(session, LISTEN, split.id, queue=QUEUE, job_id=job_id)
+    return copy
+
+
+def is_asked_for(copy: Listening | None, now: datetime) -> bool:
+    """Whether asking for the copies would change nothing, so that reading is enough."""
+    if copy is None:
+        return False
+    return copy.state != COPY_FAILED or copy.requested_at >= now - RETRY_AFTER
+
+
+def wanted(session: Session, split_id: str) -> Split | None:
+    """The split whose copies are to be made now; None where that is of no use any more."""
+    split, copy = session.get(Split, split_id), session.get(Listening, split_id)
+    if split is None or copy is None or copy.state != COPY_QUEUED or not _is_there(split):
+        return None
+    return split
+
+
+def ready(session: Session, split_id: str) -> bool:
+    """The copies are stored. False where the stems are gone meanwhile: so must the copies be."""
+    split = queries.locked(session, split_id)
+    copy = session.get(Listening, split_id)
+    if split is None or copy is None or not _is_there(split):
+        return False
+    copy.state, copy.ready_at, copy.reason = COPY_READY, times.now(), None
+    return True
+
+
+def fail(session: Session, split_id: str, reason: str) -> None:
+    """The copies cannot be made; the reason is for whoever wants to listen."""
+    copy = session.get(Listening, split_id)
+    if copy is not None and copy.state == COPY_QUEUED:
+        copy.state, copy.reason = COPY_FAILED, reason
+
+
+def whole(split: Split) -> tuple[str, ...]:
+    """Those of the stems whose sum is the song; none where a part of it was not asked for."""
+    for parts in (NAMES[split.served_by].stems, ("vocals", INSTRUMENTAL)):
+        if set(parts) <= set(split.stems):
+            return parts
+    return ()
+
+
+def _is_there(split: Split) -> bool:
+    """Whether the stems are and stay for now."""
+    gone = split.expires_at is None or split.expires_at <= times.now()
+    return split.status == SUCCEEDED and split.deleted_at is None and not gone

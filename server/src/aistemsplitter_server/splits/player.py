@@ -1,0 +1,70 @@
+"""What the player is told of a split, on its own page and on that of a shared link."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta
+from pathlib import PurePath
+from typing import Any
+
+from aistemsplitter_server.kit import times
+from aistemsplitter_server.kit.database import Database
+from aistemsplitter_server.kit.errors import Conflict, NotFound
+from aistemsplitter_server.splits import listening, rendering
+from aistemsplitter_server.splits.tables import SUCCEEDED, Listening, Split
+from aistemsplitter_server.storage import keys
+from aistemsplitter_server.storage.interface import Missing, Storage
+
+
+def told(database: Database, storage: Storage, split: Split, lifetime: timedelta) -> dict[str, Any]:
+    """JSON for the player; its copies are asked for unless that was done.
+
+    ``state`` is ``queued`` or ``failed``, with the song's name alone, or ``ready``: then there are
+    the index that ``worker/cutting.py`` wrote, and in each track the ``url`` of its pieces and, of
+    stems, the ``download`` in the format that was asked for.
+
+    Args:
+        lifetime: of the URLs.
+
+    Raises:
+        Conflict: the split has not succeeded.
+        NotFound: its stems are gone.
+    """
+    if split.status != SUCCEEDED or split.stored_attempt is None:
+        raise Conflict(f"The split is {split.status}: there is nothing to hear.")
+    now = times.now()
+    if split.expires_at is not None and split.expires_at <= now:
+        raise NotFound("The stems are deleted.")
+    copy = _copy(database, split, now)
+    answer: dict[str, Any] = {"state": copy.state, "title": PurePath(split.filename).stem}
+    if copy.state == listening.COPY_READY:
+        answer |= _index(storage, split.id, copy.attempt)
+        answer |= {
+            "format": split.output_format,
+            "expiresAt": None if split.expires_at is None else times.to_wire(split.expires_at),
+        }
+        downloads = rendering.stems(split, storage, lifetime)
+        for track in answer["tracks"]:
+            name = track["name"]
+            key = keys.pieces(split.id, copy.attempt, name)
+            track["url"] = storage.url(key, expires_in=lifetime, filename=f"{name}.pieces")
+            track["download"] = downloads.get(name)
+    return answer
+
+
+def _copy(database: Database, split: Split, now: datetime) -> Listening:
+    with database.read() as session:
+        copy = session.get(Listening, split.id)
+        if copy is not None and listening.is_asked_for(copy, now):
+            return copy
+    with database.write() as session:
+        return listening.request(session, split)
+
+
+def _index(storage: Storage, split_id: str, attempt: int) -> dict[str, Any]:
+    try:
+        with storage.open(keys.player(split_id, attempt)) as file:
+            index: dict[str, Any] = json.load(file)
+    except Missing:
+        raise NotFound("The stems are deleted.") from None
+    return index

@@ -1,0 +1,218 @@
+"""The child process that makes listening copies: told what to do by its argument, gone afterwards.
+
+A track becomes one file of pieces, each a FLAC file of its own, so that a browser can fetch a few
+seconds by their bytes and decode them to exactly the samples that lie there. All tracks have the
+same rate, the same length and the same pieces. Memory does not grow with the song.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import resource
+import sys
+from base64 import b64encode
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from aistemsplitter_engine.audio import FloatArray
+
+RATES = range(8_000, 48_001)  # Hz: every browser plays these, and more nobody hears
+SECONDS = 5  # of a piece, give or take half a unit
+UNIT = 180  # frames: at all of the player's speeds, so many last a whole number of frames
+BINS = 2_000  # of a waveform
+FULL = 32_768
+COMPRESSION = "2"  # of 12: more costs much time and saves little
+NICE = 5
+MIXTURE = "mixture"  # the track's name; no stem is called so
+INDEX = "player.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What to make.
+
+    Attributes:
+        folder: where the copies go.
+        stems: their files by name.
+        song: the mixture's file; None where it is not there any more.
+        whole: the stems whose sum stands in for the song then; none if there are none such.
+        seconds: about how long the song is.
+    """
+
+    folder: str
+    stems: dict[str, str]
+    song: str | None
+    whole: list[str]
+    seconds: float
+
+
+def main() -> None:
+    """Carry out one task; what went wrong is told on stdout."""
+    from aistemsplitter_engine import EngineError
+
+    task = Task(**json.loads(sys.argv[1]))
+    _give_way(task)
+    try:
+        index = cut(task)
+        (Path(task.folder) / INDEX).write_text(json.dumps(index, separators=(",", ":")))
+    except (EngineError, OSError) as error:
+        sys.stdout.write(str(error))
+        sys.exit(1)
+
+
+def line(task: Task) -> str:
+    """A task as the child reads it."""
+    return json.dumps(asdict(task))
+
+
+def cut(task: Task) -> dict[str, Any]:
+    """Write the copies; return what the player has to know of them."""
+    from aistemsplitter_engine import AudioError
+    from aistemsplitter_engine.audio import AudioFile
+
+    stems = {name: AudioFile(path) for name, path in task.stems.items()}
+    source = next(iter(stems.values())).sample_rate
+    rate = source if source in RATES else min(max(source, RATES[0]), RATES[-1])
+    folder, frames = Path(task.folder), None
+    width = max(1, -int(-task.seconds * rate // BINS))
+    tracks = []
+    for name, stem in stems.items():
+        track, frames = _track(folder, name, [stem], rate, frames, width)
+        tracks.append(track)
+    mixture = None
+    if task.song is not None:
+        with suppress(AudioError):  # it is there no more, or was damaged since
+            mixture = _track(folder, MIXTURE, [AudioFile(task.song)], rate, frames, width)[0]
+    is_song = mixture is not None
+    if mixture is None and task.whole:
+        parts = [stems[name] for name in task.whole]
+        mixture = _track(folder, MIXTURE, parts, rate, frames, width)[0]
+    return {
+        "sampleRate": rate,
+        "frames": frames,
+        "pieceFrames": _piece_frames(rate),
+        "binFrames": width,
+        "mixtureIsSong": is_song,
+        "tracks": [*tracks, mixture] if mixture else tracks,
+    }
+
+
+def _track(
+    folder: Path, name: str, files: Sequence[Any], rate: int, frames: int | None, width: int
+) -> tuple[dict[str, Any], int]:
+    """Write one track, the sum of the files; return what is to be known of it, and its length."""
+    from aistemsplitter_engine.audio import resample
+
+    waveform = _Waveform(width)
+    offsets = [0]
+    blocks = _sums([resample(file.blocks(), file.sample_rate, rate, frames) for file in files])
+    with (folder / f"{name}.pieces").open("wb") as target:
+        for piece in _pieces(blocks, _piece_frames(rate)):
+            waveform.add(piece)
+            target.write(_flac(piece, rate))
+            offsets.append(target.tell())
+    peaks, levels = waveform.drawn()
+    told = {"name": name, "offsets": offsets, "peaks": peaks, "levels": levels}
+    return told, waveform.frames
+
+
+def _piece_frames(rate: int) -> int:
+    return round(SECONDS * rate / UNIT) * UNIT
+
+
+def _sums(streams: Sequence[Iterator[FloatArray]]) -> Iterator[FloatArray]:
+    for blocks in zip(*streams, strict=True):
+        yield sum(blocks[1:], start=blocks[0])
+
+
+def _pieces(blocks: Iterator[FloatArray], length: int) -> Iterator[NDArray[np.int16]]:
+    """Yield the stream as (2, length) pieces of 16 bit, the last one as long as what is left."""
+    piece = np.empty((2, length), np.int16)
+    filled = 0
+    for block in blocks:
+        steps = np.clip(np.rint(block * np.float32(FULL)), -FULL, FULL - 1).astype(np.int16)
+        while steps.shape[1]:
+            part = steps[:, : length - filled]
+            piece[:, filled : filled + part.shape[1]] = part
+            filled += part.shape[1]
+            steps = steps[:, part.shape[1] :]
+            if filled == length:
+                yield piece
+                filled = 0
+    if filled:
+        yield piece[:, :filled]
+
+
+def _flac(piece: NDArray[np.int16], rate: int) -> bytes:
+    import av
+
+    target = io.BytesIO()
+    options = {"fflags": "+bitexact", "metadata_header_padding": "0"}
+    with av.open(target, "w", format="flac", container_options=options) as container:
+        stream = container.add_stream("flac", rate=rate)
+        stream.codec_context.format = "s16"
+        stream.codec_context.layout = "stereo"
+        stream.codec_context.options = {"compression_level": COMPRESSION}
+        packed = np.ascontiguousarray(piece.T).reshape(1, -1)
+        frame = av.AudioFrame.from_ndarray(packed, format="s16", layout="stereo")
+        frame.sample_rate = rate
+        frame.pts = 0
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return target.getvalue()
+
+
+class _Waveform:
+    """The highest sample and the level of every so many frames, both channels together."""
+
+    def __init__(self, width: int) -> None:
+        self._width = width
+        self._left = np.empty((2, 0), np.int16)
+        self._peaks: list[NDArray[np.float64]] = []
+        self._levels: list[NDArray[np.float64]] = []
+        self.frames = 0
+
+    def add(self, piece: NDArray[np.int16]) -> None:
+        self.frames += piece.shape[1]
+        joined = np.concatenate([self._left, piece], axis=1)
+        whole = joined.shape[1] // self._width * self._width
+        self._measure(joined[:, :whole].reshape(2, -1, self._width))
+        self._left = joined[:, whole:]
+
+    def drawn(self) -> tuple[str, str]:
+        """Peaks and levels (RMS), a byte a bin with full scale at 255, in base64."""
+        if self._left.shape[1]:
+            self._measure(self._left[:, None])
+            self._left = self._left[:, :0]
+        peaks, levels = (
+            b64encode(np.rint(np.concatenate(found) * (255 / FULL)).astype("u1").tobytes()).decode()
+            for found in (self._peaks, self._levels)
+        )
+        return peaks, levels
+
+    def _measure(self, bins: NDArray[np.int16]) -> None:
+        samples = bins.astype(np.float64)
+        self._peaks.append(np.abs(samples).max(axis=(0, 2), initial=0.0))
+        self._levels.append(np.sqrt(np.mean(samples**2, axis=(0, 2))))
+
+
+def _give_way(task: Task) -> None:
+    """Let those who separate go first, and end if it takes beyond all measure."""
+    os.nice(NICE)
+    with suppress(OSError):  # where Linux weighs sessions against each other, ours has to as well
+        Path("/proc/self/autogroup").write_text(str(NICE))
+    limit = 120 + int(task.seconds * (len(task.stems) + 1) / 10)  # a hundredth is usual
+    resource.setrlimit(resource.RLIMIT_CPU, (limit, limit))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,161 @@
+"""The job that makes the listening copies of a split, beside the separating of others."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
+from pathlib import Path
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from aistemsplitter_server.models.service import TEST_SECONDS
+from aistemsplitter_server.splits import listening
+from aistemsplitter_server.splits.tables import Split
+from aistemsplitter_server.storage import keys
+from aistemsplitter_server.storage.interface import Missing
+from aistemsplitter_server.worker import cutting, liveness
+from aistemsplitter_server.worker.attempt import Draining
+from aistemsplitter_server.worker.context import WorkerContext
+
+logger = logging.getLogger(__name__)
+
+FOLDER = "listening"  # in the data folder, with a folder for each worker that is at it
+LOOK = 0.25  # seconds between two looks whether the child has ended
+PERIOD = 2.0  # seconds between two looks whether anybody wants it still
+FAULT = "The player could not be prepared."
+
+
+class _Unwanted(Exception):
+    """The split's stems are gone."""
+
+
+def listen(context: WorkerContext, split_id: str) -> None:
+    """Carry the job out."""
+    with context.database.read() as session:
+        split = listening.wanted(session, split_id)
+    if split is None:
+        return
+    began = time.monotonic()
+    try:
+        _make(context, split)
+    except Draining:
+        raise
+    except _Unwanted:
+        logger.info("%s: nobody can listen any more", split_id)
+    except Exception:
+        logger.exception("%s: no listening copies", split_id)
+        context.write(partial(listening.fail, split_id=split_id, reason=FAULT))
+    else:
+        seconds = round(time.monotonic() - began, 3)
+        logger.info("listening copies", extra={"split_id": split_id, "seconds": seconds})
+
+
+def sweep(context: WorkerContext) -> None:
+    """Delete what workers have left that were killed at it."""
+    root = context.settings.data / FOLDER
+    with context.database.read() as session:
+        living = liveness.living(session, context.settings.data)
+    for folder in root.iterdir() if root.is_dir() else ():
+        if folder.name not in living:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _make(context: WorkerContext, split: Split) -> None:
+    assert split.stored_attempt is not None
+    number = split.stored_attempt
+    with _folder(context) as folder:
+        with ExitStack() as opened:
+            stems = {
+                name: opened.enter_context(
+                    context.storage.local_path(
+                        keys.stem(split.id, number, name, split.output_format)
+                    )
+                )
+                for name in split.stems
+            }
+            song = None
+            with suppress(Missing):  # a song that was fetched, or one whose upload expired
+                song = opened.enter_context(
+                    context.storage.local_path(keys.source(split.id, split.upload_id))
+                )
+            task = cutting.Task(
+                folder=str(folder),
+                stems={name: str(path) for name, path in stems.items()},
+                song=None if song is None else str(song),
+                whole=[*listening.whole(split)],
+                seconds=min(split.duration_seconds, TEST_SECONDS)
+                if split.is_test
+                else split.duration_seconds,
+            )
+            _cut(context, split.id, task)
+        _store(context, split.id, number, folder)
+
+
+def _cut(context: WorkerContext, split_id: str, task: cutting.Task) -> None:
+    """Have a child of our own do it, which ends when it is not wanted any more."""
+    child = subprocess.Popen(
+        [sys.executable, "-m", cutting.__name__, cutting.line(task)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # Ctrl-C in the terminal is for the worker, which stops it
+    )
+    due = time.monotonic() + PERIOD
+    try:
+        while True:
+            try:
+                told, _ = child.communicate(timeout=LOOK)
+                break
+            except subprocess.TimeoutExpired:
+                if context.stopping.is_set():
+                    raise Draining from None
+                if time.monotonic() >= due:
+                    due = time.monotonic() + PERIOD
+                    _check(context, split_id)
+    finally:
+        child.kill()
+        child.communicate()
+    if child.returncode:
+        raise RuntimeError(told or f"the child died (status {child.returncode})")
+
+
+def _check(context: WorkerContext, split_id: str) -> None:
+    with suppress(SQLAlchemyError), context.database.read() as session:  # it is seen the next time
+        if listening.wanted(session, split_id) is None:
+            raise _Unwanted
+
+
+def _store(context: WorkerContext, split_id: str, number: int, folder: Path) -> None:
+    """Put the copies beside the stems, the index last, and take them away if those are gone."""
+    stored = []
+    try:
+        for path in sorted(folder.glob("*.pieces")):
+            stored.append(keys.pieces(split_id, number, path.stem))
+            context.storage.put_file(stored[-1], path)
+        stored.append(keys.player(split_id, number))
+        context.storage.put_file(stored[-1], folder / cutting.INDEX)
+        if not context.write(partial(listening.ready, split_id=split_id)):
+            raise _Unwanted
+    except BaseException:
+        for key in stored:
+            context.storage.delete_prefix(key)
+        raise
+    context.storage.delete_prefix(keys.fetched(split_id))
+
+
+@contextmanager
+def _folder(context: WorkerContext) -> Iterator[Path]:
+    """An empty folder; a worker makes the copies of one split at a time."""
+    folder = context.settings.data / FOLDER / context.worker_id
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700, parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,295 @@
+"""What the player hears: pieces that a browser can fetch and decode by themselves."""
+
+from __future__ import annotations
+
+import io
+import shutil
+from base64 import b64decode
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import av
+import httpx2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from aistemsplitter_engine.audio import AudioFile, resample
+from aistemsplitter_server.kit import times
+from aistemsplitter_server.kit.errors import Conflict, NotFound
+from aistemsplitter_server.kit.secrets import Secrets
+from aistemsplitter_server.kit.settings import Settings
+from aistemsplitter_server.splits import listening, player
+from aistemsplitter_server.splits.tables import Listening, Split
+from aistemsplitter_server.storage import keys
+from aistemsplitter_server.storage.configured import configured
+from aistemsplitter_server.storage.local import LocalStorage
+from customers import Customer, customer
+from databases import only_sqlite
+from peers import Peer, answers
+from processes import SONG, Service, ended, split, until, upload
+
+pytestmark = only_sqlite  # the queries are tested on both in splits/test_player.py
+
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+def storage(settings: Settings, server_secrets: Secrets) -> LocalStorage:
+    """The service's storage."""
+    return configured(settings, server_secrets)
+
+
+def row(someone: Customer, split_id: str) -> Split:
+    with someone.database.read() as session:
+        return session.get_one(Split, split_id)
+
+
+def heard(someone: Customer, storage: LocalStorage, split_id: str) -> dict[str, Any]:
+    """What the player is told once all is there."""
+
+    def look() -> dict[str, Any] | None:
+        told = player.told(someone.database, storage, row(someone, split_id), HOUR)
+        return told if told["state"] != "queued" else None
+
+    found: dict[str, Any] = until(look)
+    assert found["state"] == "ready", found
+    return found
+
+
+def samples(storage: LocalStorage, track: dict[str, Any]) -> NDArray[np.int16]:
+    """A track, decoded piece by piece as browsers do: by FFmpeg, knowing nothing of the others."""
+    with storage.open(urlsplit(track["url"]).path.removeprefix("/storage/")) as file:
+        whole = file.read()
+    assert track["offsets"][-1] == len(whole)
+    parts = []
+    for start, end in zip(track["offsets"], track["offsets"][1:], strict=False):
+        with av.open(io.BytesIO(whole[start:end])) as container:
+            assert container.format.name == "flac"
+            decoded = [frame.to_ndarray() for frame in container.decode(audio=0)]
+        parts.append(np.concatenate(decoded, axis=1).reshape(-1, 2).T)
+    return np.concatenate(parts, axis=1)
+
+
+def at_16_bit(path: Path, rate: int | None = None) -> NDArray[np.int16]:
+    song = AudioFile(path)
+    blocks = resample(song.blocks(), song.sample_rate, rate or song.sample_rate)
+    steps = np.rint(np.concatenate([*blocks], axis=1) * np.float32(32768))
+    return np.clip(steps, -32768, 32767).astype(np.int16)
+
+
+def stem_path(settings: Settings, split_id: str, name: str, extension: str) -> Path:
+    return settings.data / "storage" / keys.stem(split_id, 1, name, extension)
+
+
+def test_pieces_are_the_stems_to_the_sample(
+    client: httpx2.Client,
+    service: Service,
+    someone: Customer,
+    storage: LocalStorage,
+    settings: Settings,
+) -> None:
+    service.start("worker")
+    split_id = split(client, upload(client), outputFormat="flac")
+    ended(client, split_id)
+    with someone.database.read() as session:
+        assert session.get(Listening, split_id) is None, "nobody has asked for it"
+    told = heard(someone, storage, split_id)
+    assert (told["title"], told["format"]) == ("mixture", "flac")
+    assert (told["sampleRate"], told["frames"]) == (44100, 20 * 44100)
+    assert told["mixtureIsSong"] is True
+    names = [track["name"] for track in told["tracks"]]
+    assert names == ["drums", "bass", "other", "vocals", "mixture"]
+    files = {name: stem_path(settings, split_id, name, "flac") for name in names[:-1]}
+    for track in told["tracks"]:
+        name = track["name"]
+        found, wanted = samples(storage, track), at_16_bit(files.get(name, SONG))
+        assert len(track["offsets"]) == 1 + 4
+        assert np.array_equal(found, wanted), name
+        # The waveform is that of the samples.
+        peaks, levels = (np.frombuffer(b64decode(track[key]), np.uint8) for key in _WAVEFORM)
+        width = told["binFrames"]
+        assert len(peaks) == len(levels) == -(-told["frames"] // width) == 2000
+        loud = np.abs(found[:, 7 * width : 8 * width].astype(float)) / 32768 * 255
+        assert peaks[7] == round(loud.max())
+        assert levels[7] == round(float(np.sqrt((loud**2).mean())))
+    # A piece is fetched by its bytes, from an ordinary URL.
+    track = told["tracks"][3]
+    start, end = track["offsets"][1:3]
+    part = client.get(_path(track["url"]), headers={"Range": f"bytes={start}-{end - 1}"})
+    assert (part.status_code, part.content[:4], len(part.content)) == (206, b"fLaC", end - start)
+    assert client.get(_path(track["download"])).status_code == 200
+    assert told["tracks"][-1]["download"] is None
+    # They go with the split.
+    assert client.delete(f"/v1/audio/splits/{split_id}").status_code == 200
+    assert not (settings.data / "storage" / keys.split(split_id)).exists()
+
+
+_WAVEFORM = ("peaks", "levels")
+
+
+def test_a_song_of_the_studio_is_ready_unasked(
+    client: httpx2.Client,
+    service: Service,
+    someone: Customer,
+    storage: LocalStorage,
+    settings: Settings,
+) -> None:
+    """One that was fetched, too: its file is kept until the player has it."""
+    in_studio = replace(someone, caller=replace(someone.caller, key_id="usr_someone"))
+    with Peer([answers(200, SONG.read_bytes())]) as peer:
+        split_id = in_studio.fetch(peer.url)
+        service.start("worker")
+        until(lambda: _state(someone, split_id) == listening.COPY_READY)
+    assert ended(client, split_id)["status"] == "succeeded"
+    told = heard(someone, storage, split_id)
+    assert told["mixtureIsSong"] is True
+    assert np.array_equal(samples(storage, told["tracks"][-1]), at_16_bit(SONG))
+    until(lambda: not any((settings.data / "storage" / "fetched").iterdir()))
+    assert not any((settings.data / "listening").iterdir())
+
+
+def test_the_song_is_gone(
+    client: httpx2.Client,
+    service: Service,
+    someone: Customer,
+    storage: LocalStorage,
+    settings: Settings,
+) -> None:
+    """The sum of the stems stands in for it where they are all of it, and is said to."""
+    upload_id = upload(client)
+    service.start("worker")
+    two = split(client, upload_id, stems=["vocals", "instrumental"])
+    some = split(client, upload_id, stems=["drums", "vocals"])
+    ended(client, two), ended(client, some)
+    shutil.rmtree(settings.data / "storage" / "uploads")
+    told = heard(someone, storage, two)
+    assert told["mixtureIsSong"] is False
+    vocals, rest = (
+        at_16_bit(stem_path(settings, two, name, "wav")).astype(int)
+        for name in ("vocals", "instrumental")
+    )
+    mixture = samples(storage, told["tracks"][2])
+    assert np.array_equal(mixture, np.clip(vocals + rest, -32768, 32767))
+    told = heard(someone, storage, some)
+    assert [track["name"] for track in told["tracks"]] == ["drums", "vocals"]
+
+
+def test_a_high_rate_and_a_test_key(
+    client: httpx2.Client,
+    service: Service,
+    someone: Customer,
+    storage: LocalStorage,
+    server_secrets: Secrets,
+    tmp_path: Path,
+) -> None:
+    """The original is as long as what a test key gets separated, and as slow as is heard."""
+    rate, seconds = 88_200, 33
+    time = np.arange(rate * seconds) / rate
+    tone = (9000 * np.sin(2 * np.pi * 440 * time)).astype("<i2")
+    song = tmp_path / "high.flac"
+    with av.open(str(song), "w") as container:
+        stream = container.add_stream("flac", rate=rate, layout="mono")
+        frame = av.AudioFrame.from_ndarray(tone[None], format="s16", layout="mono")
+        frame.sample_rate = rate
+        container.mux([*stream.encode(frame), *stream.encode(None)])
+    tester = customer(someone.database, server_secrets, test=True)
+    client.headers.update(tester.headers)
+    service.start("worker")
+    split_id = split(client, upload(client, song), stems=["vocals"])
+    ended(client, split_id)
+    told = heard(tester, storage, split_id)
+    assert (told["sampleRate"], told["frames"]) == (48_000, 30 * 48_000)
+    assert told["pieceFrames"] % 180 == 0
+    mixture = samples(storage, told["tracks"][1])
+    wanted = at_16_bit(song, 48_000)[:, : 30 * 48_000]
+    assert np.array_equal(mixture, wanted)
+
+
+def test_deleted_while_it_is_made(
+    client: httpx2.Client,
+    service: Service,
+    someone: Customer,
+    storage: LocalStorage,
+    settings: Settings,
+    long_song: Path,
+) -> None:
+    service.start("worker")
+    split_id = split(client, upload(client, long_song))
+    ended(client, split_id)
+    player.told(someone.database, storage, row(someone, split_id), HOUR)
+    folder = settings.data / "listening"
+    until(lambda: folder.is_dir() and any(folder.glob("*/*.pieces")))
+    assert client.delete(f"/v1/audio/splits/{split_id}").status_code == 200
+    until(lambda: not any(folder.iterdir()))
+    assert not (settings.data / "storage" / keys.split(split_id)).exists()
+
+
+def test_killed_and_made_by_another(
+    client: httpx2.Client,
+    service: Service,
+    someone: Customer,
+    storage: LocalStorage,
+    settings: Settings,
+    long_song: Path,
+) -> None:
+    worker = service.start("worker")
+    split_id = split(client, upload(client, long_song))
+    ended(client, split_id)
+    player.told(someone.database, storage, row(someone, split_id), HOUR)
+    folder = settings.data / "listening"
+    until(lambda: folder.is_dir() and any(folder.glob("*/*.pieces")))
+    worker.kill()
+    worker.wait()
+    service.start("worker")
+    told = heard(someone, storage, split_id)
+    assert told["frames"] == 300 * 44100
+    until(lambda: not any(folder.iterdir()), 90)
+
+
+def test_what_cannot_be_made_is_said_and_tried_again(
+    client: httpx2.Client,
+    service: Service,
+    someone: Customer,
+    storage: LocalStorage,
+    settings: Settings,
+) -> None:
+    service.start("worker")
+    split_id = split(client, upload(client), stems=["vocals"])
+    ended(client, split_id)
+    stem = stem_path(settings, split_id, "vocals", "wav")
+    whole = stem.read_bytes()
+    stem.write_bytes(b"nothing of use")
+    split_row = row(someone, split_id)
+    player.told(someone.database, storage, split_row, HOUR)
+    until(lambda: _state(someone, split_id) == listening.COPY_FAILED)
+    assert player.told(someone.database, storage, split_row, HOUR)["state"] == "failed"
+    assert ended(client, split_id)["status"] == "succeeded", "the split itself is as it was"
+    stem.write_bytes(whole)
+    with someone.database.write() as session:
+        session.get_one(Listening, split_id).requested_at -= timedelta(minutes=2)
+    assert heard(someone, storage, split_id)["frames"] == 20 * 44100
+
+
+def test_there_is_nothing_to_hear(someone: Customer, storage: LocalStorage) -> None:
+    made = someone.split()
+    with pytest.raises(Conflict, match="queued"):
+        player.told(someone.database, storage, made, HOUR)
+    made.status, made.stored_attempt, made.expires_at = "succeeded", 1, times.now()
+    with pytest.raises(NotFound, match="deleted"):
+        player.told(someone.database, storage, made, HOUR)
+
+
+def _path(url: str) -> str:
+    """Without the host and port, which a storage outside of a request takes from the settings."""
+    parts = urlsplit(url)
+    return f"{parts.path}?{parts.query}"
+
+
+def _state(someone: Customer, split_id: str) -> str | None:
+    with someone.database.read() as session:
+        copy = session.get(Listening, split_id)
+        return copy and copy.state
