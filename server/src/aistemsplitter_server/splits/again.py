@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from sqlalchemy.orm import Session
 
+from aistemsplitter_server.accounts import scopes
 from aistemsplitter_server.accounts.service import Caller
 from aistemsplitter_server.accounts.tables import ApiKey
 from aistemsplitter_server.kit.errors import Conflict
@@ -33,9 +34,13 @@ def again(session: Session, split: Split, *, demo: bool) -> Split:
         raise Conflict(f"The split is {split.status}; only one that failed is tried again.")
     source = _upload(session, split)
     request = _request(split)
-    key = session.get_one(ApiKey, split.key_id)
+    key = session.get(ApiKey, split.key_id)  # None where a person has asked for it on a page
     caller = Caller(
-        split.account_id, split.key_id, split.is_test, frozenset(key.scopes), key.top_priority
+        split.account_id,
+        split.key_id,
+        split.is_test,
+        frozenset(key.scopes if key else scopes.ALL),
+        key.top_priority if key else "interactive",
     )
     return service.create(
         session,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -20,8 +21,7 @@ MOST = 500  # ids in a query
 
 @dataclass(eq=False, slots=True)
 class _Watcher:
-    split_id: str
-    revision: int
+    revisions: Mapping[str, int]  # by split id
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -35,7 +35,11 @@ class Changes:
 
     async def wait(self, split_id: str, revision: int, seconds: float) -> None:
         """Return once the split is not of this revision any more, or after so many seconds."""
-        watcher = _Watcher(split_id, revision)
+        await self.wait_any({split_id: revision}, seconds)
+
+    async def wait_any(self, revisions: Mapping[str, int], seconds: float) -> None:
+        """The same for several splits: once any of them has changed."""
+        watcher = _Watcher(revisions)
         self._watchers.add(watcher)
         if self._watching is None or self._watching.done():
             self._watching = asyncio.create_task(self._watch())
@@ -49,14 +53,18 @@ class Changes:
 
     async def _watch(self) -> None:
         while self._watchers:
-            ids = sorted({watcher.split_id for watcher in self._watchers})
+            ids = sorted({each for watcher in self._watchers for each in watcher.revisions})
             try:
                 found = await run_in_threadpool(self._revisions, ids)
             except SQLAlchemyError as error:
                 logger.warning("splits cannot be watched: %s", type(error).__name__)
             else:
+                asked = set(ids)
                 for watcher in self._watchers:
-                    if watcher.split_id in ids and found.get(watcher.split_id) != watcher.revision:
+                    if any(
+                        split_id in asked and found.get(split_id) != revision
+                        for split_id, revision in watcher.revisions.items()
+                    ):
                         watcher.changed.set()
             await asyncio.sleep(PERIOD)
 

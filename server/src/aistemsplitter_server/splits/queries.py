@@ -11,8 +11,10 @@ from sqlalchemy.orm import Session
 from aistemsplitter_server.splits.tables import (
     PROCESSING,
     QUEUED,
+    SUCCEEDED,
     TERMINAL,
     IdempotencyKey,
+    Share,
     Split,
 )
 
@@ -55,15 +57,51 @@ def locked(session: Session, split_id: str) -> Split | None:
 
 
 def page(
-    session: Session, account_id: str, *, before: str | None, status: str | None, limit: int
+    session: Session,
+    account_id: str,
+    *,
+    before: str | None,
+    status: str | None = None,
+    named: str | None = None,
+    limit: int,
 ) -> Sequence[Split]:
-    """Splits of the account, newest first, those with smaller ids than ``before``."""
+    """Splits of the account, newest first.
+
+    Args:
+        before: only those with smaller ids.
+        named: only those whose file's name has this in it, in any case.
+    """
     query = select(Split).where(Split.account_id == account_id, Split.deleted_at.is_(None))
     if before is not None:
         query = query.where(Split.id < before)
     if status is not None:
         query = query.where(Split.status == status)
+    if named is not None:
+        query = query.where(Split.filename.icontains(named, autoescape=True))
     return session.scalars(query.order_by(Split.id.desc()).limit(limit)).all()
+
+
+def of_account_all(session: Session, account_id: str, ids: Sequence[str]) -> Sequence[Split]:
+    """Those of these splits that are the account's and were not deleted."""
+    query = select(Split).where(
+        Split.id.in_(ids), Split.account_id == account_id, Split.deleted_at.is_(None)
+    )
+    return session.scalars(query).all()
+
+
+def paces(session: Session, model: str, limit: int) -> Sequence[float]:
+    """Seconds of audio a second, in the newest splits that the model has made."""
+    query = (
+        select(Split.duration_seconds, Split.started_at, Split.finished_at)
+        .where(Split.status == SUCCEEDED, Split.served_by == model, Split.is_test.is_(False))
+        .order_by(Split.id.desc())
+        .limit(limit)
+    )
+    return [
+        seconds / max((finished - started).total_seconds(), 0.1)
+        for seconds, started, finished in session.execute(query)
+        if started is not None and finished is not None
+    ]
 
 
 def latest(
@@ -141,3 +179,16 @@ def expired(session: Session, now: datetime, limit: int) -> Sequence[Split]:
     """Splits whose stems are to be deleted and were not."""
     query = select(Split).where(Split.swept_at.is_(None), Split.expires_at < now)
     return session.scalars(query.order_by(Split.expires_at).limit(limit)).all()
+
+
+def share(session: Session, digest: bytes) -> Share | None:
+    """A share link, whether its time is over or not."""
+    return session.scalars(select(Share).where(Share.digest == digest)).one_or_none()
+
+
+def shares(session: Session, split_id: str, now: datetime) -> Sequence[Share]:
+    """The share links of a split that work now, oldest first."""
+    query = select(Share).where(
+        Share.split_id == split_id, Share.expires_at > now, Share.revoked_at.is_(None)
+    )
+    return session.scalars(query.order_by(Share.id)).all()

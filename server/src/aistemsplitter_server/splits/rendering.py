@@ -57,15 +57,24 @@ def stems(split: Split, storage: Storage, lifetime: timedelta) -> dict[str, str]
     """Fresh URLs of a split's stems, none before they are there."""
     if split.status != SUCCEEDED or split.stored_attempt is None:
         return {}
-    title = PurePath(split.filename).stem or "song"
     return {
         name: storage.url(
             keys.stem(split.id, split.stored_attempt, name, split.output_format),
             expires_in=lifetime,
-            filename=f"{title} - {name}.{split.output_format}",
+            filename=filename(split, name),
         )
         for name in split.stems
     }
+
+
+def filename(split: Split, stem: str) -> str:
+    """What a stem is saved as."""
+    return f"{title(split)} - {stem}.{split.output_format}"
+
+
+def title(split: Split) -> str:
+    """What the song is called, without an extension."""
+    return PurePath(split.filename).stem or "song"
 
 
 def _expires_at(split: Split) -> str | None:

@@ -16,7 +16,7 @@ from aistemsplitter_server.api import faults
 from aistemsplitter_server.api.context import Context
 from aistemsplitter_server.kit.database import AWAY
 from aistemsplitter_server.kit.errors import ApiError, Internal, Unavailable
-from aistemsplitter_server.web import assets, packs, pages, sign_in, studio
+from aistemsplitter_server.web import assets, packs, pages, shares, sign_in, songs, studio
 from aistemsplitter_server.web.guard import Policy, SameSite
 from aistemsplitter_server.web.sessions import SignInNeeded
 
@@ -26,6 +26,8 @@ ROUTERS = (
     assets.router,
     sign_in.router,
     studio.router,
+    songs.router,
+    shares.router,
     packs.router,
 )
 

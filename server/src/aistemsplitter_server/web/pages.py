@@ -31,8 +31,8 @@ def render(
     """A page.
 
     Templates know ``t`` (the texts), ``asset`` (where a static file is), ``signed_in``, ``path``,
-    ``is_fragment`` (htmx asks for a part of the page), and the filters ``moment``, ``day``,
-    ``clock`` and ``script_texts``.
+    ``is_fragment`` (htmx asks for a part of the page), ``reason`` (of a failure, in words), and
+    the filters ``moment``, ``day``, ``clock`` and ``script_texts``.
     """
     t = language_of(request)
     html = (
@@ -79,7 +79,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    environment.globals["asset"] = assets.url
+    environment.globals.update(asset=assets.url, reason=reason)
     environment.filters.update(moment=_moment, day=_day, clock=clock, script_texts=_script_texts)
     return environment
 

@@ -2,15 +2,153 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request, Response
+from dataclasses import dataclass
+from typing import Annotated, Any, get_args
 
+from fastapi import APIRouter, Header, Query, Request, Response
+from sqlalchemy.orm import Session
+
+from aistemsplitter_server.api.context import BaseUrl, Context, InContext
+from aistemsplitter_server.credits import service as credits
+from aistemsplitter_server.kit import ids
+from aistemsplitter_server.kit.errors import ModelUnavailable
+from aistemsplitter_server.kit.schemas import Response as Answer
+from aistemsplitter_server.kit.schemas import Success
+from aistemsplitter_server.models import queries as models
+from aistemsplitter_server.models.catalogue import MODELS, Model
+from aistemsplitter_server.models.service import serving
+from aistemsplitter_server.splits import endpoints as splits
+from aistemsplitter_server.splits import idempotency, queries, service, stream
+from aistemsplitter_server.splits.schemas import CreateSplit, OutputFormat
+from aistemsplitter_server.splits.tables import TERMINAL, Split
+from aistemsplitter_server.uploads import endpoints as uploads
+from aistemsplitter_server.uploads.schemas import Reservation, ReserveUpload
+from aistemsplitter_server.web import live
+from aistemsplitter_server.web.paces import Paces
 from aistemsplitter_server.web.pages import render
 from aistemsplitter_server.web.sessions import InSession
 
 router = APIRouter(prefix="/studio")
 
+PAGE = 20  # songs at once
+WATCHED = 60  # songs that a page may follow
+_paces = Paces()
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A model as the page offers it."""
+
+    model: Model
+    served_by: str | None  # None: it cannot run here
+    pace: float | None  # seconds of audio a second, as seen lately
+
+
+class Begun(Answer):
+    """A split that was begun, and the row that the list shows of it."""
+
+    id: str
+    html: str
+
 
 @router.get("")
-def studio(request: Request, _who: InSession) -> Response:
-    """The page."""
-    return render(request, "studio.html")
+def studio(
+    request: Request,
+    context: InContext,
+    who: InSession,
+    q: Annotated[str, Query(max_length=200)] = "",
+    before: Annotated[str | None, Query(max_length=26)] = None,
+) -> Response:
+    """The page; for htmx only the songs of it."""
+    last = None if before is None else ids.from_cursor("split", before)
+    with context.database.read() as session:
+        found = queries.page(
+            session, who.account_id, before=last, named=q.strip() or None, limit=PAGE + 1
+        )
+        shown = found[:PAGE]
+        songs: dict[str, Any] = {
+            "songs": [(split, context.positions.of(split)) for split in shown],
+            "q": q,
+            "following": ids.body(shown[-1].id) if len(found) > PAGE else None,
+        }
+        if request.headers.get("hx-request") == "true":
+            return render(request, "songs.html", **songs)
+        offers = _offers(session, context)
+        balance = credits.balance(session, who.account_id)
+    return render(
+        request,
+        "studio.html",
+        offers=offers,
+        chosen=next((offer.model.name for offer in offers if offer.served_by), None),
+        formats=get_args(OutputFormat),
+        balance=balance,
+        limit=context.settings.upload_limit,
+        longest=context.settings.max_duration_seconds,
+        **songs,
+    )
+
+
+@router.post("/uploads")
+def reserve(
+    context: InContext, base_url: BaseUrl, who: InSession, body: ReserveUpload
+) -> Success[Reservation]:
+    """The right to upload a song; its bytes go where those of the API's callers go."""
+    return uploads.create_upload(context, base_url, who.caller, body)
+
+
+@router.post("/splits")
+def split(
+    request: Request,
+    response: Response,
+    context: InContext,
+    who: InSession,
+    body: CreateSplit,
+    idempotency_key: Annotated[str | None, Header(max_length=idempotency.LONGEST)] = None,
+) -> Success[Begun]:
+    """Split a song; asked again with the same key it is the same split."""
+    begun = splits.create_split(context, who.caller, body, response, idempotency_key).data.id
+    with context.database.read() as session:
+        made = service.of_account(session, who.account_id, begun)
+    return Success(data=Begun(id=begun, html=_row(request, context, made)))
+
+
+@router.get("/events")
+def events(
+    request: Request,
+    context: InContext,
+    who: InSession,
+    wanted: Annotated[list[str], Query(alias="id", max_length=WATCHED)],
+) -> stream.EventStream:
+    """Follow songs of one's own."""
+
+    def read() -> live.Songs:
+        with context.database.read() as session:
+            found = queries.of_account_all(session, who.account_id, wanted)
+            balance = credits.balance(session, who.account_id)
+        rows = {
+            split.id: live.Row(
+                split.revision, _row(request, context, split), split.status in TERMINAL
+            )
+            for split in found
+        }
+        return live.Songs(rows, balance)
+
+    return stream.EventStream(live.rows(read, context.changes), headers=stream.HEADERS)
+
+
+def _row(request: Request, context: Context, split: Split) -> str:
+    page = render(request, "song_row.html", split=split, position=context.positions.of(split))
+    return bytes(page.body).decode()
+
+
+def _offers(session: Session, context: Context) -> list[Offer]:
+    installed = models.installed(session)
+    offers = []
+    for model in MODELS:
+        try:
+            runs = serving(model, installed, test=False, demo=context.settings.demo).model.name
+        except ModelUnavailable:
+            offers.append(Offer(model, None, None))
+        else:
+            offers.append(Offer(model, runs, _paces.of(session, runs)))
+    return offers

@@ -1,0 +1,75 @@
+"""The rules of share links: anyone who has one may listen until it expires. Nothing here commits.
+
+A link's token is signed from its id, so that whoever made it can be shown it again.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from sqlalchemy.orm import Session
+
+from aistemsplitter_server.kit import ids, times
+from aistemsplitter_server.kit.errors import Conflict, NotFound
+from aistemsplitter_server.kit.secrets import Secrets
+from aistemsplitter_server.splits import queries
+from aistemsplitter_server.splits.tables import SUCCEEDED, Share, Split
+
+PURPOSE = "share"
+GONE = "This link is not valid, or not any more."
+
+
+def share(session: Session, secrets: Secrets, split: Split, lifetime: timedelta) -> Share:
+    """A new link to a split, which ends with the split's audio at the latest.
+
+    Raises:
+        Conflict: there is nothing to listen to.
+    """
+    now = times.now()
+    if split.status != SUCCEEDED or split.expires_at is None or split.expires_at <= now:
+        raise Conflict("There is nothing to listen to.")
+    share_id = ids.new("shr")
+    row = Share(
+        id=share_id,
+        digest=secrets.digest(secrets.sign(PURPOSE, share_id)),
+        account_id=split.account_id,
+        split_id=split.id,
+        created_at=now,
+        expires_at=min(now + lifetime, split.expires_at),
+    )
+    session.add(row)
+    session.flush()
+    return row
+
+
+def token(secrets: Secrets, row: Share) -> str:
+    """What the link's address ends in."""
+    return secrets.sign(PURPOSE, row.id)
+
+
+def shared(session: Session, secrets: Secrets, given: str) -> tuple[Share, Split]:
+    """What a link leads to.
+
+    Raises:
+        NotFound: there is no such link, its time is over, or the split is gone.
+    """
+    row = queries.share(session, secrets.digest(given))
+    if row is None or row.revoked_at is not None or row.expires_at <= times.now():
+        raise NotFound(GONE)
+    split = queries.of_account(session, row.account_id, row.split_id)
+    if split is None or split.swept_at is not None:
+        raise NotFound(GONE)
+    return row, split
+
+
+def revoke(session: Session, account_id: str, share_id: str) -> Share:
+    """End a link at once. Again changes nothing.
+
+    Raises:
+        NotFound: there is none, or it is another account's.
+    """
+    row = session.get(Share, share_id)
+    if row is None or row.account_id != account_id:
+        raise NotFound("There is no such link.")
+    row.revoked_at = row.revoked_at or times.now()
+    return row

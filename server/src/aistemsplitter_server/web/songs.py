@@ -1,0 +1,63 @@
+"""What can be done with one song of the studio: stop it, try it again, delete it, take it home."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import RedirectResponse
+
+from aistemsplitter_server.api.context import InContext, InStorage
+from aistemsplitter_server.splits import endpoints as splits
+from aistemsplitter_server.splits import service
+from aistemsplitter_server.splits.again import again
+from aistemsplitter_server.web import zips
+from aistemsplitter_server.web.pages import render
+from aistemsplitter_server.web.sessions import InSession
+
+router = APIRouter(prefix="/studio/songs/{split_id}")
+
+
+@router.post("/cancel")
+def cancel(
+    request: Request, context: InContext, storage: InStorage, who: InSession, split_id: str
+) -> Response:
+    """Stop a split; its charge is given back."""
+    splits.cancel_split(context, storage, who.caller, split_id)
+    return _shown(request, context, who, split_id)
+
+
+@router.post("/again")
+def try_again(request: Request, context: InContext, who: InSession, split_id: str) -> Response:
+    """A new split of what one that has failed was to be."""
+    with context.database.write() as session:
+        failed = service.of_account(session, who.account_id, split_id)
+        made = again(session, failed, demo=context.settings.demo)
+    return _shown(request, context, who, made.id)
+
+
+@router.post("/delete")
+def delete(
+    request: Request, context: InContext, storage: InStorage, who: InSession, split_id: str
+) -> Response:
+    """Delete a song's audio; what it cost stays in the ledger."""
+    splits.delete_split(context, storage, who.caller, split_id)
+    if request.headers.get("hx-request") == "true":
+        return Response()  # takes the place of the row
+    return RedirectResponse("/studio", 303)
+
+
+@router.get("/stems.zip")
+def stems(context: InContext, storage: InStorage, who: InSession, split_id: str) -> Response:
+    """All stems in one file."""
+    with context.database.read() as session:
+        split = service.of_account(session, who.account_id, split_id)
+    return zips.stems(split, storage)
+
+
+def _shown(request: Request, context: InContext, who: InSession, split_id: str) -> Response:
+    """For htmx the row, for a plain form the studio."""
+    if request.headers.get("hx-request") != "true":
+        return RedirectResponse("/studio", 303)
+    with context.database.read() as session:
+        split = service.of_account(session, who.account_id, split_id)
+    position = context.positions.of(split)
+    return render(request, "song_row.html", split=split, position=position)

@@ -1,0 +1,46 @@
+"""All stems of a split as one zip, written as it is read: it never lies in memory or on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fastapi.responses import StreamingResponse
+from zipstream import ZIP_STORED, ZipStream
+
+from aistemsplitter_server.kit.errors import NotFound
+from aistemsplitter_server.splits import rendering
+from aistemsplitter_server.splits.tables import SUCCEEDED, Split
+from aistemsplitter_server.storage import headers, keys
+from aistemsplitter_server.storage.interface import Missing, Storage
+
+PIECE = 1 << 18  # bytes read at once
+
+
+def stems(split: Split, storage: Storage) -> StreamingResponse:
+    """The answer; its length is known beforehand, so browsers show how far it is.
+
+    Raises:
+        NotFound: the stems are not there, or not any more.
+    """
+    if split.status != SUCCEEDED or split.stored_attempt is None:
+        raise NotFound("There are no stems yet.")
+    made = ZipStream(compress_type=ZIP_STORED, sized=True)  # audio does not get smaller
+    for name in split.stems:
+        key = keys.stem(split.id, split.stored_attempt, name, split.output_format)
+        try:
+            size = storage.size(key)
+        except Missing:
+            raise NotFound("The stems are not there any more.") from None
+        made.add(_read(storage, key), rendering.filename(split, name), size=size)
+    told = {
+        "Content-Length": str(len(made)),
+        "Content-Disposition": headers.content_disposition(f"{rendering.title(split)}.zip"),
+        "Cache-Control": "no-store",
+    }
+    return StreamingResponse(iter(made), media_type="application/zip", headers=told)
+
+
+def _read(storage: Storage, key: str) -> Iterator[bytes]:
+    with storage.open(key) as file:
+        while piece := file.read(PIECE):
+            yield piece
