@@ -19,6 +19,7 @@ from aistemsplitter_server.kit.secrets import Secrets
 from aistemsplitter_server.kit.settings import PREFIX, Settings
 from customers import Customer, customer
 from databases import Databases
+from fake_stripe import FakeStripe, fake_stripe
 from serving import serving
 
 
@@ -97,6 +98,13 @@ def client(app: FastAPI) -> Iterator[httpx2.Client]:
     """A client, with nobody's key, of the real server on a loopback port."""
     with serving(app) as client:
         yield client
+
+
+@pytest.fixture
+def stripe() -> Iterator[FakeStripe]:
+    """Stripe on loopback."""
+    with fake_stripe() as stripe:
+        yield stripe
 
 
 @pytest.fixture

@@ -39,6 +39,7 @@ KNOWN = {
 }
 
 PAY_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Pay</title>
+<link rel="icon" href="data:,">
 <h1>{title}</h1><p>{amount} {currency}</p><p role="alert">{fault}</p>
 <form method="post">
 <button name="with" value="card">Pay</button>

@@ -13,16 +13,9 @@ from aistemsplitter_server.kit.secrets import Secrets
 from aistemsplitter_server.kit.settings import Settings
 from customers import customer
 from databases import Databases
-from fake_stripe import FakeStripe, fake_stripe
+from fake_stripe import FakeStripe
 from serving import serving
 from shop import Shop
-
-
-@pytest.fixture
-def stripe() -> Iterator[FakeStripe]:
-    """Stripe on loopback."""
-    with fake_stripe() as stripe:
-        yield stripe
 
 
 @pytest.fixture

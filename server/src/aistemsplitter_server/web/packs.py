@@ -66,7 +66,7 @@ def buy(
     """Write the purchase down and send the buyer to pay; where that fails nothing is left."""
     if context.payments is None:
         raise NotFound("Packs are not for sale here.")
-    bought = service.draft(context.settings, who.caller.account_id, form.minutes)
+    bought = service.draft(context.settings, who.account_id, form.minutes)
     title = pages.language_of(request)("packs.item", n=bought.minutes)
     back = f"{base_url}/settings/usage/purchases/{bought.id}"
     try:
@@ -107,7 +107,7 @@ def show_purchase(
 
 
 def _standing(context: Context, who: SignedIn, purchase_id: str) -> tuple[Purchase, int]:
-    account_id = who.caller.account_id
+    account_id = who.account_id
     with context.database.read() as session:
         return (
             service.purchase(session, account_id, purchase_id),
