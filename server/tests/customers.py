@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 from aistemsplitter_server.accounts import scopes
@@ -18,6 +20,8 @@ from aistemsplitter_server.models.service import Serving
 from aistemsplitter_server.splits import service
 from aistemsplitter_server.splits.schemas import CreateSplit
 from aistemsplitter_server.splits.tables import Split
+from aistemsplitter_server.storage import keys
+from aistemsplitter_server.storage.interface import Storage
 from aistemsplitter_server.uploads.tables import Upload
 
 
@@ -74,7 +78,12 @@ class Customer:
         self, seconds: float = 20.0, *, priority: Literal["interactive", "batch"] = "interactive"
     ) -> Split:
         """A split in the queue."""
-        upload = self.upload(seconds)
+        return self.split_of(self.upload(seconds), priority=priority)
+
+    def split_of(
+        self, upload: Upload, *, priority: Literal["interactive", "batch"] = "interactive"
+    ) -> Split:
+        """A split of this upload in the queue."""
         request = CreateSplit.model_validate(self.request(upload))
         with self.database.write() as session:
             return service.create(
@@ -86,6 +95,32 @@ class Customer:
                 serving=Serving(TINY),
                 priority=priority,
             )
+
+    def finished(
+        self, storage: Storage, seconds: float = 20.0, *, filename: str = "song.flac"
+    ) -> Split:
+        """A split that has succeeded, its stems in the storage: each says its own name."""
+        upload = self.upload(seconds, filename=filename)
+        split = self.split_of(upload)
+        with self.database.write() as session:
+            begun = service.begin(session, split.id, "wrk_1")
+            assert begun is not None
+        with TemporaryDirectory() as folder:
+            for stem in split.stems:
+                path = Path(folder, stem)
+                path.write_text(stem * 1000)
+                storage.put_file(keys.stem(split.id, begun.attempt, stem, "wav"), path)
+        with self.database.write() as session:
+            service.succeed(
+                session,
+                split.id,
+                begun.attempt,
+                sample_rate=44100,
+                warnings=[],
+                retention=timedelta(hours=72),
+            )
+        with self.database.read() as session:
+            return session.get_one(Split, split.id)
 
     def fetch(self, url: str) -> str:
         """A split of a song that is yet to be fetched; its id."""
@@ -101,6 +136,13 @@ class Customer:
                 serving=Serving(TINY),
                 priority="interactive",
             ).id
+
+
+def of(database: Database, account_id: str, key_id: str) -> Customer:
+    """Someone who is there already and has no key."""
+    allowed = frozenset(scope.value for scope in scopes.ALL)
+    caller = Caller(account_id, key_id, False, allowed, "interactive")
+    return Customer(database, caller, api_key="", webhook_secret="")
 
 
 def customer(

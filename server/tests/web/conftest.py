@@ -5,16 +5,14 @@ from collections.abc import Iterator
 
 import httpx2
 import pytest
-from fastapi import FastAPI
 from playwright.sync_api import Browser, sync_playwright
 
+import customers
 from aistemsplitter_server.accounts.tables import Person
-from aistemsplitter_server.api import create_app
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.secrets import Secrets
-from aistemsplitter_server.kit.settings import Settings
 from aistemsplitter_server.web import sign_in
-from serving import serving
+from customers import Customer
 from visitors import Visitor, person
 
 EMAIL = "ada@example.org"
@@ -37,19 +35,6 @@ def _no_tries(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def app(settings: Settings, database: Database, server_secrets: Secrets) -> FastAPI:
-    """API and pages over a database of the test's own."""
-    return create_app(settings, database, server_secrets)
-
-
-@pytest.fixture
-def client(app: FastAPI) -> Iterator[httpx2.Client]:
-    """A client of the real server on a loopback port."""
-    with serving(app) as client:
-        yield client
-
-
-@pytest.fixture
 def visitor(client: httpx2.Client) -> Visitor:
     """Someone who is not signed in."""
     return Visitor(client)
@@ -66,6 +51,12 @@ def signed_in(visitor: Visitor, ada: Person) -> Visitor:
     """Ada's browser, signed in."""
     assert visitor.sign_in(ada.email).status_code == 303
     return visitor
+
+
+@pytest.fixture
+def hers(database: Database, ada: Person) -> Customer:
+    """What Ada has, as if she were a caller of the API."""
+    return customers.of(database, ada.account_id, ada.id)
 
 
 @pytest.fixture

@@ -1,0 +1,223 @@
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from datetime import timedelta
+from typing import Any
+
+import httpx2
+import pytest
+
+from aistemsplitter_server.kit import times
+from aistemsplitter_server.kit.database import Database
+from aistemsplitter_server.kit.secrets import Secrets
+from aistemsplitter_server.kit.settings import Settings
+from aistemsplitter_server.splits import service, sharing
+from aistemsplitter_server.splits.tables import Share, Split
+from aistemsplitter_server.storage.configured import configured
+from aistemsplitter_server.storage.local import LocalStorage
+from customers import Customer
+from processes import SONG
+from visitors import Visitor, person
+
+MARKUP = "<img src=x onerror=alert(1)>'\"&.flac"
+HTMX = {"HX-Request": "true"}
+
+
+@pytest.fixture
+def storage(settings: Settings, server_secrets: Secrets) -> LocalStorage:
+    return configured(settings, server_secrets)
+
+
+@pytest.fixture
+def other(client: httpx2.Client, database: Database, server_secrets: Secrets) -> Visitor:
+    """Someone of another account, signed in."""
+    visitor = Visitor(client)
+    eve = person(database, server_secrets, "eve@example.org")
+    assert visitor.sign_in(eve.email).status_code == 303
+    return visitor
+
+
+def ask(visitor: Visitor, path: str, body: dict[str, Any], **headers: str) -> httpx2.Response:
+    """What the studio's script sends."""
+    told = {"Sec-Fetch-Site": "same-origin", "Accept": "application/json", **headers}
+    return visitor.request("POST", path, json=body, headers=told)
+
+
+def test_a_song_is_uploaded_and_split(signed_in: Visitor, hers: Customer) -> None:
+    body = SONG.read_bytes()
+    reserved = ask(
+        signed_in,
+        "/studio/uploads",
+        {"filename": MARKUP, "contentType": "audio/flac", "contentLength": len(body)},
+    ).json()["data"]
+    direct = reserved["direct"]
+    sent = signed_in.client.put(direct["url"], content=body, headers=direct["headers"])
+    assert sent.status_code == 200
+    wish = {
+        "input": {"type": "uploaded_file", "uploadId": reserved["uploadId"]},
+        "stemModel": "htdemucs_tiny",
+        "stems": ["vocals"],
+        "outputFormat": "flac",
+    }
+    begun, again = (
+        ask(signed_in, "/studio/splits", wish, **{"Idempotency-Key": "once"}).json()["data"]
+        for _ in range(2)
+    )
+    assert begun["id"] == again["id"]
+    assert f'id="{begun["id"]}"' in begun["html"]
+    assert hers.balance == 580
+    page = signed_in.get("/studio").text
+    for text in (begun["html"], page):
+        assert "<img src=x" not in text
+        assert "&lt;img src=x onerror=alert(1)&gt;" in text
+    assert "9:40" in page
+
+
+def test_what_is_wrong_is_said_in_the_readers_language(signed_in: Visitor, hers: Customer) -> None:
+    wish = hers.request(hers.upload(700))
+    refused = ask(signed_in, "/studio/splits", wish)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (402, "INSUFFICIENT_CREDITS")
+    assert "balance does not cover" in refused.json()["error"]["message"]
+    signed_in.post("/language", {"language": "zh-TW"})
+    assert "餘額不足" in ask(signed_in, "/studio/splits", wish).json()["error"]["message"]
+    unknown = ask(signed_in, "/studio/splits", {**wish, "colour": "red"})
+    assert unknown.status_code == 422
+    signed_in.cookies.clear()
+    assert ask(signed_in, "/studio/splits", wish).status_code == 401
+
+
+def test_the_list_is_searched_and_paged(signed_in: Visitor, hers: Customer) -> None:
+    for number in range(22):
+        hers.split_of(hers.upload(filename=f"Song {number:02d} 100%.flac"))
+    first = signed_in.get("/studio").text
+    assert "Song 21" in first
+    assert "Song 01" not in first
+    more = first.partition('hx-get="/studio?q=&amp;before=')[2].partition('"')[0]
+    rest = signed_in.get(f"/studio?q=&before={more}", headers=HTMX).text
+    assert "Song 01" in rest
+    assert "Song 02" not in rest
+    assert "<html" not in rest
+    found = signed_in.get("/studio?q=song 1", headers=HTMX).text
+    assert found.count('<li class="song"') == 10
+    found = signed_in.get("/studio?q=0%25", headers=HTMX).text
+    assert found.count('<li class="song"') == 20
+    assert "No song is called" in signed_in.get("/studio?q=_").text
+    assert "&lt;b&gt;" in signed_in.get("/studio?q=<b>").text
+
+
+def test_cancelled_tried_again_and_deleted(signed_in: Visitor, hers: Customer) -> None:
+    split = hers.split()
+    path = f"/studio/songs/{split.id}"
+    assert hers.balance == 580
+    row = signed_in.post(f"{path}/cancel", headers=HTMX).text
+    assert "Cancelled" in row
+    assert hers.balance == 600
+    assert signed_in.post(f"{path}/cancel").status_code == 409
+    made = signed_in.post(f"{path}/again", headers=HTMX).text
+    assert split.id not in made
+    assert hers.balance == 580
+    assert signed_in.post(f"{path}/delete", headers=HTMX).text == ""
+    assert signed_in.post(f"{path}/delete").status_code == 404
+    assert split.id not in signed_in.get("/studio").text
+
+
+def test_why_a_split_failed(signed_in: Visitor, hers: Customer) -> None:
+    split = hers.split()
+    with hers.database.write() as session:
+        service.fail(session, session.get_one(Split, split.id), "UNSUPPORTED_MEDIA", "no audio")
+    assert "This is no audio that can be read." in signed_in.get("/studio").text
+
+
+def test_songs_are_followed_until_they_end(signed_in: Visitor, hers: Customer) -> None:
+    first, second = hers.split(), hers.split()
+    with hers.database.write() as session:
+        service.cancel(session, session.get_one(Split, first.id))
+    headers = {"Cookie": f"__Host-session={signed_in.cookies['__Host-session']}"}
+    url = f"/studio/events?id={first.id}&id={second.id}&id=split_unknown"
+    told: list[dict[str, Any]] = []
+    with signed_in.client.stream("GET", url, headers=headers) as stream:
+        for line in stream.iter_lines():
+            if line.startswith("data: ") and line != "data: {}":
+                told.append(json.loads(line[6:]))
+                if len(told) == 2:
+                    with hers.database.write() as session:
+                        service.cancel(session, session.get_one(Split, second.id))
+    assert [each["id"] for each in told] == [first.id, second.id, second.id]
+    assert "Next in the queue" in told[1]["html"]
+    assert "Cancelled" in told[2]["html"]
+    assert [told[1]["balance"], told[2]["balance"]] == [580, 600]
+
+
+def test_all_stems_in_a_zip(signed_in: Visitor, hers: Customer, storage: LocalStorage) -> None:
+    split = hers.finished(storage, filename="Ünïcode/../song.flac")
+    answer = signed_in.get(f"/studio/songs/{split.id}/stems.zip")
+    assert answer.headers["content-type"] == "application/zip"
+    assert int(answer.headers["content-length"]) == len(answer.content)
+    made = zipfile.ZipFile(io.BytesIO(answer.content))
+    assert made.testzip() is None
+    assert {name: made.read(name).decode()[:4] for name in made.namelist()} == {
+        f"song - {stem}.wav": stem[:4] for stem in split.stems
+    }
+    waiting = hers.split()
+    assert signed_in.get(f"/studio/songs/{waiting.id}/stems.zip").status_code == 404
+
+
+def test_a_share_link(
+    signed_in: Visitor, hers: Customer, storage: LocalStorage, server_secrets: Secrets
+) -> None:
+    split = hers.finished(storage)
+    path = f"/studio/songs/{split.id}"
+    anyone = Visitor(signed_in.client)
+
+    def shared(days: int) -> Share:
+        """Share it; the newest link."""
+        assert signed_in.post(f"{path}/share", {"days": days}).status_code == 303
+        with hers.database.read() as session:
+            found = session.query(Share).order_by(Share.id.desc()).first()
+        assert found is not None
+        return found
+
+    def works(share: Share) -> bool:
+        token = sharing.token(server_secrets, share)
+        assert token.encode() not in share.digest
+        return anyone.get(f"/shared/{token}/stems.zip").status_code == 200
+
+    assert anyone.get("/shared/made-up/stems.zip").status_code == 404
+    short = shared(1)
+    assert works(short)
+    assert timedelta(hours=23) < short.expires_at - times.now() < timedelta(hours=25)
+    with hers.database.write() as session:
+        session.get_one(Share, short.id).expires_at = times.now()
+    assert not works(short)
+
+    long = shared(30)
+    assert long.expires_at == split.expires_at  # not longer than there is something to hear
+    assert works(long)
+    assert signed_in.post(f"/studio/shares/{long.id}/revoke").status_code == 303
+    assert not works(long)
+    last = shared(7)
+    signed_in.post(f"{path}/delete")
+    assert not works(last)
+    assert signed_in.post(f"{path}/share", {"days": 99}).status_code == 422
+
+
+def test_another_accounts_songs_are_nobody_elses(
+    signed_in: Visitor, other: Visitor, hers: Customer, storage: LocalStorage
+) -> None:
+    split = hers.finished(storage)
+    path = f"/studio/songs/{split.id}"
+    signed_in.post(f"{path}/share", {"days": 1})
+    with hers.database.read() as session:
+        share = session.query(Share).one()
+    for action in ("cancel", "again", "delete", "share"):
+        assert other.post(f"{path}/{action}").status_code == 404, action
+    assert other.get(f"{path}/stems.zip").status_code == 404
+    assert other.get(path).status_code == 404
+    assert other.post(f"/studio/shares/{share.id}/revoke").status_code == 404
+    assert split.id not in other.get("/studio").text
+    events = other.get(f"/studio/events?id={split.id}")
+    assert split.id not in events.text
+    wish = hers.request(hers.upload())
+    assert ask(other, "/studio/splits", wish).status_code == 404
