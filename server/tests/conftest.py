@@ -13,10 +13,13 @@ from fastapi import FastAPI
 import databases as kinds
 import postgres
 from aistemsplitter_server.api import create_app
-from aistemsplitter_server.kit import secrets
+from aistemsplitter_server.kit import addresses, secrets
 from aistemsplitter_server.kit.database import Database
+from aistemsplitter_server.kit.outgoing import Outgoing
 from aistemsplitter_server.kit.secrets import Secrets
 from aistemsplitter_server.kit.settings import PREFIX, Settings
+from aistemsplitter_server.storage.configured import configured
+from aistemsplitter_server.worker.context import WorkerContext
 from customers import Customer, customer
 from databases import Databases
 from fake_stripe import FakeStripe, fake_stripe
@@ -85,6 +88,19 @@ def server_secrets(settings: Settings) -> Secrets:
 def someone(database: Database, server_secrets: Secrets) -> Customer:
     """A customer with ten minutes."""
     return customer(database, server_secrets)
+
+
+@pytest.fixture
+def context(settings: Settings, database: Database, server_secrets: Secrets) -> WorkerContext:
+    """What a worker's jobs get; loopback is allowed."""
+    return WorkerContext(
+        settings,
+        database,
+        server_secrets,
+        configured(settings, server_secrets),
+        Outgoing(addresses.networks("127.0.0.1")),
+        "wrk_1",
+    )
 
 
 @pytest.fixture

@@ -62,6 +62,7 @@ class WebhookEvent(_Items):
         id: the same in every delivery of this event; handle each id once.
         type: ``split.succeeded`` or ``split.failed``; a later service may send others.
         data: the split, with its stems or its error.
+        test: a sample that was asked for to try the receiver; there is no such split.
     """
 
     id: str
@@ -69,6 +70,7 @@ class WebhookEvent(_Items):
     data: EventData
     event: str | None = None
     created_at: datetime | None = None
+    test: bool = False
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
 

@@ -14,7 +14,7 @@ from aistemsplitter_server.accounts.tables import ApiKey
 from aistemsplitter_server.credits import service as credits
 from aistemsplitter_server.kit import ids, times
 from aistemsplitter_server.kit.database import Database
-from aistemsplitter_server.kit.errors import Forbidden, NotFound, Unauthorized
+from aistemsplitter_server.kit.errors import Conflict, Forbidden, NotFound, Unauthorized
 from aistemsplitter_server.kit.secrets import Secrets
 
 
@@ -58,7 +58,7 @@ def test_refused(
     with database.write() as session:
         expired = accounts.create_key(session, server_secrets, account, expires_at=times.now())
         revoked = accounts.create_key(session, server_secrets, account)
-        accounts.revoke_key(session, revoked.id)
+        accounts.revoke_key(session, None, revoked.id)
     unknown = key_format.make(ids.new("key"), test=False)
     same_id_other_secret = key_format.make(key.id, test=False)
     for wrong in ("", "ast_live_", key.api_key + "x", expired.api_key, revoked.api_key):
@@ -73,11 +73,48 @@ def test_refused(
 
 def test_revoking_again_changes_nothing(database: Database, key: accounts.NewKey) -> None:
     with database.write() as session:
-        first = accounts.revoke_key(session, key.id).revoked_at
+        first = accounts.revoke_key(session, None, key.id).revoked_at
     with database.write() as session:
-        assert accounts.revoke_key(session, key.id).revoked_at == first
+        assert accounts.revoke_key(session, None, key.id).revoked_at == first
         with pytest.raises(NotFound):
-            accounts.revoke_key(session, "key_unknown")
+            accounts.revoke_key(session, None, "key_unknown")
+
+
+def test_another_accounts_key_is_not_there(
+    database: Database, server_secrets: Secrets, account: str, key: accounts.NewKey
+) -> None:
+    with database.write() as session:
+        other = accounts.create_account(session, "other", free_seconds=0).id
+        for wrong in (key.id, "key_unknown"):
+            with pytest.raises(NotFound):
+                accounts.revoke_key(session, other, wrong)
+            with pytest.raises(NotFound):
+                accounts.rotate_webhook_secret(session, server_secrets, other, wrong)
+    assert accounts.authenticate(database, server_secrets, key.api_key).account_id == account
+    with database.write() as session:
+        assert accounts.revoke_key(session, account, key.id).revoked_at is not None
+    with pytest.raises(Unauthorized):
+        accounts.authenticate(database, server_secrets, key.api_key)
+
+
+def test_a_wish_that_is_sent_twice(
+    database: Database, server_secrets: Secrets, account: str, key: accounts.NewKey
+) -> None:
+    with pytest.raises(Conflict), database.write() as session:
+        accounts.create_key(session, server_secrets, account, key_id=key.id)
+    with database.write() as session:
+        version = accounts.secret_version(session.get_one(ApiKey, key.id))
+        first = accounts.rotate_webhook_secret(
+            session, server_secrets, account, key.id, version=version
+        )
+        with pytest.raises(Conflict):
+            accounts.rotate_webhook_secret(
+                session, server_secrets, account, key.id, version=version
+            )
+    with database.read() as session:
+        row = session.get_one(ApiKey, key.id)
+    assert accounts.webhook_secrets(server_secrets, row) == [first, key.webhook_secret]
+    assert accounts.authenticate(database, server_secrets, key.api_key).key_id == key.id
 
 
 def test_last_use_is_noted_and_not_at_every_request(

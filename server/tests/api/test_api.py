@@ -27,7 +27,7 @@ def test_credits(client: httpx2.Client, database: Database, server_secrets: Secr
     assert answer.text == '{"success":true,"data":{"balance":600,"unit":"seconds"}}'
     assert answer.headers["request-id"].startswith("req_")
     with database.write() as session:
-        accounts.revoke_key(session, mine.caller.key_id)
+        accounts.revoke_key(session, None, mine.caller.key_id)
     assert client.get("/v1/credits", headers=mine.headers).status_code == 401
 
 

@@ -16,14 +16,16 @@ import aistemsplitter
 from aistemsplitter_server.accounts import service as accounts
 from aistemsplitter_server.accounts.tables import ApiKey
 from aistemsplitter_server.kit import times
+from aistemsplitter_server.kit.errors import Conflict, NotFound, ValidationFailed
 from aistemsplitter_server.kit.outgoing import Outgoing
+from aistemsplitter_server.kit.secrets import Secrets
 from aistemsplitter_server.splits import service as splits
 from aistemsplitter_server.splits.tables import Split
-from aistemsplitter_server.webhooks import schedule, service
+from aistemsplitter_server.webhooks import queries, schedule, service
 from aistemsplitter_server.webhooks.delivering import deliver
 from aistemsplitter_server.webhooks.tables import Attempt, Delivery, Event, Receiver
 from aistemsplitter_server.worker.context import WorkerContext
-from customers import Customer
+from customers import Customer, customer
 from peers import Peer, Request, answers, hangs
 
 
@@ -87,6 +89,116 @@ def test_delivered(context: WorkerContext, someone: Customer) -> None:
     (attempt,) = attempts(someone)
     assert attempt.status == 204
     assert attempt.latency_seconds is not None
+
+
+@pytest.mark.parametrize("kind", ["split.succeeded", "split.failed"])
+def test_a_test_event(context: WorkerContext, someone: Customer, kind: service.EventType) -> None:
+    account_id, key_id = someone.caller.account_id, someone.caller.key_id
+    with Peer([answers(500), answers(204)]) as peer:
+        with someone.database.write() as session:
+            sent, _ = service.send_test(session, account_id, key_id, f"{peer.url}/hook", kind)
+        assert jobs(someone) == 1
+        deliver(context, sent.id)
+        deliver(context, sent.id)
+    told = json.loads(peer.requests[1].body)
+    assert list(told) == ["id", "type", "event", "createdAt", "test", "data"]
+    verified = aistemsplitter.verify_signature(
+        headers(peer.requests[1]), peer.requests[1].body, someone.webhook_secret
+    )
+    assert (verified.type, verified.test) == (kind, True)
+    assert verified.data.status == kind.removeprefix("split.")
+    assert bool(verified.data.stems) == (kind == "split.succeeded")
+    assert (verified.data.error is None) == (kind == "split.succeeded")
+    found = delivery(someone)
+    assert (found.state, found.attempts) == ("delivered", 2)
+    with someone.database.read() as session:
+        assert session.get(Split, verified.data.id) is None
+
+
+def test_a_test_event_goes_nowhere_private(context: WorkerContext, someone: Customer) -> None:
+    strict = WorkerContext(
+        context.settings, context.database, context.secrets, context.storage, Outgoing(), "wrk_2"
+    )
+    account_id, key_id = someone.caller.account_id, someone.caller.key_id
+    with Peer([answers(200)]) as peer:
+        with someone.database.write() as session:
+            service.send_test(session, account_id, key_id, peer.url, "split.succeeded")
+        deliver(strict, delivery(someone).id)
+    assert peer.requests == []
+    assert "private or not allowed" in (attempts(someone)[0].error or "")
+
+
+def test_a_test_event_is_refused(someone: Customer, server_secrets: Secrets) -> None:
+    other = customer(someone.database, server_secrets)
+    good = "https://receiver.example/"
+    with someone.database.write() as session:
+        account_id, key_id = someone.caller.account_id, someone.caller.key_id
+        with pytest.raises(NotFound):
+            service.send_test(session, account_id, other.caller.key_id, good, "split.failed")
+        for url in ("ftp://receiver.example/", "https://", "https://user@receiver.example/", "x"):
+            with pytest.raises(ValidationFailed, match="url"):
+                service.send_test(session, account_id, key_id, url, "split.failed")
+        accounts.revoke_key(session, account_id, key_id)
+        with pytest.raises(Conflict):
+            service.send_test(session, account_id, key_id, good, "split.failed")
+    assert jobs(someone) == 0
+
+
+def test_a_receiver_is_enabled_again(someone: Customer, server_secrets: Secrets) -> None:
+    url, other = "http://127.0.0.1:9/", customer(someone.database, server_secrets)
+    account_id = someone.caller.account_id
+    with someone.database.write() as session:
+        long_ago = times.now() - timedelta(days=6)
+        for each in (account_id, other.caller.account_id):
+            row = Receiver(
+                account_id=each,
+                url=url,
+                failing_since=long_ago,
+                disabled_at=times.now(),
+                disabled_reason="disabled",
+            )
+            session.add(row)
+    with someone.database.write() as session:
+        with pytest.raises(NotFound):
+            service.enable(session, account_id, "http://127.0.0.1:10/")
+        service.enable(session, account_id, url)
+    with someone.database.read() as session:
+        assert queries.disabled(session, account_id) == []
+        (theirs,) = queries.disabled(session, other.caller.account_id)
+        assert theirs.failing_since == long_ago
+    failed_split(someone, url)
+    assert delivery(someone).state == "pending"
+
+
+def test_filters(someone: Customer, server_secrets: Secrets) -> None:
+    account_id, key_id = someone.caller.account_id, someone.caller.key_id
+    with someone.database.write() as session:
+        second = accounts.create_key(session, server_secrets, account_id)
+        made = [
+            service.send_test(session, account_id, key, f"https://a.example/{path}", kind)
+            for key, path, kind in (
+                (key_id, "Hook_1", "split.succeeded"),
+                (key_id, "hookx1", "split.failed"),
+                (second.id, "100%", "split.failed"),
+            )
+        ]
+        made[2][0].state = "failed"
+    with someone.database.read() as session:
+
+        def found(**by: str) -> list[int]:
+            page = queries.page(session, account_id, limit=10, **by)  # type: ignore[arg-type]
+            ids = [each.id for each, _ in made]
+            return [ids.index(each.id) for each, _ in page]
+
+        assert found() == [2, 1, 0]
+        assert found(url_part="hook_") == [0]
+        assert found(url_part="HOOK") == [1, 0]
+        assert found(url_part="%") == [2]
+        assert found(kind="split.failed") == [2, 1]
+        assert found(key_id=second.id) == [2]
+        assert found(split_id=made[1][1].split_id) == [1]
+        assert found(state="failed") == [2]
+        assert found(state="failed", key_id=key_id) == []
 
 
 def test_standard_webhooks(context: WorkerContext, someone: Customer) -> None:
@@ -248,7 +360,7 @@ def test_the_schedule_ends() -> None:
 
 def test_rotation(context: WorkerContext, someone: Customer) -> None:
     with someone.database.write() as session:
-        new = accounts.rotate_webhook_secret(session, context.secrets, someone.caller.key_id)
+        new = accounts.rotate_webhook_secret(session, context.secrets, None, someone.caller.key_id)
     with Peer([answers(500), answers(200)]) as peer:
         failed_split(someone, peer.url)
         deliver(context, delivery(someone).id)

@@ -8,11 +8,12 @@ from base64 import b64encode
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from hashlib import sha256
 from secrets import token_bytes
 from typing import Literal
 
 from sqlalchemy import update
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session
 
 from aistemsplitter_server.accounts import key_format, queries, scopes
@@ -21,7 +22,7 @@ from aistemsplitter_server.accounts.tables import Account, ApiKey
 from aistemsplitter_server.credits import service as credits
 from aistemsplitter_server.kit import ids, times
 from aistemsplitter_server.kit.database import Database
-from aistemsplitter_server.kit.errors import Forbidden, NotFound, Unauthorized
+from aistemsplitter_server.kit.errors import Conflict, Forbidden, NotFound, Unauthorized
 from aistemsplitter_server.kit.secrets import Secrets
 
 logger = logging.getLogger(__name__)
@@ -87,18 +88,21 @@ def create_key(
     allowed: Collection[Scope] = scopes.ALL,
     expires_at: datetime | None = None,
     top_priority: Literal["interactive", "batch"] = "interactive",
+    key_id: str | None = None,
 ) -> NewKey:
     """A new key with its webhook secret; both can be seen only here.
 
     Args:
         top_priority: the best that its splits may ask for.
+        key_id: made beforehand where one wish must not make two keys, however often it is sent.
 
     Raises:
         NotFound: there is no such account.
+        Conflict: the key has been made already.
     """
     if session.get(Account, account_id) is None:
         raise NotFound(f"There is no account {account_id}.")
-    key_id = ids.new("key")
+    key_id = key_id or ids.new("key")
     api_key = key_format.make(key_id, test=test)
     webhook_secret = _new_webhook_secret()
     row = ApiKey(
@@ -114,7 +118,10 @@ def create_key(
         expires_at=expires_at,
     )
     session.add(row)
-    session.flush()
+    try:
+        session.flush()
+    except IntegrityError:
+        raise Conflict("This key has been made already.") from None
     return NewKey(key_id, api_key, webhook_secret)
 
 
@@ -127,15 +134,49 @@ def webhook_secrets(secrets: Secrets, key: ApiKey) -> list[str]:
     return [secrets.decrypt(each, owner=key.id) for each in sealed]
 
 
-def rotate_webhook_secret(session: Session, secrets: Secrets, key_id: str) -> str:
-    """A new webhook secret for a key, shown only here; the old one signs along for a day.
+def known_key(
+    session: Session, account_id: str | None, key_id: str, *, hold: bool = False
+) -> ApiKey:
+    """A key of the account.
+
+    Args:
+        account_id: None for the operator, who sees all.
+        hold: till the end of the transaction, to change it.
 
     Raises:
-        NotFound: there is no such key.
+        NotFound: there is none, or it is another account's.
     """
-    key = session.get(ApiKey, key_id, with_for_update=True)
-    if key is None:
-        raise NotFound(f"There is no key {key_id}.")
+    key = session.get(ApiKey, key_id, with_for_update=hold)
+    if key is None or account_id not in (None, key.account_id):
+        raise NotFound(f"There is no key {key_id[:64]}.")
+    return key
+
+
+def secret_version(key: ApiKey) -> str:
+    """Which of its webhook secrets a key has now, without telling anything of that."""
+    return sha256(key.sealed_webhook_secret).hexdigest()[:16]
+
+
+def rotate_webhook_secret(
+    session: Session,
+    secrets: Secrets,
+    account_id: str | None,
+    key_id: str,
+    *,
+    version: str | None = None,
+) -> str:
+    """A new webhook secret for a key, shown only here; the old one signs along for a day.
+
+    Args:
+        version: of the secret to be replaced, so that one wish does not replace two; None: any.
+
+    Raises:
+        NotFound: see ``known_key``.
+        Conflict: the key has another secret by now.
+    """
+    key = known_key(session, account_id, key_id, hold=True)
+    if version not in (None, secret_version(key)):
+        raise Conflict("This secret has been replaced already.")
     webhook_secret = _new_webhook_secret()
     key.sealed_previous_secret = key.sealed_webhook_secret
     key.previous_secret_until = times.now() + ROTATION
@@ -156,15 +197,13 @@ def _new_webhook_secret() -> str:
     return "whsec_" + b64encode(token_bytes(WEBHOOK_SECRET_BYTES)).decode()
 
 
-def revoke_key(session: Session, key_id: str) -> ApiKey:
+def revoke_key(session: Session, account_id: str | None, key_id: str) -> ApiKey:
     """Revoke a key; it is refused from the commit on, in all processes. Again changes nothing.
 
     Raises:
-        NotFound: there is no such key.
+        NotFound: see ``known_key``.
     """
-    key = session.get(ApiKey, key_id)
-    if key is None:
-        raise NotFound(f"There is no key {key_id}.")
+    key = known_key(session, account_id, key_id, hold=True)
     key.revoked_at = key.revoked_at or times.now()
     return key
 

@@ -54,6 +54,12 @@ class ApiKey(Base):
     last_used_at: Mapped[datetime | None] = mapped_column(UtcTime)
     revoked_at: Mapped[datetime | None] = mapped_column(UtcTime)
 
+    def is_over(self, now: datetime) -> bool:
+        """Whether it is revoked or expired."""
+        return self.revoked_at is not None or (
+            self.expires_at is not None and self.expires_at <= now
+        )
+
 
 class Person(Base):
     """Someone who signs in with email and password and acts for one account."""

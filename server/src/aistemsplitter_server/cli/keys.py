@@ -91,7 +91,7 @@ def list_keys(
 def revoke(context: typer.Context, key_id: str, as_json: Json = False) -> None:
     """Revoke a key, at once and for good."""
     with opened(context.obj) as database, database.write() as session:
-        shown = _shown(service.revoke_key(session, key_id))
+        shown = _shown(service.revoke_key(session, None, key_id))
     if as_json:
         print_json({"id": key_id, "revokedAt": shown["revokedAt"]})
     else:
@@ -103,7 +103,7 @@ def rotate_secret(context: typer.Context, key_id: str, as_json: Json = False) ->
     """Give a key a new webhook secret; the old one signs along for 24 hours."""
     server_secrets = secrets.of(context.obj)
     with opened(context.obj) as database, database.write() as session:
-        secret = service.rotate_webhook_secret(session, server_secrets, key_id)
+        secret = service.rotate_webhook_secret(session, server_secrets, None, key_id)
     if as_json:
         print_json({"id": key_id, "webhookSecret": secret})
         return

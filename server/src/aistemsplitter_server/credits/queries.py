@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date, datetime
 
-from sqlalchemy import Connection, bindparam, select
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection, Date, bindparam, exists, func, select
+from sqlalchemy.orm import Session, aliased
 
 from aistemsplitter_server.credits.tables import Entry
 
@@ -42,7 +43,44 @@ def of_split(session: Session, account_id: str, split_id: str, kind: str) -> Ent
     return session.scalars(_OF_SPLIT, found).one_or_none()
 
 
-def entries(session: Session, account_id: str, limit: int) -> Sequence[Entry]:
-    """The newest entries, newest first."""
+def entries(
+    session: Session, account_id: str, limit: int, *, before: int | None = None
+) -> Sequence[Entry]:
+    """Entries, newest first, those with smaller numbers than ``before``."""
     query = select(Entry).where(Entry.account_id == account_id).order_by(Entry.number.desc())
+    if before is not None:
+        query = query.where(Entry.number < before)
     return session.scalars(query.limit(limit)).all()
+
+
+def entries_after(session: Session, account_id: str, number: int, limit: int) -> Sequence[Entry]:
+    """Entries, oldest first, those with larger numbers."""
+    query = select(Entry).where(Entry.account_id == account_id, Entry.number > number)
+    return session.scalars(query.order_by(Entry.number).limit(limit)).all()
+
+
+def used_by_day(
+    session: Session, account_id: str, since: datetime
+) -> Sequence[tuple[date, int, int]]:
+    """Day (UTC) of the charge, seconds, and splits: all charges that were not given back.
+
+    So a refund takes from the day that was charged, whenever it comes, and no day is below zero.
+    Days without any are left out.
+    """
+    refund = aliased(Entry)
+    given_back = exists().where(refund.split_id == Entry.split_id, refund.kind == "refund")
+    sqlite = session.get_bind().dialect.name == "sqlite"  # where all times are in UTC
+    moment = Entry.created_at if sqlite else func.timezone("UTC", Entry.created_at)
+    day = func.date(moment, type_=Date)
+    query = (
+        select(day, func.sum(-Entry.seconds), func.count())
+        .where(
+            Entry.account_id == account_id,
+            Entry.created_at >= since,
+            Entry.kind == "charge",
+            ~given_back,
+        )
+        .group_by(day)
+        .order_by(day)
+    )
+    return [(day, seconds, splits) for day, seconds, splits in session.execute(query)]

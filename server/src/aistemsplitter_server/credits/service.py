@@ -5,6 +5,9 @@ Amounts are positive seconds of source audio; the ledger's sign follows from the
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+
 from sqlalchemy import Connection, bindparam, select
 from sqlalchemy.orm import Session
 
@@ -22,6 +25,25 @@ _HOLD = select(Account.id).where(Account.id == bindparam("id")).with_for_update(
 def balance(session: Session | Connection, account_id: str) -> int:
     """Seconds that the account can spend."""
     return queries.balance(session, account_id) or 0
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What one day (UTC) has used: seconds that stand charged, and of how many splits."""
+
+    day: date
+    seconds: int
+    splits: int
+
+
+def usage(session: Session, account_id: str, days: int) -> list[Usage]:
+    """The last days up to today, in order, also those without any."""
+    today = times.now().date()
+    first = today - timedelta(days=days - 1)
+    since = datetime.combine(first, time.min, UTC)
+    found = {used[0]: Usage(*used) for used in queries.used_by_day(session, account_id, since)}
+    each = (first + timedelta(days=number) for number in range(days))
+    return [found.get(day, Usage(day, 0, 0)) for day in each]
 
 
 def grant(session: Session, account_id: str, seconds: int, reason: str) -> Entry:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, ForeignKey, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from aistemsplitter_server.kit.database import Base, UtcTime
@@ -21,6 +21,7 @@ class Entry(Base):
     __tablename__ = "credit_entries"
     __table_args__ = (
         UniqueConstraint("account_id", "number"),
+        Index("ix_credit_entries_account_id_created_at", "account_id", "created_at"),
         UniqueConstraint("split_id", "kind"),  # charged once, refunded once; grants have no split
         CheckConstraint("balance >= 0", name="balance_not_negative"),
         CheckConstraint(

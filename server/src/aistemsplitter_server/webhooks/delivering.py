@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 import time
@@ -14,11 +13,8 @@ from urllib.parse import urlsplit
 
 from aistemsplitter_server.accounts import service as accounts
 from aistemsplitter_server.accounts.tables import ApiKey
-from aistemsplitter_server.kit import times
 from aistemsplitter_server.kit.outgoing import Answer, OutgoingError
-from aistemsplitter_server.splits.rendering import render
-from aistemsplitter_server.splits.tables import Split
-from aistemsplitter_server.webhooks import service, signing
+from aistemsplitter_server.webhooks import rendering, service, signing
 from aistemsplitter_server.webhooks.tables import Delivery, Event
 from aistemsplitter_server.worker.context import WorkerContext
 
@@ -54,10 +50,10 @@ def deliver(context: WorkerContext, delivery_id: str) -> None:
 
 
 def _post(context: WorkerContext, delivery: Delivery, event: Event) -> Answer | str:
+    lifetime = timedelta(seconds=context.settings.download_url_seconds)
     with context.database.read() as session:
-        split = session.get_one(Split, event.split_id)
+        body = rendering.encode(rendering.render(session, event, context.storage, lifetime))
         key = session.get_one(ApiKey, event.key_id)
-    body = _body(context, event, split)
     secrets = accounts.webhook_secrets(context.secrets, key)
     headers = {
         "Content-Type": "application/json",
@@ -67,19 +63,6 @@ def _post(context: WorkerContext, delivery: Delivery, event: Event) -> Answer | 
         return context.outgoing.post(delivery.url, body, headers, timeout=TIMEOUT)
     except OutgoingError as error:
         return str(error)
-
-
-def _body(context: WorkerContext, event: Event, split: Split) -> bytes:
-    """The event with the split as it stands now: its URLs are fresh, however late this is."""
-    lifetime = timedelta(seconds=context.settings.download_url_seconds)
-    told = {
-        "id": event.id,
-        "type": event.type,
-        "event": "audio.split.completed",
-        "createdAt": times.to_wire(event.created_at),
-        "data": render(split, context.storage, lifetime).model_dump(by_alias=True),
-    }
-    return json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 class _Places:

@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from aistemsplitter_server.webhooks.tables import Attempt, Delivery, Event
+from aistemsplitter_server.webhooks.tables import Attempt, Delivery, Event, Receiver
 
 
 def page(
@@ -17,9 +17,19 @@ def page(
     *,
     before: str | None = None,
     state: str | None = None,
+    kind: str | None = None,
+    key_id: str | None = None,
+    split_id: str | None = None,
+    url_part: str | None = None,
     limit: int,
 ) -> Sequence[tuple[Delivery, Event]]:
-    """Deliveries with their events, newest first; for the operator, of all accounts."""
+    """Deliveries with their events, newest first; for the operator, of all accounts.
+
+    Args:
+        kind: the event's type.
+        key_id: of the key whose secret signs.
+        url_part: what stands somewhere in the address, in letters of either case.
+    """
     query = select(Delivery, Event).join(Event, Event.id == Delivery.event_id)
     if account_id is not None:
         query = query.where(Delivery.account_id == account_id)
@@ -27,6 +37,14 @@ def page(
         query = query.where(Delivery.id < before)
     if state is not None:
         query = query.where(Delivery.state == state)
+    if kind is not None:
+        query = query.where(Event.type == kind)
+    if key_id is not None:
+        query = query.where(Event.key_id == key_id)
+    if split_id is not None:
+        query = query.where(Event.split_id == split_id)
+    if url_part is not None:
+        query = query.where(Delivery.url.icontains(url_part, autoescape=True))
     rows = session.execute(query.order_by(Delivery.id.desc()).limit(limit))
     return [(delivery, event) for delivery, event in rows]
 
@@ -47,6 +65,14 @@ def attempts(session: Session, delivery_id: str) -> Sequence[Attempt]:
     """What was tried for a delivery, in order."""
     query = select(Attempt).where(Attempt.delivery_id == delivery_id).order_by(Attempt.number)
     return session.scalars(query).all()
+
+
+def disabled(session: Session, account_id: str) -> Sequence[Receiver]:
+    """The account's receivers that are sent nothing any more, the newest first."""
+    query = select(Receiver).where(
+        Receiver.account_id == account_id, Receiver.disabled_reason.is_not(None)
+    )
+    return session.scalars(query.order_by(Receiver.disabled_at.desc())).all()
 
 
 def forget_deliveries(session: Session, before: datetime, limit: int) -> int:

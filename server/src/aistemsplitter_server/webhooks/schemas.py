@@ -40,6 +40,7 @@ class DeliveryInfo(Response):
     created_at: str
     next_attempt_at: str | None
     finished_at: str | None
+    test: bool = Field(description="a sample that was asked for, of no split")
 
 
 class DeliveryDetail(DeliveryInfo):
@@ -90,4 +91,5 @@ def _fields(delivery: Delivery, event: Event) -> dict[str, object]:
         "created_at": times.to_wire(delivery.created_at),
         "next_attempt_at": delivery.next_attempt_at and times.to_wire(delivery.next_attempt_at),
         "finished_at": delivery.finished_at and times.to_wire(delivery.finished_at),
+        "test": event.test,
     }

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Literal, get_args
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from aistemsplitter_server.kit import ids, jobs, times
+from aistemsplitter_server.accounts import service as accounts
+from aistemsplitter_server.kit import ids, jobs, outgoing, times
 from aistemsplitter_server.kit.database import Database, add_if_missing
-from aistemsplitter_server.kit.errors import NotFound
-from aistemsplitter_server.kit.outgoing import Answer
+from aistemsplitter_server.kit.errors import Conflict, NotFound, ValidationFailed
+from aistemsplitter_server.kit.outgoing import Answer, OutgoingError
 from aistemsplitter_server.splits.tables import Split
 from aistemsplitter_server.webhooks import queries, schedule
 from aistemsplitter_server.webhooks.tables import Attempt, Delivery, Event, Receiver
 
+EventType = Literal["split.succeeded", "split.failed"]
+EVENT_TYPES: tuple[EventType, ...] = get_args(EventType)
 QUEUE = "webhooks"
 DELIVER = "deliver"  # the job
 DISABLED_AFTER = timedelta(days=5)
@@ -40,6 +44,37 @@ def announce(session: Session, split: Split) -> None:
     session.flush()
     if split.webhook_url is not None:
         send(session, event, split.webhook_url)
+
+
+def send_test(
+    session: Session, account_id: str, key_id: str, url: str, kind: EventType
+) -> tuple[Delivery, Event]:
+    """Send a sample to an address, signed with the key's secret; it goes the way of all events.
+
+    Raises:
+        NotFound: there is no such key, or it is another account's.
+        Conflict: the key is revoked or expired.
+        ValidationFailed: no request would be made to that address.
+    """
+    key = accounts.known_key(session, account_id, key_id)
+    if key.is_over(times.now()):
+        raise Conflict("This key is revoked or expired.")
+    try:
+        outgoing.check(url)
+    except OutgoingError as error:
+        raise ValidationFailed([("url", str(error))]) from None
+    event = Event(
+        id=ids.new("evt"),
+        account_id=account_id,
+        key_id=key.id,
+        split_id=ids.new("split"),
+        type=kind,
+        test=True,
+        created_at=times.now(),
+    )
+    session.add(event)
+    session.flush()
+    return send(session, event, url), event
 
 
 def send(session: Session, event: Event, url: str) -> Delivery:
@@ -90,9 +125,21 @@ def replay(session: Session, account_id: str | None, delivery_id: str) -> tuple[
     before, event = known(session, account_id, delivery_id)
     receiver = session.get(Receiver, (before.account_id, before.url))
     if receiver is not None:
-        receiver.failing_since = receiver.disabled_at = receiver.disabled_reason = None
+        _clear(receiver)
         session.flush()
     return send(session, event, before.url), event
+
+
+def enable(session: Session, account_id: str, url: str) -> None:
+    """Give a receiver that was disabled another chance.
+
+    Raises:
+        NotFound: nothing of the account went there.
+    """
+    receiver = session.get(Receiver, (account_id, url), with_for_update=True)
+    if receiver is None:
+        raise NotFound("Nothing was sent to this address.")
+    _clear(receiver)
 
 
 def sweep(database: Database) -> None:
@@ -145,7 +192,7 @@ def record(session: Session, delivery_id: str, number: int, outcome: Answer | st
     now = times.now()
     receiver = _receiver(session, delivery)
     if isinstance(outcome, Answer) and 200 <= outcome.status < 300:
-        receiver.failing_since = receiver.disabled_at = receiver.disabled_reason = None
+        _clear(receiver)
         _finish(delivery, DELIVERED, None, now)
         return
     receiver.failing_since = receiver.failing_since or now
@@ -170,6 +217,10 @@ def _receiver(session: Session, delivery: Delivery) -> Receiver:
     key = {"account_id": delivery.account_id, "url": delivery.url}
     add_if_missing(session, Receiver, **key)
     return session.get_one(Receiver, tuple(key.values()), with_for_update=True)
+
+
+def _clear(receiver: Receiver) -> None:
+    receiver.failing_since = receiver.disabled_at = receiver.disabled_reason = None
 
 
 def _finish(delivery: Delivery, state: str, reason: str | None, now: datetime) -> None:

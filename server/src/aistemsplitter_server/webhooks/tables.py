@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index
+from sqlalchemy import CheckConstraint, ForeignKey, Index, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from aistemsplitter_server.kit.database import Base, UtcTime
 
 
 class Event(Base):
-    """A split's end, told once to whoever wants to know: there is one for each split."""
+    """A split's end, told once to whoever wants to know: there is one for each split.
+
+    A test tells of a sample, whose id is of no split.
+    """
 
     __tablename__ = "events"
 
@@ -20,6 +23,7 @@ class Event(Base):
     key_id: Mapped[str]  # whose webhook secret signs
     split_id: Mapped[str] = mapped_column(unique=True)
     type: Mapped[str]
+    test: Mapped[bool] = mapped_column(server_default=false(), default=False)
     created_at: Mapped[datetime] = mapped_column(UtcTime)
 
 

@@ -1,0 +1,44 @@
+"""An account's ledger as CSV, a piece at a time."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from io import StringIO
+
+from aistemsplitter_server.credits import queries
+from aistemsplitter_server.kit import times
+from aistemsplitter_server.kit.database import Database
+
+COLUMNS = ("time", "kind", "seconds", "balance", "split", "reason")
+AT_ONCE = 1000  # entries in a piece
+FORMULAS = ("=", "+", "-", "@", "\t", "\r")  # what spreadsheets take for the beginning of one
+
+
+def pieces(database: Database, account_id: str) -> Iterator[str]:
+    """All entries, oldest first; times in UTC, amounts in seconds.
+
+    Between two pieces nothing is held: entries are only ever added, so none is missed.
+    """
+    written = StringIO()
+    table = csv.writer(written)
+    table.writerow(COLUMNS)
+    number = 0
+    while True:
+        with database.read() as session:
+            entries = queries.entries_after(session, account_id, number, AT_ONCE)
+        for entry in entries:
+            number = entry.number
+            moment = times.to_wire(entry.created_at)
+            split, reason = _text(entry.split_id or ""), _text(entry.reason)
+            table.writerow((moment, entry.kind, entry.seconds, entry.balance, split, reason))
+        yield written.getvalue()
+        if len(entries) < AT_ONCE:
+            return
+        written.seek(0)
+        written.truncate()
+
+
+def _text(cell: str) -> str:
+    """A text that stays one in a spreadsheet."""
+    return f"'{cell}" if cell.startswith(FORMULAS) else cell
