@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 import customers
+from aistemsplitter_server.accounts import service as accounts
 from aistemsplitter_server.accounts.tables import Person
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.secrets import Secrets
@@ -57,6 +58,15 @@ def signed_in(visitor: Visitor, ada: Person) -> Visitor:
 def hers(database: Database, ada: Person) -> Customer:
     """What Ada has, as if she were a caller of the API."""
     return customers.of(database, ada.account_id, ada.id)
+
+
+@pytest.fixture
+def adas(database: Database, server_secrets: Secrets, ada: Person) -> Customer:
+    """Ada as the API knows her, with a key of hers."""
+    with database.write() as session:
+        key = accounts.create_key(session, server_secrets, ada.account_id, name="<i>shop</i>")
+    caller = accounts.authenticate(database, server_secrets, key.api_key)
+    return Customer(database, caller, key.api_key, key.webhook_secret)
 
 
 @pytest.fixture

@@ -155,8 +155,6 @@ class Settings(BaseSettings):
     def _positive_packs(cls, minutes: tuple[int, ...]) -> tuple[int, ...]:
         if any(size <= 0 for size in minutes):
             raise ValueError("every pack must be more than 0 minutes")
-        if len(set(minutes)) < len(minutes):
-            raise ValueError("two packs are of the same size")
         return minutes
 
     @field_validator("pack_prices")

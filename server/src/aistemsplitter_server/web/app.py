@@ -16,7 +16,18 @@ from aistemsplitter_server.api import faults
 from aistemsplitter_server.api.context import Context
 from aistemsplitter_server.kit.database import AWAY
 from aistemsplitter_server.kit.errors import ApiError, Internal, Unavailable
-from aistemsplitter_server.web import assets, packs, pages, shares, sign_in, songs, studio
+from aistemsplitter_server.web import (
+    assets,
+    developer,
+    packs,
+    pages,
+    shares,
+    sign_in,
+    songs,
+    studio,
+    usage,
+    webhooks,
+)
 from aistemsplitter_server.web.guard import Policy, SameSite
 from aistemsplitter_server.web.sessions import SignInNeeded
 
@@ -28,6 +39,9 @@ ROUTERS = (
     studio.router,
     songs.router,
     shares.router,
+    developer.router,
+    webhooks.router,
+    usage.router,
     packs.router,
 )
 

@@ -1,0 +1,157 @@
+"""``/settings/developer``: an account's API keys, and programs that use them."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.responses import RedirectResponse
+from pydantic import Field
+
+from aistemsplitter_server.accounts import queries, scopes, service
+from aistemsplitter_server.accounts.scopes import Scope
+from aistemsplitter_server.api.context import BaseUrl, InContext
+from aistemsplitter_server.kit import ids, times
+from aistemsplitter_server.kit.errors import Conflict
+from aistemsplitter_server.splits.schemas import Priority
+from aistemsplitter_server.web.forms import Form, filled
+from aistemsplitter_server.web.pages import render
+from aistemsplitter_server.web.sessions import InSession
+
+router = APIRouter()
+
+PAGE = "/settings/developer"
+EXPIRIES = ("never", "30", "90", "365", "date")  # days
+KEY_ID = r"key_[0-9A-HJKMNP-TV-Z]{26}"
+
+
+class KeyForm(Form):
+    """What a new key shall be. Its id was made with the form, so that one form is one key."""
+
+    id: str = Field(pattern=f"^{KEY_ID}$")
+    name: str = Field(default="", max_length=80)
+    mode: Literal["live", "test"] = "live"
+    expires: Literal["never", "30", "90", "365", "date"] = "never"
+    expires_on: date | None = None
+    scope: list[Scope] = Field(default_factory=list)
+    priority: Priority = "interactive"
+
+    def fault(self) -> str | None:
+        """The key of the text that says what is wrong with it."""
+        if not self.scope:
+            return "developer.new.no_scope"
+        if self.expires == "date":
+            end = self.expires_at()
+            return None if end is not None and end > times.now() else "developer.new.no_date"
+        return None
+
+    def expires_at(self) -> datetime | None:
+        """When the key ends: with a day, at that day's end in UTC."""
+        if self.expires == "never":
+            return None
+        if self.expires != "date":
+            return times.now() + timedelta(days=int(self.expires))
+        if self.expires_on is None or self.expires_on == date.max:
+            return None
+        return datetime.combine(self.expires_on + timedelta(days=1), time.min, UTC)
+
+
+class RotateForm(Form):
+    """Which secret is to be replaced, so that the form sent again does not replace the next."""
+
+    version: str = Field(max_length=64)
+
+
+@router.get(PAGE)
+def show_keys(request: Request, context: InContext, who: InSession, base_url: BaseUrl) -> Response:
+    """The keys, the newest first, and the programs."""
+    with context.database.read() as session:
+        keys = list(reversed(queries.keys(session, who.account_id)))
+    now = times.now()
+    live = [key for key in keys if not key.is_over(now)]
+    return render(
+        request,
+        "developer.html",
+        keys=live,
+        over=[key for key in keys if key not in live],
+        all_scopes=scopes.ALL,
+        version=service.secret_version,
+        api=f"{base_url}/v1",
+    )
+
+
+@router.get(f"{PAGE}/keys/new")
+def show_form(request: Request, _who: InSession) -> Response:
+    """The form for a new key."""
+    return _form(request, KeyForm(id=ids.new("key"), scope=[*scopes.ALL]))
+
+
+@router.post(f"{PAGE}/keys")
+def make_key(
+    request: Request,
+    context: InContext,
+    who: InSession,
+    base_url: BaseUrl,
+    form: Annotated[KeyForm, Depends(filled(KeyForm))],
+) -> Response:
+    """Make a key, and show it this once: in this answer, which nobody keeps."""
+    if fault := form.fault():
+        return _form(request, form, fault)
+    try:
+        with context.database.write() as session:
+            made = service.create_key(
+                session,
+                context.secrets,
+                who.account_id,
+                name=form.name,
+                test=form.mode == "test",
+                allowed=form.scope,
+                expires_at=form.expires_at(),
+                top_priority=form.priority,
+                key_id=form.id,
+            )
+    except Conflict:  # the answer was reloaded
+        return RedirectResponse(PAGE, 303)
+    return render(request, "developer_made.html", made=made, name=form.name, api=f"{base_url}/v1")
+
+
+@router.post(PAGE + "/keys/{key_id}/revoke")
+def revoke_key(context: InContext, who: InSession, key_id: str) -> Response:
+    """Revoke a key, at once and for good."""
+    with context.database.write() as session:
+        service.revoke_key(session, who.account_id, key_id)
+    return RedirectResponse(PAGE, 303)
+
+
+@router.post(PAGE + "/keys/{key_id}/rotate")
+def rotate_secret(
+    request: Request,
+    context: InContext,
+    who: InSession,
+    key_id: str,
+    form: Annotated[RotateForm, Depends(filled(RotateForm))],
+) -> Response:
+    """Give a key a new webhook secret, and show it this once."""
+    try:
+        with context.database.write() as session:
+            secret = service.rotate_webhook_secret(
+                session, context.secrets, who.account_id, key_id, version=form.version
+            )
+            key = service.known_key(session, who.account_id, key_id)
+    except Conflict:  # the answer was reloaded
+        return RedirectResponse(PAGE, 303)
+    return render(request, "developer_rotated.html", key=key, secret=secret)
+
+
+def _form(request: Request, form: KeyForm, fault: str | None = None) -> Response:
+    values: dict[str, Any] = {"form": form, "fault": fault, "all_scopes": scopes.ALL}
+    tomorrow = times.now().date() + timedelta(days=1)
+    return render(
+        request,
+        "developer_new.html",
+        status=422 if fault else 200,
+        expiries=EXPIRIES,
+        tomorrow=tomorrow,
+        **values,
+    )

@@ -1,0 +1,66 @@
+"""``/settings/usage``: what an account has used, what it has left, and every entry between."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import StreamingResponse
+
+from aistemsplitter_server.api.context import InContext
+from aistemsplitter_server.credits import export, queries, service
+from aistemsplitter_server.splits import queries as splits
+from aistemsplitter_server.web import chart, ledger, packs
+from aistemsplitter_server.web.pages import language_of, render
+from aistemsplitter_server.web.sessions import InSession
+
+router = APIRouter()
+
+PAGE = "/settings/usage"
+PERIODS = (30, 90)  # days
+AT_ONCE = 25  # entries in a page
+
+
+@router.get(PAGE)
+def show_usage(
+    request: Request, context: InContext, who: InSession, days: int = 30, before: int | None = None
+) -> Response:
+    """The balance, the usage by day, and a page of the ledger."""
+    days = days if days in PERIODS else PERIODS[0]
+    with context.database.read() as session:
+        balance = service.balance(session, who.account_id)
+        used = service.usage(session, who.account_id, days)
+        entries = queries.entries(session, who.account_id, AT_ONCE + 1, before=before)
+        songs = splits.of_account_all(
+            session, who.account_id, [entry.split_id for entry in entries if entry.split_id]
+        )
+    names = {song.id: song.filename for song in songs}
+    shown = entries[:AT_ONCE]
+    t = language_of(request)
+    return render(
+        request,
+        "usage.html",
+        balance=balance,
+        used=used,
+        total=sum(day.seconds for day in used),
+        splits=sum(day.splits for day in used),
+        days=days,
+        periods=PERIODS,
+        chart=chart.bars([day.seconds / 60 for day in used]),
+        lines=[ledger.line(t, entry, names) for entry in shown],
+        before=before,
+        older=shown[-1].number if len(entries) > AT_ONCE else None,
+        duration=ledger.duration,
+        packs=packs.offered(request, context),
+    )
+
+
+@router.get(f"{PAGE}/ledger.csv")
+def ledger_csv(context: InContext, who: InSession) -> Response:
+    """The whole ledger for a spreadsheet."""
+    return StreamingResponse(
+        export.pieces(context.database, who.account_id),
+        media_type="text/csv; charset=utf-8",
+        headers={
+            "Content-Disposition": 'attachment; filename="ledger.csv"',
+            "Cache-Control": "no-store",
+        },
+    )
