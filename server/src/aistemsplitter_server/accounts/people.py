@@ -118,10 +118,33 @@ def follow(
     return person
 
 
-def set_password(session: Session, person: Person, password_hash: str) -> None:
-    """Choose another password; who is signed in with the old one is not any more."""
+def set_password(
+    session: Session, person: Person, password_hash: str, *, but: str | None = None
+) -> None:
+    """Choose another password; who is signed in with the old one is not any more.
+
+    Args:
+        but: the sign-in that goes on.
+    """
     person.password_hash = password_hash
-    queries.end_sign_ins(session, person.id)
+    queries.end_sign_ins(session, person.id, but=but)
+
+
+def change_password(
+    session: Session, person_id: str, *, verified: str, password_hash: str, sign_in_id: str
+) -> None:
+    """Choose another password oneself; all sign-ins but this one end.
+
+    Args:
+        verified: the hash that the present password was found to be of.
+
+    Raises:
+        WrongPassword: it was changed meanwhile.
+    """
+    person = session.get(Person, person_id, with_for_update=True)
+    if person is None or person.password_hash != verified:
+        raise WrongPassword
+    set_password(session, person, password_hash, but=sign_in_id)
 
 
 def hashed(password: str) -> str:

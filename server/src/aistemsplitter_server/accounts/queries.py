@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, delete, or_, select
+from sqlalchemy import Connection, Row, bindparam, delete, func, or_, select
 from sqlalchemy.orm import Session
 
 from aistemsplitter_server.accounts.tables import Account, ApiKey, Link, Person, SignIn
@@ -99,3 +99,47 @@ def forget_sign_ins(session: Session, now: datetime, seen_before: datetime) -> N
     session.execute(
         delete(SignIn).where(or_(SignIn.expires_at <= now, SignIn.seen_at < seen_before))
     )
+
+
+def people(session: Session, account_id: str, *, hold: bool = False) -> Sequence[Person]:
+    """Who belongs to an account, in the order that they joined.
+
+    Args:
+        hold: till the end of the transaction.
+    """
+    query = select(Person).where(Person.account_id == account_id).order_by(Person.id)
+    return session.scalars(query.with_for_update() if hold else query).all()
+
+
+def last_seen(session: Session, account_id: str) -> dict[str, datetime]:
+    """When each person of an account was seen last, of those who are signed in somewhere."""
+    query = (
+        select(Person.id, func.max(SignIn.seen_at).label("seen_at"))
+        .join(SignIn, SignIn.person_id == Person.id)
+        .where(Person.account_id == account_id)
+        .group_by(Person.id)
+    )
+    return {row.id: row.seen_at for row in session.execute(query)}
+
+
+def pending_links(session: Session, account_id: str, now: datetime) -> Sequence[Link]:
+    """An account's one-time links that can still be used, newest first."""
+    query = select(Link).where(
+        Link.account_id == account_id, Link.used_at.is_(None), Link.expires_at > now
+    )
+    return session.scalars(query.order_by(Link.id.desc())).all()
+
+
+def delete_links(session: Session, person_id: str) -> None:
+    """Delete the links by which someone could choose a new password."""
+    session.execute(delete(Link).where(Link.person_id == person_id))
+
+
+def sign_ins(
+    session: Session, person_id: str, now: datetime, seen_since: datetime
+) -> Sequence[SignIn]:
+    """Where someone is signed in still, the newest seen first."""
+    query = select(SignIn).where(
+        SignIn.person_id == person_id, SignIn.expires_at > now, SignIn.seen_at > seen_since
+    )
+    return session.scalars(query.order_by(SignIn.seen_at.desc(), SignIn.id)).all()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from secrets import token_urlsafe
@@ -12,6 +13,7 @@ from aistemsplitter_server.accounts import queries, scopes
 from aistemsplitter_server.accounts.service import Caller
 from aistemsplitter_server.accounts.tables import Person, SignIn
 from aistemsplitter_server.kit import ids, times
+from aistemsplitter_server.kit.errors import NotFound
 from aistemsplitter_server.kit.secrets import Secrets
 
 IDLE = timedelta(days=14)  # unseen for so long, it has ended
@@ -89,6 +91,29 @@ def note_seen(session: Session, sign_in_id: str) -> None:
 def end(session: Session, secrets: Secrets, token: str) -> None:
     """Sign a browser out; its token is worth nothing from the commit on."""
     queries.end_sign_in(session, secrets.digest(token))
+
+
+def everywhere(session: Session, person_id: str) -> Sequence[SignIn]:
+    """Where someone is signed in, the newest seen first."""
+    now = times.now()
+    return queries.sign_ins(session, person_id, now, now - IDLE)
+
+
+def end_one(session: Session, person_id: str, sign_in_id: str) -> None:
+    """Sign one of someone's browsers out from afar.
+
+    Raises:
+        NotFound: there is none, or it is somebody else's.
+    """
+    row = session.get(SignIn, sign_in_id)
+    if row is None or row.person_id != person_id:
+        raise NotFound("There is no such sign-in.")
+    session.delete(row)
+
+
+def end_all(session: Session, person_id: str) -> None:
+    """Sign all of someone's browsers out."""
+    queries.end_sign_ins(session, person_id)
 
 
 def sweep(session: Session) -> None:

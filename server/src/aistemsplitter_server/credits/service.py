@@ -46,17 +46,26 @@ def usage(session: Session, account_id: str, days: int) -> list[Usage]:
     return [found.get(day, Usage(day, 0, 0)) for day in each]
 
 
-def grant(session: Session, account_id: str, seconds: int, reason: str) -> Entry:
+def grant(
+    session: Session, account_id: str, seconds: int, reason: str, *, entry_id: str | None = None
+) -> Entry:
     """Give an account credits.
+
+    Args:
+        entry_id: of the entry to be made; asked again with it, it answers with the one that stands.
 
     Raises:
         NotFound: there is no such account.
+        Conflict: the entry is another account's.
         ValueError: not more than 0 seconds.
     """
     if seconds <= 0:
         raise ValueError("a grant is more than 0 seconds")
     _lock(session, account_id)
-    return _add(session, account_id, "grant", seconds, reason)
+    standing = session.get(Entry, entry_id) if entry_id is not None else None
+    if standing is not None and standing.account_id != account_id:
+        raise Conflict("The entry is another account's.")
+    return standing or _add(session, account_id, "grant", seconds, reason, entry_id=entry_id)
 
 
 def charge(session: Session, account_id: str, split_id: str, seconds: int) -> Entry:
@@ -107,12 +116,13 @@ def _add(
     seconds: int,
     reason: str,
     split_id: str | None = None,
+    entry_id: str | None = None,
 ) -> Entry:
     balance, number = queries.last(session, account_id)
     if balance + seconds < 0:
         raise InsufficientCredits(-seconds, balance)
     entry = Entry(
-        id=ids.new("ent"),
+        id=entry_id or ids.new("ent"),
         account_id=account_id,
         number=number + 1,
         kind=kind,

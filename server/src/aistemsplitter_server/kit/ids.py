@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Literal
 
 from ulid import ULID
@@ -29,6 +30,12 @@ Prefix = Literal[
 def new(prefix: Prefix) -> str:
     """A new id, such as ``split_01JTB3Y6M8Q4W2N7C5D9E0F1GH``."""
     return f"{prefix}_{ULID()}"
+
+
+def first(prefix: Prefix, moment: datetime) -> str:
+    """The smallest id that can be made at a time: all that are made later are larger."""
+    milliseconds = int(moment.timestamp() * 1000)
+    return f"{prefix}_{ULID(milliseconds.to_bytes(6) + bytes(10))}"
 
 
 def from_cursor(prefix: Prefix, cursor: str) -> str:

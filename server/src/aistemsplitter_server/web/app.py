@@ -17,10 +17,15 @@ from aistemsplitter_server.api.context import Context
 from aistemsplitter_server.kit.database import AWAY
 from aistemsplitter_server.kit.errors import ApiError, Internal, Unavailable
 from aistemsplitter_server.web import (
+    account,
     assets,
     developer,
+    operator,
+    operator_accounts,
+    operator_failures,
     packs,
     pages,
+    people,
     shares,
     sign_in,
     songs,
@@ -43,6 +48,11 @@ ROUTERS = (
     webhooks.router,
     usage.router,
     packs.router,
+    people.router,
+    account.router,
+    operator.router,
+    operator_accounts.router,
+    operator_failures.router,
 )
 
 

@@ -85,7 +85,7 @@ def do_sign_in(
     """Sign in; where that fails, it does not say whether there is such a person."""
     email, t = form.email.lower(), pages.language_of(request)
     try:
-        _count(request, email)
+        count_try(request, email)
         with context.database.read() as session:
             person = queries.person(session, email)
         people.verify(form.password, person.password_hash if person else None)
@@ -133,7 +133,7 @@ def join(
 ) -> Response:
     """Join, or choose a new password; and be signed in."""
     try:
-        _count(request, token[:8])
+        count_try(request, token[:8])
         password_hash = people.hashed(form.password)
         with context.database.write() as session:
             person = people.follow(session, context.secrets, token, form.email, password_hash)
@@ -193,7 +193,7 @@ def _welcome(context: Context, request: Request, response: Response, person: Per
     sessions.begin(context, request, response, token)
 
 
-def _count(request: Request, whom: str) -> None:
+def count_try(request: Request, whom: str) -> None:
     """Slow down who guesses passwords: from one place, and of one person from many places."""
     address = request.client.host if request.client else ""
     for who in (f"from {rate_limits.neighbourhood(address)}", f"as {whom}"):

@@ -48,6 +48,15 @@ document.addEventListener("submit", (event) => {
   if (question && !window.confirm(question)) event.preventDefault();
 }, true);
 
+// A form with data-once is not sent twice by a double click.
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (!("once" in form.dataset) || event.defaultPrevented) return;
+  if (form.isSent) event.preventDefault();
+  form.isSent = true;
+  setTimeout(() => (form.isSent = false), 3000);
+});
+
 document.addEventListener("htmx:afterSettle", (event) => localTimes(event.target));
 document.addEventListener("htmx:responseError", (event) => {
   toast(event.detail.xhr.responseText, "danger");

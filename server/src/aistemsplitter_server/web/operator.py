@@ -1,0 +1,72 @@
+"""``/operator``: how the service as a whole is, for its owner."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from sqlalchemy.orm import Session
+
+from aistemsplitter_server.api.context import Context, InContext
+from aistemsplitter_server.kit import times
+from aistemsplitter_server.models import queries as models
+from aistemsplitter_server.models.catalogue import MODELS
+from aistemsplitter_server.operations import failures, health, queue, throughput, workers
+from aistemsplitter_server.operations.throughput import Period
+from aistemsplitter_server.web import charts
+from aistemsplitter_server.web.pages import render
+from aistemsplitter_server.web.sessions import Operator
+
+router = APIRouter(prefix="/operator")
+
+
+@router.get("")
+def overview(request: Request, context: InContext, _who: Operator) -> Response:
+    """The page."""
+    now = times.now()
+    with context.database.read() as session:
+        done = throughput.look(session, now)
+        return render(
+            request,
+            "operator.html",
+            **_live(context, session, now),
+            hours=_charted(done.hours),
+            days=_charted(done.days),
+            reasons=failures.reasons(session, now),
+            versions=health.versions(context.database, session),
+            installed=models.installed(session),
+            models=MODELS,
+        )
+
+
+@router.get("/now")
+def live(request: Request, context: InContext, _who: Operator) -> Response:
+    """The part of the page that is brought up to date every few seconds."""
+    with context.database.read() as session:
+        return render(request, "operator_now.html", **_live(context, session, times.now()))
+
+
+def _live(context: Context, session: Session, now: datetime) -> dict[str, Any]:
+    return {
+        "now": now,
+        "queue": queue.look(session, now),
+        "workers": workers.seen(session, now),
+        "webhooks": health.webhooks(session, now),
+        "disk": health.disk(context.settings.data),
+    }
+
+
+def _charted(periods: Sequence[Period]) -> dict[str, Any]:
+    return {
+        "periods": periods,
+        "splits": charts.bars(
+            ("good", [period.succeeded for period in periods]),
+            ("danger", [period.failed for period in periods]),
+        ),
+        "minutes": charts.bars(("", [period.audio_seconds / 60 for period in periods])),
+        "succeeded": sum(period.succeeded for period in periods),
+        "failed": sum(period.failed for period in periods),
+        "audio_seconds": sum(period.audio_seconds for period in periods),
+    }

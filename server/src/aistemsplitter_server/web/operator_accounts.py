@@ -1,0 +1,172 @@
+"""``/operator/accounts``: all accounts, new ones, and minutes for them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.responses import RedirectResponse
+from pydantic import Field, model_validator
+
+from aistemsplitter_server.accounts import members, people, queries, service
+from aistemsplitter_server.api.context import BaseUrl, Context, InContext
+from aistemsplitter_server.credits import queries as ledger
+from aistemsplitter_server.credits import service as credits
+from aistemsplitter_server.kit import ids, times
+from aistemsplitter_server.kit.errors import NotFound, ValidationFailed
+from aistemsplitter_server.operations import accounts
+from aistemsplitter_server.web.forms import Form, filled
+from aistemsplitter_server.web.pages import render
+from aistemsplitter_server.web.sessions import Operator
+
+router = APIRouter(prefix="/operator/accounts")
+
+PAGE = 25
+ENTRIES = 20  # of the ledger that are shown
+MOST_MINUTES = 100_000  # at once
+
+
+class AccountForm(Form):
+    """A new account."""
+
+    name: str = Field(min_length=1, max_length=100)
+    minutes: int = Field(ge=0, le=MOST_MINUTES)
+
+
+class GrantForm(Form):
+    """Minutes, or a pack by its minutes, and why."""
+
+    entry: str = Field(pattern=r"^ent_[0-9A-HJKMNP-TV-Z]{26}$")  # sent twice, it is granted once
+    pack: int | None = None
+    minutes: int | None = Field(None, ge=1, le=MOST_MINUTES)
+    reason: str = Field(min_length=1, max_length=200)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _other_amount(cls, values: dict[str, str]) -> dict[str, str]:
+        """Of the choice that is not made, the form sends an empty field."""
+        return {name: value for name, value in values.items() if value != ""}
+
+
+class LinkForm(Form):
+    """For someone new, or for someone of the account to choose a new password."""
+
+    person: str | None = Field(None, max_length=64)
+    note: str = Field("", max_length=100)
+
+
+@router.get("")
+def show_all(
+    request: Request, context: InContext, _who: Operator, q: str = "", before: str | None = None
+) -> Response:
+    """Accounts, newest first, or those that are searched for."""
+    text = q.strip()[:100]
+    with context.database.read() as session:
+        found = accounts.page(session, times.now(), text=text, before=before, limit=PAGE + 1)
+    return render(
+        request,
+        "operator_accounts.html",
+        found=found[:PAGE],
+        more=found[PAGE - 1].account.id if len(found) > PAGE else None,
+        text=text,
+        paged=before is not None,
+        free_minutes=context.settings.free_minutes,
+        most_minutes=MOST_MINUTES,
+    )
+
+
+@router.post("")
+def create(
+    request: Request,
+    context: InContext,
+    _who: Operator,
+    base_url: BaseUrl,
+    form: Annotated[AccountForm, Depends(filled(AccountForm))],
+) -> Response:
+    """Make an account, and a link by which its first person joins."""
+    with context.database.write() as session:
+        made = service.create_account(session, form.name, free_seconds=form.minutes * 60)
+        token = people.link(session, context.secrets, made.id)
+    return _page(request, context, made.id, link=f"{base_url}/join/{token}", status=201)
+
+
+@router.get("/{account_id}")
+def show_one(request: Request, context: InContext, _who: Operator, account_id: str) -> Response:
+    """One account."""
+    return _page(request, context, account_id)
+
+
+@router.post("/{account_id}/grants")
+def grant(
+    context: InContext,
+    _who: Operator,
+    account_id: str,
+    form: Annotated[GrantForm, Depends(filled(GrantForm))],
+) -> Response:
+    """Give it minutes."""
+    minutes, reason = form.minutes, form.reason
+    if form.pack is not None:
+        if form.pack not in context.settings.pack_minutes:
+            raise NotFound(f"There is no pack of {form.pack} minutes.")
+        minutes, reason = form.pack, f"pack of {form.pack} minutes: {reason}"
+    if minutes is None:
+        raise ValidationFailed([("minutes", "is required")])
+    with context.database.write() as session:
+        credits.grant(session, account_id, minutes * 60, reason, entry_id=form.entry)
+    return RedirectResponse(f"{router.prefix}/{account_id}", 303)
+
+
+@router.post("/{account_id}/links")
+def make_link(
+    request: Request,
+    context: InContext,
+    _who: Operator,
+    base_url: BaseUrl,
+    account_id: str,
+    form: Annotated[LinkForm, Depends(filled(LinkForm))],
+) -> Response:
+    """Make a one-time link, and show it this once."""
+    with context.database.write() as session:
+        person = members.one(session, account_id, form.person) if form.person else None
+        token = people.link(
+            session,
+            context.secrets,
+            account_id,
+            note=person.email if person else form.note,
+            person_id=person.id if person else None,
+        )
+    return _page(request, context, account_id, link=f"{base_url}/join/{token}", status=201)
+
+
+@router.post("/{account_id}/links/{link_id}/revoke")
+def revoke_link(context: InContext, _who: Operator, account_id: str, link_id: str) -> Response:
+    """Make a link worth nothing."""
+    with context.database.write() as session:
+        members.revoke_link(session, account_id, link_id)
+    return RedirectResponse(f"{router.prefix}/{account_id}", 303)
+
+
+def _page(
+    request: Request,
+    context: Context,
+    account_id: str,
+    *,
+    link: str | None = None,
+    status: int = 200,
+) -> Response:
+    now = times.now()
+    with context.database.read() as session:
+        return render(
+            request,
+            "operator_account.html",
+            status=status,
+            known=accounts.one(session, now, account_id),
+            people=queries.people(session, account_id),
+            seen=queries.last_seen(session, account_id),
+            links=queries.pending_links(session, account_id, now),
+            entries=ledger.entries(session, account_id, limit=ENTRIES),
+            packs=context.settings.pack_minutes,
+            most_minutes=MOST_MINUTES,
+            new_entry=ids.new("ent"),
+            link=link,
+        )

@@ -1,0 +1,91 @@
+"""``/settings/people``: who belongs to the account, and who is invited to."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.responses import RedirectResponse
+from pydantic import Field
+
+from aistemsplitter_server.accounts import members, people, queries
+from aistemsplitter_server.accounts.members import LastPerson
+from aistemsplitter_server.accounts.sign_ins import SignedIn
+from aistemsplitter_server.api.context import BaseUrl, Context, InContext
+from aistemsplitter_server.kit import times
+from aistemsplitter_server.web import pages
+from aistemsplitter_server.web.forms import Form, filled
+from aistemsplitter_server.web.pages import render
+from aistemsplitter_server.web.sessions import InSession
+
+router = APIRouter(prefix="/settings/people")
+
+HERE = router.prefix
+
+
+class InviteForm(Form):
+    """Whom the link is meant for, to tell several apart."""
+
+    note: str = Field("", max_length=100)
+
+
+@router.get("")
+def show(request: Request, context: InContext, who: InSession) -> Response:
+    """The page."""
+    return _page(request, context, who)
+
+
+@router.post("/links")
+def invite(
+    request: Request,
+    context: InContext,
+    who: InSession,
+    base_url: BaseUrl,
+    form: Annotated[InviteForm, Depends(filled(InviteForm))],
+) -> Response:
+    """Make a one-time link, and show it this once."""
+    with context.database.write() as session:
+        token = people.link(session, context.secrets, who.account_id, note=form.note)
+    return _page(request, context, who, link=f"{base_url}/join/{token}", status=201)
+
+
+@router.post("/links/{link_id}/revoke")
+def revoke(context: InContext, who: InSession, link_id: str) -> Response:
+    """Make a link worth nothing."""
+    with context.database.write() as session:
+        members.revoke_link(session, who.account_id, link_id)
+    return RedirectResponse(HERE, 303)
+
+
+@router.post("/{person_id}/remove")
+def remove(request: Request, context: InContext, who: InSession, person_id: str) -> Response:
+    """Take someone out of the account; oneself, too, who then is signed out."""
+    try:
+        with context.database.write() as session:
+            members.remove(session, who.account_id, person_id)
+    except LastPerson:
+        fault = pages.language_of(request)("people.last")
+        return _page(request, context, who, fault=fault, status=409)
+    return RedirectResponse(HERE, 303)
+
+
+def _page(
+    request: Request,
+    context: Context,
+    who: SignedIn,
+    *,
+    link: str | None = None,
+    fault: str | None = None,
+    status: int = 200,
+) -> Response:
+    with context.database.read() as session:
+        return render(
+            request,
+            "people.html",
+            status=status,
+            people=queries.people(session, who.account_id),
+            seen=queries.last_seen(session, who.account_id),
+            links=queries.pending_links(session, who.account_id, times.now()),
+            link=link,
+            fault=fault,
+        )

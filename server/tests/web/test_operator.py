@@ -1,0 +1,325 @@
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+import pytest
+
+from aistemsplitter_server.accounts.tables import Person
+from aistemsplitter_server.credits import service as credits
+from aistemsplitter_server.kit import ids, times
+from aistemsplitter_server.kit.database import Database
+from aistemsplitter_server.kit.secrets import Secrets
+from aistemsplitter_server.splits.tables import Split
+from aistemsplitter_server.webhooks.tables import Receiver
+from aistemsplitter_server.worker.tables import DEAD_AFTER, Worker
+from beating import beat
+from customers import Customer, customer
+from history import account, add, split
+from visitors import Visitor, account_of
+
+MARKUP = "<img src=x onerror=alert(1)>"
+SHOWN = "&lt;img src=x onerror=alert(1)&gt;"
+SECOND = timedelta(seconds=1)
+
+
+def figures(page: str) -> list[str]:
+    """The numbers on top of a page."""
+    found = re.findall(r'<p class="figure[^>]*>(.*?)</p>', page, re.S)
+    return [re.sub(r"<.*?>", "", figure).strip() for figure in found]
+
+
+def entry(page: str) -> str:
+    """What the form to give minutes bears."""
+    found = re.search(r'name="entry" value="(ent_\w+)"', page)
+    assert found
+    return found[1]
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/operator"),
+        ("GET", "/operator/now"),
+        ("GET", "/operator/accounts"),
+        ("POST", "/operator/accounts"),
+        ("GET", "/operator/accounts/{account}"),
+        ("POST", "/operator/accounts/{account}/grants"),
+        ("POST", "/operator/accounts/{account}/links"),
+        ("POST", "/operator/accounts/{account}/links/lnk_none/revoke"),
+        ("GET", "/operator/failures"),
+        ("GET", "/operator/splits/{split}"),
+        ("POST", "/operator/splits/{split}/retry"),
+    ],
+)
+def test_nobody_else_learns_that_it_is_there(
+    signed_in: Visitor, ada: Person, database: Database, method: str, path: str
+) -> None:
+    mine = split(ada.account_id, "failed")
+    add(database, mine)
+    path = path.format(account=ada.account_id, split=mine.id)
+    form = {"name": "mine", "minutes": "5", "reason": "me", "entry": ids.new("ent")}
+    headers = {"Sec-Fetch-Site": "same-origin"}
+    data = form if method == "POST" else None
+    answer = signed_in.request(method, path, headers=headers, data=data)
+    assert answer.status_code == 404
+    nothing = signed_in.get("/operator/nothing")
+    told = re.compile(r"<main.*?</p>", re.S)
+    assert told.findall(answer.text) == told.findall(nothing.text)
+    with database.read() as session:
+        assert credits.balance(session, ada.account_id) == 600
+
+    signed_in.cookies.clear()
+    assert signed_in.request(method, path, headers=headers, data=data).status_code == 303
+
+
+def test_an_empty_service(owner: Visitor) -> None:
+    page = owner.get("/operator")
+    assert page.status_code == 200
+    waiting, drained, workers, _disk, webhooks = figures(page.text)
+    assert (waiting, drained, workers, webhooks) == ("0", "0:00", "0", "0")
+    assert "None is alive" in page.text
+    assert "Nothing failed" in page.text
+
+
+def test_the_overview_tells_what_is(owner: Visitor, database: Database) -> None:
+    one = account(database, MARKUP)
+    now = times.now()
+    add(
+        database,
+        split(one, "queued", created_at=now - 75 * SECOND),
+        split(one, "queued", duration_seconds=0, upload_id=None, input_url="https://x.example"),
+        split(
+            one,
+            "processing",
+            filename=MARKUP,
+            progress=0.5,
+            started_at=now - 20 * SECOND,
+            worker_id="wrk_ABCDEF",
+        ),
+        split(one, "succeeded", started_at=now - 6 * SECOND, duration_seconds=60),
+        split(one, "failed", error_message=MARKUP),
+        split(one, "failed", error_code="CANCELED"),
+    )
+    beat(database, "wrk_ABCDEF", audio_seconds=100)
+    beat(database, "wrk_dead00")
+    with database.write() as session:
+        session.get_one(Worker, "wrk_dead00").seen_at = now - DEAD_AFTER - SECOND
+        session.add(Receiver(account_id=one, url="https://x/" + MARKUP, disabled_at=now))
+    page = owner.get("/operator").text
+    waiting, drained, workers, _disk, _webhooks = figures(page)
+    assert (waiting, drained, workers) == ("2", "0:09", "1")
+    assert re.search(r"The first for 1:1[5-9]", page)
+    assert "and 1 song of unknown length" in page
+    assert "1 is dead" in page
+    assert "10.0×" in page
+    assert "50%" in page
+    assert "1 succeeded, 1 failed, 1 min of audio" in page
+    assert "1 webhook address is disabled" in page
+    assert MARKUP not in page
+    assert page.count(SHOWN) >= 5
+
+    part = owner.get("/operator/now", headers={"HX-Request": "true"}).text
+    assert "<html" not in part
+    assert figures(part)[:3] == ["2", "0:09", "1"]
+    ids_of_part = re.findall(r'\bid="([^"]+)"', page)
+    assert len(ids_of_part) == len(set(ids_of_part))  # or the focus would get lost
+
+
+def test_the_charts_have_a_table_beside_them(owner: Visitor, database: Database) -> None:
+    add(database, *(split(account(database), "succeeded", duration_seconds=90) for _ in range(3)))
+    page = owner.get("/operator").text
+    assert page.count('role="img"') == page.count("<title id=") == 4
+    rows = re.findall(r"<tr><td>.*?</tr>", page)
+    assert len(rows) == 24 + 30
+    assert rows[0].endswith(
+        '<td class="number">3</td><td class="number">0</td><td class="number">0</td>'
+        '<td class="number">4.5</td></tr>'
+    )
+
+
+def test_an_account_is_made_and_someone_joins(owner: Visitor, visitor: Visitor) -> None:
+    made = owner.post("/operator/accounts", {"name": MARKUP, "minutes": "7"})
+    assert made.status_code == 201
+    assert MARKUP not in made.text
+    link = re.search(r'<code id="link">http://[^/]+(/join/[\w-]+)</code>', made.text)
+    assert link
+    assert figures(made.text)[0] == "7:00"
+
+    assert visitor.post(link[1], {"email": "bo@example.org", "password": "x" * 12}).is_redirect
+    listed = owner.get("/operator/accounts").text
+    assert SHOWN in listed
+    assert link[1] not in owner.get("/operator/accounts?q=bo@example").text
+    account_id = re.search(
+        r"/operator/accounts/(acc_\w+)", owner.get("/operator/accounts?q=bo@").text
+    )
+    assert account_id
+    page = owner.get(f"/operator/accounts/{account_id[1]}").text
+    assert "bo@example.org" in page
+
+
+@pytest.mark.parametrize("form", [{"name": "", "minutes": "1"}, {"name": "x", "minutes": "-1"}])
+def test_no_account_without_a_name_or_of_debts(owner: Visitor, form: dict[str, str]) -> None:
+    assert owner.post("/operator/accounts", form).status_code == 422
+
+
+def test_accounts_are_searched_a_page_at_a_time(owner: Visitor, database: Database) -> None:
+    for number in range(27):
+        account(database, f"studio {number:02}")
+    first = owner.get("/operator/accounts?q=studio").text
+    assert first.count("/operator/accounts/acc_") == 25
+    older = re.search(r'href="(/operator/accounts\?q=studio&amp;before=acc_\w+)"', first)
+    assert older
+    second = owner.get(older[1].replace("&amp;", "&")).text
+    assert re.findall(r">(studio \d\d)<", second) == ["studio 01", "studio 00"]
+    assert "No account is like that." in owner.get("/operator/accounts?q=%25").text
+
+
+def test_minutes_are_given_once(owner: Visitor, ada: Person) -> None:
+    path = f"/operator/accounts/{ada.account_id}"
+    form = {"entry": entry(owner.get(path).text), "minutes": "5", "pack": "", "reason": MARKUP}
+    for _ in range(2):  # a double click
+        assert owner.post(f"{path}/grants", form).headers["location"] == path
+    page = owner.get(path).text
+    assert figures(page)[0] == "15:00"
+    assert MARKUP not in page
+    assert "+5:00" in page
+
+    form = {"entry": entry(page), "pack": "50", "minutes": "", "reason": "invoice 7"}
+    assert owner.post(f"{path}/grants", form).is_redirect
+    page = owner.get(path).text
+    assert figures(page)[0] == "1:05:00"
+    assert "pack of 50 minutes: invoice 7" in page
+
+
+@pytest.mark.parametrize(
+    ("wrong", "status"),
+    [
+        ({"minutes": "0"}, 422),
+        ({"minutes": "100001"}, 422),
+        ({"minutes": ""}, 422),
+        ({"pack": "51"}, 404),
+        ({"reason": " "}, 422),
+        ({"entry": "mine"}, 422),
+    ],
+)
+def test_what_is_not_given(
+    owner: Visitor, ada: Person, database: Database, wrong: dict[str, str], status: int
+) -> None:
+    form = {"entry": ids.new("ent"), "minutes": "5", "reason": "why not", **wrong}
+    refused = owner.post(f"/operator/accounts/{ada.account_id}/grants", form)
+    assert refused.status_code == status
+    with database.read() as session:
+        assert credits.balance(session, ada.account_id) == 600
+
+
+def test_an_entry_of_another_account(owner: Visitor, ada: Person, database: Database) -> None:
+    form = {"entry": ids.new("ent"), "minutes": "5", "reason": "why not"}
+    other = account(database)
+    assert owner.post(f"/operator/accounts/{other}/grants", form).is_redirect
+    assert owner.post(f"/operator/accounts/{ada.account_id}/grants", form).status_code == 409
+
+
+def test_a_link_to_choose_a_new_password(
+    owner: Visitor, visitor: Visitor, ada: Person, database: Database
+) -> None:
+    path = f"/operator/accounts/{ada.account_id}"
+    made = owner.post(f"{path}/links", {"person": ada.id}).text
+    link = re.search(r'<code id="link">http://[^/]+(/join/[\w-]+)</code>', made)
+    assert link
+    assert visitor.post(link[1], {"password": "a new password"}).is_redirect
+    visitor.cookies.clear()
+    assert visitor.sign_in(ada.email, "a new password").status_code == 303
+    elsewhere = f"/operator/accounts/{account(database)}/links"
+    assert owner.post(elsewhere, {"person": ada.id}).status_code == 404
+
+
+def test_a_link_is_revoked(owner: Visitor, visitor: Visitor, ada: Person) -> None:
+    path = f"/operator/accounts/{ada.account_id}"
+    made = owner.post(f"{path}/links", {"note": MARKUP}).text
+    assert MARKUP not in made
+    link = re.search(r"(/join/[\w-]+)</code>", made)
+    revoke = re.search(rf'action="({path}/links/\w+/revoke)"', made)
+    assert link
+    assert revoke
+    assert visitor.get(link[1]).status_code == 200
+    assert owner.post(revoke[1]).is_redirect
+    assert visitor.get(link[1]).status_code == 404
+    assert owner.post(revoke[1]).status_code == 404
+    assert SHOWN not in owner.get(path).text
+
+
+def test_failures_by_reason(owner: Visitor, ada: Person, database: Database) -> None:
+    one = account(database, "one")
+    add(
+        database,
+        *(split(one, "failed", filename=f"song {number:02}") for number in range(26)),
+        split(ada.account_id, "failed", error_code="UNSUPPORTED_MEDIA", filename=MARKUP),
+        split(one, "failed", error_code="CANCELED", filename="not wanted"),
+    )
+    page = owner.get("/operator/failures").text
+    assert re.findall(r'class="mono" href="/operator/failures\?code=(\w+)"', page) == [
+        "INTERNAL",
+        "UNSUPPORTED_MEDIA",
+    ]
+    assert "not wanted" not in page
+    assert page.count("/retry") == 25
+    only = owner.get("/operator/failures?code=UNSUPPORTED_MEDIA").text
+    assert only.count("/retry") == 1
+    assert SHOWN in only
+    assert MARKUP not in only
+    older = re.search(
+        r'href="(/operator/failures\?code=INTERNAL&amp;before=\w+)"',
+        owner.get("/operator/failures?code=INTERNAL").text,
+    )
+    assert older
+    assert owner.get(older[1].replace("&amp;", "&")).text.count("/retry") == 1
+
+
+@pytest.fixture
+def someone(database: Database, server_secrets: Secrets) -> Customer:
+    """A customer with a minute."""
+    return customer(database, server_secrets, seconds=60)
+
+
+@pytest.mark.parametrize("asked_by", ["key", "person"])
+def test_a_failed_split_is_tried_again(
+    owner: Visitor, someone: Customer, ada: Person, database: Database, asked_by: str
+) -> None:
+    failed = someone.split(20)
+    with database.write() as session:
+        row = session.get_one(Split, failed.id)
+        row.status, row.error_code, row.error_message = "failed", "INTERNAL", MARKUP
+        if asked_by == "person":
+            row.key_id = ada.id
+    page = owner.get(f"/operator/splits/{failed.id}")
+    assert page.status_code == 200
+    assert SHOWN in page.text
+    again = owner.post(f"/operator/splits/{failed.id}/retry")
+    assert again.is_redirect
+    made = again.headers["location"]
+    assert made != f"/operator/splits/{failed.id}"
+    assert "waiting" in owner.get(made).text
+    assert owner.post(f"{made}/retry").status_code == 409  # it has not failed
+
+    poor = owner.post(f"/operator/splits/{failed.id}/retry")  # 20 s are left
+    assert poor.is_redirect
+    poor = owner.post(f"/operator/splits/{failed.id}/retry")
+    assert poor.status_code == 402
+    assert "The balance does not cover this song" in poor.text
+
+
+def test_a_split_that_is_not_there(owner: Visitor) -> None:
+    assert owner.get("/operator/splits/split_none").status_code == 404
+    assert owner.post("/operator/splits/split_none/retry").status_code == 404
+    assert owner.get("/operator/accounts/acc_none").status_code == 404
+
+
+def test_in_chinese(owner: Visitor, ada: Person, database: Database) -> None:
+    owner.cookies["language"] = "zh-TW"
+    add(database, split(ada.account_id, "failed"), split(ada.account_id, "queued"))
+    pages = ("", "/accounts", f"/accounts/{account_of(database, ada).id}", "/failures")
+    for page in pages:
+        answer = owner.get("/operator" + page)
+        assert answer.status_code == 200
+        assert "總覽" in answer.text
