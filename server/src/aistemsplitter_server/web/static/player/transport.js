@@ -1,0 +1,338 @@
+// What plays when. All tracks hang on one clock, that of the audio context: every source is
+// scheduled at a whole frame of it, together with those of the other tracks. What comes too late
+// makes all of them wait, and never one of them alone.
+
+import { MIXTURE } from "./mix.js";
+
+/** Frames between two places that one can jump to: at every speed a whole number of them passes. */
+export const UNIT = 180;
+export const SPEEDS = [0.5, 0.6, 0.75, 0.8, 0.9, 1, 1.25, 1.5, 2];
+const MARGIN = 0.06; // seconds from a decision to where it is heard
+const TOO_LATE = 0.015; // seconds before its time, when something can still be scheduled for sure
+const AHEAD = 6; // seconds that are scheduled, more than a tab in the background sleeps
+const TICK = 100; // ms
+const FETCHED_AHEAD = 1; // windows after the last one that is scheduled
+const SHORTEST_LOOP = 0.2; // seconds
+
+/**
+ * A stretch of the song that is scheduled: from `frame` on for `length` frames of the song, at
+ * `time`, in frames of the clock.
+ * @typedef {{time: number, frame: number, length: number, speed: number,
+ *            sources: AudioBufferSourceNode[]}} Span
+ */
+
+/** Plays a song; tells of "change" when it begins, waits or stops, or the loop or speed change. */
+export class Transport extends EventTarget {
+  #context;
+  #graph;
+  #pieces;
+  #song;
+  /** @type {Span[]} */
+  #spans = [];
+  #next = { time: null, frame: 0 }; // what is scheduled next; without a time: as soon as can be
+  #playing = false;
+  #waiting = false;
+  #rest = 0; // the position while nothing plays
+  #loop = null;
+  #speed = 1;
+  #timer = null;
+
+  /**
+   * @param {BaseAudioContext} context whose sample rate is the song's
+   * @param {import("./graph.js").Graph} graph
+   * @param {import("./pieces.js").Pieces} pieces
+   * @param {import("./pieces.js").Song} song
+   */
+  constructor(context, graph, pieces, song) {
+    super();
+    this.#context = context;
+    this.#graph = graph;
+    this.#pieces = pieces;
+    this.#song = song;
+    pieces.addEventListener("window", () => this.pump());
+    this.#want();
+  }
+
+  get isPlaying() {
+    return this.#playing;
+  }
+
+  /** Whether it would play, if the song were here. */
+  get isWaiting() {
+    return this.#playing && this.#waiting;
+  }
+
+  /** The frame of the song that the clock has reached. */
+  get position() {
+    return this.positionAt(this.#now());
+  }
+
+  /** The frame of the song at a time, in frames of the clock. */
+  positionAt(time) {
+    if (!this.#playing) return this.#rest;
+    const span = this.#spans.find((each) => time < endOf(each));
+    if (!span) return this.#next.frame;
+    return span.frame + Math.max(0, time - span.time) * span.speed;
+  }
+
+  /** The part that is repeated, in frames, or null. @type {{start: number, end: number} | null} */
+  get loop() {
+    return this.#loop;
+  }
+
+  set loop(loop) {
+    this.#loop = loop && this.#quantized(loop);
+    this.#reconsider();
+    this.#changed();
+  }
+
+  /** One of SPEEDS. */
+  get speed() {
+    return this.#speed;
+  }
+
+  set speed(speed) {
+    if (speed === this.#speed) return;
+    this.#speed = speed;
+    this.#reconsider();
+    this.#changed();
+  }
+
+  play() {
+    if (this.#playing) return;
+    if (this.#rest >= this.#lastUnit) this.#rest = this.#loop?.start ?? 0;
+    this.#playing = this.#waiting = true;
+    this.#next = { time: null, frame: this.#rest };
+    this.#timer = setInterval(() => this.pump(), TICK);
+    this.pump();
+    this.#changed();
+  }
+
+  pause() {
+    if (!this.#playing) return;
+    const time = this.#now() + this.#frames(MARGIN);
+    this.#stopAt(this.positionAt(time), time);
+  }
+
+  /** Go to a frame of the song, playing or not. */
+  seek(frame) {
+    const target = Math.min(Math.max(0, nearest(frame)), this.#lastUnit);
+    if (this.#playing) {
+      const time = this.#now() + this.#frames(MARGIN);
+      this.#graph.dip(time / this.#song.sampleRate);
+      this.#cut(time);
+      this.#next = { time: this.#spans.length ? time : null, frame: target };
+      this.pump();
+    } else {
+      this.#rest = target;
+      this.#want();
+    }
+    this.#changed();
+  }
+
+  /** Schedule what is due, and have fetched what will be. */
+  pump() {
+    if (!this.#playing) return;
+    this.#forget();
+    while (this.#playing && this.#isDue() && this.#scheduleNext());
+    if (this.#playing) this.#want();
+  }
+
+  /** The frames of the clock that have passed, rounded up. */
+  #now() {
+    return Math.ceil(this.#context.currentTime * this.#song.sampleRate);
+  }
+
+  #frames(seconds) {
+    return Math.ceil(seconds * this.#song.sampleRate);
+  }
+
+  get #lastUnit() {
+    return Math.floor(this.#song.frames / UNIT) * UNIT;
+  }
+
+  #isDue() {
+    return this.#next.time === null || this.#next.time < this.#now() + this.#frames(AHEAD);
+  }
+
+  /** Schedule one more span; false where there is nothing to schedule now. */
+  #scheduleNext() {
+    const next = this.#next;
+    if (this.#loop && next.frame === this.#loop.end) next.frame = this.#loop.start;
+    if (next.frame >= this.#song.frames) {
+      if (next.time === null || next.time <= this.#now()) this.#ended();
+      return false;
+    }
+    if (next.time !== null && next.time < this.#now() + this.#frames(TOO_LATE)) {
+      next.time = null; // all sources end before it, at the same frame
+    }
+    const number = Math.floor(next.frame / this.#song.pieceFrames);
+    const buffers = this.#pieces.peek(number);
+    if (!buffers) {
+      if (next.time === null) this.#wait(true);
+      return false;
+    }
+    const time = next.time ?? this.#now() + this.#frames(MARGIN);
+    const end = Math.min(
+      (number + 1) * this.#song.pieceFrames,
+      this.#loop && next.frame < this.#loop.end ? this.#loop.end : Infinity,
+      this.#song.frames,
+    );
+    const span = { time, frame: next.frame, length: end - next.frame, speed: this.#speed };
+    const from = next.frame - number * this.#song.pieceFrames;
+    if (!this.#start({ ...span, sources: [] }, buffers, from)) return true; // once more, later
+    this.#wait(false);
+    this.#next = { time: time + Math.ceil(span.length / span.speed), frame: end };
+    return true;
+  }
+
+  /**
+   * Start the sources of a span. False where that took so long that its time has come meanwhile:
+   * some may be late then, and the others not, so none of them is to be heard.
+   */
+  #start(span, buffers, from) {
+    const began = performance.now();
+    const rate = this.#song.sampleRate;
+    span.sources = buffers.map((buffer, track) => {
+      const source = this.#context.createBufferSource();
+      source.buffer = buffer;
+      source.playbackRate.value = span.speed;
+      source.connect(this.#graph.inputs[track]);
+      source.start(span.time / rate, from / rate, span.length / rate);
+      return source;
+    });
+    const left = span.time - this.#context.currentTime * rate;
+    const took = (performance.now() - began) / 1000;
+    if (left <= 0 || (this.#spans.length === 0 && took > MARGIN)) {
+      silence(span);
+      this.#next.time = null;
+      return false;
+    }
+    this.#spans.push(span);
+    return true;
+  }
+
+  /** Let nothing be heard from a time on that was scheduled before. */
+  #cut(time) {
+    const kept = [];
+    for (const span of this.#spans) {
+      if (span.time >= time) {
+        silence(span);
+        continue;
+      }
+      if (endOf(span) > time) {
+        for (const source of span.sources) source.stop(time / this.#song.sampleRate);
+        span.length = (time - span.time) * span.speed;
+      }
+      kept.push(span);
+    }
+    this.#spans = kept;
+  }
+
+  /** Go on without a gap from where it is, with the loop and the speed that hold now. */
+  #reconsider() {
+    if (!this.#playing) return;
+    const soon = this.#now() + this.#frames(MARGIN);
+    const span = this.#spans.find((each) => each.time <= soon && soon < endOf(each));
+    if (span) {
+      const units = Math.ceil(((soon - span.time) * span.speed) / UNIT);
+      const time = span.time + (units * UNIT) / span.speed;
+      const frame = span.frame + units * UNIT;
+      if (frame < span.frame + span.length) {
+        this.#cut(time);
+        this.#next = { time, frame };
+      } else {
+        this.#cut(endOf(span));
+        this.#next = { time: endOf(span), frame: span.frame + span.length };
+      }
+    }
+    this.pump();
+  }
+
+  #stopAt(frame, time) {
+    this.#cut(time);
+    this.#graph.dip(time / this.#song.sampleRate);
+    this.#spans = [];
+    this.#rest = Math.min(nearest(frame), this.#lastUnit);
+    this.#stopped();
+  }
+
+  #ended() {
+    this.#spans = [];
+    this.#rest = this.#lastUnit;
+    this.#stopped();
+  }
+
+  #stopped() {
+    this.#playing = this.#waiting = false;
+    clearInterval(this.#timer);
+    this.#want();
+    this.#changed();
+  }
+
+  /** Forget the spans that nobody hears any more; the loudspeakers are a little behind. */
+  #forget() {
+    const past = this.#now() - this.#frames(1);
+    this.#spans = this.#spans.filter((span) => endOf(span) > past);
+  }
+
+  #wait(waiting) {
+    if (waiting === this.#waiting) return;
+    this.#waiting = waiting;
+    this.#changed();
+  }
+
+  /** Tell which windows are needed: what sounds, what is scheduled, and what comes then. */
+  #want() {
+    const { pieceFrames, frames } = this.#song;
+    const now = this.#now();
+    const wanted = new Set();
+    if (this.#playing) {
+      for (const span of this.#spans) {
+        if (endOf(span) > now) wanted.add(Math.floor(span.frame / pieceFrames));
+      }
+    }
+    let frame = this.#playing ? this.#next.frame : this.#rest;
+    // At rest one more, so that it goes on for a while once it plays.
+    for (let more = this.#playing ? 0 : -1; more < FETCHED_AHEAD; more += 1) {
+      if (this.#loop && frame === this.#loop.end) frame = this.#loop.start;
+      if (frame >= frames) break;
+      const number = Math.floor(frame / pieceFrames);
+      wanted.add(number);
+      const inLoop = this.#loop && frame < this.#loop.end;
+      frame = Math.min((number + 1) * pieceFrames, inLoop ? this.#loop.end : Infinity);
+    }
+    this.#pieces.want([...wanted]);
+  }
+
+  #quantized({ start, end }) {
+    const last = this.#lastUnit;
+    const least = Math.min(nearest(SHORTEST_LOOP * this.#song.sampleRate), last);
+    const from = Math.min(Math.max(0, nearest(start)), last - least);
+    return { start: from, end: Math.min(Math.max(from + least, nearest(end)), last) };
+  }
+
+  #changed() {
+    this.dispatchEvent(new Event("change"));
+  }
+}
+
+/** Names of the tracks that can be set in the mixer. */
+export function stemsOf(song) {
+  return song.tracks.map(({ name }) => name).filter((name) => name !== MIXTURE);
+}
+
+function nearest(frame) {
+  return Math.round(frame / UNIT) * UNIT;
+}
+
+function endOf(span) {
+  return span.time + span.length / span.speed;
+}
+
+function silence(span) {
+  for (const source of span.sources) {
+    source.disconnect();
+    source.stop();
+  }
+}

@@ -1,0 +1,92 @@
+"""Songs for the player's tests: tracks of known samples, stored as the worker stores them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from fastapi import FastAPI
+from numpy.typing import NDArray
+
+from aistemsplitter_engine.audio import OutputFormat, StemWriter
+from aistemsplitter_server.kit import times
+from aistemsplitter_server.kit.database import Database
+from aistemsplitter_server.splits import listening, player
+from aistemsplitter_server.splits.tables import SUCCEEDED, Listening, Split
+from aistemsplitter_server.storage import keys
+from aistemsplitter_server.storage.configured import configured
+from aistemsplitter_server.worker import cutting
+
+RATE = 44_100
+Tracks = dict[str, NDArray[np.int16]]  # (2, frames) each
+
+
+def noise(seconds: float, seed: int, level: int = 4000) -> NDArray[np.int16]:
+    """Noise: every sample of it says where it is from."""
+    frames = round(seconds * RATE)
+    drawn = np.random.default_rng(seed).integers(-level, level, (2, frames))
+    return drawn.astype(np.int16)
+
+
+@dataclass(frozen=True)
+class Player:
+    """Puts songs into the service, and tells what its pages are told of them."""
+
+    app: FastAPI
+    database: Database
+    folder: Path
+    base_url: str
+
+    @property
+    def _storage(self) -> Any:
+        context = self.app.state.context
+        return configured(context.settings, context.secrets, self.base_url)
+
+    def store(self, split: Split, tracks: Tracks) -> None:
+        """Make a split succeed with these tracks; the one called mixture is the song."""
+        work = self.folder / split.id
+        work.mkdir()
+        stems = {name: work / f"{name}.flac" for name in tracks}
+        for name, samples in tracks.items():
+            frames = samples.shape[1]
+            with StemWriter(stems[name], OutputFormat("flac"), RATE, 2, frames=frames) as writer:
+                writer.write(samples.astype(np.float32) / 32768)
+        song = stems.pop(cutting.MIXTURE, None)
+        task = cutting.Task(
+            folder=str(work),
+            stems={name: str(path) for name, path in stems.items()},
+            song=song and str(song),
+            whole=[],
+            seconds=next(iter(tracks.values())).shape[1] / RATE,
+        )
+        index = work / cutting.INDEX
+        index.write_text(cutting.json.dumps(cutting.cut(task)))
+        for path in work.glob("*.pieces"):
+            self._storage.put_file(keys.pieces(split.id, 1, path.stem), path)
+        for name, path in stems.items():
+            self._storage.put_file(keys.stem(split.id, 1, name, "flac"), path)
+        self._storage.put_file(keys.player(split.id, 1), index)
+        now = times.now()
+        with self.database.write() as session:
+            row = session.get_one(Split, split.id)
+            row.status, row.stored_attempt, row.stems = SUCCEEDED, 1, [*stems]
+            row.output_format, row.sample_rate, row.progress = "flac", RATE, 1.0
+            row.finished_at, row.expires_at = now, now + timedelta(hours=72)
+            session.add(
+                Listening(
+                    split_id=split.id,
+                    attempt=1,
+                    state=listening.COPY_READY,
+                    requested_at=now,
+                    ready_at=now,
+                )
+            )
+
+    def told(self, split: Split) -> dict[str, Any]:
+        """What a page's player is told of it."""
+        with self.database.read() as session:
+            row = session.get_one(Split, split.id)
+        return player.told(self.database, self._storage, row, timedelta(hours=1))

@@ -1,0 +1,231 @@
+"""The player's own modules in a real browser: in time to the sample, whatever happens."""
+
+from __future__ import annotations
+
+import io
+import wave
+from base64 import b64decode
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import httpx2
+import numpy as np
+import pytest
+from fastapi import FastAPI, Response
+from numpy.typing import NDArray
+from playwright.sync_api import Browser, Page
+
+from aistemsplitter_server.kit.database import Database
+from aistemsplitter_server.kit.secrets import Secrets
+from aistemsplitter_server.storage import keys
+from aistemsplitter_server.web import assets
+from customers import Customer, customer
+from databases import only_sqlite
+from played import RATE, Player, noise
+
+pytestmark = only_sqlite  # nothing of it asks the database
+
+HERE = Path(__file__).parent
+QUIET = -60.0  # dB
+STEP = 1 / 32767  # of 16 bit; Chromium divides what is positive by this, the rest by one more
+
+
+@pytest.fixture
+def someone(database: Database, server_secrets: Secrets) -> Customer:
+    """A customer with songs."""
+    return customer(database, server_secrets, seconds=6000)
+
+
+@pytest.fixture
+def player(app: FastAPI, database: Database, client: httpx2.Client, tmp_path: Path) -> Player:
+    """Puts songs into the service."""
+    return Player(app, database, tmp_path, _base_url(client))
+
+
+@pytest.fixture
+def app(app: FastAPI) -> FastAPI:
+    """The service, with the tests' own scripts."""
+
+    @app.get("/v1/test/{name}", include_in_schema=False)
+    def script(name: Literal["sync.js", "recorder.js"]) -> Response:
+        return Response((HERE / name).read_text(), media_type="text/javascript")
+
+    return app
+
+
+@pytest.fixture
+def page(browser: Browser, client: httpx2.Client) -> Iterator[Page]:
+    """A page of the service, with its policy, in which the tests' own script may run."""
+    context = browser.new_context()
+    page = context.new_page()
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+
+    page.goto(f"{_base_url(client)}/sign-in")
+    yield page
+    context.close()
+    assert not faults
+
+
+def run(page: Page, function: str, *given: Any) -> Any:
+    """Call a function of sync.js."""
+    folder = assets.url("player/transport.js").removesuffix("/player/transport.js")
+    return page.evaluate(
+        "async ([name, given]) => (await import('/v1/test/sync.js'))[name](...given)",
+        [function, [folder, *given]],
+    )
+
+
+def channels(packed: list[str]) -> NDArray[np.float32]:
+    return np.stack([np.frombuffer(b64decode(channel), np.float32) for channel in packed])
+
+
+def inverted(player: Player, someone: Customer, seconds: float) -> dict[str, Any]:
+    """Two stems of which one is the other upside down."""
+    stem = noise(seconds, seed=1)
+    split = someone.split()
+    player.store(split, {"vocals": stem, "instrumental": -stem})
+    return player.told(split)
+
+
+def test_stems_stay_together_offline(page: Page, player: Player, someone: Customer) -> None:
+    found = run(page, "offlineSync", inverted(player, someone, 40))
+    assert found["sum"] < QUIET, found
+    # The same ears hear one stem alone, nearly all of the minute.
+    assert found["alone"] > -20
+    assert found["heard"] > 0.95
+
+
+def test_stems_stay_together_live(page: Page, player: Player, someone: Customer) -> None:
+    song = inverted(player, someone, 60)
+    found = run(page, "liveSync", song, 14, 6)
+    assert found["seconds"] > 60, found
+    assert found["turns"] > 100
+    assert found["sum"] < QUIET, found
+    assert found["alone"] > -20
+    assert found["sounding"] > 0.7, found
+
+
+def test_a_loop_repeats_to_the_sample(page: Page, player: Player, someone: Customer) -> None:
+    """Over a seam of two pieces, and within one."""
+    stem = noise(12, seed=2)
+    split = someone.split()
+    player.store(split, {"vocals": stem})
+    song = player.told(split)
+    for start, end in ((4.5, 5.7), (6.0, 6.5)):
+        answer = run(page, "offlineLoop", song, round(start * RATE), round(end * RATE), 8)
+        loop = slice(answer["loop"]["start"], answer["loop"]["end"])
+        assert abs(loop.start - start * RATE) <= 90
+        length = loop.stop - loop.start
+        heard = channels(answer["channels"])
+        begins = int(np.flatnonzero(heard[0])[0])
+        rounds = (heard.shape[1] - begins) // length
+        assert rounds >= 5
+        wanted = stem[:, loop].astype(np.float32) / 32768
+        first = heard[:, begins : begins + length]
+        assert np.abs(first - wanted).max() < STEP
+        for number in range(1, rounds):
+            at = begins + number * length
+            part = heard[:, at : at + length]
+            assert np.abs(part - first).max() < 1e-9, number
+
+
+def test_the_original_is_in_time_with_the_stems(
+    page: Page, player: Player, someone: Customer
+) -> None:
+    one, other = noise(8, seed=3), noise(8, seed=4)
+    split = someone.split()
+    player.store(split, {"vocals": one, "instrumental": other, "mixture": one + other})
+    heard = channels(run(page, "offlineOriginal", player.told(split), 7))
+    begins = int(np.flatnonzero(heard[0])[0])
+    wanted = (one + other).astype(np.float32)[:, : heard.shape[1] - begins] / 32768
+    # Also while one takes over from the other, which would show a shift of a single sample.
+    assert np.abs(heard[:, begins:] - wanted).max() < STEP
+    assert np.abs(wanted[:, 1:] - wanted[:, :-1]).max() > 0.2
+
+
+def test_seams_at_every_speed(page: Page, player: Player, someone: Customer) -> None:
+    """A slow sine stays one where a piece ends and the next begins."""
+    time = np.arange(12 * RATE) / RATE
+    sine = (8000 * np.sin(2 * np.pi * 110 * time)).astype(np.int16)
+    split = someone.split()
+    player.store(split, {"vocals": np.stack([sine, sine])})
+    song = player.told(split)
+    for speed in (0.6, 0.9, 1.25, 2):
+        heard = channels(run(page, "offlineSpeed", song, 10, speed))[0]
+        heard = heard[np.flatnonzero(heard)[0] + 10 :]
+        heard = heard[: round(11 * RATE / speed)]
+        bend = 2 * np.cos(2 * np.pi * 110 * speed / RATE) * heard[1:-1] - heard[:-2] - heard[2:]
+        assert np.abs(bend).max() < 1e-4, speed  # a click would be a bend
+
+
+def test_the_mix_is_the_sum_of_the_stems(page: Page, player: Player, someone: Customer) -> None:
+    stems = {name: noise(12.3, seed, 5000) for seed, name in enumerate(("drums", "bass", "vocals"))}
+    split = someone.split()
+    player.store(split, stems | {"mixture": noise(12.3, 9)})
+    song = player.told(split)
+    made = run(page, "mixed", song, {})
+    total = sum(stem.astype(int) for stem in stems.values())
+    assert np.abs(written(made) - total).max() <= 1
+    assert made["told"][-1] == 1
+    # As it is set: one muted, one half as loud, one on the right only.
+    set_so = {"drums": {"muted": True}, "bass": {"volume": 0.5**0.5}, "vocals": {"pan": 1}}
+    left, right = written(run(page, "mixed", song, set_so))
+    bass, vocals = (stems[name].astype(int) for name in ("bass", "vocals"))
+    assert np.abs(left - bass[0] / 2).max() <= 1
+    assert np.abs(right - (bass[1] / 2 + vocals.sum(0))).max() <= 2
+
+
+def test_a_mix_that_is_too_loud_is_turned_down(
+    page: Page, player: Player, someone: Customer
+) -> None:
+    loud = noise(6, 5, 30_000)
+    split = someone.split()
+    player.store(split, {"drums": loud, "vocals": loud})
+    found = written(run(page, "mixed", player.told(split), {}))
+    peak = np.abs(loud.astype(int)).max() * 2
+    assert np.abs(found - loud.astype(float) * 2 * 32768 / peak).max() <= 2
+
+
+def test_a_long_song_fits_into_a_phone(page: Page, player: Player, someone: Customer) -> None:
+    """Six stems and the song, ten minutes: the pieces of a short one, over and over."""
+    names = ("drums", "bass", "other", "vocals", "guitar", "piano", "mixture")
+    split = someone.split()
+    player.store(split, {name: noise(5, seed) for seed, name in enumerate(names)})
+    song = player.told(split)
+    assert song["frames"] == song["pieceFrames"]
+    song["frames"] *= 120
+    for track in song["tracks"]:
+        key = keys.pieces(split.id, 1, track["name"])
+        file = player.app.state.context.settings.data / "storage" / key
+        piece = file.read_bytes()
+        file.write_bytes(piece * 120)
+        track["offsets"] = [number * len(piece) for number in range(121)]
+    found = run(page, "held", song, 20)
+    assert found["whole"] > 1.4e9
+    assert found["loaded"] > 25
+    assert found["budget"] == 80e6
+    assert found["most"] <= 80e6, found
+
+
+def test_all_wait_for_one_that_is_late(page: Page, player: Player, someone: Customer) -> None:
+    song = inverted(player, someone, 40)
+    late = song["tracks"][1]["url"]
+    page.route(late, lambda route: (page.wait_for_timeout(2500), route.continue_()))
+    found = run(page, "starved", song, 15)
+    assert found["waits"] >= 2, found
+    assert found["reached"] > 8
+    assert found["sum"] < QUIET, found
+
+
+def written(made: dict[str, Any]) -> NDArray[np.int64]:
+    with wave.open(io.BytesIO(b64decode(made["bytes"]))) as file:
+        assert (file.getnchannels(), file.getsampwidth(), file.getframerate()) == (2, 2, RATE)
+        data = file.readframes(file.getnframes())
+        assert len(data) == file.getnframes() * 4
+    return np.frombuffer(data, "<i2").reshape(-1, 2).T.astype(np.int64)
+
+
+def _base_url(client: httpx2.Client) -> str:
+    return f"http://localhost:{client.base_url.port}"
