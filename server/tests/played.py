@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -45,7 +47,7 @@ class Player:
         context = self.app.state.context
         return configured(context.settings, context.secrets, self.base_url)
 
-    def store(self, split: Split, tracks: Tracks) -> None:
+    def store(self, split: Split, tracks: Tracks, state: str = listening.COPY_READY) -> None:
         """Make a split succeed with these tracks; the one called mixture is the song."""
         work = self.folder / split.id
         work.mkdir()
@@ -63,10 +65,12 @@ class Player:
             seconds=next(iter(tracks.values())).shape[1] / RATE,
         )
         index = work / cutting.INDEX
-        index.write_text(cutting.json.dumps(cutting.cut(task)))
+        index.write_text(json.dumps(cutting.cut(task)))
         for path in work.glob("*.pieces"):
             self._storage.put_file(keys.pieces(split.id, 1, path.stem), path)
+        (self.folder / "stored").mkdir(exist_ok=True)
         for name, path in stems.items():
+            shutil.copy(path, self.folder / "stored" / f"{split.id}-{name}.flac")
             self._storage.put_file(keys.stem(split.id, 1, name, "flac"), path)
         self._storage.put_file(keys.player(split.id, 1), index)
         now = times.now()
@@ -79,11 +83,16 @@ class Player:
                 Listening(
                     split_id=split.id,
                     attempt=1,
-                    state=listening.COPY_READY,
+                    state=state,
                     requested_at=now,
                     ready_at=now,
                 )
             )
+
+    def becomes(self, split: Split, state: str) -> None:
+        """What has become of the listening copies."""
+        with self.database.write() as session:
+            session.get_one(Listening, split.id).state = state
 
     def told(self, split: Split) -> dict[str, Any]:
         """What a page's player is told of it."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from datetime import datetime, timedelta
-from pathlib import PurePath
 from typing import Any
 
 from aistemsplitter_server.kit import times
@@ -36,11 +35,12 @@ def told(database: Database, storage: Storage, split: Split, lifetime: timedelta
     if split.expires_at is not None and split.expires_at <= now:
         raise NotFound("The stems are deleted.")
     copy = _copy(database, split, now)
-    answer: dict[str, Any] = {"state": copy.state, "title": PurePath(split.filename).stem}
+    answer: dict[str, Any] = {"state": copy.state, "title": rendering.title(split)}
     if copy.state == listening.COPY_READY:
         answer |= _index(storage, split.id, copy.attempt)
         answer |= {
             "format": split.output_format,
+            "urlSeconds": int(lifetime.total_seconds()),
             "expiresAt": None if split.expires_at is None else times.to_wire(split.expires_at),
         }
         downloads = rendering.stems(split, storage, lifetime)

@@ -12,8 +12,9 @@ export function unpack(track) {
  * Draw a waveform onto its canvas, in the colour of the element's text.
  * @param {HTMLCanvasElement} canvas
  * @param {{peaks: Uint8Array, levels: Uint8Array}} waveform
+ * @param {number} top what the canvas is high enough for
  */
-export function draw(canvas, { peaks, levels }) {
+export function draw(canvas, { peaks, levels }, top) {
   const ratio = window.devicePixelRatio || 1;
   const width = Math.round(canvas.clientWidth * ratio);
   const height = Math.round(canvas.clientHeight * ratio);
@@ -30,7 +31,7 @@ export function draw(canvas, { peaks, levels }) {
   ]) {
     context.globalAlpha = opacity;
     for (let x = 0; x < width; x += step) {
-      const value = highest(values, x / width, (x + step) / width) / 255;
+      const value = highest(values, x / width, (x + step) / width) / top;
       const tall = Math.max(ratio, value * (height - 2 * ratio));
       context.fillRect(x, (height - tall) / 2, bar, tall);
     }
@@ -45,15 +46,14 @@ function highest(values, from, to) {
   return found;
 }
 
-/** Redraw when sizes or colours change. Returns what redraws all now. */
+/** Draw all in one scale, and again when sizes or colours change. */
 export function keepDrawn(canvases, waveforms) {
-  const all = () => canvases.forEach((canvas, at) => draw(canvas, waveforms[at]));
-  const resized = new ResizeObserver((entries) => {
-    for (const { target } of entries) draw(target, waveforms[canvases.indexOf(target)]);
-  });
+  const top = Math.max(1, ...waveforms.map(({ peaks }) => highest(peaks, 0, 1)));
+  const one = (canvas) => draw(canvas, waveforms[canvases.indexOf(canvas)], top);
+  const resized = new ResizeObserver((entries) => entries.forEach(({ target }) => one(target)));
   canvases.forEach((canvas) => resized.observe(canvas));
-  window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", all);
-  return all;
+  const colours = window.matchMedia("(prefers-color-scheme: dark)");
+  colours.addEventListener("change", () => canvases.forEach(one));
 }
 
 /**

@@ -1,0 +1,95 @@
+"""A song's page with its player: its owner's, and the one that a share link leads to."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
+
+from aistemsplitter_server.api.context import BaseUrl, Context, InContext, InStorage
+from aistemsplitter_server.kit import times
+from aistemsplitter_server.splits import player, rendering, service, sharing
+from aistemsplitter_server.splits.tables import SUCCEEDED, Split
+from aistemsplitter_server.storage.interface import Storage
+from aistemsplitter_server.web import guard, shares
+from aistemsplitter_server.web.pages import render
+from aistemsplitter_server.web.sessions import InSession, Visitor
+
+router = APIRouter()
+
+
+@router.get("/studio/songs/{split_id}")
+def song(
+    request: Request,
+    context: InContext,
+    base_url: BaseUrl,
+    storage: InStorage,
+    who: InSession,
+    split_id: str,
+) -> Response:
+    """The page, whatever has become of the song."""
+    with context.database.read() as session:
+        split = service.of_account(session, who.account_id, split_id)
+    return _page(
+        request,
+        "song.html",
+        context,
+        storage,
+        split,
+        position=context.positions.of(split),
+        **shares.controls(context, base_url, split),
+    )
+
+
+@router.get("/studio/songs/{split_id}/player.json")
+def told(context: InContext, storage: InStorage, who: InSession, split_id: str) -> Response:
+    """What the player has to know."""
+    with context.database.read() as session:
+        split = service.of_account(session, who.account_id, split_id)
+    return _told(context, storage, split)
+
+
+@router.get("/shared/{token}")
+def shared(
+    request: Request, context: InContext, storage: InStorage, _who: Visitor, token: str
+) -> Response:
+    """The page for whoever has the link."""
+    with context.database.read() as session:
+        share, split = sharing.shared(session, context.secrets, token)
+    return _page(request, "shared.html", context, storage, split, share=share)
+
+
+@router.get("/shared/{token}/player.json")
+def shared_told(context: InContext, storage: InStorage, token: str) -> Response:
+    """What its player has to know."""
+    with context.database.read() as session:
+        _, split = sharing.shared(session, context.secrets, token)
+    return _told(context, storage, split)
+
+
+def _page(
+    request: Request, template: str, context: Context, storage: Storage, split: Split, **more: Any
+) -> Response:
+    there = split.status == SUCCEEDED and (split.expires_at or times.now()) > times.now()
+    if there:  # what keeps the pitch at another speed is compiled in the browser
+        guard.allow(request, "script-src", "'wasm-unsafe-eval'")
+    return render(
+        request,
+        template,
+        split=split,
+        is_there=there,
+        title=rendering.title(split),
+        downloads=rendering.stems(split, storage, _lifetime(context)) if there else {},
+        **more,
+    )
+
+
+def _told(context: Context, storage: Storage, split: Split) -> Response:
+    found = player.told(context.database, storage, split, _lifetime(context))
+    return JSONResponse(found, headers={"Cache-Control": "no-store"})
+
+
+def _lifetime(context: Context) -> timedelta:
+    return timedelta(seconds=context.settings.download_url_seconds)

@@ -1,0 +1,157 @@
+// The player of a song's page: waits for the server to have it ready, and puts its parts together.
+
+import { texts } from "../base.js";
+import { deck } from "./deck.js";
+import { element } from "./dom.js";
+import { Graph } from "./graph.js";
+import { help, listen } from "./keys.js";
+import { mixdown } from "./mixdown.js";
+import { Pieces } from "./pieces.js";
+import { Session } from "./session.js";
+import { strips } from "./strips.js";
+import { Transport, stemsOf } from "./transport.js";
+
+const LOOK = 1500; // ms between two questions whether it is ready
+const IDLE = 500; // ms without playing, before the audio device is let go
+const RENEWED = 0.8; // of the links' life, after which there are new ones
+
+const root = document.getElementById("player");
+const preparing = document.getElementById("preparing");
+const t = texts();
+
+async function told() {
+  const answer = await fetch(root.dataset.source, { headers: { Accept: "application/json" } });
+  if (!answer.ok) throw new Error(`${answer.status} ${answer.statusText}`);
+  return answer.json();
+}
+
+/** What the server tells once the song is ready; until then the page says what is going on. */
+async function ready() {
+  const line = preparing.querySelector("p");
+  for (;;) {
+    try {
+      const song = await told();
+      if (song.state === "ready") return song;
+      line.textContent = t("player.preparing");
+      if (song.state === "failed") throw new Failed(t("player.failed"));
+    } catch (error) {
+      if (error instanceof Failed) throw error;
+      line.textContent = t("player.unreachable");
+    }
+    preparing.hidden = false;
+    await new Promise((resolve) => setTimeout(resolve, LOOK));
+  }
+}
+
+class Failed extends Error {}
+
+function build(song) {
+  const context = new AudioContext({ sampleRate: song.sampleRate, latencyHint: "playback" });
+  const names = song.tracks.map(({ name }) => name);
+  const graph = new Graph(context, names);
+  const pieces = new Pieces(song, (bytes) => context.decodeAudioData(bytes), { renew: told });
+  const transport = new Transport(context, graph, pieces, song);
+  const { icons: sprite, stretch } = root.dataset;
+  const session = new Session({ context, graph, transport, song, t, stretch });
+  const controls = deck({ transport, t, sprite, song, session });
+  const rows = strips({ song, t, sprite, session });
+  const spoken = element("p", { className: "visually-hidden", role: "status" });
+  const trouble = element("p", { className: "notice warning", role: "status", hidden: true });
+  const keys = help(t);
+  root.replaceChildren(trouble, controls.bar, rows.list, spoken, keys);
+
+  const place = () => {
+    const heard = context.currentTime - session.latency;
+    const frame = transport.positionAt(Math.max(0, heard) * song.sampleRate);
+    controls.place(frame);
+    rows.place(frame);
+  };
+  const refresh = () => {
+    controls.refresh();
+    rows.refresh();
+    if (!transport.isPlaying) place();
+  };
+  let moving = 0;
+  const move = () => {
+    place();
+    moving = requestAnimationFrame(move);
+  };
+  let idle = 0;
+  transport.addEventListener("change", () => {
+    cancelAnimationFrame(moving);
+    clearTimeout(idle);
+    if (transport.isPlaying) move();
+    else idle = setTimeout(() => context.suspend(), IDLE);
+    trouble.hidden ||= !transport.isWaiting;
+  });
+  pieces.addEventListener("trouble", () => {
+    trouble.textContent = t("player.unreachable");
+    trouble.hidden = false;
+  });
+  pieces.addEventListener("window", () => (trouble.hidden = true));
+  session.addEventListener("change", refresh);
+  session.addEventListener("said", ({ detail }) => (spoken.textContent = detail));
+  session.addEventListener("help", () => keys.showModal());
+  listen(session, { stems: stemsOf(song), frames: song.frames, seek: controls.seek });
+  refresh();
+
+  const renew = async () => {
+    const fresh = await told();
+    song.tracks.forEach((track, at) => (track.url = fresh.tracks[at].url));
+    rows.renew(fresh);
+  };
+  setInterval(() => renew().catch(() => {}), song.urlSeconds * 1000 * RENEWED);
+  const downloads = document.getElementById("downloads");
+  for (const link of downloads.querySelectorAll("[data-stem]")) link.remove(); // the strips have them
+  downloads.append(mixButton(song, pieces, session));
+}
+
+/** The button that renders the mix and saves it; while it does, it stops that. */
+function mixButton(song, pieces, session) {
+  const says = element("span", { role: "status" });
+  const button = element("button", { type: "button", title: t("player.mix_hint") });
+  let abort = null;
+  const rest = () => (button.textContent = t("player.mix"));
+  rest();
+  button.addEventListener("click", async () => {
+    if (abort) {
+      abort.abort();
+      return;
+    }
+    abort = new AbortController();
+    button.textContent = t("player.cancel");
+    try {
+      const onProgress = (done) =>
+        (says.textContent = t("player.mixing", { n: Math.round(done * 100) }));
+      onProgress(0);
+      save(
+        await mixdown(song, pieces, session.mix, { onProgress, signal: abort.signal }),
+        `${song.title} - mix.wav`,
+      );
+      says.textContent = "";
+    } catch (error) {
+      says.textContent = error.name === "AbortError" ? "" : t("player.mix_failed");
+    } finally {
+      abort = null;
+      rest();
+    }
+  });
+  return element("span", { className: "row" }, button, says);
+}
+
+function save(blob, name) {
+  const url = URL.createObjectURL(blob);
+  element("a", { href: url, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 60_000);
+}
+
+async function start() {
+  if (!("AudioContext" in window)) throw new Failed(t("player.unsupported"));
+  build(await ready());
+}
+
+start().catch((error) => {
+  const text = error instanceof Failed ? error.message : t("player.unsupported");
+  root.replaceChildren(element("p", { className: "notice warning", role: "status" }, text));
+  if (!(error instanceof Failed)) throw error;
+});

@@ -1,0 +1,170 @@
+// What one listener does with one song: every control and every key ends here.
+
+import { plain } from "./mix.js";
+import { pitchShifter } from "./stretch.js";
+import { stemsOf } from "./transport.js";
+
+const NEW_LOOP = 8; // seconds of a loop that is switched on without a part being chosen
+
+/** Tells of "change" when anything is to be shown anew, and of "said" with a text to speak. */
+export class Session extends EventTarget {
+  #context;
+  #graph;
+  #transport;
+  #song;
+  #t;
+  #stretch;
+  #shifter = null;
+  #isShifting = false;
+
+  /** @param {{context: AudioContext, graph: object, transport: object, song: object,
+   *           t: Function, stretch: string}} parts stretch: where the library is */
+  constructor({ context, graph, transport, song, t, stretch }) {
+    super();
+    this.#context = context;
+    this.#graph = graph;
+    this.#transport = transport;
+    this.#song = song;
+    this.#t = t;
+    this.#stretch = stretch;
+    /** How the mixer is set. */
+    this.mix = plain(stemsOf(song));
+    /** The part that is chosen, looped or not. @type {{start: number, end: number} | null} */
+    this.region = null;
+    this.#graph.output.connect(context.destination);
+    this.#graph.apply(this.mix, { glide: false });
+    transport.addEventListener("change", () => this.#changed());
+  }
+
+  get isLooping() {
+    return Boolean(this.#transport.loop);
+  }
+
+  /** Whether another speed is heard at another pitch, since the browser has no way to undo that. */
+  get changesPitch() {
+    return !this.#context.audioWorklet;
+  }
+
+  /** Seconds that what is heard is behind what the clock has reached. */
+  get latency() {
+    const device = this.#context.outputLatency || this.#context.baseLatency || 0;
+    return device + (this.#isShifting ? this.#shifter.latency : 0);
+  }
+
+  toggle() {
+    if (this.#transport.isPlaying) this.#transport.pause();
+    else {
+      this.#context.resume();
+      this.#transport.play();
+    }
+  }
+
+  seek(frame) {
+    this.#transport.seek(frame);
+  }
+
+  /** Go on or back by seconds. */
+  skip(seconds) {
+    this.seek(this.#transport.position + seconds * this.#song.sampleRate);
+  }
+
+  /** Choose a part of the song; once that is done, it is looped. */
+  select(region, done) {
+    this.region = region;
+    if (done || this.isLooping) {
+      this.#transport.loop = region;
+      this.region = this.#transport.loop;
+    }
+    if (done && !this.#isWithin(region)) this.seek(region.start);
+    this.#changed();
+  }
+
+  /** Let the loop start or end where it is now. @param {"start" | "end"} which */
+  setBound(which) {
+    const at = this.#transport.position;
+    const { start, end } = this.region ?? { start: 0, end: this.#song.frames };
+    if (which === "start") this.select({ start: at, end: end > at ? end : this.#song.frames }, true);
+    else this.select({ start: start < at ? start : 0, end: at }, true);
+  }
+
+  toggleLoop() {
+    if (this.isLooping) this.#transport.loop = null;
+    else {
+      const at = this.#transport.position;
+      this.select(this.region ?? { start: at, end: at + NEW_LOOP * this.#song.sampleRate }, true);
+    }
+    this.#say(this.isLooping ? "player.looping" : "player.not_looping");
+  }
+
+  toggleOriginal() {
+    if (!this.#song.tracks.some(({ name }) => name === "mixture")) return;
+    this.mix.original = !this.mix.original;
+    this.#mixed();
+    this.#say(this.mix.original ? "player.hears_original" : "player.hears_stems");
+  }
+
+  /** @param {"muted" | "soloed"} what */
+  toggleStem(name, what) {
+    const strip = this.mix.strips[name];
+    if (!strip) return;
+    strip[what] = !strip[what];
+    this.#mixed();
+    this.#say(`player.${strip[what] ? "" : "un"}${what}`, { name: this.#t(`stem.${name}`) });
+  }
+
+  /** @param {"volume" | "pan"} what */
+  setStem(name, what, value) {
+    this.mix.strips[name][what] = value;
+    this.#mixed();
+  }
+
+  setVolume(value) {
+    this.mix.volume = Math.min(1, Math.max(0, Math.round(value * 100) / 100));
+    this.#mixed();
+  }
+
+  async setSpeed(speed) {
+    this.#transport.speed = speed;
+    if (speed !== 1 && !this.#shifter) {
+      this.#shifter = await pitchShifter(this.#context, this.#stretch).catch(() => null);
+    }
+    this.#route(this.#transport.speed);
+    this.#changed();
+  }
+
+  /** Through what keeps the pitch only while it is needed. */
+  #route(speed) {
+    if (!this.#shifter) return;
+    const shifts = speed !== 1;
+    if (shifts) this.#shifter.compensate(speed);
+    if (shifts === this.#isShifting) return;
+    this.#isShifting = shifts;
+    const { output } = this.#graph;
+    output.disconnect();
+    this.#shifter.node.disconnect();
+    if (shifts) output.connect(this.#shifter.node).connect(this.#context.destination);
+    else output.connect(this.#context.destination);
+  }
+
+  help() {
+    this.dispatchEvent(new Event("help"));
+  }
+
+  #isWithin({ start, end }) {
+    const at = this.#transport.position;
+    return start <= at && at < end;
+  }
+
+  #mixed() {
+    this.#graph.apply(this.mix);
+    this.#changed();
+  }
+
+  #say(key, values) {
+    this.dispatchEvent(new CustomEvent("said", { detail: this.#t(key, values) }));
+  }
+
+  #changed() {
+    this.dispatchEvent(new Event("change"));
+  }
+}

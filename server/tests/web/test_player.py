@@ -1,0 +1,316 @@
+"""The song's page in a real browser: what a listener does with the player."""
+
+from __future__ import annotations
+
+import io
+import wave
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import numpy as np
+import pytest
+from fastapi import FastAPI
+from numpy.typing import NDArray
+from playwright.sync_api import Browser, Page, expect
+
+from aistemsplitter_server.accounts.tables import Person
+from aistemsplitter_server.kit.database import Database
+from aistemsplitter_server.kit.secrets import Secrets
+from aistemsplitter_server.splits.tables import Split
+from customers import Customer
+from databases import only_sqlite
+from played import RATE, Player, noise
+from processes import until
+from visitors import PASSWORD, Visitor, person
+
+pytestmark = only_sqlite
+
+STEMS = ("vocals", "drums", "bass")
+
+
+@pytest.fixture
+def base(client: httpx2.Client) -> str:
+    """Where the service is, by the name for which browsers keep safe cookies."""
+    return f"http://localhost:{client.base_url.port}"
+
+
+@pytest.fixture
+def stems() -> dict[str, NDArray[np.int16]]:
+    """Twelve seconds of three stems."""
+    return {name: noise(12, seed) for seed, name in enumerate(STEMS)}
+
+
+@pytest.fixture
+def song(
+    app: FastAPI,
+    database: Database,
+    base: str,
+    tmp_path: Path,
+    hers: Customer,
+    stems: dict[str, NDArray[np.int16]],
+) -> Split:
+    """A song of Ada's that is split and ready to be heard."""
+    split = hers.split(12)
+    mixture = np.sum([*stems.values()], axis=0, dtype=np.int16)
+    Player(app, database, tmp_path, base).store(split, stems | {"mixture": mixture})
+    return split
+
+
+@pytest.fixture
+def page(browser: Browser, base: str, ada: Person) -> Iterator[Page]:
+    """Ada's browser, signed in. Nothing goes wrong in it, nor against the page's policy."""
+    context = browser.new_context()
+    page = context.new_page()
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on("console", lambda told: faults.append(told.text) if told.type == "error" else None)
+    page.goto(f"{base}/sign-in")
+    page.get_by_label("Email").fill(ada.email)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url("**/studio")
+    yield page
+    context.close()
+    assert not faults
+
+
+def opened(page: Page, base: str, song: Split) -> Page:
+    """The song's page, with its player there."""
+    page.goto(f"{base}/studio/songs/{song.id}")
+    expect(page.get_by_role("button", name="Play", exact=True)).to_be_visible()
+    return page
+
+
+def at(page: Page) -> float:
+    """How many seconds of the song have passed, as the slider says."""
+    return float(page.get_by_label("Position").input_value())
+
+
+def test_play_and_pause(page: Page, base: str, song: Split) -> None:
+    opened(page, base, song)
+    page.get_by_role("button", name="Play", exact=True).click()
+    until(lambda: at(page) > 1)
+    page.get_by_role("button", name="Pause").click()
+    expect(page.get_by_role("button", name="Play", exact=True)).to_be_visible()
+    there = at(page)
+    page.wait_for_timeout(400)
+    assert at(page) == there < 6
+
+
+def test_the_keyboard(page: Page, base: str, song: Split) -> None:
+    opened(page, base, song)
+    page.keyboard.press("End")
+    assert at(page) == pytest.approx(12, abs=0.1)
+    page.keyboard.press("ArrowLeft")
+    assert at(page) == pytest.approx(7, abs=0.1)
+    page.keyboard.press("Home")
+    assert at(page) == 0
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("l")
+    loop = page.get_by_role("button", name="Loop", exact=True)
+    expect(loop).to_have_attribute("aria-pressed", "true")
+    expect(page.get_by_role("button", name="Loop from 0:05.0: start it here")).to_be_visible()
+    page.keyboard.press("l")
+    expect(loop).to_have_attribute("aria-pressed", "false")
+    page.keyboard.press("2")
+    mute = page.get_by_role("button", name="Mute Drums")
+    expect(mute).to_have_attribute("aria-pressed", "true")
+    page.keyboard.press("Shift+Digit3")
+    expect(page.get_by_role("button", name="Solo Bass")).to_have_attribute("aria-pressed", "true")
+    page.keyboard.press("o")
+    original = page.get_by_role("button", name="Original")
+    expect(original).to_have_attribute("aria-pressed", "true")
+    page.keyboard.press("-")
+    expect(page.get_by_label("Volume", exact=True)).to_have_attribute("aria-valuetext", "90 %")
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog", name="Keyboard shortcuts")).to_be_visible()
+    page.keyboard.press("2")  # the dialog is in front
+    page.keyboard.press("Escape")
+    expect(mute).to_have_attribute("aria-pressed", "true")
+    # Whoever came to a button by the keyboard presses that with the space bar, and no other.
+    page.keyboard.press("Tab")
+    mute.focus()
+    page.keyboard.press("Space")
+    expect(mute).to_have_attribute("aria-pressed", "false")
+    expect(page.get_by_role("button", name="Play", exact=True)).to_be_visible()
+
+
+def test_waveforms_take_clicks_and_drags(page: Page, base: str, song: Split) -> None:
+    opened(page, base, song)
+    lane = page.locator(".lane").nth(1)
+    box = lane.bounding_box()
+    assert box is not None
+    lane.click(position={"x": box["width"] / 4, "y": 10})
+    assert at(page) == pytest.approx(3, abs=0.1)
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 9)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 2 / 3, box["y"] + 12, steps=5)
+    page.mouse.up()
+    expect(page.get_by_role("button", name="Loop from 0:06.0: start it here")).to_be_visible()
+    expect(page.get_by_role("button", name="Loop until 0:08.0: end it here")).to_be_visible()
+    assert at(page) == pytest.approx(6, abs=0.1)
+    # An end of it is dragged elsewhere.
+    page.mouse.move(box["x"] + box["width"] * 2 / 3, box["y"] + 12)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 3 / 4, box["y"] + 12, steps=5)
+    page.mouse.up()
+    expect(page.get_by_role("button", name="Loop until 0:09.0: end it here")).to_be_visible()
+    page.get_by_role("button", name="Play", exact=True).click()
+    page.wait_for_timeout(3600)
+    assert 5.9 < at(page) < 9.1, "it goes round"
+
+
+def test_what_is_downloaded(
+    page: Page, base: str, song: Split, stems: dict[str, NDArray[np.int16]], tmp_path: Path
+) -> None:
+    opened(page, base, song)
+    with page.expect_download() as waiting:
+        page.get_by_role("link", name="Download Drums").click()
+    assert waiting.value.suggested_filename == "song - drums.flac"
+    saved = Path(waiting.value.path()).read_bytes()
+    assert saved == (tmp_path / "stored" / f"{song.id}-drums.flac").read_bytes()
+    page.get_by_role("button", name="Mute Vocals").click()
+    with page.expect_download() as waiting:
+        page.get_by_role("button", name="This mix as a WAV").click()
+    assert waiting.value.suggested_filename == "song - mix.wav"
+    with wave.open(io.BytesIO(Path(waiting.value.path()).read_bytes())) as file:
+        mix = np.frombuffer(file.readframes(file.getnframes()), "<i2").reshape(-1, 2).T
+    wanted = stems["drums"].astype(int) + stems["bass"]
+    assert mix.shape == wanted.shape
+    assert np.abs(mix - wanted).max() <= 1
+    with page.expect_download() as waiting:
+        page.get_by_role("link", name="All stems as a zip").click()
+    assert waiting.value.suggested_filename == "song.zip"
+
+
+def test_another_speed_keeps_the_pitch(
+    page: Page, app: FastAPI, database: Database, base: str, hers: Customer, tmp_path: Path
+) -> None:
+    """What the loudspeakers get is measured: a tone stays where it is at half the speed."""
+    time = np.arange(12 * RATE) / RATE
+    tone = (8000 * np.sin(2 * np.pi * 880 * time)).astype(np.int16)
+    split = hers.split(12)
+    Player(app, database, tmp_path, base).store(split, {"vocals": np.stack([tone, tone])})
+    page.add_init_script(
+        """
+        const connect = AudioNode.prototype.connect;
+        AudioNode.prototype.connect = function (to, ...more) {
+          if (to === this.context.destination && this.context instanceof AudioContext) {
+            window.ear ??= new AnalyserNode(this.context, {
+              fftSize: 32768,
+              smoothingTimeConstant: 0,
+            });
+            connect.call(this, window.ear);
+          }
+          return connect.call(this, to, ...more);
+        };
+        window.loudest = () => {
+          const bins = new Float32Array(window.ear.frequencyBinCount);
+          window.ear.getFloatFrequencyData(bins);
+          const top = bins.indexOf(Math.max(...bins));
+          return [(top * window.ear.context.sampleRate) / window.ear.fftSize, bins[top]];
+        };"""
+    )
+    opened(page, base, split)
+    page.get_by_label("Speed").select_option("0.5")
+    page.wait_for_timeout(1500)  # it is fetched and compiled
+    page.get_by_role("button", name="Play", exact=True).click()
+    page.wait_for_timeout(3000)
+    pitch, level = page.evaluate("loudest()")
+    assert level > -40
+    assert pitch == pytest.approx(880, abs=20)
+    assert at(page) < 2.5
+
+
+def test_it_is_prepared_when_somebody_comes(
+    page: Page,
+    app: FastAPI,
+    database: Database,
+    base: str,
+    hers: Customer,
+    stems: dict[str, NDArray[np.int16]],
+    tmp_path: Path,
+) -> None:
+    split = hers.split(12)
+    player = Player(app, database, tmp_path, base)
+    player.store(split, stems, state="queued")
+    page.goto(f"{base}/studio/songs/{split.id}")
+    expect(page.get_by_text("Preparing the player")).to_be_visible()
+    expect(page.get_by_role("link", name="Drums")).to_be_visible()
+    player.becomes(split, "ready")
+    expect(page.get_by_role("button", name="Play", exact=True)).to_be_visible()
+    player.becomes(split, "failed")
+    page.reload()
+    expect(page.get_by_text("The player could not be prepared.")).to_be_visible()
+
+
+def test_on_a_phone(page: Page, base: str, song: Split) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    opened(page, base, song)
+    wide = page.evaluate("document.documentElement.scrollWidth")
+    assert wide == 390
+    assert page.get_by_role("button", name="Play", exact=True).is_visible()
+    box = page.get_by_role("button", name="Play", exact=True).bounding_box()
+    assert box is not None
+    assert box["y"] + box["height"] < 844, "it stays at hand"
+
+
+def test_a_shared_link(
+    browser: Browser, base: str, song: Split, signed_in: Visitor, visitor: Visitor
+) -> None:
+    made = signed_in.post(f"/studio/songs/{song.id}/share", {"days": "1"})
+    assert made.status_code == 303
+    address = signed_in.get(f"/studio/songs/{song.id}").text.partition("/shared/")[2]
+    token = address.partition("<")[0]
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(f"{base}/shared/{token}")
+    page.get_by_role("button", name="Play", exact=True).click()
+    until(lambda: at(page) > 0.5)
+    expect(page.get_by_role("button", name="Delete this song")).to_have_count(0)
+    context.close()
+    stranger = Visitor(visitor.client)
+    assert stranger.get("/shared/nonsense/player.json").status_code == 404
+    assert stranger.get("/shared/nonsense").status_code == 404
+
+
+def test_others_see_nothing(
+    visitor: Visitor, database: Database, server_secrets: Secrets, song: Split
+) -> None:
+    eve = person(database, server_secrets, "eve@example.org")
+    visitor.sign_in(eve.email)
+    json = {"Accept": "application/json"}
+    for path in (f"/studio/songs/{song.id}", f"/studio/songs/{song.id}/player.json"):
+        assert visitor.get(path).status_code == 404
+        assert visitor.get(path, headers=json).json()["error"]["code"] == "NOT_FOUND"
+    visitor.cookies.clear()
+    answer = visitor.get(f"/studio/songs/{song.id}/player.json", headers=json)
+    assert answer.status_code == 401
+
+
+def test_before_and_after_there_is_something_to_hear(
+    signed_in: Visitor, hers: Customer, database: Database, song: Split
+) -> None:
+    waiting = hers.split(12)
+    page = signed_in.get(f"/studio/songs/{waiting.id}")
+    assert page.status_code == 200
+    assert "still being split" in page.text
+    assert 'id="player"' not in page.text
+    json = {"Accept": "application/json"}
+    told = signed_in.get(f"/studio/songs/{waiting.id}/player.json", headers=json)
+    assert told.status_code == 409
+    with database.write() as session:
+        row = session.get_one(Split, song.id)
+        row.expires_at = row.created_at
+    assert "The audio of this song is deleted." in signed_in.get(f"/studio/songs/{song.id}").text
+    told = signed_in.get(f"/studio/songs/{song.id}/player.json", headers=json)
+    assert told.status_code == 404
+
+
+def test_a_name_is_only_a_name(signed_in: Visitor, song: Split, database: Database) -> None:
+    with database.write() as session:
+        session.get_one(Split, song.id).filename = "<img src=x onerror=alert(1)>.wav"
+    page = signed_in.get(f"/studio/songs/{song.id}").text
+    assert "<img src=x" not in page
+    assert "&lt;img src=x onerror=alert(1)&gt;" in page
