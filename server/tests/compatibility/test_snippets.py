@@ -1,0 +1,98 @@
+"""The programs on the page of a new key are run as they stand there."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from html import unescape
+from pathlib import Path
+
+import pytest
+
+from aistemsplitter_server.kit.database import Database
+from aistemsplitter_server.kit.secrets import Secrets
+from aistemsplitter_server.kit.settings import Settings
+from databases import only_sqlite
+from processes import SONG, running
+from visitors import Visitor, person
+
+pytestmark = only_sqlite
+
+STEMS = {"bass", "drums", "other", "vocals"}
+KEYS = "/settings/developer/keys"
+
+
+@pytest.fixture
+def page(settings: Settings, database: Database, server_secrets: Secrets) -> Iterator[str]:
+    """The page of a key that someone has just made, while the service runs."""
+    ada = person(database, server_secrets, "ada@example.org")
+    with running(settings) as service, service.api() as client:
+        service.start("worker")
+        visitor = Visitor(client)
+        visitor.sign_in(ada.email)
+        found = re.search(r'name="id" value="(key_\w+)"', visitor.get(f"{KEYS}/new").text)
+        assert found
+        scopes = ["uploads:write", "splits:read", "splits:write"]
+        made = visitor.post(KEYS, {"id": found[1], "scope": scopes})
+        assert made.status_code == 200
+        yield made.text
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Where someone has a song."""
+    shutil.copy(SONG, tmp_path / "song.mp3")
+    return tmp_path
+
+
+def snippet(page: str, name: str) -> str:
+    """What the button beside it would copy."""
+    found = re.search(rf'id="snippet-{name}"[^>]*>(.*?)</(?:pre|code)>', page, re.DOTALL)
+    assert found
+    return unescape(re.sub("<[^>]*>", "", found[1])).strip() + "\n"
+
+
+def run(page: str, command: str, folder: Path) -> str:
+    """What a shell says in which the key was set first, as the page tells."""
+    script = snippet(page, "export") + command
+    ours = {
+        name: value for name, value in os.environ.items() if not name.startswith("AISTEMSPLITTER_")
+    }
+    done = subprocess.run(
+        ["bash", "-e", "-o", "pipefail", "-c", script],
+        cwd=folder,
+        env=ours,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_python(page: str, folder: Path) -> None:
+    (folder / "split.py").write_text(snippet(page, "python"))
+    assert {*run(page, f"{sys.executable} split.py", folder).split()} == STEMS
+    assert {path.stem for path in (folder / "stems").iterdir()} == STEMS
+
+
+def test_node(page: str, folder: Path, published_node: Path) -> None:
+    (folder / "node_modules").symlink_to(published_node / "node_modules")
+    (folder / "split.mjs").write_text(snippet(page, "node"))
+    told = run(page, "node split.mjs", folder)
+    assert told.startswith("succeeded")
+    assert all(f"{stem}: 'http" in told for stem in STEMS)
+
+
+def test_curl(page: str, folder: Path) -> None:
+    for tool in ("curl", "jq"):
+        if shutil.which(tool) is None:
+            pytest.skip(f"no {tool} here")
+    told = run(page, snippet(page, "curl"), folder)
+    assert "event: " in told
+    assert {*json.loads(told[told.rindex("\n{") :])} == STEMS

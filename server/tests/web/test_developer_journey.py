@@ -1,0 +1,113 @@
+"""A developer's way, in a real browser, with the SDK and the service's own processes."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from aistemsplitter import AiStemSplitter, Unauthorized, WebhookEvent, verify_signature
+from aistemsplitter_server.accounts.tables import Person
+from aistemsplitter_server.kit.settings import Settings
+from databases import only_sqlite
+from peers import Peer, answers
+from processes import SONG, running, until
+from visitors import PASSWORD
+
+
+@only_sqlite
+def test_a_key_from_its_making_to_its_end(
+    browser: Browser, settings: Settings, ada: Person
+) -> None:
+    with (
+        running(settings) as service,
+        service.api() as client,
+        Peer([answers(500, b"not yet"), answers(204)]) as receiver,
+    ):
+        service.start("worker")
+        here = f"http://localhost:{client.base_url.port}"
+        context = browser.new_context(base_url=here)
+        context.grant_permissions(["clipboard-read", "clipboard-write"])
+        page = context.new_page()
+        complaints: list[str] = []
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("console", lambda said: said.type == "error" and complaints.append(said.text))
+        page.on("dialog", lambda dialog: dialog.accept())
+
+        page.goto("/sign-in?next=/settings/developer")
+        page.get_by_label("Email").fill(ada.email)
+        page.get_by_label("Password").fill(PASSWORD)
+        page.get_by_role("button", name="Sign in").click()
+
+        # Made, copied, and not made again by a reload.
+        page.get_by_role("link", name="Create key").first.click()
+        page.get_by_label("Name").fill("journey")
+        page.get_by_role("button", name="Create key").click()
+        page.locator("button[data-copy=api-key]").click()
+        expect(page.get_by_role("button", name="Copied")).to_be_visible()
+        api_key = page.evaluate("navigator.clipboard.readText()")
+        assert api_key == page.locator("#api-key").inner_text()
+        secret = page.locator("#webhook-secret").inner_text()
+        page.get_by_role("radio", name="Python").press("ArrowRight")
+        expect(page.locator("#snippet-node")).to_be_visible()
+        expect(page.locator("#snippet-python")).to_be_hidden()
+        page.reload()
+        expect(page.locator("li.key")).to_have_count(1)
+        last_use = page.locator("li.key dd").nth(1)
+        expect(last_use).to_have_text("never")
+        assert api_key not in page.content()
+
+        # Used.
+        with AiStemSplitter(api_key, base_url=here) as sdk:
+            job = sdk.create_split(
+                input=SONG, stem_model="htdemucs_tiny", webhook_url=f"{receiver.url}/hook"
+            )
+            assert sdk.wait_for_split(job.id).stems
+        page.reload()
+        expect(last_use).to_contain_text(re.compile(r"\d{4}"))
+
+        # Its webhook, which comes again by itself and then by hand.
+        page.get_by_role("link", name="Webhooks").click()
+        page.get_by_label("Find").fill("/HOOK")
+        expect(page).to_have_url(re.compile("find=%2FHOOK"))
+        page.get_by_role("link", name="split.succeeded").click()
+        expect(page.get_by_text("HTTP 500")).to_be_visible()
+        expect(page.get_by_text("not yet")).to_be_visible()
+        expect(page.get_by_text("Delivered")).to_be_visible(timeout=30_000)  # without a reload
+        first = page.url
+        page.get_by_role("button", name="Replay").click()
+        expect(page.get_by_text("HTTP 204")).to_be_visible(timeout=30_000)
+        assert page.url != first
+        events = [verified(request.headers, request.body, secret) for request in receiver.requests]
+        assert len(events) == 3
+        assert {event.id for event in events} == {events[0].id}
+        assert {event.data.id for event in events} == {job.id}
+
+        # A sample.
+        page.goto("/settings/webhooks")
+        page.get_by_role("link", name="Send a test event").click()
+        page.get_by_label("URL").fill(receiver.url)
+        page.get_by_role("button", name="Send").click()
+        expect(page.get_by_text("Delivered")).to_be_visible(timeout=30_000)
+        sample = receiver.requests[-1]
+        assert verified(sample.headers, sample.body, secret).test
+
+        # What it cost.
+        page.get_by_role("link", name="Usage and credits").click()
+        expect(page.locator(".figure").first).to_have_text("9:40 min")
+        expect(page.get_by_role("link", name=SONG.name)).to_be_visible()
+
+        # Revoked.
+        page.get_by_role("link", name="Developer").click()
+        page.get_by_role("button", name="Revoke : journey").click()
+        expect(page.get_by_text("1 key that is revoked or expired")).to_be_visible()
+        with AiStemSplitter(api_key, base_url=here) as sdk, pytest.raises(Unauthorized):
+            sdk.get_credits()
+        until(lambda: len(receiver.requests) == 4)
+        assert complaints == []
+        context.close()
+
+
+def verified(headers: list[tuple[str, str]], body: bytes, secret: str) -> WebhookEvent:
+    return verify_signature(headers, body, secret)
