@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,7 +47,6 @@ class Model:
     """
 
     def __init__(self, name: str | os.PathLike[str], device: Device, precision: Precision) -> None:
-        self._open = open_runtime(device, precision)
         self._loading = threading.Lock()
         self._loaded: dict[Path, _Loaded] = {}
         self._read: dict[Path, Checkpoint] = {}  # and not yet loaded
@@ -54,10 +54,14 @@ class Model:
             path = Path(name)
             self.name = path.name
             self._members: tuple[_Member, ...] = (_Member(path, None),)
-            self._read[path] = checkpoint = load_checkpoint(path)
+            with ThreadPoolExecutor(1, "read") as pool:  # takes as long as importing a runtime
+                reading = pool.submit(load_checkpoint, path, late=True)
+                self._open = open_runtime(device, precision)
+            self._read[path] = checkpoint = reading.result()
             with _naming(path):
                 self.sources = Configuration.from_arguments(checkpoint.arguments).sources
         else:
+            self._open = open_runtime(device, precision)
             self.name = resolve_name(str(name))
             spec = MODELS[self.name]
             stems = [file.stem for file in spec.files] or [None]
@@ -111,7 +115,9 @@ class Model:
     def _load(self, member: _Member) -> _Loaded:
         with self._loading:
             if member.path not in self._loaded:
-                checkpoint = self._read.pop(member.path, None) or load_checkpoint(member.path)
+                checkpoint = self._read.pop(member.path, None)
+                if checkpoint is None:
+                    checkpoint = load_checkpoint(member.path, late=True)
                 with _naming(member.path):
                     runtime = self._open(checkpoint)
                     if (stems := runtime.config.sources) != self.sources:

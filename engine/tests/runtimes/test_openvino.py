@@ -26,7 +26,10 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(file: Path) -> np.ndarray:
-    runtime = OpenVinoRuntime(load_checkpoint(file), "float32")
+    return run_with(OpenVinoRuntime(load_checkpoint(file), "float32"))
+
+
+def run_with(runtime: OpenVinoRuntime) -> np.ndarray:
     audio = np.random.default_rng(0).standard_normal((1, 2, runtime.config.segment_frames))
     return runtime(audio.astype(np.float32), (0, 3))
 
@@ -40,13 +43,25 @@ def test_the_compiled_model_is_kept_and_used_again(cache: Path, tmp_path: Path) 
     assert [path.stat().st_mtime_ns for path in cache.iterdir()] == [written]
 
 
-@pytest.mark.parametrize("damage", [b"", b"nonsense", None])
-def test_a_damaged_cache_is_made_anew(cache: Path, tmp_path: Path, damage: bytes | None) -> None:
+@pytest.mark.parametrize("damage", [b"", b"nonsense", slice(100_000), slice(-1)])
+def test_a_damaged_cache_is_made_anew(cache: Path, tmp_path: Path, damage: bytes | slice) -> None:
     file = save(network(**SMALL), tmp_path / "model.th")
     first = run(file)
     (kept,) = cache.iterdir()
-    kept.write_bytes(kept.read_bytes()[:100_000] if damage is None else damage)
+    damaged = kept.read_bytes()[damage] if isinstance(damage, slice) else damage
+    kept.write_bytes(damaged)
     assert np.array_equal(run(file), first)
+    assert kept.read_bytes() != damaged
+
+
+def test_what_was_kept_may_go_while_it_is_used(cache: Path, tmp_path: Path) -> None:
+    file = save(network(**SMALL), tmp_path / "model.th")
+    first = run(file)
+    runtime = OpenVinoRuntime(load_checkpoint(file, late=True), "float32")
+    assert np.array_equal(run_with(runtime), first)
+    for kept in cache.iterdir():
+        kept.unlink()
+    assert np.array_equal(run_with(runtime), first)
 
 
 def test_two_models_do_not_share_a_cache(cache: Path, tmp_path: Path) -> None:

@@ -198,6 +198,17 @@ def test_what_is_no_checkpoint_says_why(content: object, reason: str, write_th: 
     assert "\n" not in str(error.value)
 
 
+def test_weights_can_be_left_unread(package: dict[str, Any], write_th: Write) -> None:
+    path = write_th(package)
+    late, checkpoint = load_checkpoint(path, late=True), load_checkpoint(path)
+    assert (late.arguments, late.digest) == (checkpoint.arguments, checkpoint.digest)
+    assert_same(late, package["state"])
+    state = {**package["state"], "n": torch.tensor([np.nan])}
+    late = load_checkpoint(write_th({**package, "state": state}), late=True)
+    with pytest.raises(ModelError, match="n has weights that are not finite"):
+        len(late.tensors)
+
+
 def test_quantised_by_diffq_is_refused_plainly(zip_around: Callable[..., bytes]) -> None:
     with pytest.raises(ModelError, match="quantised by DiffQ"):
         parse_checkpoint(zip_around(b"\x80\x02cdiffq.diffq\n_DiffQPacked\n)R."))

@@ -4,7 +4,9 @@ import sys
 
 from aistemsplitter_engine.runtimes.base import Runtime, open_runtime
 
-# OpenVINO tells its makers over the network each time it is imported, unless this is not installed.
-sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+# OpenVINO tells its makers over the network each time it is imported, unless the first of these is
+# not installed; the second converts models, and takes a fifth of the import.
+for name in ("openvino_telemetry", "openvino.tools.ovc"):
+    sys.modules.setdefault(name, None)  # type: ignore[arg-type]
 
 __all__ = ["Runtime", "open_runtime"]

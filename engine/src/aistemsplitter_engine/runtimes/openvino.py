@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +13,6 @@ from queue import LifoQueue
 import numpy as np
 import openvino as ov
 import openvino.opset13 as opset
-from platformdirs import user_cache_path
 
 from aistemsplitter_engine.errors import OptionError
 from aistemsplitter_engine.network import htdemucs as network
@@ -27,6 +25,7 @@ from aistemsplitter_engine.network.transform import analyse, synthesize
 from aistemsplitter_engine.options import Precision
 from aistemsplitter_engine.runtimes import openvino_ops as operations
 from aistemsplitter_engine.runtimes.base import FloatArray
+from aistemsplitter_engine.runtimes.kept import Kept
 from aistemsplitter_engine.runtimes.openvino_ops import OpenVinoOps
 from aistemsplitter_engine.weights.checkpoint import Checkpoint
 
@@ -65,8 +64,10 @@ class OpenVinoRuntime:
 
     def __init__(self, checkpoint: Checkpoint, precision: Precision) -> None:
         self.config = Configuration.from_arguments(checkpoint.arguments)
-        check_weights(self.config, checkpoint.tensors)
         self.precision = precision
+        self._kept = Kept(_name(checkpoint, precision))
+        if not self._kept.exists():  # else they were checked before
+            check_weights(self.config, checkpoint.tensors)
         self.concurrency = 2 if _cores() > 2 else 1
         self._threads = ThreadPoolExecutor(2, "transform")
         self._requests: LifoQueue[ov.InferRequest] = LifoQueue()
@@ -77,7 +78,12 @@ class OpenVinoRuntime:
 
     def _load(self, checkpoint: Checkpoint) -> None:
         with _loading:
-            model = _compile(self.config, checkpoint, self.precision)
+            options = _options(self.precision)
+            model = self._kept.load(_core(), options)
+            if model is None:
+                graph = _graph(self.config, checkpoint, self.precision)
+                model = _core().compile_model(graph, "CPU", options)
+                self._kept.keep(model)
         for _ in range(self.concurrency):
             request = model.create_infer_request()
             # OpenVINO sets up its table of NumPy types in a way that two threads must not enter at
@@ -107,24 +113,12 @@ def _cores() -> int:
     return os.cpu_count() or 1
 
 
-def _compile(
-    config: Configuration, checkpoint: Checkpoint, precision: Precision
-) -> ov.CompiledModel:
-    """Compile the network, or take what an earlier start compiled and left in the cache."""
-    core = _core()
-    options = {
+def _options(precision: Precision) -> dict[str, object]:
+    return {
         "INFERENCE_PRECISION_HINT": _HINTS[precision],
         "NUM_STREAMS": 1,
         "INFERENCE_NUM_THREADS": _cores(),
     }
-    kept = _cache_path(core, checkpoint, options)
-    try:
-        with kept.open("rb") as file:
-            return core.import_model(file.read(), "CPU", options)
-    except (OSError, RuntimeError):  # not there, cut short, or of another processor
-        model = core.compile_model(_graph(config, checkpoint, precision), "CPU", options)
-    _keep(model, kept)
-    return model
 
 
 def _graph(config: Configuration, checkpoint: Checkpoint, precision: Precision) -> ov.Model:
@@ -140,24 +134,9 @@ def _graph(config: Configuration, checkpoint: Checkpoint, precision: Precision) 
     return ov.Model(list(outputs), [spectrogram, waveform])
 
 
-def _cache_path(core: ov.Core, checkpoint: Checkpoint, options: dict[str, object]) -> Path:
+def _name(checkpoint: Checkpoint, precision: Precision) -> str:
+    """Name the compiled network: what it is of, and, behind the last dash, what made it."""
     code = b"".join(Path(str(m.__file__)).read_bytes() for m in (network, parameters, operations))
-    processor = core.get_property("CPU", "FULL_DEVICE_NAME")
-    key = sha256(f"{ov.__version__} {processor} {sorted(options.items())}".encode() + code)
-    name = f"{checkpoint.digest[:16]}-{options['INFERENCE_PRECISION_HINT']}-{key.hexdigest()[:16]}"
-    return user_cache_path("aistemsplitter") / "compiled" / f"{name}.blob"
-
-
-def _keep(model: ov.CompiledModel, path: Path) -> None:
-    """Write a compiled model where the next start looks; without room or right, start slower."""
-    unfinished = path.with_suffix(f".{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with unfinished.open("wb") as file:
-            file.write(model.export_model().getbuffer())
-        for older in path.parent.glob(f"{path.name.rsplit('-', 1)[0]}-*.blob"):
-            older.unlink(missing_ok=True)
-        unfinished.replace(path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            unfinished.unlink(missing_ok=True)
+    processor = _core().get_property("CPU", "FULL_DEVICE_NAME")
+    made = f"{ov.__version__} {processor} {sorted(_options(precision).items())}".encode() + code
+    return f"{checkpoint.digest[:16]}-{_HINTS[precision]}-{sha256(made).hexdigest()[:16]}"

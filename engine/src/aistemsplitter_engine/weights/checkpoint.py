@@ -9,10 +9,11 @@ file is run.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ HTDEMUCS = "demucs.htdemucs.HTDemucs"
 LARGEST_FILE = 2 << 30  # bytes; the largest of the family has 168 MB in float32
 _DEEPEST = 8  # lists within lists in an argument
 _MOST_VALUES = 10_000  # in all arguments together
+_ReadTensors = Callable[[], dict[str, NDArray[Any]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,20 +52,43 @@ class Checkpoint:
     digest: str
 
 
-def load_checkpoint(path: Path) -> Checkpoint:
+class _Weights(Mapping[str, NDArray[np.floating]]):
+    """Weights that are read and checked when they are first asked for."""
+
+    def __init__(self, read: _ReadTensors) -> None:
+        self._read = read
+
+    @cached_property
+    def _tensors(self) -> dict[str, NDArray[np.floating]]:
+        return _checked(self._read())
+
+    def __getitem__(self, name: str) -> NDArray[np.floating]:
+        return self._tensors[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._tensors)
+
+    def __len__(self) -> int:
+        return len(self._tensors)
+
+
+def load_checkpoint(path: Path, *, late: bool = False) -> Checkpoint:
     """Read an HTDemucs from a ``.th`` or ``.safetensors`` file, told apart by content.
+
+    ``late`` leaves its weights unread until they are first asked for, which raises what is wrong
+    with them, without the file's name: where the network was compiled before, nobody asks.
 
     Raises:
         ModelError: there is no such file, or it is damaged, or not an HTDemucs.
     """
     data = _read(path)
     try:
-        return parse_checkpoint(data)
+        return parse_checkpoint(data, late=late)
     except ModelError as error:
         raise ModelError(f"{path} cannot be used as a model: {error}") from None
 
 
-def parse_checkpoint(data: bytes) -> Checkpoint:
+def parse_checkpoint(data: bytes, *, late: bool = False) -> Checkpoint:
     """The same from the file's bytes.
 
     Raises:
@@ -72,14 +97,16 @@ def parse_checkpoint(data: bytes) -> Checkpoint:
     with ThreadPoolExecutor(1, "digest") as pool:  # takes as long as half of the rest
         digest = pool.submit(hashlib.sha256, data)
         arguments, tensors = _parse(data)
+        if not late:
+            len(tensors)
     return Checkpoint(arguments, tensors, digest.result().hexdigest())
 
 
-def _parse(data: bytes) -> tuple[dict[str, Any], dict[str, NDArray[np.floating]]]:
+def _parse(data: bytes) -> tuple[dict[str, Any], _Weights]:
     if data.startswith(b"PK\x03\x04"):
-        klass, arguments, tensors = _parse_th(data)
+        klass, arguments, read = _parse_th(data)
     elif looks_like_safetensors(data):
-        klass, arguments, tensors = _parse_safetensors(data)
+        klass, arguments, read = _parse_safetensors(data)
     elif data.startswith(b"\x80"):
         raise ModelError(
             "it is in PyTorch's format from before 1.6; if you trust where it comes from, rewrite "
@@ -89,7 +116,7 @@ def _parse(data: bytes) -> tuple[dict[str, Any], dict[str, NDArray[np.floating]]
         raise ModelError("it is empty" if not data else "it is no .th and no .safetensors file")
     if klass != HTDEMUCS:
         raise ModelError(f"it holds a {printable(klass)}, and only {HTDEMUCS} is run here")
-    return _plain_arguments(arguments), _checked(tensors)
+    return _plain_arguments(arguments), _Weights(read)
 
 
 def _read(path: Path) -> bytes:
@@ -102,7 +129,7 @@ def _read(path: Path) -> bytes:
         raise ModelError(f"the model {path} cannot be read: {error.strerror or error}") from None
 
 
-def _parse_th(data: bytes) -> tuple[str, dict[str, Any], dict[str, Any]]:
+def _parse_th(data: bytes) -> tuple[str, dict[str, Any], _ReadTensors]:
     archive = TorchArchive(data)
     package = archive.contents()
     if not isinstance(package, dict) or not {"klass", "args", "kwargs", "state"} <= package.keys():
@@ -116,18 +143,20 @@ def _parse_th(data: bytes) -> tuple[str, dict[str, Any], dict[str, Any]]:
     if not isinstance(kwargs, dict) or not isinstance(state, dict):
         raise ModelError("its kwargs or its state is not a dictionary")
     if klass.name != HTDEMUCS:
-        return klass.name, {}, {}
+        return klass.name, {}, dict
     if "__quantized" in state:
         raise ModelError("its weights are quantised (DiffQ), which is not supported")
-    tensors = {}
     for name, tensor in state.items():
         if not isinstance(name, str) or not isinstance(tensor, StoredTensor):
             raise ModelError(f"{printable(name)} in its state is not a tensor")
-        tensors[name] = archive.array(tensor)
-    return klass.name, _merged(args, kwargs), tensors
+
+    def read() -> dict[str, NDArray[Any]]:
+        return {name: archive.array(tensor) for name, tensor in state.items()}
+
+    return klass.name, _merged(args, kwargs), read
 
 
-def _parse_safetensors(data: bytes) -> tuple[str, dict[str, Any], dict[str, Any]]:
+def _parse_safetensors(data: bytes) -> tuple[str, dict[str, Any], _ReadTensors]:
     metadata, tensors = read_safetensors(data)
     if not {"klass", "args", "kwargs"} <= metadata.keys():
         raise ModelError(
@@ -138,7 +167,8 @@ def _parse_safetensors(data: bytes) -> tuple[str, dict[str, Any], dict[str, Any]
     kwargs = parse_json(metadata["kwargs"], "kwargs")
     if not isinstance(kwargs, dict):
         raise ModelError("its kwargs are not a dictionary")
-    return metadata["klass"], _merged(parse_json(metadata["args"], "args"), kwargs), tensors
+    arguments = _merged(parse_json(metadata["args"], "args"), kwargs)
+    return metadata["klass"], arguments, lambda: tensors
 
 
 def _merged(args: Any, kwargs: dict[Any, Any]) -> dict[Any, Any]:
