@@ -22,6 +22,7 @@ PAGE = "/settings/usage"
 def cells(page: str) -> list[list[str]]:
     """The rows of the ledger, without markup."""
     table = page[page.rindex("<tbody>") : page.rindex("</tbody>")]
+    table = re.sub(r'<span class="faint note phone">.*?</span>', "", table)  # the time once more
     rows = re.findall(r"<tr>(.*?)</tr>", table, re.DOTALL)
     return [
         [" ".join(re.sub(r"<[^>]*>", " ", cell).split()) for cell in row.split("</td>")[:-1]]
