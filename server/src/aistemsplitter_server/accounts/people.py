@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from secrets import token_urlsafe
 
@@ -18,7 +20,7 @@ from sqlalchemy.orm import Session
 from aistemsplitter_server.accounts import queries
 from aistemsplitter_server.accounts.tables import Account, Link, Person
 from aistemsplitter_server.kit import ids, times
-from aistemsplitter_server.kit.errors import Conflict, NotFound, ValidationFailed
+from aistemsplitter_server.kit.errors import Conflict, NotFound, Unavailable, ValidationFailed
 from aistemsplitter_server.kit.secrets import Secrets
 
 LINK_LIFETIME = timedelta(days=7)
@@ -26,6 +28,7 @@ EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,190}")  # what it is called; nothing 
 SHORTEST, LONGEST = 10, 256  # letters of a password
 _hasher = PasswordHasher.from_parameters(RFC_9106_LOW_MEMORY)
 _places = threading.Semaphore(2)  # hashing takes 64 MiB each, so few do so at once
+_room = threading.Semaphore(10)  # with those who wait: all requests share the process's threads
 _nobody: list[str] = []  # the hash that is compared with where there is no such person
 
 
@@ -121,12 +124,13 @@ def follow(
 def set_password(
     session: Session, person: Person, password_hash: str, *, but: str | None = None
 ) -> None:
-    """Choose another password; who is signed in with the old one is not any more.
+    """Choose another password: sign-ins with the old one end, and so do links to choose one.
 
     Args:
         but: the sign-in that goes on.
     """
     person.password_hash = password_hash
+    queries.delete_links(session, person.id)
     queries.end_sign_ins(session, person.id, but=but)
 
 
@@ -152,10 +156,11 @@ def hashed(password: str) -> str:
 
     Raises:
         ValidationFailed: it is too short or too long.
+        Unavailable: too many passwords are hashed already.
     """
     if not SHORTEST <= len(password) <= LONGEST:
         raise ValidationFailed([("password", f"must have {SHORTEST} to {LONGEST} characters")])
-    with _places:
+    with _place():
         return _hasher.hash(password)
 
 
@@ -164,13 +169,25 @@ def verify(password: str, password_hash: str | None) -> None:
 
     Raises:
         WrongPassword: it is not.
+        Unavailable: too many passwords are hashed already.
     """
     if password_hash is None and not _nobody:
         _nobody.append(hashed(token_urlsafe()))
-    with _places:
+    with _place():
         try:
             _hasher.verify(password_hash or _nobody[0], password[:LONGEST])
         except (VerificationError, InvalidHashError):
             raise WrongPassword from None
     if password_hash is None:
         raise WrongPassword
+
+
+@contextmanager
+def _place() -> Iterator[None]:
+    if not _room.acquire(blocking=False):
+        raise Unavailable("Too many people are signing in at this moment.")
+    try:
+        with _places:
+            yield
+    finally:
+        _room.release()

@@ -208,6 +208,12 @@ def revoke_key(session: Session, account_id: str | None, key_id: str) -> ApiKey:
     return key
 
 
+def is_good(session: Session, key_id: str) -> bool:
+    """Whether a key that a request began with is neither revoked nor expired since."""
+    key = session.get(ApiKey, key_id)
+    return key is not None and not key.is_over(times.now())
+
+
 def authenticate(database: Database, secrets: Secrets, api_key: str) -> Caller:
     """Who calls, and a note that the key was used.
 

@@ -81,6 +81,12 @@ def of(session: Session, secrets: Secrets, token: str) -> SignedIn | None:
     )
 
 
+def lasts(session: Session, sign_in_id: str) -> bool:
+    """Whether someone is signed in still, as they were when their request began."""
+    row = session.get(SignIn, sign_in_id)
+    return row is not None and row.expires_at > times.now()
+
+
 def note_seen(session: Session, sign_in_id: str) -> None:
     """Keep that it was seen now."""
     row = session.get(SignIn, sign_in_id)

@@ -61,12 +61,13 @@ def create_app(settings: Settings, database: Database, secrets: Secrets) -> Fast
     app.state.registry = metrics.registry()
     app.state.registry.register(Stock(database))
     faults.install(app)
-    app.add_middleware(Dispatch, pages=create_pages(app.state.context))
     # From the inside out: whoever stands outside also sees the answers of those within.
     app.add_middleware(Bodies, limit=settings.json_body_limit)
     app.add_middleware(Faults)
     if settings.origins:
         app.add_middleware(CORSMiddleware, **cors.rules(settings.origins))
+    # Beside all this, not within: who may call the API from a browser may not call the pages.
+    app.add_middleware(Dispatch, pages=create_pages(app.state.context))
     app.add_middleware(Frame, requests=Requests(app.state.registry))
     return app
 

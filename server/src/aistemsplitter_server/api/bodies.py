@@ -12,14 +12,20 @@ from aistemsplitter_server.kit.errors import NotFound, PayloadTooLarge, Validati
 # has a limit of its own; no other body is larger than the limit of JSON.
 STREAMED = ("/storage/", "/uploads/")
 API = "/v1/"
+JSON = "application/json"
 
 
 class Bodies:
-    """ASGI middleware: reads bodies whole, up to the limit, and refuses what is not right."""
+    """ASGI middleware: reads bodies whole, up to the limit, and refuses what is not right.
 
-    def __init__(self, app: ASGIApp, limit: int) -> None:
+    Args:
+        pages: these are the pages, which take forms, too.
+    """
+
+    def __init__(self, app: ASGIApp, limit: int, *, pages: bool = False) -> None:
         self.app = app
         self.limit = limit
+        self.pages = pages
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass one request on."""
@@ -32,11 +38,12 @@ class Bodies:
     async def _checked(self, scope: Scope, receive: Receive) -> Receive:
         headers = Headers(scope=scope)
         message = await _whole(headers, receive, self.limit)
-        if message["body"] and scope["path"].startswith(API):
+        if message["body"] and (self.pages or scope["path"].startswith(API)):
             kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-            if kind != "application/json":
-                raise ValidationFailed([("Content-Type", "must be application/json")])
-            strict_json.check(message["body"])
+            if kind == JSON:
+                strict_json.check(message["body"])
+            elif not self.pages:
+                raise ValidationFailed([("Content-Type", f"must be {JSON}")])
         pieces = [message]
 
         async def replay() -> Message:

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, Header, Query, Response
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
+from aistemsplitter_server.accounts import service as accounts
 from aistemsplitter_server.accounts.scopes import Scope
 from aistemsplitter_server.accounts.service import Caller
 from aistemsplitter_server.api.context import Context, InContext, InStorage, with_scope
@@ -172,6 +173,8 @@ def split_events(
 
     def read() -> tuple[int, str, bool] | None:
         with context.database.read() as session:
+            if not accounts.is_good(session, caller.key_id):  # it was revoked meanwhile
+                return None
             split = queries.of_account(session, caller.account_id, split_id)
         if split is None:
             return None

@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from aistemsplitter_server.api import faults
+from aistemsplitter_server.api.bodies import Bodies
 from aistemsplitter_server.api.context import Context
 from aistemsplitter_server.kit.database import AWAY
 from aistemsplitter_server.kit.errors import ApiError, Internal, Unavailable
@@ -66,6 +67,7 @@ def create_pages(context: Context) -> ASGIApp:
         app.include_router(router)
     _install(app)
     # From the inside out.
+    app.add_middleware(Bodies, limit=context.settings.json_body_limit, pages=True)
     app.add_middleware(SameSite, public_url=context.settings.public_url)
     app.add_middleware(_Faults)
     app.add_middleware(Policy, settings=context.settings)

@@ -31,10 +31,12 @@ POLICY: Mapping[str, str] = {
     "frame-ancestors": "'none'",
 }
 HEADERS = {
+    "Cache-Control": "no-store",  # unless an answer says otherwise
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
 }
 ASKED = "csp"
@@ -99,7 +101,7 @@ class SameSite:
             ours = site == "same-origin"
         else:
             ours = origin is not None and (
-                origin == self._origin or urlsplit(origin).netloc == headers.get("host")
+                origin == self._origin or origin.partition("://")[2] == headers.get("host")
             )
         if not ours:
             raise Forbidden("This request came from another site.")

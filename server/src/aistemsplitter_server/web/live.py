@@ -27,11 +27,14 @@ class Songs(NamedTuple):
     balance: int  # seconds
 
 
-async def rows(read: Callable[[], Songs], changes: Changes) -> AsyncIterator[str]:
-    """Yield the stream's text."""
+async def rows(read: Callable[[], Songs | None], changes: Changes) -> AsyncIterator[str]:
+    """Yield the stream's text.
+
+    Args:
+        read: what is to be shown; None once nobody is signed in any more.
+    """
     told: dict[str, str] = {}
-    while True:
-        found = await run_in_threadpool(read)
+    while (found := await run_in_threadpool(read)) is not None:
         for split_id, row in found.rows.items():
             if told.get(split_id) != row.html:  # a place in the queue is no change of the split
                 told[split_id] = row.html
@@ -39,7 +42,7 @@ async def rows(read: Callable[[], Songs], changes: Changes) -> AsyncIterator[str
                 yield f"event: song\ndata: {json.dumps(data)}\n\n"
         waiting = {split_id: row.revision for split_id, row in found.rows.items() if not row.ended}
         if not waiting:
-            yield "event: end\ndata: {}\n\n"
-            return
+            break
         yield ": still there\n\n"
         await changes.wait_any(waiting, HEARTBEAT)
+    yield "event: end\ndata: {}\n\n"

@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 from aistemsplitter_server.api.context import BaseUrl, Context, InContext, InStorage
 from aistemsplitter_server.kit import times
 from aistemsplitter_server.splits import player, rendering, service, sharing
-from aistemsplitter_server.splits.tables import SUCCEEDED, Split
+from aistemsplitter_server.splits.tables import SUCCEEDED, Share, Split
 from aistemsplitter_server.storage.interface import Storage
 from aistemsplitter_server.web import guard, shares
 from aistemsplitter_server.web.pages import render
@@ -35,9 +35,9 @@ def song(
     return _page(
         request,
         "song.html",
-        context,
         storage,
         split,
+        _lifetime(context),
         position=context.positions.of(split),
         **shares.controls(context, base_url, split),
     )
@@ -48,7 +48,7 @@ def told(context: InContext, storage: InStorage, who: InSession, split_id: str) 
     """What the player has to know."""
     with context.database.read() as session:
         split = service.of_account(session, who.account_id, split_id)
-    return _told(context, storage, split)
+    return _told(context, storage, split, _lifetime(context))
 
 
 @router.get("/shared/{token}")
@@ -58,19 +58,25 @@ def shared(
     """The page for whoever has the link."""
     with context.database.read() as session:
         share, split = sharing.shared(session, context.secrets, token)
-    return _page(request, "shared.html", context, storage, split, share=share)
+    lifetime = _lifetime_of(share, context)
+    return _page(request, "shared.html", storage, split, lifetime, share=share)
 
 
 @router.get("/shared/{token}/player.json")
 def shared_told(context: InContext, storage: InStorage, token: str) -> Response:
     """What its player has to know."""
     with context.database.read() as session:
-        _, split = sharing.shared(session, context.secrets, token)
-    return _told(context, storage, split)
+        share, split = sharing.shared(session, context.secrets, token)
+    return _told(context, storage, split, _lifetime_of(share, context))
 
 
 def _page(
-    request: Request, template: str, context: Context, storage: Storage, split: Split, **more: Any
+    request: Request,
+    template: str,
+    storage: Storage,
+    split: Split,
+    lifetime: timedelta,
+    **more: Any,
 ) -> Response:
     there = split.status == SUCCEEDED and (split.expires_at or times.now()) > times.now()
     if there:  # what keeps the pitch at another speed is compiled in the browser
@@ -81,15 +87,20 @@ def _page(
         split=split,
         is_there=there,
         title=rendering.title(split),
-        downloads=rendering.stems(split, storage, _lifetime(context)) if there else {},
+        downloads=rendering.stems(split, storage, lifetime) if there else {},
         **more,
     )
 
 
-def _told(context: Context, storage: Storage, split: Split) -> Response:
-    found = player.told(context.database, storage, split, _lifetime(context))
+def _told(context: Context, storage: Storage, split: Split, lifetime: timedelta) -> Response:
+    found = player.told(context.database, storage, split, lifetime)
     return JSONResponse(found, headers={"Cache-Control": "no-store"})
 
 
 def _lifetime(context: Context) -> timedelta:
     return timedelta(seconds=context.settings.download_url_seconds)
+
+
+def _lifetime_of(share: Share, context: Context) -> timedelta:
+    """The addresses that a link leads to do not outlive it, give or take a minute."""
+    return min(_lifetime(context), max(share.expires_at - times.now(), timedelta(minutes=1)))

@@ -40,9 +40,10 @@ def read(request: Request, context: InContext) -> SignedIn | None:
 Visitor = Annotated[SignedIn | None, Depends(read)]
 
 
-def _required(who: Visitor) -> SignedIn:
+def _required(who: Visitor, context: InContext) -> SignedIn:
     if who is None:
         raise SignInNeeded
+    context.limits.take(who.person_id)  # what a key may ask for in a minute, a person may, too
     return who
 
 

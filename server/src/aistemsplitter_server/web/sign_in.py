@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Annotated
-from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import RedirectResponse
@@ -26,6 +25,9 @@ from aistemsplitter_server.web.texts import LANGUAGES
 router = APIRouter()
 
 HOME = "/studio"
+# The tries of one network, and of one person from all networks, in a minute: five times as many, so
+# that no single one who guesses can keep a person out.
+TRIES, AT_ONCE, NETWORKS = 6, 12, 5
 LOCAL = {"localhost", "127.0.0.1", "::1"}  # where browsers keep a safe cookie also without https
 YEAR = 365 * 86400
 
@@ -34,7 +36,7 @@ def new_tries() -> Throttled:
     """How often one network, and one person, may try; counted in this process."""
     return Throttled(
         using=RateLimiterType.GCRA.value,
-        quota=per_min(6, burst=12),
+        quota=per_min(TRIES * NETWORKS, burst=AT_ONCE * NETWORKS),
         store=MemoryStore(options={"MAX_SIZE": 100_000}),
     )
 
@@ -134,6 +136,8 @@ def join(
     """Join, or choose a new password; and be signed in."""
     try:
         count_try(request, token[:8])
+        with context.database.read() as session:  # no hash is made for who has no link
+            people.usable(session, context.secrets, token)
         password_hash = people.hashed(form.password)
         with context.database.write() as session:
             person = people.follow(session, context.secrets, token, form.email, password_hash)
@@ -196,16 +200,16 @@ def _welcome(context: Context, request: Request, response: Response, person: Per
 def count_try(request: Request, whom: str) -> None:
     """Slow down who guesses passwords: from one place, and of one person from many places."""
     address = request.client.host if request.client else ""
-    for who in (f"from {rate_limits.neighbourhood(address)}", f"as {whom}"):
-        counted = _tries.limit(who)
+    network = f"from {rate_limits.neighbourhood(address)}"
+    for who, cost in ((network, NETWORKS), (f"as {whom}", 1)):
+        counted = _tries.limit(who, cost)
         if counted.limited:
             raise RateLimited(int(counted.state.retry_after) or 1)
 
 
 def _own(path: str) -> str:
     """A page of ours to go on to, never another site."""
-    parts = urlsplit(path)
-    ours = path.startswith("/") and not parts.netloc and "\\" not in path and path.isprintable()
+    ours = path.startswith("/") and "\\" not in path and path.isprintable()
     return path if ours and not path.startswith("//") else HOME
 
 

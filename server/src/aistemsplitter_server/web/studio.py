@@ -8,10 +8,11 @@ from typing import Annotated, Any, get_args
 from fastapi import APIRouter, Header, Query, Request, Response
 from sqlalchemy.orm import Session
 
+from aistemsplitter_server.accounts import sign_ins
 from aistemsplitter_server.api.context import BaseUrl, Context, InContext
 from aistemsplitter_server.credits import service as credits
 from aistemsplitter_server.kit import ids
-from aistemsplitter_server.kit.errors import ModelUnavailable
+from aistemsplitter_server.kit.errors import ModelUnavailable, ValidationFailed
 from aistemsplitter_server.kit.schemas import Response as Answer
 from aistemsplitter_server.kit.schemas import Success
 from aistemsplitter_server.models import queries as models
@@ -106,6 +107,8 @@ def split(
     idempotency_key: Annotated[str | None, Header(max_length=idempotency.LONGEST)] = None,
 ) -> Success[Begun]:
     """Split a song; asked again with the same key it is the same split."""
+    if body.webhook_url is not None:
+        raise ValidationFailed([("webhookUrl", "needs an API key, whose secret signs")])
     begun = splits.create_split(context, who.caller, body, response, idempotency_key).data.id
     with context.database.read() as session:
         made = service.of_account(session, who.account_id, begun)
@@ -119,10 +122,12 @@ def events(
     who: InSession,
     wanted: Annotated[list[str], Query(alias="id", max_length=WATCHED)],
 ) -> stream.EventStream:
-    """Follow songs of one's own."""
+    """Follow songs of one's own, while one is signed in."""
 
-    def read() -> live.Songs:
+    def read() -> live.Songs | None:
         with context.database.read() as session:
+            if not sign_ins.lasts(session, who.sign_in_id):
+                return None
             found = queries.of_account_all(session, who.account_id, wanted)
             balance = credits.balance(session, who.account_id)
         rows = {

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request, Response
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from aistemsplitter_server.api.context import InContext
@@ -17,11 +19,16 @@ router = APIRouter()
 PAGE = "/settings/usage"
 PERIODS = (30, 90)  # days
 AT_ONCE = 25  # entries in a page
+Number = Annotated[int, Query(ge=0, lt=1 << 31)]  # of an entry, as the database counts them
 
 
 @router.get(PAGE)
 def show_usage(
-    request: Request, context: InContext, who: InSession, days: int = 30, before: int | None = None
+    request: Request,
+    context: InContext,
+    who: InSession,
+    days: int = 30,
+    before: Number | None = None,
 ) -> Response:
     """The balance, the usage by day, and a page of the ledger."""
     days = days if days in PERIODS else PERIODS[0]
