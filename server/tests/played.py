@@ -78,6 +78,7 @@ class Player:
             row = session.get_one(Split, split.id)
             row.status, row.stored_attempt, row.stems = SUCCEEDED, 1, [*stems]
             row.output_format, row.sample_rate, row.progress = "flac", RATE, 1.0
+            row.revision += 1
             row.finished_at, row.expires_at = now, now + timedelta(hours=72)
             session.add(
                 Listening(

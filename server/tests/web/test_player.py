@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from fastapi import FastAPI
 from numpy.typing import NDArray
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, ConsoleMessage, Page, Route, expect
 
 from aistemsplitter_server.accounts.tables import Person
 from aistemsplitter_server.kit.database import Database
@@ -64,7 +64,7 @@ def page(browser: Browser, base: str, ada: Person) -> Iterator[Page]:
     page = context.new_page()
     faults: list[str] = []
     page.on("pageerror", lambda error: faults.append(str(error)))
-    page.on("console", lambda told: faults.append(told.text) if told.type == "error" else None)
+    page.on("console", lambda told: faults.append(told.text) if is_fault(told) else None)
     page.goto(f"{base}/sign-in")
     page.get_by_label("Email").fill(ada.email)
     page.get_by_label("Password").fill(PASSWORD)
@@ -73,6 +73,11 @@ def page(browser: Browser, base: str, ada: Person) -> Iterator[Page]:
     yield page
     context.close()
     assert not faults
+
+
+def is_fault(told: ConsoleMessage) -> bool:
+    """Whether the console tells of one that is not of the network, which tests break themselves."""
+    return told.type == "error" and "Failed to load resource" not in told.text
 
 
 def opened(page: Page, base: str, song: Split) -> Page:
@@ -243,6 +248,54 @@ def test_it_is_prepared_when_somebody_comes(
     player.becomes(split, "failed")
     page.reload()
     expect(page.get_by_text("The player could not be prepared.")).to_be_visible()
+
+
+def test_it_appears_when_the_song_is_split(
+    page: Page,
+    app: FastAPI,
+    database: Database,
+    base: str,
+    hers: Customer,
+    stems: dict[str, NDArray[np.int16]],
+    tmp_path: Path,
+) -> None:
+    split = hers.split(12)
+    page.goto(f"{base}/studio/songs/{split.id}")
+    expect(page.get_by_text("This song is still being split.")).to_be_visible()
+    Player(app, database, tmp_path, base).store(split, stems)
+    expect(page.get_by_role("button", name="Play", exact=True)).to_be_visible()
+
+
+def test_links_that_expired_are_renewed(page: Page, base: str, song: Split) -> None:
+    opened(page, base, song)
+    refused: list[str] = []
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+
+    def refuse(route: Route) -> None:
+        refused.append(route.request.url)
+        route.fulfill(status=403)
+
+    page.route("**/storage/**", refuse, times=4)
+    page.keyboard.press("End")
+    page.keyboard.press("ArrowLeft")
+    page.get_by_role("button", name="Play", exact=True).click()
+    until(lambda: at(page) > 8)
+    assert len(refused) == 4
+    assert len([url for url in asked if url.endswith("player.json")]) == 1
+
+
+def test_the_connection_is_lost_and_comes_back(page: Page, base: str, song: Split) -> None:
+    page.route("**/storage/**", lambda route: route.abort())
+    opened(page, base, song)
+    page.get_by_role("button", name="Play", exact=True).click()
+    expect(page.get_by_text("The server cannot be reached. Trying again")).to_be_visible(
+        timeout=15_000
+    )
+    assert at(page) == 0
+    page.unroute("**/storage/**")
+    until(lambda: at(page) > 1)
+    expect(page.get_by_text("The server cannot be reached. Trying again")).to_be_hidden()
 
 
 def test_on_a_phone(page: Page, base: str, song: Split) -> None:

@@ -32,7 +32,7 @@ from databases import only_sqlite
 from peers import Peer, answers
 from processes import SONG, Service, ended, split, until, upload
 
-pytestmark = only_sqlite  # the queries are tested on both in splits/test_player.py
+pytestmark = only_sqlite  # the queries are tested on both in splits/test_listening.py
 
 HOUR = timedelta(hours=1)
 

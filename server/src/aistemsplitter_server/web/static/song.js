@@ -5,11 +5,10 @@ import { localTimes } from "./base.js";
 const list = document.getElementById("song");
 const events = new EventSource(`/studio/events?id=${list.dataset.id}`);
 events.addEventListener("song", ({ data }) => {
-  const { html, ended } = JSON.parse(data);
-  list.innerHTML = html; // from our own template
+  list.innerHTML = JSON.parse(data).html; // from our own template
   localTimes(list);
-  if (!ended) return;
+});
+events.addEventListener("end", () => {
   events.close();
   location.reload();
 });
-events.addEventListener("end", () => events.close());

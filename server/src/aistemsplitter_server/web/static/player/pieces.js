@@ -38,6 +38,7 @@ export class Pieces extends EventTarget {
   #decode;
   #budget;
   #renew;
+  #renewing = null;
 
   /**
    * @param {Song} song its URLs are replaced when they have expired
@@ -164,10 +165,10 @@ export class Pieces extends EventTarget {
 
   /** The URLs have expired: ask for fresh ones, once for all who notice. */
   #renewed() {
-    this.renewing ??= this.#renew()
+    this.#renewing ??= this.#renew()
       .then((fresh) => this.#song.tracks.forEach((track, at) => (track.url = fresh.tracks[at].url)))
       .catch(() => {}) // whoever noticed tries again and says so
-      .finally(() => (this.renewing = null));
+      .finally(() => (this.#renewing = null));
   }
 }
 

@@ -77,6 +77,10 @@ function build(song) {
     moving = requestAnimationFrame(move);
   };
   let idle = 0;
+  context.suspend(); // until somebody wants to hear something
+  context.addEventListener("statechange", () => {
+    if (context.state !== "running") transport.pause(); // a call comes in, or the device is gone
+  });
   transport.addEventListener("change", () => {
     cancelAnimationFrame(moving);
     clearTimeout(idle);

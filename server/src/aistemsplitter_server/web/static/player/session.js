@@ -14,8 +14,11 @@ export class Session extends EventTarget {
   #song;
   #t;
   #stretch;
+  #speed = 1; // as chosen last
   #shifter = null;
+  #coming = null; // the shifter, while it is fetched
   #isShifting = false;
+  #hasNoShifter = false;
 
   /** @param {{context: AudioContext, graph: object, transport: object, song: object,
    *           t: Function, stretch: string}} parts stretch: where the library is */
@@ -42,7 +45,7 @@ export class Session extends EventTarget {
 
   /** Whether another speed is heard at another pitch, since the browser has no way to undo that. */
   get changesPitch() {
-    return !this.#context.audioWorklet;
+    return !this.#context.audioWorklet || this.#hasNoShifter;
   }
 
   /** Seconds that what is heard is behind what the clock has reached. */
@@ -71,11 +74,11 @@ export class Session extends EventTarget {
   /** Choose a part of the song; once that is done, it is looped. */
   select(region, done) {
     this.region = region;
-    if (done || this.isLooping) {
+    if (done) {
       this.#transport.loop = region;
       this.region = this.#transport.loop;
+      if (!this.#isWithin(this.region)) this.seek(this.region.start);
     }
-    if (done && !this.#isWithin(region)) this.seek(region.start);
     this.#changed();
   }
 
@@ -124,11 +127,15 @@ export class Session extends EventTarget {
   }
 
   async setSpeed(speed) {
-    this.#transport.speed = speed;
+    this.#speed = speed;
     if (speed !== 1 && !this.#shifter) {
-      this.#shifter = await pitchShifter(this.#context, this.#stretch).catch(() => null);
+      this.#coming ??= pitchShifter(this.#context, this.#stretch).catch(() => null);
+      this.#shifter = await this.#coming;
+      this.#hasNoShifter = !this.#shifter;
+      if (this.#hasNoShifter) this.#coming = null; // the next time it may be had
     }
-    this.#route(this.#transport.speed);
+    this.#transport.speed = this.#speed; // another may have been chosen meanwhile
+    this.#route(this.#speed);
     this.#changed();
   }
 

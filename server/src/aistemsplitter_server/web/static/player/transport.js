@@ -191,8 +191,9 @@ export class Transport extends EventTarget {
    * some may be late then, and the others not, so none of them is to be heard.
    */
   #start(span, buffers, from) {
-    const began = performance.now();
     const rate = this.#song.sampleRate;
+    const began = performance.now();
+    const left = span.time - this.#context.currentTime * rate;
     span.sources = buffers.map((buffer, track) => {
       const source = this.#context.createBufferSource();
       source.buffer = buffer;
@@ -201,9 +202,9 @@ export class Transport extends EventTarget {
       source.start(span.time / rate, from / rate, span.length / rate);
       return source;
     });
-    const left = span.time - this.#context.currentTime * rate;
-    const took = (performance.now() - began) / 1000;
-    if (left <= 0 || (this.#spans.length === 0 && took > MARGIN)) {
+    // Some browsers' currentTime stands still meanwhile, so the time is taken, too.
+    const took = ((performance.now() - began) / 1000) * rate;
+    if (took >= left || this.#context.currentTime * rate >= span.time) {
       silence(span);
       this.#next.time = null;
       return false;
