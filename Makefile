@@ -2,6 +2,7 @@
 # make test    run all tests            (make test FULL=1: also those at the official models' size)
 # make check   lint and type-check
 # make docs    build the documentation site into out/site
+# make screenshots   take pictures of all pages into out/screenshots (needs Chromium)
 # make setup   only set up .venv; the command is then .venv/bin/aistemsplitter-local
 #
 # Each set-up is remembered in .venv and repeated when a pyproject.toml changes.
@@ -11,7 +12,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 PROJECTS := pyproject.toml engine/pyproject.toml sdk/pyproject.toml server/pyproject.toml
 
-.PHONY: setup demo test check docs clean
+.PHONY: setup demo test check docs screenshots clean
 
 setup: .venv/.packages
 demo: .venv/.demo
@@ -30,6 +31,9 @@ check: .venv/.check
 docs: .venv/.docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 	@echo "The site is in out/site"
+
+screenshots: .venv/.test
+	$(BIN)/python server/tests/screenshots.py
 
 clean:
 	rm -rf .venv out

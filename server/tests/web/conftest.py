@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 
 import httpx2
@@ -13,20 +12,11 @@ from aistemsplitter_server.accounts.tables import Person
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.secrets import Secrets
 from aistemsplitter_server.web import sign_in
+from browsers import FLAGS, chromium
 from customers import Customer
 from visitors import Visitor, person
 
 EMAIL = "ada@example.org"
-# Without the last four it asks its maker's servers for things all the time.
-FLAGS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--autoplay-policy=no-user-gesture-required",
-    "--disable-quic",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 
 
 @pytest.fixture(autouse=True)
@@ -81,7 +71,7 @@ def owner(client: httpx2.Client, database: Database, server_secrets: Secrets) ->
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """A real Chromium. Open the pages as http://localhost:PORT: there it keeps safe cookies."""
-    path = shutil.which("chromium") or shutil.which("google-chrome")
+    path = chromium()
     if path is None:
         pytest.skip("no Chromium: apt-get install chromium")
     with sync_playwright() as playwright:

@@ -1,0 +1,108 @@
+"""A service that has been used, and its pages: for pictures, and for what is true of every page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+import httpx2
+from sqlalchemy import select
+
+from aistemsplitter_server.accounts import people, service
+from aistemsplitter_server.credits import service as credits
+from aistemsplitter_server.kit import secrets
+from aistemsplitter_server.kit.database import Database
+from aistemsplitter_server.kit.settings import Settings
+from aistemsplitter_server.splits import sharing
+from aistemsplitter_server.splits.tables import Split
+from aistemsplitter_server.webhooks.tables import Delivery
+from peers import Peer, answers
+from processes import Service, ended, running, split, state, until, upload
+from visitors import Visitor, person
+
+OWNER = "owner@example.org"
+NOT_SIGNED_IN = ("sign-in", "join", "shared")
+
+
+@dataclass(frozen=True)
+class Tour:
+    """Where the pages are, and who looks at them."""
+
+    base_url: str
+    cookies: Mapping[str, str]
+    pages: Mapping[str, str]  # paths by name
+
+
+@contextmanager
+def tour(settings: Settings) -> Iterator[Tour]:
+    """Start the service, use it for a while, and leave it running for the block."""
+    database = Database(settings.database)
+    keys = secrets.load(settings.data)
+    owner = person(database, keys, OWNER, owner=True)
+    with database.write() as session:
+        credits.grant(session, owner.account_id, 150 * 60, "pack of 150 minutes")
+        key = service.create_key(session, keys, owner.account_id, name="shop on the web")
+        service.create_key(session, keys, owner.account_id, name="trying out", test=True)
+        choir = service.create_account(session, "Choir of St. Mary", free_seconds=600)
+        invitation = people.link(session, keys, choir.id, note="conductor@example.org")
+    with running(settings) as service_, service_.api() as client, Peer([answers(200)]) as shop:
+        service_.start("worker")
+        theirs = {"Authorization": f"Bearer {key.api_key}"}
+        done = _split(service_, client, theirs, shop.url)
+        visitor = Visitor(client)
+        visitor.sign_in(OWNER)
+        page = visitor.get(f"/studio/songs/{done}").text  # makes what the player hears
+        assert "</html>" in page
+        until(lambda: '"ready"' in visitor.get(f"/studio/songs/{done}/player.json").text)
+        with database.write() as session:
+            made = session.get_one(Split, done)
+            share = sharing.share(session, keys, made, timedelta(days=7))
+            delivery = session.scalars(select(Delivery)).first()
+        assert delivery is not None
+        yield Tour(
+            f"http://localhost:{client.base_url.port}",
+            visitor.cookies,
+            {
+                "sign-in": "/sign-in",
+                "join": f"/join/{invitation}",
+                "studio": "/studio",
+                "song": f"/studio/songs/{done}",
+                "shared": f"/shared/{sharing.token(keys, share)}",
+                "developer": "/settings/developer",
+                "new-key": "/settings/developer/keys/new",
+                "webhooks": "/settings/webhooks",
+                "delivery": f"/settings/webhooks/{delivery.id}",
+                "test-event": "/settings/webhooks/test",
+                "usage": "/settings/usage",
+                "people": "/settings/people",
+                "account": "/settings/account",
+                "operator": "/operator",
+                "operator-accounts": "/operator/accounts",
+                "operator-failures": "/operator/failures",
+                "nothing": "/nothing-here",
+            },
+        )
+    database.close()
+
+
+def _split(service_: Service, client: httpx2.Client, headers: dict[str, str], hook: str) -> str:
+    """A song that succeeds and tells of it, one that fails, one that is cancelled; the first."""
+    client.headers.update(headers)
+    done = split(client, upload(client), stemModel="htdemucs_ft", webhookUrl=f"{hook}/stems")
+    broken = client.post(
+        "/v1/audio/splits",
+        json={
+            "input": {"type": "direct_url", "url": f"{hook}/song.mp3"},
+            "stemModel": "htdemucs_tiny",
+        },
+    ).json()["data"]["id"]
+    assert ended(client, done)["status"] == "succeeded", service_.log()
+    assert ended(client, broken)["status"] == "failed"
+    stopped = split(client, upload(client))
+    client.post(f"/v1/audio/splits/{stopped}/cancel")
+    assert state(client, stopped)["status"] == "failed"
+    until(lambda: "delivered" in client.get("/v1/webhooks/deliveries").text)
+    del client.headers["Authorization"]
+    return done

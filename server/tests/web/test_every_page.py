@@ -1,0 +1,110 @@
+"""What is true of every page, in a real browser, on a service that has been used for a while."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page
+
+import databases
+from aistemsplitter_server.kit.settings import Settings
+from aistemsplitter_server.web.texts import LANGUAGES
+from tour import NOT_SIGNED_IN, Tour, tour
+
+PHONE = {"width": 390, "height": 844}
+SCREEN = {"width": 1280, "height": 900}
+
+
+@pytest.fixture(scope="module")
+def toured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tour]:
+    """The service and its pages."""
+    settings = Settings(data=tmp_path_factory.mktemp("tour") / "data")
+    databases.migrate_up(settings.database)
+    with tour(settings) as found:
+        yield found
+
+
+@pytest.fixture
+def pages(browser: Browser, toured: Tour) -> Iterator[dict[str, Page]]:
+    """A page that is signed in, and one that is not, by the names of the pages that they open."""
+    stranger = browser.new_context(base_url=toured.base_url, reduced_motion="reduce")
+    owner = browser.new_context(base_url=toured.base_url, reduced_motion="reduce")
+    cookies: list[Any] = [
+        {"name": name, "value": value, "url": toured.base_url, "secure": True}
+        for name, value in toured.cookies.items()
+    ]
+    owner.add_cookies(cookies)
+    anyone, theirs = stranger.new_page(), owner.new_page()
+    yield {name: anyone if name in NOT_SIGNED_IN else theirs for name in toured.pages}
+    stranger.close()
+    owner.close()
+
+
+def test_everyone_can_use_it(pages: dict[str, Page], toured: Tour) -> None:
+    """axe-core finds nothing serious, in light and dark."""
+    found = []
+    for name, path in toured.pages.items():
+        page = pages[name]
+        page.goto(path)
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+            for violation in Axe().run(page).response["violations"]:
+                if violation["impact"] in ("serious", "critical"):
+                    nodes = [node["html"][:120] for node in violation["nodes"][:3]]
+                    found.append((name, scheme, violation["id"], nodes))
+    assert not found
+
+
+def test_browsers_have_nothing_to_complain_about(pages: dict[str, Page], toured: Tour) -> None:
+    """No breach of the policy, no fault of a script, no file that is not there."""
+    complaints: list[tuple[str, str]] = []
+    current = ""
+    for page in {id(page): page for page in pages.values()}.values():
+        page.on("console", lambda said: complaints.append((current, said.text)))
+        page.on("pageerror", lambda error: complaints.append((current, str(error))))
+    for current, path in toured.pages.items():  # the handlers read it
+        pages[current].goto(path, wait_until="load")
+    expected = "the server responded with a status of 404"  # of the page that is not there
+    assert [each for each in complaints if expected not in each[1] or each[0] != "nothing"] == []
+
+
+def test_a_phone_scrolls_down_only(pages: dict[str, Page], toured: Tour) -> None:
+    wide = []
+    for name, path in toured.pages.items():
+        page = pages[name]
+        page.set_viewport_size(PHONE)  # type: ignore[arg-type]
+        page.goto(path)
+        excess = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+        if excess > 0:
+            wide.append((name, excess))
+    assert not wide
+
+
+def test_every_page_speaks_every_language(pages: dict[str, Page], toured: Tour) -> None:
+    """The titles differ, so nobody forgot to ask for a text; which is complete others test."""
+    titles: dict[str, set[str]] = {}
+    for language in LANGUAGES:
+        for name, path in toured.pages.items():
+            page = pages[name]
+            page.context.add_cookies(
+                [{"name": "language", "value": language, "url": toured.base_url}]
+            )
+            page.goto(path)
+            assert page.locator("html").get_attribute("lang") == language
+            titles.setdefault(name, set()).add(page.locator("h1").first.inner_text())
+    shared = {"song", "shared"}  # their titles are the song's
+    assert {name for name, each in titles.items() if len(each) < len(LANGUAGES)} <= shared
+
+
+def test_nothing_comes_from_elsewhere(pages: dict[str, Page], toured: Tour) -> None:
+    asked: set[str] = set()
+    for page in pages.values():
+        page.on("request", lambda request: asked.add(request.url))
+    for name, path in toured.pages.items():
+        pages[name].goto(path)
+    assert asked
+    ours = (toured.base_url, toured.base_url.replace("localhost", "127.0.0.1"), "data:", "blob:")
+    assert not {url for url in asked if not url.startswith(ours)}
