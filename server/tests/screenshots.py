@@ -17,7 +17,7 @@ from rich.progress import track
 import databases
 from aistemsplitter_server.kit.settings import Settings
 from browsers import FLAGS, chromium
-from tour import NOT_SIGNED_IN, Tour, tour
+from tour import NOT_SIGNED_IN, Tour, enter, tour
 
 OUT = Path("out/screenshots")
 LOOKS: dict[str, dict[str, Any]] = {
@@ -56,13 +56,9 @@ def main() -> None:
 def _take(browser: Browser, found: Tour, look: str) -> None:
     for stranger in (True, False):
         context = browser.new_context(base_url=found.base_url, **LOOKS[look])
-        cookies: list[Any] = [
-            {"name": name, "value": value, "url": found.base_url, "secure": True}
-            for name, value in found.cookies.items()
-        ]
-        if not stranger:
-            context.add_cookies(cookies)
         page = context.new_page()
+        if not stranger:
+            enter(page)
         for name, path in found.pages.items():
             if (name in NOT_SIGNED_IN) == stranger:
                 page.goto(path)

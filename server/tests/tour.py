@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import httpx2
+from playwright.sync_api import Page
 from sqlalchemy import select
 
 from aistemsplitter_server.accounts import people, service
@@ -20,7 +21,7 @@ from aistemsplitter_server.splits.tables import Split
 from aistemsplitter_server.webhooks.tables import Delivery
 from peers import Peer, answers
 from processes import Service, ended, running, split, state, until, upload
-from visitors import Visitor, person
+from visitors import PASSWORD, Visitor, person
 
 OWNER = "owner@example.org"
 NOT_SIGNED_IN = ("sign-in", "join", "shared")
@@ -28,11 +29,19 @@ NOT_SIGNED_IN = ("sign-in", "join", "shared")
 
 @dataclass(frozen=True)
 class Tour:
-    """Where the pages are, and who looks at them."""
+    """Where the pages are."""
 
     base_url: str
-    cookies: Mapping[str, str]
     pages: Mapping[str, str]  # paths by name
+
+
+def enter(page: Page) -> None:
+    """Sign the owner in, in a browser."""
+    page.goto("/sign-in")
+    page.locator("[name=email]").fill(OWNER)
+    page.locator("[name=password]").fill(PASSWORD)
+    page.locator("main button").click()
+    page.wait_for_url("**/studio")
 
 
 @contextmanager
@@ -63,7 +72,6 @@ def tour(settings: Settings) -> Iterator[Tour]:
         assert delivery is not None
         yield Tour(
             f"http://localhost:{client.base_url.port}",
-            visitor.cookies,
             {
                 "sign-in": "/sign-in",
                 "join": f"/join/{invitation}",
