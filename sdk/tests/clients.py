@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ import anyio
 from aistemsplitter import AiStemSplitter, AsyncAiStemSplitter
 
 KEY = "ast_test_topsecret"
+CERTIFICATES = ssl.create_default_context()  # whom all clients of the tests trust
 
 
 class Runner:

@@ -1,16 +1,15 @@
 from __future__ import annotations
 
-import ssl
 from collections.abc import Iterator
 from importlib.util import find_spec
 from typing import Any
 
 import pytest
 
-from aistemsplitter import _core, _http, _wait
+from aistemsplitter import _core, _wait
+from aistemsplitter._http import exchange
+from clients import CERTIFICATES
 from loopback import Loopback
-
-CERTIFICATES = ssl.create_default_context()
 
 
 @pytest.fixture(autouse=True)
@@ -31,8 +30,8 @@ def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def _one_tls_context(monkeypatch: pytest.MonkeyPatch) -> None:
     """To read the system's certificates takes longer than most tests."""
-    options = _http._options
-    monkeypatch.setattr(_http, "_options", lambda: {**options(), "verify": CERTIFICATES})
+    options = exchange.options
+    monkeypatch.setattr(exchange, "options", lambda: {**options(), "verify": CERTIFICATES})
 
 
 @pytest.fixture

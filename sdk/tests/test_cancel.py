@@ -14,7 +14,8 @@ from typing import Any
 import anyio
 import pytest
 
-from aistemsplitter import AiStemSplitter, AsyncAiStemSplitter, DownloadFailed, _direct
+from aistemsplitter import AiStemSplitter, AsyncAiStemSplitter, DownloadFailed
+from aistemsplitter._http import direct
 from clients import KEY
 from loopback import Loopback
 
@@ -85,7 +86,7 @@ def cancel_at_every_await(
     return at - 1
 
 
-@pytest.mark.parametrize("worth", [_direct.WORTH, 1])
+@pytest.mark.parametrize("worth", [direct.WORTH, 1])
 def test_download(
     backend: str,
     worth: int,
@@ -94,7 +95,7 @@ def test_download(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(_direct, "WORTH", worth)
+    monkeypatch.setattr(direct, "WORTH", worth)
 
     def clean() -> None:
         for path in tmp_path.iterdir():

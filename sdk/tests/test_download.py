@@ -22,9 +22,9 @@ from aistemsplitter import (
     SplitFailed,
     Timeouts,
     TransferProgress,
-    _direct,
     _part,
 )
+from aistemsplitter._http import direct
 from aistemsplitter.testing import Reply
 from clients import KEY, Runner
 from loopback import Loopback
@@ -38,7 +38,7 @@ STEMS = ["drums", "bass", "other", "vocals"]
 def _way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Bodies by the HTTP library's parser, as small ones come, and past it, as large ones do."""
     if request.param == "direct":
-        monkeypatch.setattr(_direct, "WORTH", 1)
+        monkeypatch.setattr(direct, "WORTH", 1)
 
 
 @pytest.fixture

@@ -224,8 +224,8 @@ def _receive(stem: str, stream: Stream, part: Part, on_progress: Progress) -> Op
 
 def _append(part: Part, batch: list[bytes]) -> Operation[None]:
     if part.busy:
-        yield from blocking(part.settle)
-    part.append(batch)
+        yield from blocking(part.catch_up)
+    part.append(b"".join(batch))
 
 
 def _prepare(stream: Stream, part: Part) -> None:

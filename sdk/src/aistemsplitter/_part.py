@@ -1,7 +1,8 @@
 """A download under its temporary name: written and hashed in threads while the next bytes come.
 
-Reading a socket, writing a file and hashing each take about as long, and the last two let go of
-the interpreter's lock. One batch is on its way at a time, so the order stays and memory is bounded.
+Reading a socket, writing a file and hashing each take about as long, and all let go of the
+interpreter's lock meanwhile. A few batches may be on their way, so that none of the three waits
+whenever another is held up; their number bounds the memory.
 """
 
 from __future__ import annotations
@@ -14,13 +15,18 @@ from typing import IO, Any
 
 from aistemsplitter._digests import Announced
 
+AHEAD = 6  # writes and updates of the hash that may be waiting, each of one batch
+
+
+def _thread() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(1)  # one alone, so that the order stays
+
 
 @dataclass(slots=True)
 class Part:
     """The file, and what is known of the whole.
 
-    What it does blocks, except ``append`` while it is not ``busy``, and ``discard``, which waits
-    for one batch at most.
+    What it does blocks, except ``append``, and ``discard``, which waits for one batch at most.
 
     Attributes:
         written: bytes handed over; they are in the file once it is settled.
@@ -35,7 +41,8 @@ class Part:
     validator: str | None = None
     announced: Announced | None = None
     hash: Any = field(default=None, repr=False)
-    _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(2), repr=False)
+    _writer: ThreadPoolExecutor = field(default_factory=_thread, repr=False)
+    _hasher: ThreadPoolExecutor = field(default_factory=_thread, repr=False)
     _pending: list[Future[None]] = field(default_factory=list, repr=False)
 
     def open(self) -> None:
@@ -44,16 +51,24 @@ class Part:
 
     @property
     def busy(self) -> bool:
-        """Whether the last batch is still on its way."""
-        return not all(future.done() for future in self._pending)
+        """Whether so much is waiting that no more should be appended."""
+        return sum(not future.done() for future in self._pending) >= AHEAD
 
-    def append(self, batch: list[bytes]) -> None:
-        """Add to the end; raises what came of the batch before."""
-        self.settle()
-        self._pending.append(self._pool.submit(self._write, batch))
+    def append(self, batch: bytes) -> None:
+        """Add to the end; raises what came of batches before."""
+        done = [future for future in self._pending if future.done()]
+        self._pending = [future for future in self._pending if future not in done]
+        for future in done:
+            future.result()
+        self._pending.append(self._writer.submit(self._write, batch))
         if self.hash:
-            self._pending.append(self._pool.submit(self._update, batch))
-        self.written += sum(map(len, batch))
+            self._pending.append(self._hasher.submit(self.hash.update, batch))
+        self.written += len(batch)
+
+    def catch_up(self) -> None:
+        """Wait until the oldest batch is done with."""
+        if self._pending:
+            self._pending[0].result()
 
     def settle(self) -> None:
         """Wait until all is in the file; raises if it could not be written."""
@@ -71,16 +86,12 @@ class Part:
 
     def discard(self) -> None:
         """Remove the file, unless it has been renamed."""
-        self._pool.shutdown()
+        for pool in (self._writer, self._hasher):
+            pool.shutdown(cancel_futures=True)
         self.file.close()
         self.path.unlink(missing_ok=True)
 
-    def _write(self, batch: list[bytes]) -> None:
-        for piece in batch:
-            left = memoryview(piece)
-            while left:  # a raw file may take less than it is given
-                left = left[self.file.write(left) :]
-
-    def _update(self, batch: list[bytes]) -> None:
-        for piece in batch:
-            self.hash.update(piece)
+    def _write(self, batch: bytes) -> None:
+        left = memoryview(batch)
+        while left:  # a raw file may take less than it is given
+            left = left[self.file.write(left) :]

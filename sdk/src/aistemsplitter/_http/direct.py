@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 WORTH = 4 * 2**20  # bytes of a rest for which a new connection later is a small price
-PIECE = 256 * 1024
+PIECE = 2**20  # bytes a read, at most
 
 
 class Rest:
