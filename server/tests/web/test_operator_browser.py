@@ -71,7 +71,7 @@ def test_someone_is_invited_joins_and_is_given_minutes(
 
     page.goto("/operator/accounts?q=mika")
     page.get_by_role("link", name="Aurora Studio").click()
-    expect(page.get_by_role("cell", name="mika@example.org", exact=True)).to_be_visible()
+    expect(page.get_by_text("mika@example.org")).to_be_visible()
     page.get_by_label("Pack of 50", exact=True).check()
     expect(page.get_by_placeholder("Minutes")).to_be_hidden()
     page.get_by_label("Another amount").check()
@@ -80,9 +80,12 @@ def test_someone_is_invited_joins_and_is_given_minutes(
     page.get_by_role("button", name="Give").dblclick()  # once is enough
     expect(page.locator("#balance")).to_have_text("5:00")
 
+    guest.goto("/settings/usage")
+    expect(guest.locator(".figure").first).to_have_text("5:00 min")
+    row = guest.get_by_role("row").filter(has_text="welcome")
+    expect(row).to_contain_text("+5:00")
     guest.goto("/settings/account")
-    row = guest.locator("dl div").filter(has_text="Balance")
-    expect(row).to_contain_text("5:00")
+    expect(guest.locator("dl div").filter(has_text="Balance")).to_contain_text("5:00")
     guests.close()
 
 

@@ -125,3 +125,11 @@ def test_the_lines_of_a_chart_are_round(highest: float, lines: list[int]) -> Non
     assert drawn.bars[0].height == 0
     assert drawn.bars[-1].label
     assert drawn.bars[-1].x + drawn.bars[-1].width <= 100
+
+
+def test_charts_that_lie_on_each_other() -> None:
+    behind = chart.bars([4, 1, 0], height=80)
+    before = chart.bars([3, 0, 0], height=80, highest=4)
+    assert before.lines == behind.lines
+    assert [bar.height for bar in behind.bars] == [80, 20, 0]
+    assert [bar.height for bar in before.bars] == [60, 0, 0]

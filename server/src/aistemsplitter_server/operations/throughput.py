@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import and_, case, extract, func, select
+from sqlalchemy import ColumnElement, String, and_, case, func, select
 from sqlalchemy.orm import Session
 
 from aistemsplitter_server.splits.tables import FAILED, SUCCEEDED, TERMINAL, Split
 
 DAY = timedelta(days=1)
-HOUR_SECONDS, DAY_SECONDS = 3600, 86400
+HOUR, DAY_OF_UTC = 3600, 86400  # seconds
 HOURS, DAYS = 24, 30  # shown, with the one that is not over yet
 CANCELED = "CANCELED"  # its owner did not want it any more: nothing has failed
 
@@ -42,12 +42,12 @@ Counts = tuple[int, int, int, float]  # a period's, without its beginning
 
 def look(session: Session, now: datetime) -> Throughput:
     """All that was done, counted by the hour in one query."""
-    hours = _begins(now, HOUR_SECONDS, HOURS)
-    days = _begins(now, DAY_SECONDS, DAYS)
+    hours = _begins(now, HOUR, HOURS)
+    days = _begins(now, DAY_OF_UTC, DAYS)
     by_hour = _counted(session, days[0])
     by_day: dict[int, list[Counts]] = defaultdict(list)
     for begins, counts in by_hour.items():
-        by_day[begins // DAY_SECONDS * DAY_SECONDS].append(counts)
+        by_day[begins // DAY_OF_UTC * DAY_OF_UTC].append(counts)
     return Throughput(
         [Period(_moment(begins), *by_hour.get(begins, ())) for begins in hours],
         [Period(_moment(begins), *map(sum, zip(*by_day[begins], strict=True))) for begins in days],
@@ -56,11 +56,10 @@ def look(session: Session, now: datetime) -> Throughput:
 
 def _counted(session: Session, since: int) -> dict[int, Counts]:
     """By the second of the epoch at which an hour begins; hours without anything are left out."""
-    ended = extract("epoch", Split.finished_at)
     cancelled = and_(Split.status == FAILED, Split.error_code == CANCELED)
     query = (
         select(
-            (ended - ended % HOUR_SECONDS).label("begins"),
+            _hour(session).label("hour"),
             func.sum(case((Split.status == SUCCEEDED, 1), else_=0)),
             func.sum(case((and_(Split.status == FAILED, ~cancelled), 1), else_=0)),
             func.sum(case((cancelled, 1), else_=0)),
@@ -68,9 +67,21 @@ def _counted(session: Session, since: int) -> dict[int, Counts]:
         )
         # An index covers all that is asked for, so that no row of the table is read.
         .where(Split.status.in_(TERMINAL), Split.finished_at >= _moment(since))
-        .group_by("begins")
+        .group_by("hour")
     )
-    return {int(begins): (*counts,) for begins, *counts in session.execute(query)}
+    return {_seconds(hour): (*counts,) for hour, *counts in session.execute(query)}
+
+
+def _hour(session: Session) -> ColumnElement[str]:
+    """When a split ended, as ``2026-11-25 08`` in UTC."""
+    if session.get_bind().dialect.name == "sqlite":  # it lies there as text, which begins so
+        return func.substr(Split.finished_at, 1, 13, type_=String)
+    ended = func.timezone("UTC", Split.finished_at)
+    return func.to_char(ended, "YYYY-MM-DD HH24", type_=String)
+
+
+def _seconds(hour: str) -> int:
+    return int(datetime.fromisoformat(hour).replace(tzinfo=UTC).timestamp())
 
 
 def _begins(now: datetime, length: int, number: int) -> Sequence[int]:

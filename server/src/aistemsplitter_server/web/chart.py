@@ -29,31 +29,37 @@ class Chart:
 
     bars: list[Bar]
     lines: list[tuple[float, int]]
-    height: float = HEIGHT
+    height: float
 
 
-def bars(values: Sequence[float]) -> Chart:
-    """A chart of values that are not below zero."""
-    step = _step(max(values, default=0))
-    top = step * max(1, math.ceil(max(values, default=0) / step))
+def bars(values: Sequence[float], *, height: float = HEIGHT, highest: float = 0) -> Chart:
+    """A chart of values that are not below zero.
+
+    Args:
+        height: pixels of the highest bar's room.
+        highest: what there is to be room for at least: so charts that lie on each other fit.
+    """
+    highest = max(highest, *values, 0)
+    step = _step(highest)
+    top = step * max(1, math.ceil(highest / step))
     place = 100 / max(1, len(values))
     every = max(1, round(len(values) / LABELS))
     drawn = []
     for number, value in enumerate(values):
-        height = value / top * HEIGHT
+        tall = value / top * height
         if value > 0:
-            height = max(height, 2.0)  # so that little can be told from nothing
+            tall = max(tall, 2.0)  # so that little can be told from nothing
         drawn.append(
             Bar(
                 round(place * (number + GAP / 2), 3),
                 round(place * (1 - GAP), 3),
-                round(HEIGHT - height, 2),
-                round(height, 2),
+                round(height - tall, 2),
+                round(tall, 2),
                 (len(values) - 1 - number) % every == 0,
             )
         )
-    lines = [(round(HEIGHT - HEIGHT * at / top, 2), at) for at in range(step, top + 1, step)]
-    return Chart(drawn, lines)
+    lines = [(round(height - height * at / top, 2), at) for at in range(step, top + 1, step)]
+    return Chart(drawn, lines, height)
 
 
 def _step(highest: float) -> int:

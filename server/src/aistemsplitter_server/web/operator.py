@@ -15,11 +15,13 @@ from aistemsplitter_server.models import queries as models
 from aistemsplitter_server.models.catalogue import MODELS
 from aistemsplitter_server.operations import failures, health, queue, throughput, workers
 from aistemsplitter_server.operations.throughput import Period
-from aistemsplitter_server.web import charts
+from aistemsplitter_server.web import chart
 from aistemsplitter_server.web.pages import render
 from aistemsplitter_server.web.sessions import Operator
 
 router = APIRouter(prefix="/operator")
+
+HEIGHT = 72.0  # pixels of the charts
 
 
 @router.get("")
@@ -59,14 +61,16 @@ def _live(context: Context, session: Session, now: datetime) -> dict[str, Any]:
 
 
 def _charted(periods: Sequence[Period]) -> dict[str, Any]:
+    ended = [period.succeeded + period.failed for period in periods]
     return {
         "periods": periods,
-        "splits": charts.bars(
-            ("good", [period.succeeded for period in periods]),
-            ("danger", [period.failed for period in periods]),
+        "ended": chart.bars(ended, height=HEIGHT),
+        # In front of those, so that what failed looks out above.
+        "succeeded": chart.bars(
+            [period.succeeded for period in periods], height=HEIGHT, highest=max(ended)
         ),
-        "minutes": charts.bars(("", [period.audio_seconds / 60 for period in periods])),
-        "succeeded": sum(period.succeeded for period in periods),
-        "failed": sum(period.failed for period in periods),
+        "minutes": chart.bars([period.audio_seconds / 60 for period in periods], height=HEIGHT),
+        "all_succeeded": sum(period.succeeded for period in periods),
+        "all_failed": sum(period.failed for period in periods),
         "audio_seconds": sum(period.audio_seconds for period in periods),
     }
