@@ -37,12 +37,6 @@ def line(t: Texts, entry: Entry, filenames: Mapping[str, str]) -> Line:
     return Line(entry, filenames.get(entry.split_id or ""), _note(t, entry))
 
 
-def duration(seconds: int) -> str:
-    """Seconds as minutes, ``150:00``; whole hours are of no use where minutes are sold."""
-    minutes, rest = divmod(abs(seconds), 60)
-    return f"{'−' if seconds < 0 else ''}{minutes}:{rest:02d}"
-
-
 def _note(t: Texts, entry: Entry) -> str:
     if entry.kind == "charge":
         return ""

@@ -16,7 +16,7 @@ from aistemsplitter_server.credits import service as credits
 from aistemsplitter_server.kit.errors import NotFound, Unavailable
 from aistemsplitter_server.payments import service
 from aistemsplitter_server.payments.tables import Purchase
-from aistemsplitter_server.web import guard, ledger, pages
+from aistemsplitter_server.web import guard, pages
 from aistemsplitter_server.web.forms import Form, filled
 from aistemsplitter_server.web.pages import render
 from aistemsplitter_server.web.sessions import InSession
@@ -101,7 +101,7 @@ def show_purchase(
         "purchase_state.html" if is_fragment else "purchase.html",
         state="paid" if bought.state == "paid" else unpaid,
         minutes=bought.minutes,
-        balance=ledger.duration(balance),
+        balance=pages.credit(balance),
         next_look=look + 1 if look < LOOKS else None,
     )
 

@@ -32,7 +32,7 @@ def render(
 
     Templates know ``t`` (the texts), ``asset`` (where a static file is), ``signed_in``, ``path``,
     ``is_fragment`` (htmx asks for a part of the page), ``reason`` (of a failure, in words), and
-    the filters ``moment``, ``day``, ``clock`` and ``script_texts``.
+    the filters ``moment``, ``day``, ``clock``, ``credit`` and ``script_texts``.
     """
     t = language_of(request)
     html = (
@@ -80,7 +80,9 @@ def _environment() -> Environment:
         auto_reload=False,
     )
     environment.globals.update(asset=assets.url, reason=reason)
-    environment.filters.update(moment=_moment, day=_day, clock=clock, script_texts=_script_texts)
+    environment.filters.update(
+        moment=_moment, day=_day, clock=clock, credit=credit, script_texts=_script_texts
+    )
     return environment
 
 
@@ -107,6 +109,12 @@ def clock(seconds: float) -> str:
     if hours:
         return f"{sign}{hours}:{minutes:02d}:{rest:02d}"
     return f"{sign}{minutes}:{rest:02d}"
+
+
+def credit(seconds: int) -> str:
+    """Seconds as minutes, ``150:00``; whole hours are of no use where minutes are sold."""
+    minutes, rest = divmod(abs(seconds), 60)
+    return f"{'−' if seconds < 0 else ''}{minutes}:{rest:02d}"
 
 
 def _script_texts(t: Texts, *prefixes: str) -> Markup:

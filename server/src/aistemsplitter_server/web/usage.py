@@ -55,7 +55,6 @@ def show_usage(
         lines=[ledger.line(t, entry, names) for entry in shown],
         before=before,
         older=shown[-1].number if len(entries) > AT_ONCE else None,
-        duration=ledger.duration,
         packs=packs.offered(request, context),
     )
 

@@ -136,7 +136,7 @@ function summary(wanted) {
   if (known.some((song) => song.seconds > longest)) return t("studio.too_long", { time: clock(longest) });
   const seconds = known.reduce((sum, song) => sum + Math.max(1, Math.ceil(song.seconds)), 0);
   const parts = [];
-  if (known.length) parts.push(t("studio.cost", { time: clock(seconds) }));
+  if (known.length) parts.push(t("studio.cost", { time: credit(seconds) }));
   if (known.length < chosen.length) parts.push(t("studio.cost_later", { n: chosen.length - known.length }));
   const pace = Number(model().dataset.pace);
   if (known.length && pace) parts.push(t("studio.takes", { time: clock(Math.max(1, seconds / pace)) }));
@@ -248,7 +248,7 @@ function follow() {
     const row = document.getElementById(told.id);
     if (row) place(row, told.html);
     balance.dataset.seconds = told.balance;
-    balance.textContent = clock(told.balance);
+    balance.textContent = credit(told.balance);
     summarize();
   });
   stream.addEventListener("end", () => stream.close());
@@ -279,6 +279,11 @@ function clock(seconds) {
   const hours = Math.floor(whole / 3600);
   const minutes = Math.floor((whole % 3600) / 60);
   return hours ? `${hours}:${two(minutes)}:${two(whole % 60)}` : `${minutes}:${two(whole % 60)}`;
+}
+
+/** Minutes are what is bought, so there are no hours. */
+function credit(seconds) {
+  return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
 }
 
 function size(bytes) {

@@ -1,0 +1,195 @@
+"""A musician's way, in a real browser, with the service's own processes and a real song."""
+
+from __future__ import annotations
+
+import io
+import re
+import wave
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx2
+import pytest
+from playwright.sync_api import Browser, Page, Route, expect
+
+from aistemsplitter_server.accounts.tables import Person
+from aistemsplitter_server.kit.settings import Settings
+from databases import only_sqlite
+from processes import SONG, Service, running, until
+from visitors import PASSWORD
+
+pytestmark = only_sqlite
+SECONDS = 20  # of the song
+
+
+@dataclass
+class Studio:
+    """Ada's browser in the studio."""
+
+    page: Page
+    service: Service
+    client: httpx2.Client  # of the same service, with nobody's key
+    here: str
+
+
+@pytest.fixture
+def studio(browser: Browser, settings: Settings, ada: Person) -> Iterator[Studio]:
+    """Signed in; a worker is started by those who need one."""
+    with running(settings) as service, service.api() as client:
+        here = f"http://localhost:{client.base_url.port}"
+        context = browser.new_context(base_url=here, reduced_motion="reduce")
+        page = context.new_page()
+        faults: list[str] = []
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on("dialog", lambda dialog: dialog.accept())
+        page.goto("/sign-in")
+        page.get_by_label("Email").fill(ada.email)
+        page.get_by_label("Password").fill(PASSWORD)
+        page.get_by_role("button", name="Sign in").click()
+        page.wait_for_url("**/studio")
+        yield Studio(page, service, client, here)
+        context.close()
+        assert not faults
+
+
+def test_from_a_file_to_stems_at_home(studio: Studio, browser: Browser, tmp_path: Path) -> None:
+    page = studio.page
+    song = tmp_path / "Über <b>Nacht.flac"
+    song.write_bytes(SONG.read_bytes())
+
+    # What it costs is said before anything is sent.
+    page.locator("#files").set_input_files([song, song])
+    expect(page.locator("#pending li")).to_have_count(2)
+    expect(page.locator("#summary")).to_contain_text("Costs 0:40")
+    page.get_by_role("button", name=f"Remove {song.name}").first.click()
+    expect(page.locator("#summary")).to_contain_text("Costs 0:20")
+    page.get_by_role("radio", name="Demonstration htdemucs_tiny").check()
+    page.get_by_label("Drums").uncheck()
+    page.get_by_label("Format").select_option("wav")
+    page.get_by_role("button", name="Split", exact=True).click()
+
+    # It is followed from the queue to its end without a reload.
+    row = page.locator("#songs .song")
+    expect(row).to_contain_text("Next in the queue")
+    expect(row.locator(".name")).to_have_text(song.name)
+    expect(page.locator("#balance")).to_have_text("9:40")
+    studio.service.start("worker")
+    expect(row.locator("progress")).to_be_visible(timeout=60_000)
+    expect(row).to_contain_text("Ready", timeout=60_000)
+    row.get_by_role("link", name="Listen").click()
+
+    # The player: it runs, one stem alone, a part again and again.
+    play = page.get_by_role("button", name="Play", exact=True)
+    expect(play).to_be_visible(timeout=60_000)
+    play.click()
+    until(lambda: _position(page) > 0.5)
+    page.get_by_role("button", name="Solo Vocals").click()
+    expect(page.get_by_role("button", name="Solo Vocals")).to_have_attribute("aria-pressed", "true")
+    page.get_by_role("button", name="Pause").click()
+    page.keyboard.press("Home")
+    for key in ("[", "ArrowRight", "]", "Home", "Space"):
+        page.keyboard.press(key)
+    loop = page.get_by_role("button", name="Loop", exact=True)
+    expect(loop).to_have_attribute("aria-pressed", "true")
+    before = [_position(page)]
+    until(lambda: before.append(_position(page)) or before[-1] < before[-2])  # it has gone back
+    page.get_by_role("button", name="Pause").click()
+
+    # What is downloaded is what the service has, to the byte.
+    made = {stem: _stored(studio, stem) for stem in ("vocals", "bass", "other")}
+    with page.expect_download() as caught:
+        page.get_by_role("link", name="Download Vocals").first.click()
+    assert caught.value.suggested_filename == "Über _b_Nacht - vocals.wav"
+    assert Path(caught.value.path()).read_bytes() == made["vocals"]
+    with page.expect_download() as caught:
+        page.get_by_role("link", name="All stems as a zip").click()
+    with zipfile.ZipFile(caught.value.path()) as archive:
+        assert sorted(map(archive.read, archive.namelist())) == sorted(made.values())
+    with page.expect_download() as caught:
+        page.get_by_role("button", name="This mix as a WAV").click()
+    with wave.open(str(caught.value.path())) as mix:  # vocals alone, as set
+        assert (mix.getnframes(), mix.getnchannels()) == (SECONDS * mix.getframerate(), 2)
+        with wave.open(io.BytesIO(made["vocals"])) as vocals:
+            assert mix.getframerate() == vocals.getframerate()
+
+    # Shared with someone without an account, until it is deleted.
+    page.get_by_role("button", name="Make a link").click()
+    link = page.locator("#share code").inner_text()
+    stranger = browser.new_context()
+    theirs = stranger.new_page()
+    theirs.goto(link)
+    expect(theirs.get_by_role("button", name="Play", exact=True)).to_be_visible()
+    expect(theirs.get_by_role("button", name="Delete this song")).to_have_count(0)
+    page.get_by_role("button", name="Delete this song").click()
+    expect(page.locator("#songs")).to_contain_text("Nothing here yet")
+    assert theirs.goto(link).status == 404  # type: ignore[union-attr]
+    stranger.close()
+
+
+def test_an_upload_goes_on_where_the_line_broke(studio: Studio) -> None:
+    page, sent = studio.page, []
+
+    def break_once(route: Route) -> None:
+        """Bring the server the first half, as a line does that breaks then."""
+        request = route.request
+        sent.append(request.headers.get("content-range"))
+        if len(sent) > 1:
+            route.continue_()
+            return
+        body = SONG.read_bytes()
+        half = len(body) // 2
+        headers = {
+            "Content-Type": request.headers["content-type"],
+            "Content-Range": f"bytes 0-{half - 1}/{len(body)}",
+        }
+        answer = httpx2.put(request.url, content=body[:half], headers=headers, trust_env=False)
+        assert answer.status_code == 308
+        route.abort("connectionreset")
+
+    page.route("**/uploads/upl_*", break_once)
+    page.locator("#files").set_input_files(SONG)
+    page.get_by_role("radio", name="Demonstration htdemucs_tiny").check()
+    page.get_by_role("button", name="Split", exact=True).click()
+    expect(page.locator("#songs .song")).to_contain_text("Next in the queue", timeout=30_000)
+    size = SONG.stat().st_size
+    assert sent == [None, f"bytes */{size}", f"bytes {size // 2}-{size - 1}/{size}"]
+
+
+def test_what_cannot_be_split_is_said_where_it_stands(studio: Studio, tmp_path: Path) -> None:
+    page = studio.page
+    empty, noise = tmp_path / "empty.mp3", tmp_path / "holiday.mp3"
+    empty.touch()
+    noise.write_bytes(b"this is no audio" * 1000)
+    page.locator("#files").set_input_files([empty, noise])
+    expect(page.locator("#toasts")).to_contain_text("empty.mp3 is empty.")
+    expect(page.locator("#pending li")).to_have_count(1)
+    expect(page.locator("#summary")).to_contain_text("known once the server has read it")
+    page.get_by_role("radio", name="Demonstration htdemucs_tiny").check()
+    page.get_by_role("button", name="Split", exact=True).click()
+    row = page.locator("#songs .song")
+    expect(row.get_by_role("alert")).to_contain_text("holiday.mp3", timeout=30_000)
+    row.get_by_role("button", name="Remove").click()
+    expect(row).to_have_count(0)
+    expect(page.locator("#balance")).to_have_text("10:00")
+
+    page.get_by_label("Address of a song").fill("http://127.0.0.1:9/secret")
+    page.get_by_label("Address of a song").press("Enter")
+    page.get_by_role("button", name="Split", exact=True).click()
+    expect(row).to_contain_text(re.compile("Being fetched|Failed"))
+    page.get_by_role("button", name="Cancel").click()
+    expect(row).to_contain_text("Cancelled")
+    row.get_by_role("button", name="Delete secret").click()
+    expect(row).to_have_count(0)
+
+
+def _position(page: Page) -> float:
+    return float(page.get_by_label("Position").input_value())
+
+
+def _stored(studio: Studio, stem: str) -> bytes:
+    """A stem as it lies in the storage."""
+    found = [*(studio.service.settings.data / "storage").rglob(f"{stem}.wav")]
+    assert len(found) == 1
+    return found[0].read_bytes()
