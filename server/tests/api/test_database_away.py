@@ -66,3 +66,6 @@ def test_the_api_says_so_meanwhile_and_recovers_by_itself(
     server.start()
     assert {answer.status_code for answer in ask_many()} == {200}
     assert ask("/readyz").status_code != 500
+    server.stop()
+    server.start()  # and nobody has noticed
+    assert {answer.status_code for answer in ask_many()} == {200}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, datetime
+from typing import NamedTuple
 
 from sqlalchemy import Connection, Date, bindparam, exists, func, select
 from sqlalchemy.orm import Session, aliased
@@ -12,12 +13,17 @@ from aistemsplitter_server.credits.tables import Entry
 
 # Asked often, so they are built once, and of the table: rows as objects cost twice the time.
 _ENTRIES = Entry.__table__.c
-_LAST = (
-    select(_ENTRIES.balance, _ENTRIES.number)
+_OTHERS = Entry.__table__.alias().c
+_BALANCE = (
+    select(_ENTRIES.balance)
     .where(_ENTRIES.account_id == bindparam("account_id"))
     .order_by(_ENTRIES.number.desc())
     .limit(1)
 )
+_KNOWS = exists().where(
+    _OTHERS.account_id == _ENTRIES.account_id, _OTHERS.split_id == bindparam("split_id")
+)
+_LAST = _BALANCE.add_columns(_ENTRIES.number, _KNOWS.label("knows_split"))
 _OF_SPLIT = select(Entry).where(
     Entry.account_id == bindparam("account_id"),
     Entry.split_id == bindparam("split_id"),
@@ -27,14 +33,22 @@ _OF_SPLIT = select(Entry).where(
 
 def balance(session: Session | Connection, account_id: str) -> int | None:
     """The sum of all entries, which the newest bears; None where there is none."""
-    found: int | None = session.scalar(_LAST, {"account_id": account_id})
+    found: int | None = session.scalar(_BALANCE, {"account_id": account_id})
     return found
 
 
-def last(session: Session, account_id: str) -> tuple[int, int]:
-    """Balance and number of the newest entry; zeros where there is none."""
-    found = session.execute(_LAST, {"account_id": account_id}).one_or_none()
-    return (found.balance, found.number) if found else (0, 0)
+class Last(NamedTuple):
+    """An account's newest entry, zeros where there is none; and whether a split has any."""
+
+    balance: int
+    number: int
+    knows_split: bool
+
+
+def last(session: Session, account_id: str, split_id: str | None = None) -> Last:
+    """What the next entry has to follow."""
+    found = session.execute(_LAST, {"account_id": account_id, "split_id": split_id}).one_or_none()
+    return Last(*found) if found else Last(0, 0, knows_split=False)
 
 
 def of_split(session: Session, account_id: str, split_id: str, kind: str) -> Entry | None:

@@ -63,9 +63,12 @@ def grant(
         raise ValueError("a grant is more than 0 seconds")
     _lock(session, account_id)
     standing = session.get(Entry, entry_id) if entry_id is not None else None
-    if standing is not None and standing.account_id != account_id:
+    if standing is None:
+        last = queries.last(session, account_id)
+        return _add(session, account_id, "grant", seconds, reason, last=last, entry_id=entry_id)
+    if standing.account_id != account_id:
         raise Conflict("The entry is another account's.")
-    return standing or _add(session, account_id, "grant", seconds, reason, entry_id=entry_id)
+    return standing
 
 
 def charge(session: Session, account_id: str, split_id: str, seconds: int) -> Entry:
@@ -80,14 +83,17 @@ def charge(session: Session, account_id: str, split_id: str, seconds: int) -> En
     if seconds <= 0:
         raise ValueError("a charge is more than 0 seconds")
     _lock(session, account_id)
-    standing = queries.of_split(session, account_id, split_id, "charge")
+    last = queries.last(session, account_id, split_id)
+    standing = (
+        queries.of_split(session, account_id, split_id, "charge") if last.knows_split else None
+    )
     if standing is not None:
         if queries.of_split(session, account_id, split_id, "refund"):
             raise Conflict("The split's charge has been given back.")
         if standing.seconds != -seconds:
             raise Conflict("The split was charged another amount.")
         return standing
-    return _add(session, account_id, "charge", -seconds, "split", split_id)
+    return _add(session, account_id, "charge", -seconds, "split", split_id, last=last)
 
 
 def refund(session: Session, account_id: str, split_id: str, reason: str) -> Entry | None:
@@ -100,7 +106,8 @@ def refund(session: Session, account_id: str, split_id: str, reason: str) -> Ent
     charged = queries.of_split(session, account_id, split_id, "charge")
     if standing is not None or charged is None:
         return standing
-    return _add(session, account_id, "refund", -charged.seconds, reason, split_id)
+    last = queries.last(session, account_id)
+    return _add(session, account_id, "refund", -charged.seconds, reason, split_id, last=last)
 
 
 def _lock(session: Session, account_id: str) -> None:
@@ -116,18 +123,19 @@ def _add(
     seconds: int,
     reason: str,
     split_id: str | None = None,
+    *,
+    last: queries.Last,
     entry_id: str | None = None,
 ) -> Entry:
-    balance, number = queries.last(session, account_id)
-    if balance + seconds < 0:
-        raise InsufficientCredits(-seconds, balance)
+    if last.balance + seconds < 0:
+        raise InsufficientCredits(-seconds, last.balance)
     entry = Entry(
         id=entry_id or ids.new("ent"),
         account_id=account_id,
-        number=number + 1,
+        number=last.number + 1,
         kind=kind,
         seconds=seconds,
-        balance=balance + seconds,
+        balance=last.balance + seconds,
         split_id=split_id,
         reason=reason,
         created_at=times.now(),

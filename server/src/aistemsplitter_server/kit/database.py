@@ -6,19 +6,23 @@ through a synchronous connection; endpoints run in FastAPI's threads.
 
 from __future__ import annotations
 
+import select
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from anyio import to_thread
 from sqlalchemy import (
+    URL,
     Connection,
     DateTime,
     Dialect,
+    Engine,
     MetaData,
     create_engine,
     event,
@@ -32,8 +36,16 @@ from sqlalchemy.types import TypeDecorator
 
 from aistemsplitter_server.kit.turns import TooLong, Turns
 
+if TYPE_CHECKING:
+    import psycopg
+
 BUSY_TIMEOUT = 10.0  # seconds that a writer waits for another
 Result = TypeVar("Result")
+CACHE = 512  # KiB, for each connection; the system has a cache of its own
+WRITER_CACHE = 4096  # KiB
+# Pages of the log, 16 MB, after which SQLite moves what is new to the database: a page that has
+# changed again and again is moved once.
+CHECKPOINT = 4000
 THREADS = 40  # that FastAPI runs endpoints in: an opened file costs more than one kept open
 CONNECTIONS = 16  # to Postgres that a process holds at most; its other threads wait for one
 # What is raised where the database cannot be reached, or has no room for one more in time.
@@ -91,26 +103,24 @@ class Database:
             address = address.set(drivername="postgresql+psycopg")
         if self.sqlite:
             Path(str(address.database)).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self.engine = create_engine(
-                address,
-                connect_args={"timeout": BUSY_TIMEOUT},
-                pool_size=THREADS,
-                pool_timeout=BUSY_TIMEOUT,
-            )
-            event.listen(self.engine, "connect", _prepare_sqlite)
-            event.listen(self.engine, "begin", _begin_sqlite)
+            self.engine = _sqlite(address, connections=THREADS, cache=CACHE)
+            # Writers of this process take turns, so that one connection is enough. It keeps what
+            # it has read: only what others change takes that away.
+            writer = _sqlite(address, connections=1, cache=WRITER_CACHE)
         else:
-            self.engine = create_engine(
+            self.engine = writer = create_engine(
                 address,
                 connect_args=POSTGRES,
+                hide_parameters=True,
                 pool_size=CONNECTIONS,
                 max_overflow=0,
                 pool_timeout=BUSY_TIMEOUT,
-                pool_pre_ping=True,
             )
+            event.listen(self.engine, "checkout", _still_there)
         # A transaction that reads first and writes later fails on SQLite when another wrote in
         # between, however long it waits; one that means to write says so at its beginning.
         self.writers = self.engine.execution_options(sqlite_begin="IMMEDIATE")
+        self._writer = writer.execution_options(sqlite_begin="IMMEDIATE")
         # Reading needs no transaction on Postgres, whose level gives it no view of its own: without
         # BEGIN and ROLLBACK a query is one journey to the server instead of three.
         self._readers = (
@@ -150,7 +160,7 @@ class Database:
         """A unit of work: committed once at its end, or not at all."""
         with (
             self._turns,
-            Session(self.writers, expire_on_commit=False) as session,
+            Session(self._writer, expire_on_commit=False) as session,
             session.begin(),
         ):
             yield session
@@ -158,12 +168,13 @@ class Database:
     @contextmanager
     def connection(self) -> Iterator[Connection]:
         """A connection in a writing transaction, without a session: for migrations."""
-        with self._turns, self.writers.begin() as connection:
+        with self._turns, self._writer.begin() as connection:
             yield connection
 
     def close(self) -> None:
         """Close all idle connections."""
         self.engine.dispose()
+        self._writer.dispose()
 
 
 def add_if_missing(session: Session, row: type[Base], **values: Any) -> None:
@@ -172,10 +183,24 @@ def add_if_missing(session: Session, row: type[Base], **values: Any) -> None:
     session.execute(dialect.insert(row).values(values).on_conflict_do_nothing())
 
 
-def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
+def _sqlite(address: URL, *, connections: int, cache: int) -> Engine:
+    engine = create_engine(
+        address,
+        connect_args={"timeout": BUSY_TIMEOUT},
+        hide_parameters=True,  # errors quote statements, and their text goes to the log
+        pool_size=connections,
+        pool_timeout=BUSY_TIMEOUT,
+    )
+    event.listen(engine, "connect", partial(_prepare_sqlite, cache))
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(cache: int, connection: sqlite3.Connection, _record: Any) -> None:
     connection.isolation_level = None  # SQLAlchemy begins, see below; not the driver
     connection.execute("PRAGMA foreign_keys = ON")
-    connection.execute("PRAGMA cache_size = -512")  # KiB, for each thread; the system has its own
+    connection.execute(f"PRAGMA cache_size = -{cache}")
+    connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT}")
     connection.execute("PRAGMA synchronous = FULL")  # an accepted request outlives a power cut
     deadline = time.monotonic() + BUSY_TIMEOUT
     while True:
@@ -188,6 +213,16 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.02)
+
+
+def _still_there(connection: psycopg.Connection, _record: Any, _proxy: Any) -> None:
+    """Give up a connection that the server has closed; asking it would be one more journey."""
+    if not connection.closed:
+        heard = select.poll()
+        heard.register(connection.fileno(), select.POLLIN)
+        if not heard.poll(0):  # it has not said good-bye either
+            return
+    raise exc.DisconnectionError("the server has closed the connection")
 
 
 def _begin_sqlite(connection: Connection) -> None:

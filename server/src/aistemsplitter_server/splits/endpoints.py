@@ -76,12 +76,14 @@ def create_split(
     fingerprint = idempotency.fingerprint(request)
     account_id = caller.account_id
     with idempotency.alone(account_id, key):
-        if key is not None:
-            with context.database.read() as session:
+        with context.database.read() as session:
+            if key is not None:
                 answer = idempotency.remembered(session, account_id, key, fingerprint)
-            if answer is not None:
-                return _replayed(answer, response)
-        source = _source(context, caller, request)  # waits while an upload is measured
+                if answer is not None:
+                    return _replayed(answer, response)
+            source = _source(session, caller, request)
+        if source is not None:
+            source = context.measurements.measured(source)  # waits while it is
         with context.database.write() as session:
             if key is not None:
                 idempotency.hold(session, account_id, key)
@@ -210,19 +212,17 @@ def _create(
     return rendering.job(split)
 
 
-def _source(context: Context, caller: Caller, request: CreateSplit) -> Upload | None:
-    """The measured upload that is meant; None for a song to be fetched."""
+def _source(session: Session, caller: Caller, request: CreateSplit) -> Upload | None:
+    """The upload that is meant; None for a song to be fetched."""
     if request.webhook_url is not None:
         _checked(request.webhook_url, "webhookUrl")
     given = request.input
     if not isinstance(given, DirectUrl):
-        return context.measurements.measured(caller.account_id, given.upload_id)
-    with context.database.read() as session:
-        own = uploads.by_audio_url(session, caller.account_id, given.url)
-    if own is not None:
-        return context.measurements.measured(caller.account_id, own)
-    _checked(given.url, "input.url")
-    return None
+        return uploads.of_account(session, caller.account_id, given.upload_id)
+    own = uploads.by_audio_url(session, caller.account_id, given.url)
+    if own is None:
+        _checked(given.url, "input.url")
+    return own
 
 
 def _checked(url: str, field: str) -> None:

@@ -12,15 +12,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import delete, text
-from sqlalchemy.dialects.postgresql import Insert as PostgresInsert
-from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
+from sqlalchemy import JSON, bindparam, delete, text
 from sqlalchemy.orm import Session
 
 from aistemsplitter_server.kit import times
+from aistemsplitter_server.kit.database import UtcTime
 from aistemsplitter_server.kit.errors import (
     IdempotencyInProgress,
     IdempotencyMismatch,
@@ -32,6 +30,15 @@ from aistemsplitter_server.splits.tables import IdempotencyKey
 
 LONGEST = 255  # letters
 KEPT = timedelta(hours=24)
+
+# Insert a row, or bring the one up to date that is too old to count. In SQL's own words, which both
+# databases understand: SQLAlchemy would put its own into words anew each time.
+_PUT = text(
+    "INSERT INTO idempotency_keys (account_id, key, fingerprint, answer, created_at)"
+    " VALUES (:account_id, :key, :fingerprint, :answer, :created_at)"
+    " ON CONFLICT (account_id, key) DO UPDATE SET fingerprint = excluded.fingerprint,"
+    " answer = excluded.answer, created_at = excluded.created_at"
+).bindparams(bindparam("answer", type_=JSON), bindparam("created_at", type_=UtcTime))
 
 _running: set[tuple[str, str]] = set()
 _lock = threading.Lock()
@@ -109,21 +116,7 @@ def remember(
 ) -> None:
     """Keep an answer for a day."""
     row = {"account_id": account_id, "key": key, "fingerprint": print_, "answer": answer}
-    statement = _put(session.get_bind().dialect.name)
-    session.execute(statement, {**row, "created_at": times.now()})
-
-
-@lru_cache
-def _put(dialect: str) -> PostgresInsert | SqliteInsert:
-    """What inserts a row, or brings the one up to date that is too old to count."""
-    insert: type[PostgresInsert | SqliteInsert]
-    insert = SqliteInsert if dialect == "sqlite" else PostgresInsert
-    statement = insert(IdempotencyKey)
-    new = statement.excluded
-    return statement.on_conflict_do_update(
-        index_elements=["account_id", "key"],
-        set_={name: new[name] for name in ("fingerprint", "answer", "created_at")},
-    )
+    session.execute(_PUT, {**row, "created_at": times.now()})
 
 
 def sweep(session: Session) -> None:

@@ -10,12 +10,12 @@ from concurrent.futures import TimeoutError as FutureTimeout
 from aistemsplitter_server import measuring
 from aistemsplitter_server.kit import times
 from aistemsplitter_server.kit.database import Database
-from aistemsplitter_server.kit.errors import Conflict, NotFound, Unavailable, ValidationFailed
+from aistemsplitter_server.kit.errors import Conflict, Unavailable, ValidationFailed
 from aistemsplitter_server.kit.settings import Settings
 from aistemsplitter_server.measuring import MeasuringFailed
 from aistemsplitter_server.storage import keys
 from aistemsplitter_server.storage.interface import Missing, Storage
-from aistemsplitter_server.uploads import queries
+from aistemsplitter_server.uploads import service
 from aistemsplitter_server.uploads.tables import Upload
 
 logger = logging.getLogger(__name__)
@@ -35,20 +35,22 @@ class Measurements:
         self._lock = threading.Lock()
         self._places = threading.Semaphore(AT_ONCE)
 
-    def measured(self, account_id: str, upload_id: str) -> Upload:
-        """The account's upload, its length known; it is measured now where that was not done.
+    def measured(self, upload: Upload) -> Upload:
+        """The upload, its length known; it is measured now where that was not done.
 
         Raises:
-            NotFound: there is none, or it is another account's.
+            NotFound: it has been deleted.
             Conflict: its bytes are not there yet.
             ValidationFailed: it is no audio that can be split.
             Unavailable: it takes long to measure.
         """
-        upload = self._found(account_id, upload_id)
+        if upload.stored_at is None:
+            raise Conflict(f"The bytes of {upload.id} have not arrived: upload them first.")
         if upload.measured_at is None:
             if not self.wait(upload):
                 raise Unavailable("The upload is still being measured. Try again in a moment.")
-            upload = self._found(account_id, upload_id)
+            with self._database.read() as session:
+                upload = service.of_account(session, upload.account_id, upload.id)
         if upload.fault_message is not None:
             raise ValidationFailed([("input.uploadId", upload.fault_message)])
         return upload
@@ -73,15 +75,6 @@ class Measurements:
         except (OSError, Missing):
             raise Unavailable("The upload cannot be measured now.") from None
         return True
-
-    def _found(self, account_id: str, upload_id: str) -> Upload:
-        with self._database.read() as session:
-            upload = queries.of_account(session, account_id, upload_id)
-        if upload is None:
-            raise NotFound(f"There is no upload {upload_id}.")
-        if upload.stored_at is None:
-            raise Conflict(f"The bytes of {upload_id} have not arrived: upload them first.")
-        return upload
 
     def _measure(self, upload: Upload, future: Future[None]) -> None:
         try:

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from aistemsplitter_server.accounts.service import Caller
 from aistemsplitter_server.kit import ids, times
 from aistemsplitter_server.kit.database import Database
-from aistemsplitter_server.kit.errors import PayloadTooLarge
+from aistemsplitter_server.kit.errors import NotFound, PayloadTooLarge
 from aistemsplitter_server.kit.settings import Settings
 from aistemsplitter_server.storage import keys
 from aistemsplitter_server.storage.interface import Storage
@@ -55,12 +55,22 @@ def stored(session: Session, settings: Settings, upload_id: str) -> Upload:
     return upload
 
 
-def by_audio_url(session: Session, account_id: str, url: str) -> str | None:
+def of_account(session: Session, account_id: str, upload_id: str) -> Upload:
+    """An upload of the account.
+
+    Raises:
+        NotFound: there is none, or it is another account's.
+    """
+    upload = queries.of_account(session, account_id, upload_id)
+    if upload is None:
+        raise NotFound(f"There is no upload {upload_id}.")
+    return upload
+
+
+def by_audio_url(session: Session, account_id: str, url: str) -> Upload | None:
     """The account's own upload that a URL means, if it is one of ours."""
     upload_id = addresses.id_in(url)
-    if upload_id is None or queries.of_account(session, account_id, upload_id) is None:
-        return None
-    return upload_id
+    return None if upload_id is None else queries.of_account(session, account_id, upload_id)
 
 
 def display_name(filename: str) -> str:
