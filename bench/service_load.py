@@ -127,19 +127,19 @@ class Load:
         most: int = sys.maxsize,
     ) -> Round:
         """As fast as that many connections are answered."""
-        ends, left = time.perf_counter() + seconds, itertools.count()
+        begins, left = time.perf_counter(), itertools.count()
 
         def work(caller: Caller, times: list[float]) -> None:
-            while (begun := time.perf_counter()) < ends and next(left) < most:
+            while (begun := time.perf_counter()) < begins + seconds and next(left) < most:
                 what(caller)
                 times.append(time.perf_counter() - begun)
 
-        return self._round(work, connections)
+        return self._round(work, connections, begins)
 
     def at_rate(self, what: Callable[[Caller], None], rate: float, seconds: float) -> Round:
         """So many in a second, each when it is due."""
         due: Iterator[int] = itertools.count()
-        begins = time.perf_counter() + 0.2
+        begins = time.perf_counter() + 0.2  # when all connections are there
 
         def work(caller: Caller, times: list[float]) -> None:
             while (wanted := begins + next(due) / rate) < begins + seconds:
@@ -147,9 +147,11 @@ class Load:
                 what(caller)
                 times.append(time.perf_counter() - wanted)
 
-        return self._round(work, connections=64)
+        return self._round(work, 64, begins)
 
-    def _round(self, work: Callable[[Caller, list[float]], None], connections: int) -> Round:
+    def _round(
+        self, work: Callable[[Caller, list[float]], None], connections: int, begins: float
+    ) -> Round:
         times: list[float] = []
         faults: list[BaseException] = []
 
@@ -163,14 +165,14 @@ class Load:
             threading.Thread(target=safely, args=(self._ports[number % len(self._ports)],))
             for number in range(connections)
         ]
-        cpu, begun = self._cpu(), time.perf_counter()
+        cpu = self._cpu()
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
         if faults:
             raise faults[0]
-        return Round(time.perf_counter() - begun, times, self._cpu() - cpu)
+        return Round(time.perf_counter() - begins, times, self._cpu() - cpu)
 
     def _cpu(self) -> float:
         stats = (Path(f"/proc/{process.pid}/stat") for process in self._service.running)
