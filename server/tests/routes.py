@@ -1,0 +1,69 @@
+"""The routes of the pages, read off the application, so that none can be forgotten."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from fastapi.dependencies.models import Dependant
+from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
+from starlette.types import ASGIApp
+
+from aistemsplitter_server.web import sessions
+from aistemsplitter_server.web.app import ROUTERS
+
+SAFE = ("GET", "HEAD", "OPTIONS")
+
+
+@dataclass(frozen=True)
+class Route:
+    """One method of one path, and who may come so far that the endpoint is asked."""
+
+    method: str
+    path: str
+    whom: Literal["anyone", "person", "operator"]
+
+    @property
+    def ids(self) -> list[str]:
+        """What stands in the path's braces."""
+        return re.findall(r"\{(\w+)", self.path)
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+
+def routes() -> list[Route]:
+    """All of them."""
+    return [
+        Route(method, route.path, _whom(route))
+        for router in ROUTERS
+        for route in router.routes
+        if isinstance(route, APIRoute)
+        for method in sorted(route.methods)
+    ]
+
+
+def served(pages: ASGIApp) -> set[str]:
+    """What the application itself would say that it serves."""
+    document: dict[str, Any] = get_openapi(title="", version="", routes=pages.routes)  # type: ignore[attr-defined]
+    return {
+        f"{method.upper()} {path}"
+        for path, methods in document["paths"].items()
+        for method in methods
+    }
+
+
+def _whom(route: APIRoute) -> Literal["anyone", "person", "operator"]:
+    asked = {*_calls(route.dependant)}
+    if sessions._operator in asked:
+        return "operator"
+    return "person" if sessions._required in asked else "anyone"
+
+
+def _calls(dependant: Dependant) -> Iterator[Callable[..., Any] | None]:
+    yield dependant.call
+    for each in dependant.dependencies:
+        yield from _calls(each)

@@ -1,0 +1,343 @@
+"""Walks over every route of the pages, with and without what it asks for."""
+
+from __future__ import annotations
+
+import sqlite3
+
+import httpx2
+import pytest
+from fastapi import FastAPI
+
+from aistemsplitter_server.accounts.tables import Person
+from aistemsplitter_server.kit import ids
+from aistemsplitter_server.kit.database import Database
+from aistemsplitter_server.kit.secrets import Secrets
+from aistemsplitter_server.kit.settings import Settings
+from aistemsplitter_server.splits.tables import Split
+from aistemsplitter_server.storage.configured import configured
+from aistemsplitter_server.web import live
+from aistemsplitter_server.web.app import Dispatch
+from customers import Customer
+from databases import only_sqlite
+from estate import Estate, Things
+from routes import SAFE, Route, routes, served
+from visitors import SESSION, Visitor, person
+
+pytestmark = only_sqlite
+
+ROUTES = routes()
+# What anyone may ask for. Nothing else is open, and a new one is written down here on purpose.
+OPEN = {
+    "GET /",
+    "GET /assets/{version}/{name:path}",
+    "GET /sign-in",
+    "POST /sign-in",
+    "POST /sign-out",
+    "GET /join/{token}",
+    "POST /join/{token}",
+    "POST /language",
+    "GET /shared/{token}",
+    "GET /shared/{token}/player.json",
+    "GET /shared/{token}/stems.zip",
+}
+# Forms without which an endpoint refuses before it looks whose the thing is.
+FORMS = {
+    "POST /settings/developer/keys/{key_id}/rotate": {"version": "another"},
+    "POST /operator/accounts/{account_id}/grants": {"minutes": "5", "reason": "why not"},
+}
+# Where the split must be in another state than done with.
+STATES = {
+    "POST /studio/songs/{split_id}/cancel": "queued",
+    "POST /studio/songs/{split_id}/again": "failed",
+    "POST /operator/splits/{split_id}/retry": "failed",
+}
+# Who first looks has the copies made that the player hears; who looks again changes nothing.
+ASKS_ONCE = ("/player.json",)
+JSON = {"Accept": "application/json"}
+HTMX = {"HX-Request": "true"}
+SAME = {"Sec-Fetch-Site": "same-origin"}
+HEADERS = {
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+}
+
+
+@pytest.fixture(autouse=True)
+def _every_answer_is_guarded(client: httpx2.Client) -> None:
+    """Whatever a page answers to whatever is asked in these tests."""
+    client.event_hooks = {"response": [guarded]}
+
+
+def guarded(answer: httpx2.Response) -> None:
+    """Make sure that an answer tells browsers what they may do with it."""
+    policy = dict(
+        part.strip().partition(" ")[::2]
+        for part in answer.headers["content-security-policy"].split(";")
+    )
+    assert policy["default-src"] == "'none'"
+    assert policy["frame-ancestors"] == policy["base-uri"] == "'none'"
+    assert policy["form-action"] == "'self'"
+    assert policy["style-src"] == "'self'"
+    assert policy["script-src"] in ("'self'", "'self' 'wasm-unsafe-eval'")
+    for name, value in HEADERS.items():
+        assert answer.headers[name] == value
+    if not answer.url.path.startswith("/assets/"):
+        assert answer.headers["cache-control"] == "no-store"
+    assert not [name for name in answer.headers if name.startswith("access-control")]
+
+
+@pytest.fixture
+def estate(settings: Settings, database: Database, server_secrets: Secrets) -> Estate:
+    """Makes things for people."""
+    return Estate(database, server_secrets, configured(settings, server_secrets))
+
+
+@pytest.fixture
+def stranger(client: httpx2.Client, database: Database, server_secrets: Secrets) -> Visitor:
+    """Someone of another account, signed in."""
+    visitor = Visitor(client)
+    eve = person(database, server_secrets, "eve@example.org")
+    assert visitor.sign_in(eve.email).status_code == 303
+    return visitor
+
+
+def address(route: Route, things: Things) -> str:
+    """The path with these things in it."""
+    named = {
+        **things,
+        "split_id": things[STATES.get(str(route), "split_id")],
+        "token": things["join" if route.path.startswith("/join") else "shared"],
+        "version": "any",
+        "name": "base.css",
+    }
+    path = route.path.replace(":path}", "}").format(**named)
+    return f"{path}?id={things['failed']}" if path.endswith("/events") else path
+
+
+def send(visitor: Visitor, route: Route, things: Things, **headers: str) -> httpx2.Response:
+    """Ask for it as a page of ours would."""
+    form = dict(FORMS.get(str(route), {}))
+    if route.path.endswith("/grants"):
+        form["entry"] = ids.new("ent")
+    path = address(route, things)
+    if route.method == "POST":
+        return visitor.post(path, form, headers=headers)
+    return visitor.request(route.method, path, headers=headers)
+
+
+def dumped(settings: Settings) -> list[str]:
+    """Every row of the database."""
+    assert settings.sqlite_file is not None
+    with sqlite3.connect(settings.sqlite_file) as connection:
+        lines = [*connection.iterdump()]
+    connection.close()
+    return lines
+
+
+def test_no_route_is_left_out(app: FastAPI) -> None:
+    (dispatch,) = (each for each in app.user_middleware if each.cls is Dispatch)
+    known = {str(route).replace(":path}", "}") for route in ROUTES}
+    assert known == served(dispatch.kwargs["pages"])
+    assert {str(route) for route in ROUTES if route.whom == "anyone"} == OPEN
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site", "Origin": "http://localhost"},
+        {"Origin": "http://["},
+    ],
+)
+def test_nothing_is_changed_from_another_site(
+    owner: Visitor,
+    ada: Person,
+    estate: Estate,
+    settings: Settings,
+    headers: dict[str, str],
+) -> None:
+    things = estate.things(ada)
+    before = dumped(settings)
+    for route in ROUTES:
+        if route.method not in SAFE:
+            refused = owner.request(route.method, address(route, things), headers=headers)
+            assert refused.status_code == 403, route
+    assert dumped(settings) == before
+
+
+def test_who_is_not_signed_in_comes_no_further_than_the_door(
+    owner: Visitor, ada: Person, estate: Estate, settings: Settings
+) -> None:
+    things = estate.things(ada)
+    token = owner.cookies[SESSION]
+    lower = {SESSION.lower(): token}
+    assert owner.request("GET", "/operator", headers={}).status_code == 200
+    signed_out = Visitor(owner.client, dict(owner.cookies))
+    cases = [{}, lower, {SESSION: "made-up"}, {SESSION: token[:-1]}, {SESSION: token}]
+    signed_out.post("/sign-out")
+    before = dumped(settings)
+    for cookies in cases:
+        for route in ROUTES:
+            if route.whom == "anyone":
+                continue
+            nobody = Visitor(owner.client, dict(cookies))
+            door = send(nobody, route, things)
+            assert door.status_code == 303, route
+            assert door.headers["location"].partition("?")[0] == "/sign-in", route
+            assert send(nobody, route, things, **JSON).status_code == 401, route
+            assert send(nobody, route, things, **HTMX).status_code == 401, route
+    assert dumped(settings) == before
+
+
+def test_another_accounts_is_not_there(
+    signed_in: Visitor, stranger: Visitor, ada: Person, estate: Estate, settings: Settings
+) -> None:
+    walked = [route for route in ROUTES if route.whom == "person" and route.ids]
+    for route in walked:
+        things = estate.things(ada)
+        before = dumped(settings)
+        assert send(stranger, route, things).status_code == 404, route
+        assert dumped(settings) == before, route
+        assert send(signed_in, route, things).status_code < 400, route
+    assert len(walked) > 10
+
+
+def test_nobody_but_the_owner_is_an_operator(
+    signed_in: Visitor, owner: Visitor, ada: Person, estate: Estate, settings: Settings
+) -> None:
+    walked = [route for route in ROUTES if route.whom == "operator"]
+    for route in walked:
+        things = estate.things(ada)
+        before = dumped(settings)
+        assert send(signed_in, route, things).status_code == 404, route
+        assert dumped(settings) == before, route
+        if route.ids or route.method == "GET":
+            assert send(owner, route, things).status_code < 400, route
+    assert len(walked) > 10
+
+
+def test_reading_changes_nothing(
+    owner: Visitor, database: Database, ada: Person, estate: Estate, settings: Settings
+) -> None:
+    with database.read() as session:
+        operator = session.query(Person).filter(Person.email == "owner@example.org").one()
+    things, hers = estate.things(operator), estate.things(ada)
+    for route in ROUTES:
+        if route.method != "GET":
+            continue
+        mine = hers if route.whom == "operator" else things
+        if route.path.endswith(ASKS_ONCE):
+            send(owner, route, mine)
+        before = dumped(settings)
+        got = send(owner, route, mine)
+        assert got.status_code in (200, 303), route
+        head = owner.request("HEAD", address(route, mine))
+        assert (head.status_code, head.content) == (got.status_code, b""), route
+        assert dumped(settings) == before, route
+
+
+def test_no_other_method_does_anything(
+    owner: Visitor, ada: Person, estate: Estate, settings: Settings
+) -> None:
+    things = estate.things(ada)
+    before = dumped(settings)
+    taken = {str(route) for route in ROUTES}
+    tricks = {"X-HTTP-Method-Override": "POST", "X-Method-Override": "POST"}
+    for route in ROUTES:
+        path = address(route, things)
+        for method in ("PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"):
+            if f"{method} {route.path}" not in taken:
+                answer = owner.request(method, path, headers={**SAME, **tricks})
+                assert answer.status_code == 405, (method, route)
+        if f"GET {route.path}" not in taken:
+            answer = owner.request("GET", f"{path}?_method=POST", headers={**SAME, **tricks})
+            assert answer.status_code in (404, 405), route
+    assert dumped(settings) == before
+
+
+def test_nonsense_is_refused_in_a_guarded_answer(signed_in: Visitor, settings: Settings) -> None:
+    before = dumped(settings)
+    for path, status in {
+        "/nowhere": 404,
+        "/studio/%00": 404,
+        "/studio?q=%00": 422,
+        "/studio?before=x": 422,
+        f"/studio?q={'x' * 201}": 422,
+        f"/studio/events?{'id=x&' * 61}": 422,
+        "/settings/usage?before=99999999999999999999": 422,
+        "/settings/usage?before=-1": 422,
+        f"/settings/webhooks?find={'%25' * 20_000}": 200,
+        "/settings/webhooks?cursor=' OR 1=1": 422,
+        "/settings/account?changed=maybe": 422,
+    }.items():
+        assert signed_in.get(path).status_code == status, path[:50]
+    for form, status in {
+        b"back=/": 422,
+        b"language=en&x=y": 422,
+        b"language=en\xff": 422,
+        b"language=en&back=%00": 422,
+        b"x" * ((1 << 20) + 1): 413,
+        b"a=1&" * 201: 422,
+    }.items():
+        kind = {"Content-Type": "application/x-www-form-urlencoded"}
+        answer = signed_in.request("POST", "/language", content=form, headers=SAME | kind)
+        assert answer.status_code == status, form[:50]
+    for body in (
+        b"{",
+        b"{}",
+        b"[" * 100_000,
+        b'{"filename": "\\u0000", "contentType": "a/b", "contentLength": 1}',
+        b'{"filename": "\\ud800", "contentType": "a/b", "contentLength": 1}',
+        b'{"filename": "a", "filename": "b", "contentType": "a/b", "contentLength": 1}',
+    ):
+        kind = {"Content-Type": "application/json"}
+        answer = signed_in.request("POST", "/studio/uploads", content=body, headers=SAME | kind)
+        assert answer.status_code == 422, body[:50]
+    assert dumped(settings) == before
+
+
+def test_nobody_is_sent_to_another_site(signed_in: Visitor) -> None:
+    """Neither by the way in nor by the choice of language."""
+    for path in ("//evil.example", "/\\evil.example", "https:evil.example", "//[", "/\t/x", "x"):
+        there = signed_in.get("/sign-in", params={"next": path})
+        assert there.headers["location"] == "/studio"
+        there = signed_in.post("/language", {"language": "en", "back": path})
+        assert there.headers["location"] == "/studio"
+
+
+def test_a_made_up_host_is_in_no_link(signed_in: Visitor) -> None:
+    """Links bear the name by which one has called; what is no name is not repeated."""
+    for host in ("evil.example/x?", "a b", "[", "x@evil.example", "évil"):
+        answer = signed_in.get("/settings/developer", headers={"Host": host.encode("latin-1")})
+        assert answer.status_code in (200, 400)
+        assert "evil" not in answer.text
+        assert "évil" not in answer.text
+
+
+def test_no_webhook_is_promised_that_nothing_could_sign(signed_in: Visitor, hers: Customer) -> None:
+    wish = {**hers.request(hers.upload()), "webhookUrl": "https://example.com/"}
+    refused = signed_in.request("POST", "/studio/splits", json=wish, headers={**SAME, **JSON})
+    assert refused.status_code == 422
+    assert "webhookUrl" in refused.text
+
+
+def test_who_signs_out_hears_no_more(
+    signed_in: Visitor, hers: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "HEARTBEAT", 0.1)
+    split = hers.split()
+    cookie = {"Cookie": f"{SESSION}={signed_in.cookies[SESSION]}"}
+    heard = []
+    with signed_in.client.stream("GET", f"/studio/events?id={split.id}", headers=cookie) as stream:
+        for line in stream.iter_lines():
+            heard.append(line)
+            if line == "event: song":
+                signed_in.post("/sign-out")
+    assert heard.count("event: song") == 1
+    assert "event: end" in heard
+    with hers.database.read() as session:
+        assert session.get_one(Split, split.id).status == "queued"
