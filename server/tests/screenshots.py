@@ -64,6 +64,11 @@ def _take(browser: Browser, found: Tour, look: str) -> None:
                 page.goto(path)
                 page.wait_for_timeout(SETTLED)
                 page.screenshot(path=OUT / f"{name}-{look}.png", full_page=True)
+        if not stranger:  # the one page that only a form leads to
+            page.goto(found.pages["new-key"])
+            page.locator("[name=name]").fill("pictures")
+            page.locator("main button.primary").click()
+            page.screenshot(path=OUT / f"made-key-{look}.png", full_page=True)
         context.close()
 
 

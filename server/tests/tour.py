@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from urllib.parse import urlsplit
 
 import httpx2
 from playwright.sync_api import Page
@@ -15,10 +16,11 @@ from aistemsplitter_server.accounts import people, service
 from aistemsplitter_server.credits import service as credits
 from aistemsplitter_server.kit import secrets
 from aistemsplitter_server.kit.database import Database
-from aistemsplitter_server.kit.settings import Settings
+from aistemsplitter_server.kit.settings import PREFIX, Settings
 from aistemsplitter_server.splits import sharing
 from aistemsplitter_server.splits.tables import Split
 from aistemsplitter_server.webhooks.tables import Delivery
+from fake_stripe import FakeStripe, fake_stripe
 from peers import Peer, answers
 from processes import Service, ended, running, split, state, until, upload
 from visitors import PASSWORD, Visitor, person
@@ -56,7 +58,15 @@ def tour(settings: Settings) -> Iterator[Tour]:
         service.create_key(session, keys, owner.account_id, name="trying out", test=True)
         choir = service.create_account(session, "Choir of St. Mary", free_seconds=600)
         invitation = people.link(session, keys, choir.id, note="conductor@example.org")
-    with running(settings) as service_, service_.api() as client, Peer([answers(200)]) as shop:
+    with (
+        Peer([answers(200)]) as shop,
+        fake_stripe() as stripe,
+        running(settings) as service_,
+        ExitStack() as stack,
+    ):
+        sold = {**stripe.settings, "pack_prices": "[500, 1200, 3000]"}
+        service_.environment |= {PREFIX + name.upper(): str(value) for name, value in sold.items()}
+        client = stack.enter_context(service_.api())
         service_.start("worker")
         theirs = {"Authorization": f"Bearer {key.api_key}"}
         done = _split(service_, client, theirs, shop.url)
@@ -69,6 +79,7 @@ def tour(settings: Settings) -> Iterator[Tour]:
             made = session.get_one(Split, done)
             share = sharing.share(session, keys, made, timedelta(days=7))
             delivery = session.scalars(select(Delivery)).first()
+            broken = session.scalars(select(Split).where(Split.filename == "song.mp3")).one()
         assert delivery is not None
         yield Tour(
             f"http://localhost:{client.base_url.port}",
@@ -84,15 +95,29 @@ def tour(settings: Settings) -> Iterator[Tour]:
                 "delivery": f"/settings/webhooks/{delivery.id}",
                 "test-event": "/settings/webhooks/test",
                 "usage": "/settings/usage",
+                "paid": _bought(visitor, stripe, pay=True),
+                "not-paid": _bought(visitor, stripe, pay=False) + "?cancelled=1",
                 "people": "/settings/people",
                 "account": "/settings/account",
                 "operator": "/operator",
                 "operator-accounts": "/operator/accounts",
+                "operator-account": f"/operator/accounts/{choir.id}",
                 "operator-failures": "/operator/failures",
+                "operator-split": f"/operator/splits/{broken.id}",
+                "failed-song": f"/studio/songs/{broken.id}",
                 "nothing": "/nothing-here",
             },
         )
     database.close()
+
+
+def _bought(visitor: Visitor, stripe: FakeStripe, *, pay: bool) -> str:
+    """Buy a pack, or turn back; the page to come back to."""
+    sent = visitor.post("/settings/usage/buy", {"minutes": "50"})
+    session_id = sent.headers["location"].rpartition("/")[2]
+    if pay:
+        stripe.pay(session_id)
+    return urlsplit(stripe.sessions[session_id]["success_url"]).path
 
 
 def _split(service_: Service, client: httpx2.Client, headers: dict[str, str], hook: str) -> str:
