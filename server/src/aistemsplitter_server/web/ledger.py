@@ -34,10 +34,11 @@ class Line:
 
 def line(t: Texts, entry: Entry, filenames: Mapping[str, str]) -> Line:
     """One entry; ``filenames`` is by the splits' ids."""
-    return Line(entry, filenames.get(entry.split_id or ""), _note(t, entry))
+    return Line(entry, filenames.get(entry.split_id or ""), in_words(t, entry))
 
 
-def _note(t: Texts, entry: Entry) -> str:
+def in_words(t: Texts, entry: Entry) -> str:
+    """Why it was made; of a charge there is nothing to say."""
     if entry.kind == "charge":
         return ""
     if entry.reason in KNOWN:

@@ -16,6 +16,7 @@ from aistemsplitter_server.kit import ids, times
 from aistemsplitter_server.kit.errors import NotFound, ValidationFailed
 from aistemsplitter_server.operations import accounts
 from aistemsplitter_server.web.forms import Form, filled
+from aistemsplitter_server.web.ledger import in_words
 from aistemsplitter_server.web.pages import render
 from aistemsplitter_server.web.sessions import Operator
 
@@ -165,6 +166,7 @@ def _page(
             seen=queries.last_seen(session, account_id),
             links=queries.pending_links(session, account_id, now),
             entries=ledger.entries(session, account_id, limit=ENTRIES),
+            in_words=in_words,
             packs=context.settings.pack_minutes,
             most_minutes=MOST_MINUTES,
             new_entry=ids.new("ent"),
