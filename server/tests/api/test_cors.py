@@ -44,6 +44,23 @@ def test_the_pages_of_the_setting(
         assert "access-control-allow-origin" not in answer.headers
 
 
+def test_never_the_pages_for_people(
+    settings: Settings, database: Database, server_secrets: Secrets
+) -> None:
+    settings = settings.model_copy(update={"cors_origins": "*"})
+    with serving(create_app(settings, database, server_secrets)) as client:
+        assert client.options("/v1/credits", headers=PREFLIGHT).status_code == 200
+        cookie = {"Cookie": "__Host-session=x"}
+        for path in ("/sign-in", "/studio", "/shared/x"):
+            for answer in (
+                client.options(path, headers=PREFLIGHT),
+                client.get(path, headers={"Origin": PAGE, "Accept": "text/html", **cookie}),
+                client.post(path, headers={"Origin": PAGE, "Accept": "text/html", **cookie}),
+            ):
+                told = [name for name in answer.headers if name.startswith("access-control")]
+                assert not told, (path, answer.status_code)
+
+
 @pytest.mark.parametrize("wrong", ["app.example", "https://app.example/", "https://*.example", "x"])
 def test_a_wrong_origin_is_named(wrong: str) -> None:
     with pytest.raises(WrongSetting, match=r"CORS_ORIGINS: .* is no origin"):

@@ -9,11 +9,12 @@ from typing import Any
 import httpx2
 import pytest
 
+from aistemsplitter_server.accounts import service as accounts
 from aistemsplitter_server.accounts.scopes import Scope
 from aistemsplitter_server.kit import times
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.secrets import Secrets
-from aistemsplitter_server.splits import service
+from aistemsplitter_server.splits import service, stream
 from aistemsplitter_server.splits.tables import Split
 from aistemsplitter_server.uploads.tables import Upload
 from customers import Customer, customer
@@ -215,6 +216,20 @@ def test_the_song_goes_with_its_last_split(theirs: httpx2.Client, someone: Custo
     theirs.delete(f"{SPLITS}/{other}")
     with someone.database.read() as session:
         assert session.get_one(Upload, upload.id).expires_at <= times.now()
+
+
+def test_who_has_lost_the_key_hears_no_more(
+    theirs: httpx2.Client, someone: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream, "HEARTBEAT", 0.1)
+    split = someone.split()
+    with theirs.stream("GET", f"{SPLITS}/{split.id}/events", timeout=20) as told:
+        lines = told.iter_lines()
+        assert next(lines).startswith("id: ")
+        with someone.database.write() as session:
+            accounts.revoke_key(session, someone.caller.account_id, someone.caller.key_id)
+        assert "data: " not in "".join(list(lines)[2:])
+    assert theirs.get(f"{SPLITS}/{split.id}").status_code == 401
 
 
 def test_progress_as_events(theirs: httpx2.Client, someone: Customer) -> None:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
+from datetime import timedelta
 
 import httpx2
 import pytest
 from fastapi import FastAPI
 
 from aistemsplitter_server.accounts.tables import Person
-from aistemsplitter_server.kit import ids
+from aistemsplitter_server.api import create_app
+from aistemsplitter_server.kit import ids, times
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.secrets import Secrets
 from aistemsplitter_server.kit.settings import Settings
-from aistemsplitter_server.splits.tables import Split
+from aistemsplitter_server.splits.tables import Share, Split
 from aistemsplitter_server.storage.configured import configured
 from aistemsplitter_server.web import live
 from aistemsplitter_server.web.app import Dispatch
@@ -21,6 +24,7 @@ from customers import Customer
 from databases import only_sqlite
 from estate import Estate, Things
 from routes import SAFE, Route, routes, served
+from serving import serving
 from visitors import SESSION, Visitor, person
 
 pytestmark = only_sqlite
@@ -323,6 +327,34 @@ def test_no_webhook_is_promised_that_nothing_could_sign(signed_in: Visitor, hers
     refused = signed_in.request("POST", "/studio/splits", json=wish, headers={**SAME, **JSON})
     assert refused.status_code == 422
     assert "webhookUrl" in refused.text
+
+
+def test_addresses_behind_a_link_end_with_it(
+    signed_in: Visitor, ada: Person, estate: Estate
+) -> None:
+    things = estate.things(ada)
+    soon = times.now() + timedelta(minutes=5)
+    with estate.database.write() as session:
+        session.get_one(Share, things["share_id"]).expires_at = soon
+    page = signed_in.get(f"/shared/{things['shared']}").text
+    ends = [int(end) for end in re.findall(r"/storage/[^\"]*expires=(\d+)", page)]
+    assert len(ends) == 4
+    assert max(ends) <= soon.timestamp() + 1
+    own = signed_in.get(f"/studio/songs/{things['split_id']}").text
+    assert int(re.findall(r"/storage/[^\"]*expires=(\d+)", own)[0]) > soon.timestamp() + 60
+
+
+def test_a_person_may_ask_as_often_as_a_key(
+    settings: Settings, database: Database, server_secrets: Secrets, ada: Person
+) -> None:
+    settings = settings.model_copy(update={"rate_limit_per_minute": 3})
+    with serving(create_app(settings, database, server_secrets)) as client:
+        visitor = Visitor(client)
+        visitor.sign_in(ada.email)
+        answers = [visitor.get("/settings/account") for _ in range(4)]
+        assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
+        assert int(answers[-1].headers["retry-after"]) > 0
+        guarded(answers[-1])
 
 
 def test_who_signs_out_hears_no_more(

@@ -8,6 +8,7 @@ from playwright.sync_api import Browser, expect
 
 from aistemsplitter_server.accounts import people
 from aistemsplitter_server.accounts.tables import Person
+from aistemsplitter_server.api import rate_limits
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.secrets import Secrets
 from visitors import PASSWORD, SESSION, Visitor
@@ -78,6 +79,26 @@ def test_guessing_is_slowed_down(
     assert statuses[-1] == 429
 
 
+def test_one_network_cannot_keep_a_person_out(
+    visitor: Visitor, ada: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as guessing:
+        guessing.setattr(people, "verify", _wrong)
+        for _ in range(20):
+            visitor.sign_in(ada.email, "guess")
+    assert visitor.sign_in(ada.email).status_code == 429
+    monkeypatch.setattr(rate_limits, "neighbourhood", lambda _address: "another network")
+    assert visitor.sign_in(ada.email).status_code == 303
+
+
+def test_no_hash_is_made_for_who_has_no_link(
+    visitor: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(people, "hashed", lambda _password: pytest.fail("it was hashed"))
+    form = {"email": "eve@example.org", "password": PASSWORD}
+    assert visitor.post("/join/made-up", form).status_code == 404
+
+
 def _wrong(_password: str, _hash: str | None) -> None:
     raise people.WrongPassword
 
@@ -119,6 +140,19 @@ def test_a_new_password_ends_what_was_signed_in(
     assert signed_in.get("/studio").status_code == 303
     assert signed_in.sign_in(ada.email).status_code == 401
     assert signed_in.sign_in(ada.email, "another good one").status_code == 303
+
+
+def test_a_new_password_ends_all_links_to_choose_one(
+    signed_in: Visitor, database: Database, server_secrets: Secrets, ada: Person
+) -> None:
+    with database.write() as session:
+        first, second = (
+            people.link(session, server_secrets, ada.account_id, person_id=ada.id) for _ in "12"
+        )
+        invitation = people.link(session, server_secrets, ada.account_id)
+    assert signed_in.post(f"/join/{first}", {"password": "another good one"}).status_code == 303
+    assert signed_in.get(f"/join/{second}").status_code == 404
+    assert signed_in.get(f"/join/{invitation}").status_code == 200
 
 
 @pytest.mark.parametrize(

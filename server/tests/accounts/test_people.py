@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from aistemsplitter_server.accounts import people
+from aistemsplitter_server.kit.errors import Unavailable
+
+
+def test_few_wait_to_have_a_password_hashed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever comes when that many do is told so at once, and holds no thread."""
+    monkeypatch.setattr(people, "_room", threading.Semaphore(3))
+    monkeypatch.setattr(people, "_places", threading.Semaphore(0))  # all are taken
+    waiting = [threading.Thread(target=people.hashed, args=("x" * 10,)) for _ in range(3)]
+    for thread in waiting:
+        thread.start()
+    while people._room._value:
+        time.sleep(0.01)
+    with pytest.raises(Unavailable):
+        people.hashed("x" * 10)
+    people._places.release(1)
+    for thread in waiting:
+        thread.join()
+    people.verify("x" * 10, people.hashed("x" * 10))
