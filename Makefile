@@ -1,4 +1,4 @@
-# make demo    start the service, split the sample song by its API, show how well it went, stop
+# make demo    start the service, split the sample song by its API, show how well it went and the page to open
 # make test    run all tests            (make test FULL=1: also those at the official models' size)
 # make check   lint and type-check
 # make docs    build the documentation site into out/site

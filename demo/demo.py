@@ -1,5 +1,7 @@
 """Runs the whole system: starts the service, splits the sample song with the SDK, shows the result.
 
+Whoever runs it at a terminal can then open the song's page; the service stays until they are done.
+
 The song's true stems are known, so the separation is compared with them: SDR is the energy of a
 true stem over the energy of the error, in dB, and the gain is what was won over taking the mixture
 for the stem.
@@ -9,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import socket
 import subprocess
 import sys
@@ -16,7 +19,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -32,6 +35,7 @@ SONG = ROOT / "songs" / "sample"
 OUTPUT = ROOT / "out" / "demo"
 SERVER = [sys.executable, "-m", "aistemsplitter_server"]
 STARTS_WITHIN = 60.0  # seconds
+STAYS = 600.0  # seconds, for somebody who looks at the pages
 STEMS = ("drums", "bass", "other", "vocals")
 COLOURS = {"mixture": "#555", "drums": "#d1495b", "bass": "#00798c", "other": "#edae49"}
 
@@ -50,7 +54,23 @@ def main() -> None:
         console.print("  python examples/hello_world.py songs/sample/mixture.flac out/demo\n")
         started = time.monotonic()
         hello_world(url, key)
-        elapsed = time.monotonic() - started
+        show(console, time.monotonic() - started)
+        link = page_to_open(Path(data), url)
+        console.print(f"\nTo hear the stems in the browser, open\n  {link}")
+        if sys.stdin.isatty() and sys.stdout.isatty():
+            console.print("The service runs until you press Enter, for ten minutes at most.")
+            with suppress(KeyboardInterrupt):
+                select.select([sys.stdin], [], [], STAYS)
+        else:
+            console.print("while the service runs. Nobody is at a terminal here, so it stops now.")
+    console.print(
+        "\nThe service has stopped, and its data is gone. To start one that stays:"
+        "\n  .venv/bin/aistemsplitter-server up --demo"
+    )
+
+
+def show(console: Console, elapsed: float) -> None:
+    """Tell how fast it was, and how near the stems are to the true ones."""
     mixture = read(SONG / "mixture.flac")
     estimates = {stem: read(OUTPUT / f"{stem}.wav") for stem in STEMS}
     picture = OUTPUT / "stems.png"
@@ -69,9 +89,6 @@ def main() -> None:
         f"\n{duration:.0f} s of music in {elapsed:.1f} s, {duration / elapsed:.1f} times real time:"
         " uploaded, queued, separated and downloaded."
         f"\nPicture of mixture and stems: {picture.relative_to(ROOT)}"
-        "\n\nThe service has stopped again. To start one that stays, with its key:"
-        "\n  .venv/bin/aistemsplitter-server up --demo"
-        "\nand open http://127.0.0.1:8000/openapi.json, the description of its API."
         "\n\nThis was htdemucs_tiny, a small model for demonstration, trained on synthetic music;"
         "\nwithout --demo the service fetches the real htdemucs_ft and runs that."
     )
@@ -109,11 +126,23 @@ def ready(url: str) -> bool:
         return False
 
 
-def tell(*arguments: str) -> str:
+def tell(*arguments: str, **environment: str) -> str:
     """What a command of the server prints."""
     return subprocess.run(
-        [*SERVER, *arguments], check=True, stdout=subprocess.PIPE, text=True
+        [*SERVER, *arguments],
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **environment},
     ).stdout
+
+
+def page_to_open(data: Path, url: str) -> str:
+    """A link that signs its reader in, tried as a browser would."""
+    port = url.rpartition(":")[2]
+    link = tell("--data", str(data), "accounts", "link", AISTEMSPLITTER_SERVER_PORT=port).strip()
+    with urllib.request.urlopen(link, timeout=5):
+        return link
 
 
 def hello_world(url: str, key: str) -> None:
