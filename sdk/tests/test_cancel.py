@@ -76,13 +76,22 @@ def cancel_at_every_await(
                 await operate(client)
             step = lambda: None  # noqa: E731
             clean()
+            if backend == "asyncio":
+                assert len(asyncio.all_tasks()) == 1, "a task is left"
             if counter.reached:
                 assert (await client.get_credits()).unit == "seconds"  # still of use
             return counter.reached
 
+    opened = len(_descriptors())
     at = 1
     while anyio.run(main, at, backend=backend):
         at += 1
+    gc.collect()
+    for _ in range(200):  # the server's threads see the end of their connections a moment later
+        if len(_descriptors()) <= opened:
+            break
+        time.sleep(0.01)
+    assert len(_descriptors()) <= opened
     return at - 1
 
 
@@ -124,15 +133,8 @@ def test_submit_an_upload_and_wait(
         job = await client.submit(song)
         await client.wait(job.id)
 
-    opened = len(_descriptors())
     awaits = cancel_at_every_await(backend, loopback, operate, lambda: None, monkeypatch)
     assert awaits > 6
-    gc.collect()
-    for _ in range(200):  # the server's threads see the end of their connections a moment later
-        if len(_descriptors()) <= opened:
-            break
-        time.sleep(0.01)
-    assert len(_descriptors()) <= opened
 
 
 @pytest.mark.parametrize("path", ["credits", "events", "^/storage/"])
