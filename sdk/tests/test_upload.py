@@ -15,8 +15,10 @@ import pytest
 from aistemsplitter import (
     FileChanged,
     FileError,
+    IdempotencyMismatch,
     InputError,
     PayloadTooLarge,
+    ServerError,
     TransferProgress,
     UploadFailed,
 )
@@ -121,6 +123,33 @@ def test_lost_answer_does_not_upload_in_vain(client: Any, loopback: Loopback, so
 def test_server_errors_are_retried(client: Any, loopback: Loopback, song: Path) -> None:
     loopback.service.fail_next(503, path="/storage/", times=2)
     client.create_split(song)
+    assert stored(loopback) == [SONG]
+
+
+def test_the_same_key_and_file_is_the_same_split(
+    client: Any, loopback: Loopback, song: Path
+) -> None:
+    once = {"idempotency_key": "order-7", "filename": "song.mp3"}
+    loopback.service.fail_next(500, path="/v1/audio/splits", times=99)
+    with pytest.raises(ServerError):
+        client.create_split(song, **once)  # as if this process had ended here
+    loopback.service._faults.clear()
+    first = client.create_split(song, **once)
+    loopback.service.expire_urls()
+    assert client.create_split(SONG, **once).id == first.id
+    puts = [path for method, path, _ in loopback.seen if method == "PUT"]
+    assert len(puts) == 1
+    with pytest.raises(IdempotencyMismatch):
+        client.create_split(SONG[::-1], **once)
+    assert client.create_split(song).id != first.id
+    assert loopback.service.balance == 36_000 - 2 * 180
+
+
+def test_an_expired_reservation_does_not_come_back(
+    client: Any, loopback: Loopback, song: Path
+) -> None:
+    loopback.service.fail_next(403, path="/storage/")
+    client.create_split(song, idempotency_key="order-7")
     assert stored(loopback) == [SONG]
 
 

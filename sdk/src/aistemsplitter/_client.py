@@ -102,7 +102,9 @@ class AiStemSplitter:
             webhook_url: is told when the split is done.
             metadata: is returned untouched with the split and in the webhook.
             filename: the name under which to upload what has none, such as bytes.
-            idempotency_key: instead of one made here; up to 255 ASCII characters.
+            idempotency_key: instead of one made here; up to 255 ASCII characters. Called again
+                with the same key and the same audio, also by another process, it is the same
+                split, and a file is not uploaded a second time.
             on_progress: is told how far the upload has got.
 
         Raises:

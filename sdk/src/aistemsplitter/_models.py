@@ -156,6 +156,9 @@ class Upload:
 
     Send the bytes with ``direct``, or with PUT to ``upload_url`` with ``upload_headers``; never
     with the API key. Then submit ``audio_url``, or ``input`` as the input.
+
+    Attributes:
+        uploaded: whether the bytes are there already, by an earlier call with the same key.
     """
 
     upload_id: str
@@ -164,6 +167,7 @@ class Upload:
     expires_at: datetime | None = None
     direct: DirectUpload | None = None
     audio_url: str | None = field(default=None, repr=False)
+    uploaded: bool = False
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property

@@ -54,11 +54,12 @@ def create_split(session: Session, told: Submission) -> Operation[SplitJob]:
     if isinstance(told.stems, str):
         raise InputError('stems= is a list of names, such as ["vocals"]')
     # Made before the first try and kept over all: what makes a retry of a billed call safe.
-    key = told.idempotency_key or session.idempotency_key or str(uuid.uuid4())
+    own_key = told.idempotency_key or session.idempotency_key
+    key = own_key or str(uuid.uuid4())
     if not (key.isascii() and key.isprintable() and len(key) <= 255 and key == key.strip()):
         raise InputError("an idempotency key has 1 to 255 printable ASCII characters")
     wire = {
-        "input": (yield from _input(session, told)),
+        "input": (yield from _input(session, told, own_key)),
         "stemModel": told.stem_model or told.model,
         "outputFormat": told.output_format,
         "stems": None if told.stems is None else [*told.stems],
@@ -75,7 +76,7 @@ def create_split(session: Session, told: Submission) -> Operation[SplitJob]:
     return decode(SplitJob, answer)
 
 
-def _input(session: Session, told: Submission) -> Operation[dict[str, str]]:
+def _input(session: Session, told: Submission, own_key: str | None) -> Operation[dict[str, str]]:
     source = told.input
     if source is None:
         return {"type": "direct_url", "url": told.audio_url or ""}
@@ -85,13 +86,22 @@ def _input(session: Session, told: Submission) -> Operation[dict[str, str]]:
         wire = cast("Mapping[str, str]", source)
         return {SNAKE_INPUT.get(name, name): value for name, value in wire.items()}
     reserved = yield from upload(
-        session, create_upload, source, filename=told.filename, on_progress=told.on_progress
+        session,
+        create_upload,
+        source,
+        filename=told.filename,
+        key=own_key,
+        on_progress=told.on_progress,
     )
     return reserved.input
 
 
 def create_upload(
-    session: Session, filename: str, content_length: int, content_type: str | None
+    session: Session,
+    filename: str,
+    content_length: int,
+    content_type: str | None,
+    idempotency_key: str | None = None,
 ) -> Operation[Upload]:
     """Reserve the upload of one file."""
     answer = yield from call(
@@ -103,6 +113,7 @@ def create_upload(
             "contentType": content_type or content_type_of(filename),
             "contentLength": content_length,
         },
+        headers={} if idempotency_key is None else {"Idempotency-Key": idempotency_key},
     )
     return decode(Upload, answer)
 

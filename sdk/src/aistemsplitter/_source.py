@@ -6,6 +6,7 @@ written to a temporary file, because the length is bound into the upload's permi
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import stat
@@ -45,6 +46,14 @@ AUDIO_TYPES = {
 def content_type_of(filename: str) -> str:
     """The media type that a file's name tells; ``application/octet-stream`` if it tells none."""
     return AUDIO_TYPES.get(Path(filename).suffix[1:].lower(), "application/octet-stream")
+
+
+def digest(opened: Opened) -> str:
+    """The SHA-256 of all its bytes, in hexadecimal; blocks."""
+    found = hashlib.sha256()
+    for chunk in opened.chunks():
+        found.update(chunk)
+    return found.hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
@@ -17,10 +18,10 @@ from aistemsplitter._core import (
 from aistemsplitter._effects import Body, Failure, Operation, Request, Sleep, blocking, send
 from aistemsplitter._errors import AiStemSplitterError, FileError, UploadFailed
 from aistemsplitter._models import DirectUpload, TransferProgress, Upload
-from aistemsplitter._source import Opened, Source, content_type_of, open_source
+from aistemsplitter._source import Opened, Source, content_type_of, digest, open_source
 
 #: ``create_upload`` of the operations, which stands above this module.
-Reserve: TypeAlias = Callable[[Session, str, int, str | None], Operation[Upload]]
+Reserve: TypeAlias = Callable[[Session, str, int, str | None, str | None], Operation[Upload]]
 
 EXPIRED = (401, 403, 410)
 ALREADY_THERE = (409, 412)  # the right to write was used: by a try whose answer was lost
@@ -32,9 +33,14 @@ def upload(
     source: Source,
     *,
     filename: str | None,
+    key: str | None,
     on_progress: Callable[[TransferProgress], object] | None,
 ) -> Operation[Upload]:
     """Upload a source; its reservation, filled.
+
+    Args:
+        key: under which the same content is uploaded once, whoever calls how often; None to upload
+            it in any case.
 
     Raises:
         FileError: it cannot be read. FileChanged: it changed meanwhile.
@@ -43,10 +49,14 @@ def upload(
     closing = ExitStack()
     try:
         opened = yield from blocking(partial(open_source, source, filename, closing))
+        once = None if key is None else (yield from blocking(partial(_key_of, opened, key)))
         for renewal in (False, True):
-            reserved = yield from reserve(session, opened.name, opened.length, None)
+            reserved = yield from reserve(session, opened.name, opened.length, None, once)
+            if reserved.uploaded:
+                break
             if (yield from _put(session, reserved, opened, on_progress, last=renewal)):
                 break
+            once = None  # with it, the same expired reservation would come again
     except OSError as problem:
         if isinstance(problem, AiStemSplitterError):  # DeadlineExceeded is both
             raise
@@ -56,6 +66,11 @@ def upload(
     finally:
         closing.close()  # quick, so a cancelled operation can do it
     raise FileError(f"cannot read the input: {reason}")
+
+
+def _key_of(opened: Opened, key: str) -> str:
+    """The reservation's own key: other content makes another, and then a mismatch."""
+    return f"upload-{hashlib.sha256(f'{key} {digest(opened)}'.encode()).hexdigest()}"
 
 
 def _put(

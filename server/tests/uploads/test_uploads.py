@@ -4,6 +4,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -61,10 +62,50 @@ def by_id(upload_id: str) -> dict[str, str]:
 def test_the_reservation(client: httpx2.Client) -> None:
     told = reserve(client, filename="../../etc/My\u202e Song.flac")
     assert list(told) == [
-        *("uploadId", "uploadUrl", "uploadHeaders", "expiresAt", "direct", "audioUrl")
+        *("uploadId", "uploadUrl", "uploadHeaders", "expiresAt", "direct", "audioUrl", "uploaded")
     ]
     assert told["direct"] == {"method": "PUT", "url": told["uploadUrl"], "headers": TYPE}
     assert told["uploadUrl"].startswith(told["audioUrl"] + "?")
+
+
+def test_a_reservation_that_comes_twice(
+    client: httpx2.Client, someone: Customer, settings: Settings, server_secrets: Secrets
+) -> None:
+    client.headers["Idempotency-Key"] = "order 7"
+    first = reserve(client)
+    assert first["uploaded"] is False
+    assert reserve(client)["uploadId"] == first["uploadId"]
+    assert send(reserve(client)["uploadUrl"]).status_code == 200
+    again = reserve(client)
+    assert (again["uploadId"], again["uploaded"]) == (first["uploadId"], True)
+    body = {"filename": "song.flac", "contentType": "audio/flac", "contentLength": 7}
+    assert error(client.post("/v1/audio/uploads", json=body)) == (422, "IDEMPOTENCY_MISMATCH")
+
+    stranger = customer(someone.database, server_secrets)
+    own = {**stranger.headers, "Idempotency-Key": "order 7"}
+    answer = client.post("/v1/audio/uploads", json=body, headers=own)
+    assert answer.json()["data"]["uploadId"] != first["uploadId"]
+
+    with someone.database.write() as session:
+        session.execute(update(Upload).values(expires_at=times.now()))
+    service.sweep(settings, someone.database, configured(settings, server_secrets))
+    assert reserve(client)["uploadId"] != first["uploadId"]
+    client.headers["Idempotency-Key"] = "x" * 256
+    assert error(client.post("/v1/audio/uploads", json=body)) == (422, "VALIDATION_ERROR")
+
+
+def test_reservations_that_come_at_once_are_one(client: httpx2.Client) -> None:
+    body = {"filename": "song.flac", "contentType": "audio/flac", "contentLength": 7}
+
+    def ask(_: int) -> str:
+        answer = client.post("/v1/audio/uploads", json=body, headers={"Idempotency-Key": "k"})
+        if answer.status_code == 409:
+            return error(answer)[1]
+        return str(answer.json()["data"]["uploadId"])
+
+    with ThreadPoolExecutor(8) as pool:
+        told = set(pool.map(ask, range(16)))
+    assert len(told - {"IDEMPOTENCY_IN_PROGRESS"}) == 1
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT"])

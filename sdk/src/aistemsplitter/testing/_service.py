@@ -93,6 +93,7 @@ class FakeService:
         self._lock = threading.RLock()
         self._splits: dict[str, _Split] = {}
         self._uploads: dict[str, str] = {}
+        self._reserved: dict[str, tuple[Mapping[str, Any], str]] = {}
         self._answers: dict[str, tuple[bytes, Reply]] = {}
         self._faults: list[_Fault] = []
         self._endings: list[tuple[str, str]] = []
@@ -202,7 +203,7 @@ class FakeService:
             case "GET", ["models"]:
                 return success([_model(name) for name in STEMS])
             case "POST", ["audio", "uploads"]:
-                return self._reserve(_body(request))
+                return self._reserve(_body(request), request.headers.get("idempotency-key"))
             case "POST", ["audio", "splits"]:
                 return self._once(request, lambda: self._create(_body(request)))
             case "GET", ["audio", "splits"]:
@@ -237,11 +238,15 @@ class FakeService:
             self._answers[key] = body, reply
         return reply
 
-    def _reserve(self, body: Mapping[str, Any]) -> Reply:
+    def _reserve(self, body: Mapping[str, Any], key: str | None) -> Reply:
         missing = [n for n in ("filename", "contentType", "contentLength") if not body.get(n)]
         if missing:
             raise _Refused(422, "VALIDATION_ERROR", f"missing: {', '.join(missing)}")
         upload_id = f"upl_{uuid.uuid4().hex}"
+        if key:
+            before, upload_id = self._reserved.setdefault(key, (body, upload_id))
+            if before != body:
+                raise _Refused(422, "IDEMPOTENCY_MISMATCH", "the key was used with another body")
         self._uploads[upload_id] = str(body["filename"])
         url = self._storage.presign(upload_id, body["contentLength"])
         return success(
@@ -252,6 +257,7 @@ class FakeService:
                 "expiresAt": timestamp(3600),
                 "direct": {"method": "PUT", "url": url, "headers": {}},
                 "audioUrl": url.partition("?")[0],
+                "uploaded": self._storage.get(upload_id) is not None,
             }
         )
 

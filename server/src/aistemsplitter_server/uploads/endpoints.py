@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Header, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from aistemsplitter_server import measuring
@@ -22,6 +22,8 @@ from aistemsplitter_server.kit import times
 from aistemsplitter_server.kit.errors import (
     Conflict,
     Forbidden,
+    IdempotencyInProgress,
+    IdempotencyMismatch,
     NotFound,
     PayloadTooLarge,
     Unavailable,
@@ -65,16 +67,25 @@ BYTES = errors(Forbidden, NotFound, Conflict, PayloadTooLarge, ValidationFailed,
 }
 
 
-@router.post("/v1/audio/uploads", responses=errors(PayloadTooLarge))
+@router.post(
+    "/v1/audio/uploads",
+    responses=errors(IdempotencyInProgress, PayloadTooLarge, ValidationFailed, IdempotencyMismatch),
+)
 def create_upload(
     context: InContext,
     base_url: BaseUrl,
     caller: Annotated[Caller, Depends(with_scope(Scope.UPLOADS_WRITE))],
     request: ReserveUpload,
+    idempotency_key: Annotated[
+        str | None, Header(min_length=1, max_length=service.LONGEST_KEY, pattern="^[ -~]+$")
+    ] = None,
 ) -> Success[Reservation]:
-    """Reserve an upload: the answer says where the bytes go."""
+    """Reserve an upload: the answer says where the bytes go.
+
+    Asked again with the same `Idempotency-Key` it is the same upload, as long as that is there.
+    """
     with context.database.write() as session:
-        upload = service.reserve(session, context.settings, caller, request)
+        upload = service.reserve(session, context.settings, caller, request, idempotency_key)
     measuring.warm()
     url = addresses.to_write(context.secrets, base_url, upload)
     headers = {"Content-Type": upload.content_type}
@@ -86,6 +97,7 @@ def create_upload(
             expires_at=times.to_wire(upload.expires_at),
             direct=DirectUpload(url=url, headers=headers),
             audio_url=addresses.to_read(base_url, upload.id),
+            uploaded=upload.stored_at is not None,
         )
     )
 

@@ -24,6 +24,12 @@ def of_account(session: Session, account_id: str, upload_id: str) -> Upload | No
     return session.scalars(_OF_ACCOUNT, found).one_or_none()
 
 
+def with_key(session: Session, account_id: str, key: str) -> Upload | None:
+    """The upload that this Idempotency-Key was used with last, also one that is gone."""
+    query = select(Upload).where(Upload.account_id == account_id, Upload.idempotency_key == key)
+    return session.scalars(query).one_or_none()
+
+
 def expired(session: Session, now: datetime, limit: int) -> Sequence[Upload]:
     """Uploads over their time that no split waits for."""
     needed = exists().where(Split.upload_id == Upload.id, Split.status.not_in(TERMINAL))

@@ -46,6 +46,7 @@ class Reservation(Response):
                 "headers": {"Content-Type": "audio/mpeg"},
             },
             audioUrl="https://stems.example/uploads/upl_01JTB3Y6M8Q4W2N7C5D9E0F1GH",
+            uploaded=False,
         )
     )
 
@@ -55,6 +56,7 @@ class Reservation(Response):
     expires_at: Moment = Field(description="when the right to upload ends")
     direct: DirectUpload
     audio_url: str = Field(description="as input.url of a split, it means this upload")
+    uploaded: bool = Field(description="whether the bytes are there: an Idempotency-Key came twice")
 
 
 class Uploaded(Response):

@@ -6,12 +6,18 @@ import unicodedata
 from datetime import timedelta
 from pathlib import PurePosixPath
 
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from aistemsplitter_server.accounts.service import Caller
 from aistemsplitter_server.kit import ids, times
 from aistemsplitter_server.kit.database import Database
-from aistemsplitter_server.kit.errors import NotFound, PayloadTooLarge
+from aistemsplitter_server.kit.errors import (
+    IdempotencyInProgress,
+    IdempotencyMismatch,
+    NotFound,
+    PayloadTooLarge,
+)
 from aistemsplitter_server.kit.settings import Settings
 from aistemsplitter_server.storage import keys
 from aistemsplitter_server.storage.interface import Storage
@@ -20,22 +26,34 @@ from aistemsplitter_server.uploads.schemas import ReserveUpload
 from aistemsplitter_server.uploads.tables import Upload
 
 LONGEST_NAME = 200  # letters
+LONGEST_KEY = 255
 SWEPT_AT_ONCE = 100
 
 
-def reserve(session: Session, settings: Settings, caller: Caller, request: ReserveUpload) -> Upload:
-    """The right to upload one file.
+def reserve(
+    session: Session,
+    settings: Settings,
+    caller: Caller,
+    request: ReserveUpload,
+    key: str | None = None,
+) -> Upload:
+    """The right to upload one file; with a key that was used before, the same upload again.
 
     Raises:
         PayloadTooLarge: it is over the server's limit.
+        IdempotencyMismatch: the key was used with another file.
+        IdempotencyInProgress: it is being used right now.
     """
     if request.content_length > settings.upload_limit:
         raise PayloadTooLarge(settings.upload_limit)
+    if key is not None and (before := _reserved(session, caller, request, key)):
+        return before
     now = times.now()
     upload = Upload(
         id=ids.new("upl"),
         account_id=caller.account_id,
         key_id=caller.key_id,
+        idempotency_key=key,
         filename=display_name(request.filename),
         content_type=request.content_type,
         content_length=request.content_length,
@@ -43,7 +61,25 @@ def reserve(session: Session, settings: Settings, caller: Caller, request: Reser
         expires_at=now + timedelta(seconds=settings.upload_url_seconds),
     )
     session.add(upload)
-    session.flush()
+    try:
+        session.flush()
+    except IntegrityError:  # on Postgres, two may come at once
+        raise IdempotencyInProgress from None
+    return upload
+
+
+def _reserved(session: Session, caller: Caller, request: ReserveUpload, key: str) -> Upload | None:
+    """The upload of this key, if it is still of use; otherwise the key is free again."""
+    upload = queries.with_key(session, caller.account_id, key)
+    if upload is None:
+        return None
+    if upload.deleted_at is not None or upload.expires_at <= times.now():
+        upload.idempotency_key = None
+        session.flush()
+        return None
+    asked = (display_name(request.filename), request.content_type, request.content_length)
+    if asked != (upload.filename, upload.content_type, upload.content_length):
+        raise IdempotencyMismatch
     return upload
 
 

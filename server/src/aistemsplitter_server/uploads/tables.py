@@ -17,11 +17,15 @@ class Upload(Base):
     """
 
     __tablename__ = "uploads"
-    __table_args__ = (Index("ix_uploads_expires_at", "expires_at"),)
+    __table_args__ = (
+        Index("ix_uploads_expires_at", "expires_at"),
+        Index("ix_uploads_idempotency_key", "account_id", "idempotency_key", unique=True),
+    )
 
     id: Mapped[str] = mapped_column(primary_key=True)
     account_id: Mapped[str] = mapped_column(ForeignKey("accounts.id"), index=True)
     key_id: Mapped[str]
+    idempotency_key: Mapped[str | None]
     filename: Mapped[str]
     content_type: Mapped[str]
     content_length: Mapped[int] = mapped_column(BigInteger)
