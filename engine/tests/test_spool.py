@@ -13,7 +13,7 @@ import pytest
 
 from aistemsplitter_engine.audio import BLOCK_FRAMES
 from aistemsplitter_engine.errors import Cancelled
-from aistemsplitter_engine.spool import FRAME_BYTES, Spool
+from aistemsplitter_engine.spool import FRAME_BYTES, Spool, copy_unfinished
 
 STEMS = ("drums", "vocals")
 RUN = {"song": {"frames": 1000}, "stems": STEMS, "overlap": 0.25}
@@ -185,3 +185,26 @@ def test_ending_twice_is_ending_once(tmp_path: Path) -> None:
         spool.end(failed=True)  # encoding for a second time may fail
         with pytest.raises(Cancelled):
             read(spool, "drums")
+
+
+def test_a_copy_is_gone_on_with_while_the_first_run_goes_on(tmp_path: Path) -> None:
+    audio = samples(3000)
+    with open_spool(tmp_path / "first", seed=9) as first:
+        first.append(audio[..., :1000])
+        copy_unfinished(tmp_path / "first", tmp_path / "second")
+        with open_spool(tmp_path / "second", resume=True) as second:
+            assert (second.frames, second.seed) == (1000, 9)
+            first.append(audio[..., 1000:2000])
+            second.append(audio[..., 1000:])
+            second.end()
+            assert np.array_equal(read(second, "vocals"), audio[1])
+        first.append(audio[..., 2000:])
+        first.end()
+        assert np.array_equal(read(first, "vocals"), audio[1])
+
+
+def test_a_run_without_a_journal_cannot_be_copied(tmp_path: Path) -> None:
+    with open_spool(tmp_path / "first"), pytest.raises(FileNotFoundError):
+        copy_unfinished(tmp_path / "first", tmp_path / "second")
+    with open_spool(tmp_path / "second", resume=True) as second:
+        assert second.frames == 0

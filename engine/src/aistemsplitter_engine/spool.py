@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,6 +26,20 @@ from aistemsplitter_engine.errors import Cancelled
 FRAME_BYTES = 8  # two float32
 _JOURNAL = "journal.json"
 _JOURNAL_SHARE = 10  # of the time at most one part in ten goes into waiting for the disk
+
+
+def copy_unfinished(folder: Path, to: Path) -> None:
+    """Copy what a run in a folder holds so far to another, so that a second run can go on there.
+
+    The first one may go on meanwhile, and need not be asked: it only adds, and the journal, which
+    is copied first, tells how much of the rest is good.
+
+    Raises:
+        OSError: it cannot be copied; what was is harmless.
+    """
+    to.mkdir(parents=True, exist_ok=True)
+    for path in [folder / _JOURNAL, *folder.glob("*.f32")]:
+        shutil.copyfile(path, to / path.name)
 
 
 class Spool:

@@ -100,6 +100,9 @@ class Engine:
         while True:
             message = self._next()
             now = time.monotonic()
+            if stopping_since is None and stop():  # asked first: who was frozen has been overtaken
+                stopping_since = now
+                self._send(json.dumps({"stop": True}) + "\n")
             if message is None:  # nothing was said
                 limit = self._silence if stopping_since is None else PATIENCE
                 if now - max(heard, stopping_since or 0.0) > limit:
@@ -119,9 +122,6 @@ class Engine:
                     raise Stopped
                 elif "failed" in message:
                     raise Failed(**message["failed"])
-            if stopping_since is None and stop():
-                stopping_since = now
-                self._send(json.dumps({"stop": True}) + "\n")
 
     def kill(self) -> None:
         """End the process at once."""

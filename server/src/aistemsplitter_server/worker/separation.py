@@ -34,7 +34,7 @@ def _separate(context: WorkerContext, engine: Engine, attempt: Attempt) -> None:
                 task = Task(
                     song=str(song),
                     name=split.filename,
-                    folder=str(folder / "stems"),
+                    folder=str(folder / work_folder.STEMS),
                     model=split.served_by,
                     stems=split.stems,
                     format=split.output_format,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -9,14 +10,18 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+logger = logging.getLogger(__name__)
+
 FOLDER = "work"  # in the data folder
+STEMS = "stems"  # in the split's
 
 
 @contextmanager
 def of(data: Path, split_id: str, attempt: int) -> Iterator[Path]:
     """The split's folder for this attempt alone.
 
-    Another attempt that was taken for dead may hold it still; then this one begins anew, elsewhere.
+    Another attempt that was taken for dead may hold it still, and wake again; then this one goes on
+    elsewhere, with a copy of what that one had.
     """
     root = data / FOLDER
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -27,6 +32,7 @@ def of(data: Path, split_id: str, attempt: int) -> Iterator[Path]:
         folder = root / f"{split_id}.{attempt}"
         folder.mkdir(mode=0o700, exist_ok=True)
         try:
+            _adopt(root / split_id, folder)
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
@@ -35,6 +41,16 @@ def of(data: Path, split_id: str, attempt: int) -> Iterator[Path]:
         folder = root / split_id
         folder.mkdir(mode=0o700, exist_ok=True)
         yield folder
+
+
+def _adopt(held: Path, folder: Path) -> None:
+    from aistemsplitter_engine.split import WORK
+    from aistemsplitter_engine.spool import copy_unfinished
+
+    try:
+        copy_unfinished(held / STEMS / WORK, folder / STEMS / WORK)
+    except OSError as error:  # there may be nothing yet, or no room
+        logger.info("%s begins anew: %s", folder.name, error.strerror)
 
 
 def remove(data: Path, split_id: str) -> None:
