@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,11 +13,16 @@ import pytest
 
 import databases
 import postgres
-from aistemsplitter_server.accounts import service as accounts
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.secrets import Secrets
 from aistemsplitter_server.kit.settings import Settings
+from aistemsplitter_server.splits.tables import Split
+from customers import Customer, customer
+from peers import Peer, answers
 from postgres import Postgres
+from processes import ended, running, split, state, until, upload
+
+AWAY = 20.0  # seconds
 
 
 @pytest.fixture
@@ -41,16 +47,16 @@ def database(settings: Settings) -> Iterator[Database]:
     database.close()
 
 
-def test_the_api_says_so_meanwhile_and_recovers_by_itself(
-    client: httpx2.Client, database: Database, server_secrets: Secrets, server: Postgres
-) -> None:
-    with database.write() as session:
-        account = accounts.create_account(session, "someone", free_seconds=600)
-        key = accounts.create_key(session, server_secrets, account.id)
-    bearer = {"Authorization": f"Bearer {key.api_key}"}
+@pytest.fixture
+def someone(database: Database, server_secrets: Secrets) -> Customer:
+    return customer(database, server_secrets, seconds=3600)
 
+
+def test_the_api_says_so_meanwhile_and_recovers_by_itself(
+    client: httpx2.Client, someone: Customer, server: Postgres
+) -> None:
     def ask(path: str = "/v1/credits") -> httpx2.Response:
-        return client.get(path, headers=bearer)
+        return client.get(path, headers=someone.headers)
 
     def ask_many() -> list[httpx2.Response]:
         with ThreadPoolExecutor(8) as pool:
@@ -62,10 +68,49 @@ def test_the_api_says_so_meanwhile_and_recovers_by_itself(
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
         assert answer.json()["error"]["code"] == "UNAVAILABLE"
     assert ask("/healthz").status_code == 200
-    time.sleep(1)
     server.start()
     assert {answer.status_code for answer in ask_many()} == {200}
     assert ask("/readyz").status_code != 500
     server.stop()
     server.start()  # and nobody has noticed
     assert {answer.status_code for answer in ask_many()} == {200}
+
+
+def test_nothing_is_lost_and_nothing_done_twice(
+    settings: Settings, server: Postgres, someone: Customer, long_song: Path
+) -> None:
+    """One song is being split, and another one ordered again and again, as the SDKs do."""
+    with (
+        running(settings) as service,
+        Peer([answers(200)]) as receiver,
+        service.api() as client,
+    ):
+        client.headers.update(someone.headers)
+        worker = service.start("worker")
+        first = split(client, upload(client, long_song), webhookUrl=receiver.url)
+        source = {"type": "uploaded_file", "uploadId": upload(client)}
+        body = {"input": source, "stemModel": "htdemucs_tiny", "webhookUrl": receiver.url}
+
+        def order() -> httpx2.Response:
+            return client.post("/v1/audio/splits", json=body, headers={"Idempotency-Key": "once"})
+
+        until(lambda: state(client, first)["progress"] > 0)
+        server.stop()
+        back = time.monotonic() + AWAY
+        while time.monotonic() < back:
+            assert order().status_code == 503
+            time.sleep(0.5)
+        server.start()
+        answer = until(lambda: (answer := order()).status_code == 200 and answer)
+        second = answer.json()["data"]["id"]
+        for split_id in (first, second):
+            assert ended(client, split_id)["status"] == "succeeded"
+            with someone.database.read() as session:
+                assert session.get_one(Split, split_id).attempt == 1, "it was begun anew"
+        until(lambda: len(receiver.requests) >= 2)
+        told = sorted(json.loads(request.body)["data"]["id"] for request in receiver.requests)
+        assert told == sorted([first, second])
+        assert someone.balance == 3600 - 300 - 20
+        assert worker.poll() is None
+        for line in service.log().splitlines():
+            json.loads(line)  # whatever the libraries said

@@ -218,4 +218,7 @@ def _client(engine: Engine) -> DBOSClient:
 def _quiet() -> None:
     import logging
 
-    logging.getLogger("dbos").setLevel(logging.WARNING)
+    logger = logging.getLogger("dbos")
+    logger.setLevel(logging.WARNING)
+    if not logger.handlers:  # or DBOS adds one that writes past ours, in lines of its own kind
+        logger.addHandler(logging.NullHandler())

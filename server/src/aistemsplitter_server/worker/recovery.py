@@ -25,15 +25,18 @@ TICK = 2.0  # seconds
 LOST_AFTER = timedelta(minutes=2)  # without a change, before its job is looked for
 LOST_AT_ONCE = 100
 SELDOM = 60.0  # seconds between sweeps
+# While the database is away nobody can beat: those that live have so many seconds to do it after.
+SETTLED = 2 * liveness.BEAT
 
 
 def keep_going(context: WorkerContext) -> None:
     """Do it until the worker stops."""
-    due = 0.0
+    due = settled = 0.0
     while True:
         try:
             if _leads(context):
-                _hand_on(context)
+                if time.monotonic() >= settled:
+                    _hand_on(context)
                 if time.monotonic() >= due:
                     due = time.monotonic() + SELDOM
                     _find_lost(context)
@@ -43,6 +46,7 @@ def keep_going(context: WorkerContext) -> None:
                 report_models(context)
         except (SQLAlchemyError, OSError) as error:
             logger.warning("recovery has to wait: %s", type(error).__name__)
+            settled = time.monotonic() + SETTLED
         except Exception:
             logger.exception("recovery failed")
         if context.stopping.wait(TICK):
