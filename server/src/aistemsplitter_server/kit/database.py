@@ -34,7 +34,7 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.types import TypeDecorator
 
-from aistemsplitter_server.kit.turns import TooLong, Turns
+from aistemsplitter_server.kit.turns import Turns
 
 if TYPE_CHECKING:
     import psycopg
@@ -49,7 +49,7 @@ CHECKPOINT = 4000
 THREADS = 40  # that FastAPI runs endpoints in: an opened file costs more than one kept open
 CONNECTIONS = 16  # to Postgres that a process holds at most; its other threads wait for one
 # What is raised where the database cannot be reached, or has no room for one more in time.
-AWAY = (OperationalError, InterfaceError, exc.TimeoutError, TooLong)
+AWAY = (OperationalError, InterfaceError, exc.TimeoutError)
 # A server that is gone is noticed, also where no packet tells of it.
 POSTGRES = {
     "connect_timeout": 5,

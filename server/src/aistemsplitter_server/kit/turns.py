@@ -6,9 +6,11 @@ from collections import deque
 from threading import Lock
 from types import TracebackType
 
+from sqlalchemy import exc
 
-class TooLong(Exception):
-    """The turn did not come in time."""
+
+class TooLong(exc.TimeoutError):
+    """The turn did not come in time: one of the ways in which a database cannot be used."""
 
 
 class Turns:

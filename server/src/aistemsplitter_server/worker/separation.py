@@ -46,6 +46,7 @@ def _separate(context: WorkerContext, engine: Engine, attempt: Attempt) -> None:
         except Stopped:
             raise attempt.stopped() from None
         except Failed as error:
+            attempt.check()  # who was frozen and has been overtaken finds its folder gone
             if error.code == "INTERNAL":
                 raise
             raise SplitFailed(error.code, str(error)) from None
