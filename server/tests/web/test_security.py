@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import sqlite3
 from datetime import timedelta
+from html import unescape
 
 import httpx2
 import pytest
@@ -25,7 +27,7 @@ from databases import only_sqlite
 from estate import Estate, Things
 from routes import SAFE, Route, routes, served
 from serving import serving
-from visitors import SESSION, Visitor, person
+from visitors import PASSWORD, SESSION, Visitor, person
 
 pytestmark = only_sqlite
 
@@ -311,6 +313,44 @@ def test_nobody_is_sent_to_another_site(signed_in: Visitor) -> None:
         assert there.headers["location"] == "/studio"
         there = signed_in.post("/language", {"language": "en", "back": path})
         assert there.headers["location"] == "/studio"
+
+
+def test_what_proves_who_one_is_is_neither_logged_nor_stored(
+    owner: Visitor,
+    ada: Person,
+    estate: Estate,
+    settings: Settings,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    things, visitor = estate.things(ada), Visitor(owner.client)
+    secret = [things["join"], things["shared"], PASSWORD, "a better password"]
+    visitor.sign_in(ada.email)
+    secret.append(visitor.cookies[SESSION])
+    for route in ROUTES:
+        if route.method == "GET":
+            shown = send(owner if route.whom == "operator" else visitor, route, things)
+            secret += re.findall(r"signature=([\w-]{43})", shown.text)
+    form = {"id": ids.new("key"), "scope": "splits:read"}
+    made = visitor.post("/settings/developer/keys", form).text
+    secret += re.findall(r"ast_live_\w+|whsec_[\w+/=]+", unescape(made))
+    form = {"present": PASSWORD, "password": "a better password"}
+    assert visitor.post("/settings/account/password", form).is_redirect
+    joined = Visitor(owner.client)
+    form = {"email": "new@example.org", "password": "a better password"}
+    assert joined.post(f"/join/{things['join']}", form).is_redirect
+    secret.append(joined.cookies[SESSION])
+    visitor.cookies[SESSION] += "x"
+    visitor.get("/studio")
+    # But for those of the client, which is in this process, too.
+    records = [each for each in caplog.records if not each.name.startswith("http")]
+    told = "\n".join(repr(vars(record)) for record in records)
+    stored = "\n".join(dumped(settings))
+    assert "/join/{token}" in told
+    assert len(secret) > 10
+    for each in secret:
+        assert each not in told
+        assert each not in stored
 
 
 def test_a_made_up_host_is_in_no_link(signed_in: Visitor) -> None:

@@ -38,12 +38,7 @@ async def rows(read: Callable[[], Songs | None], changes: Changes) -> AsyncItera
         for split_id, row in found.rows.items():
             if told.get(split_id) != row.html:  # a place in the queue is no change of the split
                 told[split_id] = row.html
-                data = {
-                    "id": split_id,
-                    "html": row.html,
-                    "ended": row.ended,
-                    "balance": found.balance,
-                }
+                data = {"id": split_id, "html": row.html, "balance": found.balance}
                 yield f"event: song\ndata: {json.dumps(data)}\n\n"
         waiting = {split_id: row.revision for split_id, row in found.rows.items() if not row.ended}
         if not waiting:
