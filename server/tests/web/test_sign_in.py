@@ -6,12 +6,12 @@ import httpx2
 import pytest
 from playwright.sync_api import Browser, expect
 
-from aistemsplitter_server.accounts import people
+from aistemsplitter_server.accounts import members, people
 from aistemsplitter_server.accounts.tables import Person
 from aistemsplitter_server.api import rate_limits
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.secrets import Secrets
-from visitors import PASSWORD, SESSION, Visitor
+from visitors import PASSWORD, SESSION, Visitor, person
 
 
 @pytest.fixture
@@ -101,6 +101,32 @@ def test_no_hash_is_made_for_who_has_no_link(
 
 def _wrong(_password: str, _hash: str | None) -> None:
     raise people.WrongPassword
+
+
+@pytest.mark.parametrize("meanwhile", ["another password", "removed"])
+def test_who_signs_in_while_the_password_changes(
+    visitor: Visitor,
+    ada: Person,
+    database: Database,
+    server_secrets: Secrets,
+    monkeypatch: pytest.MonkeyPatch,
+    meanwhile: str,
+) -> None:
+    person(database, server_secrets, "bo@example.org", account_id=ada.account_id)
+    verify = people.verify
+
+    def slowly(password: str, password_hash: str | None) -> None:
+        verify(password, password_hash)
+        with database.write() as session:
+            if meanwhile == "removed":
+                members.remove(session, ada.account_id, ada.id)
+            else:
+                changed = people.hashed("another good one")
+                people.set_password(session, session.get_one(Person, ada.id), changed)
+
+    monkeypatch.setattr(people, "verify", slowly)
+    assert visitor.sign_in(ada.email).status_code == 401
+    assert SESSION not in visitor.cookies
 
 
 def test_where_to_go_on_is_a_page_of_ours(visitor: Visitor, ada: Person) -> None:

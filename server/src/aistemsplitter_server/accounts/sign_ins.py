@@ -10,6 +10,7 @@ from secrets import token_urlsafe
 from sqlalchemy.orm import Session
 
 from aistemsplitter_server.accounts import queries, scopes
+from aistemsplitter_server.accounts.people import WrongPassword
 from aistemsplitter_server.accounts.service import Caller
 from aistemsplitter_server.accounts.tables import Person, SignIn
 from aistemsplitter_server.kit import ids, times
@@ -48,7 +49,17 @@ class SignedIn:
 def begin(
     session: Session, secrets: Secrets, person: Person, *, user_agent: str, address: str
 ) -> str:
-    """Sign a browser in; the token for its cookie, always a new one."""
+    """Sign a browser in; the token for its cookie, always a new one.
+
+    Args:
+        person: as they were when their password was looked at.
+
+    Raises:
+        WrongPassword: it was changed meanwhile, or they were removed.
+    """
+    there = session.get(Person, person.id, with_for_update=True, populate_existing=True)
+    if there is None or there.password_hash != person.password_hash:
+        raise WrongPassword
     token, now = token_urlsafe(32), times.now()
     row = SignIn(
         id=ids.new("ses"),

@@ -91,14 +91,14 @@ def do_sign_in(
         with context.database.read() as session:
             person = queries.person(session, email)
         people.verify(form.password, person.password_hash if person else None)
+        assert person is not None
+        response = RedirectResponse(_own(form.next), 303)
+        _welcome(context, request, response, person)
     except WrongPassword:
         status, fault = 401, t("sign_in.wrong")
     except RateLimited as error:
         status, fault = error.status, pages.told(t, error)
     else:
-        assert person is not None
-        response = RedirectResponse(_own(form.next), 303)
-        _welcome(context, request, response, person)
         return response
     return render(
         request,
