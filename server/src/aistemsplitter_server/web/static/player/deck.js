@@ -21,6 +21,7 @@ export function deck({ transport, t, sprite, song, session }) {
     icon(sprite, "play"),
   );
   const at = element("span", { className: "at" });
+  const loading = element("span", { className: "loading faint small" }, t("player.loading"));
   const seek = element("input", {
     type: "range",
     className: "seek",
@@ -94,6 +95,7 @@ export function deck({ transport, t, sprite, song, session }) {
       play,
       element("span", { className: "times" }, at, ` / ${clock(seconds)}`),
       seek,
+      loading,
     ),
     element(
       "div",
@@ -133,7 +135,8 @@ export function deck({ transport, t, sprite, song, session }) {
     /** Show where it is. */
     place(frame) {
       if (dragging) return;
-      seek.value = frame / song.sampleRate;
+      const value = (frame / song.sampleRate).toFixed(1);
+      if (value !== seek.value) seek.value = value;
       showPlace(frame);
     },
     /** Show everything else. */

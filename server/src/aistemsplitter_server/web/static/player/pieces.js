@@ -136,9 +136,10 @@ export class Pieces extends EventTarget {
     this.#bytes += size(buffers);
     for (const [old, dropped] of this.#held) {
       if (this.#bytes <= this.#budget) break;
-      if (old === number || this.#wanted.includes(old)) continue;
+      if (old === number || this.#wanted.includes(old) || this.#awaited.has(old)) continue;
       this.#held.delete(old);
       this.#bytes -= size(dropped);
+      dropped.forEach(discard);
     }
   }
 
@@ -175,6 +176,24 @@ export class Pieces extends EventTarget {
 /** @param {AudioBuffer[]} buffers */
 function size(buffers) {
   return buffers.reduce((sum, { length, numberOfChannels: n }) => sum + length * n * SAMPLE, 0);
+}
+
+/**
+ * Give a buffer's memory back at once: browsers wait long, until hundreds of megabytes of it have
+ * gathered, and Chromium counts only what a script has touched. What is handed over to nobody goes.
+ */
+function discard(buffer) {
+  const { port1, port2 } = new MessageChannel();
+  port2.close();
+  port1.postMessage(null, channelsOf(buffer));
+  port1.close();
+}
+
+function channelsOf(buffer) {
+  return Array.from(
+    { length: buffer.numberOfChannels },
+    (_, channel) => buffer.getChannelData(channel).buffer,
+  );
 }
 
 function pause(seconds, signal) {

@@ -22,11 +22,15 @@ export function strips({ song, t, sprite, session }) {
     made.map(({ canvas }) => canvas),
     song.tracks.map(unpack),
   );
+  let shown = "";
   return {
     list,
-    /** Show where it is. */
+    /** Show where it is: some thousandths of the width at a time, and nothing but the playheads. */
     place(frame) {
-      list.style.setProperty("--at", frame / song.frames);
+      const moved = `translateX(${((frame / song.frames) * 100).toFixed(2)}%)`;
+      if (moved === shown) return;
+      shown = moved;
+      for (const { playhead } of made) playhead.style.transform = moved;
     },
     /** Show everything else. */
     refresh() {
@@ -56,12 +60,13 @@ function strip(track, { song, t, sprite, session }) {
   const [start, end] = ["start", "end"].map((which) =>
     element("span", { className: `handle ${which}` }),
   );
+  const playhead = element("span", { className: "playhead" });
   const lane = element(
     "div",
     { className: "lane", "aria-hidden": "true" },
     canvas,
     element("span", { className: "region" }, start, end),
-    element("span", { className: "playhead" }),
+    playhead,
   );
   pointing(lane, {
     onSeek: (fraction) => session.seek(fraction * song.frames),
@@ -79,6 +84,7 @@ function strip(track, { song, t, sprite, session }) {
   return {
     row,
     canvas,
+    playhead,
     download: controls?.download,
     refresh(region) {
       const heard = isMixture

@@ -274,6 +274,7 @@ export class Transport extends EventTarget {
   /** Forget the spans that nobody hears any more; the loudspeakers are a little behind. */
   #forget() {
     const past = this.#now() - this.#frames(1);
+    for (const span of this.#spans) if (endOf(span) <= past) silence(span);
     this.#spans = this.#spans.filter((span) => endOf(span) > past);
   }
 
@@ -331,9 +332,11 @@ function endOf(span) {
   return span.time + span.length / span.speed;
 }
 
+/** Let a span be heard no more, and hold nothing of it. */
 function silence(span) {
   for (const source of span.sources) {
     source.disconnect();
     source.stop();
+    source.buffer = null;
   }
 }
