@@ -212,8 +212,9 @@ def test_a_long_song_fits_into_a_phone(page: Page, player: Player, someone: Cust
 def test_all_wait_for_one_that_is_late(page: Page, player: Player, someone: Customer) -> None:
     song = inverted(player, someone, 40)
     late = song["tracks"][1]["url"]
-    page.route(late, lambda route: (page.wait_for_timeout(2500), route.continue_()))
-    found = run(page, "starved", song, 15)
+    # Two pieces in 7 s, and at twice the speed they last 5.
+    page.route(late, lambda route: (page.wait_for_timeout(7000), route.continue_()))
+    found = run(page, "starved", song, 18)
     assert found["waits"] >= 2, found
     assert found["reached"] > 8
     assert found["sum"] < QUIET, found
