@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 import openvino.opset13 as opset
 import pytest
+import torch
 from openvino import Core, Model
+from torch.nn import functional
 
 from aistemsplitter_engine.errors import OptionError
-from aistemsplitter_engine.runtimes import open_runtime
+from aistemsplitter_engine.runtimes import open_runtime, winograd
 from aistemsplitter_engine.runtimes.openvino import OpenVinoRuntime, choose_precision
 from aistemsplitter_engine.runtimes.openvino_ops import OpenVinoOps
 from aistemsplitter_engine.weights.checkpoint import load_checkpoint
@@ -127,6 +129,30 @@ signal.signal(signal.SIGTERM, lambda *_: None)
 os.kill(os.getpid(), signal.SIGTERM)
 """
     subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
+
+
+@pytest.mark.parametrize("width", [3, 16, 37])
+def test_convolutions_with_half_the_multiplications(width: int) -> None:
+    rng = np.random.default_rng(0)
+    weight = rng.standard_normal((96, 100, 3, 3), np.float32) / 30
+    bias, x = rng.standard_normal(96, np.float32), rng.standard_normal((2, 100, 6, width))
+    assert winograd.is_worth_it(weight)
+    parameter = opset.parameter(x.shape, np.float32)
+    ops = OpenVinoOps(exact=True)
+    # One after the other of the same image, as in a gate, and one that sees fewer rows.
+    results = [
+        ops.conv(parameter, sign * weight, bias, padding=((rows, 1), (1, 1)))
+        for sign, rows in ((1, 1), (-1, 1), (1, 0))
+    ]
+    options = {"INFERENCE_PRECISION_HINT": "f32"}
+    model = Core().compile_model(Model(results, [parameter]), "CPU", options)
+    one, other, fewer = model(x.astype(np.float32)).values()
+    expected = functional.pad(torch.tensor(x), (1, 1, 1, 1))
+    expected = functional.conv2d(expected, torch.tensor(weight, dtype=torch.float64)).numpy()
+    bias = bias.reshape(-1, 1, 1)
+    assert np.abs(one - (expected + bias)).max() < 1e-5
+    assert np.abs(other - (bias - expected)).max() < 1e-5
+    assert np.abs(fewer - (expected + bias)[:, :, 1:]).max() < 1e-5
 
 
 @pytest.mark.parametrize(

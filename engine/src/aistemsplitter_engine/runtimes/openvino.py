@@ -24,6 +24,7 @@ from aistemsplitter_engine.network.shapes import check_weights
 from aistemsplitter_engine.network.transform import analyse, synthesize
 from aistemsplitter_engine.options import Precision
 from aistemsplitter_engine.runtimes import openvino_ops as operations
+from aistemsplitter_engine.runtimes import winograd
 from aistemsplitter_engine.runtimes.base import FloatArray
 from aistemsplitter_engine.runtimes.kept import Kept
 from aistemsplitter_engine.runtimes.openvino_ops import OpenVinoOps
@@ -136,7 +137,8 @@ def _graph(config: Configuration, checkpoint: Checkpoint, precision: Precision) 
 
 def _name(checkpoint: Checkpoint, precision: Precision) -> str:
     """Name the compiled network: what it is of, and, behind the last dash, what made it."""
-    code = b"".join(Path(str(m.__file__)).read_bytes() for m in (network, parameters, operations))
+    modules = network, parameters, operations, winograd
+    code = b"".join(Path(str(module.__file__)).read_bytes() for module in modules)
     processor = _core().get_property("CPU", "FULL_DEVICE_NAME")
     made = f"{ov.__version__} {processor} {sorted(_options(precision).items())}".encode() + code
     return f"{checkpoint.digest[:16]}-{_HINTS[precision]}-{sha256(made).hexdigest()[:16]}"

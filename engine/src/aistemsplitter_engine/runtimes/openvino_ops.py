@@ -11,6 +11,7 @@ import openvino.opset13 as ov
 from openvino import Node, Output
 
 from aistemsplitter_engine.network.ops import Pair
+from aistemsplitter_engine.runtimes import winograd
 
 Value: TypeAlias = Any  # a node or one of its outputs; OpenVINO ships no types
 
@@ -29,6 +30,7 @@ class OpenVinoOps:
 
     def __init__(self, *, exact: bool) -> None:
         self._exact = exact
+        self._transformed: tuple[Value, list[Any]] = None, []
 
     def conv(
         self,
@@ -41,10 +43,20 @@ class OpenVinoOps:
         dilation: Pair = (1, 1),
     ) -> Any:
         (top, bottom), (left, right) = padding
-        y = ov.convolution(
-            x, _constant(weight), list(stride), [top, left], [bottom, right], list(dilation)
-        )
+        plain = (stride, dilation, padding[1]) == ((1, 1), (1, 1), (1, 1))
+        if plain and winograd.is_worth_it(weight):
+            y = winograd.convolve(self._values(x), weight, padding[0], self.shape(x)[3])
+        else:
+            y = ov.convolution(
+                x, _constant(weight), list(stride), [top, left], [bottom, right], list(dilation)
+            )
         return ov.add(y, _constant(bias.reshape(1, -1, 1, 1)))
+
+    def _values(self, x: Value) -> list[Any]:
+        """Transform an image for Winograd; both halves of a gate want the same."""
+        if x is not self._transformed[0]:
+            self._transformed = x, winograd.transform(x, self.shape(x))
+        return self._transformed[1]
 
     def conv_transpose(
         self, x: Value, weight: Any, bias: Any, stride: Pair, crop: tuple[Pair, Pair]
