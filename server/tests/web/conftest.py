@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import httpx2
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 import customers
 from aistemsplitter_server.accounts import service as accounts
@@ -17,6 +17,7 @@ from customers import Customer
 from visitors import Visitor, person
 
 EMAIL = "ada@example.org"
+expect.set_options(timeout=30_000)  # ms; machines that run tests may be busy
 
 
 @pytest.fixture(autouse=True)
