@@ -188,7 +188,7 @@ def test_minutes_are_given_once(owner: Visitor, ada: Person) -> None:
     form = {"entry": entry(page), "pack": "50", "minutes": "", "reason": "invoice 7"}
     assert owner.post(f"{path}/grants", form).is_redirect
     page = owner.get(path).text
-    assert figures(page)[0] == "1:05:00"
+    assert figures(page)[0] == "65:00"
     assert "pack of 50 minutes: invoice 7" in page
 
 

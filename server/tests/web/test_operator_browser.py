@@ -132,5 +132,5 @@ def test_without_scripts_all_of_it_is_there(
     page.get_by_label("Pack of 50", exact=True).check()
     page.get_by_label("Reason").fill("welcome")
     page.get_by_role("button", name="Give").click()
-    expect(page.locator("#balance")).to_have_text("1:00:00")
+    expect(page.locator("#balance")).to_have_text("60:00")
     context.close()
