@@ -4,6 +4,7 @@ import re
 from datetime import timedelta
 
 import pytest
+from fastapi.routing import APIRoute
 
 from aistemsplitter_server.accounts.tables import Person
 from aistemsplitter_server.credits import service as credits
@@ -11,6 +12,7 @@ from aistemsplitter_server.kit import ids, times
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.secrets import Secrets
 from aistemsplitter_server.splits.tables import Split
+from aistemsplitter_server.web import operator, operator_accounts, operator_failures
 from aistemsplitter_server.webhooks.tables import Receiver
 from aistemsplitter_server.worker.tables import DEAD_AFTER, Worker
 from beating import beat
@@ -36,22 +38,40 @@ def entry(page: str) -> str:
     return found[1]
 
 
-@pytest.mark.parametrize(
-    ("method", "path"),
-    [
-        ("GET", "/operator"),
-        ("GET", "/operator/now"),
-        ("GET", "/operator/accounts"),
-        ("POST", "/operator/accounts"),
-        ("GET", "/operator/accounts/{account}"),
-        ("POST", "/operator/accounts/{account}/grants"),
-        ("POST", "/operator/accounts/{account}/links"),
-        ("POST", "/operator/accounts/{account}/links/lnk_none/revoke"),
-        ("GET", "/operator/failures"),
-        ("GET", "/operator/splits/{split}"),
-        ("POST", "/operator/splits/{split}/retry"),
-    ],
-)
+PAGES = [
+    ("GET", "/operator"),
+    ("GET", "/operator/now"),
+    ("GET", "/operator/accounts"),
+    ("POST", "/operator/accounts"),
+    ("GET", "/operator/accounts/{account}"),
+    ("POST", "/operator/accounts/{account}/grants"),
+    ("POST", "/operator/accounts/{account}/links"),
+    ("POST", "/operator/accounts/{account}/links/lnk_none/revoke"),
+    ("GET", "/operator/failures"),
+    ("GET", "/operator/splits/{split}"),
+    ("POST", "/operator/splits/{split}/retry"),
+]
+
+
+def test_no_page_is_left_out() -> None:
+    """Of those that nobody else may see, so that the next test is of all."""
+    served = {
+        (method, route.path)
+        for page in (operator, operator_accounts, operator_failures)
+        for route in page.router.routes
+        if isinstance(route, APIRoute)
+        for method in route.methods
+    }
+    names = {"{account}": "{account_id}", "{split}": "{split_id}", "lnk_none": "{link_id}"}
+    tested = set()
+    for method, path in PAGES:
+        for name, parameter in names.items():
+            path = path.replace(name, parameter)
+        tested.add((method, path))
+    assert served == tested
+
+
+@pytest.mark.parametrize(("method", "path"), PAGES)
 def test_nobody_else_learns_that_it_is_there(
     signed_in: Visitor, ada: Person, database: Database, method: str, path: str
 ) -> None:
