@@ -69,4 +69,4 @@ def test_the_zone_of_the_database_changes_nothing(database: Database) -> None:
         connection.commit()
     database.close()
     with database.read() as session:
-        assert throughput.look(session, NOW).days[-1].succeeded == 3
+        assert throughput.look(session, NOW).hours[-1].succeeded == 2
