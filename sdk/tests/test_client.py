@@ -74,6 +74,7 @@ def test_short_forms(client: Any) -> None:
     assert list(split.stems) == ["vocals"]
     assert split.stem_model == "htdemucs_6s"
     assert client.submit(URL).status == "queued"
+    assert client.submit("HTTPS" + URL.removeprefix("https")).status == "queued"
 
 
 def test_cancel_delete_credits_models(client: Any) -> None:
@@ -126,7 +127,7 @@ def test_own_idempotency_key(client: Any) -> None:
     assert client.submit(audio_url=URL, idempotency_key="order-7").id == first.id
     with pytest.raises(IdempotencyMismatch):
         client.submit(audio_url=URL + "?other", idempotency_key="order-7")
-    for bad in ("x" * 256, "line\nbreak", "schlüssel"):
+    for bad in ("", "x" * 256, "line\nbreak", "schlüssel"):
         with pytest.raises(InputError):
             client.submit(audio_url=URL, idempotency_key=bad)
 

@@ -55,7 +55,7 @@ def test_clients_verify(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_secret_is_needed() -> None:
     delivery = split_succeeded()
-    with pytest.raises(ConfigurationError, match="webhook_secret"):
+    with pytest.raises(ConfigurationError, match="pass the secret"):
         AiStemSplitter("k").verify_webhook(delivery.headers, delivery.body)
 
 

@@ -54,9 +54,9 @@ def create_split(session: Session, told: Submission) -> Operation[SplitJob]:
     if isinstance(told.stems, str):
         raise InputError('stems= is a list of names, such as ["vocals"]')
     # Made before the first try and kept over all: what makes a retry of a billed call safe.
-    own_key = told.idempotency_key or session.idempotency_key
-    key = own_key or str(uuid.uuid4())
-    if not (key.isascii() and key.isprintable() and len(key) <= 255 and key == key.strip()):
+    own_key = session.idempotency_key if told.idempotency_key is None else told.idempotency_key
+    key = str(uuid.uuid4()) if own_key is None else own_key
+    if not (key.isascii() and key.isprintable() and 0 < len(key) <= 255 and key == key.strip()):
         raise InputError("an idempotency key has 1 to 255 printable ASCII characters")
     wire = {
         "input": (yield from _input(session, told, own_key)),
@@ -80,7 +80,7 @@ def _input(session: Session, told: Submission, own_key: str | None) -> Operation
     source = told.input
     if source is None:
         return {"type": "direct_url", "url": told.audio_url or ""}
-    if isinstance(source, str) and source.startswith(("http://", "https://")):
+    if isinstance(source, str) and source.lower().startswith(("http://", "https://")):
         return {"type": "direct_url", "url": source}
     if isinstance(source, Mapping):
         wire = cast("Mapping[str, str]", source)

@@ -103,7 +103,7 @@ def verify(
     """The same, with secrets at hand."""
     if not secrets:
         raise ConfigurationError(
-            "no webhook secret: set AISTEMSPLITTER_WEBHOOK_SECRET or pass webhook_secret="
+            "no webhook secret: set AISTEMSPLITTER_WEBHOOK_SECRET or pass the secret"
         )
     body = _bytes(raw_body)
     moment, signatures = _read_header(_only_header(headers))
