@@ -20,9 +20,8 @@ _BALANCE = (
     .order_by(_ENTRIES.number.desc())
     .limit(1)
 )
-_KNOWS = exists().where(
-    _OTHERS.account_id == _ENTRIES.account_id, _OTHERS.split_id == bindparam("split_id")
-)
+# By the split alone: asked for the account, too, SQLite would go through all of its entries.
+_KNOWS = exists().where(_OTHERS.split_id == bindparam("split_id"))
 _LAST = _BALANCE.add_columns(_ENTRIES.number, _KNOWS.label("knows_split"))
 _OF_SPLIT = select(Entry).where(
     Entry.account_id == bindparam("account_id"),
