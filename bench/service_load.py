@@ -6,9 +6,11 @@ worker runs, uploads lie there, and every accepted split is durable. Needs the t
     python bench/service_load.py                        # on SQLite, one API process
     python bench/service_load.py --database postgres --processes 2
     python bench/service_load.py --requests 100000      # and how its memory grows over so many
+    python bench/service_load.py --in-turn              # what a long queue changes, of POST alone
 
-`at once` is what a number of connections gets that ask as fast as they are answered; `at N/s` the
-time from when a request was due until its answer, however late it was sent.
+With `--in-turn` two services are asked by turns, half a second each, so that a machine's moods meet
+both. `at once` is what a number of connections gets that ask as fast as they are answered;
+`at N/s` the time from when a request was due until its answer, however late it was sent.
 """
 
 # ruff: noqa: E402  # the tests' folder has to be on the path first
@@ -41,6 +43,7 @@ from customers import Customer, customer
 from processes import Service, free_port, running
 
 ACCOUNTS = 8
+SLICE = 0.5  # seconds
 UPLOADS = 25  # of each account; a split of the same song again is as good as another
 
 
@@ -51,6 +54,9 @@ class Round:
     seconds: float
     times: list[float]
     cpu: float  # seconds of it that the API's processes spent
+
+    def __add__(self, other: Round) -> Round:
+        return Round(self.seconds + other.seconds, self.times + other.times, self.cpu + other.cpu)
 
     def __str__(self) -> str:
         times = sorted(self.times)
@@ -95,7 +101,7 @@ class Load:
     """Requests to API processes, in turn."""
 
     def __init__(self, service: Service, ports: list[int], someones: list[Customer]) -> None:
-        self._service = service
+        self.service = service
         self._ports = ports
         self._keys = itertools.count()
         self._posts = [
@@ -175,7 +181,7 @@ class Load:
         return Round(time.perf_counter() - begins, times, self._cpu() - cpu)
 
     def _cpu(self) -> float:
-        stats = (Path(f"/proc/{process.pid}/stat") for process in self._service.running)
+        stats = (Path(f"/proc/{process.pid}/stat") for process in self.service.running)
         ticks = (stat.read_text().rpartition(")")[2].split()[11:13] for stat in stats)
         return sum(int(own) + int(system) for own, system in ticks) / sysconf("SC_CLK_TCK")
 
@@ -188,31 +194,56 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10, help="that each figure takes")
     parser.add_argument("--queued", type=int, default=10_000, help="splits in the long queue")
     parser.add_argument("--requests", type=int, default=0, help="to see how memory grows")
+    parser.add_argument(
+        "--in-turn", action="store_true", help="ask two services in turn, one with the long queue"
+    )
     options = parser.parse_args()
     with ExitStack() as stack:
-        folder = Path(mkdtemp())
-        stack.callback(rmtree, folder)
-        data = folder / "data"
-        data.mkdir()
-        url = f"sqlite:///{data / 'service.db'}"
-        if options.database == "postgres":
-            url = stack.enter_context(postgres.running(durable=True)).url("postgres")
-        databases.migrate_up(url)
-        database = Database(url)
-        stack.callback(database.close)
-        settings = Settings(data=data, database_url=url)
-        service = stack.enter_context(running(settings))
-        service.environment[f"{PREFIX}RATE_LIMIT_PER_MINUTE"] = "0"
-        keys = secrets.load(data)
-        someones = [customer(database, keys, seconds=1_000_000_000) for _ in range(ACCOUNTS)]
         print(f"{options.database}, {options.processes} API processes")
-        ports = [_started(service) for _ in range(options.processes)]
-        load = Load(service, ports, someones)
-        _measure(load, service, options)
+        load = _load(stack, options)
+        if options.in_turn:
+            _in_turn(load, _load(stack, options), options)
+        else:
+            _measure(load, options)
 
 
-def _measure(load: Load, service: Service, options: argparse.Namespace) -> None:
-    seconds = options.seconds
+def _load(stack: ExitStack, options: argparse.Namespace) -> Load:
+    """A service with nothing in it, for as long as the stack is open."""
+    folder = Path(mkdtemp())
+    stack.callback(rmtree, folder)
+    data = folder / "data"
+    data.mkdir()
+    url = f"sqlite:///{data / 'service.db'}"
+    if options.database == "postgres":
+        url = stack.enter_context(postgres.running(durable=True)).url("postgres")
+    databases.migrate_up(url)
+    database = Database(url)
+    stack.callback(database.close)
+    settings = Settings(data=data, database_url=url)
+    service = stack.enter_context(running(settings))
+    service.environment[f"{PREFIX}RATE_LIMIT_PER_MINUTE"] = "0"
+    keys = secrets.load(data)
+    someones = [customer(database, keys, seconds=1_000_000_000) for _ in range(ACCOUNTS)]
+    ports = [_started(service) for _ in range(options.processes)]
+    return Load(service, ports, someones)
+
+
+def _in_turn(short: Load, long: Load, options: argparse.Namespace) -> None:
+    """Have splits made by a service with a short queue and by one with a long queue."""
+    for load in (short, long):
+        load.at_once(load.post, 4, most=100)
+    _fill(long, options.queued)
+    queued = [len(load.made) for load in (short, long)]
+    rounds: tuple[list[Round], list[Round]] = ([], [])
+    for _ in range(int(options.seconds / SLICE)):
+        for load, measured in zip((short, long), rounds, strict=True):
+            measured.append(load.at_once(load.post, 8, seconds=SLICE))
+    for queue, measured in zip(queued, rounds, strict=True):
+        print(f"  POST, 8 at once, with {queue} queued  {sum(measured[1:], measured[0])}")
+
+
+def _measure(load: Load, options: argparse.Namespace) -> None:
+    seconds, service = options.seconds, load.service
     load.at_once(load.post, 4, most=100)
     load.at_once(load.get, 4, most=100)
     rate = 250 if options.processes > 1 else 150
