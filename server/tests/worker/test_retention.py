@@ -1,0 +1,31 @@
+"""Stems are deleted when their time is over, and not before."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import httpx2
+from sqlalchemy import update
+
+from aistemsplitter_server.kit import times
+from aistemsplitter_server.splits.tables import Split
+from customers import Customer
+from processes import Service, ended, split, until, upload
+
+
+def test_stems_over_their_time(client: httpx2.Client, service: Service, someone: Customer) -> None:
+    worker = service.start("worker")
+    upload_id = upload(client)
+    old, new = (split(client, upload_id, stems=["vocals"]) for _ in range(2))
+    urls = {each: ended(client, each)["stems"]["vocals"] for each in (old, new)}
+    worker.terminate()
+    worker.wait()
+    with someone.database.write() as session:
+        over = times.now() - timedelta(seconds=1)
+        session.execute(update(Split).where(Split.id == old).values(expires_at=over))
+    service.start("worker")  # it sweeps at its start
+    until(lambda: httpx2.get(urls[old], trust_env=False).status_code == 404)
+    folder = service.settings.data / "storage" / "splits"
+    assert [path.name for path in folder.iterdir()] == [new]
+    assert httpx2.get(urls[new], trust_env=False).status_code == 200
+    assert someone.balance == 3600 - 2 * 20
