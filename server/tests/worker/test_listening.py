@@ -55,7 +55,7 @@ def heard(someone: Customer, storage: LocalStorage, split_id: str) -> dict[str, 
         told = player.told(someone.database, storage, row(someone, split_id), HOUR)
         return told if told["state"] != "queued" else None
 
-    found: dict[str, Any] = until(look)
+    found: dict[str, Any] = until(look, 180)
     assert found["state"] == "ready", found
     return found
 

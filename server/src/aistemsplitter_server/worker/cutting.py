@@ -12,6 +12,7 @@ import json
 import os
 import resource
 import sys
+import threading
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -61,6 +62,7 @@ def main() -> None:
 
     task = Task(**json.loads(sys.argv[1]))
     _give_way(task)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         index = cut(task)
         (Path(task.folder) / INDEX).write_text(json.dumps(index, separators=(",", ":")))
@@ -203,6 +205,12 @@ class _Waveform:
         samples = bins.astype(np.float64)
         self._peaks.append(np.abs(samples).max(axis=(0, 2), initial=0.0))
         self._levels.append(np.sqrt(np.mean(samples**2, axis=(0, 2))))
+
+
+def _end_with_parent() -> None:
+    """Whatever killed it: our stdin is closed then."""
+    sys.stdin.read()
+    os._exit(1)
 
 
 def _give_way(task: Task) -> None:

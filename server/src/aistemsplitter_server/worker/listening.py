@@ -101,7 +101,7 @@ def _cut(context: WorkerContext, split_id: str, task: cutting.Task) -> None:
     """Have a child of our own do it, which ends when it is not wanted any more."""
     child = subprocess.Popen(
         [sys.executable, "-m", cutting.__name__, cutting.line(task)],
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE,  # closed when we die, at which it ends
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,  # Ctrl-C in the terminal is for the worker, which stops it
@@ -110,7 +110,7 @@ def _cut(context: WorkerContext, split_id: str, task: cutting.Task) -> None:
     try:
         while True:
             try:
-                told, _ = child.communicate(timeout=LOOK)
+                child.wait(LOOK)
                 break
             except subprocess.TimeoutExpired:
                 if context.stopping.is_set():
@@ -120,7 +120,7 @@ def _cut(context: WorkerContext, split_id: str, task: cutting.Task) -> None:
                     _check(context, split_id)
     finally:
         child.kill()
-        child.communicate()
+        told, _ = child.communicate()
     if child.returncode:
         raise RuntimeError(told or f"the child died (status {child.returncode})")
 
