@@ -66,7 +66,7 @@ def told(t: Texts, error: ApiError) -> str:
 def reason(t: Texts, code: str, message: str, **values: Any) -> str:
     """Why something failed, by the contract's code; the API's own words where we have none."""
     key = f"errors.{code}"
-    return t(key, **values) if key in t else message
+    return t(key, message=message, **values) if key in t else message
 
 
 @cache
