@@ -490,7 +490,7 @@ def tiny() -> Separator:
 
 
 def test_a_killed_run_is_resumed_to_the_bit(tmp_path: Path, tiny: Separator) -> None:
-    song, out = write_song(tmp_path / "song.wav", 16, gain=9), tmp_path / "out"
+    song, out = write_song(tmp_path / "song.wav", 25, gain=9), tmp_path / "out"
     folder = out / "song"
     arguments = [song, "-o", out, *TINY, "--resume"]
     with start(*arguments) as process:
