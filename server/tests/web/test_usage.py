@@ -12,7 +12,7 @@ from aistemsplitter_server.kit import times
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.splits import service as splits
 from aistemsplitter_server.splits.tables import Split
-from aistemsplitter_server.web import chart, ledger
+from aistemsplitter_server.web import chart, pages
 from customers import Customer
 from visitors import Visitor
 
@@ -80,7 +80,7 @@ def test_pages_of_the_ledger(signed_in: Visitor, database: Database, ada: Person
     second = signed_in.get(f"{PAGE}?before={older[1]}").text
     balances = [row[3] for row in (*cells(first), *cells(second))]
     assert len(balances) == 31
-    assert balances == [ledger.duration(300 + 10 * number) for number in range(31)]
+    assert balances == [pages.credit(300 + 10 * number) for number in range(31)]
     assert "before=" not in second
 
 
