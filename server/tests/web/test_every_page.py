@@ -58,7 +58,9 @@ def test_browsers_have_nothing_to_complain_about(pages: dict[str, Page], toured:
     complaints: list[tuple[str, str]] = []
     current = ""
     for page in {id(page): page for page in pages.values()}.values():
-        page.on("console", lambda said: complaints.append((current, said.text)))
+        page.on(
+            "console", lambda said: said.type == "error" and complaints.append((current, said.text))
+        )
         page.on("pageerror", lambda error: complaints.append((current, str(error))))
     for current, path in toured.pages.items():  # the handlers read it
         pages[current].goto(path, wait_until="load")

@@ -215,6 +215,7 @@ def test_all_wait_for_one_that_is_late(page: Page, player: Player, someone: Cust
     # Two pieces in 7 s, and at twice the speed they last 5.
     page.route(late, lambda route: (page.wait_for_timeout(7000), route.continue_()))
     found = run(page, "starved", song, 18)
+    page.unroute_all(behavior="ignoreErrors")  # one may wait still, beyond the page's end
     assert found["waits"] >= 2, found
     assert found["reached"] > 8
     assert found["sum"] < QUIET, found

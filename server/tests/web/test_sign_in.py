@@ -232,7 +232,7 @@ def test_the_reader_chooses_the_language(visitor: Visitor) -> None:
 def test_in_a_browser(browser: Browser, client: httpx2.Client, link: str) -> None:
     page = browser.new_page(base_url=f"http://localhost:{client.base_url.port}")
     complaints: list[str] = []
-    page.on("console", lambda message: complaints.append(message.text))
+    page.on("console", lambda said: said.type == "error" and complaints.append(said.text))
     page.goto(link)
     page.get_by_label("Email").fill("bob@example.org")
     page.get_by_label("Password").fill(PASSWORD)
