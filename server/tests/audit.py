@@ -70,8 +70,8 @@ def _split(asker: Asker, order: Order, row: Split) -> Iterator[str]:
     told = asker.ask("GET", f"/v1/audio/splits/{order.split_id}").json()["data"]
     price = math.ceil(order.seconds)
     if told["status"] == FAILED:
-        if not told["error"] or told["stems"]:
-            yield f"failed with error {told['error']} and stems {list(told['stems'])}"
+        if not told["error"] or "stems" in told:
+            yield f"failed with error {told['error']} and stems {told.get('stems')}"
         if told["creditsUsed"] != 0:
             yield f"failed and costs {told['creditsUsed']}"
     elif told["status"] == SUCCEEDED:
