@@ -16,8 +16,8 @@ from rich.progress import track
 
 import databases
 from aistemsplitter_server.kit.settings import Settings
-from browsers import FLAGS, chromium
-from tour import NOT_SIGNED_IN, Tour, enter, tour
+from browsers import FLAGS, chromium, enter
+from tour import NOT_SIGNED_IN, OWNER, Tour, tour
 
 OUT = Path("out/screenshots")
 LOOKS: dict[str, dict[str, Any]] = {
@@ -58,7 +58,7 @@ def _take(browser: Browser, found: Tour, look: str) -> None:
         context = browser.new_context(base_url=found.base_url, **LOOKS[look])
         page = context.new_page()
         if not stranger:
-            enter(page)
+            enter(page, OWNER)
         for name, path in found.pages.items():
             if (name in NOT_SIGNED_IN) == stranger:
                 page.goto(path)

@@ -9,7 +9,6 @@ from datetime import timedelta
 from urllib.parse import urlsplit
 
 import httpx2
-from playwright.sync_api import Page
 from sqlalchemy import select
 
 from aistemsplitter_server.accounts import people, service
@@ -23,7 +22,7 @@ from aistemsplitter_server.webhooks.tables import Delivery
 from fake_stripe import FakeStripe, fake_stripe
 from peers import Peer, answers
 from processes import Service, ended, running, split, state, until, upload
-from visitors import PASSWORD, Visitor, person
+from visitors import Visitor, person
 
 OWNER = "owner@example.org"
 NOT_SIGNED_IN = ("sign-in", "join", "shared")
@@ -35,15 +34,6 @@ class Tour:
 
     base_url: str
     pages: Mapping[str, str]  # paths by name
-
-
-def enter(page: Page) -> None:
-    """Sign the owner in, in a browser."""
-    page.goto("/sign-in")
-    page.locator("[name=email]").fill(OWNER)
-    page.locator("[name=password]").fill(PASSWORD)
-    page.locator("main button").click()
-    page.wait_for_url("**/studio")
 
 
 @contextmanager

@@ -46,6 +46,15 @@ def signed_in(visitor: Visitor, ada: Person) -> Visitor:
 
 
 @pytest.fixture
+def stranger(client: httpx2.Client, database: Database, server_secrets: Secrets) -> Visitor:
+    """Someone of another account, signed in."""
+    visitor = Visitor(client)
+    eve = person(database, server_secrets, "eve@example.org")
+    assert visitor.sign_in(eve.email).status_code == 303
+    return visitor
+
+
+@pytest.fixture
 def hers(database: Database, ada: Person) -> Customer:
     """What Ada has, as if she were a caller of the API."""
     return customers.of(database, ada.account_id, ada.id)

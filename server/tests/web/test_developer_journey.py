@@ -10,10 +10,10 @@ from playwright.sync_api import Browser, expect
 from aistemsplitter import AiStemSplitter, Unauthorized, WebhookEvent, verify_signature
 from aistemsplitter_server.accounts.tables import Person
 from aistemsplitter_server.kit.settings import Settings
+from browsers import enter
 from databases import only_sqlite
 from peers import Peer, answers
 from processes import SONG, running, until
-from visitors import PASSWORD
 
 
 @only_sqlite
@@ -35,10 +35,7 @@ def test_a_key_from_its_making_to_its_end(
         page.on("console", lambda said: said.type == "error" and complaints.append(said.text))
         page.on("dialog", lambda dialog: dialog.accept())
 
-        page.goto("/sign-in?next=/settings/developer")
-        page.get_by_label("Email").fill(ada.email)
-        page.get_by_label("Password").fill(PASSWORD)
-        page.get_by_role("button", name="Sign in").click()
+        enter(page, ada.email, there="/settings/developer")
 
         # Made, copied, and not made again by a reload.
         page.get_by_role("link", name="Create key").first.click()

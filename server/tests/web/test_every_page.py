@@ -11,7 +11,8 @@ from playwright.sync_api import Browser, Page
 import databases
 from aistemsplitter_server.kit.settings import Settings
 from aistemsplitter_server.web.texts import LANGUAGES
-from tour import NOT_SIGNED_IN, Tour, enter, tour
+from browsers import enter
+from tour import NOT_SIGNED_IN, OWNER, Tour, tour
 
 PHONE = {"width": 390, "height": 844}
 SCREEN = {"width": 1280, "height": 900}
@@ -32,7 +33,7 @@ def pages(browser: Browser, toured: Tour) -> Iterator[dict[str, Page]]:
     stranger = browser.new_context(base_url=toured.base_url, reduced_motion="reduce")
     owner = browser.new_context(base_url=toured.base_url, reduced_motion="reduce")
     anyone, theirs = stranger.new_page(), owner.new_page()
-    enter(theirs)
+    enter(theirs, OWNER)
     yield {name: anyone if name in NOT_SIGNED_IN else theirs for name in toured.pages}
     stranger.close()
     owner.close()

@@ -11,8 +11,9 @@ from aistemsplitter_server.accounts.tables import Person
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.secrets import Secrets
 from beating import beat
+from browsers import enter
 from history import account, add, split
-from visitors import PASSWORD, person
+from visitors import person
 
 
 @pytest.fixture
@@ -35,11 +36,7 @@ def page(browser: Browser, base: str, boss: Person) -> Iterator[Page]:
     said: list[str] = []
     page.on("console", lambda line: said.append(line.text))
     page.on("pageerror", lambda error: said.append(str(error)))
-    page.goto("/sign-in?next=/operator")
-    page.get_by_label("Email").fill(boss.email)
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Sign in").click()
-    page.wait_for_url("**/operator")
+    enter(page, boss.email, there="/operator")
     yield page
     context.close()
     assert not said
@@ -123,10 +120,7 @@ def test_without_scripts_all_of_it_is_there(
     add(database, split(account(database, "Aurora Studio"), "queued"))
     context = browser.new_context(base_url=base, locale="en", java_script_enabled=False)
     page = context.new_page()
-    page.goto("/sign-in?next=/operator")
-    page.get_by_label("Email").fill(boss.email)
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Sign in").click()
+    enter(page, boss.email, there="/operator")
     expect(page.locator(".figure").first).to_have_text("1")
     page.get_by_role("link", name="Aurora Studio").click()
     page.get_by_label("Pack of 50", exact=True).check()

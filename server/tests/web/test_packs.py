@@ -18,9 +18,10 @@ from aistemsplitter_server.kit.secrets import Secrets
 from aistemsplitter_server.kit.settings import Settings
 from aistemsplitter_server.payments.tables import Purchase
 from aistemsplitter_server.web import packs
+from browsers import enter
 from databases import Databases, only_sqlite
 from fake_stripe import FakeStripe
-from visitors import PASSWORD, Visitor, person
+from visitors import Visitor, person
 
 BUY = "/settings/usage/buy"
 POLLS = {"HX-Request": "true"}
@@ -240,10 +241,7 @@ def test_in_a_browser(
     page = browser.new_page(base_url=f"http://localhost:{client.base_url.port}")
     refused: list[str] = []
     page.on("console", lambda said: refused.append(said.text) if said.type == "error" else None)
-    page.goto("/sign-in?next=/settings/usage")
-    page.get_by_label("Email").fill(ada.email)
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Sign in").click()
+    enter(page, ada.email, there="/settings/usage")
     page.get_by_role("button", name="Buy 150 minutes for USD 12").click()
     expect(page.get_by_role("heading")).to_have_text("Stem splitting, 150 minutes")
     page.get_by_role("button", name="Pay with a card that is refused").click()

@@ -18,11 +18,12 @@ from aistemsplitter_server.accounts.tables import Person
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.secrets import Secrets
 from aistemsplitter_server.splits.tables import Split
+from browsers import enter
 from customers import Customer
 from databases import only_sqlite
 from played import RATE, Player, noise
 from processes import until
-from visitors import PASSWORD, Visitor, person
+from visitors import Visitor, person
 
 pytestmark = only_sqlite
 
@@ -65,11 +66,7 @@ def page(browser: Browser, base: str, ada: Person) -> Iterator[Page]:
     faults: list[str] = []
     page.on("pageerror", lambda error: faults.append(str(error)))
     page.on("console", lambda told: faults.append(told.text) if is_fault(told) else None)
-    page.goto(f"{base}/sign-in")
-    page.get_by_label("Email").fill(ada.email)
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Sign in").click()
-    page.wait_for_url("**/studio")
+    enter(page, ada.email, base=base)
     yield page
     context.close()
     assert not faults

@@ -27,7 +27,7 @@ from databases import only_sqlite
 from estate import Estate, Things
 from routes import SAFE, Route, routes, served
 from serving import serving
-from visitors import PASSWORD, SESSION, Visitor, person
+from visitors import PASSWORD, SESSION, Visitor
 
 pytestmark = only_sqlite
 
@@ -99,15 +99,6 @@ def guarded(answer: httpx2.Response) -> None:
 def estate(settings: Settings, database: Database, server_secrets: Secrets) -> Estate:
     """Makes things for people."""
     return Estate(database, server_secrets, configured(settings, server_secrets))
-
-
-@pytest.fixture
-def stranger(client: httpx2.Client, database: Database, server_secrets: Secrets) -> Visitor:
-    """Someone of another account, signed in."""
-    visitor = Visitor(client)
-    eve = person(database, server_secrets, "eve@example.org")
-    assert visitor.sign_in(eve.email).status_code == 303
-    return visitor
 
 
 def address(route: Route, things: Things) -> str:

@@ -10,7 +10,6 @@ import httpx2
 import pytest
 
 from aistemsplitter_server.kit import times
-from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.secrets import Secrets
 from aistemsplitter_server.kit.settings import Settings
 from aistemsplitter_server.splits import service, sharing
@@ -19,7 +18,7 @@ from aistemsplitter_server.storage.configured import configured
 from aistemsplitter_server.storage.local import LocalStorage
 from customers import Customer
 from processes import SONG
-from visitors import Visitor, person
+from visitors import Visitor
 
 MARKUP = "<img src=x onerror=alert(1)>'\"&.flac"
 HTMX = {"HX-Request": "true"}
@@ -28,15 +27,6 @@ HTMX = {"HX-Request": "true"}
 @pytest.fixture
 def storage(settings: Settings, server_secrets: Secrets) -> LocalStorage:
     return configured(settings, server_secrets)
-
-
-@pytest.fixture
-def other(client: httpx2.Client, database: Database, server_secrets: Secrets) -> Visitor:
-    """Someone of another account, signed in."""
-    visitor = Visitor(client)
-    eve = person(database, server_secrets, "eve@example.org")
-    assert visitor.sign_in(eve.email).status_code == 303
-    return visitor
 
 
 def ask(visitor: Visitor, path: str, body: dict[str, Any], **headers: str) -> httpx2.Response:
@@ -204,7 +194,7 @@ def test_a_share_link(
 
 
 def test_another_accounts_songs_are_nobody_elses(
-    signed_in: Visitor, other: Visitor, hers: Customer, storage: LocalStorage
+    signed_in: Visitor, stranger: Visitor, hers: Customer, storage: LocalStorage
 ) -> None:
     split = hers.finished(storage)
     path = f"/studio/songs/{split.id}"
@@ -212,12 +202,12 @@ def test_another_accounts_songs_are_nobody_elses(
     with hers.database.read() as session:
         share = session.query(Share).one()
     for action in ("cancel", "again", "delete", "share"):
-        assert other.post(f"{path}/{action}").status_code == 404, action
-    assert other.get(f"{path}/stems.zip").status_code == 404
-    assert other.get(path).status_code == 404
-    assert other.post(f"/studio/shares/{share.id}/revoke").status_code == 404
-    assert split.id not in other.get("/studio").text
-    events = other.get(f"/studio/events?id={split.id}")
+        assert stranger.post(f"{path}/{action}").status_code == 404, action
+    assert stranger.get(f"{path}/stems.zip").status_code == 404
+    assert stranger.get(path).status_code == 404
+    assert stranger.post(f"/studio/shares/{share.id}/revoke").status_code == 404
+    assert split.id not in stranger.get("/studio").text
+    events = stranger.get(f"/studio/events?id={split.id}")
     assert split.id not in events.text
     wish = hers.request(hers.upload())
-    assert ask(other, "/studio/splits", wish).status_code == 404
+    assert ask(stranger, "/studio/splits", wish).status_code == 404

@@ -16,9 +16,9 @@ from playwright.sync_api import Browser, Page, Route, expect
 
 from aistemsplitter_server.accounts.tables import Person
 from aistemsplitter_server.kit.settings import Settings
+from browsers import enter
 from databases import only_sqlite
 from processes import SONG, Service, running, until
-from visitors import PASSWORD
 
 pytestmark = only_sqlite
 SECONDS = 20  # of the song
@@ -44,11 +44,7 @@ def studio(browser: Browser, settings: Settings, ada: Person) -> Iterator[Studio
         faults: list[str] = []
         page.on("pageerror", lambda error: faults.append(str(error)))
         page.on("dialog", lambda dialog: dialog.accept())
-        page.goto("/sign-in")
-        page.get_by_label("Email").fill(ada.email)
-        page.get_by_label("Password").fill(PASSWORD)
-        page.get_by_role("button", name="Sign in").click()
-        page.wait_for_url("**/studio")
+        enter(page, ada.email)
         yield Studio(page, service, client, here)
         context.close()
         assert not faults

@@ -43,7 +43,6 @@ def link(
     *,
     note: str = "",
     person_id: str | None = None,
-    lifetime: timedelta = LINK_LIFETIME,
 ) -> str:
     """A one-time link's token, shown only here.
 
@@ -64,7 +63,7 @@ def link(
         person_id=person_id,
         note=note,
         created_at=now,
-        expires_at=now + lifetime,
+        expires_at=now + LINK_LIFETIME,
     )
     session.add(row)
     session.flush()

@@ -67,7 +67,7 @@ def create_app(settings: Settings, database: Database, secrets: Secrets) -> Fast
     if settings.origins:
         app.add_middleware(CORSMiddleware, **cors.rules(settings.origins))
     # Beside all this, not within: who may call the API from a browser may not call the pages.
-    app.add_middleware(Dispatch, pages=create_pages(app.state.context))
+    app.add_middleware(Dispatch, pages=create_pages(app.state.context), api=ROUTERS)
     app.add_middleware(Frame, requests=Requests(app.state.registry))
     return app
 

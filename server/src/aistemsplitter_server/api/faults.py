@@ -1,14 +1,17 @@
-"""Errors on their way out: each in the contract's shape, even our own faults."""
+"""Errors on their way out, even our own faults: of the API each in the contract's shape.
+
+The pages have answers of their own for the same errors (``web/app.py``).
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -26,14 +29,24 @@ from aistemsplitter_server.kit.errors import (
 
 logger = logging.getLogger(__name__)
 
+Answer = Callable[[Request, ApiError], Response]
 PLACES = {"body", "query", "path", "header", "cookie"}
+
+
+def in_json(_request: Request, error: ApiError) -> Response:
+    """The API's answer."""
+    headers = error.headers
+    if isinstance(error, PayloadTooLarge):
+        headers = {**headers, "Connection": "close"}  # the rest of the body is not read
+    return JSONResponse(error.envelope(), status_code=error.status, headers=headers)
 
 
 class Faults:
     """ASGI middleware: answers what is raised outside the application, and what nobody caught."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, answer: Answer = in_json) -> None:
         self.app = app
+        self.answer = answer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass one request on."""
@@ -47,45 +60,40 @@ class Faults:
         try:
             await self.app(scope, receive, noting)
         except ApiError as error:
-            await _response(error)(scope, receive, send)
+            await self.answer(Request(scope), error)(scope, receive, send)
         except Exception:
             logger.exception("a fault of ours")
             if started:
                 raise  # half an answer is out; only the connection's end can tell the caller
-            await _response(Internal())(scope, receive, send)
+            await self.answer(Request(scope), Internal())(scope, receive, send)
 
 
-def install(app: FastAPI) -> None:
+def install(app: FastAPI, answer: Answer = in_json) -> None:
     """Teach the application to answer errors."""
 
     @app.exception_handler(ApiError)
-    async def _ours(_request: Request, error: ApiError) -> JSONResponse:
-        return _response(error)
+    async def _ours(request: Request, error: ApiError) -> Response:
+        return answer(request, error)
 
     @app.exception_handler(RequestValidationError)
-    async def _invalid(_request: Request, error: RequestValidationError) -> JSONResponse:
-        return _response(invalid(error))
+    async def _invalid(request: Request, error: RequestValidationError) -> Response:
+        return answer(request, ValidationFailed([_fault(fault) for fault in error.errors()]))
 
-    async def database_away(_request: Request, error: Exception) -> JSONResponse:
+    async def database_away(request: Request, error: Exception) -> Response:
         # The driver's own words: the library's would quote the statement with its parameters.
         reason = error.orig if isinstance(error, DBAPIError) else error
         logger.error("the database cannot be used: %s", reason)
-        return _response(Unavailable("The database cannot be reached."))
+        return answer(request, Unavailable("The database cannot be reached."))
 
     for kind in AWAY:
         app.exception_handler(kind)(database_away)
 
     @app.exception_handler(HTTPException)
-    async def _framework(_request: Request, error: HTTPException) -> JSONResponse:
-        return _response(translated(error))
+    async def _framework(request: Request, error: HTTPException) -> Response:
+        return answer(request, _translated(error))
 
 
-def invalid(error: RequestValidationError) -> ApiError:
-    """What the framework says of fields, in the contract's words."""
-    return ValidationFailed([_fault(fault) for fault in error.errors()])
-
-
-def translated(error: HTTPException) -> ApiError:
+def _translated(error: HTTPException) -> ApiError:
     """What the framework refuses by itself."""
     headers = error.headers
     if error.status_code == 404:
@@ -105,10 +113,3 @@ def _fault(fault: dict[str, Any]) -> tuple[str, str]:
     path = where[1:] if where and where[0] in PLACES else where
     reason = "is not a known field" if fault["type"] == "extra_forbidden" else fault["msg"]
     return ".".join(map(str, path)) or "body", reason
-
-
-def _response(error: ApiError) -> JSONResponse:
-    headers = error.headers
-    if isinstance(error, PayloadTooLarge):
-        headers = {**headers, "Connection": "close"}  # the rest of the body is not read
-    return JSONResponse(error.envelope(), status_code=error.status, headers=headers)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -11,19 +10,13 @@ from sqlalchemy import ColumnElement, and_, case, func, select
 from sqlalchemy.orm import Session
 
 from aistemsplitter_server.accounts.tables import Account
-from aistemsplitter_server.models.service import TEST_SECONDS
 from aistemsplitter_server.operations import workers
+from aistemsplitter_server.splits import speeds
 from aistemsplitter_server.splits.queueing import BATCH
-from aistemsplitter_server.splits.tables import PROCESSING, QUEUED, SUCCEEDED, Split
+from aistemsplitter_server.splits.tables import PROCESSING, QUEUED, Split
 
-MEASURED = 200  # newest splits that a model's speed is taken from
 RUNNING = 50  # shown at most
 
-# What a split makes a worker do, in seconds of audio: of a test key's song only the beginning.
-_WORK: ColumnElement[float] = case(
-    (and_(Split.is_test, Split.duration_seconds > TEST_SECONDS), float(TEST_SECONDS)),
-    else_=Split.duration_seconds,
-)
 _TO_FETCH = and_(Split.input_url.is_not(None), Split.duration_seconds == 0)
 
 
@@ -121,36 +114,19 @@ def _drained_in(session: Session, now: datetime) -> timedelta | None:
     left = _work_left(session)
     if not left:
         return timedelta(0)
-    speeds, alive = _speeds(session), workers.living(session, now)
-    if not speeds or not alive:
+    known, alive = speeds.lately(session), workers.living(session, now)
+    if not known or not alive:
         return None
-    slowest = min(speeds.values())  # for a model of which nothing is known yet
-    seconds = sum(audio / speeds.get(model, slowest) for model, audio in left.items())
+    slowest = min(known.values())  # for a model of which nothing is known yet
+    seconds = sum(audio / known.get(model, slowest) for model, audio in left.items())
     return timedelta(seconds=seconds / alive)
 
 
 def _work_left(session: Session) -> dict[str, float]:
     """Seconds of audio that are to be separated still, for each model."""
     query = (
-        select(Split.served_by, func.sum(_WORK * (1.0 - Split.progress)))
+        select(Split.served_by, func.sum(speeds.WORK * (1.0 - Split.progress)))
         .where(Split.status.in_((QUEUED, PROCESSING)))
         .group_by(Split.served_by)
     )
     return {model: audio for model, audio in session.execute(query) if audio > 0}
-
-
-def _speeds(session: Session) -> dict[str, float]:
-    """Seconds of audio that one worker separates in a second, for each model that ran of late."""
-    query = (
-        select(Split.served_by, _WORK, Split.started_at, Split.finished_at)
-        .where(Split.status == SUCCEEDED)
-        .order_by(Split.finished_at.desc())
-        .limit(MEASURED)
-    )
-    audio: dict[str, float] = defaultdict(float)
-    spent: dict[str, float] = defaultdict(float)
-    for model, seconds, started, finished in session.execute(query):
-        if started is not None and finished is not None:
-            audio[model] += seconds
-            spent[model] += (finished - started).total_seconds()
-    return {model: audio[model] / spent[model] for model in audio if spent[model] > 0}

@@ -28,7 +28,6 @@ class Seen:
     since: datetime
     last_beat: datetime
     alive: bool
-    stopping: bool
     busy: float
     speed: float | None
 
@@ -54,7 +53,6 @@ def _seen(row: Worker, now: datetime) -> Seen:
         since=row.started_at,
         last_beat=row.seen_at,
         alive=row.seen_at >= now - DEAD_AFTER,
-        stopping=row.stopping,
         busy=min(1.0, row.busy_seconds / life) if life > 0 else 0.0,
         speed=row.audio_seconds / row.busy_seconds if row.busy_seconds else None,
     )

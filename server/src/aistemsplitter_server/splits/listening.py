@@ -16,7 +16,7 @@ from aistemsplitter_server.kit import jobs, times
 from aistemsplitter_server.kit.database import add_if_missing
 from aistemsplitter_server.models.catalogue import INSTRUMENTAL, NAMES
 from aistemsplitter_server.splits import queries
-from aistemsplitter_server.splits.tables import SUCCEEDED, Listening, Split
+from aistemsplitter_server.splits.tables import Listening, Split
 
 QUEUE, LISTEN = "listening", "listen"  # the queue and its job
 COPY_QUEUED, COPY_READY, COPY_FAILED = "queued", "ready", "failed"  # states
@@ -51,26 +51,24 @@ def request(session: Session, split: Split) -> Listening:
     return copy
 
 
-def is_asked_for(copy: Listening | None, now: datetime) -> bool:
+def is_asked_for(copy: Listening, now: datetime) -> bool:
     """Whether asking for the copies would change nothing, so that reading is enough."""
-    if copy is None:
-        return False
     return copy.state != COPY_FAILED or copy.requested_at >= now - RETRY_AFTER
 
 
 def wanted(session: Session, split_id: str) -> Split | None:
     """The split whose copies are to be made now; None where that is of no use any more."""
     split, copy = session.get(Split, split_id), session.get(Listening, split_id)
-    if split is None or copy is None or copy.state != COPY_QUEUED or not _is_there(split):
+    if split is None or copy is None or copy.state != COPY_QUEUED:
         return None
-    return split
+    return split if split.can_be_heard(times.now()) else None
 
 
 def ready(session: Session, split_id: str) -> bool:
     """The copies are stored. False where the stems are gone meanwhile: so must the copies be."""
     split = queries.locked(session, split_id)
     copy = session.get(Listening, split_id)
-    if split is None or copy is None or not _is_there(split):
+    if split is None or copy is None or not split.can_be_heard(times.now()):
         return False
     copy.state, copy.ready_at, copy.reason = COPY_READY, times.now(), None
     return True
@@ -89,9 +87,3 @@ def whole(split: Split) -> tuple[str, ...]:
         if set(parts) <= set(split.stems):
             return parts
     return ()
-
-
-def _is_there(split: Split) -> bool:
-    """Whether the stems are and stay for now."""
-    gone = split.expires_at is None or split.expires_at <= times.now()
-    return split.status == SUCCEEDED and split.deleted_at is None and not gone

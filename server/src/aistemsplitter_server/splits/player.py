@@ -32,7 +32,7 @@ def told(database: Database, storage: Storage, split: Split, lifetime: timedelta
     if split.status != SUCCEEDED or split.stored_attempt is None:
         raise Conflict(f"The split is {split.status}: there is nothing to hear.")
     now = times.now()
-    if split.expires_at is not None and split.expires_at <= now:
+    if not split.can_be_heard(now):
         raise NotFound("The stems are deleted.")
     copy = _copy(database, split, now)
     answer: dict[str, Any] = {"state": copy.state, "title": rendering.title(split)}

@@ -11,7 +11,6 @@ from sqlalchemy.orm import Session
 from aistemsplitter_server.splits.tables import (
     PROCESSING,
     QUEUED,
-    SUCCEEDED,
     TERMINAL,
     IdempotencyKey,
     Share,
@@ -87,21 +86,6 @@ def of_account_all(session: Session, account_id: str, ids: Sequence[str]) -> Seq
         Split.id.in_(ids), Split.account_id == account_id, Split.deleted_at.is_(None)
     )
     return session.scalars(query).all()
-
-
-def paces(session: Session, model: str, limit: int) -> Sequence[float]:
-    """Seconds of audio a second, in the newest splits that the model has made."""
-    query = (
-        select(Split.duration_seconds, Split.started_at, Split.finished_at)
-        .where(Split.status == SUCCEEDED, Split.served_by == model, Split.is_test.is_(False))
-        .order_by(Split.id.desc())
-        .limit(limit)
-    )
-    return [
-        seconds / max((finished - started).total_seconds(), 0.1)
-        for seconds, started, finished in session.execute(query)
-        if started is not None and finished is not None
-    ]
 
 
 def latest(

@@ -13,7 +13,7 @@ from aistemsplitter_server.kit import ids, times
 from aistemsplitter_server.kit.errors import Conflict, NotFound
 from aistemsplitter_server.kit.secrets import Secrets
 from aistemsplitter_server.splits import queries
-from aistemsplitter_server.splits.tables import SUCCEEDED, Share, Split
+from aistemsplitter_server.splits.tables import Share, Split
 
 PURPOSE = "share"
 GONE = "This link is not valid, or not any more."
@@ -26,7 +26,7 @@ def share(session: Session, secrets: Secrets, split: Split, lifetime: timedelta)
         Conflict: there is nothing to listen to.
     """
     now = times.now()
-    if split.status != SUCCEEDED or split.expires_at is None or split.expires_at <= now:
+    if split.expires_at is None or not split.can_be_heard(now):
         raise Conflict("There is nothing to listen to.")
     share_id = ids.new("shr")
     row = Share(

@@ -73,6 +73,11 @@ class Split(Base):
     swept_at: Mapped[datetime | None] = mapped_column(UtcTime)  # the stems are deleted
     deleted_at: Mapped[datetime | None] = mapped_column(UtcTime)  # by its owner
 
+    def can_be_heard(self, now: datetime) -> bool:
+        """Whether its stems are there and its owner has not deleted it."""
+        expired = self.expires_at is None or self.expires_at <= now
+        return self.status == SUCCEEDED and self.deleted_at is None and not expired
+
 
 class IdempotencyKey(Base):
     """A request that succeeded, so that it is answered alike when it comes again."""

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import logging
+from collections.abc import Iterable
 from urllib.parse import quote
 
-from fastapi import FastAPI, Request, Response
-from fastapi.exceptions import RequestValidationError
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse
+from fastapi.routing import APIRoute
 from starlette.datastructures import Headers
-from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from aistemsplitter_server.api import faults
 from aistemsplitter_server.api.bodies import Bodies
 from aistemsplitter_server.api.context import Context
-from aistemsplitter_server.kit.database import AWAY
-from aistemsplitter_server.kit.errors import ApiError, Internal, Unavailable
+from aistemsplitter_server.kit.errors import ApiError
 from aistemsplitter_server.web import (
     account,
     assets,
@@ -37,8 +35,6 @@ from aistemsplitter_server.web import (
 )
 from aistemsplitter_server.web.guard import Policy, SameSite
 from aistemsplitter_server.web.sessions import SignInNeeded
-
-logger = logging.getLogger(__name__)
 
 ROUTERS = (
     assets.router,
@@ -65,100 +61,53 @@ def create_pages(context: Context) -> ASGIApp:
     app.state.context = context
     for router in ROUTERS:
         app.include_router(router)
-    _install(app)
-    # From the inside out.
-    app.add_middleware(Bodies, limit=context.settings.json_body_limit, pages=True)
-    app.add_middleware(SameSite, public_url=context.settings.public_url)
-    app.add_middleware(_Faults)
-    app.add_middleware(Policy, settings=context.settings)
-    return app
-
-
-class Dispatch:
-    """ASGI middleware: pages to the pages, everything else to the API."""
-
-    def __init__(self, app: ASGIApp, pages: ASGIApp) -> None:
-        self.app = app
-        self.pages = pages
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass one request on."""
-        is_page = scope["type"] == "http" and _is_page(scope)
-        await (self.pages if is_page else self.app)(scope, receive, send)
-
-
-API = {
-    "v1",
-    "uploads",
-    "storage",
-    "payments",
-    "openapi.json",
-    "openapi.yaml",
-    "healthz",
-    "readyz",
-    "metrics",
-}
-PAGES = {"", "assets", "sign-in", "sign-out", "join", "language", "studio", "shared", "settings",
-         "operator", "favicon.ico"}  # fmt: skip
-
-
-def _is_page(scope: Scope) -> bool:
-    """What neither of them knows is a page for browsers, and the API's for all others."""
-    first = scope["path"].split("/", 2)[1] if scope["path"].startswith("/") else ""
-    if first in PAGES:
-        return True
-    return first not in API and "text/html" in Headers(scope=scope).get("accept", "")
-
-
-class _Faults:
-    """ASGI middleware: a fault of ours is a page, too."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass one request on."""
-        started = False
-
-        async def noting(message: Message) -> None:
-            nonlocal started
-            started = True
-            await send(message)
-
-        try:
-            await self.app(scope, receive, noting)
-        except ApiError as error:
-            await _answer(Request(scope), error)(scope, receive, send)
-        except Exception:
-            logger.exception("a fault of ours")
-            if started:
-                raise
-            await _answer(Request(scope), Internal())(scope, receive, send)
-
-
-def _install(app: FastAPI) -> None:
-    @app.exception_handler(ApiError)
-    async def _ours(request: Request, error: ApiError) -> Response:
-        return _answer(request, error)
+    faults.install(app, _answer)
 
     @app.exception_handler(SignInNeeded)
     async def _sign_in(request: Request, _error: SignInNeeded) -> Response:
         return _to_sign_in(request)
 
-    @app.exception_handler(RequestValidationError)
-    async def _invalid(request: Request, error: RequestValidationError) -> Response:
-        return _answer(request, faults.invalid(error))
+    # From the inside out.
+    app.add_middleware(Bodies, limit=context.settings.json_body_limit, pages=True)
+    app.add_middleware(SameSite, public_url=context.settings.public_url)
+    app.add_middleware(faults.Faults, answer=_answer)
+    app.add_middleware(Policy, settings=context.settings)
+    return app
 
-    async def database_away(request: Request, error: Exception) -> Response:
-        logger.error("the database cannot be used: %s", type(error).__name__)
-        return _answer(request, Unavailable("The database cannot be reached."))
 
-    for kind in AWAY:
-        app.exception_handler(kind)(database_away)
+class Dispatch:
+    """ASGI middleware: pages to the pages, everything else to the API.
 
-    @app.exception_handler(HTTPException)
-    async def _framework(request: Request, error: HTTPException) -> Response:
-        return _answer(request, faults.translated(error))
+    What neither of them knows is a page for browsers, and the API's for all others.
+    """
+
+    def __init__(self, app: ASGIApp, pages: ASGIApp, api: Iterable[APIRouter]) -> None:
+        self.app = app
+        self.pages = pages
+        self._first_of_api = _first_parts(api)
+        self._first_of_pages = _first_parts(ROUTERS)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass one request on."""
+        is_page = scope["type"] == "http" and self._is_page(scope)
+        await (self.pages if is_page else self.app)(scope, receive, send)
+
+    def _is_page(self, scope: Scope) -> bool:
+        first = scope["path"].removeprefix("/").partition("/")[0]
+        if first in self._first_of_pages:
+            return True
+        accepted = Headers(scope=scope).get("accept", "")
+        return first not in self._first_of_api and "text/html" in accepted
+
+
+def _first_parts(routers: Iterable[APIRouter]) -> frozenset[str]:
+    """What the paths begin with, up to the second slash."""
+    return frozenset(
+        route.path.removeprefix("/").partition("/")[0]
+        for router in routers
+        for route in router.routes
+        if isinstance(route, APIRoute)
+    )
 
 
 def _answer(request: Request, error: ApiError) -> Response:
@@ -168,7 +117,7 @@ def _answer(request: Request, error: ApiError) -> Response:
         envelope = error.envelope()
         envelope["error"]["message"] = pages.told(t, error)
         return JSONResponse(envelope, error.status, error.headers)
-    if request.headers.get("hx-request") == "true":
+    if pages.is_fragment(request):
         return PlainTextResponse(pages.told(t, error), error.status, error.headers)
     return pages.render(
         request,
@@ -186,7 +135,7 @@ def _to_sign_in(request: Request) -> Response:
         return JSONResponse(
             {"success": False, "error": {"code": "UNAUTHORIZED", "message": "Sign in first."}}, 401
         )
-    if request.headers.get("hx-request") == "true":
+    if pages.is_fragment(request):
         return Response(status_code=401, headers={"HX-Redirect": "/sign-in"})
     if request.method != "GET":
         return RedirectResponse("/sign-in", 303)

@@ -6,7 +6,7 @@ A field that is sent more than once is a list; an empty one is as good as none.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_origin
 from urllib.parse import parse_qsl
 
 from fastapi import Request
@@ -33,7 +33,8 @@ def filled(model: type[Filled]) -> Callable[[Request], Awaitable[Filled]]:
     Raises:
         ValidationFailed: names each field that is wrong.
     """
-    many = {name for name, field in model.model_fields.items() if "list" in str(field.annotation)}
+    fields = model.model_fields.items()
+    many = {name for name, field in fields if get_origin(field.annotation) is list}
 
     async def read(request: Request) -> Filled:
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() != KIND:

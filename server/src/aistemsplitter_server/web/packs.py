@@ -95,10 +95,9 @@ def show_purchase(
     if bought.state == "pending" and look == 0 and _ask(context, bought):
         bought, balance = _standing(context, who, purchase_id)
     unpaid = "cancelled" if cancelled else "waiting"
-    is_fragment = request.headers.get("hx-request") == "true"
     return render(
         request,
-        "purchase_state.html" if is_fragment else "purchase.html",
+        "purchase_state.html" if pages.is_fragment(request) else "purchase.html",
         state="paid" if bought.state == "paid" else unpaid,
         minutes=bought.minutes,
         balance=pages.credit(balance),

@@ -43,12 +43,17 @@ def render(
             languages=texts.LANGUAGES,
             signed_in=getattr(request.state, "signed_in", None),
             path=request.url.path,
-            is_fragment=request.headers.get("hx-request") == "true",
+            is_fragment=is_fragment(request),
             **values,
         )
     )
     told = {"Cache-Control": "no-store", "Vary": "Cookie, Accept-Language, HX-Request"}
     return HTMLResponse(html, status, told | (headers or {}))
+
+
+def is_fragment(request: Request) -> bool:
+    """Whether htmx asks, for a part of the page."""
+    return request.headers.get("hx-request") == "true"
 
 
 def language_of(request: Request) -> Texts:

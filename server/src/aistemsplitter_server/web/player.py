@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 from aistemsplitter_server.api.context import BaseUrl, Context, InContext, InStorage
 from aistemsplitter_server.kit import times
 from aistemsplitter_server.splits import player, rendering, service, sharing
-from aistemsplitter_server.splits.tables import SUCCEEDED, Share, Split
+from aistemsplitter_server.splits.tables import Share, Split
 from aistemsplitter_server.storage.interface import Storage
 from aistemsplitter_server.web import guard, shares
 from aistemsplitter_server.web.pages import render
@@ -78,7 +78,7 @@ def _page(
     lifetime: timedelta,
     **more: Any,
 ) -> Response:
-    there = split.status == SUCCEEDED and (split.expires_at or times.now()) > times.now()
+    there = split.can_be_heard(times.now())
     if there:  # what keeps the pitch at another speed is compiled in the browser
         guard.allow(request, "script-src", "'wasm-unsafe-eval'")
     return render(

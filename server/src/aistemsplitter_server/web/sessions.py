@@ -1,7 +1,7 @@
 """Who a request to a page comes from: the cookie, and what endpoints are given for it.
 
-@router.get("/settings/usage")
-def usage(request: Request, context: InContext, who: InSession) -> Response: ...
+An endpoint takes ``who: InSession`` where somebody must be signed in, ``Operator`` where it must
+be the service's owner, and ``Visitor`` where it may be anyone.
 """
 
 from __future__ import annotations

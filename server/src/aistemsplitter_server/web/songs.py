@@ -10,7 +10,7 @@ from aistemsplitter_server.splits import endpoints as splits
 from aistemsplitter_server.splits import service
 from aistemsplitter_server.splits.again import again
 from aistemsplitter_server.web import zips
-from aistemsplitter_server.web.pages import render
+from aistemsplitter_server.web.pages import is_fragment, render
 from aistemsplitter_server.web.sessions import InSession
 
 router = APIRouter(prefix="/studio/songs/{split_id}")
@@ -40,7 +40,7 @@ def delete(
 ) -> Response:
     """Delete a song's audio; what it cost stays in the ledger."""
     splits.delete_split(context, storage, who.caller, split_id)
-    if request.headers.get("hx-request") == "true":
+    if is_fragment(request):
         return Response()  # takes the place of the row
     return RedirectResponse("/studio", 303)
 
@@ -55,7 +55,7 @@ def stems(context: InContext, storage: InStorage, who: InSession, split_id: str)
 
 def _shown(request: Request, context: InContext, who: InSession, split_id: str) -> Response:
     """For htmx the row, for a plain form the studio."""
-    if request.headers.get("hx-request") != "true":
+    if not is_fragment(request):
         return RedirectResponse("/studio", 303)
     with context.database.read() as session:
         split = service.of_account(session, who.account_id, split_id)

@@ -19,21 +19,19 @@ from aistemsplitter_server.models import queries as models
 from aistemsplitter_server.models.catalogue import MODELS, Model
 from aistemsplitter_server.models.service import serving
 from aistemsplitter_server.splits import endpoints as splits
-from aistemsplitter_server.splits import idempotency, queries, service, stream
+from aistemsplitter_server.splits import idempotency, queries, service, speeds, stream
 from aistemsplitter_server.splits.schemas import CreateSplit, OutputFormat
 from aistemsplitter_server.splits.tables import TERMINAL, Split
 from aistemsplitter_server.uploads import endpoints as uploads
 from aistemsplitter_server.uploads.schemas import Reservation, ReserveUpload
 from aistemsplitter_server.web import live
-from aistemsplitter_server.web.paces import Paces
-from aistemsplitter_server.web.pages import render
+from aistemsplitter_server.web.pages import is_fragment, render
 from aistemsplitter_server.web.sessions import InSession
 
 router = APIRouter(prefix="/studio")
 
 PAGE = 20  # songs at once
 WATCHED = 60  # songs that a page may follow
-_paces = Paces()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +40,7 @@ class Offer:
 
     model: Model
     served_by: str | None  # None: it cannot run here
-    pace: float | None  # seconds of audio a second, as seen lately
+    speed: float | None  # seconds of audio a second, of late
 
 
 class Begun(Answer):
@@ -72,7 +70,7 @@ def studio(
             "q": q,
             "following": ids.body(shown[-1].id) if len(found) > PAGE else None,
         }
-        if request.headers.get("hx-request") == "true":
+        if is_fragment(request):
             return render(request, "songs.html", **songs)
         offers = _offers(session, context)
         balance = credits.balance(session, who.account_id)
@@ -147,7 +145,7 @@ def _row(request: Request, context: Context, split: Split) -> str:
 
 
 def _offers(session: Session, context: Context) -> list[Offer]:
-    installed = models.installed(session)
+    installed, known = models.installed(session), speeds.lately(session)
     offers = []
     for model in MODELS:
         try:
@@ -155,5 +153,5 @@ def _offers(session: Session, context: Context) -> list[Offer]:
         except ModelUnavailable:
             offers.append(Offer(model, None, None))
         else:
-            offers.append(Offer(model, runs, _paces.of(session, runs)))
+            offers.append(Offer(model, runs, known.get(runs)))
     return offers

@@ -1,0 +1,36 @@
+"""How fast each model was of late: what estimates are made of."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from sqlalchemy import ColumnElement, and_, case, select
+from sqlalchemy.orm import Session
+
+from aistemsplitter_server.models.service import TEST_SECONDS
+from aistemsplitter_server.splits.tables import SUCCEEDED, Split
+
+MEASURED = 200  # newest splits that it is taken from
+
+# What a split makes a worker do, in seconds of audio: of a test key's song only the beginning.
+WORK: ColumnElement[float] = case(
+    (and_(Split.is_test, Split.duration_seconds > TEST_SECONDS), float(TEST_SECONDS)),
+    else_=Split.duration_seconds,
+)
+
+
+def lately(session: Session) -> dict[str, float]:
+    """Seconds of audio that one worker separates in a second, for each model that ran of late."""
+    query = (
+        select(Split.served_by, WORK, Split.started_at, Split.finished_at)
+        .where(Split.status == SUCCEEDED)
+        .order_by(Split.finished_at.desc())
+        .limit(MEASURED)
+    )
+    audio: dict[str, float] = defaultdict(float)
+    spent: dict[str, float] = defaultdict(float)
+    for model, seconds, started, finished in session.execute(query):
+        if started is not None and finished is not None:
+            audio[model] += seconds
+            spent[model] += (finished - started).total_seconds()
+    return {model: audio[model] / spent[model] for model in audio if spent[model] > 0}
