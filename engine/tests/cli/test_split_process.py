@@ -1,0 +1,236 @@
+"""``aistemsplitter-local split`` as a process: killed, stopped, refused, and in a terminal."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pty
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aistemsplitter_engine import Separator
+from cli_songs import NOTE, RATE, STEMS, TINY, lines, tree, write_song
+
+pytestmark = pytest.mark.timeout(120)  # whatever hangs shows where
+
+COMMAND = Path(sys.executable).with_name("aistemsplitter-local")
+
+
+def start(
+    *arguments: str | Path, through: Sequence[str] = (), **options: Any
+) -> subprocess.Popen[str]:
+    command = [*through, str(COMMAND), "split", *map(str, arguments)]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
+    return subprocess.Popen(command, text=True, **pipes)
+
+
+def run(*arguments: str | Path, **options: Any) -> tuple[int, str, str]:
+    with start(*arguments, **options) as process:
+        said, err = process.communicate(timeout=120)
+    for text in (said or "", err or ""):
+        assert "\x1b" not in text
+        assert "Traceback" not in text
+    return process.returncode, said, err
+
+
+def one_line(err: str) -> str:
+    note, line = err.splitlines()
+    assert note.startswith(NOTE)
+    return line
+
+
+def kill(process: subprocess.Popen[str], number: int, work: Path) -> tuple[str, str]:
+    """Send a signal once 5 s of the song are safe; returns what it said."""
+    deadline = time.monotonic() + 60
+    safe = 0
+    while safe < 5 * RATE:
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.01)
+        with contextlib.suppress(OSError):
+            safe = json.loads((work / "journal.json").read_text())["frames"]
+    process.send_signal(number)
+    return process.communicate(timeout=60)
+
+
+@pytest.fixture(scope="module")
+def tiny() -> Separator:
+    return Separator("htdemucs_tiny", device="cpu")
+
+
+def test_a_killed_run_is_resumed_to_the_bit(tmp_path: Path, tiny: Separator) -> None:
+    song, out = write_song(tmp_path / "song.wav", 25, gain=9), tmp_path / "out"
+    folder = out / "song"
+    arguments = [song, "-o", out, *TINY, "--resume"]
+    with start(*arguments) as process:
+        kill(process, signal.SIGKILL, folder / ".aistemsplitter")
+    assert process.returncode == -signal.SIGKILL
+    assert {p.name for p in folder.iterdir()} == {".aistemsplitter", ".aistemsplitter.lock"}
+    others = [shutil.copytree(folder, tmp_path / format) for format in ("flac", "mp3")]
+    code, said, err = run(*arguments, "--json")
+    assert (code, err.count("\n")) == (0, 1)
+    gain = lines(said)[0]["gain"]
+    assert gain < 1
+    for path, resumed in ((folder, None), *((path, []) for path in others)):
+        format = "wav" if resumed is None else path.name
+        if resumed is not None:
+            tiny.split(song, path, format=format, resume=True, on_progress=resumed.append)
+            assert 0 < resumed[0] < 1
+        assert {p.name for p in path.iterdir()} == {f"{stem}.{format}" for stem in STEMS}
+        whole = tiny.split(song, tmp_path / "whole", format=format)
+        assert whole.gain == gain
+        for stem, expected in whole.stems.items():
+            assert (path / f"{stem}.{format}").read_bytes() == expected.read_bytes()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal(tmp_path: Path, number: int) -> None:
+    """Ctrl-C, or a service manager's stop."""
+    song, folder = write_song(tmp_path / "song.wav", 25), tmp_path / "out" / "song"
+    with start(song, "-o", tmp_path / "out", *TINY) as process:
+        said, err = kill(process, number, folder / ".aistemsplitter")
+    assert process.returncode == 130
+    assert said == ""
+    assert one_line(err) == "Stopped. The same command with --resume goes on from here."
+    assert {path.name for path in folder.iterdir()} == {".aistemsplitter"}
+
+
+# Programs that give something up and become another. Not Popen's preexec_fn: between fork and exec,
+# locks may be held by threads of this process that the new one does not have.
+LIMIT_FILES = """
+import os, resource, sys
+size = int(sys.argv[1])
+resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+DROP_PRIVILEGES = """
+import ctypes, os, sys
+for capability in (1, 2):  # CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH: root is refused as others are
+    ctypes.CDLL(None).prctl(24, capability, 0, 0, 0)  # PR_CAPBSET_DROP
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+def test_a_file_that_cannot_grow(tmp_path: Path) -> None:
+    """As on a disk that fills up while we write, which cannot be known before."""
+    song = write_song(tmp_path / "song.wav", 12)
+    through = [sys.executable, "-c", LIMIT_FILES, "3000000"]
+    code, said, err = run(song, "-o", tmp_path / "out", *TINY, "--stems", "vocals", through=through)
+    assert (code, said) == (1, "")
+    assert one_line(err) == f"Error: {tmp_path / 'out' / 'song'}: File too large"
+    assert tree(tmp_path) == {"song.wav"}
+
+
+def test_no_permission(tmp_path: Path) -> None:
+    closed = write_song(tmp_path / "m" / "closed" / "a.wav", 0.1).parent
+    song, out = write_song(tmp_path / "m" / "song.wav", 0.1), tmp_path / "out"
+    out.mkdir()
+    modes = {closed: 0o000, song: 0o000, out: 0o500}
+    for path, mode in modes.items():
+        path.chmod(mode)
+    try:
+        through = [sys.executable, "-c", DROP_PRIVILEGES]
+        check = [*through, shutil.which("cat") or "cat", str(song)]
+        if subprocess.run(check, capture_output=True, timeout=60).returncode == 0:
+            pytest.skip("this user may read everything, and cannot lay that down")
+        code, _, err = run(tmp_path / "m", "-o", out, *TINY, through=through)
+        errors = [line for line in err.splitlines() if line.startswith("Error: ")]
+        assert (code, errors) == (
+            1,
+            [
+                f"Error: {closed}: Permission denied",
+                f"Error: {song}: cannot be opened: Permission denied",
+            ],
+        )
+        song.chmod(0o600)
+        code, _, err = run(song, "-o", out, *TINY, through=through)
+        assert (code, one_line(err)) == (1, f"Error: {out / 'song'}: Permission denied")
+    finally:
+        for path in modes:
+            path.chmod(0o700)
+
+
+def test_a_terminal_shows_progress(tmp_path: Path) -> None:
+    """And nothing of it is in what goes to a file."""
+    song = write_song(tmp_path / f"{'long name ' * 6}.wav", 8)
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100"}
+    with start(song, "-o", tmp_path / "out", *TINY, stderr=theirs, env=environment) as process:
+        os.close(theirs)
+        shown = b""
+        with contextlib.suppress(OSError):  # the other end is closed
+            while select.select([ours], [], [], 60)[0] and (data := os.read(ours, 4096)):
+                shown += data
+        assert process.stdout is not None
+        said = process.stdout.read()
+    os.close(ours)
+    assert process.returncode == 0
+    text = shown.decode()
+    assert "\x1b[" in text
+    assert "long name long name" in text
+    assert "%" in text
+    assert "\x1b[?25h" in text  # the cursor is there again
+    assert "\x1b" not in said
+    assert said.count("\n") == 1
+
+
+def stdout_closed() -> int:
+    reading, writing = os.pipe()
+    os.close(reading)
+    return writing
+
+
+@pytest.mark.parametrize(
+    ("open_output", "message"),
+    [
+        (stdout_closed, None),  # as by `| head`
+        (lambda: os.open("/dev/full", os.O_WRONLY), "Error: No space left on device"),
+    ],
+)
+def test_an_output_that_takes_nothing(
+    tmp_path: Path, open_output: Callable[[], int], message: str | None
+) -> None:
+    song = write_song(tmp_path / "song.wav", 0.1)
+    for stem in STEMS:
+        write_song(tmp_path / "song" / f"{stem}.wav", 0.1)
+    output = open_output()
+    code, _, err = run(song, "-o", tmp_path, *TINY, stdout=output)
+    os.close(output)
+    assert code != 0
+    assert message is None or message in err
+
+
+def test_a_terminal_without_our_letters(tmp_path: Path) -> None:
+    song = write_song(tmp_path / "Füße.wav", 0.1)
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    code, said, _ = run(song, "-o", tmp_path / "out", *TINY, env=environment)
+    assert code == 0
+    assert said.startswith(f"{tmp_path}/F??e.wav: drums")
+    assert (tmp_path / "out" / "Füße" / "drums.wav").exists()
+
+
+HEAVY = ("numpy", "openvino", "av", "torch", "soxr", "rich", "httpx2", "filelock")
+LOOK = f"""
+import atexit, sys
+atexit.register(lambda: print([name for name in {HEAVY} if name in sys.modules], file=sys.stderr))
+from aistemsplitter_engine.cli import main
+main()
+"""
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["split", "--help"], ["models", "--help"]])
+def test_help_imports_nothing_heavy(arguments: Sequence[str]) -> None:
+    command = [sys.executable, "-c", LOOK, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "[]\n")
+    assert done.stdout.startswith("Usage: ")
