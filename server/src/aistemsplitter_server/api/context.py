@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, cast
 
-from fastapi import Depends, Request
+from fastapi import Depends, Header, Request
 from fastapi.openapi.models import HTTPBearer
 from fastapi.security.base import SecurityBase
 from starlette.concurrency import run_in_threadpool
@@ -30,6 +30,12 @@ from aistemsplitter_server.storage.local import LocalStorage
 from aistemsplitter_server.uploads.measurements import Measurements
 
 HOST = re.compile(r"[A-Za-z0-9.-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?", re.ASCII)
+
+
+# What makes a request safe to repeat: as the contract has it, any plain text of 1 to 255 letters.
+IdempotencyKey = Annotated[
+    str | None, Header(alias="Idempotency-Key", min_length=1, max_length=255, pattern="^[ -~]+$")
+]
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,13 @@ from starlette.concurrency import run_in_threadpool
 from aistemsplitter_server.accounts import service as accounts
 from aistemsplitter_server.accounts.scopes import Scope
 from aistemsplitter_server.accounts.service import Caller
-from aistemsplitter_server.api.context import Context, InContext, InStorage, with_scope
+from aistemsplitter_server.api.context import (
+    Context,
+    IdempotencyKey,
+    InContext,
+    InStorage,
+    with_scope,
+)
 from aistemsplitter_server.api.responses import errors
 from aistemsplitter_server.kit import ids, logs, outgoing
 from aistemsplitter_server.kit.errors import (
@@ -69,31 +75,30 @@ def create_split(
     caller: Writer,
     request: CreateSplit,
     response: Response,
-    idempotency_key: Annotated[str | None, Header(max_length=idempotency.LONGEST)] = None,
+    idempotency_key: IdempotencyKey = None,
 ) -> Success[SplitJob]:
     """Split a song into its stems; the answer is there before the work begins."""
-    key = idempotency.checked(idempotency_key)
     fingerprint = idempotency.fingerprint(request)
     account_id = caller.account_id
-    with idempotency.alone(account_id, key):
+    with idempotency.alone(account_id, idempotency_key):
         with context.database.read() as session:
-            if key is not None:
-                answer = idempotency.remembered(session, account_id, key, fingerprint)
+            if idempotency_key is not None:
+                answer = idempotency.remembered(session, account_id, idempotency_key, fingerprint)
                 if answer is not None:
                     return _replayed(answer, response)
             source = _source(session, caller, request)
         if source is not None:
             source = context.measurements.measured(source)  # waits while it is
         with context.database.write() as session:
-            if key is not None:
-                idempotency.hold(session, account_id, key)
-                answer = idempotency.remembered(session, account_id, key, fingerprint)
+            if idempotency_key is not None:
+                idempotency.hold(session, account_id, idempotency_key)
+                answer = idempotency.remembered(session, account_id, idempotency_key, fingerprint)
                 if answer is not None:
                     return _replayed(answer, response)
             job = _create(context, session, caller, request, source)
-            if key is not None:
+            if idempotency_key is not None:
                 answer = job.model_dump(by_alias=True)
-                idempotency.remember(session, account_id, key, fingerprint, answer)
+                idempotency.remember(session, account_id, idempotency_key, fingerprint, answer)
     logs.tell(split_id=job.id)
     return Success(data=job)
 

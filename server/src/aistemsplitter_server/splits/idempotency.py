@@ -22,13 +22,11 @@ from aistemsplitter_server.kit.database import UtcTime
 from aistemsplitter_server.kit.errors import (
     IdempotencyInProgress,
     IdempotencyMismatch,
-    ValidationFailed,
 )
 from aistemsplitter_server.splits import queries
 from aistemsplitter_server.splits.schemas import CreateSplit
 from aistemsplitter_server.splits.tables import IdempotencyKey
 
-LONGEST = 255  # letters
 KEPT = timedelta(hours=24)
 
 # Insert a row, or bring the one up to date that is too old to count. In SQL's own words, which both
@@ -48,17 +46,6 @@ def fingerprint(request: CreateSplit) -> str:
     """What is the same for the same body, however it is spaced and ordered."""
     body = json.dumps(request.model_dump(mode="json", by_alias=True), sort_keys=True)
     return hashlib.sha256(body.encode()).hexdigest()
-
-
-def checked(key: str | None) -> str | None:
-    """The header's value.
-
-    Raises:
-        ValidationFailed: it is empty, too long or no plain text.
-    """
-    if key is not None and not (0 < len(key) <= LONGEST and key.isascii() and key.isprintable()):
-        raise ValidationFailed([("Idempotency-Key", f"must be 1 to {LONGEST} ASCII letters")])
-    return key
 
 
 @contextmanager

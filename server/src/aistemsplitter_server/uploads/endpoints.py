@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from aistemsplitter_server import measuring
@@ -13,6 +13,7 @@ from aistemsplitter_server.accounts.service import Caller
 from aistemsplitter_server.api.context import (
     BaseUrl,
     Context,
+    IdempotencyKey,
     InContext,
     InStorage,
     with_scope,
@@ -76,9 +77,7 @@ def create_upload(
     base_url: BaseUrl,
     caller: Annotated[Caller, Depends(with_scope(Scope.UPLOADS_WRITE))],
     request: ReserveUpload,
-    idempotency_key: Annotated[
-        str | None, Header(min_length=1, max_length=service.LONGEST_KEY, pattern="^[ -~]+$")
-    ] = None,
+    idempotency_key: IdempotencyKey = None,
 ) -> Success[Reservation]:
     """Reserve an upload: the answer says where the bytes go.
 

@@ -26,7 +26,6 @@ from aistemsplitter_server.uploads.schemas import ReserveUpload
 from aistemsplitter_server.uploads.tables import Upload
 
 LONGEST_NAME = 200  # letters
-LONGEST_KEY = 255
 SWEPT_AT_ONCE = 100
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any, get_args
 
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from sqlalchemy.orm import Session
 
 from aistemsplitter_server.accounts import sign_ins
-from aistemsplitter_server.api.context import BaseUrl, Context, InContext
+from aistemsplitter_server.api.context import BaseUrl, Context, IdempotencyKey, InContext
 from aistemsplitter_server.credits import service as credits
 from aistemsplitter_server.kit import ids
 from aistemsplitter_server.kit.errors import ModelUnavailable, ValidationFailed
@@ -19,7 +19,7 @@ from aistemsplitter_server.models import queries as models
 from aistemsplitter_server.models.catalogue import MODELS, Model
 from aistemsplitter_server.models.service import serving
 from aistemsplitter_server.splits import endpoints as splits
-from aistemsplitter_server.splits import idempotency, queries, service, speeds, stream
+from aistemsplitter_server.splits import queries, service, speeds, stream
 from aistemsplitter_server.splits.schemas import CreateSplit, OutputFormat
 from aistemsplitter_server.splits.tables import TERMINAL, Split
 from aistemsplitter_server.uploads import endpoints as uploads
@@ -102,7 +102,7 @@ def split(
     context: InContext,
     who: InSession,
     body: CreateSplit,
-    idempotency_key: Annotated[str | None, Header(max_length=idempotency.LONGEST)] = None,
+    idempotency_key: IdempotencyKey = None,
 ) -> Success[Begun]:
     """Split a song; asked again with the same key it is the same split."""
     if body.webhook_url is not None:
