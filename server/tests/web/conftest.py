@@ -78,7 +78,7 @@ def owner(client: httpx2.Client, database: Database, server_secrets: Secrets) ->
     return visitor
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # while it is there, this thread counts as an event loop's
 def browser() -> Iterator[Browser]:
     """A real Chromium. Open the pages as http://localhost:PORT: there it keeps safe cookies."""
     path = chromium()

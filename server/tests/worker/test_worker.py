@@ -107,6 +107,7 @@ def test_cancelled_at_work(client: httpx2.Client, service: Service, long_song: P
     told = client.post(f"/v1/audio/splits/{split_id}/cancel").json()["data"]
     assert told["error"]["code"] == "CANCELED"
     assert ended(client, split(client, upload(client)))["status"] == "succeeded"
+    until(lambda: len(outcomes(service)) == 2)
     assert outcomes(service) == ["stopped", "done"]  # not at its end, in vain
     until(lambda: not any((service.settings.data / "work").iterdir()))
 
