@@ -159,6 +159,7 @@ class Separator:
         """
         export = Export(Path(folder), OutputFormat(format, bit_depth), clip, mono, sample_rate)
         track = Track(self._model, song, self.choose(stems), cancel)
+        self._model.parts(track.needed)  # they load while places are checked and the song is read
         seed = secrets.randbits(32) if self._seed is None else self._seed
 
         def run(seed: int, begin: int) -> Generator[FloatArray]:
@@ -168,7 +169,7 @@ class Separator:
 
     def _identity(self, track: Track) -> dict[str, object]:
         """Say what decides the stems' samples, so that a run is only resumed as the same run."""
-        networks = self._model.identity(track.needed)  # they load while the song is read
+        networks = self._model.identity(track.needed)
         return {
             "engine": __version__,
             "song": track.identity,

@@ -10,8 +10,6 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from aistemsplitter_engine.audio import AudioFile, FloatArray
 from aistemsplitter_engine.errors import OutputError
 from aistemsplitter_engine.export import Encoders, Export
@@ -116,6 +114,8 @@ def _made(folder: Path) -> Iterator[None]:
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """Give a folder to one run at a time."""
+    from filelock import FileLock, Timeout  # slow to import; meanwhile the networks load
+
     lock = FileLock(folder / f"{WORK}.lock")
     try:
         lock.acquire(timeout=0)

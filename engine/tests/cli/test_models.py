@@ -15,9 +15,9 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
+from click.testing import CliRunner
 
-from aistemsplitter_engine.cli.models import app
+from aistemsplitter_engine.cli.models import group
 from aistemsplitter_engine.weights.catalogue import MODELS, ModelSpec, WeightFile
 
 CONTENT = bytes(range(256)) * 40
@@ -26,9 +26,9 @@ FILE = WeightFile("feedbeef", f"feedbeef-{DIGEST[:8]}.th", DIGEST, len(CONTENT),
 SPEC = ModelSpec("some_model", (FILE,), ("vocals", "rest"), 10_240, "a licence", "A model.")
 PROGRAM = f"""
 from aistemsplitter_engine.weights.catalogue import *
-from aistemsplitter_engine.cli.models import app
+from aistemsplitter_engine.cli.models import group
 MODELS["some_model"] = {SPEC!r}
-app()
+group()
 """
 
 
@@ -69,7 +69,7 @@ def some_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path
 
 
 def run(*arguments: str) -> tuple[int, str, str]:
-    result = CliRunner().invoke(app, [*arguments])
+    result = CliRunner().invoke(group, [*arguments])
     assert result.exception is None or isinstance(result.exception, SystemExit)
     return result.exit_code, result.stdout, result.stderr
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from filelock import FileLock
-from typer.testing import CliRunner
 
 from aistemsplitter_engine import Separator
 from aistemsplitter_engine.audio import FloatArray
@@ -249,11 +249,11 @@ def test_a_bad_option(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--format", "ogg"], "Invalid value for '--format': Value error, 'ogg' is not one of"),
+        (["--format", "ogg"], "Invalid value for '--format': 'ogg' is not one of"),
         (["--device", "tpu"], "Invalid value for '--device'"),
         (["--shifts", "-1"], "Invalid value for '--shifts'"),
         (["--overlap", "half"], "Invalid value for '--overlap'"),
-        (["--loud"], "No such option: --loud"),
+        (["--loud"], "No such option"),
     ],
 )
 def test_a_usage_error(tmp_path: Path, options: list[str], message: str) -> None:

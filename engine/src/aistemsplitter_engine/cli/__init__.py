@@ -8,20 +8,19 @@ from __future__ import annotations
 import io
 import sys
 
-import typer
+import click
 
 from aistemsplitter_engine.cli import models
 from aistemsplitter_engine.cli.split import split
 
-app = typer.Typer(
-    help="Split songs into vocals, drums, bass and the rest on this machine.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,  # plain help takes half the time
-)
-app.command()(split)
-app.add_typer(models.app, name="models")
+
+@click.group(context_settings={"show_default": True})
+def app() -> None:
+    """Split songs into vocals, drums, bass and the rest on this machine."""
+
+
+app.add_command(split)
+app.add_command(models.group)
 
 
 def main() -> None:

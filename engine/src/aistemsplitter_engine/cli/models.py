@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
-import typer
+import click
 
 from aistemsplitter_engine.errors import EngineError, ModelNotInstalled
 
@@ -14,20 +15,18 @@ if TYPE_CHECKING:
 
     from aistemsplitter_engine.weights.catalogue import ModelSpec, WeightFile
 
-app = typer.Typer(help="List and install models.", no_args_is_help=False)
 
-
-@app.callback(invoke_without_command=True)
-def models(context: typer.Context) -> None:
+@click.group("models", invoke_without_command=True)
+@click.pass_context
+def group(context: click.Context) -> None:
     """List and install models."""
     if context.invoked_subcommand is None:
-        list_models()
+        context.invoke(list_models)
 
 
-@app.command("list")
-def list_models(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead.")] = False,
-) -> None:
+@group.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead.")
+def list_models(as_json: bool) -> None:
     """List the models, their size and licence, and whether they are installed."""
     from aistemsplitter_engine.weights.catalogue import ALIASES, MODELS
 
@@ -49,7 +48,7 @@ def list_models(
             }
             for model in MODELS.values()
         ]
-        typer.echo(json.dumps(listing, indent=2))
+        click.echo(json.dumps(listing, indent=2))
         return
 
     from rich.table import Table
@@ -76,11 +75,15 @@ def list_models(
         console.print(Text(f"Licence, note {number}: {licence}."))
 
 
-@app.command()
-def install(
-    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Models or aliases.")],
-) -> None:
+@group.command()
+@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+def install(names: tuple[str, ...]) -> None:
     """Download models, verify them and keep them on this machine; resumes what was interrupted."""
+    install_models(names)
+
+
+def install_models(names: Sequence[str]) -> None:
+    """Install models by name or alias, telling how it goes; a failure ends the program."""
     from aistemsplitter_engine.weights.catalogue import MODELS, resolve_name
 
     try:
@@ -95,14 +98,14 @@ def install(
 
 def _install(spec: ModelSpec) -> None:
     if not spec.files:
-        typer.echo(f"{spec.name} ships with this package: nothing to install")
+        click.echo(f"{spec.name} ships with this package: nothing to install")
         return
-    typer.echo(f"{spec.name}: {', '.join(spec.sources)}; {_megabytes(spec.size)}")
-    typer.echo(f"Licence: {spec.licence}.")
+    click.echo(f"{spec.name}: {', '.join(spec.sources)}; {_megabytes(spec.size)}")
+    click.echo(f"Licence: {spec.licence}.")
     console = _console()
     for number, file in enumerate(spec.files, 1):
         path = _install_file(file, spec, console)
-        typer.echo(f"{number}/{len(spec.files)} {file.stem or spec.name}: {path}")
+        click.echo(f"{number}/{len(spec.files)} {file.stem or spec.name}: {path}")
 
 
 def _install_file(file: WeightFile, spec: ModelSpec, console: Console) -> Path:
@@ -147,5 +150,5 @@ def _megabytes(size: int) -> str:
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    typer.echo(f"Error: {message}", err=True)
-    raise typer.Exit(code)
+    click.echo(f"Error: {message}", err=True)
+    raise SystemExit(code)

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Any, get_args
 
-import typer
+import click
 
 from aistemsplitter_engine.errors import Cancelled, EngineError, ModelError
 from aistemsplitter_engine.options import Clip, Device, FormatName, Precision
@@ -29,52 +29,71 @@ DEMONSTRATION = (
 )
 
 
+_PATH = click.Path(path_type=Path)
+
+
+def _one_of(names: Any) -> click.Choice[str]:
+    return click.Choice(get_args(names))
+
+
+@click.command()
+@click.argument("songs", metavar="SONG...", nargs=-1, required=True, type=_PATH)
+@click.option(
+    "-o", "--output", metavar="DIR", required=True, type=_PATH, help="Stems land in DIR/<song>/."
+)
+@click.option(
+    "--model",
+    metavar="NAME|PATH",
+    default="htdemucs_ft",
+    help="A model, or a checkpoint of your own.",
+)
+@click.option(
+    "--stems",
+    metavar="STEM,...",
+    help="Only these: the model's own, instrumental (the mixture less the vocals), "
+    "residual (the mixture less all stems).",
+)
+@click.option("--format", type=_one_of(FormatName), default="wav", help="Of the stems.")
+@click.option("--bit-depth", type=int, help="16 (default), 24, or 32 for float (wav only).")
+@click.option("--sample-rate", metavar="HZ", type=int, help="Of the stems; the song's by default.")
+@click.option("--mono", is_flag=True, help="Fold the stems to one channel.")
+@click.option(
+    "--clip",
+    type=_one_of(Clip),
+    default="rescale",
+    help="Stems over full scale: turn all down alike, cut the peaks, or neither.",
+)
+@click.option("--device", type=_one_of(Device), default="auto", help="What to compute on.")
+@click.option("--precision", type=_one_of(Precision), default="auto", help="What to compute in.")
+@click.option(
+    "--shifts",
+    type=click.IntRange(min=0),
+    default=0,
+    help="Average so many passes shifted in time: slower, better.",
+)
+@click.option("--seed", type=int, help="For the shifts; the same seed gives the same stems.")
+@click.option("--overlap", type=float, default=0.25, help="Of neighbouring segments, 0 to 0.99.")
+@click.option("--resume", is_flag=True, help="Go on where a run that was stopped left off.")
+@click.option("--overwrite", is_flag=True, help="Split songs again whose stems are there.")
+@click.option("--json", "as_json", is_flag=True, help="Print a line of JSON for each song.")
 def split(
-    songs: Annotated[list[Path], typer.Argument(metavar="SONG", help="Files and folders.")],
-    output: Annotated[
-        Path, typer.Option("-o", "--output", metavar="DIR", help="Stems land in DIR/<song>/.")
-    ],
-    model: Annotated[
-        str, typer.Option(metavar="NAME|PATH", help="A model, or a checkpoint of your own.")
-    ] = "htdemucs_ft",
-    stems: Annotated[
-        str | None,
-        typer.Option(
-            metavar="STEM,...",
-            help="Only these: the model's own, instrumental (the mixture less the vocals), "
-            "residual (the mixture less all stems).",
-        ),
-    ] = None,
-    format: Annotated[FormatName, typer.Option(help="Of the stems.")] = "wav",
-    bit_depth: Annotated[
-        int | None, typer.Option(help="16 (default), 24, or 32 for float (wav only).")
-    ] = None,
-    sample_rate: Annotated[
-        int | None, typer.Option(metavar="HZ", help="Of the stems; the song's own by default.")
-    ] = None,
-    mono: Annotated[bool, typer.Option("--mono", help="Fold the stems to one channel.")] = False,
-    clip: Annotated[
-        Clip,
-        typer.Option(help="Stems over full scale: turn all down alike, cut the peaks, or neither."),
-    ] = "rescale",
-    device: Annotated[Device, typer.Option(help="What to compute on.")] = "auto",
-    precision: Annotated[Precision, typer.Option(help="What to compute in.")] = "auto",
-    shifts: Annotated[
-        int, typer.Option(min=0, help="Average so many passes shifted in time: slower, better.")
-    ] = 0,
-    seed: Annotated[
-        int | None, typer.Option(help="For the shifts; the same seed gives the same stems.")
-    ] = None,
-    overlap: Annotated[float, typer.Option(help="Of neighbouring segments, 0 to 0.99.")] = 0.25,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on where a run that was stopped left off.")
-    ] = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Split songs again whose stems are there.")
-    ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print a line of JSON for each song.")
-    ] = False,
+    songs: tuple[Path, ...],
+    output: Path,
+    model: str,
+    stems: str | None,
+    format: FormatName,
+    bit_depth: int | None,
+    sample_rate: int | None,
+    mono: bool,
+    clip: Clip,
+    device: Device,
+    precision: Precision,
+    shifts: int,
+    seed: int | None,
+    overlap: float,
+    resume: bool,
+    overwrite: bool,
+    as_json: bool,
 ) -> None:
     """Split songs into stems: DIR/<song>/<stem>.<format>.
 
@@ -129,12 +148,12 @@ def split(
                 _split_one(run, job, separator.model, report)
     except (Cancelled, KeyboardInterrupt):
         report.stopped()
-        raise typer.Exit(130) from None
+        raise SystemExit(130) from None
     except EngineError as error:
         report.failed(str(error))
     report.close()
     if report.failed_any:
-        raise typer.Exit(1)
+        raise SystemExit(1)
 
 
 def _names(stems: str) -> list[str]:

@@ -49,7 +49,7 @@ def install(
     for name in names:
         if name not in NAMES:
             raise typer.BadParameter(f"there is no model {name}; there are {', '.join(NAMES)}")
-    from aistemsplitter_engine.cli import models as engine
+    from aistemsplitter_engine.cli.models import install_models
 
-    engine.install(names)
+    install_models(names)
     typer.echo("A worker that runs on this machine finds them within a minute.")
