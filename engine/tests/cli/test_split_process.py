@@ -143,15 +143,14 @@ def test_no_permission(tmp_path: Path) -> None:
         check = [*through, shutil.which("cat") or "cat", str(song)]
         if subprocess.run(check, capture_output=True, timeout=60).returncode == 0:
             pytest.skip("this user may read everything, and cannot lay that down")
-        code, _, err = run(tmp_path / "m", "-o", out, *TINY, through=through)
-        errors = [line for line in err.splitlines() if line.startswith("Error: ")]
-        assert (code, errors) == (
-            1,
-            [
-                f"Error: {closed}: Permission denied",
-                f"Error: {song}: cannot be opened: Permission denied",
-            ],
-        )
+        refused = [
+            f"Error: {closed}: Permission denied",
+            f"Error: {song}: cannot be opened: Permission denied",
+        ]
+        for named in ([tmp_path / "m"], [song, closed]):  # found in a folder, or named themselves
+            code, _, err = run(*named, "-o", out, *TINY, through=through)
+            errors = [line for line in err.splitlines() if line.startswith("Error: ")]
+            assert (code, errors) == (1, refused)
         song.chmod(0o600)
         code, _, err = run(song, "-o", out, *TINY, through=through)
         assert (code, one_line(err)) == (1, f"Error: {out / 'song'}: Permission denied")

@@ -29,7 +29,8 @@ DEMONSTRATION = (
 )
 
 
-_PATH = click.Path(path_type=Path)
+# One that may not be read is no reason to end it all, as click would.
+_PATH = click.Path(path_type=Path, readable=False)
 
 
 def _one_of(names: Any) -> click.Choice[str]:
