@@ -61,6 +61,7 @@ class Player:
             folder=str(work),
             stems={name: str(path) for name, path in stems.items()},
             song=song and str(song),
+            gain=1.0,
             whole=[],
             seconds=next(iter(tracks.values())).shape[1] / RATE,
         )

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from aistemsplitter_engine.audio import AudioFile, resample
+from aistemsplitter_engine.audio import AudioFile, OutputFormat, StemWriter, resample
 from aistemsplitter_server.kit import times
 from aistemsplitter_server.kit.errors import Conflict, NotFound
 from aistemsplitter_server.kit.secrets import Secrets
@@ -74,10 +74,10 @@ def samples(storage: LocalStorage, track: dict[str, Any]) -> NDArray[np.int16]:
     return np.concatenate(parts, axis=1)
 
 
-def at_16_bit(path: Path, rate: int | None = None) -> NDArray[np.int16]:
+def at_16_bit(path: Path, rate: int | None = None, gain: float = 1.0) -> NDArray[np.int16]:
     song = AudioFile(path)
     blocks = resample(song.blocks(), song.sample_rate, rate or song.sample_rate)
-    steps = np.rint(np.concatenate([*blocks], axis=1) * np.float32(32768))
+    steps = np.rint(np.concatenate([*blocks], axis=1) * np.float32(gain) * np.float32(32768))
     return np.clip(steps, -32768, 32767).astype(np.int16)
 
 
@@ -150,6 +150,30 @@ def test_a_song_of_the_studio_is_ready_unasked(
     assert np.array_equal(samples(storage, told["tracks"][-1]), at_16_bit(SONG))
     until(lambda: not any((settings.data / "storage" / "fetched").iterdir()))
     assert not any((settings.data / "listening").iterdir())
+
+
+def test_a_song_is_heard_at_the_level_of_its_stems(
+    client: httpx2.Client,
+    service: Service,
+    someone: Customer,
+    storage: LocalStorage,
+    tmp_path: Path,
+) -> None:
+    """Stems of a song at full scale can exceed it, and are turned down then."""
+    loud = tmp_path / "loud.wav"
+    samples_of = np.concatenate([*AudioFile(SONG).blocks()], axis=1)[:, : 44100 * 8]
+    with StemWriter(loud, OutputFormat("wav"), 44100, 2, frames=samples_of.shape[1]) as writer:
+        writer.write((samples_of * 9).clip(-1, 1))
+    service.start("worker")
+    split_id = split(client, upload(client, loud))
+    (warning,) = (w for w in ended(client, split_id)["warnings"] if "turned down" in w)
+    gain = row(someone, split_id).gain
+    assert gain is not None
+    assert 0.2 < gain < 1
+    assert f"to {gain:.0%} of their level" in warning
+    original = heard(someone, storage, split_id)["tracks"][-1]
+    assert original["name"] == "mixture"
+    assert np.array_equal(samples(storage, original), at_16_bit(loud, gain=gain))
 
 
 def test_the_song_is_gone(

@@ -144,8 +144,9 @@ def succeed(
     sample_rate: int,
     warnings: Sequence[str],
     retention: timedelta,
+    gain: float = 1.0,
 ) -> None:
-    """The stems of this attempt are stored: they are the split's.
+    """The stems of this attempt, multiplied with ``gain``, are stored: they are the split's.
 
     Raises:
         Superseded: see above.
@@ -153,7 +154,7 @@ def succeed(
     split = current(session, split_id, attempt)
     split.status = SUCCEEDED
     split.stored_attempt = attempt
-    split.sample_rate = sample_rate
+    split.sample_rate, split.gain = sample_rate, gain
     split.warnings = [*split.warnings, *warnings]
     split.progress = 1.0
     _end(session, split, retention)

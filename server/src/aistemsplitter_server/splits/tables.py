@@ -63,6 +63,7 @@ class Split(Base):
     progress: Mapped[float]
     # Its end.
     stored_attempt: Mapped[int | None]  # under whose prefix the stems lie
+    gain: Mapped[float | None]  # by which all of them were turned down to stay within full scale
     error_code: Mapped[str | None]
     error_message: Mapped[str | None]
     created_at: Mapped[datetime] = mapped_column(UtcTime)

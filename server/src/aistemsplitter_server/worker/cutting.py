@@ -45,6 +45,7 @@ class Task:
         folder: where the copies go.
         stems: their files by name.
         song: the mixture's file; None where it is not there any more.
+        gain: of the stems, which the song gets, too: so both are heard at one level.
         whole: the stems whose sum stands in for the song then; none if there are none such.
         seconds: about how long the song is.
     """
@@ -52,6 +53,7 @@ class Task:
     folder: str
     stems: dict[str, str]
     song: str | None
+    gain: float
     whole: list[str]
     seconds: float
 
@@ -93,7 +95,8 @@ def cut(task: Task) -> dict[str, Any]:
     mixture = None
     if task.song is not None:
         with suppress(AudioError):  # it is there no more, or was damaged since
-            mixture = _track(folder, MIXTURE, [AudioFile(task.song)], rate, frames, width)[0]
+            song = [AudioFile(task.song)]
+            mixture = _track(folder, MIXTURE, song, rate, frames, width, task.gain)[0]
     is_song = mixture is not None
     if mixture is None and task.whole:
         parts = [stems[name] for name in task.whole]
@@ -109,7 +112,13 @@ def cut(task: Task) -> dict[str, Any]:
 
 
 def _track(
-    folder: Path, name: str, files: Sequence[Any], rate: int, frames: int | None, width: int
+    folder: Path,
+    name: str,
+    files: Sequence[Any],
+    rate: int,
+    frames: int | None,
+    width: int,
+    gain: float = 1.0,
 ) -> tuple[dict[str, Any], int]:
     """Write one track, the sum of the files; return what is to be known of it, and its length."""
     from aistemsplitter_engine.audio import resample
@@ -117,6 +126,8 @@ def _track(
     waveform = _Waveform(width)
     offsets = [0]
     blocks = _sums([resample(file.blocks(), file.sample_rate, rate, frames) for file in files])
+    if gain != 1:
+        blocks = (block * np.float32(gain) for block in blocks)
     with (folder / f"{name}.pieces").open("wb") as target:
         for piece in _pieces(blocks, _piece_frames(rate)):
             waveform.add(piece)

@@ -47,6 +47,7 @@ class Result:
     files: dict[str, Path]
     sample_rate: int
     seconds: float
+    gain: float
     warnings: list[str]
 
 

@@ -88,6 +88,7 @@ def _make(context: WorkerContext, split: Split) -> None:
                 folder=str(folder),
                 stems={name: str(path) for name, path in stems.items()},
                 song=None if song is None else str(song),
+                gain=split.gain or 1.0,
                 whole=[*listening.whole(split)],
                 seconds=min(split.duration_seconds, TEST_SECONDS)
                 if split.is_test

@@ -113,6 +113,7 @@ def _carried_out(
             "files": {stem: str(path) for stem, path in result.stems.items()},
             "sample_rate": result.sample_rate,
             "seconds": result.duration,
+            "gain": result.gain,
             "warnings": [warning.replace(task.song, task.name) for warning in result.warnings],
         }
     }

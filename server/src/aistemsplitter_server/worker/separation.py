@@ -66,7 +66,8 @@ def _store(context: WorkerContext, attempt: Attempt, result: Result) -> None:
                 split.id,
                 number,
                 sample_rate=result.sample_rate,
-                warnings=result.warnings,
+                gain=result.gain,
+                warnings=[*result.warnings, *_turned_down(result.gain)],
                 retention=timedelta(hours=context.settings.retention_hours),
             )
         )
@@ -74,3 +75,9 @@ def _store(context: WorkerContext, attempt: Attempt, result: Result) -> None:
         context.storage.delete_prefix(keys.attempt(split.id, number))
         raise
     context.use.audio += result.seconds
+
+
+def _turned_down(gain: float) -> list[str]:
+    if gain == 1:
+        return []
+    return [f"All stems were turned down to {gain:.0%} of their level, to stay within full scale."]
