@@ -364,3 +364,13 @@ def test_a_name_is_only_a_name(signed_in: Visitor, song: Split, database: Databa
     page = signed_in.get(f"/studio/songs/{song.id}").text
     assert "<img src=x" not in page
     assert "&lt;img src=x onerror=alert(1)&gt;" in page
+
+
+def test_stems_that_were_turned_down_are_said_to_be(
+    signed_in: Visitor, song: Split, database: Database
+) -> None:
+    path = f"/studio/songs/{song.id}"
+    assert "turned down" not in signed_in.get(path).text
+    with database.write() as session:
+        session.get_one(Split, song.id).gain = 0.823
+    assert "turned down to 82 % of their level" in signed_in.get(path).text
