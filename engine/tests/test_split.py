@@ -238,7 +238,7 @@ def test_what_will_be_encoded_again_is_not_encoded_to_its_end(
     monkeypatch.setattr(StemWriter, "write", count)
     loud = song(30, gain=9)
     separator().split(loud, tmp_path)
-    assert 4 * loud.frames <= sum(written) < 5 * loud.frames
+    assert 4 * loud.frames <= sum(written) < 6 * loud.frames  # and not 8
 
 
 # Whole or not at all
@@ -281,10 +281,10 @@ def test_earlier_stems_stay_until_then(tmp_path: Path) -> None:
 
 
 def test_progress_is_that_of_the_segments(tmp_path: Path, fakes: list[FakeRuntime]) -> None:
-    watch = Watch(tmp_path)
-    separator(shifts=2, seed=1).split(song(20, gain=9), tmp_path, on_progress=watch)
+    told: list[float] = []
+    separator(shifts=2, seed=1).split(song(20, gain=9), tmp_path, on_progress=told.append)
     steps = fakes[0].calls
-    assert watch.fractions == pytest.approx([done / steps for done in range(steps + 1)])
+    assert told == pytest.approx([done / steps for done in range(steps + 1)])
 
 
 def test_the_first_bytes_are_on_disk_before_a_tenth_is_separated(tmp_path: Path) -> None:
@@ -392,12 +392,16 @@ def test_a_failure_leaves_nothing(
 def test_an_encoder_that_fails_ends_the_run_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    failed = threading.Event()
+
     class Slow(FakeRuntime):
         def __call__(self, segments: FloatArray, sources: tuple[int, ...]) -> FloatArray:
+            failed.wait(60)
             time.sleep(0.02)
             return super().__call__(segments, sources)
 
     def fail(*_: object, **__: object) -> None:
+        failed.set()
         raise AudioError("bass.wav: cannot be made: Permission denied")
 
     fakes = use_fake(monkeypatch, Slow)
@@ -737,4 +741,5 @@ def test_memory_does_not_grow_with_the_song(tmp_path: Path) -> None:
             tracemalloc.stop()
 
     peak(0.5)  # what is imported and kept
-    assert peak(8) < 1.3 * peak(1)  # threads make it differ a little from run to run
+    # Threads make it differ from run to run; held whole, the longer one would take five times that.
+    assert peak(8) < 2 * peak(1)

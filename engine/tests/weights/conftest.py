@@ -269,9 +269,9 @@ class Published:
     official_path: str
     hub_path: str
 
-    def on(self, server: Server) -> Homes:
-        """The homes, both on ``server``, with little patience."""
-        patience = Patience(read_timeout=0.3, attempts=4, pause=0.01)
+    def on(self, server: Server, read_timeout: float = 30) -> Homes:
+        """The homes, both on ``server``; the time to wait for one that stalls, in seconds."""
+        patience = Patience(read_timeout, attempts=4, pause=0.01)
         return Homes(f"{server.url}/official", f"{server.url}/hub", patience)
 
 

@@ -143,8 +143,8 @@ def test_a_server_that_only_stalls_ends_with_a_clear_line(
 ) -> None:
     server.files[published.official_path] = published.content
     server.answers[published.official_path] = [server.stall_after(1000)] * 9
-    homes = Homes(f"{server.url}/official", None, Patience(0.1, 2, 0))
-    with pytest.raises(DownloadError, match=r"failed 2 times, last with: nothing came for 0\.1 s"):
+    homes = Homes(f"{server.url}/official", None, Patience(0.5, 2, 0))
+    with pytest.raises(DownloadError, match=r"failed 2 times, last with: nothing came for 0\.5 s"):
         install("some_model", homes=homes)
     assert f"{published.file.name}.part" in left()
 

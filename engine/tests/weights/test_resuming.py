@@ -17,7 +17,7 @@ from aistemsplitter_engine.weights.transfer import Patience
 def test_a_broken_transfer_goes_on(fault: str, server: Any, published: Any) -> None:
     server.files[published.official_path] = published.content
     server.answers[published.official_path] = [getattr(server, fault)(70_000)]
-    install("some_model", homes=published.on(server))
+    install("some_model", homes=published.on(server, read_timeout=1))
     assert is_installed("some_model")
     assert server.ranges == [None, "bytes=70000-"]
     assert server.requests[1][1]["If-Range"].startswith('"')

@@ -23,8 +23,8 @@ def test_the_second_home(
     server.files[published.official_path] = published.content
     server.answers[published.official_path] = [getattr(server, name)(value)] * 4
     server.files[published.hub_path] = published.hub_content
-    server.answers[published.hub_path] = [server.as_hub]
-    (path,) = install("some_model", homes=published.on(server))
+    server.answers[published.hub_path] = [server.as_hub] * 4
+    (path,) = install("some_model", homes=published.on(server, read_timeout=0.3))
     digest = hashlib.sha256(published.hub_content).hexdigest()
     assert path == empty_machine / f"feedbeef-{digest[:8]}.safetensors"
     assert find_files("some_model") == (path,)
