@@ -140,6 +140,23 @@ def test_truncated_where_the_length_is_not_exact(tmp_path, songs, name):
     assert sum(block.shape[1] for block in heard) < 1.6 * file.sample_rate
 
 
+def test_a_truncated_wma(tmp_path, make):
+    """FFmpeg takes the length of what is left for that of the whole."""
+    path = tmp_path / "a.wma"
+    make.encoded(path, make.music(4 * make.RATE), "asf", "wmav2", "fltp", b="192000")
+    whole = AudioFile(path)
+    for _ in whole.blocks():
+        pass
+    assert whole.warnings == []
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    file = AudioFile(path)
+    for _ in file.blocks():
+        pass
+    (warning,) = file.warnings
+    assert warning.startswith("only 1.9")
+    assert " of the 4.0" in warning
+
+
 def test_truncated_before_the_index_of_an_mp4(tmp_path, make):
     path = make.written(tmp_path / "a.m4a", make.music(40_000), OutputFormat("m4a"))
     path.write_bytes(path.read_bytes()[:10_000])

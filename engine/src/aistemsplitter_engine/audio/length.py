@@ -1,6 +1,7 @@
 """How long a file says it is, for telling a complete one from a truncated one."""
 
 import os
+import struct
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -27,6 +28,7 @@ class Length:
     slack: int = 0
 
 
+_ASF_FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 _MP3_SLACK = 2  # MP3 frames: some encoders count the one that holds the count, or the padding
 
 
@@ -42,6 +44,8 @@ def stated_length(
     codec = stream.codec_context
     if kind == "mp3":
         return _length_of_mp3(file)
+    if kind == "asf":
+        return _length_of_asf(file, sample_rate)
     if codec.name == "flac" and kind == "flac":
         # STREAMINFO: 36 bits; 0 when it was written to a pipe.
         total = int.from_bytes((codec.extradata or b"")[13:18], "big") & (1 << 36) - 1
@@ -58,8 +62,6 @@ def stated_length(
     frames = round(stream.duration * stream.time_base * sample_rate)
     if kind == "aiff" and codec.name.startswith("pcm_"):
         return Length(frames)
-    if kind == "asf":
-        return Length(frames, exact=False, slack=sample_rate)
     if kind in ("wav", "aiff", "caf", "ogg") or kind.startswith("mov"):
         # Packets are whole, and clocks of containers coarse.
         return Length(frames, exact=True, slack=sample_rate // 10)
@@ -75,6 +77,20 @@ def lacks_end(file: BinaryIO) -> bool:
         return True
     length = 27 + page[26] + sum(page[27 : 27 + page[26]])
     return len(page) < length or not page[5] & 4
+
+
+def _length_of_asf(file: BinaryIO, sample_rate: int) -> Length | None:
+    """Read the play time in the header, in whose place FFmpeg has a guess if the file is short."""
+    header = peek(file, 0, 1 << 16)
+    at = header.find(_ASF_FILE_PROPERTIES)
+    fields = header[at + 64 : at + 92]
+    if at < 0 or len(fields) < 28:
+        return None
+    duration, _, preroll, flags = struct.unpack("<QQQI", fields)  # 100 ns, and ms
+    if flags & 1:  # a broadcast, whose length was not known yet
+        return None
+    seconds = max(0.0, duration / 1e7 - preroll / 1e3)
+    return Length(round(seconds * sample_rate), exact=False, slack=sample_rate)
 
 
 def _length_of_mp3(file: BinaryIO) -> Length | None:
