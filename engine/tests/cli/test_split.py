@@ -58,7 +58,6 @@ def test_options_reach_the_engine(tmp_path: Path) -> None:
     options += ["--precision", "float32", "--shifts", "2", "--seed", "3", "--overlap", "0.5"]
     code, said, _ = split(song, "-o", tmp_path / "out", "--model", "4s", *options)
     assert code == 0
-    assert "; all stems turned down to 0." in said
     whole = Separator("htdemucs_ft", shifts=2, seed=3, overlap=0.5)
     expected = whole.split(
         song,
@@ -69,6 +68,7 @@ def test_options_reach_the_engine(tmp_path: Path) -> None:
         sample_rate=48_000,
         mono=True,
     )
+    assert f"; all stems turned down to {expected.gain:.3g} to stay within full scale" in said
     assert tree(tmp_path / "out") == {"song", "song/vocals.flac", "song/instrumental.flac"}
     for path in expected.stems.values():
         assert (tmp_path / "out" / "song" / path.name).read_bytes() == path.read_bytes()
