@@ -213,6 +213,7 @@ def test_help_names_the_commands() -> None:
     assert code == 0
     assert "install" in out
     assert "list" in out
+    assert not any(line.endswith("...") for line in out.splitlines()[1:])  # none is cut off
 
 
 def test_nothing_heavy_is_imported_for_help() -> None:

@@ -27,7 +27,7 @@ def group(context: click.Context) -> None:
 @group.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead.")
 def list_models(as_json: bool) -> None:
-    """List the models, their size and licence, and whether they are installed."""
+    """List models with size and licence, and which are installed."""
     from aistemsplitter_engine.weights.catalogue import ALIASES, MODELS
 
     aliases = {model: [a for a, m in ALIASES.items() if m == model] for model in MODELS}
@@ -78,7 +78,7 @@ def list_models(as_json: bool) -> None:
 @group.command()
 @click.argument("names", metavar="NAME...", nargs=-1, required=True)
 def install(names: tuple[str, ...]) -> None:
-    """Download models, verify them and keep them on this machine; resumes what was interrupted."""
+    """Download models and verify them; resumes what was interrupted."""
     install_models(names)
 
 
