@@ -56,6 +56,15 @@ def test_a_damaged_cache_is_made_anew(cache: Path, tmp_path: Path, damage: bytes
     assert kept.read_bytes() != damaged
 
 
+def test_what_a_killed_process_left_goes(cache: Path, tmp_path: Path) -> None:
+    file = save(network(**SMALL), tmp_path / "model.th")
+    run(file)
+    (kept,) = cache.iterdir()
+    kept.rename(kept.with_suffix(".12345.part"))
+    run(file)
+    assert list(cache.iterdir()) == [kept]
+
+
 def test_what_was_kept_may_go_while_it_is_used(cache: Path, tmp_path: Path) -> None:
     file = save(network(**SMALL), tmp_path / "model.th")
     first = run(file)

@@ -54,8 +54,10 @@ class Kept:
             with unfinished.open("wb") as file:
                 file.write(content := model.export_model().getbuffer())
                 file.write(len(content).to_bytes(_LENGTH, "little"))
-            for older in self._path.parent.glob(f"{self._path.name.rsplit('-', 1)[0]}-*.blob"):
-                older.unlink(missing_ok=True)
+            # Older ones go, and what a killed process did not finish.
+            for other in self._path.parent.glob(f"{self._path.name.rsplit('-', 1)[0]}-*"):
+                if other != unfinished:
+                    other.unlink(missing_ok=True)
             unfinished.replace(self._path)
         except OSError:
             with suppress(OSError):
