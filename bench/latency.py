@@ -1,7 +1,8 @@
-"""How long a song of 30 s takes from the end of its upload to its stems, and what of that is ours.
+"""How long a song takes from the end of its upload to its stems, and a long one to be stopped.
 
-The service runs as users run it (`up --demo --offline`); beside it, the engine alone splits the
-same song with a model that is loaded. What is left between the two is the service's own overhead.
+The service runs as users run it (`up --demo --offline`) and splits a song of 30 s; beside it, the
+engine alone splits the same song with a model that is loaded. What is left between the two is the
+service's own overhead. Then songs of ten minutes are cancelled while they are at work.
 
     python bench/latency.py
 """
@@ -26,7 +27,7 @@ import numpy as np
 from aistemsplitter_engine import Separator
 from aistemsplitter_engine.audio import AudioFile
 
-SECONDS = 30
+SECONDS, LONG = 30, 600
 ROUNDS = 5
 MODEL = "htdemucs_tiny"
 SAMPLE = Path(__file__).parents[1] / "songs" / "sample" / "mixture.flac"
@@ -36,20 +37,25 @@ PORT = 8765
 def main() -> None:
     """Print the table."""
     with tempfile.TemporaryDirectory() as folder:
-        song = Path(folder) / "song.wav"
-        _write(song)
+        song, long = Path(folder) / "song.wav", Path(folder) / "long.wav"
+        _write(song, SECONDS)
+        _write(long, LONG)
         alone = _engine(song, Path(folder) / "stems")
-        whole = _service(song, Path(folder) / "data")
+        whole, cancelled = _service(song, long, Path(folder) / "data")
     print(f"A song of {SECONDS} s with {MODEL}, median of {ROUNDS} rounds, seconds")
     print(f"| from the end of the upload to `succeeded` | {whole:.2f} |")
     print(f"| the engine alone, file to files           | {alone:.2f} |")
     print(f"| the service's own overhead                | {whole - alone:.2f} |")
+    print(
+        f"| from cancelling a song of {LONG // 60} min at work to the start of the next: ", end=""
+    )
+    print(", ".join(f"{seconds:.2f}" for seconds in cancelled), "|")
 
 
-def _write(path: Path) -> None:
+def _write(path: Path, seconds: int) -> None:
     sample = AudioFile(SAMPLE)
     audio = np.concatenate(list(sample.blocks()), axis=1)
-    frames = SECONDS * sample.sample_rate
+    frames = seconds * sample.sample_rate
     audio = np.tile(audio, -(-frames // audio.shape[1]))[:, :frames]
     with wave.open(str(path), "wb") as file:
         file.setnchannels(2)
@@ -64,14 +70,18 @@ def _engine(song: Path, folder: Path) -> float:
     return statistics.median(separator.split(song, folder).elapsed for _ in range(ROUNDS))
 
 
-def _service(song: Path, data: Path) -> float:
+def _service(song: Path, long: Path, data: Path) -> tuple[float, list[float]]:
     command = [sys.executable, "-m", "aistemsplitter_server", "up", "--demo", "--offline"]
     process = subprocess.Popen(
         [*command, "--data", str(data), "--port", str(PORT)],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        env={
+            **os.environ,
+            "PYTHONUNBUFFERED": "1",
+            "AISTEMSPLITTER_SERVER_FREE_MINUTES": "1000",
+        },
     )
     try:
         assert process.stdout is not None
@@ -85,7 +95,8 @@ def _service(song: Path, data: Path) -> float:
         ) as client:
             _wait_for(client)
             _split(client, song)  # loads the model
-            return statistics.median(_split(client, song) for _ in range(ROUNDS))
+            whole = statistics.median(_split(client, song) for _ in range(ROUNDS))
+            return whole, [_cancel(client, long, song) for _ in range(ROUNDS)]
     finally:
         process.terminate()
         process.wait()
@@ -103,6 +114,25 @@ def _wait_for(client: httpx2.Client) -> None:
 
 def _split(client: httpx2.Client, song: Path) -> float:
     """Seconds from the last byte of the upload, whose answer is waited for, to the end."""
+    upload, sent = _upload(client, song)
+    _until(client, _queue(client, upload), "succeeded")
+    return time.monotonic() - sent
+
+
+def _cancel(client: httpx2.Client, song: Path, waiting: Path) -> float:
+    """Seconds from cancelling a split, well under way, to the start of the one behind it."""
+    running = _queue(client, _upload(client, song)[0])
+    next_one = _queue(client, _upload(client, waiting)[0])
+    while _data(client.get(f"/audio/splits/{running}"))["progress"] < 0.05:
+        time.sleep(0.1)
+    began = time.monotonic()
+    client.post(f"/audio/splits/{running}/cancel").raise_for_status()
+    _until(client, next_one, "processing")
+    return time.monotonic() - began
+
+
+def _upload(client: httpx2.Client, song: Path) -> tuple[str, float]:
+    """Upload a song; its id, and when its last byte was sent."""
     body = song.read_bytes()
     reserved = _data(
         client.post(
@@ -123,14 +153,22 @@ def _split(client: httpx2.Client, song: Path) -> float:
         reserved["uploadUrl"],
         content=sent(),
         headers={**reserved["uploadHeaders"], "Content-Length": str(len(body))},
-    )
-    source = {"type": "uploaded_file", "uploadId": reserved["uploadId"]}
+    ).raise_for_status()
+    return reserved["uploadId"], began
+
+
+def _queue(client: httpx2.Client, upload: str) -> str:
+    source = {"type": "uploaded_file", "uploadId": upload}
     job = _data(client.post("/audio/splits", json={"input": source, "stemModel": MODEL}))
-    with client.stream("GET", f"/audio/splits/{job['id']}/events") as events:
+    return str(job["id"])
+
+
+def _until(client: httpx2.Client, split: str, status: str) -> None:
+    with client.stream("GET", f"/audio/splits/{split}/events") as events:
         for line in events.iter_lines():
-            if '"status":"succeeded"' in line:
-                return time.monotonic() - began
-    raise RuntimeError("the split failed")
+            if f'"status":"{status}"' in line:
+                return
+    raise RuntimeError(f"the split {split} was never {status}")
 
 
 def _data(answer: httpx2.Response) -> Any:
