@@ -4,6 +4,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -122,8 +123,10 @@ def test_a_good_address_beside_a_bad_one(tmp_path: Path) -> None:
 
 
 def test_a_resolver_that_hangs(tmp_path: Path) -> None:
+    over = threading.Event()
+
     def resolve(_host: str, _port: int) -> list[str]:
-        time.sleep(2)
+        over.wait(60)
         return []
 
     began = time.monotonic()
@@ -131,7 +134,8 @@ def test_a_resolver_that_hangs(tmp_path: Path) -> None:
         fetch(
             "http://slow.example/", tmp_path / "x", deadline=0.2, client=Outgoing(resolve=resolve)
         )
-    assert time.monotonic() - began < 1.5
+    assert time.monotonic() - began < 30
+    over.set()
 
 
 def test_names_that_are_none(tmp_path: Path) -> None:
@@ -185,7 +189,7 @@ def test_too_slow(behaviour: peers.Behaviour, tmp_path: Path) -> None:
     began = time.monotonic()
     with Peer([behaviour]) as peer, pytest.raises(Unreachable, match="in time"):
         fetch(peer.url, tmp_path / "file", deadline=0.5)
-    assert 0.4 < time.monotonic() - began < 5
+    assert 0.4 < time.monotonic() - began < 30
     assert not (tmp_path / "file").exists()
 
 
