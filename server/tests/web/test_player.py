@@ -372,5 +372,5 @@ def test_stems_that_were_turned_down_are_said_to_be(
     path = f"/studio/songs/{song.id}"
     assert "turned down" not in signed_in.get(path).text
     with database.write() as session:
-        session.get_one(Split, song.id).gain = 0.823
-    assert "turned down to 82 % of their level" in signed_in.get(path).text
+        session.get_one(Split, song.id).gain = 0.9974
+    assert "turned down to 99.7 % of their level" in signed_in.get(path).text

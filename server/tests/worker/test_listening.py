@@ -170,7 +170,7 @@ def test_a_song_is_heard_at_the_level_of_its_stems(
     gain = row(someone, split_id).gain
     assert gain is not None
     assert 0.2 < gain < 1
-    assert f"to {gain:.0%} of their level" in warning
+    assert f"to {gain:.3g} of their level" in warning
     original = heard(someone, storage, split_id)["tracks"][-1]
     assert original["name"] == "mixture"
     assert np.array_equal(samples(storage, original), at_16_bit(loud, gain=gain))
