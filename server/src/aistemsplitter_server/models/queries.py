@@ -12,10 +12,12 @@ from aistemsplitter_server.kit.database import add_if_missing
 from aistemsplitter_server.models.catalogue import TINY
 from aistemsplitter_server.models.tables import InstalledModel
 
+_NAMES = select(InstalledModel.__table__.c.name)  # asked with every new split
+
 
 def installed(session: Session) -> frozenset[str]:
     """The names of the models that a worker has; the one that ships with the engine always."""
-    return frozenset(session.scalars(select(InstalledModel.name))) | {TINY.name}
+    return frozenset(session.scalars(_NAMES)) | {TINY.name}
 
 
 def report(session: Session, names: Iterable[str], *, alone: bool) -> None:

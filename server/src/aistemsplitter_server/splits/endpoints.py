@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated, Any
-from urllib.parse import unquote, urlsplit
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Query, Response
-from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
 from aistemsplitter_server.accounts import service as accounts
@@ -21,10 +19,9 @@ from aistemsplitter_server.api.context import (
     with_scope,
 )
 from aistemsplitter_server.api.responses import errors
-from aistemsplitter_server.kit import ids, logs, outgoing
+from aistemsplitter_server.kit import ids
 from aistemsplitter_server.kit.errors import (
     Conflict,
-    Forbidden,
     IdempotencyInProgress,
     IdempotencyMismatch,
     InsufficientCredits,
@@ -33,14 +30,10 @@ from aistemsplitter_server.kit.errors import (
     ValidationFailed,
 )
 from aistemsplitter_server.kit.schemas import Success
-from aistemsplitter_server.models import queries as model_queries
-from aistemsplitter_server.models.service import serving
-from aistemsplitter_server.splits import idempotency, queries, rendering, service, stream
+from aistemsplitter_server.splits import creation, queries, rendering, service, stream
 from aistemsplitter_server.splits.schemas import (
     CreateSplit,
     Deleted,
-    DirectUrl,
-    Priority,
     SplitInfo,
     SplitJob,
     SplitPage,
@@ -49,8 +42,6 @@ from aistemsplitter_server.splits.schemas import (
 from aistemsplitter_server.splits.tables import TERMINAL, Split
 from aistemsplitter_server.storage import keys
 from aistemsplitter_server.storage.interface import Storage
-from aistemsplitter_server.uploads import service as uploads
-from aistemsplitter_server.uploads.tables import Upload
 
 router = APIRouter(prefix="/v1/audio/splits", tags=["splits"])
 
@@ -70,7 +61,7 @@ Writer = Annotated[Caller, Depends(with_scope(Scope.SPLITS_WRITE))]
         IdempotencyMismatch,
     ),
 )
-def create_split(
+async def create_split(
     context: InContext,
     caller: Writer,
     request: CreateSplit,
@@ -78,28 +69,12 @@ def create_split(
     idempotency_key: IdempotencyKey = None,
 ) -> Success[SplitJob]:
     """Split a song into its stems; the answer is there before the work begins."""
-    fingerprint = idempotency.fingerprint(request)
-    account_id = caller.account_id
-    with idempotency.alone(account_id, idempotency_key):
-        with context.database.read() as session:
-            if idempotency_key is not None:
-                answer = idempotency.remembered(session, account_id, idempotency_key, fingerprint)
-                if answer is not None:
-                    return _replayed(answer, response)
-            source = _source(session, caller, request)
-        if source is not None:
-            source = context.measurements.measured(source)  # waits while it is
-        with context.database.write() as session:
-            if idempotency_key is not None:
-                idempotency.hold(session, account_id, idempotency_key)
-                answer = idempotency.remembered(session, account_id, idempotency_key, fingerprint)
-                if answer is not None:
-                    return _replayed(answer, response)
-            job = _create(context, session, caller, request, source)
-            if idempotency_key is not None:
-                answer = job.model_dump(by_alias=True)
-                idempotency.remember(session, account_id, idempotency_key, fingerprint, answer)
-    logs.tell(split_id=job.id)
+    # In a thread, which FastAPI would choose, too, but then use another one to check the answer.
+    job, replayed = await run_in_threadpool(
+        creation.create, context, caller, request, idempotency_key
+    )
+    if replayed:
+        response.headers["Idempotency-Replayed"] = "true"
     return Success(data=job)
 
 
@@ -196,64 +171,6 @@ def split_events(
     return stream.EventStream(told, headers=stream.HEADERS)
 
 
-def _create(
-    context: Context, session: Session, caller: Caller, request: CreateSplit, source: Upload | None
-) -> SplitJob:
-    runs = serving(
-        request.model,
-        model_queries.installed(session),
-        test=caller.is_test,
-        demo=context.settings.demo,
-    )
-    split = service.create(
-        session,
-        caller,
-        request,
-        source=source,
-        filename=source.filename if source else _filename(request),
-        serving=runs,
-        priority=_priority(caller, request),
-    )
-    return rendering.job(split)
-
-
-def _source(session: Session, caller: Caller, request: CreateSplit) -> Upload | None:
-    """The upload that is meant; None for a song to be fetched."""
-    if request.webhook_url is not None:
-        _checked(request.webhook_url, "webhookUrl")
-    given = request.input
-    if not isinstance(given, DirectUrl):
-        return uploads.of_account(session, caller.account_id, given.upload_id)
-    own = uploads.by_audio_url(session, caller.account_id, given.url)
-    if own is None:
-        _checked(given.url, "input.url")
-    return own
-
-
-def _checked(url: str, field: str) -> None:
-    try:
-        outgoing.check(url)
-    except outgoing.NotAllowed as error:
-        raise ValidationFailed([(field, str(error))]) from None
-
-
-def _priority(caller: Caller, request: CreateSplit) -> Priority:
-    if request.priority == "interactive" and caller.top_priority != "interactive":
-        raise Forbidden("This API key may only ask for the priority batch.")
-    return request.priority or caller.top_priority
-
-
-def _filename(request: CreateSplit) -> str:
-    """The last part of the URL's path, as a name to show."""
-    assert isinstance(request.input, DirectUrl)
-    return uploads.display_name(unquote(urlsplit(request.input.url).path))
-
-
 def _shown(context: Context, storage: Storage, split: Split) -> SplitInfo:
     lifetime = timedelta(seconds=context.settings.download_url_seconds)
     return rendering.render(split, storage, lifetime, context.positions.of(split))
-
-
-def _replayed(answer: dict[str, Any], response: Response) -> Success[SplitJob]:
-    response.headers["Idempotency-Replayed"] = "true"
-    return Success(data=SplitJob.model_validate(answer, by_alias=True))

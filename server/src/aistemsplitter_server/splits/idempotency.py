@@ -23,20 +23,35 @@ from aistemsplitter_server.kit.errors import (
     IdempotencyInProgress,
     IdempotencyMismatch,
 )
-from aistemsplitter_server.splits import queries
 from aistemsplitter_server.splits.schemas import CreateSplit
 from aistemsplitter_server.splits.tables import IdempotencyKey
 
 KEPT = timedelta(hours=24)
 
-# Insert a row, or bring the one up to date that is too old to count. In SQL's own words, which both
-# databases understand: SQLAlchemy would put its own into words anew each time.
+# One row in any case: whether the key is held now, and what was answered, if anything was. On
+# SQLite a writer is alone anyway.
+_HELD = {"postgresql": "pg_try_advisory_xact_lock(:number)", "sqlite": ":number IS NOT NULL"}
+_BEGIN = {
+    name: text(
+        f"SELECT {held} AS held, fingerprint, answer, created_at FROM (SELECT 1) AS one"
+        " LEFT JOIN idempotency_keys ON account_id = :account_id AND key = :key"
+    ).columns(answer=JSON, created_at=UtcTime)
+    for name, held in _HELD.items()
+}
+# Insert a row, or bring the one up to date that is too old to count; one that counts is left alone.
+# In SQL's own words, which both databases understand: SQLAlchemy would put its own into words anew
+# each time.
 _PUT = text(
     "INSERT INTO idempotency_keys (account_id, key, fingerprint, answer, created_at)"
     " VALUES (:account_id, :key, :fingerprint, :answer, :created_at)"
     " ON CONFLICT (account_id, key) DO UPDATE SET fingerprint = excluded.fingerprint,"
     " answer = excluded.answer, created_at = excluded.created_at"
-).bindparams(bindparam("answer", type_=JSON), bindparam("created_at", type_=UtcTime))
+    " WHERE idempotency_keys.created_at < :forgotten"
+).bindparams(
+    bindparam("answer", type_=JSON),
+    bindparam("created_at", type_=UtcTime),
+    bindparam("forgotten", type_=UtcTime),
+)
 
 _running: set[tuple[str, str]] = set()
 _lock = threading.Lock()
@@ -70,40 +85,43 @@ def alone(account_id: str, key: str | None) -> Iterator[None]:
             _running.discard(held)
 
 
-def remembered(session: Session, account_id: str, key: str, print_: str) -> dict[str, Any] | None:
+def begin(session: Session, account_id: str, key: str, print_: str) -> dict[str, Any] | None:
     """What the first request with this key was answered.
+
+    None where there was none: then the key is held against all other processes till the end of the
+    transaction.
 
     Raises:
         IdempotencyMismatch: it had another body.
+        IdempotencyInProgress: another process holds the key.
     """
-    row = queries.answered(session, account_id, key)
-    if row is None or row.created_at < times.now() - KEPT:
+    number = hashlib.sha256(f"{account_id} {key}".encode()).digest()[:8]
+    asked = {"account_id": account_id, "key": key, "number": int.from_bytes(number, signed=True)}
+    row = session.execute(_BEGIN[session.get_bind().dialect.name], asked).one()
+    if row.fingerprint is None or row.created_at < times.now() - KEPT:
+        if not row.held:
+            raise IdempotencyInProgress
         return None
     if row.fingerprint != print_:
         raise IdempotencyMismatch
-    return row.answer
-
-
-def hold(session: Session, account_id: str, key: str) -> None:
-    """Hold a key against all other processes till the end of the transaction.
-
-    Raises:
-        IdempotencyInProgress: another one holds it.
-    """
-    if session.get_bind().dialect.name != "postgresql":
-        return  # on SQLite, a writer is alone
-    number = hashlib.sha256(f"{account_id} {key}".encode()).digest()[:8]
-    query = text("SELECT pg_try_advisory_xact_lock(:number)")
-    if not session.scalar(query, {"number": int.from_bytes(number, "big", signed=True)}):
-        raise IdempotencyInProgress
+    answer: dict[str, Any] = row.answer
+    return answer
 
 
 def remember(
     session: Session, account_id: str, key: str, print_: str, answer: dict[str, Any]
 ) -> None:
-    """Keep an answer for a day."""
+    """Keep an answer for a day.
+
+    Raises:
+        IdempotencyInProgress: another process held the key when ``begin`` looked for its answer,
+            and has let go of it by when ``begin`` took it.
+    """
     row = {"account_id": account_id, "key": key, "fingerprint": print_, "answer": answer}
-    session.execute(_PUT, {**row, "created_at": times.now()})
+    now = times.now()
+    done = session.execute(_PUT, {**row, "created_at": now, "forgotten": now - KEPT})
+    if done.rowcount == 0:  # type: ignore[attr-defined]
+        raise IdempotencyInProgress
 
 
 def sweep(session: Session) -> None:

@@ -15,7 +15,6 @@ from aistemsplitter_server.kit.settings import Settings
 from aistemsplitter_server.measuring import MeasuringFailed
 from aistemsplitter_server.storage import keys
 from aistemsplitter_server.storage.interface import Missing, Storage
-from aistemsplitter_server.uploads import service
 from aistemsplitter_server.uploads.tables import Upload
 
 logger = logging.getLogger(__name__)
@@ -35,25 +34,18 @@ class Measurements:
         self._lock = threading.Lock()
         self._places = threading.Semaphore(AT_ONCE)
 
-    def measured(self, upload: Upload) -> Upload:
-        """The upload, its length known; it is measured now where that was not done.
+    def are_done(self, upload: Upload) -> bool:
+        """Whether its length is known; else it has to be waited for.
 
         Raises:
-            NotFound: it has been deleted.
             Conflict: its bytes are not there yet.
             ValidationFailed: it is no audio that can be split.
-            Unavailable: it takes long to measure.
         """
         if upload.stored_at is None:
             raise Conflict(f"The bytes of {upload.id} have not arrived: upload them first.")
-        if upload.measured_at is None:
-            if not self.wait(upload):
-                raise Unavailable("The upload is still being measured. Try again in a moment.")
-            with self._database.read() as session:
-                upload = service.of_account(session, upload.account_id, upload.id)
         if upload.fault_message is not None:
             raise ValidationFailed([("input.uploadId", upload.fault_message)])
-        return upload
+        return upload.measured_at is not None
 
     def wait(self, upload: Upload) -> bool:
         """Measure it, or wait for who does; False where it takes too long, and goes on.

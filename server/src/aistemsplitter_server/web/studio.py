@@ -18,8 +18,7 @@ from aistemsplitter_server.kit.schemas import Success
 from aistemsplitter_server.models import queries as models
 from aistemsplitter_server.models.catalogue import MODELS, Model
 from aistemsplitter_server.models.service import serving
-from aistemsplitter_server.splits import endpoints as splits
-from aistemsplitter_server.splits import queries, service, speeds, stream
+from aistemsplitter_server.splits import creation, queries, service, speeds, stream
 from aistemsplitter_server.splits.schemas import CreateSplit, OutputFormat
 from aistemsplitter_server.splits.tables import TERMINAL, Split
 from aistemsplitter_server.uploads import endpoints as uploads
@@ -98,7 +97,6 @@ def reserve(
 @router.post("/splits")
 def split(
     request: Request,
-    response: Response,
     context: InContext,
     who: InSession,
     body: CreateSplit,
@@ -107,7 +105,7 @@ def split(
     """Split a song; asked again with the same key it is the same split."""
     if body.webhook_url is not None:
         raise ValidationFailed([("webhookUrl", "needs an API key, whose secret signs")])
-    begun = splits.create_split(context, who.caller, body, response, idempotency_key).data.id
+    begun = creation.create(context, who.caller, body, idempotency_key)[0].id
     with context.database.read() as session:
         made = service.of_account(session, who.account_id, begun)
     return Success(data=Begun(id=begun, html=_row(request, context, made)))

@@ -1,0 +1,108 @@
+"""A request for a split, from the first look at it to the answer, which is remembered.
+
+All of it is one unit of work, charge and queue entry too: each query that a request is spared, and
+each journey to the database, is room for others. Only a song that nobody has measured yet is
+waited for in between, and then everything is looked at anew.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import unquote, urlsplit
+
+from sqlalchemy.orm import Session
+
+from aistemsplitter_server.accounts.service import Caller
+from aistemsplitter_server.api.context import Context
+from aistemsplitter_server.kit import logs, outgoing
+from aistemsplitter_server.kit.errors import Forbidden, Unavailable, ValidationFailed
+from aistemsplitter_server.models import queries as models
+from aistemsplitter_server.models.service import serving
+from aistemsplitter_server.splits import idempotency, rendering, service
+from aistemsplitter_server.splits.schemas import CreateSplit, DirectUrl, Priority, SplitJob
+from aistemsplitter_server.uploads import service as uploads
+from aistemsplitter_server.uploads.tables import Upload
+
+
+def create(
+    context: Context, caller: Caller, request: CreateSplit, key: str | None
+) -> tuple[SplitJob, bool]:
+    """A new split, or with a key that was used before the same one again.
+
+    Returns:
+        The answer, and whether it is that of an earlier request.
+
+    Raises:
+        ApiError: of the kinds that the endpoint declares.
+    """
+    fingerprint = idempotency.fingerprint(request)
+    with idempotency.alone(caller.account_id, key):
+        while True:
+            with context.database.write() as session:
+                if key is not None:
+                    answer = idempotency.begin(session, caller.account_id, key, fingerprint)
+                    if answer is not None:
+                        return SplitJob.model_validate(answer, by_alias=True), True
+                source = _source(session, caller, request)
+                if source is None or context.measurements.are_done(source):
+                    job = _create(context, session, caller, request, source)
+                    if key is not None:
+                        answer = job.model_dump(by_alias=True)
+                        idempotency.remember(session, caller.account_id, key, fingerprint, answer)
+                    break
+            if not context.measurements.wait(source):
+                raise Unavailable("The upload is still being measured. Try again in a moment.")
+    logs.tell(split_id=job.id)
+    return job, False
+
+
+def _create(
+    context: Context, session: Session, caller: Caller, request: CreateSplit, source: Upload | None
+) -> SplitJob:
+    runs = serving(
+        request.model,
+        models.installed(session),
+        test=caller.is_test,
+        demo=context.settings.demo,
+    )
+    split = service.create(
+        session,
+        caller,
+        request,
+        source=source,
+        filename=source.filename if source else _filename(request),
+        serving=runs,
+        priority=_priority(caller, request),
+    )
+    return rendering.job(split)
+
+
+def _source(session: Session, caller: Caller, request: CreateSplit) -> Upload | None:
+    """The upload that is meant; None for a song to be fetched."""
+    if request.webhook_url is not None:
+        _checked(request.webhook_url, "webhookUrl")
+    given = request.input
+    if not isinstance(given, DirectUrl):
+        return uploads.of_account(session, caller.account_id, given.upload_id)
+    own = uploads.by_audio_url(session, caller.account_id, given.url)
+    if own is None:
+        _checked(given.url, "input.url")
+    return own
+
+
+def _checked(url: str, field: str) -> None:
+    try:
+        outgoing.check(url)
+    except outgoing.NotAllowed as error:
+        raise ValidationFailed([(field, str(error))]) from None
+
+
+def _priority(caller: Caller, request: CreateSplit) -> Priority:
+    if request.priority == "interactive" and caller.top_priority != "interactive":
+        raise Forbidden("This API key may only ask for the priority batch.")
+    return request.priority or caller.top_priority
+
+
+def _filename(request: CreateSplit) -> str:
+    """The last part of the URL's path, as a name to show."""
+    assert isinstance(request.input, DirectUrl)
+    return uploads.display_name(unquote(urlsplit(request.input.url).path))
