@@ -88,7 +88,11 @@ def test_stems_are_there_once_it_succeeded(theirs: httpx2.Client, someone: Custo
         ({"outputFormat": "wma"}, "outputFormat"),
         ({"input": {}}, "input"),
         ({"input": {"type": "direct_url", "url": "ftp://x/y"}}, "input.url"),
-        ({"input": {"type": "direct_url", "url": "http://a", "uploadId": "upl_1"}}, "uploadId"),
+        (
+            {"input": {"type": "direct_url", "url": "http://a", "uploadId": "upl_1"}},
+            "input.uploadId",
+        ),
+        ({"input": {"type": "uploaded_file"}}, "input.uploadId"),
         ({"webhookUrl": "javascript:alert(1)"}, "webhookUrl"),
         ({"metadata": {"a": 1}}, "metadata.a"),
         ({"surprise": 1}, "surprise"),
@@ -100,7 +104,10 @@ def test_what_is_wrong_is_named(
 ) -> None:
     answer = make(theirs, someone.request(someone.upload(), **change))
     assert error(answer) == (422, "VALIDATION_ERROR")
-    assert field in answer.json()["error"]["message"]
+    (fault,) = answer.json()["error"]["details"]
+    assert fault["field"] == field
+    assert answer.json()["error"]["message"] == f"{field}: {fault['message']}"
+    assert not fault["message"].startswith("Value error")
     assert count(someone.database) == 0
 
 

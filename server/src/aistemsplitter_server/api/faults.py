@@ -6,7 +6,7 @@ The pages have answers of their own for the same errors (``web/app.py``).
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -77,7 +77,9 @@ def install(app: FastAPI, answer: Answer = in_json) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def _invalid(request: Request, error: RequestValidationError) -> Response:
-        return answer(request, ValidationFailed([_fault(fault) for fault in error.errors()]))
+        return answer(
+            request, ValidationFailed([_fault(each, error.body) for each in error.errors()])
+        )
 
     async def database_away(request: Request, error: Exception) -> Response:
         # The driver's own words: the library's would quote the statement with its parameters.
@@ -105,11 +107,23 @@ def _translated(error: HTTPException) -> ApiError:
     return Internal()
 
 
-def _fault(fault: dict[str, Any]) -> tuple[str, str]:
+def _fault(fault: dict[str, Any], body: Any) -> tuple[str, str]:
     """The field's path as the caller wrote it, and what is wrong with it; never the value."""
     if fault["type"] == "json_invalid":
         return "body", "is not valid JSON"
     where: Sequence[int | str] = fault["loc"]
     path = where[1:] if where and where[0] in PLACES else where
     reason = "is not a known field" if fault["type"] == "extra_forbidden" else fault["msg"]
-    return ".".join(map(str, path)) or "body", reason
+    written = ".".join(map(str, _written(path, body)))
+    return written or "body", reason.removeprefix("Value error, ")
+
+
+def _written(path: Sequence[int | str], body: Any) -> Iterator[int | str]:
+    """The path without the kinds of objects, which are among its names but not in the body."""
+    for name in path[:-1]:
+        if isinstance(body, dict):
+            if name not in body:
+                continue
+            body = body[name]
+        yield name
+    yield from path[-1:]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field, StringConstraints, field_validator, model_validator
+from pydantic import ConfigDict, Field, StringConstraints, ValidationInfo, field_validator
 
 from aistemsplitter_server.kit.schemas import Moment, Request, Response, example
 from aistemsplitter_server.models.catalogue import HTDEMUCS_FT, NAMES, Model
@@ -72,18 +72,21 @@ class CreateSplit(Request):
             raise ValueError(f"there is no such model; there are {', '.join(NAMES)}")
         return name
 
-    @model_validator(mode="after")
-    def _stems_of_the_model(self) -> CreateSplit:
-        # A validator of the field alone would not know the model when that is not sent.
-        unknown = [stem for stem in self.stems or () if stem not in self.model.choices]
+    @field_validator("stems")
+    @classmethod
+    def _of_the_model(cls, stems: list[str] | None, info: ValidationInfo) -> list[str] | None:
+        if stems is None or "stem_model" not in info.data:  # the model is wrong, and named so
+            return stems
+        model = NAMES[info.data["stem_model"]]
+        unknown = [stem for stem in stems if stem not in model.choices]
         if unknown:
             raise ValueError(
-                f"stems: {self.stem_model} has no {unknown[0]!r};"
-                f" it has {', '.join(self.model.choices)}"
+                f"{info.data['stem_model']} has no {unknown[0]!r};"
+                f" it has {', '.join(model.choices)}"
             )
-        if len(set(self.stems or ())) != len(self.stems or ()):
-            raise ValueError("stems: each can be asked for once")
-        return self
+        if len(set(stems)) != len(stems):
+            raise ValueError("each can be asked for once")
+        return stems
 
     @property
     def model(self) -> Model:
