@@ -22,9 +22,8 @@ from aistemsplitter_server.kit.errors import Conflict, InsufficientCredits, NotF
 _ACCOUNTS = Account.__table__.c
 _HOLD = select(_ACCOUNTS.id).where(_ACCOUNTS.id == bindparam("id")).with_for_update(key_share=True)
 
-_ADD = insert(
-    Entry.metadata.tables[Entry.__tablename__]
-)  # rows as objects cost three times as much
+# Of the table: rows that go the way of objects cost three times as much.
+_ADD = insert(Entry.metadata.tables[Entry.__tablename__])
 
 
 def balance(session: Session | Connection, account_id: str) -> int:
