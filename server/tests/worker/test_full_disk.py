@@ -16,7 +16,8 @@ from aistemsplitter_server.kit.secrets import Secrets
 from aistemsplitter_server.kit.settings import Settings
 from customers import Customer
 from databases import only_postgres
-from processes import Service, ended, running, split, upload
+from peers import Peer, answers
+from processes import Service, ended, running, split, until, upload
 
 pytestmark = only_postgres  # so that the disk is full for audio alone
 
@@ -63,6 +64,17 @@ def test_an_upload(client: httpx2.Client, service: Service, tmp_path: Path) -> N
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "UNAVAILABLE")
     assert "full" in answer.json()["error"]["message"]
     assert not (service.settings.data / "storage" / "uploads").exists()
+
+
+def test_a_url(client: httpx2.Client, service: Service, someone: Customer) -> None:
+    service.start("worker")
+    with Peer([answers(200, bytes(7 << 20))]) as peer:
+        body = {"input": {"type": "direct_url", "url": peer.url}}
+        told = ended(client, client.post("/v1/audio/splits", json=body).json()["data"]["id"])
+    assert (told["status"], told["error"]["code"]) == ("failed", "INTERNAL")
+    assert "/" not in told["error"]["message"]
+    assert (told["creditsUsed"], someone.balance) == (0, 3600)
+    until(lambda: not list((service.settings.data / "work").iterdir()))
 
 
 def test_stems(client: httpx2.Client, service: Service, someone: Customer) -> None:
