@@ -5,6 +5,7 @@ The pages have answers of their own for the same errors (``web/app.py``).
 
 from __future__ import annotations
 
+import errno
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -85,14 +86,33 @@ def install(app: FastAPI, answer: Answer = in_json) -> None:
         # The driver's own words: the library's would quote the statement with its parameters.
         reason = error.orig if isinstance(error, DBAPIError) else error
         logger.error("the database cannot be used: %s", reason)
+        if _is_full(reason):
+            return answer(request, _full())
         return answer(request, Unavailable("The database cannot be reached."))
 
     for kind in AWAY:
         app.exception_handler(kind)(database_away)
 
+    @app.exception_handler(OSError)
+    async def _system(request: Request, error: OSError) -> Response:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise error
+        logger.error("no room is left: %s", error)
+        return answer(request, _full())
+
     @app.exception_handler(HTTPException)
     async def _framework(request: Request, error: HTTPException) -> Response:
         return answer(request, _translated(error))
+
+
+def _full() -> Unavailable:
+    return Unavailable("The storage is full.", retry_after=60)
+
+
+def _is_full(reason: object) -> bool:
+    """Whether a database has refused for that; SQLite says it in one way, Postgres in another."""
+    told = getattr(reason, "sqlite_errorname", None), getattr(reason, "sqlstate", None)
+    return told in (("SQLITE_FULL", None), (None, "53100"))
 
 
 def _translated(error: HTTPException) -> ApiError:

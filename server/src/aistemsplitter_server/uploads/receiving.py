@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -73,7 +72,8 @@ async def receive(request: Request, upload: Upload, part: Span | None, file: Par
         PayloadTooLarge: it is longer than was reserved.
         ValidationFailed: it is shorter, or no form with a file in it.
         Conflict: a part does not begin where the file ends.
-        Unavailable: nothing came for a minute, or the disk is full.
+        Unavailable: nothing came for a minute.
+        OSError: the disk is full.
         ClientDisconnect: the line broke.
     """
     start, stop = (part.start, part.stop) if part else (0, upload.content_length)
@@ -95,10 +95,6 @@ async def receive(request: Request, upload: Upload, part: Span | None, file: Par
             await run_in_threadpool(file.write, piece)
     except TimeoutError:
         raise Unavailable(f"No bytes came for {IDLE:g} s.") from None
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise Unavailable("The storage is full.", retry_after=60) from None
-        raise
     if left:
         raise _wrong("body", f"is {left} bytes shorter than was announced")
 
