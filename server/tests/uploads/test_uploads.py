@@ -206,7 +206,7 @@ def test_the_line_breaks(client: httpx2.Client, settings: Settings) -> None:
         line.sendall(f"{head}Content-Length: {len(BODY)}\r\n\r\n".encode() + BODY[:50_000])
         partial = settings.data / "partial" / told["uploadId"]
         until(partial.exists)
-        time.sleep(0.3)
+        time.sleep(0.3)  # the bytes are on their way, and gathered before they are written
     until(lambda: partial.stat().st_size == 50_000)
     part = {"Content_Range": f"bytes 50000-{len(BODY) - 1}/{len(BODY)}"}
 
@@ -234,7 +234,7 @@ def test_one_writer_at_a_time(client: httpx2.Client, settings: Settings) -> None
     )
     slow.start()
     until((settings.data / "partial" / told["uploadId"]).exists)
-    time.sleep(0.5)
+    time.sleep(0.5)  # it is held a moment after it is made, which cannot be seen
     assert error(send(told["uploadUrl"])) == (409, "CONFLICT")
     go_on.set()
     slow.join()

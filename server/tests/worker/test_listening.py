@@ -161,9 +161,9 @@ def test_a_song_is_heard_at_the_level_of_its_stems(
 ) -> None:
     """Stems of a song at full scale can exceed it, and are turned down then."""
     loud = tmp_path / "loud.wav"
-    samples_of = np.concatenate([*AudioFile(SONG).blocks()], axis=1)[:, : 44100 * 8]
-    with StemWriter(loud, OutputFormat("wav"), 44100, 2, frames=samples_of.shape[1]) as writer:
-        writer.write((samples_of * 9).clip(-1, 1))
+    audio = np.concatenate([*AudioFile(SONG).blocks()], axis=1)[:, : 44100 * 8]
+    with StemWriter(loud, OutputFormat("wav"), 44100, 2, frames=audio.shape[1]) as writer:
+        writer.write((audio * 9).clip(-1, 1))
     service.start("worker")
     split_id = split(client, upload(client, loud))
     (warning,) = (w for w in ended(client, split_id)["warnings"] if "turned down" in w)

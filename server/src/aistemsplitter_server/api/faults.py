@@ -110,9 +110,10 @@ def _full() -> Unavailable:
 
 
 def _is_full(reason: object) -> bool:
-    """Whether a database has refused for that; SQLite says it in one way, Postgres in another."""
-    told = getattr(reason, "sqlite_errorname", None), getattr(reason, "sqlstate", None)
-    return told in (("SQLITE_FULL", None), (None, "53100"))
+    """Whether a database has refused for that: the first is SQLite's word, the second Postgres'."""
+    if getattr(reason, "sqlite_errorname", None) == "SQLITE_FULL":
+        return True
+    return getattr(reason, "sqlstate", None) == "53100"
 
 
 def _translated(error: HTTPException) -> ApiError:

@@ -46,7 +46,7 @@ _PUT = text(
     " VALUES (:account_id, :key, :fingerprint, :answer, :created_at)"
     " ON CONFLICT (account_id, key) DO UPDATE SET fingerprint = excluded.fingerprint,"
     " answer = excluded.answer, created_at = excluded.created_at"
-    " WHERE idempotency_keys.created_at < :forgotten"
+    " WHERE idempotency_keys.created_at < :forgotten RETURNING key"
 ).bindparams(
     bindparam("answer", type_=JSON),
     bindparam("created_at", type_=UtcTime),
@@ -119,8 +119,8 @@ def remember(
     """
     row = {"account_id": account_id, "key": key, "fingerprint": print_, "answer": answer}
     now = times.now()
-    done = session.execute(_PUT, {**row, "created_at": now, "forgotten": now - KEPT})
-    if done.rowcount == 0:  # type: ignore[attr-defined]
+    put = session.execute(_PUT, {**row, "created_at": now, "forgotten": now - KEPT})
+    if put.first() is None:
         raise IdempotencyInProgress
 
 
