@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from aistemsplitter_engine.network.config import Configuration
 
 FloatArray = NDArray[np.float32]
-Map = Callable[..., Iterator[object]]
+Map = Callable[..., Iterator[Any]]
 _EPSILON = 1e-5
 
 
@@ -57,10 +58,10 @@ def analyse(config: Configuration, segment: FloatArray, each: Map = map) -> Inpu
 
     for _ in each(transform, range(channels)):
         pass
-    spectrogram_scale, waveform_scale = _standardize(image), _scale(segment)
+    spectrogram_scale = _standardize(image, each)
     waveform = np.zeros((1, channels, 1, config.filled_frames), np.float32)
-    waveform[0, :, 0, :samples] = segment - waveform_scale.mean
-    waveform /= waveform_scale.deviation + np.float32(_EPSILON)
+    waveform[0, :, 0, :samples] = segment
+    waveform_scale = _standardize(waveform[0, :, 0, :samples], each)
     return Inputs(
         spectrogram=image.reshape(1, 2 * channels, frames, config.bins),
         waveform=waveform,
@@ -75,17 +76,18 @@ def synthesize(
     spectrogram: FloatArray,
     waveform: FloatArray,
     sources: tuple[int, ...],
+    estimates: FloatArray,
     each: Map = map,
-) -> FloatArray:
-    """Turn the network's outputs for one segment into samples (sources, channels, samples).
+) -> None:
+    """Turn the network's outputs for one segment into samples.
 
-    Only the ``sources`` that are named, by number, are computed; ``each`` maps over them.
+    They fill ``estimates`` (sources, channels, samples). Only the ``sources`` that are named, by
+    number, are computed; ``each`` maps over them.
     """
     shape = (len(config.sources), config.audio_channels)
     images = spectrogram.reshape(*shape, 2, config.spectrogram_frames, config.bins)
     waves = waveform.reshape(*shape, config.segment_frames)
     scale = inputs.waveform_scale
-    estimates = np.empty((len(sources), *waves.shape[1:]), np.float32)
 
     def transform(estimate: FloatArray, source: int) -> None:
         np.multiply(waves[source], scale.deviation, out=estimate)
@@ -94,18 +96,16 @@ def synthesize(
 
     for _ in each(transform, estimates, sources):  # not at once, to save memory
         pass
-    return estimates
 
 
 def _invert(config: Configuration, image: FloatArray, scale: Scale) -> FloatArray:
     """Turn a source's spectrogram (channels, 2, frames, bins) into samples (channels, samples)."""
     hop, frames, channels = config.hop, config.spectrogram_frames, image.shape[0]
-    spectrum = np.empty((channels, frames, config.bins + 1), np.complex64)
-    for part, target in ((0, spectrum.real), (1, spectrum.imag)):
-        bins = target[:, :, : config.bins]
-        np.multiply(image[:, part], scale.deviation, out=bins)
-        bins += scale.mean
-        target[:, :, config.bins] = 0
+    spectrum = np.zeros((channels, frames, config.bins + 1), np.complex64)
+    bins = spectrum[:, :, : config.bins]
+    np.multiply(image[:, 0], scale.deviation, out=bins.real)
+    np.multiply(image[:, 1], scale.deviation, out=bins.imag)
+    bins += np.complex64(complex(scale.mean, scale.mean))
     pieces = np.fft.irfft(spectrum, axis=2)
     pieces *= _window(config.nfft)
 
@@ -122,17 +122,20 @@ def _invert(config: Configuration, image: FloatArray, scale: Scale) -> FloatArra
     return signal.reshape(channels, -1)[:, edge : edge + config.segment_frames]
 
 
-def _scale(x: FloatArray) -> Scale:
-    mean = x.mean(dtype=np.float64)
-    deviation = np.sqrt(np.square(x - np.float32(mean)).sum(dtype=np.float64) / (x.size - 1))
-    return Scale(np.float32(mean), np.float32(deviation))
+def _standardize(x: FloatArray, each: Map) -> Scale:
+    """Take mean and deviation off all of x, in place; ``each`` maps over its first axis."""
+    means = each(lambda part: part.mean(dtype=np.float64), x)
+    mean = np.float32(sum(means) / len(x))
+    squares = each(lambda part: np.square(part - mean).sum(dtype=np.float64), x)
+    deviation = np.float32(np.sqrt(sum(squares) / (x.size - 1)))
 
+    def apply(part: FloatArray) -> None:
+        part -= mean
+        part /= deviation + np.float32(_EPSILON)
 
-def _standardize(x: FloatArray) -> Scale:
-    scale = _scale(x)
-    x -= scale.mean
-    x /= scale.deviation + np.float32(_EPSILON)
-    return scale
+    for _ in each(apply, x):
+        pass
+    return Scale(mean, deviation)
 
 
 @lru_cache(maxsize=4)

@@ -75,7 +75,11 @@ class OpenVinoRuntime:
         self._loaded = ThreadPoolExecutor(1, "load").submit(self._load, checkpoint)
 
     def __call__(self, segments: FloatArray, sources: tuple[int, ...]) -> FloatArray:
-        return np.stack([self._separate(segment, sources) for segment in segments])
+        batch, *shape = segments.shape
+        estimates = np.empty((batch, len(sources), *shape), np.float32)
+        for segment, estimate in zip(segments, estimates, strict=True):
+            self._separate(segment, sources, estimate)
+        return estimates
 
     def _load(self, checkpoint: Checkpoint) -> None:
         with _loading:
@@ -92,18 +96,19 @@ class OpenVinoRuntime:
             _ = request.get_input_tensor(0).data
             self._requests.put(request)
 
-    def _separate(self, segment: FloatArray, sources: tuple[int, ...]) -> FloatArray:
+    def _separate(
+        self, segment: FloatArray, sources: tuple[int, ...], estimates: FloatArray
+    ) -> None:
         inputs = analyse(self.config, segment, self._threads.map)
         self._loaded.result()  # raises what went wrong
         request = self._requests.get()
         try:
-            request.get_input_tensor(0).data[:] = inputs.spectrogram
-            request.get_input_tensor(1).data[:] = inputs.waveform
+            for i, values in enumerate((inputs.spectrogram, inputs.waveform)):
+                request.set_input_tensor(i, ov.Tensor(values, shared_memory=True))
             request.infer()
             spectrogram, waveform = (request.get_output_tensor(i).data for i in range(2))
-            return synthesize(
-                self.config, inputs, spectrogram, waveform, sources, self._threads.map
-            )
+            each = self._threads.map
+            synthesize(self.config, inputs, spectrogram, waveform, sources, estimates, each)
         finally:
             self._requests.put(request)
 

@@ -112,24 +112,26 @@ class OpenVinoOps:
     def mean(self, x: Value, axes: Sequence[int]) -> Any:
         if not self._exact:
             return ov.reduce_mean(x, np.array(axes, np.int32), keep_dims=True)
+        count = math.prod(self.shape(x)[axis] for axis in axes)
         for axis in sorted(axes, reverse=True):
-            x = self._mean(x, axis)
-        return x
+            x = self._sum(x, axis)
+        return ov.multiply(x, _constant(1 / count))
 
-    def _mean(self, x: Value, axis: int) -> Any:
+    def _sum(self, x: Value, axis: int) -> Any:
         shape = self.shape(x)
         length = shape[axis]
-        if length > _LONG:  # folded; what it takes to fill the last row adds nothing
-            rows = -(-length // _LONG)
-            none = np.zeros(len(shape), np.int32)
-            fill = none.copy()
-            fill[axis] = rows * _LONG - length
-            x = ov.pad(x, none, fill, "constant")
-            x = ov.reshape(x, np.array([*shape[:axis], rows, _LONG, *shape[axis + 1 :]]), False)
+        if length > _LONG:  # folded
+            fewest = -(-length // _LONG)
+            rows = next((n for n in range(fewest, _LONG) if length % n == 0), fewest)
+            columns = -(-length // rows)
+            if missing := rows * columns - length:  # what fills the last row adds nothing
+                none = np.zeros(len(shape), np.int32)
+                fill = none.copy()
+                fill[axis] = missing
+                x = ov.pad(x, none, fill, "constant")
+            x = ov.reshape(x, np.array([*shape[:axis], rows, columns, *shape[axis + 1 :]]), False)
             x = ov.reduce_sum(x, np.array([axis + 1], np.int32), keep_dims=False)
-        return ov.multiply(
-            ov.reduce_sum(x, np.array([axis], np.int32), True), _constant(1 / length)
-        )
+        return ov.reduce_sum(x, np.array([axis], np.int32), True)
 
     def concat(self, parts: Sequence[Value], axis: int) -> Any:
         return ov.concat(list(parts), axis)
@@ -163,9 +165,11 @@ class OpenVinoOps:
             x = ov.reshape(x, np.array([0, 0, heads, width // heads], np.int32), True)
             return ov.transpose(x, np.array([0, 2, 1, 3], np.int32))
 
-        one = _constant(1.0)  # the query is scaled
-        y = ov.scaled_dot_product_attention(split(query), split(key), split(value), scale=one)
-        y = ov.transpose(y, np.array([0, 2, 1, 3], np.int32))
+        # OpenVINO's own node of all this would have the keys transposed in a step of their own.
+        weights = ov.softmax(ov.matmul(split(query), split(key), False, True), -1)
+        y = ov.transpose(
+            ov.matmul(weights, split(value), False, False), np.array([0, 2, 1, 3], np.int32)
+        )
         return ov.reshape(y, np.array([0, 0, width], np.int32), True)
 
 
