@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 import reference
-from aistemsplitter_engine.audio import AudioFile, FloatArray, OutputFormat, StemWriter
+from aistemsplitter_engine.audio import AudioFile, FloatArray, StemWriter
+from aistemsplitter_engine.formats import OutputFormat
 
 RATE = 44_100
 STEMS = ("drums", "bass", "other", "vocals")

@@ -17,8 +17,9 @@ from filelock import FileLock
 
 import reference
 from aistemsplitter_engine import AudioArray, Separator
-from aistemsplitter_engine.audio import AudioFile, Cover, FloatArray, OutputFormat, StemWriter
+from aistemsplitter_engine.audio import AudioFile, Cover, FloatArray, StemWriter
 from aistemsplitter_engine.errors import AudioError, Cancelled
+from aistemsplitter_engine.formats import OutputFormat
 from networks import FakeRuntime, use_fake
 
 RATE = 44_100

@@ -13,7 +13,8 @@ import numpy as np
 from fastapi import FastAPI
 from numpy.typing import NDArray
 
-from aistemsplitter_engine.audio import OutputFormat, StemWriter
+from aistemsplitter_engine.audio import StemWriter
+from aistemsplitter_engine.formats import OutputFormat
 from aistemsplitter_server.kit import times
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.splits import listening, player

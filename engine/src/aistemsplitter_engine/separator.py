@@ -9,17 +9,21 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from aistemsplitter_engine import __version__
-from aistemsplitter_engine.audio import FloatArray, OutputFormat, resample
 from aistemsplitter_engine.errors import OptionError
 from aistemsplitter_engine.export import Export, check_sample_rate
+from aistemsplitter_engine.formats import OutputFormat
 from aistemsplitter_engine.model import MODEL_RATE, Model
 from aistemsplitter_engine.options import Clip, Device, FormatName, Precision
 from aistemsplitter_engine.separation.ahead import read_ahead
 from aistemsplitter_engine.separation.stream import draw_leads, separate
-from aistemsplitter_engine.split import SplitResult, split
-from aistemsplitter_engine.track import Song, Track
+
+if TYPE_CHECKING:
+    from aistemsplitter_engine.audio import FloatArray
+    from aistemsplitter_engine.split import SplitResult
+    from aistemsplitter_engine.track import Song, Track
 
 Progress = Callable[[float], None]
 
@@ -116,6 +120,8 @@ class Separator:
             OptionError: the model has no such stem, or there is no such sample rate.
             Cancelled: the caller asked for it.
         """
+        from aistemsplitter_engine.track import Track
+
         check_sample_rate(sample_rate)
         track = Track(self._model, song, self.choose(stems), cancel)
         return self._blocks(track, sample_rate or track.source.sample_rate, on_progress)
@@ -158,8 +164,13 @@ class Separator:
             Cancelled: the caller asked for it.
         """
         export = Export(Path(folder), OutputFormat(format, bit_depth), clip, mono, sample_rate)
-        track = Track(self._model, song, self.choose(stems), cancel)
-        self._model.parts(track.needed)  # they load while places are checked and the song is read
+        chosen = self.choose(stems)
+        self._model.parts(self._model.needed(chosen))
+        # They load while FFmpeg is imported, places are checked and the song is read.
+        from aistemsplitter_engine.split import split
+        from aistemsplitter_engine.track import Track
+
+        track = Track(self._model, song, chosen, cancel)
         seed = secrets.randbits(32) if self._seed is None else self._seed
 
         def run(seed: int, begin: int) -> Generator[FloatArray]:
@@ -181,6 +192,8 @@ class Separator:
         }
 
     def _blocks(self, track: Track, rate: int, on_progress: Progress | None) -> Generator[Block]:
+        from aistemsplitter_engine.audio import resample
+
         start, frames = 0, track.frames_at(rate)
         with closing(self._run(track, self._seed, 0, on_progress)) as blocks:
             stacked = (block.reshape(-1, block.shape[2]) for block in blocks)

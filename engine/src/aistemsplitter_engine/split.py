@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aistemsplitter_engine.audio import AudioFile, FloatArray
+from aistemsplitter_engine.encoders import Encoders
 from aistemsplitter_engine.errors import OutputError
-from aistemsplitter_engine.export import Encoders, Export
+from aistemsplitter_engine.export import Export
 from aistemsplitter_engine.model import MODEL_RATE
 from aistemsplitter_engine.spool import FRAME_BYTES, Spool
 from aistemsplitter_engine.track import Track

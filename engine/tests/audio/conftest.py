@@ -9,7 +9,8 @@ import av
 import numpy as np
 import pytest
 
-from aistemsplitter_engine.audio import AudioFile, OutputFormat, StemWriter
+from aistemsplitter_engine.audio import AudioFile, StemWriter
+from aistemsplitter_engine.formats import OutputFormat
 
 RATE = 44100
 _TYPES = {"u8": np.uint8, "s16": np.int16, "s32": np.int32, "flt": np.float32, "dbl": np.float64}

@@ -7,8 +7,9 @@ from contextlib import suppress
 import numpy as np
 import pytest
 
-from aistemsplitter_engine.audio import AudioFile, OutputFormat
+from aistemsplitter_engine.audio import AudioFile
 from aistemsplitter_engine.errors import AudioError
+from aistemsplitter_engine.formats import OutputFormat
 
 
 def complaint(path) -> str:

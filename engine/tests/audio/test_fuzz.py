@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aistemsplitter_engine.audio import AudioFile, Cover, OutputFormat
+from aistemsplitter_engine.audio import AudioFile, Cover
 from aistemsplitter_engine.errors import AudioError
+from aistemsplitter_engine.formats import OutputFormat
 
 MUTANTS = int(os.environ.get("FUZZ_MUTANTS", "3000"))
 SEED = int(os.environ.get("FUZZ_SEED", "1"))

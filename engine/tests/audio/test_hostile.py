@@ -8,7 +8,8 @@ import sys
 
 import pytest
 
-from aistemsplitter_engine.audio import AudioFile, OutputFormat
+from aistemsplitter_engine.audio import AudioFile
+from aistemsplitter_engine.formats import OutputFormat
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs pipes and limits of processes")
 

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from aistemsplitter_engine.audio import AudioFile, Cover, OutputFormat
+from aistemsplitter_engine.audio import AudioFile, Cover
+from aistemsplitter_engine.formats import OutputFormat
 
 LOSSY = ("mp3", "opus", "m4a")
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aistemsplitter_engine.audio import AudioFile, OutputFormat, StemWriter
+from aistemsplitter_engine.audio import AudioFile, StemWriter
 from aistemsplitter_engine.errors import AudioError, OptionError
+from aistemsplitter_engine.formats import OutputFormat
 
 
 @pytest.mark.parametrize(
@@ -138,7 +139,8 @@ def test_full_device(make, output):
 FULL_DISK = """
 import resource, signal, sys
 import numpy as np
-from aistemsplitter_engine.audio import OutputFormat, StemWriter
+from aistemsplitter_engine.audio import StemWriter
+from aistemsplitter_engine.formats import OutputFormat
 from aistemsplitter_engine.errors import AudioError
 path, name, rate, frames, limit = sys.argv[1], sys.argv[2], *map(int, sys.argv[3:])
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

@@ -222,8 +222,8 @@ HEAVY = ("numpy", "openvino", "av", "torch", "soxr", "rich", "httpx2", "filelock
 LOOK = f"""
 import atexit, sys
 atexit.register(lambda: print([name for name in {HEAVY} if name in sys.modules], file=sys.stderr))
-from aistemsplitter_engine.cli import main
-main()
+from aistemsplitter_engine.cli import app
+app()
 """
 
 
@@ -233,3 +233,10 @@ def test_help_imports_nothing_heavy(arguments: Sequence[str]) -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, "[]\n")
     assert done.stdout.startswith("Usage: ")
+
+
+def test_networks_do_not_wait_for_ffmpeg() -> None:
+    """It is imported while they load."""
+    code = "import sys; from aistemsplitter_engine import Separator; print('av' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.stdout == "False\n"

@@ -17,7 +17,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from aistemsplitter_engine.audio import AudioFile, OutputFormat, StemWriter, resample
+from aistemsplitter_engine.audio import AudioFile, StemWriter, resample
+from aistemsplitter_engine.formats import OutputFormat
 from aistemsplitter_server.kit import times
 from aistemsplitter_server.kit.errors import Conflict, NotFound
 from aistemsplitter_server.kit.secrets import Secrets

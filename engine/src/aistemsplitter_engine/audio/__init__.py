@@ -3,7 +3,6 @@
 from aistemsplitter_engine.audio._types import BLOCK_FRAMES, FloatArray
 from aistemsplitter_engine.audio.encode import StemWriter
 from aistemsplitter_engine.audio.file import AudioFile
-from aistemsplitter_engine.audio.formats import OutputFormat
 from aistemsplitter_engine.audio.resample import resample
 from aistemsplitter_engine.audio.source import AudioArray, Source
 from aistemsplitter_engine.audio.tags import Cover
@@ -14,7 +13,6 @@ __all__ = [
     "AudioFile",
     "Cover",
     "FloatArray",
-    "OutputFormat",
     "Source",
     "StemWriter",
     "resample",

@@ -17,11 +17,11 @@ from av.stream import Disposition, Stream
 from numpy.typing import NDArray
 
 from aistemsplitter_engine.audio._types import BLOCK_FRAMES, FloatArray, printable
-from aistemsplitter_engine.audio.formats import OutputFormat
 from aistemsplitter_engine.audio.output_file import OutputFile
 from aistemsplitter_engine.audio.picture import dimensions, picture_block
 from aistemsplitter_engine.audio.tags import Cover
 from aistemsplitter_engine.errors import AudioError, OptionError
+from aistemsplitter_engine.formats import OutputFormat
 
 # Format and bit depth: FFmpeg's container, encoder and sample format.
 _ENCODERS = {

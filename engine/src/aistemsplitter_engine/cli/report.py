@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-from rich.text import Text
-
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from aistemsplitter_engine.cli.songs import Job
     from aistemsplitter_engine.split import SplitResult
 
@@ -24,7 +24,6 @@ class Report:
 
     def __init__(self, as_json: bool) -> None:
         self._json = as_json
-        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
         self._reported = 0
         self._failures: list[str] = []
 
@@ -36,9 +35,17 @@ class Report:
     @contextmanager
     def progress(self, job: Job) -> Iterator[Callable[[float], None]]:
         """Show a bar for a song while there is a terminal to show it on."""
-        if not self._console.is_terminal:
+        if not sys.stderr.isatty():
             yield lambda _: None
             return
+        from rich.progress import (
+            BarColumn,
+            Progress,
+            TaskProgressColumn,
+            TextColumn,
+            TimeRemainingColumn,
+        )
+
         columns = (
             TextColumn("{task.description}", markup=False),
             BarColumn(),
@@ -49,8 +56,16 @@ class Report:
             task = bar.add_task(_printable(job.song.name)[:_LONGEST_NAME], total=1.0)
             yield lambda fraction: bar.update(task, completed=fraction)
 
+    @cached_property
+    def _console(self) -> Console:
+        from rich.console import Console  # where nothing is to be told, networks load sooner
+
+        return Console(stderr=True, highlight=False, soft_wrap=True)
+
     def note(self, text: str) -> None:
         """Tell a person something that is not about one song."""
+        from rich.text import Text
+
         self._console.print(Text(_printable(text)))
 
     def done(self, job: Job, model: str, result: SplitResult) -> None:

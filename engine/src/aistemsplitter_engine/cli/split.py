@@ -107,9 +107,9 @@ def split(
     report = Report(as_json)
     try:
         with _stoppable() as stop:
-            from aistemsplitter_engine.audio import OutputFormat
             from aistemsplitter_engine.cli.songs import find_jobs
             from aistemsplitter_engine.export import Export
+            from aistemsplitter_engine.formats import OutputFormat
             from aistemsplitter_engine.separator import Separator
 
             separator = Separator(
@@ -153,8 +153,7 @@ def split(
     except EngineError as error:
         report.failed(str(error))
     report.close()
-    if report.failed_any:
-        raise SystemExit(1)
+    raise SystemExit(int(report.failed_any))  # in any case: main says why
 
 
 def _names(stems: str) -> list[str]:

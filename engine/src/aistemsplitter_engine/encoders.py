@@ -1,0 +1,71 @@
+"""Stems into files: encoded from the spool while it grows, each in a thread of its own."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import Executor, as_completed
+
+import numpy as np
+
+from aistemsplitter_engine.audio import AudioFile, StemWriter, resample
+from aistemsplitter_engine.export import Export
+from aistemsplitter_engine.model import MODEL_RATE
+from aistemsplitter_engine.spool import Spool
+from aistemsplitter_engine.track import Track
+
+
+class Encoders:
+    """Threads that encode the stems of a spool into files in its folder, following it to its end.
+
+    Once a sample exceeds full scale where stems are turned down for that, the files are given up:
+    all are to be encoded again, with a gain, and only the peak is still looked for.
+    """
+
+    def __init__(
+        self, pool: Executor, track: Track, spool: Spool, export: Export, gain: float = 1.0
+    ) -> None:
+        self._track, self._spool, self._export, self._gain = track, spool, export, gain
+        self._too_loud = threading.Event()
+        self._running = [pool.submit(self._encode, stem) for stem in track.stems]
+
+    def check(self) -> None:
+        """Raise what ended one of them, such as a full disk."""
+        for encoder in self._running:
+            if encoder.done():
+                encoder.result()
+
+    def peak(self) -> float:
+        """Wait until all are done; return the highest sample before the gain, of all stems."""
+        return max(encoder.result() for encoder in as_completed(self._running))
+
+    def _encode(self, stem: str) -> float:
+        track, export, peak = self._track, self._export, 0.0
+        rate = export.rate(track)
+        frames = track.frames_at(rate)
+        song = track.source
+        writer = StemWriter(
+            self._spool.folder / export.name(stem),
+            export.format,
+            rate,
+            export.channels,
+            tags=song.tags if isinstance(song, AudioFile) else None,
+            cover=song.cover if isinstance(song, AudioFile) else None,
+            frames=frames,
+        )
+        with writer:
+            for block in resample(self._spool.follow(stem), MODEL_RATE, rate, frames):
+                track.check_cancelled()
+                if export.mono:
+                    block = block.mean(0, keepdims=True, dtype=np.float32)
+                peak = max(peak, float(np.abs(block).max()))
+                if peak > 1 and export.rescales and self._gain == 1:
+                    self._too_loud.set()
+                if self._too_loud.is_set():
+                    writer.abort()
+                    continue
+                if self._gain != 1:
+                    block = block * np.float32(self._gain)
+                if export.clamps:
+                    block = block.clip(-1, 1)
+                writer.write(block)
+        return peak
