@@ -1,0 +1,94 @@
+"""Stems that exceed full scale."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from aistemsplitter_engine.audio import FloatArray, StemWriter
+from stem_files import STEMS, Options, read, read_all, separator, song, tree
+
+
+def levels(tmp_path: Path, **options: object) -> tuple[FloatArray, FloatArray, float]:
+    """Return the stems of a loud song as they are, as they were written, and the gain."""
+    loud = song(4, gain=9)
+    separator().split(loud, tmp_path / "float", bit_depth=32)
+    result = separator().split(loud, tmp_path / "out", **options)
+    format = options.get("format", "wav")
+    return read_all(tmp_path / "float"), read_all(tmp_path / "out", format), result.gain
+
+
+def test_stems_are_turned_down_together(tmp_path: Path) -> None:
+    plain, scaled, gain = levels(tmp_path)
+    peak = np.abs(plain).max()
+    assert peak > 1.5  # or there is nothing to see here
+    assert gain == pytest.approx(1 / peak)
+    assert np.abs(scaled).max() == pytest.approx(1, abs=2**-15)
+    assert np.abs(scaled - plain * gain).max() <= 2**-15
+    assert sum(np.abs(stem).max() < 0.999 for stem in scaled) == 3  # each by the same
+
+
+def test_stems_that_fit_are_left_alone(tmp_path: Path) -> None:
+    result = separator().split(song(), tmp_path / "out")
+    assert result.gain == 1
+    separator().split(song(), tmp_path / "none", clip="none")
+    assert tree(tmp_path / "out") == tree(tmp_path / "none")
+
+
+@pytest.mark.parametrize("clip", ["clamp", "none"])
+def test_peaks_are_cut_off(tmp_path: Path, clip: str) -> None:
+    plain, cut, gain = levels(tmp_path, clip=clip)
+    assert gain == 1
+    assert np.abs(cut - plain.clip(-1, 1)).max() <= 2**-15
+
+
+def test_none_leaves_it_to_the_format(tmp_path: Path) -> None:
+    """An MP3 can go beyond full scale."""
+    _, clamped, _ = levels(tmp_path, clip="clamp", format="mp3")
+    shutil.rmtree(tmp_path / "out")
+    _, kept, _ = levels(tmp_path, clip="none", format="mp3")
+    assert np.abs(kept).max() > 1.5 > np.abs(clamped).max()
+
+
+@pytest.mark.parametrize("clip", ["rescale", "clamp", "none"])
+def test_float_is_never_touched(tmp_path: Path, clip: str) -> None:
+    plain, written, gain = levels(tmp_path, bit_depth=32, clip=clip)
+    assert gain == 1
+    assert np.array_equal(plain, written)
+
+
+@pytest.mark.parametrize("options", [{"mono": True}, {"sample_rate": 48_000}, {"format": "flac"}])
+def test_the_level_is_that_of_what_is_written(tmp_path: Path, options: Options) -> None:
+    """Folded or at another rate, a stem has other peaks."""
+    result = separator().split(song(4, gain=9), tmp_path, **options)
+    peak = max(np.abs(read(path)).max() for path in result.stems.values())
+    assert result.gain < 1
+    assert peak == pytest.approx(1, abs=1e-4)
+
+
+def test_stems_and_residual_still_sum_to_the_mixture(tmp_path: Path) -> None:
+    loud = song(4, gain=9)
+    stems = [*STEMS, "residual"]
+    result = separator().split(loud, tmp_path, stems=stems, bit_depth=24)
+    assert result.gain < 1
+    total = sum(read(path) for path in result.stems.values())
+    assert np.abs(total - loud._array * np.float32(result.gain)).max() < 1e-5
+
+
+def test_what_will_be_encoded_again_is_not_encoded_to_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = []
+    write = StemWriter.write
+
+    def count(self: StemWriter, block: FloatArray) -> None:
+        written.append(block.shape[1])
+        write(self, block)
+
+    monkeypatch.setattr(StemWriter, "write", count)
+    loud = song(30, gain=9)
+    separator().split(loud, tmp_path)
+    assert 4 * loud.frames <= sum(written) < 6 * loud.frames  # and not 8

@@ -1,0 +1,210 @@
+"""Stems are complete or not there at all."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import reference
+from aistemsplitter_engine import AudioArray
+from aistemsplitter_engine.audio import FloatArray, StemWriter
+from aistemsplitter_engine.errors import AudioError
+from networks import FakeRuntime, use_fake
+from stem_files import (
+    RATE,
+    WORK,
+    encoding,
+    fail_in_an_encoder,
+    read_all,
+    separator,
+    song,
+    tree,
+    write_song,
+)
+
+
+class Watch:
+    """Looks into a folder at every step of progress."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.seen: list[dict[str, int]] = []
+        self.fractions: list[float] = []
+
+    def __call__(self, fraction: float) -> None:
+        self.fractions.append(fraction)
+        self.seen.append(
+            {str(p.relative_to(self.folder)): p.stat().st_size for p in self.folder.rglob("*.*")}
+        )
+
+
+def test_stems_appear_when_all_are_complete(tmp_path: Path) -> None:
+    watch = Watch(tmp_path)
+    separator().split(song(30), tmp_path, on_progress=watch)
+    assert len(watch.seen) == 15
+    assert all(name.startswith(WORK) for seen in watch.seen for name in seen)
+    assert len(read_all(tmp_path)) == 4
+
+
+def test_earlier_stems_stay_until_then(tmp_path: Path) -> None:
+    separator().split(song(10), tmp_path)
+    before = tree(tmp_path)
+
+    def check(_: float) -> None:
+        assert {name: data for name, data in tree(tmp_path).items() if WORK not in name} == before
+
+    separator().split(song(11), tmp_path, on_progress=check)
+    after = tree(tmp_path)
+    assert before.keys() == after.keys()
+    assert all(after[name] != before[name] for name in before)
+
+
+def test_progress_is_that_of_the_segments(tmp_path: Path, fakes: list[FakeRuntime]) -> None:
+    told: list[float] = []
+    separator(shifts=2, seed=1).split(song(20, gain=9), tmp_path, on_progress=told.append)
+    steps = fakes[0].calls
+    assert told == pytest.approx([done / steps for done in range(steps + 1)])
+
+
+def test_the_first_bytes_are_on_disk_before_a_tenth_is_separated(tmp_path: Path) -> None:
+    watch = Watch(tmp_path)
+
+    class TenMinutes:
+        name, sample_rate, channels = "ten minutes", RATE, 2
+
+        def blocks(self) -> Iterator[FloatArray]:
+            block = reference.music(65_536 / RATE)
+            for start in range(0, 600 * RATE, 65_536):
+                yield block[:, : 600 * RATE - start]
+
+    separator().split(TenMinutes(), tmp_path, stems=["vocals"], on_progress=watch)
+    sizes = [seen.get(f"{WORK}/vocals.f32", 0) for seen in watch.seen]
+    first = next(f for f, size in zip(watch.fractions, sizes, strict=True) if size > 0)
+    assert first < 0.02
+    # And the samples of all segments that are done, but for what the next one has a say about.
+    for fraction, size in zip(watch.fractions[1:], sizes[1:], strict=True):
+        assert size / (600 * RATE * 8) == pytest.approx(fraction, abs=0.01)
+
+
+class Broken(FakeRuntime):
+    def __call__(self, segments: FloatArray, sources: tuple[int, ...]) -> FloatArray:
+        if self.calls > 3:
+            raise RuntimeError("no memory left")
+        return super().__call__(segments, sources)
+
+
+def fail_in_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    use_fake(monkeypatch, Broken)
+
+
+def fail_in_the_song(monkeypatch: pytest.MonkeyPatch) -> None:
+    blocks, read = AudioArray.blocks, []
+
+    def damaged(self: AudioArray) -> Iterator[FloatArray]:
+        read.append(1)
+        for number, block in enumerate(blocks(self)):
+            if len(read) % 2 == 0 and number == 9:
+                raise AudioError("a song: is damaged")
+            yield block
+
+    monkeypatch.setattr(AudioArray, "blocks", damaged)
+
+
+def fail_in_closing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(self: StemWriter) -> None:
+        self.abort()
+        raise AudioError("bass.wav: cannot be written: No space left on device")
+
+    monkeypatch.setattr(StemWriter, "close", fail)
+
+
+def fail_in_the_spool(monkeypatch: pytest.MonkeyPatch) -> None:
+    from aistemsplitter_engine.spool import Spool
+
+    append = Spool.append
+
+    def fail(self: Spool, stems: FloatArray) -> None:
+        if self.frames > 10 * RATE:
+            raise OSError(28, "No space left on device")
+        append(self, stems)
+
+    monkeypatch.setattr(Spool, "append", fail)
+
+
+FAILURES = [
+    (fail_in_the_network, RuntimeError, "no memory left"),
+    (fail_in_the_song, AudioError, "a song: is damaged"),
+    (fail_in_an_encoder, AudioError, r"bass\.wav: cannot be written: No space left"),
+    (fail_in_closing, AudioError, "cannot be written: No space left"),
+    (fail_in_the_spool, AudioError, r"b: No space left on device$"),
+]
+
+
+@pytest.mark.parametrize(("fail", "error", "message"), FAILURES)
+@pytest.mark.parametrize("gain", [1, 9])
+def test_a_failure_leaves_nothing(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    fail: Callable[[pytest.MonkeyPatch], None],
+    error: type[Exception],
+    message: str,
+    gain: float,
+) -> None:
+    fail(monkeypatch)
+    with pytest.raises(error, match=message):
+        separator().split(song(20, gain), tmp_path / "a" / "b")
+    assert list(tmp_path.iterdir()) == []
+    assert encoding() == set()
+
+
+def test_an_encoder_that_fails_ends_the_run_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = threading.Event()
+
+    class Slow(FakeRuntime):
+        def __call__(self, segments: FloatArray, sources: tuple[int, ...]) -> FloatArray:
+            failed.wait(60)
+            time.sleep(0.02)
+            return super().__call__(segments, sources)
+
+    def fail(*_: object, **__: object) -> None:
+        failed.set()
+        raise AudioError("bass.wav: cannot be made: Permission denied")
+
+    fakes = use_fake(monkeypatch, Slow)
+    monkeypatch.setattr(StemWriter, "__init__", fail)
+    with pytest.raises(AudioError, match="Permission denied"):
+        separator().split(song(60), tmp_path / "out")
+    assert fakes[0].calls < 10  # of 27
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("fail", "error"), [failure[:2] for failure in FAILURES])
+def test_a_failure_leaves_what_was_there(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    fail: Callable[[pytest.MonkeyPatch], None],
+    error: type[Exception],
+) -> None:
+    separator().split(song(3), tmp_path / "b")
+    (tmp_path / "empty").mkdir()
+    before = tree(tmp_path)
+    fail(monkeypatch)
+    for folder in ("b", "empty"):
+        with pytest.raises(error):
+            separator().split(song(20), tmp_path / folder)
+    assert tree(tmp_path) == before
+    assert (tmp_path / "empty").is_dir()
+
+
+def test_a_song_that_cannot_be_read_leaves_nothing(tmp_path: Path) -> None:
+    path = write_song(tmp_path / "song.flac", reference.music(2))
+    path.write_bytes(path.read_bytes()[:-30_000])
+    with pytest.raises(AudioError, match=r"song\.flac: is (truncated|damaged)"):
+        separator().split(path, tmp_path / "a" / "b")
+    assert list(tmp_path.iterdir()) == [path]
