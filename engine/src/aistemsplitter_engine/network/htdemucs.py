@@ -29,7 +29,7 @@ def htdemucs(
 ) -> tuple[Any, Any]:
     """Estimate every source of standardized segments.
 
-    ``spectrogram`` is (batch, 2 * channels, frames, bins), each channel's real part and then its
+    ``spectrogram`` is (batch, channels, frames, 2 * bins), each bin's real part and then its
     imaginary part; ``waveform`` is (batch, channels, 1, samples), filled with zeros to a multiple
     of the stride. The results have the same shapes, unfilled, with channels times the number of
     sources, sources outermost; the estimate is the inverse transform of the first plus the second,
@@ -63,6 +63,7 @@ class _Geometry:
         self.time, self.lengths = time, config.waveform_lengths
         self.stride: Pair = (1, config.stride) if time else (config.stride, 1)
         self.kernel, self.step = config.kernel_size, config.stride
+        self.neighbours = self.step * (1 if time else 2)  # numbers: a bin has two parts
         self.edge = config.kernel_size // 4
         # Of the outermost convolutions, once folded.
         self.around: tuple[Pair, Pair] = ((0, 0), (1, 1)) if time else ((1, 1), (0, 0))
@@ -126,20 +127,20 @@ def _decode(
         x = ops.conv_transpose(x, layer.conv.weight, layer.conv.bias, geometry.stride, whole)
         x = ops.crop(_group_norm(ops, layer.norm, x), crop)
     if index == 0:
-        return x if geometry.time else ops.transpose(x, (0, 1, 3, 2))
+        return x if geometry.time else _interleaved(ops, x)
     return ops.gelu(x)
 
 
 def _folded(ops: Ops[Any], geometry: _Geometry, x: Any) -> Any:
     """Turn a stride of neighbours on the last axis into channels (channel, neighbour).
 
-    A spectrogram (batch, channels, frames, bins) becomes an image of bins / stride times frames, a
-    waveform (batch, channels, 1, samples) one of 1 times samples / stride.
+    A spectrogram (batch, channels, frames, 2 * bins) becomes an image of bins / stride times
+    frames, a waveform (batch, channels, 1, samples) one of 1 times samples / stride.
     """
     channels = ops.shape(x)[1]
-    x = ops.reshape(x, (0, 0, 0, -1, geometry.step))
+    x = ops.reshape(x, (0, 0, 0, -1, geometry.neighbours))
     x = ops.transpose(x, (0, 2, 3, 1, 4) if geometry.time else (0, 3, 2, 1, 4))
-    return ops.transpose(ops.reshape(x, (0, 0, 0, channels * geometry.step)), (0, 3, 1, 2))
+    return ops.transpose(ops.reshape(x, (0, 0, 0, channels * geometry.neighbours)), (0, 3, 1, 2))
 
 
 def _unfolded(ops: Ops[Any], geometry: _Geometry, x: Any) -> Any:
@@ -147,9 +148,16 @@ def _unfolded(ops: Ops[Any], geometry: _Geometry, x: Any) -> Any:
     _, channels, height, width = ops.shape(x)
     rows, columns = (height, width) if geometry.time else (width, height)
     x = ops.transpose(x, (0, 2, 3, 1))
-    x = ops.reshape(x, (0, 0, 0, channels // geometry.step, geometry.step))
+    x = ops.reshape(x, (0, 0, 0, channels // geometry.neighbours, geometry.neighbours))
     x = ops.transpose(x, (0, 3, 1, 2, 4) if geometry.time else (0, 3, 2, 1, 4))
-    return ops.reshape(x, (0, 0, rows, columns * geometry.step))
+    return ops.reshape(x, (0, 0, rows, columns * geometry.neighbours))
+
+
+def _interleaved(ops: Ops[Any], x: Any) -> Any:
+    """Put a spectrogram's parts, which are channels of an image of bins times frames, in place."""
+    _, _, bins, frames = ops.shape(x)
+    x = ops.transpose(ops.reshape(x, (0, -1, 2, bins, frames)), (0, 1, 4, 3, 2))
+    return ops.reshape(x, (0, 0, 0, -1))
 
 
 def _gated(ops: Ops[Any], gate: Gate, x: Any, padding: tuple[Pair, Pair]) -> Any:

@@ -185,17 +185,23 @@ class _Preparation:
         return Map(weight[:, :, None] if time else weight, self.weights[f"{name}.bias"])
 
     def _from_neighbours(self, conv: Map, time: bool) -> Map:
-        """Rearrange a strided convolution: channels (channel, neighbour), one output for each."""
-        taps = self.xp.moveaxis(self._taps(conv, time), 2, 3)  # (out, in, neighbour, tap)
-        taps = taps.reshape(taps.shape[0], -1, 3)
+        """Rearrange a strided convolution: channels (channel, neighbour), one output for each.
+
+        A spectrogram's are (channel, neighbour, real or imaginary part).
+        """
+        taps = self._taps(conv, time)  # (out, in, tap, neighbour)
+        taps = taps.reshape(taps.shape[0], -1, 1 if time else 2, *taps.shape[2:])
+        taps = self.xp.moveaxis(taps, (4, 2, 3), (2, 3, 4)).reshape(taps.shape[0], -1, 3)
         return Map(taps[:, :, None] if time else taps[..., None], conv.bias)
 
     def _to_neighbours(self, conv: Map, time: bool) -> Map:
-        """Rearrange a transposed one: one input for each, channels (channel, neighbour)."""
-        taps = self.xp.flip(self._taps(conv, time), (2,))
-        taps = self.xp.moveaxis(taps, (1, 3), (0, 1))  # (out, neighbour, in, tap)
-        taps = taps.reshape(-1, *taps.shape[2:])
-        bias = self.xp.stack([conv.bias] * self.config.stride, 1).reshape(-1)
+        """Rearrange a transposed one: one input for each, channels as above."""
+        taps = self.xp.flip(self._taps(conv, time), (2,))  # (in, out, tap, neighbour)
+        taps = taps.reshape(taps.shape[0], -1, 1 if time else 2, *taps.shape[2:])
+        taps = self.xp.moveaxis(taps, (1, 4, 2), (0, 1, 2))  # (out, neighbour, part, in, tap)
+        bias = conv.bias.reshape(-1, 1, taps.shape[2])
+        bias = self.xp.concat([bias] * self.config.stride, axis=1).reshape(-1)
+        taps = taps.reshape(-1, *taps.shape[3:])
         return Map(taps[:, :, None] if time else taps[..., None], bias)
 
     def _taps(self, conv: Map, time: bool) -> Any:

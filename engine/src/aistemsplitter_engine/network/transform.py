@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from aistemsplitter_engine.network.config import Configuration
 
 FloatArray = NDArray[np.float32]
+ComplexArray = NDArray[np.complex64]
 Map = Callable[..., Iterator[Any]]
 _EPSILON = 1e-5
 
@@ -34,7 +35,7 @@ class Scale:
 class Inputs:
     """The network's inputs for one segment, see :func:`network.htdemucs.htdemucs`."""
 
-    spectrogram: FloatArray  # (1, 2 * channels, frames, bins)
+    spectrogram: FloatArray  # (1, channels, frames, 2 * bins), real and imaginary parts
     waveform: FloatArray  # (1, channels, 1, samples filled to a multiple of the stride)
     spectrogram_scale: Scale
     waveform_scale: Scale
@@ -49,21 +50,22 @@ def analyse(config: Configuration, segment: FloatArray, each: Map = map) -> Inpu
     hop, frames = config.hop, config.spectrogram_frames
     edge = hop // 2 * 3
     padded = np.pad(segment, ((0, 0), (edge, edge + frames * hop - samples)), mode="reflect")
-    image = np.empty((channels, 2, frames, config.bins), np.float32)
+    image = np.empty((channels, frames, config.bins), np.complex64)
 
     def transform(channel: int) -> None:
         windows = np.lib.stride_tricks.sliding_window_view(padded[channel], config.nfft)[::hop]
-        spectrum = np.fft.rfft(windows * _window(config.nfft), axis=1)[:, : config.bins]
-        image[channel, 0], image[channel, 1] = spectrum.real, spectrum.imag
+        spectrum = np.fft.rfft(windows * _window(config.nfft), axis=1)
+        image[channel] = spectrum[:, : config.bins]
 
     for _ in each(transform, range(channels)):
         pass
-    spectrogram_scale = _standardize(image, each)
+    spectrogram = image.view(np.float32)
+    spectrogram_scale = _standardize(spectrogram, each)
     waveform = np.zeros((1, channels, 1, config.filled_frames), np.float32)
     waveform[0, :, 0, :samples] = segment
     waveform_scale = _standardize(waveform[0, :, 0, :samples], each)
     return Inputs(
-        spectrogram=image.reshape(1, 2 * channels, frames, config.bins),
+        spectrogram=spectrogram[None],
         waveform=waveform,
         spectrogram_scale=spectrogram_scale,
         waveform_scale=waveform_scale,
@@ -85,28 +87,28 @@ def synthesize(
     number, are computed; ``each`` maps over them.
     """
     shape = (len(config.sources), config.audio_channels)
-    images = spectrogram.reshape(*shape, 2, config.spectrogram_frames, config.bins)
+    images = spectrogram.view(np.complex64).reshape(*shape, config.spectrogram_frames, -1)
     waves = waveform.reshape(*shape, config.segment_frames)
     scale = inputs.waveform_scale
 
     def transform(estimate: FloatArray, source: int) -> None:
         np.multiply(waves[source], scale.deviation, out=estimate)
-        estimate += _invert(config, images[source], inputs.spectrogram_scale)
         estimate += scale.mean
+        samples = _invert(config, images[source])
+        samples *= inputs.spectrogram_scale.deviation
+        estimate += samples
+        estimate += _of_ones(config) * inputs.spectrogram_scale.mean
 
     for _ in each(transform, estimates, sources):  # not at once, to save memory
         pass
 
 
-def _invert(config: Configuration, image: FloatArray, scale: Scale) -> FloatArray:
-    """Turn a source's spectrogram (channels, 2, frames, bins) into samples (channels, samples)."""
+def _invert(config: Configuration, image: ComplexArray) -> FloatArray:
+    """Turn a spectrogram (channels, frames, bins) into samples (channels, samples)."""
     hop, frames, channels = config.hop, config.spectrogram_frames, image.shape[0]
     spectrum = np.zeros((channels, frames, config.bins + 1), np.complex64)
-    bins = spectrum[:, :, : config.bins]
-    np.multiply(image[:, 0], scale.deviation, out=bins.real)
-    np.multiply(image[:, 1], scale.deviation, out=bins.imag)
-    bins += np.complex64(complex(scale.mean, scale.mean))
-    pieces = np.fft.irfft(spectrum, axis=2)
+    spectrum[:, :, : config.bins] = image
+    pieces = np.fft.irfft(spectrum, axis=2)  # which would take twice as long to fill up itself
     pieces *= _window(config.nfft)
 
     # Overlap-add: a frame is nfft / hop pieces of one hop, each piece falls onto the next hop.
@@ -120,6 +122,13 @@ def _invert(config: Configuration, image: FloatArray, scale: Scale) -> FloatArra
     signal *= np.float32(config.nfft / 1.5)
     edge = hop // 2 * 3
     return signal.reshape(channels, -1)[:, edge : edge + config.segment_frames]
+
+
+@lru_cache(maxsize=4)
+def _of_ones(config: Configuration) -> FloatArray:
+    """Samples (1, samples) of a spectrogram whose parts are all one, as a mean is."""
+    shape = 1, config.spectrogram_frames, config.bins
+    return _invert(config, np.full(shape, 1 + 1j, np.complex64))
 
 
 def _standardize(x: FloatArray, each: Map) -> Scale:

@@ -132,7 +132,7 @@ def _graph(config: Configuration, checkpoint: Checkpoint, precision: Precision) 
     prepared = prepare(config, weights)
     channels = config.audio_channels
     spectrogram = opset.parameter(
-        [1, 2 * channels, config.spectrogram_frames, config.bins], np.float32
+        [1, channels, config.spectrogram_frames, 2 * config.bins], np.float32
     )
     waveform = opset.parameter([1, channels, 1, config.filled_frames], np.float32)
     ops = OpenVinoOps(exact=precision == "float32")

@@ -68,7 +68,7 @@ class TorchRuntime:
     def separate(self, segments: Tensor) -> Tensor:
         """Separate segments (batch, channels, samples) that lie on the device, every source."""
         spectrum = self._analyse(segments)
-        image = torch.view_as_real(spectrum).movedim(-1, 2).flatten(1, 2)
+        image = torch.view_as_real(spectrum).flatten(-2)
         image, image_mean, image_deviation = _standardize(image)
         waves, waves_mean, waves_deviation = _standardize(segments[:, :, None])
         waves = F.pad(waves, (0, self.config.filled_frames - segments.shape[-1]))
@@ -78,8 +78,8 @@ class TorchRuntime:
         image = image.float() * image_deviation + image_mean
         waves = waves.float() * waves_deviation + waves_mean
         shape = (len(segments), len(self.config.sources), self.config.audio_channels)
-        image = image.unflatten(1, (shape[1], shape[2], 2)).movedim(3, -1).contiguous()
-        return self._synthesize(torch.view_as_complex(image)) + waves.view(*shape, -1)
+        image = torch.view_as_complex(image.unflatten(-1, (-1, 2)).contiguous())
+        return self._synthesize(image.unflatten(1, shape[1:])) + waves.view(*shape, -1)
 
     def _analyse(self, segments: Tensor) -> Tensor:
         """Spectrogram (batch, channels, frames, bins); the steps are network.transform's."""
