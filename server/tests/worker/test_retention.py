@@ -24,8 +24,8 @@ def test_stems_over_their_time(client: httpx2.Client, service: Service, someone:
         over = times.now() - timedelta(seconds=1)
         session.execute(update(Split).where(Split.id == old).values(expires_at=over))
     service.start("worker")  # it sweeps at its start
-    until(lambda: httpx2.get(urls[old], trust_env=False).status_code == 404)
     folder = service.settings.data / "storage" / "splits"
-    assert [path.name for path in folder.iterdir()] == [new]
+    until(lambda: [path.name for path in folder.iterdir()] == [new])  # its files go before it does
+    assert httpx2.get(urls[old], trust_env=False).status_code == 404
     assert httpx2.get(urls[new], trust_env=False).status_code == 200
     assert someone.balance == 3600 - 2 * 20
