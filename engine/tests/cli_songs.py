@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 
 import reference
-from aistemsplitter_engine.audio import AudioFile, FloatArray, StemWriter
+from aistemsplitter_engine.audio import StemWriter
 from aistemsplitter_engine.formats import OutputFormat
+from stem_files import RATE
 
-RATE = 44_100
-STEMS = ("drums", "bass", "other", "vocals")
 TINY = ("--model", "htdemucs_tiny", "--device", "cpu")
 NOTE = "htdemucs_tiny is a small model trained on synthetic music, for demonstration; for real"
 
@@ -23,10 +22,6 @@ def write_song(path: Path, seconds: float = 3, gain: float = 1) -> Path:
     with StemWriter(path, OutputFormat("wav", 32), RATE, 2) as writer:
         writer.write(reference.music(seconds) * np.float32(gain))
     return path
-
-
-def read(path: Path) -> FloatArray:
-    return np.concatenate(list(AudioFile(path).blocks()), axis=1)
 
 
 def tree(folder: Path) -> set[str]:

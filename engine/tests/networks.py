@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -44,6 +45,21 @@ class FakeRuntime:
         before, after = (np.roll(segments, n * (source + 1), axis=-1) for n in (17, -23))
         beside = (before - after) / 2
         return np.float32(0.1 * self.gain * (source + 1)) * segments + self._ramp * beside
+
+
+class BrokenRuntime(FakeRuntime):
+    """Fails after three calls."""
+
+    def __call__(self, segments: FloatArray, sources: tuple[int, ...]) -> FloatArray:
+        if self.calls > 3:
+            raise RuntimeError("no memory left")
+        return super().__call__(segments, sources)
+
+
+def threads() -> set[str]:
+    """Names of the engine's threads; a loaded network may keep some of its own."""
+    ours = ("separate", "read", "encode")
+    return {thread.name for thread in threading.enumerate() if thread.name.startswith(ours)}
 
 
 def use_fake(

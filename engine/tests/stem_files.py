@@ -53,10 +53,6 @@ def tree(folder: Path) -> dict[str, bytes]:
     }
 
 
-def encoding() -> set[str]:
-    return {t.name for t in threading.enumerate() if t.name.startswith(("encode", "separate", "r"))}
-
-
 def stop(
     source: AudioArray | Path,
     folder: Path,

@@ -17,7 +17,7 @@ import reference
 from aistemsplitter_engine import AudioArray, Block, Separator
 from aistemsplitter_engine.audio import AudioFile, FloatArray
 from aistemsplitter_engine.errors import AudioError, Cancelled, OptionError
-from networks import Bag, FakeRuntime, use_fake
+from networks import Bag, BrokenRuntime, FakeRuntime, threads, use_fake
 
 RATE = 44_100
 
@@ -67,12 +67,6 @@ class Song:
         self.read += 1
         for start in range(0, audio.shape[1], 65_536):
             yield audio[:, start : start + 65_536]
-
-
-def threads() -> set[str]:
-    """Names of the engine's threads; a loaded network may keep some of its own."""
-    ours = ("separate", "read ahead", "encode")
-    return {thread.name for thread in threading.enumerate() if thread.name.startswith(ours)}
 
 
 # Options
@@ -325,15 +319,8 @@ def test_closing_it_leaves_no_thread() -> None:
     assert threads() == set()
 
 
-class Broken(FakeRuntime):
-    def __call__(self, segments: FloatArray, sources: tuple[int, ...]) -> FloatArray:
-        if self.calls > 3:
-            raise RuntimeError("no memory left")
-        return super().__call__(segments, sources)
-
-
 def test_a_network_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    use_fake(monkeypatch, Broken)
+    use_fake(monkeypatch, BrokenRuntime)
     with pytest.raises(RuntimeError, match="no memory left"):
         joined(Separator("htdemucs_tiny").separate(song(30)))
     assert threads() == set()

@@ -19,8 +19,9 @@ from aistemsplitter_engine import Separator
 from aistemsplitter_engine.audio import FloatArray
 from aistemsplitter_engine.cli import app
 from aistemsplitter_engine.cli.split import _stoppable
-from cli_songs import NOTE, RATE, STEMS, TINY, lines, read, tree, write_song
+from cli_songs import NOTE, TINY, lines, tree, write_song
 from networks import Bag, FakeRuntime, use_fake
+from stem_files import RATE, STEMS, read
 
 pytestmark = pytest.mark.timeout(120)  # whatever hangs shows where
 

@@ -19,7 +19,8 @@ from typing import Any
 import pytest
 
 from aistemsplitter_engine import Separator
-from cli_songs import NOTE, RATE, STEMS, TINY, lines, tree, write_song
+from cli_songs import NOTE, TINY, lines, tree, write_song
+from stem_files import RATE, STEMS
 
 pytestmark = pytest.mark.timeout(300)  # whatever hangs shows where
 

@@ -13,11 +13,10 @@ import reference
 from aistemsplitter_engine import AudioArray
 from aistemsplitter_engine.audio import FloatArray, StemWriter
 from aistemsplitter_engine.errors import AudioError
-from networks import FakeRuntime, use_fake
+from networks import BrokenRuntime, FakeRuntime, threads, use_fake
 from stem_files import (
     RATE,
     WORK,
-    encoding,
     fail_in_an_encoder,
     read_all,
     separator,
@@ -90,15 +89,8 @@ def test_the_first_bytes_are_on_disk_before_a_tenth_is_separated(tmp_path: Path)
         assert size / (600 * RATE * 8) == pytest.approx(fraction, abs=0.01)
 
 
-class Broken(FakeRuntime):
-    def __call__(self, segments: FloatArray, sources: tuple[int, ...]) -> FloatArray:
-        if self.calls > 3:
-            raise RuntimeError("no memory left")
-        return super().__call__(segments, sources)
-
-
 def fail_in_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    use_fake(monkeypatch, Broken)
+    use_fake(monkeypatch, BrokenRuntime)
 
 
 def fail_in_the_song(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,7 +150,7 @@ def test_a_failure_leaves_nothing(
     with pytest.raises(error, match=message):
         separator().split(song(20, gain), tmp_path / "a" / "b")
     assert list(tmp_path.iterdir()) == []
-    assert encoding() == set()
+    assert threads() == set()
 
 
 def test_an_encoder_that_fails_ends_the_run_at_once(
@@ -169,7 +161,7 @@ def test_an_encoder_that_fails_ends_the_run_at_once(
     class Slow(FakeRuntime):
         def __call__(self, segments: FloatArray, sources: tuple[int, ...]) -> FloatArray:
             failed.wait(60)
-            time.sleep(0.02)
+            time.sleep(0.02)  # the encoder sets that before it ends
             return super().__call__(segments, sources)
 
     def fail(*_: object, **__: object) -> None:

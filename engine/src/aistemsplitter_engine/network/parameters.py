@@ -189,15 +189,13 @@ class _Preparation:
 
         A spectrogram's are (channel, neighbour, real or imaginary part).
         """
-        taps = self._taps(conv, time)  # (out, in, tap, neighbour)
-        taps = taps.reshape(taps.shape[0], -1, 1 if time else 2, *taps.shape[2:])
-        taps = self.xp.moveaxis(taps, (4, 2, 3), (2, 3, 4)).reshape(taps.shape[0], -1, 3)
+        taps = self.xp.moveaxis(self._taps(conv, time), 4, 2)  # (out, in, neighbour, part, tap)
+        taps = taps.reshape(taps.shape[0], -1, 3)
         return Map(taps[:, :, None] if time else taps[..., None], conv.bias)
 
     def _to_neighbours(self, conv: Map, time: bool) -> Map:
         """Rearrange a transposed one: one input for each, channels as above."""
-        taps = self.xp.flip(self._taps(conv, time), (2,))  # (in, out, tap, neighbour)
-        taps = taps.reshape(taps.shape[0], -1, 1 if time else 2, *taps.shape[2:])
+        taps = self.xp.flip(self._taps(conv, time), (3,))
         taps = self.xp.moveaxis(taps, (1, 4, 2), (0, 1, 2))  # (out, neighbour, part, in, tap)
         bias = conv.bias.reshape(-1, 1, taps.shape[2])
         bias = self.xp.concat([bias] * self.config.stride, axis=1).reshape(-1)
@@ -207,12 +205,13 @@ class _Preparation:
     def _taps(self, conv: Map, time: bool) -> Any:
         """Cut a kernel of twice the stride into the parts that see the strides before, at, after.
 
-        It starts half a stride before its own, and so has a half of the outer two.
+        It starts half a stride before its own, and so has a half of the outer two. The result is
+        (first axis of the weight, channel, part, tap, neighbour); a spectrogram has two parts.
         """
         kernel = conv.weight[:, :, 0] if time else conv.weight[..., 0]
         none = self.xp.zeros_like(kernel[:, :, : self.config.stride // 2])
         taps = self.xp.concat([none, kernel, none], axis=2)
-        return taps.reshape(*kernel.shape[:2], 3, -1)
+        return taps.reshape(kernel.shape[0], -1, 1 if time else 2, 3, self.config.stride)
 
     def _pointwise(self, name: str) -> Map:
         return Map(self.weights[f"{name}.weight"][:, :, 0], self.weights[f"{name}.bias"])
