@@ -98,7 +98,8 @@ class Spool:
     def append(self, stems: FloatArray) -> None:
         """Add (stems, 2, n)."""
         for file, stem in zip(self._files, stems, strict=True):
-            file.write(np.ascontiguousarray(stem.T, "<f4").data)
+            # Stacked, as copying what was transposed takes five times as long.
+            file.write(np.stack(stem, axis=-1).astype("<f4", copy=False).data)
             file.flush()
         with self._changed:
             self.frames += stems.shape[2]

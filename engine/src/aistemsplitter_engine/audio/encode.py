@@ -202,7 +202,8 @@ class StemWriter:
 
     def _frame(self, block: FloatArray) -> AudioFrame:
         samples = self._converted(block)
-        packed = samples if self._sample_format.endswith("p") else samples.T.reshape(1, -1)
+        planar = self._sample_format.endswith("p")
+        packed = samples if planar else np.stack(samples, axis=-1).reshape(1, -1)
         frame = AudioFrame.from_ndarray(
             np.ascontiguousarray(packed),
             format=self._sample_format,
