@@ -99,7 +99,7 @@ class Spool:
         """Add (stems, 2, n)."""
         for file, stem in zip(self._files, stems, strict=True):
             # Stacked, as copying what was transposed takes five times as long.
-            file.write(np.stack(stem, axis=-1).astype("<f4", copy=False).data)
+            file.write(np.stack(list(stem), axis=-1).astype("<f4", copy=False).data)
             file.flush()
         with self._changed:
             self.frames += stems.shape[2]

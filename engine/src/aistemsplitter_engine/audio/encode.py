@@ -203,7 +203,7 @@ class StemWriter:
     def _frame(self, block: FloatArray) -> AudioFrame:
         samples = self._converted(block)
         planar = self._sample_format.endswith("p")
-        packed = samples if planar else np.stack(samples, axis=-1).reshape(1, -1)
+        packed = samples if planar else np.stack(list(samples), axis=-1).reshape(1, -1)
         frame = AudioFrame.from_ndarray(
             np.ascontiguousarray(packed),
             format=self._sample_format,

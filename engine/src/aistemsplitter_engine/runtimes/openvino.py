@@ -105,7 +105,7 @@ class OpenVinoRuntime:
         try:
             for i, values in enumerate((inputs.spectrogram, inputs.waveform)):
                 request.set_input_tensor(i, ov.Tensor(values, shared_memory=True))
-            request.infer()
+            request.infer(share_outputs=True)  # else it would copy them, for nobody
             spectrogram, waveform = (request.get_output_tensor(i).data for i in range(2))
             each = self._threads.map
             synthesize(self.config, inputs, spectrogram, waveform, sources, estimates, each)
