@@ -17,7 +17,7 @@ from filelock import FileLock
 
 from aistemsplitter_engine import Separator
 from aistemsplitter_engine.audio import FloatArray
-from aistemsplitter_engine.cli import app
+from aistemsplitter_engine.cli.app import app
 from aistemsplitter_engine.cli.split import _stoppable
 from cli_songs import NOTE, TINY, lines, tree, write_song
 from networks import Bag, FakeRuntime, use_fake

@@ -122,6 +122,13 @@ os.execv(sys.argv[1], sys.argv[1:])
 """
 
 
+def test_ctrl_c_while_the_command_is_imported(tmp_path: Path) -> None:
+    (tmp_path / "click.py").write_text("raise KeyboardInterrupt")
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    code, said, err = run("song.wav", "-o", tmp_path, env=environment)
+    assert (code, said, err) == (130, "", "")
+
+
 def test_a_file_that_cannot_grow(tmp_path: Path) -> None:
     """As on a disk that fills up while we write, which cannot be known before."""
     song = write_song(tmp_path / "song.wav", 12)
@@ -223,7 +230,7 @@ HEAVY = ("numpy", "openvino", "av", "torch", "soxr", "rich", "httpx2", "filelock
 LOOK = f"""
 import atexit, sys
 atexit.register(lambda: print([name for name in {HEAVY} if name in sys.modules], file=sys.stderr))
-from aistemsplitter_engine.cli import app
+from aistemsplitter_engine.cli.app import app
 app()
 """
 

@@ -1,0 +1,15 @@
+"""The commands. Nothing heavy is imported before one runs, so that ``--help`` answers at once."""
+
+import click
+
+from aistemsplitter_engine.cli import models
+from aistemsplitter_engine.cli.split import split
+
+
+@click.group(context_settings={"show_default": True})
+def app() -> None:
+    """Split songs into vocals, drums, bass and the rest on this machine."""
+
+
+app.add_command(split)
+app.add_command(models.group)
