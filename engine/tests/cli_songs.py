@@ -1,4 +1,4 @@
-"""Songs for the command, and what it made of them."""
+"""The command in this process, songs for it, and what it made of them."""
 
 from __future__ import annotations
 
@@ -7,14 +7,26 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from click.testing import CliRunner
 
 import reference
 from aistemsplitter_engine.audio import StemWriter
+from aistemsplitter_engine.cli.app import app
 from aistemsplitter_engine.formats import OutputFormat
 from stem_files import RATE
 
 TINY = ("--model", "htdemucs_tiny", "--device", "cpu")
 NOTE = "htdemucs_tiny is a small model trained on synthetic music, for demonstration; for real"
+
+
+def split(*arguments: str | Path) -> tuple[int, str, str]:
+    """Run the command; its exit code, and what it says on standard output and error."""
+    result = CliRunner().invoke(app, ["split", *map(str, arguments)])
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    for text in (result.stdout, result.stderr):
+        assert "\x1b" not in text
+        assert "Traceback" not in text
+    return result.exit_code, result.stdout, result.stderr
 
 
 def write_song(path: Path, seconds: float = 3, gain: float = 1) -> Path:

@@ -252,11 +252,12 @@ export async function held(assets, song, jumps) {
     most = Math.max(most, pieces.bytes);
   });
   for (let jump = 0; jump < jumps; jump += 1) {
+    const before = loaded;
     transport.seek((((jump * 7919) % 997) / 997) * song.frames);
     const deadline = performance.now() + 20000;
     while (performance.now() < deadline) {
       await new Promise((resolve) => setTimeout(resolve, 50));
-      if (!transport.isWaiting) break;
+      if (!transport.isWaiting && loaded >= before + 2) break; // what sounds, and what comes next
     }
     await new Promise((resolve) => setTimeout(resolve, 250));
   }

@@ -1,6 +1,6 @@
 """Audio files: decoding, folding, resampling, encoding, tags."""
 
-from aistemsplitter_engine.audio._types import BLOCK_FRAMES, FloatArray
+from aistemsplitter_engine.audio._types import BLOCK_FRAMES, FloatArray, interleaved
 from aistemsplitter_engine.audio.encode import StemWriter
 from aistemsplitter_engine.audio.file import AudioFile
 from aistemsplitter_engine.audio.resample import resample
@@ -15,5 +15,6 @@ __all__ = [
     "FloatArray",
     "Source",
     "StemWriter",
+    "interleaved",
     "resample",
 ]

@@ -16,7 +16,7 @@ from av.audio.stream import AudioStream
 from av.stream import Disposition, Stream
 from numpy.typing import NDArray
 
-from aistemsplitter_engine.audio._types import BLOCK_FRAMES, FloatArray, printable
+from aistemsplitter_engine.audio._types import BLOCK_FRAMES, FloatArray, interleaved, printable
 from aistemsplitter_engine.audio.output_file import OutputFile
 from aistemsplitter_engine.audio.picture import dimensions, picture_block
 from aistemsplitter_engine.audio.tags import Cover
@@ -203,7 +203,7 @@ class StemWriter:
     def _frame(self, block: FloatArray) -> AudioFrame:
         samples = self._converted(block)
         planar = self._sample_format.endswith("p")
-        packed = samples if planar else np.stack(list(samples), axis=-1).reshape(1, -1)
+        packed = samples if planar else interleaved(samples).reshape(1, -1)
         frame = AudioFrame.from_ndarray(
             np.ascontiguousarray(packed),
             format=self._sample_format,

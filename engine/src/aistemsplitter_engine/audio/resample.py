@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import soxr
 
-from aistemsplitter_engine.audio._types import BLOCK_FRAMES, FloatArray
+from aistemsplitter_engine.audio._types import BLOCK_FRAMES, FloatArray, interleaved
 
 
 def resample(
@@ -47,7 +47,7 @@ def _convert(
         for start in range(0, block.shape[1], step):
             part = block[:, start : start + step]
             read += part.shape[1]
-            out = stream.resample_chunk(np.stack(list(part), axis=-1))
+            out = stream.resample_chunk(interleaved(part))
             written += out.shape[0]
             yield from _blocks(out)
     if stream is None or read == 0:
