@@ -26,6 +26,7 @@ from aistemsplitter_server.kit.migrate import NotMigrated
 from aistemsplitter_server.kit.secrets import UnusableSecret
 from aistemsplitter_server.kit.settings import Settings
 from aistemsplitter_server.models.catalogue import HTDEMUCS_FT, MODELS
+from aistemsplitter_server.sandbox.python import engine_environment
 from aistemsplitter_server.storage.configured import configured
 from aistemsplitter_server.worker import liveness
 
@@ -178,7 +179,12 @@ def _engine() -> Iterator[Finding]:
     command = [sys.executable, "-c", ENGINE.replace("{names}", repr(names))]
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=ENGINE_PATIENCE, check=False
+            command,
+            env=engine_environment(),  # as the worker's engine has it
+            capture_output=True,
+            text=True,
+            timeout=ENGINE_PATIENCE,
+            check=False,
         )
     except subprocess.TimeoutExpired:
         todo = "look whether this machine is overloaded"

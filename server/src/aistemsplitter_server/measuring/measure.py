@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import socket
 import subprocess
-import sys
 import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 from aistemsplitter_server.kit.settings import Settings
+from aistemsplitter_server.measuring import child
 from aistemsplitter_server.measuring.child import MESSAGE
+from aistemsplitter_server.sandbox import python
 
 LONGEST_FAULT = 400  # letters
 DAMAGED = "cannot be decoded, or not in a reasonable time; convert it to WAV or FLAC and try again"
@@ -84,20 +85,14 @@ class _Child:
 
     def __init__(self) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        # The child finds what this process would, without its environment or the folder it is in.
-        found = [path for path in sys.path if Path(path).is_absolute()]
-        start = (
-            f"import sys; sys.path[:] = {found!r};"
-            "from aistemsplitter_server.measuring.child import main; main()"
-        )
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-I", "-c", start, str(theirs.fileno())],
+                python.command(child.__name__, str(theirs.fileno())),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
-                env={"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "LC_ALL": "C.UTF-8"},
+                env=python.SINGLE_THREADED,
                 start_new_session=True,
                 cwd="/",
             )

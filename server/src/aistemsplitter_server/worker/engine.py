@@ -6,7 +6,6 @@ import json
 import logging
 import queue
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from aistemsplitter_server.sandbox import python
 from aistemsplitter_server.worker import separating
 from aistemsplitter_server.worker.separating import Task
 
@@ -69,7 +69,8 @@ class Engine:
             return
         self.kill()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", separating.__name__],
+            python.command(separating.__name__),
+            env=python.engine_environment(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

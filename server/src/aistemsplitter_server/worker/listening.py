@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -15,6 +14,7 @@ from pathlib import Path
 from sqlalchemy.exc import SQLAlchemyError
 
 from aistemsplitter_server.models.service import TEST_SECONDS
+from aistemsplitter_server.sandbox import python
 from aistemsplitter_server.splits import listening
 from aistemsplitter_server.splits.tables import Split
 from aistemsplitter_server.storage import keys
@@ -101,7 +101,8 @@ def _make(context: WorkerContext, split: Split) -> None:
 def _cut(context: WorkerContext, split_id: str, task: cutting.Task) -> None:
     """Have a child of our own do it, which ends when it is not wanted any more."""
     child = subprocess.Popen(
-        [sys.executable, "-m", cutting.__name__, cutting.line(task)],
+        python.command(cutting.__name__, cutting.line(task)),
+        env=python.SINGLE_THREADED,
         stdin=subprocess.PIPE,  # closed when we die, at which it ends
         stdout=subprocess.PIPE,
         text=True,

@@ -1,0 +1,1 @@
+"""Child processes that decode users' files: what they are given, and what they are refused."""

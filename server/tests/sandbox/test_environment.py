@@ -1,0 +1,76 @@
+"""No child process gets the server's secrets with its environment."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import aistemsplitter_server
+from aistemsplitter_server.kit.settings import PREFIX
+from aistemsplitter_server.measuring.measure import _Child
+from aistemsplitter_server.sandbox import python
+from aistemsplitter_server.worker.engine import Engine
+from processes import until
+
+SOURCES = Path(aistemsplitter_server.__file__).parent
+STARTERS = {"Popen", "run", "call", "check_call", "check_output"}
+
+
+@pytest.fixture(autouse=True)
+def _secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (PREFIX + "SECRET", PREFIX + "DATABASE_URL", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "hush")
+    monkeypatch.setenv("XDG_CACHE_HOME", "/nonexistent/cache")
+
+
+def environment(pid: int) -> dict[str, str]:
+    """Return the environment that a process was started with, once it runs its own program."""
+
+    def read() -> bytes:
+        return Path(f"/proc/{pid}/environ").read_bytes()
+
+    pairs = until(read).decode().rstrip("\0").split("\0")
+    return dict(pair.split("=", 1) for pair in pairs)
+
+
+def test_the_engine_gets_what_it_needs_and_no_secret() -> None:
+    engine = Engine(silence=60)
+    engine.start()
+    try:
+        assert engine._process is not None
+        found = environment(engine._process.pid)
+    finally:
+        engine.kill()
+    assert "hush" not in found.values()
+    assert found["XDG_CACHE_HOME"] == "/nonexistent/cache"
+
+
+def test_a_decoder_gets_nothing() -> None:
+    child = _Child()
+    try:
+        assert environment(child._process.pid) == python.SINGLE_THREADED
+    finally:
+        child._process.kill()
+        child._process.wait()
+        child._socket.close()
+
+
+def test_every_process_is_started_with_a_chosen_environment() -> None:
+    """Only the supervisor passes settings on: its children are the service itself."""
+    started = {}
+    for path in SOURCES.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+                continue
+            if ast.unparse(node.func.value) == "subprocess" and node.func.attr in STARTERS:
+                chosen = {word.arg: ast.unparse(word.value) for word in node.keywords}
+                started[path.relative_to(SOURCES).as_posix()] = chosen.get("env")
+    assert started.pop("supervisor.py") == "environment"
+    assert started
+    assert set(started.values()) <= {
+        "python.SINGLE_THREADED",
+        "python.engine_environment()",
+        "engine_environment()",
+    }
