@@ -1,11 +1,11 @@
-"""Tables: accounts, the API keys that speak for them, and the people who sign in."""
+"""Tables: accounts, their limits and API keys, and the people who sign in."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import Literal
 
-from sqlalchemy import JSON, ForeignKey, Index, String, text
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, String, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from aistemsplitter_server.kit.database import Base, UtcTime
@@ -31,10 +31,28 @@ class Account(Base):
     created_at: Mapped[datetime] = mapped_column(UtcTime)
 
 
+class AccountLimit(Base):
+    """A limit of one account where it differs from the setting; see ``limits.py``."""
+
+    __tablename__ = "account_limits"
+
+    account_id: Mapped[str] = mapped_column(ForeignKey("accounts.id"), primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    value: Mapped[int] = mapped_column(BigInteger)
+
+
 class ApiKey(Base):
     """A key; of the key itself only its HMAC is kept, the webhook secret encrypted."""
 
     __tablename__ = "api_keys"
+    __table_args__ = (
+        Index(
+            "ix_api_keys_in_use",
+            "account_id",
+            sqlite_where=text("revoked_at IS NULL"),
+            postgresql_where=text("revoked_at IS NULL"),
+        ),
+    )
 
     id: Mapped[str] = mapped_column(primary_key=True)
     account_id: Mapped[str] = mapped_column(ForeignKey("accounts.id"), index=True)

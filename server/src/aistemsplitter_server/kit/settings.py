@@ -77,6 +77,30 @@ class Settings(BaseSettings):
     rate_limit_per_minute: int = Field(
         600, ge=0, description="requests that a key may make in a minute; 0: any number"
     )
+    account_stored_bytes: int = Field(
+        100 << 30, ge=0, description="bytes of songs and stems that an account may store; 0: any"
+    )
+    account_open_uploads: int = Field(
+        100, ge=0, description="uploads that an account may have under way; 0: any number"
+    )
+    account_queued_splits: int = Field(
+        1000, ge=0, description="splits that an account may have waiting; 0: any number"
+    )
+    account_queued_test_splits: int = Field(
+        50, ge=0, description="the same for splits of its test keys; 0: any number"
+    )
+    account_keys: int = Field(
+        100, ge=0, description="API keys that an account may have in use; 0: any number"
+    )
+    account_streams: int = Field(
+        200, ge=0, description="event streams of an account in one API process; 0: any number"
+    )
+    account_requests_per_minute: int = Field(
+        1800, ge=0, description="requests a minute of all keys of an account; 0: any number"
+    )
+    account_concurrent_fetches: int = Field(
+        2, ge=0, description="songs of an account that are fetched at once; 0: any number"
+    )
     cors_origins: str = Field(
         "", description="web pages that may call the API: origins, with commas between, or *"
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index
+from sqlalchemy import JSON, BigInteger, CheckConstraint, ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from aistemsplitter_server.kit.database import Base, UtcTime
@@ -27,11 +27,27 @@ class Split(Base):
     __table_args__ = (
         CheckConstraint("status IN ('queued', 'processing', 'succeeded', 'failed')", name="status"),
         Index("ix_splits_account_id_id", "account_id", "id"),
+        Index("ix_splits_account_id_is_test_id", "account_id", "is_test", "id"),
         Index("ix_splits_status_turn", "status", "turn"),
         Index("ix_splits_account_id_status_turn", "account_id", "status", "turn"),
         Index("ix_splits_swept_at_expires_at", "swept_at", "expires_at"),
         # What was done in a month is counted from this alone, without reading a row.
         Index("ix_splits_ended", "status", "finished_at", "error_code", "duration_seconds"),
+        # Of an account's splits, those that count against its limits.
+        Index(
+            "ix_splits_queued",
+            "account_id",
+            "is_test",
+            sqlite_where=text("status = 'queued'"),
+            postgresql_where=text("status = 'queued'"),
+        ),
+        Index(
+            "ix_splits_stored",
+            "account_id",
+            "stored_bytes",
+            sqlite_where=text("stored_bytes > 0 AND swept_at IS NULL AND deleted_at IS NULL"),
+            postgresql_where=text("stored_bytes > 0 AND swept_at IS NULL AND deleted_at IS NULL"),
+        ),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -63,6 +79,8 @@ class Split(Base):
     progress: Mapped[float]
     # Its end.
     stored_attempt: Mapped[int | None]  # under whose prefix the stems lie
+    # Of stems and listening copies; until they are stored, the room reserved for the stems.
+    stored_bytes: Mapped[int] = mapped_column(BigInteger, server_default="0", default=0)
     gain: Mapped[float | None]  # by which all of them were turned down to stay within full scale
     error_code: Mapped[str | None]
     error_message: Mapped[str | None]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, ForeignKey, Index
+from sqlalchemy import BigInteger, ForeignKey, Index, false, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from aistemsplitter_server.kit.database import Base, UtcTime
@@ -20,11 +20,27 @@ class Upload(Base):
     __table_args__ = (
         Index("ix_uploads_expires_at", "expires_at"),
         Index("ix_uploads_idempotency_key", "account_id", "idempotency_key", unique=True),
+        # Of an account's uploads, those that count against its limits.
+        Index(
+            "ix_uploads_open",
+            "account_id",
+            "expires_at",
+            sqlite_where=text("stored_at IS NULL AND deleted_at IS NULL"),
+            postgresql_where=text("stored_at IS NULL AND deleted_at IS NULL"),
+        ),
+        Index(
+            "ix_uploads_kept",
+            "account_id",
+            "content_length",
+            sqlite_where=text("deleted_at IS NULL AND fault_code IS NULL"),
+            postgresql_where=text("deleted_at IS NULL AND fault_code IS NULL"),
+        ),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
     account_id: Mapped[str] = mapped_column(ForeignKey("accounts.id"), index=True)
     key_id: Mapped[str]
+    is_test: Mapped[bool] = mapped_column(server_default=false(), default=False)
     idempotency_key: Mapped[str | None]
     filename: Mapped[str]
     content_type: Mapped[str]

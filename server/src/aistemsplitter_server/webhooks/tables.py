@@ -34,6 +34,7 @@ class Delivery(Base):
     __table_args__ = (
         CheckConstraint("state IN ('pending', 'delivered', 'failed')", name="state"),
         Index("ix_deliveries_account_id_id", "account_id", "id"),
+        Index("ix_deliveries_account_id_is_test_id", "account_id", "is_test", "id"),
         Index("ix_deliveries_state_next_attempt_at", "state", "next_attempt_at"),
     )
 
@@ -41,6 +42,7 @@ class Delivery(Base):
     account_id: Mapped[str] = mapped_column(ForeignKey("accounts.id"))
     event_id: Mapped[str] = mapped_column(ForeignKey("events.id"), index=True)
     url: Mapped[str]
+    is_test: Mapped[bool] = mapped_column(server_default=false(), default=False)
     state: Mapped[str]
     attempts: Mapped[int]
     reason: Mapped[str | None]  # why it was given up
