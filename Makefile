@@ -1,5 +1,7 @@
 # make demo    start the service, split the sample song by its API, show how well it went and the page to open
-# make test    run all tests            (make test FULL=1: also those at the official models' size)
+# make test    run all tests            (make test FULL=1: also those at the official models' size;
+#              make test ARGS='sdk/tests -k upload': some, one after the other)
+# make test-fast   run those that need no process, browser or database, in a minute
 # make check   lint and type-check
 # make docs    build the documentation site into out/site
 # make screenshots   take pictures of all pages into out/screenshots (needs Chromium)
@@ -12,14 +14,19 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 PROJECTS := pyproject.toml engine/pyproject.toml sdk/pyproject.toml server/pyproject.toml
 
-.PHONY: setup demo test check docs screenshots clean
+PARALLEL := --numprocesses=4 --dist=worksteal
+
+.PHONY: setup demo test test-fast check docs screenshots clean
 
 setup: .venv/.packages
 demo: .venv/.demo
 	$(BIN)/python demo/demo.py
 
 test: .venv/.test
-	$(BIN)/python -m pytest $(if $(FULL),--full) $(ARGS)
+	$(BIN)/python -m pytest $(if $(FULL),--full) $(if $(ARGS),$(ARGS),$(PARALLEL))
+
+test-fast: .venv/.test
+	$(BIN)/python -m pytest --fast -n 2 $(ARGS)
 
 check: .venv/.check
 	$(BIN)/ruff format --check .

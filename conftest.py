@@ -1,8 +1,93 @@
-"""What holds for the tests of all packages."""
+"""What holds for the tests of all packages: options, and what workers that run in parallel need."""
 
+from __future__ import annotations
+
+import os
 import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
 
 # A shell starts what runs in the background with Ctrl-C ignored, and children inherit that; tests
 # that send it to them would wait for ever.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Workers run side by side already; threads of PyTorch would only get in each other's way.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--full", action="store_true", help="also compare with Demucs at the official models' size"
+    )
+    parser.addoption(
+        "--fast", action="store_true", help="skip tests that use a database or start a process"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--fast"):
+        sys.addaudithook(_skip_if_process)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--full"):
+        skip = pytest.mark.skip(reason="minutes long; run with --full")
+        for item in items:
+            if "full" in item.keywords:
+                item.add_marker(skip)
+    if config.getoption("--fast"):
+        slow = [item for item in items if "databases" in getattr(item, "fixturenames", ())]
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [item for item in items if item not in set(slow)]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep compiled models out of the user's cache; all workers of a run share one."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+        yield
+
+
+_testing = False
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup() -> Iterator[None]:
+    with _in_test():
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Iterator[None]:
+    with _in_test():
+        return (yield)
+
+
+@contextmanager
+def _in_test() -> Iterator[None]:
+    global _testing
+    _testing = True
+    try:
+        yield
+    finally:
+        _testing = False
+
+
+def _skip_if_process(event: str, _arguments: tuple[object, ...]) -> None:
+    """Skip the test that starts a process, whatever starts it."""
+    if event == "subprocess.Popen" and _testing and _in_main_thread():
+        pytest.skip("starts a process; not run with --fast")
+
+
+def _in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()

@@ -48,17 +48,23 @@ def postgres_url() -> Iterator[str]:
         pytest.skip(f"no Postgres: {reason}")
 
 
-@pytest.fixture(scope="session", params=["sqlite", "postgres"])
-def databases(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Databases]:
-    """Both kinds of database, one after the other: whoever uses one is tested on both."""
-    if request.param == "sqlite":
-        yield kinds.Sqlite(tmp_path_factory.mktemp("migrated"))
-        return
-    server = kinds.Postgres(request.getfixturevalue("postgres_url"))
+@pytest.fixture(scope="session")
+def _sqlite(tmp_path_factory: pytest.TempPathFactory) -> Databases:
+    return kinds.Sqlite(tmp_path_factory.mktemp("migrated"))
+
+
+@pytest.fixture(scope="session")
+def _postgres(postgres_url: str) -> Iterator[Databases]:
+    server = kinds.Postgres(postgres_url)
     yield server
     server.close()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def databases(request: pytest.FixtureRequest) -> Databases:
+    """Both kinds of database: a test that uses one runs on both."""
+    found: Databases = request.getfixturevalue(f"_{request.param}")
+    return found
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from sqlalchemy import create_engine, make_url, text
 from aistemsplitter_server.kit import migrate
 from aistemsplitter_server.kit.database import Database
 
-only_sqlite = pytest.mark.parametrize("databases", ["sqlite"], indirect=True, scope="session")
-only_postgres = pytest.mark.parametrize("databases", ["postgres"], indirect=True, scope="session")
+only_sqlite = pytest.mark.parametrize("databases", ["sqlite"], indirect=True)
+only_postgres = pytest.mark.parametrize("databases", ["postgres"], indirect=True)
 
 
 class Databases(Protocol):
