@@ -11,33 +11,24 @@ import os
 import select
 import socket
 import sys
-from importlib import import_module
-from pkgutil import walk_packages
 from typing import Any
 
 MESSAGE = 4096  # bytes at most, either way
-MEMORY = 2 << 30  # bytes of address space, most of it never touched
 
 
 def main() -> None:
     """Measure one file."""
-    # All that decoding needs is loaded before: afterwards no file can be opened.
-    import av
-
     from aistemsplitter_engine import AudioError
     from aistemsplitter_engine.audio import AudioFile
-    from aistemsplitter_server.measuring.confinement import confine
+    from aistemsplitter_server.sandbox.confinement import confine_decoder, load_decoders
 
-    for module in walk_packages(av.__path__, "av."):
-        if module.name != "av.__main__":  # PyAV loads some of itself only when it meets them
-            import_module(module.name)
-
+    load_decoders()
     parent = socket.socket(fileno=int(sys.argv[1]))
     message, files, _, _ = socket.recv_fds(parent, MESSAGE, 1)
     if not message:
         return  # the parent has gone
     task = json.loads(message)
-    confine(memory=MEMORY, seconds=task["seconds"])
+    confine_decoder(seconds=task["seconds"])
     try:
         answer = _measured(AudioFile(task["name"], files[0]), task["longest"], parent)
     except AudioError as error:

@@ -14,8 +14,8 @@ from aistemsplitter_server.kit.settings import Settings
 from aistemsplitter_server.measuring import child
 from aistemsplitter_server.measuring.child import MESSAGE
 from aistemsplitter_server.sandbox import python
+from aistemsplitter_server.sandbox.messages import printable
 
-LONGEST_FAULT = 400  # letters
 DAMAGED = "cannot be decoded, or not in a reasonable time; convert it to WAV or FLAC and try again"
 
 
@@ -65,8 +65,7 @@ def measure(path: Path, filename: str, settings: Settings) -> Measured:
         limit = f"{settings.max_duration_seconds / 3600:g} h"
         raise MeasuringFailed("INPUT_TOO_LONG", f"{filename}: is longer than {limit}")
     if "fault" in answer:
-        fault = "".join(filter(str.isprintable, str(answer["fault"])))[:LONGEST_FAULT]
-        raise MeasuringFailed("UNSUPPORTED_MEDIA", fault)
+        raise MeasuringFailed("UNSUPPORTED_MEDIA", printable(answer["fault"]))
     return Measured(
         float(answer["duration_seconds"]), int(answer["sample_rate"]), int(answer["channels"])
     )

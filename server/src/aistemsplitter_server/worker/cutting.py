@@ -1,4 +1,6 @@
-"""The child process that makes listening copies: told what to do by its argument, gone afterwards.
+"""The child process that makes listening copies: one task, its argument, and then it ends.
+
+It runs confined (see ``sandbox/confinement.py``), on files that its parent has opened for it.
 
 A track becomes one file of pieces, each a FLAC file of its own, so that a browser can fetch a few
 seconds by their bytes and decode them to exactly the samples that lie there. All tracks have the
@@ -10,9 +12,8 @@ from __future__ import annotations
 import io
 import json
 import os
-import resource
+import select
 import sys
-import threading
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -22,6 +23,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from aistemsplitter_server.sandbox.confinement import confine_decoder
 
 if TYPE_CHECKING:
     from aistemsplitter_engine.audio import FloatArray
@@ -41,36 +44,52 @@ INDEX = "player.json"
 class Task:
     """What to make.
 
+    All files are descriptors that are open already.
+
     Attributes:
-        folder: where the copies go.
+        copies: the files to write by track: each stem, and the mixture.
+        index: the file to write what the player needs to know into.
         stems: their files by name.
-        song: the mixture's file; None where it is not there any more.
+        song: the mixture's file; None if it no longer exists.
         gain: of the stems, which the song gets, too: so both are heard at one level.
         whole: the stems whose sum stands in for the song then; none if there are none such.
         seconds: about how long the song is.
     """
 
-    folder: str
-    stems: dict[str, str]
-    song: str | None
+    copies: dict[str, int]
+    index: int
+    stems: dict[str, int]
+    song: int | None
     gain: float
     whole: list[str]
     seconds: float
 
+    @property
+    def cpu_seconds(self) -> int:
+        """Limit of processor time; a hundredth of it is usual."""
+        return 120 + int(self.seconds * (len(self.stems) + 1) / 10)
+
+    @property
+    def largest_file(self) -> int:
+        """Limit of a copy's size in bytes: that of a minute more, uncompressed, and a tenth."""
+        return int((self.seconds + 60) * RATES[-1] * 4 * 1.1)
+
 
 def main() -> None:
-    """Carry out one task; what went wrong is told on stdout."""
+    """Carry out one task; what went wrong goes to stdout."""
     from aistemsplitter_engine import EngineError
 
     task = Task(**json.loads(sys.argv[1]))
-    _give_way(task)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    _give_way()
+    confine_decoder(seconds=task.cpu_seconds, largest_file=task.largest_file)
     try:
-        index = cut(task)
-        (Path(task.folder) / INDEX).write_text(json.dumps(index, separators=(",", ":")))
-    except (EngineError, OSError) as error:
-        sys.stdout.write(str(error))
-        sys.exit(1)
+        with os.fdopen(task.index, "w") as index:
+            json.dump(cut(task), index, separators=(",", ":"))
+    except (EngineError, OSError, MemoryError) as error:
+        sys.stdout.write(str(error) or type(error).__name__)
+        sys.stdout.flush()
+        os._exit(1)
+    os._exit(0)
 
 
 def line(task: Task) -> str:
@@ -83,24 +102,24 @@ def cut(task: Task) -> dict[str, Any]:
     from aistemsplitter_engine import AudioError
     from aistemsplitter_engine.audio import AudioFile
 
-    stems = {name: AudioFile(path) for name, path in task.stems.items()}
+    stems = {name: AudioFile(name, file) for name, file in task.stems.items()}
     source = next(iter(stems.values())).sample_rate
     rate = source if source in RATES else min(max(source, RATES[0]), RATES[-1])
-    folder, frames = Path(task.folder), None
+    frames = None
     width = max(1, -int(-task.seconds * rate // BINS))
     tracks = []
     for name, stem in stems.items():
-        track, frames = _track(folder, name, [stem], rate, frames, width)
+        track, frames = _track(task, name, [stem], rate, frames, width)
         tracks.append(track)
     mixture = None
     if task.song is not None:
         with suppress(AudioError):  # it is there no more, or was damaged since
-            song = [AudioFile(task.song)]
-            mixture = _track(folder, MIXTURE, song, rate, frames, width, task.gain)[0]
+            song = [AudioFile(MIXTURE, task.song)]
+            mixture = _track(task, MIXTURE, song, rate, frames, width, task.gain)[0]
     is_song = mixture is not None
     if mixture is None and task.whole:
         parts = [stems[name] for name in task.whole]
-        mixture = _track(folder, MIXTURE, parts, rate, frames, width)[0]
+        mixture = _track(task, MIXTURE, parts, rate, frames, width)[0]
     return {
         "sampleRate": rate,
         "frames": frames,
@@ -112,7 +131,7 @@ def cut(task: Task) -> dict[str, Any]:
 
 
 def _track(
-    folder: Path,
+    task: Task,
     name: str,
     files: Sequence[Any],
     rate: int,
@@ -128,8 +147,11 @@ def _track(
     blocks = _sums([resample(file.blocks(), file.sample_rate, rate, frames) for file in files])
     if gain != 1:
         blocks = (block * np.float32(gain) for block in blocks)
-    with (folder / f"{name}.pieces").open("wb") as target:
+    with os.fdopen(os.dup(task.copies[name]), "wb") as target:
+        target.seek(0)  # a mixture that turned out to be damaged may have been begun
+        target.truncate()
         for piece in _pieces(blocks, _piece_frames(rate)):
+            _end_without_parent()
             waveform.add(piece)
             target.write(_flac(piece, rate))
             offsets.append(target.tell())
@@ -218,20 +240,16 @@ class _Waveform:
         self._levels.append(np.sqrt(np.mean(samples**2, axis=(0, 2))))
 
 
-def _end_with_parent() -> None:
-    """Whatever killed it: our stdin is closed then."""
-    sys.stdin.read()
-    os._exit(1)
+def _end_without_parent() -> None:
+    """End this process if its parent has died, whatever killed it: stdin is closed then."""
+    stdin = select.poll()
+    stdin.register(sys.stdin, select.POLLIN)
+    if stdin.poll(0):
+        os._exit(1)
 
 
-def _give_way(task: Task) -> None:
-    """Let those who separate go first, and end if it takes beyond all measure."""
+def _give_way() -> None:
+    """Let the processes that separate go first."""
     os.nice(NICE)
     with suppress(OSError):  # where Linux weighs sessions against each other, ours has to as well
         Path("/proc/self/autogroup").write_text(str(NICE))
-    limit = 120 + int(task.seconds * (len(task.stems) + 1) / 10)  # a hundredth is usual
-    resource.setrlimit(resource.RLIMIT_CPU, (limit, limit))
-
-
-if __name__ == "__main__":
-    main()

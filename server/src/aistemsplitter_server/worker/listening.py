@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from aistemsplitter_server.models.service import TEST_SECONDS
 from aistemsplitter_server.sandbox import python
+from aistemsplitter_server.sandbox.messages import printable
 from aistemsplitter_server.splits import listening
 from aistemsplitter_server.splits.tables import Split
 from aistemsplitter_server.storage import keys
@@ -84,10 +86,18 @@ def _make(context: WorkerContext, split: Split) -> None:
                 song = opened.enter_context(
                     context.storage.local_path(keys.source(split.id, split.upload_id))
                 )
+            copies = {
+                name: opened.enter_context((folder / f"{name}.pieces").open("w+b"))
+                for name in (*stems, cutting.MIXTURE)
+            }
+            index = opened.enter_context((folder / cutting.INDEX).open("w+b"))
+            files = {name: opened.enter_context(path.open("rb")) for name, path in stems.items()}
+            original = None if song is None else opened.enter_context(song.open("rb")).fileno()
             task = cutting.Task(
-                folder=str(folder),
-                stems={name: str(path) for name, path in stems.items()},
-                song=None if song is None else str(song),
+                copies={name: file.fileno() for name, file in copies.items()},
+                index=index.fileno(),
+                stems={name: file.fileno() for name, file in files.items()},
+                song=original,
                 gain=split.gain or 1.0,
                 whole=[*listening.whole(split)],
                 seconds=min(split.duration_seconds, TEST_SECONDS)
@@ -95,36 +105,59 @@ def _make(context: WorkerContext, split: Split) -> None:
                 else split.duration_seconds,
             )
             _cut(context, split.id, task)
+        _check_index(folder, split.stems)
         _store(context, split.id, number, folder)
 
 
 def _cut(context: WorkerContext, split_id: str, task: cutting.Task) -> None:
-    """Have a child of our own do it, which ends when it is not wanted any more."""
+    """Run the task in a child process, which is killed once its result is no longer wanted."""
+    files = [*task.copies.values(), task.index, *task.stems.values()]
     child = subprocess.Popen(
         python.command(cutting.__name__, cutting.line(task)),
         env=python.SINGLE_THREADED,
         stdin=subprocess.PIPE,  # closed when we die, at which it ends
         stdout=subprocess.PIPE,
         text=True,
+        errors="replace",
         start_new_session=True,  # Ctrl-C in the terminal is for the worker, which stops it
+        pass_fds=files if task.song is None else [*files, task.song],
+        cwd="/",
     )
-    due = time.monotonic() + PERIOD
+    began = time.monotonic()
+    due = began + PERIOD
     try:
         while True:
             try:
                 child.wait(LOOK)
                 break
             except subprocess.TimeoutExpired:
+                now = time.monotonic()
                 if context.stopping.is_set():
                     raise Draining from None
-                if time.monotonic() >= due:
-                    due = time.monotonic() + PERIOD
+                if now - began > 2 * task.cpu_seconds:
+                    raise RuntimeError("the child takes too long") from None
+                if now >= due:
+                    due = now + PERIOD
                     _check(context, split_id)
     finally:
         child.kill()
-        told, _ = child.communicate()
+        said, _ = child.communicate()
     if child.returncode:
-        raise RuntimeError(told or f"the child died (status {child.returncode})")
+        raise RuntimeError(printable(said) or f"the child died (status {child.returncode})")
+
+
+def _check_index(folder: Path, stems: Sequence[str]) -> None:
+    """Check what a hostile file may have had the child write; delete a copy that is not in it.
+
+    Raises:
+        ValueError: the index names other tracks than those that were asked for, for one.
+    """
+    index = json.loads((folder / cutting.INDEX).read_bytes())
+    names = [track["name"] for track in index["tracks"]]
+    if names not in ([*stems], [*stems, cutting.MIXTURE]):
+        raise ValueError("the index names other tracks")
+    if cutting.MIXTURE not in names:
+        (folder / f"{cutting.MIXTURE}.pieces").unlink()
 
 
 def _check(context: WorkerContext, split_id: str) -> None:

@@ -1,0 +1,81 @@
+"""What a hostile file could do that took over the process that decodes it: nothing."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from aistemsplitter_server.kit.settings import Settings
+from aistemsplitter_server.measuring import MeasuringFailed, measure
+from aistemsplitter_server.measuring.measure import _Child
+from aistemsplitter_server.worker import cutting, listening
+from hostile import write
+from processes import SONG
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="seccomp is Linux's")
+
+Hostile = Callable[..., Path]
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """A data folder with a database."""
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "service.db").write_bytes(b"all accounts")
+    return data
+
+
+@pytest.fixture
+def hostile(tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hostile]:
+    """Have the next child import a hostile engine; there is something for it to connect to."""
+    monkeypatch.setattr(_Child, "_waiting", None)
+    monkeypatch.setenv("AISTEMSPLITTER_OTHER_SECRET", "hush")
+    abstract = f"aistemsplitter-test-{os.getpid()}"
+    with socket.create_server(("127.0.0.1", 0)) as listener, socket.socket(socket.AF_UNIX) as unix:
+        unix.bind("\0" + abstract)
+        unix.listen()
+
+        def prepare(*, threads: bool, memory: int) -> Path:
+            folder = write(
+                tmp_path,
+                database=data / "service.db",
+                port=listener.getsockname()[1],
+                abstract=abstract,
+                threads=threads,
+                memory=memory,
+            )
+            monkeypatch.setattr(sys, "path", [str(folder), *sys.path])
+            return folder
+
+        yield prepare
+    assert (data / "service.db").read_bytes() == b"all accounts"
+    assert not (tmp_path / "outside").exists()
+
+
+def test_the_process_that_measures(hostile: Hostile, data: Path) -> None:
+    hostile(threads=False, memory=3 << 30)
+    with pytest.raises(MeasuringFailed) as caught:
+        measure(SONG, "song.flac", Settings(data=data))
+    assert caught.value.message == "it could: nothing"
+
+
+def test_the_process_that_makes_listening_copies(
+    hostile: Hostile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hostile(threads=False, memory=3 << 30)
+    monkeypatch.setattr(listening, "_check", lambda *_: None)
+    worker: Any = SimpleNamespace(stopping=threading.Event())
+    with SONG.open("rb") as stem, (tmp_path / "index").open("wb") as index:
+        task = cutting.Task({}, index.fileno(), {"vocals": stem.fileno()}, None, 1.0, [], 20.0)
+        with pytest.raises(RuntimeError) as caught:
+            listening._cut(worker, "spl_1", task)
+    assert str(caught.value) == "it could: nothing"
