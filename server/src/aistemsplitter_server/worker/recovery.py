@@ -85,9 +85,11 @@ def _leads(context: WorkerContext) -> bool:
 
 
 def _hand_on(context: WorkerContext) -> None:
+    begun = jobs.begun()
+    # Read last: a worker that registers meanwhile must not lose a job that it has just begun.
     with context.database.read() as session:
         living = liveness.living(session, context.settings.data)
-    for job_id, executor_id in jobs.begun():
+    for job_id, executor_id in begun:
         if executor_id not in living:
             logger.warning("%s was left behind by %s", job_id, executor_id)
             jobs.hand_on(job_id)
