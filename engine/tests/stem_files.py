@@ -11,7 +11,7 @@ import pytest
 import reference
 from aistemsplitter_engine import AudioArray, Separator
 from aistemsplitter_engine.audio import AudioFile, FloatArray, StemWriter
-from aistemsplitter_engine.errors import AudioError, Cancelled
+from aistemsplitter_engine.errors import Cancelled, OutputError
 from aistemsplitter_engine.formats import OutputFormat
 
 RATE = 44_100
@@ -53,6 +53,11 @@ def tree(folder: Path) -> dict[str, bytes]:
     }
 
 
+def steps(reported: list[float]) -> list[float]:
+    """Return the fractions that were reported, each once however often it was."""
+    return list(dict.fromkeys(reported))
+
+
 def stop(
     source: AudioArray | Path,
     folder: Path,
@@ -78,7 +83,7 @@ def fail_in_an_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def fail(self: StemWriter, block: FloatArray) -> None:
         if self.frames_written > 5 * RATE and self.path.name == "bass.wav":
-            raise AudioError(f"{self.path}: cannot be written: No space left on device")
+            raise OutputError(f"{self.path}: cannot be written: No space left on device")
         write(self, block)
 
     monkeypatch.setattr(StemWriter, "write", fail)

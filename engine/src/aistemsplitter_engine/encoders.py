@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from concurrent.futures import Executor, as_completed
+from concurrent.futures import FIRST_EXCEPTION, Executor, wait
 
 import numpy as np
 
@@ -12,6 +12,8 @@ from aistemsplitter_engine.export import Export
 from aistemsplitter_engine.model import MODEL_RATE
 from aistemsplitter_engine.spool import Spool
 from aistemsplitter_engine.track import Track
+
+_POLL_SECONDS = 0.1
 
 
 class Encoders:
@@ -26,6 +28,7 @@ class Encoders:
     ) -> None:
         self._track, self._spool, self._export, self._gain = track, spool, export, gain
         self._too_loud = threading.Event()
+        self._frames = dict.fromkeys(track.stems, 0)  # encoded so far
         self._running = [pool.submit(self._encode, stem) for stem in track.stems]
 
     def check(self) -> None:
@@ -35,8 +38,19 @@ class Encoders:
                 encoder.result()
 
     def peak(self) -> float:
-        """Wait until all are done; return the highest sample before the gain, of all stems."""
-        return max(encoder.result() for encoder in as_completed(self._running))
+        """Wait until all are done; return the highest sample before the gain, of all stems.
+
+        Reports progress for as long as any of them advances.
+        """
+        encoded = 0
+        while True:
+            done, running = wait(self._running, _POLL_SECONDS, FIRST_EXCEPTION)
+            peaks = [encoder.result() for encoder in done]
+            if not running:
+                return max(peaks)
+            if (now := sum(self._frames.values())) > encoded:
+                encoded = now
+                self._track.report()
 
     def _encode(self, stem: str) -> float:
         track, export, peak = self._track, self._export, 0.0
@@ -55,6 +69,7 @@ class Encoders:
         with writer:
             for block in resample(self._spool.follow(stem), MODEL_RATE, rate, frames):
                 track.check_cancelled()
+                self._frames[stem] += block.shape[1]
                 if export.mono:
                     block = block.mean(0, keepdims=True, dtype=np.float32)
                 peak = max(peak, float(np.abs(block).max()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import threading
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,9 +23,7 @@ from aistemsplitter_engine.separation.stream import draw_leads, separate
 if TYPE_CHECKING:
     from aistemsplitter_engine.audio import FloatArray
     from aistemsplitter_engine.split import SplitResult
-    from aistemsplitter_engine.track import Song, Track
-
-Progress = Callable[[float], None]
+    from aistemsplitter_engine.track import Progress, Song, Track
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +110,9 @@ class Separator:
             stems: those wanted, of :attr:`stems`; the model's own by default. Nothing is computed
                 for others.
             sample_rate: of the blocks in Hz; the song's own by default.
-            on_progress: is told the fraction that is done, from 0 to 1, after every segment.
+            on_progress: Called with the fraction done, from 0 to 1: after every segment, and with
+                an unchanged fraction at least once per 1.5 s of audio in every other phase, so a
+                watchdog can rely on it. Called in the caller's own thread.
             cancel: once set, :class:`Cancelled` is raised before the next segment.
 
         Raises:
@@ -123,8 +123,8 @@ class Separator:
         from aistemsplitter_engine.track import Track
 
         check_sample_rate(sample_rate)
-        track = Track(self._model, song, self.choose(stems), cancel)
-        return self._blocks(track, sample_rate or track.source.sample_rate, on_progress)
+        track = Track(self._model, song, self.choose(stems), on_progress, cancel)
+        return self._blocks(track, sample_rate or track.source.sample_rate)
 
     def split(
         self,
@@ -143,8 +143,9 @@ class Separator:
     ) -> SplitResult:
         """Write the stems of a song to ``folder/<stem>.<format>``; files there are replaced.
 
-        The stems appear under their names when all are complete. A run that was killed or
-        cancelled leaves what it had in ``folder/.aistemsplitter``, for ``resume``.
+        The stems appear under their names when all are complete. A run that was killed, cancelled
+        or failed for a reason that may pass, such as a full disk, leaves what it had in
+        ``folder/.aistemsplitter``, for ``resume``.
 
         Args:
             song, stems, on_progress, cancel: as for :meth:`separate`.
@@ -170,11 +171,11 @@ class Separator:
         from aistemsplitter_engine.split import split
         from aistemsplitter_engine.track import Track
 
-        track = Track(self._model, song, chosen, cancel)
+        track = Track(self._model, song, chosen, on_progress, cancel)
         seed = secrets.randbits(32) if self._seed is None else self._seed
 
         def run(seed: int, begin: int) -> Generator[FloatArray]:
-            return self._run(track, seed, begin, on_progress)
+            return self._run(track, seed, begin)
 
         return split(track, run, export, lambda: self._identity(track), seed, resume=resume)
 
@@ -191,11 +192,11 @@ class Separator:
             "overlap": self._overlap,
         }
 
-    def _blocks(self, track: Track, rate: int, on_progress: Progress | None) -> Generator[Block]:
+    def _blocks(self, track: Track, rate: int) -> Generator[Block]:
         from aistemsplitter_engine.audio import resample
 
         start, frames = 0, track.frames_at(rate)
-        with closing(self._run(track, self._seed, 0, on_progress)) as blocks:
+        with closing(self._run(track, self._seed, 0)) as blocks:
             stacked = (block.reshape(-1, block.shape[2]) for block in blocks)
             for block in resample(stacked, MODEL_RATE, rate, frames):
                 pairs = block.reshape(len(track.stems), 2, -1)
@@ -204,9 +205,7 @@ class Separator:
             for _ in blocks:  # none, but the end of the song may tell that it has changed
                 pass
 
-    def _run(
-        self, track: Track, seed: int | None, begin: int, on_progress: Progress | None
-    ) -> Generator[FloatArray]:
+    def _run(self, track: Track, seed: int | None, begin: int) -> Generator[FloatArray]:
         """Yield blocks (stems, 2, n) at the model's rate, from sample ``begin`` on."""
         parts = self._model.parts(track.needed)  # they load while the song is read
         loudness = track.loudness
@@ -214,24 +213,19 @@ class Separator:
         config = present[0].runtime.config
         leads = draw_leads(len(parts), self._shifts, seed, config, loudness.frames, self._overlap)
 
-        def progress(fraction: float) -> None:
-            if on_progress is not None:
-                on_progress(fraction)
-            track.check_cancelled()
-
         with closing(read_ahead(track.audio())) as audio:
             blocks = separate(
-                audio,
+                track.reported(audio),
                 loudness,
                 present,
                 [lead for lead, part in zip(leads, parts, strict=True) if part is not None],
                 overlap=self._overlap,
                 batch_size=self._batch_size or present[0].runtime.batch_size,
                 begin=begin,
-                on_progress=progress,
+                on_progress=track.report,
             )
             with closing(blocks):
                 for block in blocks:
                     yield track.stems_of(block)
-            for _ in audio:  # its end tells whether the song is still the same
+            for _ in track.reported(audio):  # its end tells whether the song is still the same
                 pass

@@ -21,7 +21,7 @@ from typing import BinaryIO, Self
 import numpy as np
 
 from aistemsplitter_engine.audio import BLOCK_FRAMES, FloatArray, interleaved
-from aistemsplitter_engine.errors import Cancelled
+from aistemsplitter_engine.errors import Cancelled, EngineError, OutputError
 
 FRAME_BYTES = 8  # two float32
 _JOURNAL = "journal.json"
@@ -49,8 +49,8 @@ class Spool:
     holds. With ``resume``, samples of such a run are kept, and its seed in place of the one given;
     all else in the folder is removed.
 
-    A context manager that makes the folder and removes it; the samples of a run that was cancelled
-    stay for another to resume.
+    A context manager that makes the folder and removes it. The samples of a run that was cancelled,
+    or failed for a reason that may pass (a full disk, no memory), stay for another to resume.
     """
 
     def __init__(
@@ -92,8 +92,10 @@ class Spool:
         traceback: TracebackType | None,
     ) -> None:
         self.end(failed=kind is not None)
-        if not isinstance(error, Cancelled | KeyboardInterrupt) or self.frames == 0:
+        if error is None or self.frames == 0 or _is_final(error):
             self._remove()
+        else:
+            self._remove_all_but_samples()
 
     def append(self, stems: FloatArray) -> None:
         """Add (stems, 2, n)."""
@@ -161,7 +163,19 @@ class Spool:
         )
         unfinished.replace(self.folder / _JOURNAL)
 
+    def _remove_all_but_samples(self) -> None:
+        """Remove finished stems: a resumed run encodes them again, and the disk may be full."""
+        with suppress(OSError):
+            for path in self.folder.iterdir():
+                if path.suffix != ".f32" and path.name != _JOURNAL:
+                    path.unlink()
+
     def _remove(self) -> None:
         for path in self.folder.iterdir():
             path.unlink()
         self.folder.rmdir()
+
+
+def _is_final(error: BaseException) -> bool:
+    """Return whether resuming would fail alike: the song is damaged or has changed."""
+    return isinstance(error, EngineError) and not isinstance(error, Cancelled | OutputError)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +19,7 @@ from aistemsplitter_engine.separation.loudness import Loudness, measure
 from aistemsplitter_engine.separation.stream import Estimates
 
 Song = str | os.PathLike[str] | Source
+Progress = Callable[[float], None]
 
 
 @dataclass(slots=True)
@@ -30,14 +31,21 @@ class _Read:
 
 
 class Track:
-    """A song, the stems that are wanted of it, and whether they still are."""
+    """A song, the stems that are wanted of it, and its caller, who sees progress and may cancel."""
 
     def __init__(
-        self, model: Model, song: Song, stems: tuple[str, ...], cancel: threading.Event | None
+        self,
+        model: Model,
+        song: Song,
+        stems: tuple[str, ...],
+        on_progress: Progress | None,
+        cancel: threading.Event | None,
     ) -> None:
         self.source = AudioFile(Path(song)) if isinstance(song, str | os.PathLike) else song
         self.stems = stems
         self.needed = model.needed(stems)  # of the model's own, in its order
+        self._on_progress = on_progress
+        self._fraction = 0.0
         self._cancel = cancel
         self._first = _Read()
 
@@ -50,7 +58,7 @@ class Track:
     def loudness(self) -> Loudness:
         """Length and level at the model's rate; takes a pass over the song."""
         self._first = _Read()
-        measured = measure(self._resampled(self._first))
+        measured = measure(self.reported(self._resampled(self._first)))
         if measured.frames == 0:
             raise AudioError(f"{self.source.name}: holds no audio")
         return measured
@@ -82,6 +90,24 @@ class Track:
         if RESIDUAL in self.stems:
             made[RESIDUAL] = estimates.mixture - estimates.sources.sum(0)
         return np.stack([made[stem] for stem in self.stems])
+
+    def report(self, fraction: float | None = None) -> None:
+        """Report the fraction done, by default the last one again; raise if cancelled.
+
+        Called in the caller's own thread only, at least once for every block of audio that any
+        phase works on, so that a caller can tell slow work from a hang.
+        """
+        if fraction is not None:
+            self._fraction = fraction
+        if self._on_progress is not None:
+            self._on_progress(self._fraction)
+        self.check_cancelled()
+
+    def reported(self, blocks: Iterable[FloatArray]) -> Iterator[FloatArray]:
+        """Yield the blocks, and report progress for each."""
+        for block in blocks:
+            self.report()
+            yield block
 
     def check_cancelled(self) -> None:
         """Raise :class:`Cancelled` once the caller asked for it."""

@@ -86,7 +86,7 @@ def test_a_killed_run_is_resumed_to_the_bit(tmp_path: Path, tiny: Separator) -> 
         format = "wav" if resumed is None else path.name
         if resumed is not None:
             tiny.split(song, path, format=format, resume=True, on_progress=resumed.append)
-            assert 0 < resumed[0] < 1
+            assert 0 < next(filter(None, resumed)) < 1
         assert {p.name for p in path.iterdir()} == {f"{stem}.{format}" for stem in STEMS}
         whole = tiny.split(song, tmp_path / "whole", format=format)
         assert whole.gain == gain

@@ -74,7 +74,7 @@ def _one_of(names: Any) -> click.Choice[str]:
 )
 @click.option("--seed", type=int, help="For the shifts; the same seed gives the same stems.")
 @click.option("--overlap", type=float, default=0.25, help="Of neighbouring segments, 0 to 0.99.")
-@click.option("--resume", is_flag=True, help="Go on where a run that was stopped left off.")
+@click.option("--resume", is_flag=True, help="Continue a run that was stopped or failed.")
 @click.option("--overwrite", is_flag=True, help="Split songs again whose stems are there.")
 @click.option("--json", "as_json", is_flag=True, help="Print a line of JSON for each song.")
 def split(
@@ -100,7 +100,8 @@ def split(
 
     Folders are searched for songs, less hidden ones and links to folders, and keep their structure.
     Songs whose stems are all there are skipped. A song that fails does not stop the others; the
-    exit code is then 1. One that was stopped leaves what it had in DIR/<song>/, for --resume.
+    exit code is then 1. One that was stopped, or failed for a reason that may pass, leaves what it
+    had in DIR/<song>/, for --resume.
     """
     from aistemsplitter_engine.cli.report import Report
 
@@ -175,14 +176,22 @@ def _split_one(run: Callable[..., SplitResult], job: Job, model: str, report: Re
     except (Cancelled, ModelError):
         raise
     except EngineError as error:
-        report.failed(str(error), job.song)
+        report.failed(f"{error}{_way_out(job)}", job.song)
     except Exception as error:  # a bug, or the memory of this machine or its GPU is full
         place = traceback.extract_tb(error.__traceback__)[-1]
         what = " ".join(f"{type(error).__name__}: {error}".split())
         where = f"{Path(place.filename).name}:{place.lineno}"
-        report.failed(f"{job.song}: failed unexpectedly: {what} ({where})", job.song)
+        report.failed(f"{job.song}: failed unexpectedly: {what} ({where}){_way_out(job)}", job.song)
     else:
         report.done(job, model, result)
+
+
+def _way_out(job: Job) -> str:
+    """Return the end of an error's message if a run has left samples to resume from."""
+    from aistemsplitter_engine.split import WORK
+
+    kept = job.folder / WORK
+    return f"; what was separated is kept in {kept}, --resume continues from it" * kept.is_dir()
 
 
 @contextmanager
