@@ -16,7 +16,7 @@ from aistemsplitter_server.kit.secrets import Secrets
 from aistemsplitter_server.kit.settings import Settings
 from aistemsplitter_server.worker.tables import Worker
 from beating import beat
-from customers import customer
+from customers import Customer, customer
 from databases import only_sqlite
 
 
@@ -125,10 +125,12 @@ def test_errors(client: httpx2.Client, method: str, path: str, status: int, code
 
 
 @pytest.mark.parametrize("chunked", [False, True])
-def test_a_body_over_the_limit(client: httpx2.Client, settings: Settings, chunked: bool) -> None:
+def test_a_body_over_the_limit(
+    client: httpx2.Client, settings: Settings, someone: Customer, chunked: bool
+) -> None:
     piece = b" " * (settings.json_body_limit // 4)
     content = iter([piece] * 5) if chunked else piece * 5
-    answer = client.post("/v1/test/songs", content=content)
+    answer = client.post("/v1/test/songs", content=content, headers=someone.headers)
     assert answer.status_code == 413
     assert answer.json()["error"]["code"] == "PAYLOAD_TOO_LARGE"
     assert "request-id" in answer.headers

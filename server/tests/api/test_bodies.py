@@ -1,9 +1,25 @@
 from __future__ import annotations
 
+import logging
+import socket
+
 import httpx2
 import pytest
 
+from aistemsplitter_server.api import bodies
+from aistemsplitter_server.kit import strict_json
+from customers import Customer
+from processes import until
+
 JSON = {"Content-Type": "application/json"}
+LARGE = 1 << 19  # bytes
+
+
+@pytest.fixture
+def client(client: httpx2.Client, someone: Customer) -> httpx2.Client:
+    """The client with their key."""
+    client.headers.update(someone.headers)
+    return client
 
 
 @pytest.mark.parametrize(
@@ -29,6 +45,10 @@ JSON = {"Content-Type": "application/json"}
         (b"[" * 33 + b"]" * 33, ["body"]),
         (b"[" * 100_000, ["body"]),
         (b'{"a":' * 100_000, ["body"]),
+        (b"[%s0]" % (b"0," * strict_json.VALUES), ["body"]),
+        (b"[%s[]]" % (b"[]," * strict_json.STRUCTURE), ["body"]),
+        (b'{"%s": 1, "%s": 2}' % (b"a" * 1000, b"a" * 1000), ["a" * 64]),
+        (b'{"fileName": "%s", "a": 1, "a": 2}' % (b"x" * bodies.LARGE), ["a"]),
     ],
 )
 def test_every_wrong_field_is_named(client: httpx2.Client, body: bytes, fields: list[str]) -> None:
@@ -65,3 +85,57 @@ def test_a_body_that_is_right(client: httpx2.Client, kind: str) -> None:
 def test_a_body_where_none_belongs_changes_nothing(client: httpx2.Client) -> None:
     answer = client.request("GET", "/healthz", content=b"\xff\x00", headers=JSON)
     assert answer.status_code == 200
+
+
+def begun(client: httpx2.Client, path: str, **headers: str) -> socket.socket:
+    """A connection with a request on it whose body does not come."""
+    connection = socket.create_connection((client.base_url.host, client.base_url.port or 0), 20)
+    head = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items())
+    connection.sendall(f"POST {path} HTTP/1.1\r\nHost: x\r\n{head}\r\n".encode())
+    return connection
+
+
+def status(connection: socket.socket) -> int:
+    """The status of the answer that comes on it."""
+    with connection:
+        return int(connection.recv(12).decode().split()[1])
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "expected"),
+    [
+        ("/v1/audio/splits", {}, 401),
+        ("/v1/audio/splits", {"Authorization": "Bearer nonsense"}, 401),
+        ("/v1/nothing", {}, 401),
+        ("/payments/stripe", {}, 413),
+        ("/metrics", {}, 405),
+        ("/sign-in", {"Sec_Fetch_Site": "same-origin"}, 413),
+        ("/studio/splits", {"Sec_Fetch_Site": "same-origin", "Cookie": "__Host-session=x"}, 413),
+        ("/studio/splits", {}, 403),
+    ],
+)
+def test_a_strangers_body_is_not_read(
+    client: httpx2.Client, path: str, headers: dict[str, str], expected: int
+) -> None:
+    """The answer comes though not one byte of the body does."""
+    told = {"Content_Type": "application/json", "Content_Length": str(LARGE), **headers}
+    assert status(begun(client, path, **told)) == expected
+
+
+def test_a_body_that_does_not_arrive(
+    client: httpx2.Client, someone: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bodies, "SECONDS", 0.2)
+    told = {"Content_Type": "application/json", "Content_Length": "10", **someone.headers}
+    assert status(begun(client, "/v1/audio/splits", **told)) == 408
+
+
+def test_a_client_that_leaves_is_no_fault(
+    client: httpx2.Client, someone: Customer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    told = {"Content_Type": "application/json", "Content_Length": "10", **someone.headers}
+    begun(client, "/v1/audio/splits", **told).close()
+    until(lambda: [record for record in caplog.records if record.message == "request"])
+    assert {record.levelname for record in caplog.records} == {"INFO"}
+    assert 'status="gone"' in client.get("/metrics").text

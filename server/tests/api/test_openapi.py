@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import pytest
 import yaml
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
@@ -40,6 +41,16 @@ def test_what_is_served(client: httpx2.Client) -> None:
     assert yaml.safe_load(client.get("/openapi.yaml").text) == told.json()
     assert told.json()["servers"] == [{"url": str(client.base_url).rstrip("/")}]
     assert told.json()["paths"] == document(routed(), BASE_URL)["paths"]
+
+
+def test_it_is_rendered_once(client: httpx2.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It costs nothing to ask again, by whatever name the server is called."""
+    first = {path: client.get(path).content for path in ("/openapi.json", "/openapi.yaml")}
+    monkeypatch.setattr("aistemsplitter_server.api.openapi.document", None)
+    for path, before in first.items():
+        assert client.get(path).content == before
+        other = client.get(path, headers={"Host": "stems.example:1"}).content
+        assert other == before.replace(client.base_url.netloc, b"stems.example:1")
 
 
 def test_every_operation_says_what_can_go_wrong() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 import socket
 import threading
 import time
@@ -198,7 +199,10 @@ def test_in_parts(client: httpx2.Client, someone: Customer) -> None:
     assert row(someone, told["uploadId"]).duration_seconds == 20.0
 
 
-def test_the_line_breaks(client: httpx2.Client, settings: Settings) -> None:
+def test_the_line_breaks(
+    client: httpx2.Client, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
     told = reserve(client)
     path = told["uploadUrl"].partition(str(client.base_url.port))[2]
     head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: audio/flac\r\n"
@@ -208,6 +212,9 @@ def test_the_line_breaks(client: httpx2.Client, settings: Settings) -> None:
         until(partial.exists)
         time.sleep(0.3)  # the bytes are on their way, and gathered before they are written
     until(lambda: partial.stat().st_size == 50_000)
+    until(lambda: 'status="gone"' in client.get("/metrics").text)
+    assert {record.levelname for record in caplog.records} == {"INFO"}  # it is no fault
+    assert 'status="500"' not in client.get("/metrics").text
     part = {"Content_Range": f"bytes 50000-{len(BODY) - 1}/{len(BODY)}"}
 
     def rest() -> int:  # the file is let go a moment after its last byte

@@ -7,7 +7,7 @@ from pydantic.alias_generators import to_camel
 from starlette.middleware.cors import CORSMiddleware
 
 from aistemsplitter_server.api import cors, faults, health, metrics, openapi
-from aistemsplitter_server.api.bodies import Bodies
+from aistemsplitter_server.api.bodies import Bodies, limit_of_api
 from aistemsplitter_server.api.context import Context
 from aistemsplitter_server.api.faults import Faults
 from aistemsplitter_server.api.frame import Frame
@@ -62,7 +62,7 @@ def create_app(settings: Settings, database: Database, secrets: Secrets) -> Fast
     app.state.registry.register(Stock(database))
     faults.install(app)
     # From the inside out: whoever stands outside also sees the answers of those within.
-    app.add_middleware(Bodies, limit=settings.json_body_limit)
+    app.add_middleware(Bodies, limit=limit_of_api)
     app.add_middleware(Faults)
     if settings.origins:
         app.add_middleware(CORSMiddleware, **cors.rules(settings.origins))

@@ -1,28 +1,60 @@
-"""Bodies on their way in: none too large, and JSON that means one thing only."""
+"""Request bodies: read once the caller is known, within limits, and only JSON with one meaning."""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from aistemsplitter_server.api.context import Context, authenticate
 from aistemsplitter_server.kit import strict_json
-from aistemsplitter_server.kit.errors import NotFound, PayloadTooLarge, ValidationFailed
+from aistemsplitter_server.kit.errors import (
+    NotFound,
+    PayloadTooLarge,
+    RequestTimeout,
+    ValidationFailed,
+)
 
-# The audio goes in and out here. Its endpoints take bodies piece by piece, and each
-# has a limit of its own; no other body is larger than the limit of JSON.
-STREAMED = ("/storage/", "/uploads/")
 API = "/v1/"
+PAYMENTS = "/payments/"
+EVENT_LIMIT = 1 << 18  # bytes of a payment provider's event, which is read before it is verified
 JSON = "application/json"
+SECONDS = 30.0  # in which a whole body has to arrive
+LARGE = 1 << 14  # bytes; a larger body is parsed in a thread, not in the event loop
+
+# Returns how many bytes the body of a request may have, None if it is not read here, or raises if
+# its sender is refused. It is called before the first byte is read.
+Limit = Callable[[Request], Awaitable[int | None]]
+
+
+async def limit_of_api(request: Request) -> int | None:
+    """Authenticate a request to the API that has a body, and return its limit.
+
+    Raises:
+        Unauthorized, RateLimited: see ``authenticate``.
+    """
+    context: Context = request.app.state.context
+    path = request.url.path
+    if path.startswith(API):
+        await authenticate(context, request)
+        return context.settings.json_body_limit
+    # The endpoint of uploads reads piece by piece, with limits of its own; the others read nothing.
+    return EVENT_LIMIT if path.startswith(PAYMENTS) else None
 
 
 class Bodies:
     """ASGI middleware: reads bodies whole, up to the limit, and refuses what is not right.
 
     Args:
-        pages: these are the pages, which take forms, too.
+        limit: see ``Limit``.
+        pages: the application is that of the pages, which take forms as well.
     """
 
-    def __init__(self, app: ASGIApp, limit: int, *, pages: bool = False) -> None:
+    def __init__(self, app: ASGIApp, limit: Limit, *, pages: bool = False) -> None:
         self.app = app
         self.limit = limit
         self.pages = pages
@@ -30,18 +62,26 @@ class Bodies:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass one request on."""
         if scope["type"] == "http":
-            _no_nul(scope)
-            if not scope["path"].startswith(STREAMED):
-                receive = await self._checked(scope, receive)
+            _check_nul(scope)
+            headers = Headers(scope=scope)
+            if _has_body(headers):
+                limit = await self.limit(Request(scope))
+                if limit is not None:
+                    receive = await self._checked(scope, headers, receive, limit)
         await self.app(scope, receive, send)
 
-    async def _checked(self, scope: Scope, receive: Receive) -> Receive:
-        headers = Headers(scope=scope)
-        message = await _whole(headers, receive, self.limit)
-        if message["body"] and (self.pages or scope["path"].startswith(API)):
+    async def _checked(
+        self, scope: Scope, headers: Headers, receive: Receive, limit: int
+    ) -> Receive:
+        message = await _whole(headers, receive, limit)
+        body = message["body"]
+        if body and (self.pages or scope["path"].startswith(API)):
             kind = headers.get("content-type", "").partition(";")[0].strip().lower()
             if kind == JSON:
-                strict_json.check(message["body"])
+                if len(body) > LARGE:
+                    await run_in_threadpool(strict_json.check, body)
+                else:
+                    strict_json.check(body)
             elif not self.pages:
                 raise ValidationFailed([("Content-Type", f"must be {JSON}")])
         pieces = [message]
@@ -52,26 +92,40 @@ class Bodies:
         return replay
 
 
+def _has_body(headers: Headers) -> bool:
+    return "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
+
+
 async def _whole(headers: Headers, receive: Receive, limit: int) -> Message:
-    """The body in one piece, whatever its length claims to be."""
+    """Read the body, whatever its length claims to be.
+
+    Raises:
+        PayloadTooLarge: more bytes than the limit.
+        RequestTimeout: it does not arrive in time.
+        ClientDisconnect: the client went away before its end.
+    """
     length = headers.get("content-length", "0")
     if length.isdecimal() and int(length) > limit:
         raise PayloadTooLarge(limit)
     body = bytearray()
-    more = True
-    while more:
-        message = await receive()
-        if message["type"] != "http.request":
-            break  # the caller has gone; who reads next is told so
-        body += message.get("body", b"")
-        more = message.get("more_body", False)
-        if len(body) > limit:
-            raise PayloadTooLarge(limit)
-    return {"type": "http.request", "body": bytes(body), "more_body": more}
+    try:
+        async with asyncio.timeout(SECONDS):
+            more = True
+            while more:
+                message = await receive()
+                if message["type"] != "http.request":
+                    raise ClientDisconnect
+                body += message.get("body", b"")
+                more = message.get("more_body", False)
+                if len(body) > limit:
+                    raise PayloadTooLarge(limit)
+    except TimeoutError:
+        raise RequestTimeout from None
+    return {"type": "http.request", "body": bytes(body), "more_body": False}
 
 
-def _no_nul(scope: Scope) -> None:
-    """Postgres takes no NUL in a text, so nothing is called so."""
+def _check_nul(scope: Scope) -> None:
+    """Postgres takes no NUL in a text, so no name contains one."""
     if "\0" in scope["path"]:
         raise NotFound
     if b"%00" in scope["query_string"]:

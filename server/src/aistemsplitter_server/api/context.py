@@ -84,28 +84,34 @@ class Bearer(SecurityBase):
     model = HTTPBearer(description="`Authorization: Bearer ast_live_...`")
 
     async def __call__(self, context: InContext, request: Request) -> Caller:
-        """Whose key the request came with.
+        """Authenticate the request; see :func:`authenticate`."""
+        return await authenticate(context, request)
 
-        Raises:
-            Unauthorized: no key, more than one, or none that is good.
-            RateLimited: too many requests with this key, or from this address without a good one.
-        """
-        database, state = context.database, request.state
-        try:
-            api_key = _api_key(request)
-            who = await database.look(
-                partial(accounts.identify, database, context.secrets, api_key)
-            )
-        except Unauthorized:
-            # Only who has no good key is counted so, or one neighbour could lock others out.
-            address = request.client.host if request.client else ""
-            context.limits.take(rate_limits.neighbourhood(address))
-            raise
-        state.caller = who
-        state.allowance = context.limits.take(who.key_id)
-        if who.use_is_due:
-            await run_in_threadpool(accounts.note_use, database, who.key_id)
-        return who
+
+async def authenticate(context: Context, request: Request) -> Caller:
+    """Return whose key a request came with, and count the request, however often it is called.
+
+    Raises:
+        Unauthorized: no key, more than one, or none that is good.
+        RateLimited: too many requests with this key, or from this address without a good one.
+    """
+    database, state = context.database, request.state
+    known: Caller | None = getattr(state, "caller", None)
+    if known is not None:
+        return known
+    try:
+        api_key = _api_key(request)
+        who = await database.look(partial(accounts.identify, database, context.secrets, api_key))
+    except Unauthorized:
+        # Only who has no good key is counted so, or one neighbour could lock others out.
+        address = request.client.host if request.client else ""
+        context.limits.take(rate_limits.neighbourhood(address))
+        raise
+    state.caller = who
+    state.allowance = context.limits.take(who.key_id)
+    if who.use_is_due:
+        await run_in_threadpool(accounts.note_use, database, who.key_id)
+    return who
 
 
 def _api_key(request: Request) -> str:

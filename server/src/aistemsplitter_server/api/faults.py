@@ -15,6 +15,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from aistemsplitter_server.kit.database import AWAY
@@ -31,6 +32,7 @@ from aistemsplitter_server.kit.errors import (
 logger = logging.getLogger(__name__)
 
 Answer = Callable[[Request, ApiError], Response]
+MOST_FAULTS = 50  # that an answer names
 PLACES = {"body", "query", "path", "header", "cookie"}
 
 
@@ -60,49 +62,53 @@ class Faults:
 
         try:
             await self.app(scope, receive, noting)
-        except ApiError as error:
-            await self.answer(Request(scope), error)(scope, receive, send)
-        except Exception:
-            logger.exception("a fault of ours")
+        except ClientDisconnect:
+            return  # no error, and no one to answer; the request's line in the log shows it
+        except Exception as error:
+            told = _as_api_error(error)
+            if told is None:
+                logger.exception("a fault of ours")
+                told = Internal()
             if started:
                 raise  # half an answer is out; only the connection's end can tell the caller
-            await self.answer(Request(scope), Internal())(scope, receive, send)
+            await self.answer(Request(scope), told)(scope, receive, send)
 
 
 def install(app: FastAPI, answer: Answer = in_json) -> None:
     """Teach the application to answer errors."""
 
-    @app.exception_handler(ApiError)
-    async def _ours(request: Request, error: ApiError) -> Response:
-        return answer(request, error)
-
     @app.exception_handler(RequestValidationError)
     async def _invalid(request: Request, error: RequestValidationError) -> Response:
-        return answer(
-            request, ValidationFailed([_fault(each, error.body) for each in error.errors()])
-        )
+        faults = [_fault(each, error.body) for each in error.errors()[:MOST_FAULTS]]
+        return answer(request, ValidationFailed(faults))
 
-    async def database_away(request: Request, error: Exception) -> Response:
-        # The driver's own words: the library's would quote the statement with its parameters.
-        reason = error.orig if isinstance(error, DBAPIError) else error
-        logger.error("the database cannot be used: %s", reason)
-        if _is_full(reason):
-            return answer(request, _full())
-        return answer(request, Unavailable("The database cannot be reached."))
-
-    for kind in AWAY:
-        app.exception_handler(kind)(database_away)
-
-    @app.exception_handler(OSError)
-    async def _system(request: Request, error: OSError) -> Response:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+    async def known(request: Request, error: Exception) -> Response:
+        told = _as_api_error(error)
+        if told is None:
             raise error
-        logger.error("no room is left: %s", error)
-        return answer(request, _full())
+        return answer(request, told)
+
+    for kind in (ApiError, OSError, *AWAY):
+        app.exception_handler(kind)(known)
 
     @app.exception_handler(HTTPException)
     async def _framework(request: Request, error: HTTPException) -> Response:
         return answer(request, _translated(error))
+
+
+def _as_api_error(error: Exception) -> ApiError | None:
+    """Return what the caller is told of an error; None if it is a fault of ours."""
+    if isinstance(error, ApiError):
+        return error
+    if isinstance(error, AWAY):
+        # The driver's own words: the library's would quote the statement with its parameters.
+        reason = error.orig if isinstance(error, DBAPIError) else error
+        logger.error("the database cannot be used: %s", reason)
+        return _full() if _is_full(reason) else Unavailable("The database cannot be reached.")
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        logger.error("no room is left: %s", error)
+        return _full()
+    return None
 
 
 def _full() -> Unavailable:

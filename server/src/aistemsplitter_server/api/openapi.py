@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from threading import Lock
+from typing import Any, NamedTuple
 
 import yaml
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.openapi.utils import get_openapi
-from fastapi.responses import JSONResponse
 
 from aistemsplitter_server.api import responses
 from aistemsplitter_server.api.context import BaseUrl
@@ -43,24 +43,53 @@ Json = dict[str, Any]
 
 
 @router.get("/openapi.json")
-async def openapi_json(request: Request, base_url: BaseUrl) -> JSONResponse:
+def openapi_json(request: Request, base_url: BaseUrl) -> Response:
     """The document as JSON."""
-    return JSONResponse(document(request.app, base_url))
+    servers = json.dumps(_servers(base_url)).encode()
+    body = _rendered(request.app).json.removesuffix(b"}") + b',"servers":' + servers + b"}"
+    return Response(body, media_type="application/json")
 
 
 @router.get("/openapi.yaml")
 def openapi_yaml(request: Request, base_url: BaseUrl) -> Response:
     """The document as YAML."""
-    told = document(request.app, base_url)
-    text = yaml.safe_dump(told, sort_keys=False, allow_unicode=True)
-    return Response(text, media_type="application/yaml")
+    servers = yaml.safe_dump({"servers": _servers(base_url)}).encode()
+    return Response(_rendered(request.app).yaml + servers, media_type="application/yaml")
 
 
 def document(app: FastAPI, base_url: str) -> Json:
     """The whole document of the API that is reached under the base URL."""
     if app.openapi_schema is None:
         app.openapi_schema = _made(app)
-    return {**app.openapi_schema, "servers": [{"url": base_url}]}
+    return {**app.openapi_schema, "servers": _servers(base_url)}
+
+
+def _servers(base_url: str) -> list[Json]:
+    return [{"url": base_url}]
+
+
+class _Rendered(NamedTuple):
+    """The document without its servers, the only part that differs between requests."""
+
+    json: bytes
+    yaml: bytes
+
+
+_rendering = Lock()
+
+
+def _rendered(app: FastAPI) -> _Rendered:
+    """Render the document once for an application: it takes half a second."""
+    with _rendering:
+        if not hasattr(app.state, "openapi"):
+            made = document(app, "")
+            del made["servers"]
+            app.state.openapi = _Rendered(
+                json.dumps(made, ensure_ascii=False, separators=(",", ":")).encode(),
+                yaml.safe_dump(made, sort_keys=False, allow_unicode=True).encode(),
+            )
+        rendered: _Rendered = app.state.openapi
+        return rendered
 
 
 def _made(app: FastAPI) -> Json:
@@ -132,7 +161,7 @@ def _of_all(operation: Json) -> list[type[ApiError]]:
     if "security" in operation:
         found += [errors.Unauthorized, errors.Forbidden, errors.RateLimited, errors.Unavailable]
     if "requestBody" in operation:
-        found.append(errors.PayloadTooLarge)
+        found += [errors.PayloadTooLarge, errors.RequestTimeout]
     if "requestBody" in operation or "parameters" in operation:
         found.append(errors.ValidationFailed)
     return found

@@ -7,6 +7,7 @@ ApiError
 ├── Forbidden              403  FORBIDDEN             the key lacks the scope
 ├── NotFound               404  NOT_FOUND             no such thing, or another account's
 ├── MethodNotAllowed       405  METHOD_NOT_ALLOWED
+├── RequestTimeout         408  REQUEST_TIMEOUT       the body does not arrive, or too slowly
 ├── Conflict               409  CONFLICT
 │   ├── IdempotencyInProgress   IDEMPOTENCY_IN_PROGRESS, with Retry-After
 │   └── ModelUnavailable        MODEL_UNAVAILABLE
@@ -116,6 +117,13 @@ class MethodNotAllowed(ApiError):
 
     status, code = 405, "METHOD_NOT_ALLOWED"
     default_message = "This path does not take that method."
+
+
+class RequestTimeout(ApiError):
+    """The body did not arrive in time."""
+
+    status, code = 408, "REQUEST_TIMEOUT"
+    default_message = "The body of the request did not arrive in time. Send it again."
 
 
 class Conflict(ApiError):

@@ -1,24 +1,35 @@
-"""JSON without what two readers could understand differently, or what Postgres cannot keep."""
+"""JSON without what two readers could understand differently, or what Postgres cannot keep.
+
+The cost of a check grows with the size of the body and with nothing else.
+"""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
 from typing import Any, NoReturn
 
 from aistemsplitter_server.kit.errors import ValidationFailed
 
 DEPTH = 32  # far more than any body of ours has
+VALUES = 1000  # as well; each one is validated later, and may become a fault in the answer
+# Commas and opening brackets, those in texts included: more than a body of so many values can have.
+# Above it nothing is parsed, for the parser is in C and lets no other thread run.
+STRUCTURE = 1 << 16
+LONGEST_NAME = 64  # characters of a key that an error repeats
+
+Path = tuple[str, ...]
 
 
 def check(body: bytes) -> None:
-    """Make sure that a body is JSON of one meaning.
+    """Verify that a body is JSON with exactly one meaning.
 
     Raises:
-        ValidationFailed: not UTF-8, not JSON, a key twice, a number without a value, nested too
-            deep, or a text with a NUL or half a surrogate pair.
+        ValidationFailed: not UTF-8, not JSON, a duplicate key, a number without a value, nested too
+            deep, too many values, or a text with a NUL or half a surrogate pair.
     """
+    if sum(map(body.count, (b",", b"[", b"{"))) > STRUCTURE:
+        raise _too_many()
     try:
         text = body.decode()
         value = json.loads(
@@ -30,19 +41,20 @@ def check(body: bytes) -> None:
         raise ValidationFailed([("body", "is nested too deep")]) from None
     except ValueError:  # not JSON, or an integer of thousands of digits
         raise ValidationFailed([("body", "is not valid JSON")]) from None
-    for path, leaf in _texts(value, ()):
-        if "\0" in leaf:
-            raise ValidationFailed([(_name(path), "must not contain a NUL")])
-        if not leaf.isascii() and any("\ud800" <= letter <= "\udfff" for letter in leaf):
-            raise ValidationFailed([(_name(path), "contains half a surrogate pair")])
+    # Only an escape can write a NUL or half a pair: UTF-8 and JSON's grammar exclude them bare.
+    _check_values(value, texts="\\u" in text)
+
+
+def _too_many() -> ValidationFailed:
+    return ValidationFailed([("body", f"has more than {VALUES} values")])
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValidationFailed([(twice, "is there twice")])
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise ValidationFailed([(name[:LONGEST_NAME], "is there twice")])
+        found[name] = value
     return found
 
 
@@ -57,20 +69,37 @@ def _no_number(name: str) -> NoReturn:
     raise ValueError(name)
 
 
-def _texts(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Every text in it, keys too, with the way there."""
-    if len(path) > DEPTH:
-        raise ValidationFailed([("body", "is nested too deep")])
-    if isinstance(value, str):
-        yield path, value
-    elif isinstance(value, dict):
-        for name, inner in value.items():
-            yield path, name
-            yield from _texts(inner, (*path, name))
-    elif isinstance(value, list):
-        for number, inner in enumerate(value):
-            yield from _texts(inner, (*path, str(number)))
+def _check_values(root: Any, *, texts: bool) -> None:
+    """Visit every value, level by level, up to the first that is wrong.
+
+    Args:
+        texts: inspect the texts, too.
+    """
+    level: list[tuple[Path, Any]] = [((), root)]
+    seen = 0
+    for _ in range(DEPTH + 1):
+        following: list[tuple[Path, Any]] = []
+        for path, value in level:
+            if isinstance(value, (dict, list)):
+                seen += len(value)
+                if seen > VALUES:
+                    raise _too_many()
+                inside = value.items() if isinstance(value, dict) else enumerate(value)
+                following += [((*path, str(name)[:LONGEST_NAME]), one) for name, one in inside]
+                if texts and isinstance(value, dict):
+                    for name in value:
+                        _check_text(name, path)
+            elif texts and isinstance(value, str):
+                _check_text(value, path)
+        if not following:
+            return
+        level = following
+    raise ValidationFailed([("body", "is nested too deep")])
 
 
-def _name(path: tuple[str, ...]) -> str:
-    return ".".join(path) or "body"
+def _check_text(text: str, path: Path) -> None:
+    where = ".".join(path) or "body"
+    if "\0" in text:
+        raise ValidationFailed([(where, "must not contain a NUL")])
+    if not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise ValidationFailed([(where, "contains half a surrogate pair")])

@@ -26,6 +26,7 @@ from aistemsplitter_server.web import (
     pages,
     people,
     player,
+    sessions,
     shares,
     sign_in,
     songs,
@@ -68,7 +69,7 @@ def create_pages(context: Context) -> ASGIApp:
         return _to_sign_in(request)
 
     # From the inside out.
-    app.add_middleware(Bodies, limit=context.settings.json_body_limit, pages=True)
+    app.add_middleware(Bodies, limit=sessions.body_limit, pages=True)
     app.add_middleware(SameSite, public_url=context.settings.public_url)
     app.add_middleware(faults.Faults, answer=_answer)
     app.add_middleware(Policy, settings=context.settings)

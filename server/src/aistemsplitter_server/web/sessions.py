@@ -6,15 +6,17 @@ be the service's owner, and ``Visitor`` where it may be anyone.
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, cast
 
 from fastapi import Depends, Request, Response
+from starlette.concurrency import run_in_threadpool
 
 from aistemsplitter_server.accounts import sign_ins
 from aistemsplitter_server.accounts.sign_ins import SignedIn
 from aistemsplitter_server.api.context import Context, InContext
 from aistemsplitter_server.kit.errors import NotFound
 
+STRANGERS_LIMIT = 1 << 14  # bytes; the longest form of theirs, to sign in, has 5,000
 COOKIE = "__Host-session"  # browsers take a cookie of this name only if it is safe
 
 
@@ -23,7 +25,10 @@ class SignInNeeded(Exception):
 
 
 def read(request: Request, context: InContext) -> SignedIn | None:
-    """Who is signed in, if anyone."""
+    """Who is signed in, if anyone; looked up once for each request."""
+    if hasattr(request.state, "signed_in"):
+        return cast(SignedIn | None, request.state.signed_in)
+    request.state.signed_in = None
     token = request.cookies.get(COOKIE)
     if not token:
         return None
@@ -40,11 +45,32 @@ def read(request: Request, context: InContext) -> SignedIn | None:
 Visitor = Annotated[SignedIn | None, Depends(read)]
 
 
-def _required(who: Visitor, context: InContext) -> SignedIn:
+def _required(request: Request, who: Visitor, context: InContext) -> SignedIn:
     if who is None:
         raise SignInNeeded
-    context.limits.take(who.person_id)  # what a key may ask for in a minute, a person may, too
+    _count(request, who, context)
     return who
+
+
+def _count(request: Request, who: SignedIn, context: Context) -> None:
+    """Count a request once: what a key may ask for in a minute, a person may, too."""
+    if not getattr(request.state, "counted", False):
+        request.state.counted = True
+        context.limits.take(who.person_id)
+
+
+async def body_limit(request: Request) -> int:
+    """Return how many bytes the body of a request to a page may have: few from a stranger.
+
+    Raises:
+        RateLimited: too many requests by this person.
+    """
+    context: Context = request.app.state.context
+    who = await run_in_threadpool(read, request, context)
+    if who is None:
+        return STRANGERS_LIMIT
+    _count(request, who, context)
+    return context.settings.json_body_limit
 
 
 InSession = Annotated[SignedIn, Depends(_required)]
