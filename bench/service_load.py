@@ -221,7 +221,8 @@ def _load(stack: ExitStack, options: argparse.Namespace) -> Load:
     stack.callback(database.close)
     settings = Settings(data=data, database_url=url)
     service = stack.enter_context(running(settings))
-    service.environment[f"{PREFIX}RATE_LIMIT_PER_MINUTE"] = "0"
+    for limit in ("RATE_LIMIT_PER_MINUTE", "ACCOUNT_REQUESTS_PER_MINUTE", "ACCOUNT_QUEUED_SPLITS"):
+        service.environment[PREFIX + limit] = "0"
     keys = secrets.load(data)
     someones = [customer(database, keys, seconds=1_000_000_000) for _ in range(ACCOUNTS)]
     ports = [_started(service) for _ in range(options.processes)]

@@ -109,6 +109,7 @@ def test_jitter_is_full() -> None:
         (error(403, "FORBIDDEN"), "Forbidden"),
         (error(404, "NOT_FOUND"), "NotFound"),
         (error(409, "CONFLICT"), "Conflict"),
+        (error(409, "LIMIT_EXCEEDED"), "LimitExceeded"),
         (error(409, "MODEL_UNAVAILABLE"), "ModelUnavailable"),
         (error(413, "PAYLOAD_TOO_LARGE"), "PayloadTooLarge"),
         (error(422, "VALIDATION_ERROR"), "ValidationFailed"),

@@ -18,7 +18,7 @@ NAMES = """
 APIError AiStemSplitter AiStemSplitterError AsyncAiStemSplitter AsyncSplitPage AsyncStemSplitter
 ConfigurationError Conflict ConnectionFailed Credits DeadlineExceeded DeletedSplit DirectUpload
 DiskFull DownloadFailed ErrorInfo EventData FileChanged FileError Forbidden IdempotencyInProgress
-IdempotencyMismatch InputError InsufficientCredits IntegrityError InvalidWebhook Model
+IdempotencyMismatch InputError InsufficientCredits IntegrityError InvalidWebhook LimitExceeded Model
 ModelUnavailable NotFound PayloadTooLarge RateLimited RawResponse RedirectRefused ServerError
 ServiceUnavailable Split SplitFailed SplitJob SplitPage StemSplitter StemUrls TLSFailed Timeouts
 TransferFailed TransferProgress Unauthorized UnexpectedResponse Upload UploadFailed

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from aistemsplitter_server.accounts import scopes
 from aistemsplitter_server.accounts import service as accounts
+from aistemsplitter_server.accounts.limits import Limits
 from aistemsplitter_server.accounts.service import Caller
 from aistemsplitter_server.credits import service as credits
 from aistemsplitter_server.kit import ids, times
@@ -94,6 +95,7 @@ class Customer:
                 filename=upload.filename,
                 serving=Serving(TINY),
                 priority=priority,
+                allowed=Limits(),
             )
 
     def finished(
@@ -135,6 +137,7 @@ class Customer:
                 filename="song.flac",
                 serving=Serving(TINY),
                 priority="interactive",
+                allowed=Limits(),
             ).id
 
 

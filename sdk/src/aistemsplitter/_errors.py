@@ -19,6 +19,7 @@ AiStemSplitterError
 │   ├── NotFound               404  no such thing, or another account's
 │   ├── Conflict               409  upload not finished, split already finished
 │   │   ├── IdempotencyInProgress   the first request with this key is still running
+│   │   ├── LimitExceeded           the account has reached a limit; has limit and maximum
 │   │   └── ModelUnavailable        the model's weights are not installed on the server
 │   ├── PayloadTooLarge        413
 │   ├── ValidationFailed       422  names the fields that are wrong
@@ -228,6 +229,28 @@ class IdempotencyInProgress(Conflict):
     default_code = "IDEMPOTENCY_IN_PROGRESS"
 
 
+class LimitExceeded(Conflict):
+    """409: the account has reached one of its limits; the message says which, and what helps.
+
+    Limits: ``storedBytes``, ``openUploads``, ``queuedSplits``, ``queuedTestSplits``, ``keys`` and
+    ``streams``.
+    """
+
+    default_code = "LIMIT_EXCEEDED"
+
+    @property
+    def limit(self) -> str | None:
+        """Name of the limit."""
+        limit = self.details.get("limit")
+        return limit if isinstance(limit, str) else None
+
+    @property
+    def maximum(self) -> int | None:
+        """What the account may have at once."""
+        maximum = self.details.get("maximum")
+        return maximum if type(maximum) is int else None
+
+
 class ModelUnavailable(Conflict):
     """409: the model's weights are not installed on the server."""
 
@@ -325,6 +348,7 @@ BY_CODE: dict[str, type[APIError]] = {
         NotFound,
         Conflict,
         IdempotencyInProgress,
+        LimitExceeded,
         ModelUnavailable,
         PayloadTooLarge,
         ValidationFailed,

@@ -52,23 +52,23 @@ def test_the_operator_sees_cancels_and_retries(
     assert run(tmp_path, "splits", "show", "split_none").stderr.count("\n") == 1
 
 
-def test_again_asks_for_the_same(someone: Customer) -> None:
+def test_again_asks_for_the_same(someone: Customer, settings: Settings) -> None:
     first = someone.split(20, priority="batch")
     with someone.database.write() as session:
         service.cancel(session, session.get_one(Split, first.id))
     with someone.database.write() as session:
-        second = again(session, session.get_one(Split, first.id), demo=False)
+        second = again(session, settings, session.get_one(Split, first.id))
     assert second.turn >= BATCH
     same = ("stem_model", "output_format", "stems", "upload_id", "filename", "key_id")
     for name in same:
         assert getattr(second, name) == getattr(first, name)
 
 
-def test_nothing_is_split_again_of_a_deleted_upload(someone: Customer) -> None:
+def test_nothing_is_split_again_of_a_deleted_upload(someone: Customer, settings: Settings) -> None:
     first = someone.split(20)
     with someone.database.write() as session:
         service.cancel(session, session.get_one(Split, first.id))
         session.get_one(Upload, first.upload_id).deleted_at = times.now()
     with pytest.raises(Conflict, match="deleted"), someone.database.write() as session:
-        again(session, session.get_one(Split, first.id), demo=False)
+        again(session, settings, session.get_one(Split, first.id))
     assert someone.balance == 60

@@ -56,7 +56,7 @@ def test_made_once(someone: Customer) -> None:
     assert first.requested_at == second.requested_at
     with someone.database.write() as session:
         assert listening.wanted(session, split_id) is not None
-        assert listening.ready(session, split_id)
+        assert listening.ready(session, split_id, 1000)
     with someone.database.write() as session:
         assert listening.wanted(session, split_id) is None, "the job that comes again has no work"
         listening.fail(session, split_id, "too late")
@@ -89,7 +89,7 @@ def test_of_no_use_any_more(someone: Customer) -> None:
     for split_id in (deleted, expired):
         with someone.database.write() as session:
             assert listening.wanted(session, split_id) is None
-            assert not listening.ready(session, split_id)
+            assert not listening.ready(session, split_id, 1000)
 
 
 @pytest.mark.parametrize(

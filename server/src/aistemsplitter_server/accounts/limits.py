@@ -9,14 +9,28 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Self
 
+from pydantic.alias_generators import to_camel
 from sqlalchemy import bindparam, delete, select
 from sqlalchemy.orm import Session
 
 from aistemsplitter_server.accounts.tables import Account, AccountLimit
-from aistemsplitter_server.kit.errors import NotFound, ValidationFailed
+from aistemsplitter_server.kit.errors import LimitExceeded, NotFound, ValidationFailed
 from aistemsplitter_server.kit.settings import Settings
 
 HIGHEST = (1 << 53) - 1  # what JSON numbers hold exactly
+ASK = "ask the operator for a higher limit."
+MESSAGES = {
+    "stored_bytes": "This account may store {maximum} bytes and has no room left for this."
+    " Delete splits, wait until older files expire, or ",
+    "open_uploads": "This account may have {maximum} unfinished uploads."
+    " Finish some, wait until their URLs expire, or ",
+    "queued_splits": "This account may have {maximum} splits waiting."
+    " Wait until some have begun, cancel some, or ",
+    "queued_test_splits": "This account may have {maximum} splits of test keys waiting."
+    " Wait until some have begun, cancel some, or ",
+    "keys": "This account may have {maximum} API keys in use. Revoke one, or ",
+    "streams": "This account may follow {maximum} event streams at once. Close some, poll, or ",
+}
 
 # Built once, and of the tables: asked with every new split.
 _LIMITS = AccountLimit.__table__.c
@@ -95,6 +109,23 @@ def set_limits(session: Session, account_id: str, values: Mapping[str, int | Non
         if value is not None
     )
     session.flush()
+
+
+def check(limits: Limits, name: str, count: int, adding: int = 1) -> None:
+    """Make sure that there is room for more; ``hold`` the account before counting.
+
+    Args:
+        name: of the limit.
+        count: what the account has of it.
+        adding: what is about to be added.
+
+    Raises:
+        LimitExceeded: there is not.
+    """
+    maximum: int = getattr(limits, name)
+    if maximum and count + adding > maximum:
+        message = MESSAGES[name].format(maximum=maximum) + ASK
+        raise LimitExceeded(to_camel(name), maximum, message)
 
 
 def hold(session: Session, account_id: str) -> None:

@@ -63,6 +63,15 @@ def keys(session: Session, account_id: str | None) -> Sequence[ApiKey]:
     return session.scalars(query).all()
 
 
+def keys_in_use(session: Session, account_id: str, now: datetime) -> int:
+    """Count an account's keys that are neither revoked nor expired."""
+    in_time = or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > now)
+    query = select(func.count()).where(
+        ApiKey.account_id == account_id, ApiKey.revoked_at.is_(None), in_time
+    )
+    return session.scalars(query).one()
+
+
 def person(session: Session, email: str) -> Person | None:
     """Who has this email, in small letters."""
     return session.scalars(select(Person).where(Person.email == email)).one_or_none()

@@ -17,6 +17,7 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session
 
 from aistemsplitter_server.accounts import key_format, queries, scopes
+from aistemsplitter_server.accounts.limits import Limits, check, hold
 from aistemsplitter_server.accounts.scopes import Scope
 from aistemsplitter_server.accounts.tables import Account, ApiKey
 from aistemsplitter_server.credits import service as credits
@@ -31,6 +32,7 @@ WEBHOOK_SECRET_BYTES = 32  # Standard Webhooks asks for 24 to 64
 LAST_USE_STEP = timedelta(minutes=1)  # last use is kept this exactly, so that reading stays reading
 ROTATION = timedelta(hours=24)
 NO_DIGEST = bytes(32)
+MADE = "This key has been made already."
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,19 +91,24 @@ def create_key(
     expires_at: datetime | None = None,
     top_priority: Literal["interactive", "batch"] = "interactive",
     key_id: str | None = None,
+    limits: Limits = Limits(),  # noqa: B008  immutable
 ) -> NewKey:
     """A new key with its webhook secret; both can be seen only here.
 
     Args:
         top_priority: the best that its splits may ask for.
         key_id: made beforehand where one wish must not make two keys, however often it is sent.
+        limits: of the account.
 
     Raises:
         NotFound: there is no such account.
         Conflict: the key has been made already.
+        LimitExceeded: the account has as many keys as it may.
     """
-    if session.get(Account, account_id) is None:
-        raise NotFound(f"There is no account {account_id}.")
+    hold(session, account_id)
+    if key_id is not None and session.get(ApiKey, key_id) is not None:
+        raise Conflict(MADE)
+    check(limits, "keys", queries.keys_in_use(session, account_id, times.now()))
     key_id = key_id or ids.new("key")
     api_key = key_format.make(key_id, test=test)
     webhook_secret = _new_webhook_secret()
@@ -121,7 +128,7 @@ def create_key(
     try:
         session.flush()
     except IntegrityError:
-        raise Conflict("This key has been made already.") from None
+        raise Conflict(MADE) from None
     return NewKey(key_id, api_key, webhook_secret)
 
 

@@ -24,6 +24,7 @@ from aistemsplitter_server.payments.configured import configured as payments_of
 from aistemsplitter_server.splits import endpoints as splits
 from aistemsplitter_server.splits.changes import Changes
 from aistemsplitter_server.splits.queueing import Positions
+from aistemsplitter_server.splits.stream import Streams
 from aistemsplitter_server.storage import endpoints as storage
 from aistemsplitter_server.storage.configured import configured as storage_of
 from aistemsplitter_server.uploads import endpoints as uploads
@@ -55,6 +56,7 @@ def create_app(settings: Settings, database: Database, secrets: Secrets) -> Fast
         RateLimits(settings.rate_limit_per_minute),
         Positions(database),
         Changes(database),
+        Streams(),
         Measurements(settings, database, storage_of(settings, secrets)),
         payments_of(settings),
     )

@@ -25,6 +25,7 @@ from aistemsplitter_server.kit.settings import Settings
 from aistemsplitter_server.payments.interface import Payments
 from aistemsplitter_server.splits.changes import Changes
 from aistemsplitter_server.splits.queueing import Positions
+from aistemsplitter_server.splits.stream import Streams
 from aistemsplitter_server.storage.configured import configured
 from aistemsplitter_server.storage.local import LocalStorage
 from aistemsplitter_server.uploads.measurements import Measurements
@@ -48,6 +49,7 @@ class Context:
     limits: RateLimits
     positions: Positions
     changes: Changes
+    streams: Streams
     measurements: Measurements
     payments: Payments | None  # None: packs are granted by the operator
 

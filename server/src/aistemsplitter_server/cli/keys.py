@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from aistemsplitter_server.accounts import queries, scopes, service
+from aistemsplitter_server.accounts.limits import limits_of
 from aistemsplitter_server.accounts.scopes import Scope
 from aistemsplitter_server.accounts.tables import ApiKey
 from aistemsplitter_server.cli.shared import Json, opened, print_json, print_table
@@ -54,6 +55,7 @@ def create(
             allowed=scope or scopes.ALL,
             expires_at=expires_at,
             top_priority=priority,
+            limits=limits_of(session, context.obj, owned_by),
         )
     shown = {"apiKey": key.api_key, "webhookSecret": key.webhook_secret, "id": key.id}
     if as_json:

@@ -80,7 +80,7 @@ def cancel(context: typer.Context, split_id: str, as_json: Json = False) -> None
 def retry(context: typer.Context, split_id: str, as_json: Json = False) -> None:
     """Try a split that failed again: as a new one, which is charged."""
     with opened(context.obj) as database, database.write() as session:
-        split = again(session, _known(session, split_id), demo=context.obj.demo)
+        split = again(session, context.obj, _known(session, split_id))
     if as_json:
         print_json(_shown(context.obj, split))
     else:

@@ -10,6 +10,7 @@ ApiError
 ├── RequestTimeout         408  REQUEST_TIMEOUT       the body does not arrive, or too slowly
 ├── Conflict               409  CONFLICT
 │   ├── IdempotencyInProgress   IDEMPOTENCY_IN_PROGRESS, with Retry-After
+│   ├── LimitExceeded           LIMIT_EXCEEDED, has limit and maximum
 │   └── ModelUnavailable        MODEL_UNAVAILABLE
 ├── PayloadTooLarge        413  PAYLOAD_TOO_LARGE
 ├── RangeNotSatisfiable    416  RANGE_NOT_SATISFIABLE
@@ -141,6 +142,27 @@ class IdempotencyInProgress(Conflict):
 
     def __init__(self, retry_after: int = 1) -> None:
         super().__init__(headers={"Retry-After": str(retry_after)})
+
+
+class LimitExceeded(Conflict):
+    """The account has reached one of its limits.
+
+    Attributes:
+        limit: its name on the wire.
+        maximum: what the account may have at once.
+    """
+
+    code = "LIMIT_EXCEEDED"
+
+    def __init__(self, limit: str, maximum: int, message: str) -> None:
+        super().__init__(message, extra={"limit": limit, "maximum": maximum})
+        self.limit = limit
+        self.maximum = maximum
+
+    @classmethod
+    def example(cls) -> Self:
+        """One for the API's document."""
+        return cls("queuedSplits", 1000, "This account may have 1000 splits waiting. Wait.")
 
 
 class ModelUnavailable(Conflict):

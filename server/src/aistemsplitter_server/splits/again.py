@@ -8,9 +8,11 @@ from __future__ import annotations
 from sqlalchemy.orm import Session
 
 from aistemsplitter_server.accounts import scopes
+from aistemsplitter_server.accounts.limits import limits_of
 from aistemsplitter_server.accounts.service import Caller
 from aistemsplitter_server.accounts.tables import ApiKey
 from aistemsplitter_server.kit.errors import Conflict
+from aistemsplitter_server.kit.settings import Settings
 from aistemsplitter_server.models import queries as models
 from aistemsplitter_server.models.service import serving
 from aistemsplitter_server.splits import queueing, service
@@ -19,15 +21,13 @@ from aistemsplitter_server.splits.tables import FAILED, Split
 from aistemsplitter_server.uploads.tables import Upload
 
 
-def again(session: Session, split: Split, *, demo: bool) -> Split:
+def again(session: Session, settings: Settings, split: Split) -> Split:
     """A new split of what a failed one was asked for.
-
-    Args:
-        demo: the demonstration model may stand in, as in ``serving``.
 
     Raises:
         Conflict: it has not failed, or its upload is deleted.
         InsufficientCredits: the balance does not cover it.
+        LimitExceeded: the account has reached one of its limits.
         ModelUnavailable: no model can run.
     """
     if split.status != FAILED:
@@ -48,8 +48,11 @@ def again(session: Session, split: Split, *, demo: bool) -> Split:
         request,
         source=source,
         filename=split.filename,
-        serving=serving(request.model, models.installed(session), test=split.is_test, demo=demo),
+        serving=serving(
+            request.model, models.installed(session), test=split.is_test, demo=settings.demo
+        ),
         priority="batch" if split.turn >= queueing.BATCH else "interactive",
+        allowed=limits_of(session, settings, split.account_id),
     )
 
 

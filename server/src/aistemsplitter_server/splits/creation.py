@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 from sqlalchemy.orm import Session
 
+from aistemsplitter_server.accounts.limits import limits_of
 from aistemsplitter_server.accounts.service import Caller
 from aistemsplitter_server.api.context import Context
 from aistemsplitter_server.kit import logs, outgoing
@@ -72,6 +73,7 @@ def _create(
         filename=source.filename if source else _filename(request),
         serving=runs,
         priority=_priority(caller, request),
+        allowed=limits_of(session, context.settings, caller.account_id),
     )
     return rendering.job(split)
 

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Header, Query, Response
 from starlette.concurrency import run_in_threadpool
 
 from aistemsplitter_server.accounts import service as accounts
+from aistemsplitter_server.accounts.limits import limits_of
 from aistemsplitter_server.accounts.scopes import Scope
 from aistemsplitter_server.accounts.service import Caller
 from aistemsplitter_server.api.context import (
@@ -25,6 +26,7 @@ from aistemsplitter_server.kit.errors import (
     IdempotencyInProgress,
     IdempotencyMismatch,
     InsufficientCredits,
+    LimitExceeded,
     ModelUnavailable,
     NotFound,
     ValidationFailed,
@@ -56,6 +58,7 @@ Writer = Annotated[Caller, Depends(with_scope(Scope.SPLITS_WRITE))]
         NotFound,
         Conflict,
         IdempotencyInProgress,
+        LimitExceeded,
         ModelUnavailable,
         ValidationFailed,
         IdempotencyMismatch,
@@ -142,7 +145,7 @@ def delete_split(
 @router.get(
     "/{split_id}/events",
     response_class=stream.EventStream,
-    responses=errors(NotFound) | {200: stream.DOCUMENTED},
+    responses=errors(NotFound, LimitExceeded) | {200: stream.DOCUMENTED},
 )
 def split_events(
     context: InContext,
@@ -165,10 +168,11 @@ def split_events(
 
     with context.database.read() as session:
         service.of_account(session, caller.account_id, split_id)
+        allowed = limits_of(session, context.settings, caller.account_id)
     seen = last_event_id or ""
     last_seen = int(seen) if seen.isdecimal() and len(seen) < 10 else None
     told = stream.events(read, context.changes, split_id, last_seen)
-    return stream.EventStream(told, headers=stream.HEADERS)
+    return stream.EventStream(told, context.streams.counted(caller.account_id, allowed))
 
 
 def _shown(context: Context, storage: Storage, split: Split) -> SplitInfo:

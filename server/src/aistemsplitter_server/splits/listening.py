@@ -64,13 +64,17 @@ def wanted(session: Session, split_id: str) -> Split | None:
     return split if split.can_be_heard(times.now()) else None
 
 
-def ready(session: Session, split_id: str) -> bool:
-    """The copies are stored. False where the stems are gone meanwhile: so must the copies be."""
+def ready(session: Session, split_id: str, size: int) -> bool:
+    """The copies, of so many bytes, are stored.
+
+    False where the stems are gone meanwhile: so must the copies be.
+    """
     split = queries.locked(session, split_id)
     copy = session.get(Listening, split_id)
     if split is None or copy is None or not split.can_be_heard(times.now()):
         return False
     copy.state, copy.ready_at, copy.reason = COPY_READY, times.now(), None
+    split.stored_bytes += size
     return True
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import bindparam, func, select, update
+from sqlalchemy import bindparam, func, select, text, update
 from sqlalchemy.orm import Session
 
 from aistemsplitter_server.splits.tables import (
@@ -21,6 +21,11 @@ _OF_ACCOUNT = select(Split).where(
     Split.id == bindparam("split_id"),
     Split.account_id == bindparam("account_id"),
     Split.deleted_at.is_(None),
+)
+# In the words of its partial index; asked with every new split.
+_QUEUED = text(
+    "SELECT count(*) FROM splits"
+    " WHERE account_id = :account_id AND is_test = :is_test AND status = 'queued'"
 )
 # Of the table: what goes the way of objects costs twice the time.
 _SPLITS = Split.__table__.c
@@ -45,6 +50,12 @@ def of_account(session: Session, account_id: str, split_id: str) -> Split | None
     """A split of the account that was not deleted."""
     found = {"account_id": account_id, "split_id": split_id}
     return session.scalars(_OF_ACCOUNT, found).one_or_none()
+
+
+def queued(session: Session, account_id: str, *, is_test: bool) -> int:
+    """Count the account's splits of one mode that have not begun."""
+    asked = {"account_id": account_id, "is_test": is_test}
+    return int(session.scalars(_QUEUED, asked).one())
 
 
 def locked(session: Session, split_id: str) -> Split | None:

@@ -16,12 +16,14 @@ from datetime import timedelta
 
 from sqlalchemy.orm import Session
 
+from aistemsplitter_server.accounts import limits
+from aistemsplitter_server.accounts.limits import Limits
 from aistemsplitter_server.accounts.service import Caller
 from aistemsplitter_server.credits import service as credits
 from aistemsplitter_server.kit import ids, times
 from aistemsplitter_server.kit.errors import Conflict, NotFound
 from aistemsplitter_server.models.service import Serving
-from aistemsplitter_server.splits import listening, queries, queueing
+from aistemsplitter_server.splits import listening, queries, queueing, sizes
 from aistemsplitter_server.splits.schemas import CreateSplit, DirectUrl, Priority
 from aistemsplitter_server.splits.tables import (
     FAILED,
@@ -31,6 +33,7 @@ from aistemsplitter_server.splits.tables import (
     TERMINAL,
     Split,
 )
+from aistemsplitter_server.uploads import queries as uploads
 from aistemsplitter_server.uploads.tables import Upload
 from aistemsplitter_server.webhooks import service as webhooks
 
@@ -52,16 +55,22 @@ def create(
     filename: str,
     serving: Serving,
     priority: Priority,
+    allowed: Limits,
 ) -> Split:
     """A new split: charged where its length is known, and in the queue.
 
     Args:
         source: the measured upload; None for a song that is yet to be fetched.
         filename: what the song is called.
+        allowed: the account's limits.
 
     Raises:
         InsufficientCredits: the balance does not cover it.
+        LimitExceeded: the account has reached one of its limits.
     """
+    limits.hold(session, caller.account_id)
+    waiting = queries.queued(session, caller.account_id, is_test=caller.is_test)
+    limits.check(allowed, "queued_test_splits" if caller.is_test else "queued_splits", waiting)
     now = times.now()
     url = request.input.url if source is None and isinstance(request.input, DirectUrl) else None
     split = Split(
@@ -87,11 +96,13 @@ def create(
         attempt=0,
         failures=0,
         progress=0.0,
+        stored_bytes=0,
         created_at=now,
         updated_at=now,
     )
     if source is not None:
         _measured(session, split, source.duration_seconds or 0.0, source.sample_rate)
+    _reserve(session, split, allowed)
     split.turn = queueing.next_turn(session, split.account_id, priority)
     session.add(split)
     session.flush()
@@ -121,16 +132,30 @@ def begin_fetch(session: Session, split_id: str, worker_id: str) -> Split | None
 
 
 def fetched(
-    session: Session, split_id: str, attempt: int, duration_seconds: float, sample_rate: int
+    session: Session,
+    split_id: str,
+    attempt: int,
+    duration_seconds: float,
+    sample_rate: int,
+    *,
+    size: int,
+    allowed: Limits,
 ) -> None:
     """A song was fetched and measured: charge it and queue its separation.
 
+    Args:
+        size: bytes of the song, which is stored until it is split.
+        allowed: the account's limits.
+
     Raises:
         InsufficientCredits: the balance does not cover it.
+        LimitExceeded: the account has no room for it.
         Superseded: see above.
     """
     split = current(session, split_id, attempt)
+    limits.hold(session, split.account_id)
     _measured(session, split, duration_seconds, sample_rate)
+    _reserve(session, split, allowed, size)
     split.attempt += 1  # so that no other attempt to fetch it passes for the newest
     split.failures = 0
     _requeue(session, split)
@@ -145,15 +170,19 @@ def succeed(
     warnings: Sequence[str],
     retention: timedelta,
     gain: float = 1.0,
+    stored_bytes: int = 0,
 ) -> None:
     """The stems of this attempt, multiplied with ``gain``, are stored: they are the split's.
+
+    Args:
+        stored_bytes: of all stems.
 
     Raises:
         Superseded: see above.
     """
     split = current(session, split_id, attempt)
     split.status = SUCCEEDED
-    split.stored_attempt = attempt
+    split.stored_attempt, split.stored_bytes = attempt, stored_bytes
     split.sample_rate, split.gain = sample_rate, gain
     split.warnings = [*split.warnings, *warnings]
     split.progress = 1.0
@@ -164,7 +193,7 @@ def succeed(
 
 def fail(session: Session, split: Split, code: str, message: str) -> None:
     """Bring a split to its end without stems; what was charged is given back."""
-    split.status = FAILED
+    split.status, split.stored_bytes = FAILED, 0
     split.error_code, split.error_message = code, message
     if credits.refund(session, split.account_id, split.id, f"split failed: {code}"):
         split.credits_used = 0
@@ -277,6 +306,14 @@ def _measured(session: Session, split: Split, seconds: float, sample_rate: int |
         price = max(1, math.ceil(seconds))
         credits.charge(session, split.account_id, split.id, price)
         split.credits_used = price
+
+
+def _reserve(session: Session, split: Split, allowed: Limits, song: int = 0) -> None:
+    """Count the stems to come, and a song that was fetched, as stored already."""
+    needed = sizes.of_stems(split) + song
+    stored = uploads.stored_bytes(session, split.account_id)
+    limits.check(allowed, "stored_bytes", stored, adding=max(1, needed))
+    split.stored_bytes = needed
 
 
 def _requeue(session: Session, split: Split, *, delay_seconds: float = 0) -> None:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
+from starlette.types import Receive, Scope, Send
 
+from aistemsplitter_server.accounts import limits
+from aistemsplitter_server.accounts.limits import Limits
 from aistemsplitter_server.splits.changes import Changes
 
 HEARTBEAT = 15.0  # seconds; proxies cut connections that are silent for a minute
@@ -32,10 +37,52 @@ DOCUMENTED = {
 Read = Callable[[], tuple[int, str, bool] | None]
 
 
+class Streams:
+    """Counts the event streams of each account that this process has open."""
+
+    def __init__(self) -> None:
+        self._open: Counter[str] = Counter()
+
+    @contextmanager
+    def counted(self, account_id: str, allowed: Limits) -> Iterator[None]:
+        """Count one more while the block runs; only the event loop's thread may do so.
+
+        Raises:
+            LimitExceeded: the account has as many as it may.
+        """
+        limits.check(allowed, "streams", self._open[account_id])
+        self._open[account_id] += 1
+        try:
+            yield
+        finally:
+            self._open[account_id] -= 1
+            if not self._open[account_id]:
+                del self._open[account_id]
+
+
 class EventStream(StreamingResponse):
-    """What the endpoint answers with."""
+    """What the endpoints answer with: a stream that counts against its account's limit.
+
+    Args:
+        events: text of the stream.
+        place: what it is counted in while it is sent.
+    """
 
     media_type = "text/event-stream"
+
+    def __init__(
+        self,
+        events: AsyncIterator[str],
+        place: AbstractContextManager[None],
+        status_code: int = 200,  # FastAPI's document reads the status off this default
+    ) -> None:
+        super().__init__(events, status_code, headers=HEADERS)
+        self._place = place
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        with self._place:
+            await super().__call__(scope, receive, send)
 
 
 async def events(

@@ -25,6 +25,7 @@ from aistemsplitter_server.kit.errors import (
     Forbidden,
     IdempotencyInProgress,
     IdempotencyMismatch,
+    LimitExceeded,
     NotFound,
     PayloadTooLarge,
     Unavailable,
@@ -70,7 +71,13 @@ BYTES = errors(Forbidden, NotFound, Conflict, PayloadTooLarge, ValidationFailed,
 
 @router.post(
     "/v1/audio/uploads",
-    responses=errors(IdempotencyInProgress, PayloadTooLarge, ValidationFailed, IdempotencyMismatch),
+    responses=errors(
+        IdempotencyInProgress,
+        LimitExceeded,
+        PayloadTooLarge,
+        ValidationFailed,
+        IdempotencyMismatch,
+    ),
 )
 def create_upload(
     context: InContext,

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import bindparam, exists, select
+from sqlalchemy import bindparam, exists, select, text
 from sqlalchemy.orm import Session
 
+from aistemsplitter_server.kit.database import UtcTime
 from aistemsplitter_server.splits.tables import TERMINAL, Split
 from aistemsplitter_server.uploads.tables import Upload
 
@@ -16,12 +17,34 @@ _OF_ACCOUNT = select(Upload).where(
     Upload.account_id == bindparam("account_id"),
     Upload.deleted_at.is_(None),
 )
+# In the words of the partial indexes, which hold all that is read. Built once: asked for with
+# every upload and every split.
+_OPEN = text(
+    "SELECT count(*) FROM uploads WHERE account_id = :account_id AND expires_at > :now"
+    " AND stored_at IS NULL AND deleted_at IS NULL"
+).bindparams(bindparam("now", type_=UtcTime))
+_STORED = text(
+    "SELECT (SELECT coalesce(sum(content_length), 0) FROM uploads WHERE account_id = :account_id"
+    " AND deleted_at IS NULL AND fault_code IS NULL)"
+    " + (SELECT coalesce(sum(stored_bytes), 0) FROM splits WHERE account_id = :account_id"
+    " AND stored_bytes > 0 AND swept_at IS NULL AND deleted_at IS NULL)"
+)
 
 
 def of_account(session: Session, account_id: str, upload_id: str) -> Upload | None:
     """An upload of the account that was not deleted."""
     found = {"account_id": account_id, "upload_id": upload_id}
     return session.scalars(_OF_ACCOUNT, found).one_or_none()
+
+
+def open_uploads(session: Session, account_id: str, now: datetime) -> int:
+    """Count the account's reserved uploads whose bytes have not all arrived."""
+    return int(session.scalars(_OPEN, {"account_id": account_id, "now": now}).one())
+
+
+def stored_bytes(session: Session, account_id: str) -> int:
+    """Sum the bytes of the account's uploads, stems and listening copies, reserved ones too."""
+    return int(session.scalars(_STORED, {"account_id": account_id}).one())
 
 
 def with_key(session: Session, account_id: str, key: str) -> Upload | None:

@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from aistemsplitter_server.accounts import limits
 from aistemsplitter_server.accounts.service import Caller
 from aistemsplitter_server.kit import ids, times
 from aistemsplitter_server.kit.database import Database
@@ -40,6 +41,7 @@ def reserve(
 
     Raises:
         PayloadTooLarge: it is over the server's limit.
+        LimitExceeded: it is over one of the account's.
         IdempotencyMismatch: the key was used with another file.
         IdempotencyInProgress: it is being used right now.
     """
@@ -48,6 +50,11 @@ def reserve(
     if key is not None and (before := _reserved(session, caller, request, key)):
         return before
     now = times.now()
+    limits.hold(session, caller.account_id)
+    allowed = limits.limits_of(session, settings, caller.account_id)
+    limits.check(allowed, "open_uploads", queries.open_uploads(session, caller.account_id, now))
+    stored = queries.stored_bytes(session, caller.account_id)
+    limits.check(allowed, "stored_bytes", stored, adding=request.content_length)
     upload = Upload(
         id=ids.new("upl"),
         account_id=caller.account_id,

@@ -10,10 +10,11 @@ from fastapi.responses import RedirectResponse
 from pydantic import Field
 
 from aistemsplitter_server.accounts import queries, scopes, service
+from aistemsplitter_server.accounts.limits import limits_of
 from aistemsplitter_server.accounts.scopes import Scope
 from aistemsplitter_server.api.context import BaseUrl, InContext
 from aistemsplitter_server.kit import ids, times
-from aistemsplitter_server.kit.errors import Conflict
+from aistemsplitter_server.kit.errors import Conflict, LimitExceeded
 from aistemsplitter_server.splits.schemas import Priority
 from aistemsplitter_server.web.forms import Form, filled
 from aistemsplitter_server.web.pages import render
@@ -110,7 +111,10 @@ def make_key(
                 expires_at=form.expires_at(),
                 top_priority=form.priority,
                 key_id=form.id,
+                limits=limits_of(session, context.settings, who.account_id),
             )
+    except LimitExceeded:
+        raise
     except Conflict:  # the answer was reloaded
         return RedirectResponse(PAGE, 303)
     return render(request, "developer_made.html", made=made, name=form.name, api=f"{base_url}/v1")

@@ -60,7 +60,7 @@ def retry(request: Request, context: InContext, _who: Operator, split_id: str) -
             split = queries.locked(session, split_id)
             if split is None:
                 raise NotFound(f"There is no split {split_id[:64]}.")
-            made = again(session, split, demo=context.settings.demo)
+            made = again(session, context.settings, split)
     except NotFound:
         raise
     except ApiError as error:

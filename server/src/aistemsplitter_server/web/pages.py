@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from markupsafe import Markup
 
 from aistemsplitter_server.kit import times
-from aistemsplitter_server.kit.errors import ApiError
+from aistemsplitter_server.kit.errors import ApiError, LimitExceeded
 from aistemsplitter_server.web import assets, texts
 from aistemsplitter_server.web.texts import Texts
 
@@ -65,6 +65,9 @@ def language_of(request: Request) -> Texts:
 
 def told(t: Texts, error: ApiError) -> str:
     """An error in the reader's language; what we have no words for, in the API's."""
+    if isinstance(error, LimitExceeded):
+        gigabytes = f"{error.maximum / 1e9:,.1f}"
+        return t(f"limits.reached.{error.limit}", maximum=error.maximum, gigabytes=gigabytes)
     return reason(t, error.code, error.message, **error.extra)
 
 

@@ -30,7 +30,7 @@ def try_again(request: Request, context: InContext, who: InSession, split_id: st
     """A new split of what one that has failed was to be."""
     with context.database.write() as session:
         failed = service.of_account(session, who.account_id, split_id)
-        made = again(session, failed, demo=context.settings.demo)
+        made = again(session, context.settings, failed)
     return _shown(request, context, who, made.id)
 
 

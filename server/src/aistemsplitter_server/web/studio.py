@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 from sqlalchemy.orm import Session
 
 from aistemsplitter_server.accounts import sign_ins
+from aistemsplitter_server.accounts.limits import limits_of
 from aistemsplitter_server.api.context import BaseUrl, Context, IdempotencyKey, InContext
 from aistemsplitter_server.credits import service as credits
 from aistemsplitter_server.kit import ids
@@ -134,7 +135,10 @@ def events(
         }
         return live.Songs(rows, balance)
 
-    return stream.EventStream(live.rows(read, context.changes), headers=stream.HEADERS)
+    with context.database.read() as session:
+        allowed = limits_of(session, context.settings, who.account_id)
+    place = context.streams.counted(who.account_id, allowed)
+    return stream.EventStream(live.rows(read, context.changes), place)
 
 
 def _row(request: Request, context: Context, split: Split) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from aistemsplitter_server.kit.errors import InsufficientCredits
+from aistemsplitter_server.accounts.limits import limits_of
+from aistemsplitter_server.kit.errors import InsufficientCredits, LimitExceeded
 from aistemsplitter_server.kit.outgoing import OutgoingError
 from aistemsplitter_server.measuring import MeasuringFailed, measure
 from aistemsplitter_server.splits import service
@@ -46,6 +47,7 @@ def _fetch(context: WorkerContext, attempt: Attempt) -> None:
         except (OutgoingError, MeasuringFailed) as error:
             raise SplitFailed(error.code, str(error)) from None
         attempt.check()
+        size = song.stat().st_size
         context.storage.put_file(keys.fetched(split.id), song)
     try:
         context.write(
@@ -55,7 +57,9 @@ def _fetch(context: WorkerContext, attempt: Attempt) -> None:
                 attempt.number,
                 measured.duration_seconds,
                 measured.sample_rate,
+                size=size,
+                allowed=limits_of(session, settings, split.account_id),
             )
         )
-    except InsufficientCredits as error:
+    except (InsufficientCredits, LimitExceeded) as error:
         raise SplitFailed(error.code, error.message) from None

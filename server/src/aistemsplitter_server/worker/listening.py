@@ -169,13 +169,14 @@ def _check(context: WorkerContext, split_id: str) -> None:
 def _store(context: WorkerContext, split_id: str, number: int, folder: Path) -> None:
     """Put the copies beside the stems, the index last, and take them away if those are gone."""
     stored = []
+    size = sum(path.stat().st_size for path in folder.glob("*.pieces"))
     try:
         for path in sorted(folder.glob("*.pieces")):
             stored.append(keys.pieces(split_id, number, path.stem))
             context.storage.put_file(stored[-1], path)
         stored.append(keys.player(split_id, number))
         context.storage.put_file(stored[-1], folder / cutting.INDEX)
-        if not context.write(partial(listening.ready, split_id=split_id)):
+        if not context.write(partial(listening.ready, split_id=split_id, size=size)):
             raise _Unwanted
     except BaseException:
         for key in stored:

@@ -56,9 +56,11 @@ def _separate(context: WorkerContext, engine: Engine, attempt: Attempt) -> None:
 def _store(context: WorkerContext, attempt: Attempt, result: Result) -> None:
     """Put the stems under this attempt's prefix, and then make them the split's."""
     split, number = attempt.split, attempt.number
+    size = 0
     try:
         for stem, path in result.files.items():
             key = keys.stem(split.id, number, stem, split.output_format)
+            size += path.stat().st_size
             context.storage.put_file(key, path)
         context.write(
             lambda session: service.succeed(
@@ -69,6 +71,7 @@ def _store(context: WorkerContext, attempt: Attempt, result: Result) -> None:
                 gain=result.gain,
                 warnings=[*result.warnings, *_turned_down(result.gain)],
                 retention=timedelta(hours=context.settings.retention_hours),
+                stored_bytes=size,
             )
         )
     except BaseException:
