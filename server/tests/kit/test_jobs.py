@@ -13,6 +13,8 @@ from sqlalchemy import text
 from aistemsplitter_server.kit import jobs, times
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.jobs import Queue
+from databases import only_sqlite
+from query_plans import planned
 
 QUEUE = Queue("songs", at_once=1, poll_seconds=0.05)
 
@@ -130,11 +132,42 @@ def test_what_is_stored_is_json(database: Database) -> None:
     assert any(row and "[7]" in row for row in stored)
 
 
+def test_which_jobs_are_under_way(database: Database) -> None:
+    put(database, range(1, 4))
+    put(database, [4], delay_seconds=60)
+    let_go = threading.Event()
+    asked = [f"job-{number}" for number in range(6)]
+    with jobs.working(database, "worker", {"job": lambda _: let_go.wait(20)}, [QUEUE]):
+        until(lambda: len(jobs.begun()) == 1)
+        assert jobs.under_way(asked) == {"job-1", "job-2", "job-3", "job-4"}
+        let_go.set()
+        until(lambda: jobs.under_way(asked) == {"job-4"})
+        assert jobs.under_way([]) == set()
+
+
+@only_sqlite
+def test_a_job_is_looked_up_by_its_id(database: Database) -> None:
+    with jobs.working(database, "worker", {}, []), planned(database) as plans:
+        jobs.under_way(["job-1", "job-2"])
+    assert any("(workflow_uuid=?)" in plan for plan in plans), plans
+    assert not any("SCAN workflow_status" in plan for plan in plans), plans
+
+
+def test_queues_that_nobody_listens_to(database: Database) -> None:
+    put(database, [1])
+    put(database, [2], delay_seconds=60)
+    with jobs.working(database, "worker", {}, []):
+        jobs.retire(["other"])
+        assert kept(database) == {"job-1", "job-2"}
+        jobs.retire(["other", "songs"])
+        assert kept(database) == set()
+
+
 def test_what_has_ended_is_forgotten(database: Database) -> None:
     put(database, [1])
     ran: list[int] = []
     with jobs.working(database, "worker", {"job": ran.append}, [QUEUE]):
-        until(lambda: bool(ran) and not jobs.begun() and not jobs.is_under_way("job-1"))
+        until(lambda: bool(ran) and not jobs.begun() and not jobs.under_way(["job-1"]))
         put(database, [2], delay_seconds=60)
         jobs.forget_ended(times.now() - timedelta(hours=1))
         assert kept(database) == {"job-1", "job-2"}

@@ -83,7 +83,7 @@ def _once(database: Database, someone: Customer, chance: random.Random, split_id
         service.retry(session, split_id, attempt)
 
     def lost(session: Session, _attempt: int) -> None:
-        service.requeue_lost(session, split_id)
+        service.requeue_lost(session, session.get_one(Split, split_id))
 
     actions: list[Callable[[Session, int], None]] = [
         begin,

@@ -9,7 +9,7 @@ from sqlalchemy import text, update
 
 from aistemsplitter_server.kit import times
 from aistemsplitter_server.splits.tables import Split
-from aistemsplitter_server.worker.recovery import LOST_AFTER
+from aistemsplitter_server.worker.reconciliation import LOST_AFTER
 from customers import Customer
 from processes import Service, ended, split, upload
 

@@ -149,18 +149,22 @@ def begun() -> list[tuple[str, str]]:
     return [(job.workflow_id, job.executor_id or "") for job in found]
 
 
-def is_under_way(prefix: str) -> bool:
-    """Whether a job whose id begins so is queued or begun; within :func:`working` only."""
+def under_way(job_ids: Sequence[str]) -> set[str]:
+    """Return which of these jobs are queued or begun; within :func:`working` only.
+
+    Looks each up by its id, so the cost does not grow with the number of jobs that there are.
+    """
     from dbos import DBOS
 
+    if not job_ids:
+        return set()
     found = DBOS.list_workflows(
-        workflow_id_prefix=prefix,
+        workflow_ids=list(job_ids),
         status=["ENQUEUED", "DELAYED", "PENDING"],
-        limit=1,
         load_input=False,
         load_output=False,
     )
-    return bool(found)
+    return {job.workflow_id for job in found}
 
 
 def forget_ended(before: datetime, at_once: int = 500) -> None:
@@ -179,6 +183,23 @@ def forget_ended(before: datetime, at_once: int = 500) -> None:
             DBOS.delete_workflows([job.workflow_id for job in found])
         if len(found) < at_once:
             return
+
+
+def retire(queues: Sequence[str], at_once: int = 500) -> None:
+    """Delete the jobs that wait in queues which no worker listens to any longer.
+
+    Within :func:`working` only.
+    """
+    from dbos import DBOS
+
+    while found := DBOS.list_workflows(
+        queue_name=list(queues),
+        status=["ENQUEUED", "DELAYED"],
+        limit=at_once,
+        load_input=False,
+        load_output=False,
+    ):
+        DBOS.delete_workflows([job.workflow_id for job in found])
 
 
 def hand_on(job_id: str) -> None:

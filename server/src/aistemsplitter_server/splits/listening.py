@@ -45,10 +45,25 @@ def request(session: Session, split: Split) -> Listening:
     if copy.state == COPY_FAILED and copy.requested_at < now - RETRY_AFTER:
         copy.state, copy.reason, copy.requested_at = COPY_QUEUED, None, now
     if copy.state == COPY_QUEUED:  # the id of a job that is queued already changes nothing
-        moment = int(copy.requested_at.timestamp() * 1000)
-        job_id = f"{split.id}-{LISTEN}-{moment}"
-        jobs.enqueue(session, LISTEN, split.id, queue=QUEUE, job_id=job_id)
+        _enqueue(session, copy)
     return copy
+
+
+def job_id(copy: Listening) -> str:
+    """Return the id of the job that makes the copies."""
+    return f"{copy.split_id}-{LISTEN}-{int(copy.requested_at.timestamp() * 1000)}"
+
+
+def requeue_lost(session: Session, lost: Listening) -> None:
+    """Queue copies again whose job is gone, unless they have changed since they were read."""
+    copy = session.get(Listening, lost.split_id, with_for_update=True)
+    if copy is None or (copy.state, copy.requested_at) != (COPY_QUEUED, lost.requested_at):
+        return
+    if wanted(session, copy.split_id) is None:
+        copy.state, copy.reason = COPY_FAILED, "The stems are no longer stored."
+    else:
+        copy.requested_at = times.now()
+        _enqueue(session, copy)
 
 
 def is_asked_for(copy: Listening, now: datetime) -> bool:
@@ -83,6 +98,10 @@ def fail(session: Session, split_id: str, reason: str) -> None:
     copy = session.get(Listening, split_id)
     if copy is not None and copy.state == COPY_QUEUED:
         copy.state, copy.reason = COPY_FAILED, reason
+
+
+def _enqueue(session: Session, copy: Listening) -> None:
+    jobs.enqueue(session, LISTEN, copy.split_id, queue=QUEUE, job_id=job_id(copy))
 
 
 def whole(split: Split) -> tuple[str, ...]:

@@ -9,9 +9,11 @@ from sqlalchemy import bindparam, func, select, text, update
 from sqlalchemy.orm import Session
 
 from aistemsplitter_server.splits.tables import (
+    COPIES_QUEUED,
     PROCESSING,
     QUEUED,
-    TERMINAL,
+    UNFINISHED,
+    Listening,
     Share,
     Split,
 )
@@ -157,10 +159,16 @@ def set_progress(
     return changed.one_or_none() is not None
 
 
-def unfinished(session: Session, before: datetime, limit: int) -> Sequence[Split]:
-    """Splits that are to come to an end still and have not changed since."""
-    query = select(Split).where(Split.status.not_in(TERMINAL), Split.updated_at < before)
+def unfinished(session: Session, after: str, limit: int) -> Sequence[Split]:
+    """Return splits that have not ended, with larger ids than ``after``, in the ids' order."""
+    query = select(Split).where(UNFINISHED, Split.id > after)
     return session.scalars(query.order_by(Split.id).limit(limit)).all()
+
+
+def copies_queued(session: Session, after: str, limit: int) -> Sequence[Listening]:
+    """Return listening copies that are yet to be made, in the order of their splits' ids."""
+    query = select(Listening).where(COPIES_QUEUED, Listening.split_id > after)
+    return session.scalars(query.order_by(Listening.split_id).limit(limit)).all()
 
 
 def expired(session: Session, now: datetime, limit: int) -> Sequence[Split]:

@@ -44,10 +44,20 @@ def enqueue(session: Session, split: Split, *, delay_seconds: float = 0) -> None
         name,
         split.id,
         queue=queue,
-        job_id=f"{split.id}-{name}-{split.attempt}",
+        job_id=_job_id(split, name, split.attempt),
         delay_seconds=delay_seconds,
         priority=priority,
     )
+
+
+def job_ids(split: Split) -> list[str]:
+    """Return the ids of all jobs that may have been queued for a split so far."""
+    attempts = range(split.attempt + 1)
+    return [_job_id(split, name, number) for name in (FETCH, SEPARATE) for number in attempts]
+
+
+def _job_id(split: Split, name: str, attempt: int) -> str:
+    return f"{split.id}-{name}-{attempt}"
 
 
 class Positions:

@@ -236,10 +236,12 @@ def release(session: Session, split_id: str, attempt: int) -> None:
     _touch(split)
 
 
-def requeue_lost(session: Session, split_id: str) -> None:
-    """Queue a split whose job is gone."""
-    split = queries.locked(session, split_id)
-    if split is not None and split.status not in TERMINAL:
+def requeue_lost(session: Session, lost: Split) -> None:
+    """Queue a split again whose job is gone, unless it has changed since it was read."""
+    split = queries.locked(session, lost.id)
+    if split is None or split.status in TERMINAL:
+        return
+    if split.revision == lost.revision:
         split.attempt += 1  # the job that is lost had this number
         _requeue(session, split)
 

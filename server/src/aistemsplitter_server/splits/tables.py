@@ -12,6 +12,9 @@ from aistemsplitter_server.kit.database import Base, UtcTime
 
 QUEUED, PROCESSING, SUCCEEDED, FAILED = "queued", "processing", "succeeded", "failed"
 TERMINAL = (SUCCEEDED, FAILED)
+# Conditions of partial indexes; a query has to repeat them literally to use the index.
+UNFINISHED = text("status IN ('queued', 'processing')")
+COPIES_QUEUED = text("state = 'queued'")
 
 
 class Split(Base):
@@ -48,6 +51,7 @@ class Split(Base):
             sqlite_where=text("stored_bytes > 0 AND swept_at IS NULL AND deleted_at IS NULL"),
             postgresql_where=text("stored_bytes > 0 AND swept_at IS NULL AND deleted_at IS NULL"),
         ),
+        Index("ix_splits_unfinished", "id", sqlite_where=UNFINISHED, postgresql_where=UNFINISHED),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -115,6 +119,14 @@ class Listening(Base):
     """What the player hears of a split: made once, when someone wants to listen."""
 
     __tablename__ = "listening"
+    __table_args__ = (
+        Index(
+            "ix_listening_queued",
+            "split_id",
+            sqlite_where=COPIES_QUEUED,
+            postgresql_where=COPIES_QUEUED,
+        ),
+    )
 
     split_id: Mapped[str] = mapped_column(ForeignKey("splits.id"), primary_key=True)
     attempt: Mapped[int]  # under whose prefix it lies

@@ -1,44 +1,79 @@
-"""The job that delivers an event: at least once, however often the job is run."""
+"""Delivering events: the deliveries' table is their queue, and each is made at least once."""
 
 from __future__ import annotations
 
 import logging
-import threading
 import time
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import timedelta
-from urllib.parse import urlsplit
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy.orm import Session
 
 from aistemsplitter_server.accounts import service as accounts
 from aistemsplitter_server.accounts.tables import ApiKey
+from aistemsplitter_server.kit import round_robin
 from aistemsplitter_server.kit.outgoing import Answer, OutgoingError
-from aistemsplitter_server.webhooks import rendering, service, signing
+from aistemsplitter_server.webhooks import queries, rendering, service, signing
 from aistemsplitter_server.webhooks.tables import Delivery, Event
 from aistemsplitter_server.worker.context import WorkerContext
+from aistemsplitter_server.worker.dispatching import Item, Limits
 
 logger = logging.getLogger(__name__)
 
 TIMEOUT = 15.0  # seconds that a receiver has
-AT_ONCE = 4  # deliveries to one host, in one process, so that a slow one leaves room for others
-LATER = timedelta(seconds=2)
+ACCOUNT = 4  # deliveries of an account in progress, so that slow receivers leave room for others
+
+
+class Deliveries:
+    """The deliveries that wait for an attempt, for a dispatcher."""
+
+    limits = Limits(total=32, host=8, url=2)
+
+    def account_limit(self, _session: Session, _account_id: str) -> int:
+        """Return how many deliveries of an account may be in progress in this process."""
+        return ACCOUNT
+
+    def accounts(
+        self, session: Session, now: datetime, after: str, limit: int
+    ) -> list[round_robin.Waiting]:
+        """Return accounts with pending deliveries, in the order of their ids."""
+        return round_robin.accounts(
+            session,
+            Delivery.account_id,
+            Delivery.next_attempt_at,
+            now=now,
+            after=after,
+            limit=limit,
+        )
+
+    def due(
+        self,
+        session: Session,
+        now: datetime,
+        account_id: str,
+        *,
+        without: Sequence[str],
+        without_urls: Sequence[str],
+        limit: int,
+    ) -> Sequence[Item]:
+        """Return an account's due deliveries, the earliest first."""
+        found = queries.due(session, now, account_id, without, without_urls, limit)
+        return [Item(delivery_id, account_id, url) for delivery_id, url in found]
+
+    def run(self, context: WorkerContext, item_id: str) -> None:
+        """Make an attempt."""
+        deliver(context, item_id)
+
+    def renew(self, _context: WorkerContext, _item_ids: Sequence[str]) -> None:
+        """Do nothing: an attempt ends before its claim does."""
 
 
 def deliver(context: WorkerContext, delivery_id: str) -> None:
-    """Carry the job out."""
-    with context.database.read() as session:
-        delivery = session.get(Delivery, delivery_id)
-    if delivery is None:
+    """Make an attempt at a delivery, unless it is not due or another process does."""
+    begun = context.write(lambda session: service.begin(session, delivery_id))
+    if begun is None:
         return
-    with _places.one(urlsplit(delivery.url).netloc) as free:
-        if not free:
-            context.write(lambda session: service.enqueue(session, delivery, delay=LATER))
-            return
-        begun = context.write(lambda session: service.begin(session, delivery_id))
-        if begun is None:
-            return
-        outcome = _post(context, *begun)
+    outcome = _post(context, *begun)
     number = begun[0].attempts
     logger.info(
         "delivery %s, attempt %d: %s",
@@ -63,30 +98,3 @@ def _post(context: WorkerContext, delivery: Delivery, event: Event) -> Answer | 
         return context.outgoing.post(delivery.url, body, headers, timeout=TIMEOUT)
     except OutgoingError as error:
         return str(error)
-
-
-class _Places:
-    """How many deliveries to each host are under way in this process."""
-
-    def __init__(self) -> None:
-        self._taken: Counter[str] = Counter()
-        self._lock = threading.Lock()
-
-    @contextmanager
-    def one(self, host: str) -> Iterator[bool]:
-        """Take a place; False where there is none."""
-        with self._lock:
-            free = self._taken[host] < AT_ONCE
-            if free:
-                self._taken[host] += 1
-        try:
-            yield free
-        finally:
-            if free:
-                with self._lock:
-                    self._taken[host] -= 1
-                    if not self._taken[host]:
-                        del self._taken[host]
-
-
-_places = _Places()

@@ -75,6 +75,30 @@ def disabled(session: Session, account_id: str) -> Sequence[Receiver]:
     return session.scalars(query.order_by(Receiver.disabled_at.desc())).all()
 
 
+def due(
+    session: Session,
+    now: datetime,
+    account_id: str,
+    without: Sequence[str],
+    without_urls: Sequence[str],
+    limit: int,
+) -> Sequence[tuple[str, str]]:
+    """Id and URL of an account's deliveries whose attempt is due, the earliest first.
+
+    Args:
+        without: ids to leave out.
+        without_urls: receivers to leave out.
+    """
+    query = select(Delivery.id, Delivery.url).where(
+        Delivery.account_id == account_id,
+        Delivery.next_attempt_at <= now,
+        Delivery.id.not_in(without),
+        Delivery.url.not_in(without_urls),
+    )
+    found = session.execute(query.order_by(Delivery.next_attempt_at).limit(limit))
+    return [(delivery_id, url) for delivery_id, url in found]
+
+
 def forget_deliveries(session: Session, before: datetime, limit: int) -> int:
     """Delete the log of deliveries that ended before; how many."""
     query = select(Delivery.id).where(Delivery.finished_at < before).limit(limit)

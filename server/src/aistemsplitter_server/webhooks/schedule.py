@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
 PAUSES = (5, 60, 300, 1800, 7200, 18000, 36000, 36000)  # seconds after each failed attempt
+ATTEMPTS = len(PAUSES) + 1
 JITTER = 0.1  # of a pause, either way
 LONGEST_WISH = 86400  # seconds; a receiver that asks for more is asked again after a day
 
@@ -17,7 +18,7 @@ def next_attempt(number: int, retry_after: str | None, now: datetime) -> datetim
     Args:
         retry_after: the receiver's header of that name, which is honoured.
     """
-    if number > len(PAUSES):
+    if number >= ATTEMPTS:
         return None
     pause = PAUSES[number - 1] * random.uniform(1 - JITTER, 1 + JITTER)
     wish = _seconds(retry_after, now)
@@ -32,7 +33,7 @@ def _seconds(retry_after: str | None, now: datetime) -> float:
         return min(int(text), LONGEST_WISH)
     try:
         moment = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, TypeError, IndexError, OverflowError):  # a receiver can send anything
         return 0
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from aistemsplitter_server.accounts import service as accounts
-from aistemsplitter_server.kit import ids, jobs, outgoing, times
+from aistemsplitter_server.kit import ids, outgoing, times
 from aistemsplitter_server.kit.database import Database, add_if_missing
 from aistemsplitter_server.kit.errors import Conflict, NotFound, ValidationFailed
 from aistemsplitter_server.kit.outgoing import Answer, OutgoingError
@@ -19,8 +19,9 @@ from aistemsplitter_server.webhooks.tables import Attempt, Delivery, Event, Rece
 
 EventType = Literal["split.succeeded", "split.failed"]
 EVENT_TYPES: tuple[EventType, ...] = get_args(EventType)
-QUEUE = "webhooks"
-DELIVER = "deliver"  # the job
+# An attempt in progress puts the next one off by this much: more than a receiver's 15 s, so that
+# its outcome sets the time in the end, and a delivery whose worker died is due again by itself.
+LEASE = timedelta(seconds=30)
 DISABLED_AFTER = timedelta(days=5)
 PENDING, DELIVERED, FAILED = "pending", "delivered", "failed"
 GONE = 410
@@ -78,7 +79,7 @@ def send_test(
 
 
 def send(session: Session, event: Event, url: str) -> Delivery:
-    """A new delivery of an event, in the queue; to a receiver that is disabled it fails at once."""
+    """Add a delivery of an event, due now; to a disabled receiver it fails at once."""
     receiver = session.get(Receiver, (event.account_id, url))
     disabled = receiver.disabled_reason if receiver is not None else None
     now = times.now()
@@ -96,8 +97,6 @@ def send(session: Session, event: Event, url: str) -> Delivery:
     )
     session.add(delivery)
     session.flush()
-    if not disabled:
-        enqueue(session, delivery)
     return delivery
 
 
@@ -151,36 +150,31 @@ def sweep(database: Database) -> None:
                 return
 
 
-def enqueue(session: Session, delivery: Delivery, *, delay: timedelta = timedelta(0)) -> None:
-    """Queue the delivery's next attempt."""
-    jobs.enqueue(
-        session,
-        DELIVER,
-        delivery.id,
-        queue=QUEUE,
-        job_id=f"{delivery.id}-{ids.new('dlv')}",
-        delay_seconds=delay.total_seconds(),
-    )
-
-
 def begin(session: Session, delivery_id: str) -> tuple[Delivery, Event] | None:
-    """Take up a delivery, as its newest attempt; None when there is nothing to do any more.
+    """Claim a delivery that is due, as its newest attempt; None if another process has.
 
-    An attempt that never came to an answer, since its worker died, stays in the log without one.
+    An attempt without an outcome, because its worker died, stays in the log as it is. One after
+    the last of the schedule is not made: the delivery has failed.
     """
+    now = times.now()
     delivery = session.get(Delivery, delivery_id, with_for_update=True, populate_existing=True)
-    if delivery is None or delivery.state != PENDING:
+    if delivery is None or delivery.next_attempt_at is None or delivery.next_attempt_at > now:
+        return None
+    if delivery.attempts >= schedule.ATTEMPTS:
+        _give_up(delivery, now)
         return None
     delivery.attempts += 1
-    delivery.next_attempt_at = None
-    attempt = Attempt(delivery_id=delivery.id, number=delivery.attempts, started_at=times.now())
+    delivery.next_attempt_at = now + LEASE
+    attempt = Attempt(delivery_id=delivery.id, number=delivery.attempts, started_at=now)
     session.add(attempt)
     return delivery, session.get_one(Event, delivery.event_id)
 
 
 def record(session: Session, delivery_id: str, number: int, outcome: Answer | str) -> None:
-    """What came of an attempt: an answer, or why there was none. Queues the next one if need be."""
-    delivery = session.get_one(Delivery, delivery_id, with_for_update=True, populate_existing=True)
+    """Record an attempt's answer, or why there was none, and when the next attempt is due."""
+    delivery = session.get(Delivery, delivery_id, with_for_update=True, populate_existing=True)
+    if delivery is None:
+        return  # its log was deleted meanwhile
     attempt = session.get_one(Attempt, (delivery_id, number))
     if isinstance(outcome, Answer):
         attempt.status, attempt.latency_seconds = outcome.status, outcome.latency
@@ -208,9 +202,7 @@ def record(session: Session, delivery_id: str, number: int, outcome: Answer | st
     due = schedule.next_attempt(number, wish, now)
     attempt.next_attempt_at = delivery.next_attempt_at = due
     if due is None:
-        _finish(delivery, FAILED, f"given up after {number} attempts", now)
-    else:
-        enqueue(session, delivery, delay=due - now)
+        _give_up(delivery, now)
 
 
 def _receiver(session: Session, delivery: Delivery) -> Receiver:
@@ -221,6 +213,10 @@ def _receiver(session: Session, delivery: Delivery) -> Receiver:
 
 def _clear(receiver: Receiver) -> None:
     receiver.failing_since = receiver.disabled_at = receiver.disabled_reason = None
+
+
+def _give_up(delivery: Delivery, now: datetime) -> None:
+    _finish(delivery, FAILED, f"given up after {delivery.attempts} attempts", now)
 
 
 def _finish(delivery: Delivery, state: str, reason: str | None, now: datetime) -> None:

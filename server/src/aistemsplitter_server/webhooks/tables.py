@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, false
+from sqlalchemy import CheckConstraint, ForeignKey, Index, false, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from aistemsplitter_server.kit.database import Base, UtcTime
@@ -28,7 +28,11 @@ class Event(Base):
 
 
 class Delivery(Base):
-    """An event on its way to one address; a replay is another delivery of the same event."""
+    """An event on its way to one address; a replay is another delivery of the same event.
+
+    A pending delivery always has a ``next_attempt_at``: while an attempt is in progress, the time
+    when another one is made unless this one has an outcome.
+    """
 
     __tablename__ = "deliveries"
     __table_args__ = (
@@ -36,6 +40,14 @@ class Delivery(Base):
         Index("ix_deliveries_account_id_id", "account_id", "id"),
         Index("ix_deliveries_account_id_is_test_id", "account_id", "is_test", "id"),
         Index("ix_deliveries_state_next_attempt_at", "state", "next_attempt_at"),
+        # The queue of attempts: only pending deliveries have a time for the next one.
+        Index(
+            "ix_deliveries_account_id_next_attempt_at",
+            "account_id",
+            "next_attempt_at",
+            sqlite_where=text("next_attempt_at IS NOT NULL"),
+            postgresql_where=text("next_attempt_at IS NOT NULL"),
+        ),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)

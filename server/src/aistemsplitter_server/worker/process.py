@@ -20,11 +20,11 @@ from aistemsplitter_server.kit.settings import Settings
 from aistemsplitter_server.splits import listening
 from aistemsplitter_server.splits.queueing import FETCH, FETCHES, SEPARATE, SPLITS
 from aistemsplitter_server.storage.configured import configured
-from aistemsplitter_server.webhooks import service as webhooks
-from aistemsplitter_server.webhooks.delivering import deliver
+from aistemsplitter_server.webhooks.delivering import Deliveries
 from aistemsplitter_server.worker import liveness, recovery, weights
 from aistemsplitter_server.worker.attempt import Draining
 from aistemsplitter_server.worker.context import WorkerContext
+from aistemsplitter_server.worker.dispatching import Dispatcher
 from aistemsplitter_server.worker.engine import Engine
 from aistemsplitter_server.worker.fetching import fetch
 from aistemsplitter_server.worker.listening import listen
@@ -36,8 +36,8 @@ QUEUES = (
     Queue(SPLITS, at_once=1, poll_seconds=0.1),
     Queue(FETCHES, at_once=4, poll_seconds=0.25),
     Queue(listening.QUEUE, at_once=1, poll_seconds=0.5),
-    Queue(webhooks.QUEUE, at_once=16, poll_seconds=0.5),
 )
+RETIRED = ("webhooks",)  # queues of earlier versions
 DRAINED_AFTER = 30.0  # seconds at most that running jobs are waited for
 
 
@@ -60,17 +60,23 @@ def run(settings: Settings, database: Database) -> None:
         SEPARATE: running.counted(partial(separate, context, engine)),
         FETCH: running.counted(partial(fetch, context)),
         listening.LISTEN: running.counted(partial(listen, context)),
-        webhooks.DELIVER: running.counted(partial(deliver, context)),
     }
+    dispatchers = [Dispatcher(context, Deliveries())]
     with liveness.beating(context):
         engine.start()
         recovery.report_models(context)
         if not settings.offline:
             weights.fetch_in_background(context.stopping)
         with jobs.working(database, context.worker_id, known, QUEUES):
+            jobs.retire(RETIRED)
+            for dispatcher in dispatchers:
+                dispatcher.start()
             logger.info("worker %s is ready", context.worker_id)
             recovery.keep_going(context)
+            drained_by = time.monotonic() + DRAINED_AFTER
             running.wait(DRAINED_AFTER)
+            for dispatcher in dispatchers:
+                dispatcher.wait(max(0.0, drained_by - time.monotonic()))
         engine.kill()
     logger.info("worker %s has stopped", context.worker_id)
     sys.stdout.flush()

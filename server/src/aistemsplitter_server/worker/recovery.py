@@ -5,16 +5,15 @@ from __future__ import annotations
 import logging
 import time
 from datetime import timedelta
-from functools import partial
 
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from aistemsplitter_server.kit import jobs, times
 from aistemsplitter_server.models import queries as models
-from aistemsplitter_server.splits import queries, service
-from aistemsplitter_server.worker import liveness, sweeping
+from aistemsplitter_server.worker import liveness, reconciliation, sweeping
 from aistemsplitter_server.worker.context import WorkerContext
+from aistemsplitter_server.worker.reconciliation import Walk
 from aistemsplitter_server.worker.tables import Lease
 
 logger = logging.getLogger(__name__)
@@ -22,8 +21,6 @@ logger = logging.getLogger(__name__)
 LEASE = "recovery"
 LEASED = timedelta(seconds=15)
 TICK = 2.0  # seconds
-LOST_AFTER = timedelta(minutes=2)  # without a change, before its job is looked for
-LOST_AT_ONCE = 100
 SELDOM = 60.0  # seconds between sweeps
 # While the database is away nobody can beat: those that live have so many seconds to do it after.
 SETTLED = 2 * liveness.BEAT
@@ -32,14 +29,16 @@ SETTLED = 2 * liveness.BEAT
 def keep_going(context: WorkerContext) -> None:
     """Do it until the worker stops."""
     due = settled = 0.0
+    walks = (Walk(reconciliation.splits), Walk(reconciliation.listening_copies))
     while True:
         try:
             if _leads(context):
                 if time.monotonic() >= settled:
                     _hand_on(context)
+                for walk in walks:
+                    walk.step(context)
                 if time.monotonic() >= due:
                     due = time.monotonic() + SELDOM
-                    _find_lost(context)
                     sweeping.sweep(context)
             if time.monotonic() >= due:
                 due = time.monotonic() + SELDOM
@@ -93,13 +92,3 @@ def _hand_on(context: WorkerContext) -> None:
         if executor_id not in living:
             logger.warning("%s was left behind by %s", job_id, executor_id)
             jobs.hand_on(job_id)
-
-
-def _find_lost(context: WorkerContext) -> None:
-    """Queue splits again whose job is gone: it ended without bringing the split on."""
-    with context.database.read() as session:
-        stale = queries.unfinished(session, times.now() - LOST_AFTER, LOST_AT_ONCE)
-    for split in stale:
-        if not jobs.is_under_way(split.id):
-            logger.error("%s has lost its job", split.id)
-            context.write(partial(service.requeue_lost, split_id=split.id))

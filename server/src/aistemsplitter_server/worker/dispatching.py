@@ -1,0 +1,218 @@
+"""Dispatchers: each runs the due rows of one table, in threads of this process.
+
+The table is the queue. A row that is due, and whose account, host and URL have room, is started.
+Its job claims it in a transaction that puts the due time off, so that no other process starts it
+too, and it is due again if this one dies. Accounts take turns: however many rows one account has,
+another waits for one of them at most. Polling only reads.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import chain, zip_longest
+from typing import Protocol
+from urllib.parse import urlsplit
+
+from sqlalchemy.orm import Session
+
+from aistemsplitter_server.kit import times
+from aistemsplitter_server.kit.database import AWAY
+from aistemsplitter_server.kit.round_robin import Waiting
+from aistemsplitter_server.worker.context import PAUSE, WorkerContext
+
+logger = logging.getLogger(__name__)
+
+POLL = 0.5  # seconds between two polls of an idle dispatcher
+RENEWAL = 10.0  # seconds between two renewals of the rows in progress
+SCAN = 500  # accounts that a poll looks through at most; the next poll continues from there
+LOOKAHEAD = 20  # due rows of an account that are read, since some may have no room
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A row that is due, and the URL that its job connects to."""
+
+    id: str
+    account_id: str
+    url: str
+
+    @property
+    def host(self) -> str:
+        """Host and port."""
+        try:
+            return urlsplit(self.url).netloc.lower()
+        except ValueError:  # the job will fail with a reason
+            return self.url
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Most jobs in progress in this process: in all, to one host, and of an account to one URL."""
+
+    total: int
+    host: int
+    url: int
+
+
+class Table(Protocol):
+    """A table whose rows have a due time."""
+
+    limits: Limits
+
+    def account_limit(self, session: Session, account_id: str) -> int:
+        """Return how many jobs of an account may be in progress in this process."""
+
+    def accounts(self, session: Session, now: datetime, after: str, limit: int) -> list[Waiting]:
+        """Return accounts with rows that have a due time, in the order of their ids."""
+
+    def due(
+        self,
+        session: Session,
+        now: datetime,
+        account_id: str,
+        *,
+        without: Sequence[str],
+        without_urls: Sequence[str],
+        limit: int,
+    ) -> Sequence[Item]:
+        """Return an account's due rows, the earliest first, without those ids and URLs."""
+
+    def run(self, context: WorkerContext, item_id: str) -> None:
+        """Claim a row and do its work."""
+
+    def renew(self, context: WorkerContext, item_ids: Sequence[str]) -> None:
+        """Put the due time of the rows in progress off again."""
+
+
+class Dispatcher:
+    """Runs a table's due rows until the worker stops."""
+
+    def __init__(self, context: WorkerContext, table: Table) -> None:
+        self._context = context
+        self._table = table
+        self._running: dict[str, Item] = {}  # by id; only the dispatching thread adds to it
+        self._changed = threading.Condition()
+        self._has_room_again = False
+        self._last = ""  # account that was served last
+
+    def start(self) -> None:
+        """Begin to dispatch, in a thread."""
+        threading.Thread(target=self._keep_going, name="dispatcher", daemon=True).start()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until no job is in progress; False if some still are after so many seconds."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._running, seconds)
+
+    def dispatch(self) -> int:
+        """Start the due rows for which there is room; return how many were started."""
+        free = self._table.limits.total - len(self._in_progress())
+        if free <= 0:
+            return 0
+        with self._context.database.read() as session:
+            offers = list(self._offers(session, times.now(), free))
+        started = 0
+        for item in chain(*zip_longest(*offers)):  # the first of each account, then the second
+            if item is not None and started < free and self._has_room(item):
+                self._start(item)
+                started += 1
+        return started
+
+    def _offers(self, session: Session, now: datetime, free: int) -> Iterator[Sequence[Item]]:
+        """Rows to start, of one account after the other, for as many accounts as have a place."""
+        limits = self._table.limits
+        offered = 0
+        for account_id in self._in_turn(session, now):
+            running = [item for item in self._in_progress() if item.account_id == account_id]
+            room = self._table.account_limit(session, account_id) - len(running)
+            if room <= 0:
+                continue
+            to_url = Counter(item.url for item in running)
+            found = self._table.due(
+                session,
+                now,
+                account_id,
+                without=[item.id for item in running],
+                without_urls=[url for url, number in to_url.items() if number >= limits.url],
+                limit=room + LOOKAHEAD,
+            )
+            can_start = [item for item in found if self._has_room(item)][:room]
+            if can_start:
+                yield can_start
+                self._last = account_id
+                offered += 1
+                if offered == free:
+                    return
+
+    def _in_turn(self, session: Session, now: datetime) -> Iterator[str]:
+        """Accounts with due rows: those after the last one served, then the others."""
+        last = self._last
+        later = self._table.accounts(session, now, last, SCAN)
+        yield from (account.account_id for account in later if account.is_due)
+        if len(later) == SCAN:
+            self._last = later[-1].account_id
+            return
+        for account in self._table.accounts(session, now, "", SCAN):
+            if account.account_id > last:
+                return
+            if account.is_due:
+                yield account.account_id
+
+    def _in_progress(self) -> list[Item]:
+        with self._changed:
+            return list(self._running.values())
+
+    def _has_room(self, item: Item) -> bool:
+        others = self._in_progress()
+        to_host = sum(other.host == item.host for other in others)
+        to_url = sum(
+            (other.account_id, other.url) == (item.account_id, item.url) for other in others
+        )
+        limits = self._table.limits
+        return to_host < limits.host and to_url < limits.url
+
+    def _start(self, item: Item) -> None:
+        with self._changed:
+            self._running[item.id] = item
+        threading.Thread(target=self._run, args=(item,), name=item.id, daemon=True).start()
+
+    def _run(self, item: Item) -> None:
+        try:
+            self._table.run(self._context, item.id)
+        except AWAY as error:  # it is due again once its claim runs out
+            logger.warning("%s: the database cannot be used (%s)", item.id, type(error).__name__)
+        except Exception:
+            logger.exception("%s failed", item.id)
+        finally:
+            with self._changed:
+                del self._running[item.id]
+                self._has_room_again = True
+                self._changed.notify_all()
+
+    def _keep_going(self) -> None:
+        """Dispatch until the worker stops, and renew until the last job has ended."""
+        stopping = self._context.stopping
+        renewed = time.monotonic()
+        while not stopping.is_set() or self._in_progress():
+            pause = POLL
+            try:
+                if not stopping.is_set():
+                    self.dispatch()
+                if time.monotonic() - renewed >= RENEWAL:
+                    renewed = time.monotonic()
+                    self._table.renew(self._context, [item.id for item in self._in_progress()])
+            except AWAY as error:
+                logger.warning("nothing can be dispatched: %s", type(error).__name__)
+                pause = PAUSE
+            except Exception:
+                logger.exception("dispatching failed")
+                pause = PAUSE
+            with self._changed:
+                self._changed.wait_for(lambda: self._has_room_again, pause)
+                self._has_room_again = False

@@ -1,0 +1,75 @@
+"""Reconciliation: what waits for a job that no longer exists is queued again.
+
+A job is lost when it ends without bringing its split on, for instance because the database was
+away for longer than the job waits. Deliveries need no such check: their table is their queue.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
+
+from aistemsplitter_server.kit import jobs, times
+from aistemsplitter_server.splits import listening, queries, queueing, service
+from aistemsplitter_server.worker.context import WorkerContext
+
+logger = logging.getLogger(__name__)
+
+LOST_AFTER = timedelta(minutes=2)  # without a change, before a job is looked for
+BATCH = 200  # rows that are inspected in a step
+PERIOD = 60.0  # seconds at least from the beginning of one walk to that of the next
+
+Step = Callable[[WorkerContext, str], str | None]  # from an id on; returns where the next begins
+
+
+class Walk:
+    """A walk through all that waits, a batch a step; the next walk begins a minute later.
+
+    A step continues after the last id of the one before. So its cost does not depend on how much
+    waits, and everything is inspected however much that is.
+    """
+
+    def __init__(self, step: Step) -> None:
+        self._step = step
+        self._after: str | None = None  # None between two walks
+        self._next = 0.0
+
+    def step(self, context: WorkerContext) -> None:
+        """Inspect the next batch, if there is one now."""
+        now = time.monotonic()
+        if self._after is None:
+            if now < self._next:
+                return
+            self._next = now + PERIOD
+        self._after = self._step(context, self._after or "")
+
+
+def splits(context: WorkerContext, after: str) -> str | None:
+    """Queue splits again whose job is gone; inspects a batch and returns its last id."""
+    with context.database.read() as session:
+        found = queries.unfinished(session, after, BATCH)
+    before = times.now() - LOST_AFTER
+    stale = [split for split in found if split.updated_at < before]
+    under_way = jobs.under_way([name for split in stale for name in queueing.job_ids(split)])
+    for split in stale:
+        if under_way.isdisjoint(queueing.job_ids(split)):
+            logger.error("%s has lost its job", split.id)
+            context.write(partial(service.requeue_lost, lost=split))
+    return found[-1].id if len(found) == BATCH else None
+
+
+def listening_copies(context: WorkerContext, after: str) -> str | None:
+    """Queue listening copies again whose job is gone; the same for them."""
+    with context.database.read() as session:
+        found = queries.copies_queued(session, after, BATCH)
+    before = times.now() - LOST_AFTER
+    stale = [copy for copy in found if copy.requested_at < before]
+    under_way = jobs.under_way([listening.job_id(copy) for copy in stale])
+    for copy in stale:
+        if listening.job_id(copy) not in under_way:
+            logger.error("the listening copies of %s have lost their job", copy.split_id)
+            context.write(partial(listening.requeue_lost, lost=copy))
+    return found[-1].split_id if len(found) == BATCH else None
