@@ -26,7 +26,9 @@ def serving(app: FastAPI) -> Iterator[httpx2.Client]:
         time.sleep(0.01)
     port = listener.getsockname()[1]
     try:
-        with httpx2.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
+        with httpx2.Client(
+            base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=60
+        ) as client:
             yield client
     finally:
         server.should_exit = True

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from aistemsplitter_engine.separation.loudness import Loudness, measure
 
 
-@settings(derandomize=True, deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     cuts=st.lists(st.integers(0, 5000), max_size=8),
     frames=st.integers(2, 5000),

@@ -86,7 +86,7 @@ lengths = st.sampled_from([1, 100, 5_000, 30_000, RATE, 5 * RATE, 20 * RATE, 40 
 )
 
 
-@settings(derandomize=True, deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     frames=lengths,
     block=st.integers(1, 200_000),

@@ -17,7 +17,7 @@ grids = st.builds(
     overlap=st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.75, 0.9]),
     lead=st.integers(0, 100),
 )
-wide = settings(derandomize=True, deadline=None, max_examples=300)
+wide = settings(max_examples=300)
 
 
 @wide

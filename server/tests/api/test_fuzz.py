@@ -38,9 +38,6 @@ CHECKED = CHECKS.get_by_names(
 )
 fuzzed = settings(
     max_examples=EXAMPLES,
-    derandomize=True,
-    database=None,
-    deadline=None,
     phases=(Phase.explicit, Phase.generate),
     suppress_health_check=list(HealthCheck),
 )

@@ -106,9 +106,7 @@ class Ledger(RuleBasedStateMachine):
 
 
 def test_any_order(database: Database) -> None:
-    often = hypothesis_settings(
-        max_examples=40, stateful_step_count=20, deadline=None, derandomize=True
-    )
+    often = hypothesis_settings(max_examples=40, stateful_step_count=20)
     run_state_machine_as_test(lambda: Ledger(database), settings=often)
 
 

@@ -53,12 +53,7 @@ def test_any_order_and_any_number_of_times(shop: Shop, client: httpx2.Client) ->
     kinds = st.sampled_from([COMPLETED, "unpaid", ASYNC_PAID, *OTHERS])
 
     @given(st.lists(st.tuples(st.sampled_from([0, 1]), kinds), max_size=6))
-    @hypothesis_settings(
-        max_examples=25,
-        deadline=None,
-        derandomize=True,
-        suppress_health_check=[HealthCheck.function_scoped_fixture],
-    )
+    @hypothesis_settings(max_examples=25, suppress_health_check=list(HealthCheck))
     def tell(events: list[tuple[int, str]]) -> None:
         before, purchases = shop.buyer.balance, [shop.buy(50), shop.buy(150)]
         for which, kind in events:

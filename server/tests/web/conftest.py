@@ -17,7 +17,8 @@ from customers import Customer
 from visitors import Visitor, person
 
 EMAIL = "ada@example.org"
-expect.set_options(timeout=30_000)  # ms; machines that run tests may be busy
+PATIENCE = 120_000  # ms; machines that run tests may be busy
+expect.set_options(timeout=PATIENCE)
 
 
 @pytest.fixture(autouse=True)
@@ -86,5 +87,6 @@ def browser() -> Iterator[Browser]:
         pytest.skip("no Chromium: apt-get install chromium")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=[*FLAGS])
+        browser.on("context", lambda context: context.set_default_timeout(PATIENCE))
         yield browser
         browser.close()

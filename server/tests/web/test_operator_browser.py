@@ -101,7 +101,7 @@ def test_the_overview_stays_up_to_date_under_ones_hands(page: Page, database: Da
     before = page.evaluate("[scrollY, document.activeElement.id]")
 
     add(database, *(split(one, "queued") for _ in range(2)))
-    expect(waiting).to_have_text("42", timeout=20_000)
+    expect(waiting).to_have_text("42")
     expect(page.get_by_role("link", name="Aurora Studio")).to_be_visible()
     assert page.evaluate("document.activeElement.textContent") == "studio 30"
     scrolled, focused = page.evaluate("[scrollY, document.activeElement.id]")
