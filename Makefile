@@ -16,7 +16,7 @@ PROJECTS := pyproject.toml engine/pyproject.toml sdk/pyproject.toml server/pypro
 
 PARALLEL := --numprocesses=4 --dist=worksteal
 
-.PHONY: setup demo test test-fast check docs screenshots clean
+.PHONY: setup demo test test-fast check ruff mypy pyright docs screenshots clean
 
 setup: .venv/.packages
 demo: .venv/.demo
@@ -28,11 +28,17 @@ test: .venv/.test
 test-fast: .venv/.test
 	$(BIN)/python -m pytest --fast -n 2 $(ARGS)
 
-check: .venv/.check
+check: ruff mypy pyright
+
+ruff: .venv/.check
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+
+mypy: .venv/.check
 	$(BIN)/mypy
 	$(BIN)/mypy examples/*.py examples/django_celery
+
+pyright: .venv/.check
 	$(BIN)/pyright
 
 docs: .venv/.docs

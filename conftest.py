@@ -46,7 +46,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if not config.getoption("--full"):
+    if config.getoption("--full"):
+        items.sort(key=lambda item: "full" not in item.keywords)  # the longest begin first
+    else:
         skip = pytest.mark.skip(reason="minutes long; run with --full")
         for item in items:
             if "full" in item.keywords:
