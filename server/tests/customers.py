@@ -54,6 +54,7 @@ class Customer:
                 "id": ids.new("upl"),
                 "account_id": self.caller.account_id,
                 "key_id": self.caller.key_id,
+                "is_test": self.caller.is_test,
                 "filename": "song.flac",
                 "content_type": "audio/flac",
                 "content_length": 1000,

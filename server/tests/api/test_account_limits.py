@@ -126,7 +126,7 @@ def test_of_splits_at_the_same_time_no_more_than_the_limit_wait(
 ) -> None:
     someone = customer(database, server_secrets, test=True)  # spends nothing: no charge holds it
     limit(someone, queued_test_splits=3)
-    body = someone.request(someone.upload(1, is_test=True))
+    body = someone.request(someone.upload(1))
     with ThreadPoolExecutor(8) as threads:
         answers = list(threads.map(lambda _: make(client, someone, body).status_code, range(16)))
     assert sorted(answers) == [200] * 3 + [409] * 13

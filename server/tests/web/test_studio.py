@@ -9,6 +9,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from aistemsplitter_server.accounts import service as accounts
 from aistemsplitter_server.kit import times
 from aistemsplitter_server.kit.secrets import Secrets
 from aistemsplitter_server.kit.settings import Settings
@@ -211,3 +212,22 @@ def test_another_accounts_songs_are_nobody_elses(
     assert split.id not in events.text
     wish = hers.request(hers.upload())
     assert ask(stranger, "/studio/splits", wish).status_code == 404
+
+
+def test_songs_of_test_keys_are_listed_apart(
+    signed_in: Visitor, hers: Customer, server_secrets: Secrets
+) -> None:
+    with hers.database.write() as session:
+        key = accounts.create_key(session, server_secrets, hers.caller.account_id, test=True)
+    caller = accounts.authenticate(hers.database, server_secrets, key.api_key)
+    tester = Customer(hers.database, caller, key.api_key, key.webhook_secret)
+    hers.split_of(hers.upload(filename="Live.flac"))
+    theirs = tester.split_of(tester.upload(filename="Tried.flac")).id
+    live, test = (signed_in.get(f"/studio{query}").text for query in ("", "?mode=test"))
+    assert ("Live.flac" in live, "Tried.flac" in live) == (True, False)
+    assert ("Live.flac" in test, "Tried.flac" in test) == (False, True)
+    # People may do with both what can be done.
+    assert signed_in.get(f"/studio/songs/{theirs}").status_code == 200
+    assert signed_in.post(f"/studio/songs/{theirs}/cancel").status_code == 303
+    assert signed_in.post(f"/studio/songs/{theirs}/delete").status_code == 303
+    assert signed_in.get(f"/studio/songs/{theirs}").status_code == 404

@@ -44,7 +44,7 @@ def list_deliveries(
 def show(context: typer.Context, delivery_id: str, as_json: Json = False) -> None:
     """Show a delivery with everything that was tried."""
     with opened(context.obj) as database, database.read() as session:
-        delivery, event = service.known(session, None, delivery_id)
+        delivery, event = service.known(session, None, delivery_id, is_test=None)
         attempts = queries.attempts(session, delivery_id)
     told = schemas.shown_with_log(delivery, event, attempts).model_dump(by_alias=True)
     if as_json:
@@ -68,7 +68,7 @@ def show(context: typer.Context, delivery_id: str, as_json: Json = False) -> Non
 def replay(context: typer.Context, delivery_ids: list[str], as_json: Json = False) -> None:
     """Deliver events once more; each becomes a new delivery of the same event."""
     with opened(context.obj) as database, database.write() as session:
-        made = [service.replay(session, None, each) for each in delivery_ids]
+        made = [service.replay(session, None, each, is_test=None) for each in delivery_ids]
     rows = [schemas.shown(*each).model_dump(by_alias=True) for each in made]
     if as_json:
         print_json(rows)

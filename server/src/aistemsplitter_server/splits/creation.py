@@ -36,6 +36,7 @@ def create(
         ApiError: of the kinds that the endpoint declares.
     """
     fingerprint = idempotency.fingerprint(request)
+    key = caller.scoped(key)
     with idempotency.alone(caller.account_id, key):
         while True:
             with context.database.write() as session:
@@ -84,8 +85,8 @@ def _source(session: Session, caller: Caller, request: CreateSplit) -> Upload | 
         _checked(request.webhook_url, "webhookUrl")
     given = request.input
     if not isinstance(given, DirectUrl):
-        return uploads.of_account(session, caller.account_id, given.upload_id)
-    own = uploads.by_audio_url(session, caller.account_id, given.url)
+        return uploads.of_caller(session, caller, given.upload_id)
+    own = uploads.by_audio_url(session, caller, given.url)
     if own is None:
         _checked(given.url, "input.url")
     return own

@@ -90,11 +90,16 @@ def list_splits(
     cursor: Annotated[str | None, Query(description="nextCursor of the page before")] = None,
     status: Status | None = None,
 ) -> Success[SplitPage]:
-    """The account's splits, newest first."""
+    """The account's splits, newest first: to a test key those of test keys, else all others."""
     before = None if cursor is None else ids.from_cursor("split", cursor)
     with context.database.read() as session:
         found = queries.page(
-            session, caller.account_id, before=before, status=status, limit=limit + 1
+            session,
+            caller.account_id,
+            is_test=caller.is_test,
+            before=before,
+            status=status,
+            limit=limit + 1,
         )
     shown = found[:limit]
     more = len(found) > limit
@@ -111,7 +116,7 @@ async def get_split(
 
     def read() -> Split:
         with context.database.read() as session:
-            return service.of_account(session, caller.account_id, split_id)
+            return service.of_account(session, caller.account_id, split_id, is_test=caller.is_test)
 
     split = await context.database.look(read)
     if context.positions.are_due(split):
@@ -125,7 +130,9 @@ def cancel_split(
 ) -> Success[SplitInfo]:
     """Stop a split; its charge is given back."""
     with context.database.write() as session:
-        split = service.of_account(session, caller.account_id, split_id, hold=True)
+        split = service.of_account(
+            session, caller.account_id, split_id, is_test=caller.is_test, hold=True
+        )
         service.cancel(session, split)
     return Success(data=_shown(context, storage, split))
 
@@ -136,7 +143,9 @@ def delete_split(
 ) -> Success[Deleted]:
     """Delete a split's audio; one that has not ended is cancelled."""
     with context.database.write() as session:
-        split = service.of_account(session, caller.account_id, split_id, hold=True)
+        split = service.of_account(
+            session, caller.account_id, split_id, is_test=caller.is_test, hold=True
+        )
         service.delete(session, split)
     storage.delete_prefix(keys.split(split_id))
     return Success(data=Deleted(id=split_id))
@@ -160,14 +169,14 @@ def split_events(
         with context.database.read() as session:
             if not accounts.is_good(session, caller.key_id):  # it was revoked meanwhile
                 return None
-            split = queries.of_account(session, caller.account_id, split_id)
+            split = queries.of_account(session, caller.account_id, split_id, is_test=caller.is_test)
         if split is None:
             return None
         shown = _shown(context, storage, split).model_dump_json(by_alias=True)
         return split.revision, shown, split.status in TERMINAL
 
     with context.database.read() as session:
-        service.of_account(session, caller.account_id, split_id)
+        service.of_account(session, caller.account_id, split_id, is_test=caller.is_test)
         allowed = limits_of(session, context.settings, caller.account_id)
     seen = last_event_id or ""
     last_seen = int(seen) if seen.isdecimal() and len(seen) < 10 else None

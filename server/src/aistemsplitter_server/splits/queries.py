@@ -48,10 +48,17 @@ _TURNS = select(
 )
 
 
-def of_account(session: Session, account_id: str, split_id: str) -> Split | None:
-    """A split of the account that was not deleted."""
+def of_account(
+    session: Session, account_id: str, split_id: str, *, is_test: bool | None
+) -> Split | None:
+    """A split of the account that was not deleted.
+
+    Args:
+        is_test: whether it must be one of a test key or must not; None: either.
+    """
     found = {"account_id": account_id, "split_id": split_id}
-    return session.scalars(_OF_ACCOUNT, found).one_or_none()
+    split = session.scalars(_OF_ACCOUNT, found).one_or_none()
+    return None if split is None or is_test not in (None, split.is_test) else split
 
 
 def queued(session: Session, account_id: str, *, is_test: bool) -> int:
@@ -70,18 +77,21 @@ def page(
     session: Session,
     account_id: str,
     *,
+    is_test: bool,
     before: str | None,
     status: str | None = None,
     named: str | None = None,
     limit: int,
 ) -> Sequence[Split]:
-    """Splits of the account, newest first.
+    """Splits of the account, newest first: either those of test keys or all others.
 
     Args:
         before: only those with smaller ids.
         named: only those whose file's name has this in it, in any case.
     """
-    query = select(Split).where(Split.account_id == account_id, Split.deleted_at.is_(None))
+    query = select(Split).where(
+        Split.account_id == account_id, Split.is_test == is_test, Split.deleted_at.is_(None)
+    )
     if before is not None:
         query = query.where(Split.id < before)
     if status is not None:

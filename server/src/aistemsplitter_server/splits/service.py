@@ -272,16 +272,25 @@ def current(session: Session, split_id: str, attempt: int) -> Split:
     return split
 
 
-def of_account(session: Session, account_id: str, split_id: str, *, hold: bool = False) -> Split:
+def of_account(
+    session: Session,
+    account_id: str,
+    split_id: str,
+    *,
+    is_test: bool | None,
+    hold: bool = False,
+) -> Split:
     """A split of the account.
 
     Args:
+        is_test: a test key sees splits of test keys only, a live key all others; None: both, for
+            people on pages.
         hold: till the end of the transaction, to change it.
 
     Raises:
-        NotFound: there is none, or it is another account's.
+        NotFound: there is none, or it is another account's or of the other mode.
     """
-    split = queries.of_account(session, account_id, split_id)
+    split = queries.of_account(session, account_id, split_id, is_test=is_test)
     if split is None:
         raise NotFound(f"There is no split {split_id[:64]}.")
     if hold:

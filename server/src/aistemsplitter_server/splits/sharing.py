@@ -56,7 +56,7 @@ def shared(session: Session, secrets: Secrets, given: str) -> tuple[Share, Split
     row = queries.share(session, secrets.digest(given))
     if row is None or row.revoked_at is not None or row.expires_at <= times.now():
         raise NotFound(GONE)
-    split = queries.of_account(session, row.account_id, row.split_id)
+    split = queries.of_account(session, row.account_id, row.split_id, is_test=None)
     if split is None or split.swept_at is not None:
         raise NotFound(GONE)
     return row, split

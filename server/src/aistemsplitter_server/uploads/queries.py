@@ -15,6 +15,7 @@ from aistemsplitter_server.uploads.tables import Upload
 _OF_ACCOUNT = select(Upload).where(
     Upload.id == bindparam("upload_id"),
     Upload.account_id == bindparam("account_id"),
+    Upload.is_test == bindparam("is_test"),
     Upload.deleted_at.is_(None),
 )
 # In the words of the partial indexes, which hold all that is read. Built once: asked for with
@@ -31,9 +32,11 @@ _STORED = text(
 )
 
 
-def of_account(session: Session, account_id: str, upload_id: str) -> Upload | None:
-    """An upload of the account that was not deleted."""
-    found = {"account_id": account_id, "upload_id": upload_id}
+def of_account(
+    session: Session, account_id: str, upload_id: str, *, is_test: bool
+) -> Upload | None:
+    """An upload of the account that was not deleted: either of a test key or not."""
+    found = {"account_id": account_id, "upload_id": upload_id, "is_test": is_test}
     return session.scalars(_OF_ACCOUNT, found).one_or_none()
 
 

@@ -47,6 +47,7 @@ def reserve(
     """
     if request.content_length > settings.upload_limit:
         raise PayloadTooLarge(settings.upload_limit)
+    key = caller.scoped(key)
     if key is not None and (before := _reserved(session, caller, request, key)):
         return before
     now = times.now()
@@ -59,6 +60,7 @@ def reserve(
         id=ids.new("upl"),
         account_id=caller.account_id,
         key_id=caller.key_id,
+        is_test=caller.is_test,
         idempotency_key=key,
         filename=display_name(request.filename),
         content_type=request.content_type,
@@ -97,22 +99,24 @@ def stored(session: Session, settings: Settings, upload_id: str) -> Upload:
     return upload
 
 
-def of_account(session: Session, account_id: str, upload_id: str) -> Upload:
-    """An upload of the account.
+def of_caller(session: Session, caller: Caller, upload_id: str) -> Upload:
+    """An upload of the caller's account and mode.
 
     Raises:
-        NotFound: there is none, or it is another account's.
+        NotFound: there is none.
     """
-    upload = queries.of_account(session, account_id, upload_id)
+    upload = queries.of_account(session, caller.account_id, upload_id, is_test=caller.is_test)
     if upload is None:
         raise NotFound(f"There is no upload {upload_id}.")
     return upload
 
 
-def by_audio_url(session: Session, account_id: str, url: str) -> Upload | None:
-    """The account's own upload that a URL means, if it is one of ours."""
+def by_audio_url(session: Session, caller: Caller, url: str) -> Upload | None:
+    """The upload of the caller's account and mode that a URL means, if it is one of ours."""
     upload_id = addresses.id_in(url)
-    return None if upload_id is None else queries.of_account(session, account_id, upload_id)
+    if upload_id is None:
+        return None
+    return queries.of_account(session, caller.account_id, upload_id, is_test=caller.is_test)
 
 
 def display_name(filename: str) -> str:

@@ -31,7 +31,7 @@ def song(
 ) -> Response:
     """The page, whatever has become of the song."""
     with context.database.read() as session:
-        split = service.of_account(session, who.account_id, split_id)
+        split = service.of_account(session, who.account_id, split_id, is_test=None)
     return _page(
         request,
         "song.html",
@@ -47,7 +47,7 @@ def song(
 def told(context: InContext, storage: InStorage, who: InSession, split_id: str) -> Response:
     """What the player has to know."""
     with context.database.read() as session:
-        split = service.of_account(session, who.account_id, split_id)
+        split = service.of_account(session, who.account_id, split_id, is_test=None)
     return _told(context, storage, split, _lifetime(context))
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
-from aistemsplitter_server.api.context import InContext, InStorage
+from aistemsplitter_server.accounts.service import Caller
+from aistemsplitter_server.accounts.sign_ins import SignedIn
+from aistemsplitter_server.api.context import Context, InContext, InStorage
 from aistemsplitter_server.splits import endpoints as splits
 from aistemsplitter_server.splits import service
 from aistemsplitter_server.splits.again import again
@@ -21,7 +25,7 @@ def cancel(
     request: Request, context: InContext, storage: InStorage, who: InSession, split_id: str
 ) -> Response:
     """Stop a split; its charge is given back."""
-    splits.cancel_split(context, storage, who.caller, split_id)
+    splits.cancel_split(context, storage, _caller(context, who, split_id), split_id)
     return _shown(request, context, who, split_id)
 
 
@@ -29,7 +33,7 @@ def cancel(
 def try_again(request: Request, context: InContext, who: InSession, split_id: str) -> Response:
     """A new split of what one that has failed was to be."""
     with context.database.write() as session:
-        failed = service.of_account(session, who.account_id, split_id)
+        failed = service.of_account(session, who.account_id, split_id, is_test=None)
         made = again(session, context.settings, failed)
     return _shown(request, context, who, made.id)
 
@@ -39,7 +43,7 @@ def delete(
     request: Request, context: InContext, storage: InStorage, who: InSession, split_id: str
 ) -> Response:
     """Delete a song's audio; what it cost stays in the ledger."""
-    splits.delete_split(context, storage, who.caller, split_id)
+    splits.delete_split(context, storage, _caller(context, who, split_id), split_id)
     if is_fragment(request):
         return Response()  # takes the place of the row
     return RedirectResponse("/studio", 303)
@@ -49,8 +53,15 @@ def delete(
 def stems(context: InContext, storage: InStorage, who: InSession, split_id: str) -> Response:
     """All stems in one file."""
     with context.database.read() as session:
-        split = service.of_account(session, who.account_id, split_id)
+        split = service.of_account(session, who.account_id, split_id, is_test=None)
     return zips.stems(split, storage)
+
+
+def _caller(context: Context, who: SignedIn, split_id: str) -> Caller:
+    """Return what the person is to the API, in the mode of this song: people may change both."""
+    with context.database.read() as session:
+        split = service.of_account(session, who.account_id, split_id, is_test=None)
+    return replace(who.caller, is_test=split.is_test)
 
 
 def _shown(request: Request, context: InContext, who: InSession, split_id: str) -> Response:
@@ -58,6 +69,6 @@ def _shown(request: Request, context: InContext, who: InSession, split_id: str) 
     if not is_fragment(request):
         return RedirectResponse("/studio", 303)
     with context.database.read() as session:
-        split = service.of_account(session, who.account_id, split_id)
+        split = service.of_account(session, who.account_id, split_id, is_test=None)
     position = context.positions.of(split)
     return render(request, "song_row.html", split=split, position=position)

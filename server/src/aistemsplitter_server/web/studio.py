@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from fastapi import APIRouter, Query, Request, Response
 from sqlalchemy.orm import Session
@@ -57,17 +57,24 @@ def studio(
     who: InSession,
     q: Annotated[str, Query(max_length=200)] = "",
     before: Annotated[str | None, Query(max_length=26)] = None,
+    mode: Literal["live", "test"] = "live",
 ) -> Response:
-    """The page; for htmx only the songs of it."""
+    """The page; for htmx only the songs of it. Those of test keys are listed apart."""
     last = None if before is None else ids.from_cursor("split", before)
     with context.database.read() as session:
         found = queries.page(
-            session, who.account_id, before=last, named=q.strip() or None, limit=PAGE + 1
+            session,
+            who.account_id,
+            is_test=mode == "test",
+            before=last,
+            named=q.strip() or None,
+            limit=PAGE + 1,
         )
         shown = found[:PAGE]
         songs: dict[str, Any] = {
             "songs": [(split, context.positions.of(split)) for split in shown],
             "q": q,
+            "mode": mode,
             "following": ids.body(shown[-1].id) if len(found) > PAGE else None,
         }
         if is_fragment(request):
@@ -108,7 +115,7 @@ def split(
         raise ValidationFailed([("webhookUrl", "needs an API key, whose secret signs")])
     begun = creation.create(context, who.caller, body, idempotency_key)[0].id
     with context.database.read() as session:
-        made = service.of_account(session, who.account_id, begun)
+        made = service.of_account(session, who.account_id, begun, is_test=False)
     return Success(data=Begun(id=begun, html=_row(request, context, made)))
 
 

@@ -137,7 +137,7 @@ def show_delivery(
     """One delivery: what is sent, and what was answered."""
     lifetime = timedelta(seconds=context.settings.download_url_seconds)
     with context.database.read() as session:
-        delivery, event = service.known(session, who.account_id, delivery_id)
+        delivery, event = service.known(session, who.account_id, delivery_id, is_test=None)
         attempts = queries.attempts(session, delivery.id)
         told = rendering.render(session, event, storage, lifetime)
         keys = {key.id: key for key in account_queries.keys(session, who.account_id)}
@@ -158,7 +158,7 @@ def show_delivery(
 def replay(context: InContext, who: InSession, delivery_id: str) -> Response:
     """Deliver the same event once more."""
     with context.database.write() as session:
-        again, _ = service.replay(session, who.account_id, delivery_id)
+        again, _ = service.replay(session, who.account_id, delivery_id, is_test=None)
     return RedirectResponse(f"{PAGE}/{again.id}", 303)
 
 

@@ -39,7 +39,12 @@ def list_deliveries(
     before = None if cursor is None else ids.from_cursor("dlv", cursor)
     with context.database.read() as session:
         found = queries.page(
-            session, caller.account_id, before=before, state=state, limit=limit + 1
+            session,
+            caller.account_id,
+            is_test=caller.is_test,
+            before=before,
+            state=state,
+            limit=limit + 1,
         )
     items = [schemas.shown(*each) for each in found[:limit]]
     next_cursor = ids.body(items[-1].id) if len(found) > limit else None
@@ -50,7 +55,9 @@ def list_deliveries(
 def get_delivery(context: InContext, caller: Reader, delivery_id: str) -> Success[DeliveryDetail]:
     """A delivery with everything that was tried."""
     with context.database.read() as session:
-        delivery, event = service.known(session, caller.account_id, delivery_id)
+        delivery, event = service.known(
+            session, caller.account_id, delivery_id, is_test=caller.is_test
+        )
         attempts = queries.attempts(session, delivery.id)
     return Success(data=schemas.shown_with_log(delivery, event, attempts))
 
@@ -59,5 +66,7 @@ def get_delivery(context: InContext, caller: Reader, delivery_id: str) -> Succes
 def replay_delivery(context: InContext, caller: Writer, delivery_id: str) -> Success[DeliveryInfo]:
     """Deliver the same event once more, as a new delivery; the event keeps its id."""
     with context.database.write() as session:
-        delivery, event = service.replay(session, caller.account_id, delivery_id)
+        delivery, event = service.replay(
+            session, caller.account_id, delivery_id, is_test=caller.is_test
+        )
     return Success(data=schemas.shown(delivery, event))

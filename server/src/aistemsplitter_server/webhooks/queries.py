@@ -15,6 +15,7 @@ def page(
     session: Session,
     account_id: str | None,
     *,
+    is_test: bool | None = None,
     before: str | None = None,
     state: str | None = None,
     kind: str | None = None,
@@ -26,6 +27,7 @@ def page(
     """Deliveries with their events, newest first; for the operator, of all accounts.
 
     Args:
+        is_test: only those for splits of test keys, or only all others; None: both.
         kind: the event's type.
         key_id: of the key whose secret signs.
         url_part: what stands somewhere in the address, in letters of either case.
@@ -33,6 +35,8 @@ def page(
     query = select(Delivery, Event).join(Event, Event.id == Delivery.event_id)
     if account_id is not None:
         query = query.where(Delivery.account_id == account_id)
+    if is_test is not None:
+        query = query.where(Delivery.is_test == is_test)
     if before is not None:
         query = query.where(Delivery.id < before)
     if state is not None:

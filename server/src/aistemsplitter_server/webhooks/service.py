@@ -44,7 +44,7 @@ def announce(session: Session, split: Split) -> None:
     session.add(event)
     session.flush()
     if split.webhook_url is not None:
-        send(session, event, split.webhook_url)
+        send(session, event, split.webhook_url, is_test=split.is_test)
 
 
 def send_test(
@@ -75,10 +75,10 @@ def send_test(
     )
     session.add(event)
     session.flush()
-    return send(session, event, url), event
+    return send(session, event, url, is_test=key.is_test), event
 
 
-def send(session: Session, event: Event, url: str) -> Delivery:
+def send(session: Session, event: Event, url: str, *, is_test: bool) -> Delivery:
     """Add a delivery of an event, due now; to a disabled receiver it fails at once."""
     receiver = session.get(Receiver, (event.account_id, url))
     disabled = receiver.disabled_reason if receiver is not None else None
@@ -88,6 +88,7 @@ def send(session: Session, event: Event, url: str) -> Delivery:
         account_id=event.account_id,
         event_id=event.id,
         url=url,
+        is_test=is_test,
         state=FAILED if disabled else PENDING,
         reason=disabled,
         attempts=0,
@@ -100,33 +101,38 @@ def send(session: Session, event: Event, url: str) -> Delivery:
     return delivery
 
 
-def known(session: Session, account_id: str | None, delivery_id: str) -> tuple[Delivery, Event]:
+def known(
+    session: Session, account_id: str | None, delivery_id: str, *, is_test: bool | None
+) -> tuple[Delivery, Event]:
     """A delivery and its event.
 
     Args:
         account_id: None for the operator, who sees all.
+        is_test: whether its split must be one of a test key or must not; None: either, for people.
 
     Raises:
-        NotFound: there is none, or it is another account's.
+        NotFound: there is none, or it is another account's or of the other mode.
     """
     found = queries.one(session, account_id, delivery_id)
-    if found is None:
+    if found is None or is_test not in (None, found[0].is_test):
         raise NotFound(f"There is no delivery {delivery_id[:64]}.")
     return found
 
 
-def replay(session: Session, account_id: str | None, delivery_id: str) -> tuple[Delivery, Event]:
+def replay(
+    session: Session, account_id: str | None, delivery_id: str, *, is_test: bool | None
+) -> tuple[Delivery, Event]:
     """A new delivery of the same event; a receiver that was disabled gets another chance.
 
     Raises:
-        NotFound: there is none, or it is another account's.
+        NotFound: see ``known``.
     """
-    before, event = known(session, account_id, delivery_id)
+    before, event = known(session, account_id, delivery_id, is_test=is_test)
     receiver = session.get(Receiver, (before.account_id, before.url))
     if receiver is not None:
         _clear(receiver)
         session.flush()
-    return send(session, event, before.url), event
+    return send(session, event, before.url, is_test=before.is_test), event
 
 
 def enable(session: Session, account_id: str, url: str) -> None:

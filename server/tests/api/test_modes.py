@@ -1,0 +1,145 @@
+"""Test data and live data are apart: every endpoint, with a key of the other mode."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import httpx2
+import pytest
+
+from aistemsplitter_server.accounts import service as accounts
+from aistemsplitter_server.api.app import routed
+from aistemsplitter_server.api.openapi import document
+from aistemsplitter_server.credits.endpoints import TEST_BALANCE
+from aistemsplitter_server.kit.database import Database
+from aistemsplitter_server.kit.secrets import Secrets
+from aistemsplitter_server.splits import service
+from aistemsplitter_server.splits.tables import Split
+from aistemsplitter_server.webhooks.tables import Delivery
+from customers import Customer, customer
+
+OPERATIONS = {
+    (method.upper(), path)
+    for path, methods in document(routed(), "http://127.0.0.1")["paths"].items()
+    for method in methods
+    if path.startswith("/v1/")
+}
+WITH_ID = sorted((method, path) for method, path in OPERATIONS if "{" in path)
+# Each of these has a test of its own below, but for the models, which are no account's.
+WITHOUT_ID = {
+    ("GET", "/v1/credits"),
+    ("GET", "/v1/models"),
+    ("POST", "/v1/audio/uploads"),
+    ("POST", "/v1/audio/splits"),
+    ("GET", "/v1/audio/splits"),
+    ("GET", "/v1/webhooks/deliveries"),
+}
+
+
+@dataclass(frozen=True)
+class Both:
+    """Two keys of one account: one whose things are looked for, and one of the other mode."""
+
+    owner: Customer
+    other: Customer
+
+
+@pytest.fixture(params=["of a live key", "of a test key"])
+def both(request: pytest.FixtureRequest, database: Database, server_secrets: Secrets) -> Both:
+    """Keys of both modes."""
+    live = customer(database, server_secrets)
+    with database.write() as session:
+        key = accounts.create_key(session, server_secrets, live.caller.account_id, test=True)
+    caller = accounts.authenticate(database, server_secrets, key.api_key)
+    test = Customer(database, caller, key.api_key, key.webhook_secret)
+    return Both(live, test) if request.param == "of a live key" else Both(test, live)
+
+
+def things(owner: Customer) -> dict[str, Any]:
+    """One of everything that a path can name."""
+    split = owner.split()
+    with owner.database.write() as session:
+        ended = session.merge(split)
+        ended.webhook_url = "https://example.com/hook"
+        service.cancel(session, ended)
+        session.flush()
+        delivery = session.query(Delivery).one()
+    return {"split_id": split.id, "delivery_id": delivery.id}
+
+
+def test_no_endpoint_is_forgotten() -> None:
+    assert {*WITH_ID} | WITHOUT_ID == OPERATIONS
+
+
+@pytest.mark.parametrize(("method", "path"), WITH_ID)
+def test_what_is_of_the_other_mode_is_not_there(
+    client: httpx2.Client, both: Both, method: str, path: str
+) -> None:
+    theirs = path.format(**things(both.owner))
+    refused = client.request(method, theirs, headers=both.other.headers)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (404, "NOT_FOUND")
+    allowed = client.request(method, theirs, headers=both.owner.headers)
+    assert allowed.status_code in (200, 202, 409), allowed.text
+
+
+@pytest.mark.parametrize("path", ["/v1/audio/splits", "/v1/webhooks/deliveries"])
+def test_lists(client: httpx2.Client, both: Both, path: str) -> None:
+    things(both.owner)
+
+    def listed(who: Customer) -> int:
+        return len(client.get(path, headers=who.headers).json()["data"]["items"])
+
+    assert (listed(both.owner), listed(both.other)) == (1, 0)
+
+
+def test_an_upload_is_split_in_its_own_mode(client: httpx2.Client, both: Both) -> None:
+    upload = both.owner.upload()
+    url = f"{client.base_url}/uploads/{upload.id}"
+    by_id = both.owner.request(upload)
+    by_url = by_id | {"input": {"type": "direct_url", "url": url}}
+
+    def upload_of(who: Customer, body: dict[str, Any]) -> str | None:
+        answer = client.post("/v1/audio/splits", json=body, headers=who.headers)
+        if answer.status_code == 404:
+            return None
+        with who.database.read() as session:
+            return session.get_one(Split, answer.json()["data"]["id"]).upload_id
+
+    assert [upload_of(both.owner, body) for body in (by_id, by_url)] == [upload.id, upload.id]
+    # To the other one the URL is an address to fetch from, as any.
+    assert [upload_of(both.other, body) for body in (by_id, by_url)] == [None, None]
+
+
+def test_an_idempotency_key_is_another_one_in_the_other_mode(
+    client: httpx2.Client, both: Both
+) -> None:
+    upload = {"filename": "song.flac", "contentType": "audio/flac", "contentLength": 1000}
+    for path, name, bodies in (
+        ("/v1/audio/uploads", "uploadId", [upload, upload]),
+        (
+            "/v1/audio/splits",
+            "id",
+            [who.request(who.upload()) for who in (both.owner, both.other)],
+        ),
+    ):
+        made = [
+            client.post(path, json=body, headers=who.headers | {"Idempotency-Key": "key-1"})
+            for who, body in zip((both.owner, both.other), bodies, strict=True)
+        ]
+        assert [answer.status_code for answer in made] == [200, 200]
+        first, second = (answer.json()["data"][name] for answer in made)
+        assert first != second
+        again = client.post(
+            path, json=bodies[0], headers=both.owner.headers | {"Idempotency-Key": "key-1"}
+        )
+        assert again.json()["data"][name] == first
+
+
+def test_credits_are_of_live_keys(client: httpx2.Client, both: Both) -> None:
+    balances = {
+        who.caller.is_test: client.get("/v1/credits", headers=who.headers).json()["data"]
+        for who in (both.owner, both.other)
+    }
+    assert balances[False] == {"balance": 600, "unit": "seconds"}
+    assert balances[True] == {"balance": TEST_BALANCE, "unit": "seconds"}
