@@ -107,6 +107,7 @@ def test_jitter_is_full() -> None:
     [
         (error(401, "UNAUTHORIZED"), "Unauthorized"),
         (error(403, "FORBIDDEN"), "Forbidden"),
+        (error(403, "ACCOUNT_SUSPENDED"), "AccountSuspended"),
         (error(404, "NOT_FOUND"), "NotFound"),
         (error(409, "CONFLICT"), "Conflict"),
         (error(409, "LIMIT_EXCEEDED"), "LimitExceeded"),

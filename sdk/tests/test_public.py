@@ -15,7 +15,8 @@ from aistemsplitter import _raw
 
 SOURCE = Path(aistemsplitter.__file__).parent
 NAMES = """
-APIError AiStemSplitter AiStemSplitterError AsyncAiStemSplitter AsyncSplitPage AsyncStemSplitter
+APIError AccountSuspended AiStemSplitter AiStemSplitterError AsyncAiStemSplitter AsyncSplitPage
+AsyncStemSplitter
 ConfigurationError Conflict ConnectionFailed Credits DeadlineExceeded DeletedSplit DirectUpload
 DiskFull DownloadFailed ErrorInfo EventData FileChanged FileError Forbidden IdempotencyInProgress
 IdempotencyMismatch InputError InsufficientCredits IntegrityError InvalidWebhook LimitExceeded Model

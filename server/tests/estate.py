@@ -17,7 +17,7 @@ from aistemsplitter_server.splits import service, sharing
 from aistemsplitter_server.splits.tables import Split
 from aistemsplitter_server.storage.interface import Storage
 from aistemsplitter_server.webhooks import service as webhooks
-from aistemsplitter_server.webhooks.tables import Receiver
+from aistemsplitter_server.webhooks.tables import Delivery, Receiver
 from customers import Customer, of
 from visitors import person
 
@@ -84,6 +84,8 @@ class Estate:
             sent, _ = webhooks.send_test(session, someone.account_id, key_id, url, "split.failed")
         for outcome in (Answer(500, 0.1, self.said, None), self.said):
             with self.database.write() as session:
+                session.get_one(Delivery, sent.id).next_attempt_at = times.now()
+                session.flush()
                 begun = webhooks.begin(session, sent.id)
                 assert begun is not None
                 webhooks.record(session, sent.id, begun[0].attempts, outcome)

@@ -15,6 +15,7 @@ from aistemsplitter._async_client import AsyncAiStemSplitter, AsyncStemSplitter
 from aistemsplitter._client import AiStemSplitter, StemSplitter
 from aistemsplitter._effects import Timeouts
 from aistemsplitter._errors import (
+    AccountSuspended,
     AiStemSplitterError,
     APIError,
     ConfigurationError,
@@ -68,6 +69,7 @@ from aistemsplitter._webhooks import EventData, WebhookEvent, verify_signature
 
 __all__ = [
     "APIError",
+    "AccountSuspended",
     "AiStemSplitter",
     "AiStemSplitterError",
     "AsyncAiStemSplitter",

@@ -16,6 +16,7 @@ AiStemSplitterError
 │   ├── Unauthorized           401  the key is missing, malformed, revoked or unknown
 │   ├── InsufficientCredits    402  has required_seconds and balance_seconds
 │   ├── Forbidden              403  the key lacks the scope
+│   │   └── AccountSuspended        the operator has suspended the account
 │   ├── NotFound               404  no such thing, or another account's
 │   ├── Conflict               409  upload not finished, split already finished
 │   │   ├── IdempotencyInProgress   the first request with this key is still running
@@ -211,6 +212,12 @@ class Forbidden(APIError):
     default_code = "FORBIDDEN"
 
 
+class AccountSuspended(Forbidden):
+    """403: the operator of the service has suspended the account."""
+
+    default_code = "ACCOUNT_SUSPENDED"
+
+
 class NotFound(APIError):
     """404: there is no such thing, or it is another account's."""
 
@@ -345,6 +352,7 @@ BY_CODE: dict[str, type[APIError]] = {
         Unauthorized,
         InsufficientCredits,
         Forbidden,
+        AccountSuspended,
         NotFound,
         Conflict,
         IdempotencyInProgress,

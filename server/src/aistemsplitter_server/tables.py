@@ -1,6 +1,7 @@
 """All tables of the service, gathered for the migrations."""
 
 from aistemsplitter_server.accounts import tables as accounts
+from aistemsplitter_server.audit import tables as audit
 from aistemsplitter_server.credits import tables as credits
 from aistemsplitter_server.kit.database import Base
 from aistemsplitter_server.models import tables as models
@@ -14,6 +15,7 @@ metadata = Base.metadata
 
 __all__ = [
     "accounts",
+    "audit",
     "credits",
     "metadata",
     "models",

@@ -20,7 +20,7 @@ from aistemsplitter_server.kit.errors import LimitExceeded
 from aistemsplitter_server.kit.secrets import Secrets
 from aistemsplitter_server.kit.settings import Settings
 from aistemsplitter_server.splits import service
-from aistemsplitter_server.splits.again import again
+from aistemsplitter_server.splits.retries import retry_failed
 from aistemsplitter_server.splits.stream import EventStream, Streams
 from aistemsplitter_server.splits.tables import Split
 from aistemsplitter_server.uploads import queries as uploads
@@ -118,7 +118,7 @@ def test_waiting_splits_on_every_way_in(
     for body in (by_url, by_upload):
         assert refused(make(client, someone, body)) == ("queuedSplits", 1)
     with pytest.raises(LimitExceeded), someone.database.write() as session:
-        again(session, settings, session.get_one(Split, failed.id))
+        retry_failed(session, settings, session.get_one(Split, failed.id))
 
 
 def test_of_splits_at_the_same_time_no_more_than_the_limit_wait(

@@ -11,8 +11,8 @@ from aistemsplitter_server.kit.errors import Conflict
 from aistemsplitter_server.kit.secrets import Secrets
 from aistemsplitter_server.kit.settings import PREFIX, Settings
 from aistemsplitter_server.splits import service
-from aistemsplitter_server.splits.again import again
 from aistemsplitter_server.splits.queueing import BATCH
+from aistemsplitter_server.splits.retries import retry_failed
 from aistemsplitter_server.splits.tables import Split
 from aistemsplitter_server.uploads.tables import Upload
 from command_line import ok, run
@@ -57,7 +57,7 @@ def test_again_asks_for_the_same(someone: Customer, settings: Settings) -> None:
     with someone.database.write() as session:
         service.cancel(session, session.get_one(Split, first.id))
     with someone.database.write() as session:
-        second = again(session, settings, session.get_one(Split, first.id))
+        second, _ = retry_failed(session, settings, session.get_one(Split, first.id))
     assert second.turn >= BATCH
     same = ("stem_model", "output_format", "stems", "upload_id", "filename", "key_id")
     for name in same:
@@ -70,5 +70,5 @@ def test_nothing_is_split_again_of_a_deleted_upload(someone: Customer, settings:
         service.cancel(session, session.get_one(Split, first.id))
         session.get_one(Upload, first.upload_id).deleted_at = times.now()
     with pytest.raises(Conflict, match="deleted"), someone.database.write() as session:
-        again(session, settings, session.get_one(Split, first.id))
+        retry_failed(session, settings, session.get_one(Split, first.id))
     assert someone.balance == 60

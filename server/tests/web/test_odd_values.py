@@ -40,7 +40,7 @@ GOOD = {
     "/join/{token}": {"email": "eve@example.org", "password": PASSWORD},
     "/settings/developer/keys": {"scope": "splits:read"},
     "/settings/webhooks/test": {"url": "https://example.com/"},
-    "/operator/accounts": {"name": "x", "minutes": "1"},
+    "/operator/accounts": {"id": "acc_01JTB3Y6M8Q4W2N7C5D9E0F1GH", "name": "x", "minutes": "1"},
     "/operator/accounts/{account_id}/grants": {"minutes": "1", "reason": "x"},
     "/settings/account/password": {"present": "x", "password": PASSWORD},
 }

@@ -159,8 +159,14 @@ def test_the_charts_have_a_table_beside_them(owner: Visitor, database: Database)
 
 
 def test_an_account_is_made_and_someone_joins(owner: Visitor, visitor: Visitor) -> None:
-    made = owner.post("/operator/accounts", {"name": MARKUP, "minutes": "7"})
+    new_id = re.search(r'name="id" value="(acc_\w+)"', owner.get("/operator/accounts").text)
+    assert new_id
+    form = {"id": new_id[1], "name": MARKUP, "minutes": "7"}
+    made = owner.post("/operator/accounts", form)
     assert made.status_code == 201
+    again = owner.post("/operator/accounts", form)  # a double click
+    assert again.headers["location"] == f"/operator/accounts/{new_id[1]}"
+    assert owner.get("/operator/accounts").text.count(SHOWN) == 1
     assert MARKUP not in made.text
     link = re.search(r'<code id="link">http://[^/]+(/join/[\w-]+)</code>', made.text)
     assert link
@@ -180,6 +186,7 @@ def test_an_account_is_made_and_someone_joins(owner: Visitor, visitor: Visitor) 
 
 @pytest.mark.parametrize("form", [{"name": "", "minutes": "1"}, {"name": "x", "minutes": "-1"}])
 def test_no_account_without_a_name_or_of_debts(owner: Visitor, form: dict[str, str]) -> None:
+    form = {"id": ids.new("acc"), **form}
     assert owner.post("/operator/accounts", form).status_code == 422
 
 
@@ -322,9 +329,14 @@ def test_a_failed_split_is_tried_again(
     assert "waiting" in owner.get(made).text
     assert owner.post(f"{made}/retry").status_code == 409  # it has not failed
 
-    poor = owner.post(f"/operator/splits/{failed.id}/retry")  # 20 s are left
-    assert poor.is_redirect
-    poor = owner.post(f"/operator/splits/{failed.id}/retry")
+    twice = owner.post(f"/operator/splits/{failed.id}/retry")
+    assert twice.headers["location"] == made
+    assert someone.balance == 20
+
+    other = someone.split(20)
+    with database.write() as session:
+        session.get_one(Split, other.id).status = "failed"
+    poor = owner.post(f"/operator/splits/{other.id}/retry")
     assert poor.status_code == 402
     assert "The balance does not cover this song" in poor.text
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -174,6 +175,26 @@ def test_anothers_purchase_is_not_found(
 def test_no_such_pack(signed_in: Visitor, stripe: FakeStripe, minutes: str, status: int) -> None:
     assert signed_in.post(BUY, {"minutes": minutes}).status_code == status
     assert stripe.calls == []
+
+
+@only_sqlite
+def test_a_form_that_is_sent_twice_is_one_purchase(
+    signed_in: Visitor, stripe: FakeStripe, database: Database
+) -> None:
+    shown = signed_in.get("/settings/usage").text
+    found = re.findall(r'name="purchase" value="(pur_\w+)"', shown)
+    form = {"purchase": found[0], "minutes": "50"}
+    first, second = (signed_in.post(BUY, form) for _ in range(2))
+    assert first.headers["location"] == second.headers["location"]
+    with database.read() as session:
+        assert session.scalars(select(Purchase.id)).all() == [found[0]]
+
+    stripe.pay(first.headers["location"].rpartition("/")[2])
+    later = signed_in.post(BUY, form)  # from the page as the browser kept it: another pack
+    assert later.headers["location"] != first.headers["location"]
+    assert signed_in.post(BUY, {**form, "minutes": "150"}).status_code == 303
+    with database.read() as session:
+        assert sorted(session.scalars(select(Purchase.minutes))) == [50, 50, 150]
 
 
 @only_sqlite

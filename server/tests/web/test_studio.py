@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import io
 import json
+import threading
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
 import httpx2
 import pytest
+from sqlalchemy import select
 
 from aistemsplitter_server.accounts import service as accounts
 from aistemsplitter_server.kit import times
@@ -112,6 +115,30 @@ def test_cancelled_tried_again_and_deleted(signed_in: Visitor, hers: Customer) -
     assert signed_in.post(f"{path}/delete", headers=HTMX).text == ""
     assert signed_in.post(f"{path}/delete").status_code == 404
     assert split.id not in signed_in.get("/studio").text
+
+
+def test_trying_again_twice_is_one_split_and_one_charge(signed_in: Visitor, hers: Customer) -> None:
+    failed = hers.split()
+    signed_in.post(f"/studio/songs/{failed.id}/cancel")
+    path = f"/studio/songs/{failed.id}/again"
+    start = threading.Barrier(4)
+
+    def send() -> httpx2.Response:
+        start.wait()
+        return signed_in.post(path)
+
+    with ThreadPoolExecutor(4) as threads:
+        sent = [each.result() for each in [threads.submit(send) for _ in range(4)]]
+    assert [each.status_code for each in sent] == [303] * 4
+    assert signed_in.post(path, headers=HTMX).headers["hx-refresh"] == "true"
+    assert hers.balance == 580
+    with hers.database.read() as session:
+        retried = session.scalars(select(Split).where(Split.id != failed.id)).one()
+    assert retried.retry_of == failed.id
+
+    signed_in.post(f"/studio/songs/{retried.id}/cancel")
+    assert signed_in.post(path).is_redirect  # that one failed, too: now it is another
+    assert hers.balance == 580
 
 
 def test_why_a_split_failed(signed_in: Visitor, hers: Customer) -> None:

@@ -28,8 +28,8 @@ def one(session: Session, account_id: str, person_id: str) -> Person:
     return person
 
 
-def remove(session: Session, account_id: str, person_id: str) -> None:
-    """Take someone out; wherever they are signed in, they are not from the commit on.
+def remove(session: Session, account_id: str, person_id: str) -> str:
+    """Remove a person, end their sign-ins, and return their email.
 
     What they have split stays the account's.
 
@@ -47,6 +47,7 @@ def remove(session: Session, account_id: str, person_id: str) -> None:
     queries.end_sign_ins(session, person_id)
     queries.delete_links(session, person_id)
     session.delete(person)
+    return person.email
 
 
 def revoke_link(session: Session, account_id: str, link_id: str) -> None:

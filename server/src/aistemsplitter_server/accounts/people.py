@@ -17,8 +17,8 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from argon2.profiles import RFC_9106_LOW_MEMORY
 from sqlalchemy.orm import Session
 
-from aistemsplitter_server.accounts import queries
-from aistemsplitter_server.accounts.tables import Account, Link, Person
+from aistemsplitter_server.accounts import queries, standing
+from aistemsplitter_server.accounts.tables import Link, Person
 from aistemsplitter_server.kit import ids, times
 from aistemsplitter_server.kit.errors import Conflict, NotFound, Unavailable, ValidationFailed
 from aistemsplitter_server.kit.secrets import Secrets
@@ -53,8 +53,7 @@ def link(
     Raises:
         NotFound: there is no such account.
     """
-    if session.get(Account, account_id) is None:
-        raise NotFound(f"There is no account {account_id}.")
+    standing.require_not_deleted(session, account_id)
     token, now = token_urlsafe(32), times.now()
     row = Link(
         id=ids.new("lnk"),
@@ -75,10 +74,12 @@ def usable(session: Session, secrets: Secrets, token: str, *, hold: bool = False
 
     Raises:
         NotFound: there is none, it was used, or its time is over.
+        AccountSuspended: of its account.
     """
     found = queries.link(session, secrets.digest(token), hold=hold)
     if found is None or found.used_at is not None or found.expires_at <= times.now():
         raise NotFound("This link is not valid any more.")
+    standing.require_active(session, found.account_id)
     return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -13,6 +13,7 @@ from aistemsplitter_server.accounts.tables import Account, ApiKey, Link, Person,
 
 # Asked with every request, so it is built once, and of the table: rows as objects cost twice.
 _KEYS = ApiKey.__table__.c
+_ACCOUNTS = Account.__table__.c
 _IDENTIFYING = select(
     _KEYS.account_id,
     _KEYS.is_test,
@@ -22,7 +23,8 @@ _IDENTIFYING = select(
     _KEYS.expires_at,
     _KEYS.last_used_at,
     _KEYS.revoked_at,
-).where(_KEYS.id == bindparam("key_id"))
+    _ACCOUNTS.state,
+).where(_KEYS.id == bindparam("key_id"), _ACCOUNTS.id == _KEYS.account_id)
 # Asked with every request to a page.
 _SIGNED_IN = (
     select(
@@ -33,6 +35,7 @@ _SIGNED_IN = (
         Person.account_id,
         Person.email,
         Account.is_owner,
+        Account.state,
     )
     .join(Person, Person.id == SignIn.person_id)
     .join(Account, Account.id == Person.account_id)
@@ -55,6 +58,12 @@ def accounts(session: Session) -> Sequence[Account]:
     return session.scalars(select(Account).order_by(Account.id)).all()
 
 
+def names(session: Session, ids: Collection[str]) -> dict[str, str]:
+    """Return the names of accounts by their ids."""
+    rows = session.execute(select(Account.id, Account.name).where(Account.id.in_(ids)))
+    return {row.id: row.name for row in rows}
+
+
 def keys(session: Session, account_id: str | None) -> Sequence[ApiKey]:
     """The keys of an account, or for the operator of all, oldest first."""
     query = select(ApiKey).order_by(ApiKey.id)
@@ -75,6 +84,12 @@ def keys_in_use(session: Session, account_id: str, now: datetime) -> int:
 def person(session: Session, email: str) -> Person | None:
     """Who has this email, in small letters."""
     return session.scalars(select(Person).where(Person.email == email)).one_or_none()
+
+
+def emails(session: Session, ids: Collection[str]) -> dict[str, str]:
+    """Return the emails of people by their ids; other ids are left out."""
+    rows = session.execute(select(Person.id, Person.email).where(Person.id.in_(ids)))
+    return {row.id: row.email for row in rows}
 
 
 def link(session: Session, digest: bytes, *, hold: bool) -> Link | None:

@@ -16,14 +16,20 @@ from sqlalchemy import update
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session
 
-from aistemsplitter_server.accounts import key_format, queries, scopes
+from aistemsplitter_server.accounts import key_format, queries, scopes, standing
 from aistemsplitter_server.accounts.limits import Limits, check, hold
 from aistemsplitter_server.accounts.scopes import Scope
-from aistemsplitter_server.accounts.tables import Account, ApiKey
+from aistemsplitter_server.accounts.tables import ACTIVE, SUSPENDED, Account, ApiKey
 from aistemsplitter_server.credits import service as credits
 from aistemsplitter_server.kit import ids, times
 from aistemsplitter_server.kit.database import Database
-from aistemsplitter_server.kit.errors import Conflict, Forbidden, NotFound, Unauthorized
+from aistemsplitter_server.kit.errors import (
+    AccountSuspended,
+    Conflict,
+    Forbidden,
+    NotFound,
+    Unauthorized,
+)
 from aistemsplitter_server.kit.secrets import Secrets
 
 logger = logging.getLogger(__name__)
@@ -71,12 +77,33 @@ class Caller:
 
 
 def create_account(
-    session: Session, name: str, *, free_seconds: int, is_owner: bool = False
+    session: Session,
+    name: str,
+    *,
+    free_seconds: int,
+    is_owner: bool = False,
+    account_id: str | None = None,
 ) -> Account:
-    """A new account with its free credits."""
-    account = Account(id=ids.new("acc"), name=name, is_owner=is_owner, created_at=times.now())
+    """A new account with its free credits.
+
+    Args:
+        account_id: made beforehand where a form that is sent twice must not make two accounts.
+
+    Raises:
+        Conflict: there is an account with this id.
+    """
+    if account_id is not None and session.get(Account, account_id) is not None:
+        raise Conflict("This account has been made already.")
+    account = Account(
+        id=account_id or ids.new("acc"), name=name, is_owner=is_owner, created_at=times.now()
+    )
     session.add(account)
-    session.flush()
+    try:
+        session.flush()
+    except IntegrityError:
+        if account_id is None:
+            raise
+        raise Conflict("This account has been made already.") from None
     if free_seconds:
         credits.grant(session, account.id, free_seconds, "free credits of a new account")
     return account
@@ -115,6 +142,7 @@ def create_key(
         LimitExceeded: the account has as many keys as it may.
     """
     hold(session, account_id)
+    standing.require_not_deleted(session, account_id)
     if key_id is not None and session.get(ApiKey, key_id) is not None:
         raise Conflict(MADE)
     check(limits, "keys", queries.keys_in_use(session, account_id, times.now()))
@@ -225,9 +253,10 @@ def revoke_key(session: Session, account_id: str | None, key_id: str) -> ApiKey:
 
 
 def is_good(session: Session, key_id: str) -> bool:
-    """Whether a key that a request began with is neither revoked nor expired since."""
+    """Whether a key that a request began with is still good, and its account active."""
     key = session.get(ApiKey, key_id)
-    return key is not None and not key.is_over(times.now())
+    good = key is not None and not key.is_over(times.now())
+    return good and key is not None and standing.is_active(session, key.account_id)
 
 
 def authenticate(database: Database, secrets: Secrets, api_key: str) -> Caller:
@@ -247,6 +276,7 @@ def identify(database: Database, secrets: Secrets, api_key: str) -> Caller:
 
     Raises:
         Unauthorized: malformed, unknown, expired or revoked; which, it does not say.
+        AccountSuspended: the key is good, its account suspended.
     """
     key_id = key_format.key_id(api_key)
     if key_id is None:
@@ -258,6 +288,8 @@ def identify(database: Database, secrets: Secrets, api_key: str) -> Caller:
     now = times.now()
     if not genuine or key is None or key.revoked_at or (key.expires_at and key.expires_at <= now):
         raise Unauthorized
+    if key.state != ACTIVE:
+        raise AccountSuspended if key.state == SUSPENDED else Unauthorized
     use_is_due = key.last_used_at is None or now - key.last_used_at >= LAST_USE_STEP
     allowed = frozenset(key.scopes)
     return Caller(key.account_id, key_id, key.is_test, allowed, key.top_priority, use_is_due)

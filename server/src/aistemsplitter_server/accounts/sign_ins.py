@@ -9,10 +9,10 @@ from secrets import token_urlsafe
 
 from sqlalchemy.orm import Session
 
-from aistemsplitter_server.accounts import queries, scopes
+from aistemsplitter_server.accounts import queries, scopes, standing
 from aistemsplitter_server.accounts.people import WrongPassword
 from aistemsplitter_server.accounts.service import Caller
-from aistemsplitter_server.accounts.tables import Person, SignIn
+from aistemsplitter_server.accounts.tables import ACTIVE, SUSPENDED, Person, SignIn
 from aistemsplitter_server.kit import ids, times
 from aistemsplitter_server.kit.errors import NotFound
 from aistemsplitter_server.kit.secrets import Secrets
@@ -33,6 +33,7 @@ class SignedIn:
     email: str
     is_owner: bool  # of the service: the operator
     seen_is_due: bool
+    is_suspended: bool = False
 
     @property
     def caller(self) -> Caller:
@@ -56,10 +57,12 @@ def begin(
 
     Raises:
         WrongPassword: it was changed meanwhile, or they were removed.
+        AccountSuspended: of their account.
     """
     there = session.get(Person, person.id, with_for_update=True, populate_existing=True)
     if there is None or there.password_hash != person.password_hash:
         raise WrongPassword
+    standing.require_active(session, person.account_id)
     token, now = token_urlsafe(32), times.now()
     row = SignIn(
         id=ids.new("ses"),
@@ -80,7 +83,9 @@ def of(session: Session, secrets: Secrets, token: str) -> SignedIn | None:
     """Who is signed in with this token; None where nobody is, or not any more."""
     found = queries.signed_in(session, secrets.digest(token))
     now = times.now()
-    if found is None or found.expires_at <= now or found.seen_at + IDLE <= now:
+    if found is None or found.state not in (ACTIVE, SUSPENDED):
+        return None
+    if found.expires_at <= now or found.seen_at + IDLE <= now:
         return None
     return SignedIn(
         found.id,
@@ -89,13 +94,20 @@ def of(session: Session, secrets: Secrets, token: str) -> SignedIn | None:
         found.email,
         found.is_owner,
         seen_is_due=now - found.seen_at >= SEEN_STEP,
+        is_suspended=found.state == SUSPENDED,
     )
 
 
 def lasts(session: Session, sign_in_id: str) -> bool:
     """Whether someone is signed in still, as they were when their request began."""
     row = session.get(SignIn, sign_in_id)
-    return row is not None and row.expires_at > times.now()
+    person = None if row is None else session.get(Person, row.person_id)
+    return (
+        row is not None
+        and row.expires_at > times.now()
+        and person is not None
+        and standing.is_active(session, person.account_id)
+    )
 
 
 def note_seen(session: Session, sign_in_id: str) -> None:

@@ -10,6 +10,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from aistemsplitter_server.kit.database import Base, UtcTime
 
+# States of an account. From DELETING a worker brings it to DELETED, which is final.
+ACTIVE, SUSPENDED, DELETING, DELETED = "active", "suspended", "deleting", "deleted"
+
 
 class Account(Base):
     """Who owns keys, credits and splits. One account may be the owner's, the operator's own."""
@@ -23,11 +26,18 @@ class Account(Base):
             sqlite_where=text("is_owner"),
             postgresql_where=text("is_owner"),
         ),
+        Index(
+            "ix_accounts_state",
+            "state",
+            sqlite_where=text("state != 'active'"),
+            postgresql_where=text("state != 'active'"),
+        ),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
     name: Mapped[str]
     is_owner: Mapped[bool]
+    state: Mapped[str] = mapped_column(server_default=ACTIVE, default=ACTIVE)
     created_at: Mapped[datetime] = mapped_column(UtcTime)
 
 

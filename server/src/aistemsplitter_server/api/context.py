@@ -19,7 +19,7 @@ from aistemsplitter_server.accounts.service import Caller
 from aistemsplitter_server.api import rate_limits
 from aistemsplitter_server.api.rate_limits import RateLimits
 from aistemsplitter_server.kit.database import Database
-from aistemsplitter_server.kit.errors import Unauthorized
+from aistemsplitter_server.kit.errors import AccountSuspended, Unauthorized
 from aistemsplitter_server.kit.secrets import Secrets
 from aistemsplitter_server.kit.settings import Settings
 from aistemsplitter_server.payments.interface import Payments
@@ -95,6 +95,7 @@ async def authenticate(context: Context, request: Request) -> Caller:
 
     Raises:
         Unauthorized: no key, more than one, or none that is good.
+        AccountSuspended: the key's account is.
         RateLimited: too many requests with this key, or from this address without a good one.
     """
     database, state = context.database, request.state
@@ -104,7 +105,7 @@ async def authenticate(context: Context, request: Request) -> Caller:
     try:
         api_key = _api_key(request)
         who = await database.look(partial(accounts.identify, database, context.secrets, api_key))
-    except Unauthorized:
+    except (Unauthorized, AccountSuspended):
         # Only who has no good key is counted so, or one neighbour could lock others out.
         address = request.client.host if request.client else ""
         context.limits.take(rate_limits.neighbourhood(address))

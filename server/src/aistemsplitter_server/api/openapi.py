@@ -159,7 +159,8 @@ def _of_all(operation: Json) -> list[type[ApiError]]:
     """What any endpoint like this can answer, though none declares it."""
     found: list[type[ApiError]] = [errors.Internal]
     if "security" in operation:
-        found += [errors.Unauthorized, errors.Forbidden, errors.RateLimited, errors.Unavailable]
+        found += [errors.Unauthorized, errors.Forbidden, errors.AccountSuspended]
+        found += [errors.RateLimited, errors.Unavailable]
     if "requestBody" in operation:
         found += [errors.PayloadTooLarge, errors.RequestTimeout]
     if "requestBody" in operation or "parameters" in operation:

@@ -6,10 +6,13 @@ from typing import Annotated, Any
 
 import typer
 
-from aistemsplitter_server.accounts import people, queries, service
-from aistemsplitter_server.accounts.tables import Account
+from aistemsplitter_server.accounts import people, queries, service, standing
+from aistemsplitter_server.accounts.tables import ACTIVE, DELETING, SUSPENDED, Account
+from aistemsplitter_server.audit import service as audit
+from aistemsplitter_server.audit.service import Action
 from aistemsplitter_server.cli.shared import Json, opened, print_json, print_table
 from aistemsplitter_server.kit import secrets, times
+from aistemsplitter_server.operations import closing
 
 app = typer.Typer(no_args_is_help=True, help="Accounts.")
 
@@ -19,11 +22,67 @@ def create(context: typer.Context, name: str, as_json: Json = False) -> None:
     """Make an account, with the free credits of a new one."""
     free_seconds = context.obj.free_minutes * 60
     with opened(context.obj) as database, database.write() as session:
-        made = _shown(service.create_account(session, name, free_seconds=free_seconds))
+        account = service.create_account(session, name, free_seconds=free_seconds)
+        audit.record(
+            session,
+            account.id,
+            audit.command_line(),
+            Action.ACCOUNT_CREATED,
+            name=name,
+            seconds=free_seconds,
+        )
+        made = _shown(account)
     if as_json:
         print_json(made)
     else:
         typer.echo(made["id"])
+
+
+@app.command()
+def suspend(
+    context: typer.Context,
+    account: str,
+    reason: Annotated[str, typer.Option(help="Why, for the audit log.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Stop an account's keys, pages and splits at once; resume lets it act again."""
+    with opened(context.obj) as database:
+        with database.write() as session:
+            if standing.suspend(session, account):
+                actor = audit.command_line()
+                audit.record(
+                    session, account, actor, Action.ACCOUNT_SUSPENDED, reason=reason or None
+                )
+        closing.cancel_splits(database, account)
+    _say(as_json, account, SUSPENDED, f"{account} is suspended.")
+
+
+@app.command()
+def resume(context: typer.Context, account: str, as_json: Json = False) -> None:
+    """Let a suspended account act again; splits that were cancelled stay so."""
+    with opened(context.obj) as database, database.write() as session:
+        if standing.resume(session, account):
+            audit.record(session, account, audit.command_line(), Action.ACCOUNT_RESUMED)
+    _say(as_json, account, ACTIVE, f"{account} is active.")
+
+
+@app.command("delete")
+def delete_account(
+    context: typer.Context,
+    account: str,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Delete an account for good: its audio, keys and people; its ledger stays, without names."""
+    if not yes:
+        typer.confirm(f"Delete {account} with its audio, keys and people?", abort=True)
+    with opened(context.obj) as database:
+        with database.write() as session:
+            standing.start_deletion(session, account)
+            audit.record(session, account, audit.command_line(), Action.ACCOUNT_DELETION_STARTED)
+        closing.cancel_splits(database, account)
+    done = f"{account} can no longer be used. A worker erases its data within minutes."
+    _say(as_json, account, DELETING, done)
 
 
 @app.command("list")
@@ -34,7 +93,8 @@ def list_accounts(context: typer.Context, as_json: Json = False) -> None:
     if as_json:
         print_json(rows)
     else:
-        print_table({"id": "id", "name": "name", "createdAt": "created"}, rows)
+        titles = {"id": "id", "name": "name", "state": "state", "createdAt": "created"}
+        print_table(titles, rows)
 
 
 @app.command("link")
@@ -61,6 +121,13 @@ def make_link(
         token = people.link(
             session, server_secrets, account_id, person_id=person.id if person else None
         )
+        audit.record(
+            session,
+            account_id,
+            audit.command_line(),
+            Action.PASSWORD_LINK_CREATED if person else Action.PERSON_INVITED,
+            person.id if person else None,
+        )
     url = f"{context.obj.page_url}/join/{token}"
     if as_json:
         print_json({"url": url})
@@ -68,10 +135,18 @@ def make_link(
         typer.echo(url)
 
 
+def _say(as_json: bool, account_id: str, state: str, text: str) -> None:
+    if as_json:
+        print_json({"id": account_id, "state": state})
+    else:
+        typer.echo(text)
+
+
 def _shown(account: Account) -> dict[str, Any]:
     return {
         "id": account.id,
         "name": account.name,
         "isOwner": account.is_owner,
+        "state": account.state,
         "createdAt": times.to_wire(account.created_at),
     }

@@ -8,7 +8,17 @@ from typing import Annotated
 
 import typer
 
-from aistemsplitter_server.cli import accounts, config, credits, db, keys, models, splits, webhooks
+from aistemsplitter_server.cli import (
+    accounts,
+    audit,
+    config,
+    credits,
+    db,
+    keys,
+    models,
+    splits,
+    webhooks,
+)
 from aistemsplitter_server.cli.doctor import doctor
 from aistemsplitter_server.cli.shared import opened
 from aistemsplitter_server.cli.up import up
@@ -22,6 +32,7 @@ app.add_typer(accounts.app, name="accounts")
 app.add_typer(keys.app, name="keys")
 app.add_typer(credits.app, name="credits")
 app.add_typer(splits.app, name="splits")
+app.add_typer(audit.app, name="audit")
 app.add_typer(webhooks.app, name="webhooks")
 app.add_typer(models.app, name="models")
 app.add_typer(config.app, name="config")

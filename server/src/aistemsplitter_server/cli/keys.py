@@ -12,6 +12,8 @@ from aistemsplitter_server.accounts import queries, scopes, service
 from aistemsplitter_server.accounts.limits import limits_of
 from aistemsplitter_server.accounts.scopes import Scope
 from aistemsplitter_server.accounts.tables import ApiKey
+from aistemsplitter_server.audit import service as audit
+from aistemsplitter_server.audit.service import Action
 from aistemsplitter_server.cli.shared import Json, opened, print_json, print_table
 from aistemsplitter_server.kit import secrets, times
 from aistemsplitter_server.splits.schemas import Priority
@@ -57,6 +59,16 @@ def create(
             top_priority=priority,
             limits=limits_of(session, context.obj, owned_by),
         )
+        audit.record(
+            session,
+            owned_by,
+            audit.command_line(),
+            Action.KEY_CREATED,
+            key.id,
+            name=name,
+            mode="test" if test else "live",
+            scopes=" ".join(scope or scopes.ALL),
+        )
     shown = {"apiKey": key.api_key, "webhookSecret": key.webhook_secret, "id": key.id}
     if as_json:
         print_json(shown)
@@ -93,7 +105,9 @@ def list_keys(
 def revoke(context: typer.Context, key_id: str, as_json: Json = False) -> None:
     """Revoke a key, at once and for good."""
     with opened(context.obj) as database, database.write() as session:
-        shown = _shown(service.revoke_key(session, None, key_id))
+        key = service.revoke_key(session, None, key_id)
+        audit.record(session, key.account_id, audit.command_line(), Action.KEY_REVOKED, key.id)
+        shown = _shown(key)
     if as_json:
         print_json({"id": key_id, "revokedAt": shown["revokedAt"]})
     else:
@@ -106,6 +120,8 @@ def rotate_secret(context: typer.Context, key_id: str, as_json: Json = False) ->
     server_secrets = secrets.of(context.obj)
     with opened(context.obj) as database, database.write() as session:
         secret = service.rotate_webhook_secret(session, server_secrets, None, key_id)
+        account_id = service.known_key(session, None, key_id).account_id
+        audit.record(session, account_id, audit.command_line(), Action.SECRET_ROTATED, key_id)
     if as_json:
         print_json({"id": key_id, "webhookSecret": secret})
         return

@@ -14,6 +14,8 @@ from filelock import FileLock, Timeout
 from aistemsplitter_server import supervisor
 from aistemsplitter_server.accounts import people, queries, service
 from aistemsplitter_server.accounts.service import NewKey
+from aistemsplitter_server.audit import service as audit
+from aistemsplitter_server.audit.service import Action
 from aistemsplitter_server.kit import logs, migrate, secrets, settings
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.settings import PREFIX, Settings
@@ -100,6 +102,10 @@ def _prepare(config: Settings) -> tuple[NewKey, str] | None:
                 return None
             owner = service.owner_account(session, free_seconds=config.free_minutes * 60)
             key = service.create_key(session, keys, owner.id, name="first key")
+            actor = audit.command_line()
+            audit.record(session, owner.id, actor, Action.ACCOUNT_CREATED, name=owner.name)
+            audit.record(session, owner.id, actor, Action.KEY_CREATED, key.id, name="first key")
+            audit.record(session, owner.id, actor, Action.PERSON_INVITED)
             return key, people.link(session, keys, owner.id)
     finally:
         database.close()

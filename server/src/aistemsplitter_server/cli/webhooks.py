@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from aistemsplitter_server.audit import service as audit
+from aistemsplitter_server.audit.service import Action
 from aistemsplitter_server.cli.shared import Json, opened, print_json, print_table
 from aistemsplitter_server.webhooks import queries, schemas, service
 
@@ -69,6 +71,15 @@ def replay(context: typer.Context, delivery_ids: list[str], as_json: Json = Fals
     """Deliver events once more; each becomes a new delivery of the same event."""
     with opened(context.obj) as database, database.write() as session:
         made = [service.replay(session, None, each, is_test=None) for each in delivery_ids]
+        for before, (delivery, _) in zip(delivery_ids, made, strict=True):
+            audit.record(
+                session,
+                delivery.account_id,
+                audit.command_line(),
+                Action.WEBHOOK_REPLAYED,
+                delivery.id,
+                replay_of=before,
+            )
     rows = [schemas.shown(*each).model_dump(by_alias=True) for each in made]
     if as_json:
         print_json(rows)

@@ -30,7 +30,7 @@ def pieces(database: Database, account_id: str) -> Iterator[str]:
         for entry in entries:
             number = entry.number
             moment = times.to_wire(entry.created_at)
-            split, reason = _text(entry.split_id or ""), _text(entry.reason)
+            split, reason = as_text(entry.split_id or ""), as_text(entry.reason)
             table.writerow((moment, entry.kind, entry.seconds, entry.balance, split, reason))
         yield written.getvalue()
         if len(entries) < AT_ONCE:
@@ -39,6 +39,6 @@ def pieces(database: Database, account_id: str) -> Iterator[str]:
         written.truncate()
 
 
-def _text(cell: str) -> str:
-    """A text that stays one in a spreadsheet."""
+def as_text(cell: str) -> str:
+    """Return a cell that spreadsheets take for text, not for a formula."""
     return f"'{cell}" if cell.startswith(FORMULAS) else cell

@@ -177,10 +177,11 @@ class Database:
         self._writer.dispose()
 
 
-def add_if_missing(session: Session, row: type[Base], **values: Any) -> None:
-    """Insert a row unless its key is there; of several who do so at once, one does."""
+def add_if_missing(session: Session, row: type[Base], **values: Any) -> bool:
+    """Insert a row unless its key is there; of several at once, one does and returns True."""
     dialect = sqlite if session.get_bind().dialect.name == "sqlite" else postgresql
-    session.execute(dialect.insert(row).values(values).on_conflict_do_nothing())
+    insert = dialect.insert(row).values(values).on_conflict_do_nothing()
+    return session.execute(insert.returning(*row.__table__.primary_key)).first() is not None
 
 
 def _sqlite(address: URL, *, connections: int, cache: int) -> Engine:

@@ -5,6 +5,7 @@ ApiError
 ├── Unauthorized           401  UNAUTHORIZED          missing, malformed, revoked or unknown
 ├── InsufficientCredits    402  INSUFFICIENT_CREDITS  has requiredSeconds and balanceSeconds
 ├── Forbidden              403  FORBIDDEN             the key lacks the scope
+│   └── AccountSuspended        ACCOUNT_SUSPENDED
 ├── NotFound               404  NOT_FOUND             no such thing, or another account's
 ├── MethodNotAllowed       405  METHOD_NOT_ALLOWED
 ├── RequestTimeout         408  REQUEST_TIMEOUT       the body does not arrive, or too slowly
@@ -104,6 +105,13 @@ class Forbidden(ApiError):
 
     status, code = 403, "FORBIDDEN"
     default_message = "This API key may not do that."
+
+
+class AccountSuspended(Forbidden):
+    """The operator has suspended the account."""
+
+    code = "ACCOUNT_SUSPENDED"
+    default_message = "This account is suspended. Ask the operator of this service."
 
 
 class NotFound(ApiError):

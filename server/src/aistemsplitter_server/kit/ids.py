@@ -24,6 +24,7 @@ Prefix = Literal[
     "lnk",
     "shr",
     "pur",
+    "aud",
 ]
 
 

@@ -70,6 +70,9 @@ class Settings(BaseSettings):
     max_duration_seconds: int = Field(12 * 3600, ge=1, description="longest song, seconds")
     measure_seconds: int = Field(600, ge=1, description="how long decoding a song may take")
     retention_hours: int = Field(72, ge=1, description="how long stems and uploaded songs are kept")
+    audit_retention_days: int = Field(
+        365, ge=1, description="days that entries of the audit log are kept"
+    )
     demo: bool = Field(
         False, description="htdemucs_tiny stands in for four-stem models that are not installed"
     )

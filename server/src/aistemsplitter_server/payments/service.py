@@ -9,11 +9,15 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from datetime import timedelta
 
 from sqlalchemy.orm import Session
 
+from aistemsplitter_server.audit import service as audit
+from aistemsplitter_server.audit.service import Action
 from aistemsplitter_server.credits import service as credits
 from aistemsplitter_server.kit import ids, times
+from aistemsplitter_server.kit.database import add_if_missing
 from aistemsplitter_server.kit.errors import Conflict, NotFound
 from aistemsplitter_server.kit.settings import Settings
 from aistemsplitter_server.payments import queries
@@ -21,6 +25,8 @@ from aistemsplitter_server.payments.interface import Payment
 from aistemsplitter_server.payments.tables import Purchase
 
 logger = logging.getLogger(__name__)
+
+SAME_FORM = timedelta(minutes=10)  # in which a form that is sent again is the same purchase
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +44,13 @@ def packs(settings: Settings) -> list[Pack]:
     return [Pack(*each) for each in zip(settings.pack_minutes, prices, strict=True)]
 
 
-def draft(settings: Settings, account_id: str, minutes: int) -> Purchase:
+def draft(
+    settings: Settings, account_id: str, minutes: int, *, purchase_id: str | None = None
+) -> Purchase:
     """A purchase without its checkout, which is not in the database yet.
+
+    Args:
+        purchase_id: made with the form, see ``is_usable``.
 
     Raises:
         NotFound: no such pack is sold.
@@ -48,13 +59,42 @@ def draft(settings: Settings, account_id: str, minutes: int) -> Purchase:
     if price is None:
         raise NotFound(f"There is no pack of {minutes} minutes for sale.")
     return Purchase(
-        id=ids.new("pur"),
+        id=purchase_id or ids.new("pur"),
         account_id=account_id,
         minutes=minutes,
         amount=price,
         currency=settings.currency,
         state="pending",
         created_at=times.now(),
+    )
+
+
+def is_usable(session: Session, account_id: str, minutes: int, purchase_id: str) -> bool:
+    """Return whether a form's id can name its purchase.
+
+    It can if there is no such purchase yet, or if the same form was sent minutes ago and nothing
+    was paid: then it is the same purchase, and the provider answers with the same checkout.
+    """
+    standing = session.get(Purchase, purchase_id)
+    return standing is None or (
+        (standing.account_id, standing.minutes, standing.state) == (account_id, minutes, "pending")
+        and standing.created_at > times.now() - SAME_FORM
+    )
+
+
+def begin(session: Session, drafted: Purchase) -> bool:
+    """Add a purchase that has its checkout; False if the same form was sent before."""
+    return add_if_missing(
+        session,
+        Purchase,
+        id=drafted.id,
+        account_id=drafted.account_id,
+        minutes=drafted.minutes,
+        amount=drafted.amount,
+        currency=drafted.currency,
+        state=drafted.state,
+        reference=drafted.reference,
+        created_at=drafted.created_at,
     )
 
 
@@ -92,3 +132,13 @@ def settle(session: Session, payment: Payment) -> None:
     bought.state, bought.paid_at = "paid", times.now()
     reason = f"pack of {bought.minutes} minutes, bought as {bought.id}"
     credits.grant(session, bought.account_id, bought.minutes * 60, reason)
+    audit.record(
+        session,
+        bought.account_id,
+        audit.PAYMENT_PROVIDER,
+        Action.PURCHASE_PAID,
+        bought.id,
+        minutes=bought.minutes,
+        amount=bought.amount,
+        currency=bought.currency,
+    )

@@ -20,6 +20,8 @@ from aistemsplitter_server.api.context import (
     with_scope,
 )
 from aistemsplitter_server.api.responses import errors
+from aistemsplitter_server.audit import service as audit
+from aistemsplitter_server.audit.service import Action
 from aistemsplitter_server.kit import ids
 from aistemsplitter_server.kit.errors import (
     Conflict,
@@ -134,6 +136,7 @@ def cancel_split(
             session, caller.account_id, split_id, is_test=caller.is_test, hold=True
         )
         service.cancel(session, split)
+        audit.record(session, split.account_id, caller.key_id, Action.SPLIT_CANCELED, split.id)
     return Success(data=_shown(context, storage, split))
 
 
@@ -147,6 +150,7 @@ def delete_split(
             session, caller.account_id, split_id, is_test=caller.is_test, hold=True
         )
         service.delete(session, split)
+        audit.record(session, split.account_id, caller.key_id, Action.SPLIT_DELETED, split.id)
     storage.delete_prefix(keys.split(split_id))
     return Success(data=Deleted(id=split_id))
 

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
+from aistemsplitter_server.accounts import standing
 from aistemsplitter_server.kit import jobs, times
 from aistemsplitter_server.kit.database import add_if_missing
 from aistemsplitter_server.models.catalogue import INSTRUMENTAL, NAMES
@@ -76,7 +77,9 @@ def wanted(session: Session, split_id: str) -> Split | None:
     split, copy = session.get(Split, split_id), session.get(Listening, split_id)
     if split is None or copy is None or copy.state != COPY_QUEUED:
         return None
-    return split if split.can_be_heard(times.now()) else None
+    if not split.can_be_heard(times.now()):
+        return None
+    return split if standing.is_active(session, split.account_id) else None
 
 
 def ready(session: Session, split_id: str, size: int) -> bool:

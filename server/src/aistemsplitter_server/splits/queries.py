@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from aistemsplitter_server.splits.tables import (
     COPIES_QUEUED,
+    FAILED,
     PROCESSING,
     QUEUED,
     UNFINISHED,
@@ -140,6 +141,14 @@ def turns(
     found = {"account_id": account_id, "lowest": lowest, "highest": highest}
     running, waiting, last = session.execute(_TURNS, found).one()
     return running or waiting, last
+
+
+def retry_of(session: Session, split_id: str) -> Split | None:
+    """Return the newest retry of a failed split that has not failed itself, nor was deleted."""
+    query = select(Split).where(
+        Split.retry_of == split_id, Split.status != FAILED, Split.deleted_at.is_(None)
+    )
+    return session.scalars(query.order_by(Split.id.desc()).limit(1)).first()
 
 
 def shares_upload(session: Session, split: Split) -> bool:

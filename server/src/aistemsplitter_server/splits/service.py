@@ -16,7 +16,7 @@ from datetime import timedelta
 
 from sqlalchemy.orm import Session
 
-from aistemsplitter_server.accounts import limits
+from aistemsplitter_server.accounts import limits, standing
 from aistemsplitter_server.accounts.limits import Limits
 from aistemsplitter_server.accounts.service import Caller
 from aistemsplitter_server.credits import service as credits
@@ -40,6 +40,9 @@ from aistemsplitter_server.webhooks import service as webhooks
 ATTEMPTS = 3  # begun and not brought to an end; then it fails
 RETRY_DELAY = 10.0  # seconds, times the number of the attempt
 GAVE_UP = "The split could not be finished, though it was tried again. It costs nothing."
+
+
+SUSPENDED = "The account was suspended. The split costs nothing."
 
 
 class Superseded(Exception):
@@ -301,6 +304,9 @@ def of_account(
 def _taken_up(session: Session, split_id: str, worker_id: str) -> Split | None:
     split = queries.locked(session, split_id)
     if split is None or split.status in TERMINAL:
+        return None
+    if not standing.is_active(session, split.account_id):
+        fail(session, split, "CANCELED", SUSPENDED)
         return None
     if split.failures >= ATTEMPTS:
         fail(session, split, "INTERNAL", GAVE_UP)

@@ -9,6 +9,7 @@ from datetime import timedelta
 
 from sqlalchemy.orm import Session
 
+from aistemsplitter_server.accounts import standing
 from aistemsplitter_server.kit import ids, times
 from aistemsplitter_server.kit.errors import Conflict, NotFound
 from aistemsplitter_server.kit.secrets import Secrets
@@ -51,10 +52,13 @@ def shared(session: Session, secrets: Secrets, given: str) -> tuple[Share, Split
     """What a link leads to.
 
     Raises:
-        NotFound: there is no such link, its time is over, or the split is gone.
+        NotFound: there is no such link, its time is over, the split is gone, or its
+            account is suspended.
     """
     row = queries.share(session, secrets.digest(given))
     if row is None or row.revoked_at is not None or row.expires_at <= times.now():
+        raise NotFound(GONE)
+    if not standing.is_active(session, row.account_id):
         raise NotFound(GONE)
     split = queries.of_account(session, row.account_id, row.split_id, is_test=None)
     if split is None or split.swept_at is not None:

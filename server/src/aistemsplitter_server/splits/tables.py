@@ -34,6 +34,12 @@ class Split(Base):
         Index("ix_splits_status_turn", "status", "turn"),
         Index("ix_splits_account_id_status_turn", "account_id", "status", "turn"),
         Index("ix_splits_swept_at_expires_at", "swept_at", "expires_at"),
+        Index(
+            "ix_splits_retry_of",
+            "retry_of",
+            sqlite_where=text("retry_of IS NOT NULL"),
+            postgresql_where=text("retry_of IS NOT NULL"),
+        ),
         # What was done in a month is counted from this alone, without reading a row.
         Index("ix_splits_ended", "status", "finished_at", "error_code", "duration_seconds"),
         # Of an account's splits, those that count against its limits.
@@ -68,6 +74,7 @@ class Split(Base):
     input_url: Mapped[str | None]
     webhook_url: Mapped[str | None]
     split_metadata: Mapped[dict[str, Any]] = mapped_column("metadata", JSON)
+    retry_of: Mapped[str | None]  # the failed split that this one tries again
     # What is known of it.
     served_by: Mapped[str]  # the model that runs
     filename: Mapped[str]

@@ -5,19 +5,30 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator
 from contextlib import closing
+from functools import partial
 from typing import Any, BinaryIO
 
 from fastapi import APIRouter, Request
 from fastapi.responses import StreamingResponse
+from sqlalchemy import select
 from starlette.concurrency import run_in_threadpool
 from starlette.types import Receive, Scope, Send
 
-from aistemsplitter_server.api.context import InContext, InStorage
+from aistemsplitter_server.accounts import standing
+from aistemsplitter_server.accounts.standing import Recheck
+from aistemsplitter_server.api.context import Context, InContext, InStorage
 from aistemsplitter_server.api.responses import errors, signed
-from aistemsplitter_server.kit.errors import Forbidden, NotFound, RangeNotSatisfiable
+from aistemsplitter_server.kit.errors import (
+    AccountSuspended,
+    Forbidden,
+    NotFound,
+    RangeNotSatisfiable,
+)
+from aistemsplitter_server.splits.tables import Split
 from aistemsplitter_server.storage import headers, ranges, signing
 from aistemsplitter_server.storage.interface import Missing
 from aistemsplitter_server.storage.keys import InvalidKey
+from aistemsplitter_server.uploads.tables import Upload
 
 router = APIRouter(prefix="/storage")
 
@@ -28,7 +39,7 @@ BYTES: dict[str, Any] = {"content": {"application/octet-stream": {}, "audio/*": 
 ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {"description": "The bytes of the object.", **BYTES},
     206: {"description": "The range that was asked for.", **BYTES},
-    **errors(Forbidden, NotFound, RangeNotSatisfiable),
+    **errors(Forbidden, AccountSuspended, NotFound, RangeNotSatisfiable),
 }
 
 
@@ -43,19 +54,26 @@ ANSWERS: dict[int | str, dict[str, Any]] = {
 def read_object(context: InContext, storage: InStorage, request: Request, key: str) -> Download:
     """One object or a range of it."""
     filename = signing.verify(context.secrets, key, request.query_params.multi_items())
+    check = partial(_check_owner, context, key)
+    check()
     try:
         file, digest = storage.open_known(key)
     except (Missing, InvalidKey):
         raise NotFound("This object is not there any more.") from None
     try:
-        return _download(request, key, filename, file, digest)
+        return _download(request, key, filename, file, digest, standing.Recheck(check))
     except BaseException:
         file.close()
         raise
 
 
 def _download(
-    request: Request, key: str, filename: str, file: BinaryIO, digest: bytes | None
+    request: Request,
+    key: str,
+    filename: str,
+    file: BinaryIO,
+    digest: bytes | None,
+    check: Recheck,
 ) -> Download:
     size = os.fstat(file.fileno()).st_size
     tag = headers.etag(file, digest)
@@ -80,17 +98,34 @@ def _download(
     told["Content-Length"] = str(len(span))
     if request.method == "HEAD":
         span = range(0)
-    return Download(file, span, 200 if part is None else 206, told, headers.content_type(key))
+    status = 200 if part is None else 206
+    return Download(_pieces(file, span, check), file, status, told, headers.content_type(key))
+
+
+def _check_owner(context: Context, key: str) -> None:
+    """Refuse what belongs to an account that is suspended or deleted."""
+    kind, _, rest = key.partition("/")
+    table = Upload if kind == "uploads" else Split
+    owner = select(table.account_id).where(table.id == rest.partition("/")[0])
+    with context.database.read() as session:
+        account_id = session.scalar(owner)
+        if account_id is not None:
+            standing.require_active(session, account_id)
 
 
 class Download(StreamingResponse):
     """A part of a file, read as fast as the caller takes it; closes the file whatever happens."""
 
     def __init__(
-        self, file: BinaryIO, span: range, status: int, told: dict[str, str], media_type: str
+        self,
+        pieces: AsyncIterator[bytes],
+        file: BinaryIO,
+        status: int,
+        told: dict[str, str],
+        media_type: str,
     ) -> None:
         self._file = file
-        super().__init__(_pieces(file, span), status, told, media_type)
+        super().__init__(pieces, status, told, media_type)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it."""
@@ -98,9 +133,11 @@ class Download(StreamingResponse):
             await super().__call__(scope, receive, send)
 
 
-async def _pieces(file: BinaryIO, span: range) -> AsyncIterator[bytes]:
+async def _pieces(file: BinaryIO, span: range, check: Recheck) -> AsyncIterator[bytes]:
     at = span.start
     while at < span.stop:
+        if check.is_due:
+            await run_in_threadpool(check)
         piece = await run_in_threadpool(os.pread, file.fileno(), min(CHUNK, span.stop - at), at)
         if not piece:
             raise OSError("an object became shorter while it was read")

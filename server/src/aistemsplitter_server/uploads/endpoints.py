@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from aistemsplitter_server import measuring
+from aistemsplitter_server.accounts import standing
 from aistemsplitter_server.accounts.scopes import Scope
 from aistemsplitter_server.accounts.service import Caller
 from aistemsplitter_server.api.context import (
@@ -21,6 +23,8 @@ from aistemsplitter_server.api.context import (
 from aistemsplitter_server.api.responses import errors, signed
 from aistemsplitter_server.kit import times
 from aistemsplitter_server.kit.errors import (
+    AccountSuspended,
+    ApiError,
     Conflict,
     Forbidden,
     IdempotencyInProgress,
@@ -64,9 +68,9 @@ BODY: dict[str, Any] = {
         },
     },
 }
-BYTES = errors(Forbidden, NotFound, Conflict, PayloadTooLarge, ValidationFailed, Unavailable) | {
-    308: {"description": "Bytes are missing still; `Range` tells which are there."}
-}
+BYTES = errors(
+    Forbidden, AccountSuspended, NotFound, Conflict, PayloadTooLarge, ValidationFailed, Unavailable
+) | {308: {"description": "Bytes are missing still; `Range` tells which are there."}}
 
 
 @router.post(
@@ -129,7 +133,8 @@ async def upload_bytes(
         await run_in_threadpool(_writable, context, request, upload_id)  # none was faster
         if part is None or part.stop > part.start:
             receiving.check_type(request, upload)
-            await receiving.receive(request, upload, part, file)
+            check = standing.Recheck(partial(_check_account, context, upload.account_id))
+            await receiving.receive(request, upload, part, file, check)
         if file.size < upload.content_length:
             return _incomplete(file.size)
         await run_in_threadpool(_store, context, storage, upload, file)
@@ -143,9 +148,10 @@ async def upload_bytes(
 def _writable(context: Context, request: Request, upload_id: str) -> Upload:
     with context.database.read() as session:
         upload = session.get(Upload, upload_id)
-    if upload is None:
-        raise Forbidden(addresses.REFUSED)  # whoever asks has no right to know
-    addresses.verify(context.secrets, upload, request.query_params.multi_items())
+        if upload is None:
+            raise Forbidden(addresses.REFUSED)  # whoever asks has no right to know
+        addresses.verify(context.secrets, upload, request.query_params.multi_items())
+        standing.require_active(session, upload.account_id)
     if upload.deleted_at is not None:
         raise NotFound("This upload is not there any more.")
     if upload.stored_at is not None:
@@ -153,10 +159,20 @@ def _writable(context: Context, request: Request, upload_id: str) -> Upload:
     return upload
 
 
+def _check_account(context: Context, account_id: str) -> None:
+    with context.database.read() as session:
+        standing.require_active(session, account_id)
+
+
 def _store(context: Context, storage: Storage, upload: Upload, file: Partial) -> None:
     storage.put_file(keys.upload(upload.id), file.path)
-    with context.database.write() as session:
-        service.stored(session, context.settings, upload.id)
+    try:
+        with context.database.write() as session:
+            standing.require_active(session, upload.account_id)
+            service.stored(session, context.settings, upload.id)
+    except ApiError:
+        storage.delete_prefix(keys.upload(upload.id))
+        raise
 
 
 def _incomplete(size: int) -> Response:

@@ -11,6 +11,7 @@ from multipart import MultipartError, MultipartSegment, PushMultipartParser, par
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
+from aistemsplitter_server.accounts.standing import Recheck
 from aistemsplitter_server.kit.errors import (
     Conflict,
     PayloadTooLarge,
@@ -65,8 +66,13 @@ def check_type(request: Request, upload: Upload) -> None:
         raise _wrong("Content-Type", f"must be {upload.content_type}, as it was reserved")
 
 
-async def receive(request: Request, upload: Upload, part: Span | None, file: Partial) -> None:
+async def receive(
+    request: Request, upload: Upload, part: Span | None, file: Partial, check: Recheck
+) -> None:
     """Write the body into the partial file; what came before the line broke stays there.
+
+    Args:
+        check: raises once the right to write has ended.
 
     Raises:
         PayloadTooLarge: it is longer than was reserved.
@@ -93,6 +99,8 @@ async def receive(request: Request, upload: Upload, part: Span | None, file: Par
                 await run_in_threadpool(file.begin, start)  # it is not the file that was reserved
                 raise PayloadTooLarge(stop - start)
             await run_in_threadpool(file.write, piece)
+            if check.is_due:
+                await run_in_threadpool(check)
     except TimeoutError:
         raise Unavailable(f"No bytes came for {IDLE:g} s.") from None
     if left:

@@ -13,6 +13,8 @@ from aistemsplitter_server.accounts.people import WrongPassword
 from aistemsplitter_server.accounts.sign_ins import SignedIn
 from aistemsplitter_server.accounts.tables import Account, Person
 from aistemsplitter_server.api.context import Context, InContext
+from aistemsplitter_server.audit import service as audit
+from aistemsplitter_server.audit.service import Action
 from aistemsplitter_server.credits import service as credits
 from aistemsplitter_server.kit.errors import RateLimited, ValidationFailed
 from aistemsplitter_server.web import devices, pages, sessions, sign_in
@@ -61,6 +63,9 @@ def change_password(
                 password_hash=password_hash,
                 sign_in_id=who.sign_in_id,
             )
+            audit.record(
+                session, who.account_id, who.person_id, Action.PASSWORD_CHANGED, who.person_id
+            )
     except WrongPassword:
         return _page(request, context, who, fault=t("account.wrong"), status=422)
     except ValidationFailed:
@@ -76,6 +81,7 @@ def end_everywhere(context: InContext, who: InSession) -> Response:
     """Sign out in all browsers, this one too."""
     with context.database.write() as session:
         sign_ins.end_all(session, who.person_id)
+        audit.record(session, who.account_id, who.person_id, Action.SESSIONS_REVOKED)
     response = RedirectResponse("/sign-in", 303)
     sessions.forget(response)
     return response
@@ -86,6 +92,7 @@ def end_one(context: InContext, who: InSession, sign_in_id: str) -> Response:
     """Sign out in one browser."""
     with context.database.write() as session:
         sign_ins.end_one(session, who.person_id, sign_in_id)
+        audit.record(session, who.account_id, who.person_id, Action.SESSIONS_REVOKED, sign_in_id)
     return RedirectResponse(HERE, 303)
 
 

@@ -21,6 +21,7 @@ from aistemsplitter_server.web import (
     developer,
     operator,
     operator_accounts,
+    operator_audit,
     operator_failures,
     packs,
     pages,
@@ -53,6 +54,7 @@ ROUTERS = (
     operator.router,
     operator_accounts.router,
     operator_failures.router,
+    operator_audit.router,
 )
 
 

@@ -13,6 +13,8 @@ from aistemsplitter_server.accounts import queries, scopes, service
 from aistemsplitter_server.accounts.limits import limits_of
 from aistemsplitter_server.accounts.scopes import Scope
 from aistemsplitter_server.api.context import BaseUrl, InContext
+from aistemsplitter_server.audit import service as audit
+from aistemsplitter_server.audit.service import Action
 from aistemsplitter_server.kit import ids, times
 from aistemsplitter_server.kit.errors import Conflict, LimitExceeded
 from aistemsplitter_server.splits.schemas import Priority
@@ -113,6 +115,16 @@ def make_key(
                 key_id=form.id,
                 limits=limits_of(session, context.settings, who.account_id),
             )
+            audit.record(
+                session,
+                who.account_id,
+                who.person_id,
+                Action.KEY_CREATED,
+                made.id,
+                name=form.name,
+                mode=form.mode,
+                scopes=" ".join(form.scope),
+            )
     except LimitExceeded:
         raise
     except Conflict:  # the answer was reloaded
@@ -124,7 +136,8 @@ def make_key(
 def revoke_key(context: InContext, who: InSession, key_id: str) -> Response:
     """Revoke a key, at once and for good."""
     with context.database.write() as session:
-        service.revoke_key(session, who.account_id, key_id)
+        key = service.revoke_key(session, who.account_id, key_id)
+        audit.record(session, who.account_id, who.person_id, Action.KEY_REVOKED, key.id)
     return RedirectResponse(PAGE, 303)
 
 
@@ -143,6 +156,7 @@ def rotate_secret(
                 session, context.secrets, who.account_id, key_id, version=form.version
             )
             key = service.known_key(session, who.account_id, key_id)
+            audit.record(session, who.account_id, who.person_id, Action.SECRET_ROTATED, key.id)
     except Conflict:  # the answer was reloaded
         return RedirectResponse(PAGE, 303)
     return render(request, "developer_rotated.html", key=key, secret=secret)

@@ -8,13 +8,17 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import RedirectResponse
 from pydantic import Field, model_validator
 
-from aistemsplitter_server.accounts import members, people, queries, service
+from aistemsplitter_server.accounts import members, people, queries, service, standing
 from aistemsplitter_server.api.context import BaseUrl, Context, InContext
+from aistemsplitter_server.audit import service as audit
+from aistemsplitter_server.audit.service import Action
 from aistemsplitter_server.credits import queries as ledger
 from aistemsplitter_server.credits import service as credits
+from aistemsplitter_server.credits.tables import Entry
 from aistemsplitter_server.kit import ids, times
-from aistemsplitter_server.kit.errors import NotFound, ValidationFailed
-from aistemsplitter_server.operations import accounts
+from aistemsplitter_server.kit.errors import Conflict, NotFound, ValidationFailed
+from aistemsplitter_server.operations import accounts, closing
+from aistemsplitter_server.web import pages
 from aistemsplitter_server.web.forms import Form, filled
 from aistemsplitter_server.web.ledger import in_words
 from aistemsplitter_server.web.pages import render
@@ -28,8 +32,9 @@ MOST_MINUTES = 100_000  # at once
 
 
 class AccountForm(Form):
-    """A new account."""
+    """A new account. Its id was made with the form, so that one form is one account."""
 
+    id: str = Field(pattern=r"^acc_[0-9A-HJKMNP-TV-Z]{26}$")
     name: str = Field(min_length=1, max_length=100)
     minutes: int = Field(ge=0, le=MOST_MINUTES)
 
@@ -56,6 +61,18 @@ class LinkForm(Form):
     note: str = Field("", max_length=100)
 
 
+class SuspendForm(Form):
+    """Why, for the audit log."""
+
+    reason: str = Field("", max_length=200)
+
+
+class DeleteForm(Form):
+    """The account's name, typed to confirm."""
+
+    name: str = Field("", max_length=100)
+
+
 @router.get("")
 def show_all(
     request: Request, context: InContext, _who: Operator, q: str = "", before: str | None = None
@@ -71,6 +88,7 @@ def show_all(
         more=found[PAGE - 1].account.id if len(found) > PAGE else None,
         text=text,
         paged=before is not None,
+        new_id=ids.new("acc"),
         free_minutes=context.settings.free_minutes,
         most_minutes=MOST_MINUTES,
     )
@@ -80,14 +98,29 @@ def show_all(
 def create(
     request: Request,
     context: InContext,
-    _who: Operator,
+    who: Operator,
     base_url: BaseUrl,
     form: Annotated[AccountForm, Depends(filled(AccountForm))],
 ) -> Response:
     """Make an account, and a link by which its first person joins."""
-    with context.database.write() as session:
-        made = service.create_account(session, form.name, free_seconds=form.minutes * 60)
-        token = people.link(session, context.secrets, made.id)
+    seconds = form.minutes * 60
+    try:
+        with context.database.write() as session:
+            made = service.create_account(
+                session, form.name, free_seconds=seconds, account_id=form.id
+            )
+            token = people.link(session, context.secrets, made.id)
+            audit.record(
+                session,
+                made.id,
+                who.person_id,
+                Action.ACCOUNT_CREATED,
+                name=form.name,
+                seconds=seconds,
+            )
+            audit.record(session, made.id, who.person_id, Action.PERSON_INVITED)
+    except Conflict:  # the form was sent twice
+        return RedirectResponse(f"{router.prefix}/{form.id}", 303)
     return _page(request, context, made.id, link=f"{base_url}/join/{token}", status=201)
 
 
@@ -100,7 +133,7 @@ def show_one(request: Request, context: InContext, _who: Operator, account_id: s
 @router.post("/{account_id}/grants")
 def grant(
     context: InContext,
-    _who: Operator,
+    who: Operator,
     account_id: str,
     form: Annotated[GrantForm, Depends(filled(GrantForm))],
 ) -> Response:
@@ -113,7 +146,18 @@ def grant(
     if minutes is None:
         raise ValidationFailed([("minutes", "is required")])
     with context.database.write() as session:
+        is_new = session.get(Entry, form.entry) is None
         credits.grant(session, account_id, minutes * 60, reason, entry_id=form.entry)
+        if is_new:
+            audit.record(
+                session,
+                account_id,
+                who.person_id,
+                Action.CREDITS_GRANTED,
+                form.entry,
+                seconds=minutes * 60,
+                reason=reason,
+            )
     return RedirectResponse(f"{router.prefix}/{account_id}", 303)
 
 
@@ -121,7 +165,7 @@ def grant(
 def make_link(
     request: Request,
     context: InContext,
-    _who: Operator,
+    who: Operator,
     base_url: BaseUrl,
     account_id: str,
     form: Annotated[LinkForm, Depends(filled(LinkForm))],
@@ -136,14 +180,75 @@ def make_link(
             note=person.email if person else form.note,
             person_id=person.id if person else None,
         )
+        audit.record(
+            session,
+            account_id,
+            who.person_id,
+            Action.PASSWORD_LINK_CREATED if person else Action.PERSON_INVITED,
+            person.id if person else None,
+            note=form.note or None,
+        )
     return _page(request, context, account_id, link=f"{base_url}/join/{token}", status=201)
 
 
 @router.post("/{account_id}/links/{link_id}/revoke")
-def revoke_link(context: InContext, _who: Operator, account_id: str, link_id: str) -> Response:
+def revoke_link(context: InContext, who: Operator, account_id: str, link_id: str) -> Response:
     """Make a link worth nothing."""
     with context.database.write() as session:
         members.revoke_link(session, account_id, link_id)
+        audit.record(session, account_id, who.person_id, Action.LINK_REVOKED, link_id)
+    return RedirectResponse(f"{router.prefix}/{account_id}", 303)
+
+
+@router.post("/{account_id}/suspend")
+def suspend(
+    context: InContext,
+    who: Operator,
+    account_id: str,
+    form: Annotated[SuspendForm, Depends(filled(SuspendForm))],
+) -> Response:
+    """Stop everything that an account does, at once."""
+    with context.database.write() as session:
+        if standing.suspend(session, account_id):
+            audit.record(
+                session,
+                account_id,
+                who.person_id,
+                Action.ACCOUNT_SUSPENDED,
+                reason=form.reason or None,
+            )
+    closing.cancel_splits(context.database, account_id, closing.AT_ONCE)
+    return RedirectResponse(f"{router.prefix}/{account_id}", 303)
+
+
+@router.post("/{account_id}/resume")
+def resume(context: InContext, who: Operator, account_id: str) -> Response:
+    """Let a suspended account act again."""
+    with context.database.write() as session:
+        if standing.resume(session, account_id):
+            audit.record(session, account_id, who.person_id, Action.ACCOUNT_RESUMED)
+    return RedirectResponse(f"{router.prefix}/{account_id}", 303)
+
+
+@router.post("/{account_id}/delete")
+def delete(
+    request: Request,
+    context: InContext,
+    who: Operator,
+    account_id: str,
+    form: Annotated[DeleteForm, Depends(filled(DeleteForm))],
+) -> Response:
+    """Delete an account for good; its name has to be typed."""
+    with context.database.write() as session:
+        account = standing.held(session, account_id)
+        confirmed = form.name == account.name
+        if confirmed:
+            standing.start_deletion(session, account_id)
+            audit.record(session, account_id, who.person_id, Action.ACCOUNT_DELETION_STARTED)
+    if not confirmed:
+        fault = pages.language_of(request)("operator.delete_wrong")
+        return _page(request, context, account_id, fault=fault, status=422)
+    closing.cancel_splits(context.database, account_id, closing.AT_ONCE)
     return RedirectResponse(f"{router.prefix}/{account_id}", 303)
 
 
@@ -153,6 +258,7 @@ def _page(
     account_id: str,
     *,
     link: str | None = None,
+    fault: str | None = None,
     status: int = 200,
 ) -> Response:
     now = times.now()
@@ -171,4 +277,5 @@ def _page(
             most_minutes=MOST_MINUTES,
             new_entry=ids.new("ent"),
             link=link,
+            fault=fault,
         )

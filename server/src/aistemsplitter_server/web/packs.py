@@ -9,10 +9,14 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import RedirectResponse
+from pydantic import Field
 
 from aistemsplitter_server.accounts.sign_ins import SignedIn
 from aistemsplitter_server.api.context import BaseUrl, Context, InContext
+from aistemsplitter_server.audit import service as audit
+from aistemsplitter_server.audit.service import Action
 from aistemsplitter_server.credits import service as credits
+from aistemsplitter_server.kit import ids
 from aistemsplitter_server.kit.errors import NotFound, Unavailable
 from aistemsplitter_server.payments import service
 from aistemsplitter_server.payments.tables import Purchase
@@ -32,18 +36,26 @@ DECIMALS = {
 
 
 class BuyForm(Form):
-    """Which pack."""
+    """Which pack. The purchase's id was made with the form, so that one form is one purchase."""
 
     minutes: int
+    purchase: str | None = Field(None, pattern=r"^pur_[0-9A-HJKMNP-TV-Z]{26}$")
 
 
 def offered(request: Request, context: Context) -> list[dict[str, Any]]:
-    """The packs for ``packs.html``; where they are sold, its form may lead to the provider."""
+    """Return the packs for ``packs.html``, each with the id of the purchase that it starts.
+
+    Where they are sold, the form may lead to the provider.
+    """
     if context.payments is not None:
         guard.allow(request, "form-action", context.payments.checkout_origin)
     currency = context.settings.currency
     return [
-        {"minutes": pack.minutes, "price": pack.price and price(pack.price, currency)}
+        {
+            "minutes": pack.minutes,
+            "price": pack.price and price(pack.price, currency),
+            "purchase": ids.new("pur"),
+        }
         for pack in service.packs(context.settings)
     ]
 
@@ -66,7 +78,9 @@ def buy(
     """Write the purchase down and send the buyer to pay; where that fails nothing is left."""
     if context.payments is None:
         raise NotFound("Packs are not for sale here.")
-    bought = service.draft(context.settings, who.account_id, form.minutes)
+    bought = service.draft(
+        context.settings, who.account_id, form.minutes, purchase_id=_purchase_id(context, who, form)
+    )
     title = pages.language_of(request)("packs.item", n=bought.minutes)
     back = f"{base_url}/settings/usage/purchases/{bought.id}"
     try:
@@ -77,7 +91,15 @@ def buy(
         )
     bought.reference = page.reference
     with context.database.write() as session:
-        session.add(bought)
+        if service.begin(session, bought):
+            audit.record(
+                session,
+                who.account_id,
+                who.person_id,
+                Action.PURCHASE_STARTED,
+                bought.id,
+                minutes=bought.minutes,
+            )
     return RedirectResponse(page.url, 303)
 
 
@@ -103,6 +125,15 @@ def show_purchase(
         balance=pages.credit(balance),
         next_look=look + 1 if look < LOOKS else None,
     )
+
+
+def _purchase_id(context: Context, who: SignedIn, form: BuyForm) -> str | None:
+    """Return the form's id; None for a new one."""
+    if form.purchase is None:
+        return None
+    with context.database.read() as session:
+        usable = service.is_usable(session, who.account_id, form.minutes, form.purchase)
+    return form.purchase if usable else None
 
 
 def _standing(context: Context, who: SignedIn, purchase_id: str) -> tuple[Purchase, int]:

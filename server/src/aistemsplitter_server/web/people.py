@@ -12,6 +12,8 @@ from aistemsplitter_server.accounts import members, people, queries
 from aistemsplitter_server.accounts.members import LastPerson
 from aistemsplitter_server.accounts.sign_ins import SignedIn
 from aistemsplitter_server.api.context import BaseUrl, Context, InContext
+from aistemsplitter_server.audit import service as audit
+from aistemsplitter_server.audit.service import Action
 from aistemsplitter_server.kit import times
 from aistemsplitter_server.web import pages
 from aistemsplitter_server.web.forms import Form, filled
@@ -46,6 +48,9 @@ def invite(
     """Make a one-time link, and show it this once."""
     with context.database.write() as session:
         token = people.link(session, context.secrets, who.account_id, note=form.note)
+        audit.record(
+            session, who.account_id, who.person_id, Action.PERSON_INVITED, note=form.note or None
+        )
     return _page(request, context, who, link=f"{base_url}/join/{token}", status=201)
 
 
@@ -54,6 +59,7 @@ def revoke(context: InContext, who: InSession, link_id: str) -> Response:
     """Make a link worth nothing."""
     with context.database.write() as session:
         members.revoke_link(session, who.account_id, link_id)
+        audit.record(session, who.account_id, who.person_id, Action.LINK_REVOKED, link_id)
     return RedirectResponse(HERE, 303)
 
 
@@ -62,7 +68,15 @@ def remove(request: Request, context: InContext, who: InSession, person_id: str)
     """Take someone out of the account; oneself, too, who then is signed out."""
     try:
         with context.database.write() as session:
-            members.remove(session, who.account_id, person_id)
+            email = members.remove(session, who.account_id, person_id)
+            audit.record(
+                session,
+                who.account_id,
+                who.person_id,
+                Action.PERSON_REMOVED,
+                person_id,
+                email=email,
+            )
     except LastPerson:
         fault = pages.language_of(request)("people.last")
         return _page(request, context, who, fault=fault, status=409)

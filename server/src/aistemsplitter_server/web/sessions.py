@@ -14,7 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from aistemsplitter_server.accounts import sign_ins
 from aistemsplitter_server.accounts.sign_ins import SignedIn
 from aistemsplitter_server.api.context import Context, InContext
-from aistemsplitter_server.kit.errors import NotFound
+from aistemsplitter_server.kit.errors import AccountSuspended, NotFound
 
 STRANGERS_LIMIT = 1 << 14  # bytes; the longest form of theirs, to sign in, has 5,000
 COOKIE = "__Host-session"  # browsers take a cookie of this name only if it is safe
@@ -49,6 +49,8 @@ def _required(request: Request, who: Visitor, context: InContext) -> SignedIn:
     if who is None:
         raise SignInNeeded
     _count(request, who, context)
+    if who.is_suspended:
+        raise AccountSuspended
     return who
 
 

@@ -10,6 +10,8 @@ from fastapi.responses import RedirectResponse
 from pydantic import BeforeValidator
 
 from aistemsplitter_server.api.context import Context, InContext, InStorage
+from aistemsplitter_server.audit import service as audit
+from aistemsplitter_server.audit.service import Action
 from aistemsplitter_server.kit import times
 from aistemsplitter_server.splits import queries, service, sharing
 from aistemsplitter_server.splits.tables import Split
@@ -38,7 +40,16 @@ def share(
     """Make a link; the song's page shows it."""
     with context.database.write() as session:
         split = service.of_account(session, who.account_id, split_id, is_test=None)
-        sharing.share(session, context.secrets, split, timedelta(days=form.days))
+        row = sharing.share(session, context.secrets, split, timedelta(days=form.days))
+        audit.record(
+            session,
+            who.account_id,
+            who.person_id,
+            Action.SHARE_CREATED,
+            row.id,
+            split=split.id,
+            days=form.days,
+        )
     return RedirectResponse(f"/studio/songs/{split_id}#share", 303)
 
 
@@ -47,6 +58,9 @@ def revoke(context: InContext, who: InSession, share_id: str) -> Response:
     """End a link at once."""
     with context.database.write() as session:
         split_id = sharing.revoke(session, who.account_id, share_id).split_id
+        audit.record(
+            session, who.account_id, who.person_id, Action.SHARE_REVOKED, share_id, split=split_id
+        )
     return RedirectResponse(f"/studio/songs/{split_id}#share", 303)
 
 
@@ -55,7 +69,7 @@ def stems(context: InContext, storage: InStorage, token: str) -> Response:
     """All stems in one file, for whoever has the link."""
     with context.database.read() as session:
         _, split = sharing.shared(session, context.secrets, token)
-    return zips.stems(split, storage)
+    return zips.stems(split, storage, context.database)
 
 
 def controls(context: Context, base_url: str, split: Split) -> dict[str, Any]:

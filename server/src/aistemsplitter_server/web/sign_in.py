@@ -15,7 +15,9 @@ from aistemsplitter_server.accounts.people import WrongPassword
 from aistemsplitter_server.accounts.tables import Account, Person
 from aistemsplitter_server.api import rate_limits
 from aistemsplitter_server.api.context import Context, InContext
-from aistemsplitter_server.kit.errors import ApiError, RateLimited
+from aistemsplitter_server.audit import service as audit
+from aistemsplitter_server.audit.service import Action
+from aistemsplitter_server.kit.errors import AccountSuspended, ApiError, RateLimited
 from aistemsplitter_server.web import pages, sessions
 from aistemsplitter_server.web.forms import Form, filled
 from aistemsplitter_server.web.pages import render
@@ -90,13 +92,17 @@ def do_sign_in(
         count_try(request, email)
         with context.database.read() as session:
             person = queries.person(session, email)
-        people.verify(form.password, person.password_hash if person else None)
+        try:
+            people.verify(form.password, person.password_hash if person else None)
+        except WrongPassword:
+            _record_failure(context, request, person)
+            raise
         assert person is not None
         response = RedirectResponse(_own(form.next), 303)
         _welcome(context, request, response, person)
     except WrongPassword:
         status, fault = 401, t("sign_in.wrong")
-    except RateLimited as error:
+    except (RateLimited, AccountSuspended) as error:
         status, fault = error.status, pages.told(t, error)
     else:
         return response
@@ -112,9 +118,12 @@ def do_sign_in(
 
 
 @router.post("/sign-out")
-def sign_out(request: Request, context: InContext) -> Response:
+def sign_out(request: Request, context: InContext, who: Visitor) -> Response:
     """End this sign-in."""
     sessions.end(context, request)
+    if who is not None:
+        with context.database.write() as session:
+            audit.record(session, who.account_id, who.person_id, Action.SIGNED_OUT)
     response = RedirectResponse("/sign-in", 303)
     sessions.forget(response)
     return response
@@ -140,7 +149,11 @@ def join(
             people.usable(session, context.secrets, token)
         password_hash = people.hashed(form.password)
         with context.database.write() as session:
+            link = people.usable(session, context.secrets, token)
             person = people.follow(session, context.secrets, token, form.email, password_hash)
+            action = Action.PASSWORD_CHANGED if link.person_id else Action.PERSON_JOINED
+            email = None if link.person_id else person.email
+            audit.record(session, person.account_id, person.id, action, person.id, email=email)
     except ApiError as error:
         return _join_page(request, context, token, error=error, email=form.email)
     response = RedirectResponse(HOME, 303)
@@ -192,15 +205,34 @@ def _welcome(context: Context, request: Request, response: Response, person: Per
             context.secrets,
             person,
             user_agent=request.headers.get("user-agent", ""),
-            address=request.client.host if request.client else "",
+            address=_address(request),
+        )
+        audit.record(
+            session, person.account_id, person.id, Action.SIGNED_IN, address=_address(request)
         )
     sessions.begin(context, request, response, token)
 
 
+def _record_failure(context: Context, request: Request, person: Person | None) -> None:
+    """Record a wrong password; what was typed as an email may be a password, so it is left out."""
+    with context.database.write() as session:
+        audit.record(
+            session,
+            person.account_id if person else None,
+            audit.ANONYMOUS,
+            Action.SIGN_IN_FAILED,
+            person.id if person else None,
+            address=_address(request),
+        )
+
+
+def _address(request: Request) -> str:
+    return request.client.host if request.client else ""
+
+
 def count_try(request: Request, whom: str) -> None:
     """Slow down who guesses passwords: from one place, and of one person from many places."""
-    address = request.client.host if request.client else ""
-    network = f"from {rate_limits.neighbourhood(address)}"
+    network = f"from {rate_limits.neighbourhood(_address(request))}"
     for who, cost in ((network, NETWORKS), (f"as {whom}", 1)):
         counted = _tries.limit(who, cost)
         if counted.limited:

@@ -10,9 +10,11 @@ from fastapi.responses import RedirectResponse
 from aistemsplitter_server.accounts.service import Caller
 from aistemsplitter_server.accounts.sign_ins import SignedIn
 from aistemsplitter_server.api.context import Context, InContext, InStorage
+from aistemsplitter_server.audit import service as audit
+from aistemsplitter_server.audit.service import Action
 from aistemsplitter_server.splits import endpoints as splits
 from aistemsplitter_server.splits import service
-from aistemsplitter_server.splits.again import again
+from aistemsplitter_server.splits.retries import retry_failed
 from aistemsplitter_server.web import zips
 from aistemsplitter_server.web.pages import is_fragment, render
 from aistemsplitter_server.web.sessions import InSession
@@ -31,10 +33,21 @@ def cancel(
 
 @router.post("/again")
 def try_again(request: Request, context: InContext, who: InSession, split_id: str) -> Response:
-    """A new split of what one that has failed was to be."""
+    """Try a failed split again, as a new one; once, however often the form is sent."""
     with context.database.write() as session:
         failed = service.of_account(session, who.account_id, split_id, is_test=None)
-        made = again(session, context.settings, failed)
+        made, is_new = retry_failed(session, context.settings, failed)
+        if is_new:
+            audit.record(
+                session,
+                who.account_id,
+                who.person_id,
+                Action.SPLIT_RETRIED,
+                made.id,
+                retry_of=split_id,
+            )
+    if not is_new and is_fragment(request):
+        return Response(headers={"HX-Refresh": "true"})  # its row may be on the page already
     return _shown(request, context, who, made.id)
 
 
@@ -54,7 +67,7 @@ def stems(context: InContext, storage: InStorage, who: InSession, split_id: str)
     """All stems in one file."""
     with context.database.read() as session:
         split = service.of_account(session, who.account_id, split_id, is_test=None)
-    return zips.stems(split, storage)
+    return zips.stems(split, storage, context.database)
 
 
 def _caller(context: Context, who: SignedIn, split_id: str) -> Caller:

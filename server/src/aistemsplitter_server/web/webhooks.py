@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import RedirectResponse
@@ -14,6 +14,8 @@ from pydantic import Field
 
 from aistemsplitter_server.accounts import queries as account_queries
 from aistemsplitter_server.api.context import Context, InContext, InStorage
+from aistemsplitter_server.audit import service as audit
+from aistemsplitter_server.audit.service import Action
 from aistemsplitter_server.kit import ids, times
 from aistemsplitter_server.kit.errors import Conflict, ValidationFailed
 from aistemsplitter_server.kit.outgoing import HEADERS
@@ -113,6 +115,14 @@ def send_test(
     try:
         with context.database.write() as session:
             sent, _ = service.send_test(session, account_id, form.key, form.url, form.type)
+            audit.record(
+                session,
+                account_id,
+                who.person_id,
+                Action.WEBHOOK_TESTED,
+                sent.id,
+                host=urlsplit(form.url).hostname,
+            )
     except ValidationFailed:
         return _test_form(request, context, account_id, form, "webhooks.test.wrong_url")
     except Conflict:
@@ -127,6 +137,8 @@ def enable(
     """Send events to a receiver again."""
     with context.database.write() as session:
         service.enable(session, who.account_id, form.url)
+        host = urlsplit(form.url).hostname
+        audit.record(session, who.account_id, who.person_id, Action.RECEIVER_ENABLED, host=host)
     return RedirectResponse(PAGE, 303)
 
 
@@ -159,6 +171,14 @@ def replay(context: InContext, who: InSession, delivery_id: str) -> Response:
     """Deliver the same event once more."""
     with context.database.write() as session:
         again, _ = service.replay(session, who.account_id, delivery_id, is_test=None)
+        audit.record(
+            session,
+            who.account_id,
+            who.person_id,
+            Action.WEBHOOK_REPLAYED,
+            again.id,
+            replay_of=delivery_id,
+        )
     return RedirectResponse(f"{PAGE}/{again.id}", 303)
 
 

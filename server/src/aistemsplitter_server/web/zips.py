@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from fastapi.responses import StreamingResponse
 from zipstream import ZIP_STORED, ZipStream
 
+from aistemsplitter_server.accounts import standing
+from aistemsplitter_server.accounts.standing import Recheck
+from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.errors import NotFound
 from aistemsplitter_server.splits import rendering
 from aistemsplitter_server.splits.tables import SUCCEEDED, Split
@@ -16,7 +20,7 @@ from aistemsplitter_server.storage.interface import Missing, Storage
 PIECE = 1 << 18  # bytes read at once
 
 
-def stems(split: Split, storage: Storage) -> StreamingResponse:
+def stems(split: Split, storage: Storage, database: Database) -> StreamingResponse:
     """The answer; its length is known beforehand, so browsers show how far it is.
 
     Raises:
@@ -24,6 +28,7 @@ def stems(split: Split, storage: Storage) -> StreamingResponse:
     """
     if split.status != SUCCEEDED or split.stored_attempt is None:
         raise NotFound("There are no stems yet.")
+    check = Recheck(partial(_check_account, database, split.account_id))
     made = ZipStream(compress_type=ZIP_STORED, sized=True)  # audio does not get smaller
     for name in split.stems:
         key = keys.stem(split.id, split.stored_attempt, name, split.output_format)
@@ -31,7 +36,7 @@ def stems(split: Split, storage: Storage) -> StreamingResponse:
             size = storage.size(key)
         except Missing:
             raise NotFound("The stems are not there any more.") from None
-        made.add(_read(storage, key), rendering.filename(split, name), size=size)
+        made.add(_read(storage, key, check), rendering.filename(split, name), size=size)
     told = {
         "Content-Length": str(len(made)),
         "Content-Disposition": headers.content_disposition(f"{rendering.title(split)}.zip"),
@@ -40,7 +45,13 @@ def stems(split: Split, storage: Storage) -> StreamingResponse:
     return StreamingResponse(iter(made), media_type="application/zip", headers=told)
 
 
-def _read(storage: Storage, key: str) -> Iterator[bytes]:
+def _read(storage: Storage, key: str, check: Recheck) -> Iterator[bytes]:
     with storage.open(key) as file:
         while piece := file.read(PIECE):
             yield piece
+            check()
+
+
+def _check_account(database: Database, account_id: str) -> None:
+    with database.read() as session:
+        standing.require_active(session, account_id)

@@ -10,6 +10,8 @@ from aistemsplitter_server.accounts.scopes import Scope
 from aistemsplitter_server.accounts.service import Caller
 from aistemsplitter_server.api.context import InContext, with_scope
 from aistemsplitter_server.api.responses import errors
+from aistemsplitter_server.audit import service as audit
+from aistemsplitter_server.audit.service import Action
 from aistemsplitter_server.kit import ids
 from aistemsplitter_server.kit.errors import NotFound
 from aistemsplitter_server.kit.schemas import Success
@@ -68,5 +70,13 @@ def replay_delivery(context: InContext, caller: Writer, delivery_id: str) -> Suc
     with context.database.write() as session:
         delivery, event = service.replay(
             session, caller.account_id, delivery_id, is_test=caller.is_test
+        )
+        audit.record(
+            session,
+            caller.account_id,
+            caller.key_id,
+            Action.WEBHOOK_REPLAYED,
+            delivery.id,
+            replay_of=delivery_id,
         )
     return Success(data=schemas.shown(delivery, event))

@@ -9,6 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from aistemsplitter_server.accounts import service as accounts
+from aistemsplitter_server.accounts import standing
 from aistemsplitter_server.kit import ids, outgoing, times
 from aistemsplitter_server.kit.database import Database, add_if_missing
 from aistemsplitter_server.kit.errors import Conflict, NotFound, ValidationFailed
@@ -25,6 +26,7 @@ LEASE = timedelta(seconds=30)
 DISABLED_AFTER = timedelta(days=5)
 PENDING, DELIVERED, FAILED = "pending", "delivered", "failed"
 GONE = 410
+SUSPENDED = "the account was suspended"
 KEPT = timedelta(days=30)  # what was tried
 SWEPT_AT_ONCE = 500
 
@@ -82,6 +84,8 @@ def send(session: Session, event: Event, url: str, *, is_test: bool) -> Delivery
     """Add a delivery of an event, due now; to a disabled receiver it fails at once."""
     receiver = session.get(Receiver, (event.account_id, url))
     disabled = receiver.disabled_reason if receiver is not None else None
+    if not standing.is_active(session, event.account_id):
+        disabled = SUSPENDED
     now = times.now()
     delivery = Delivery(
         id=ids.new("dlv"),
@@ -168,6 +172,9 @@ def begin(session: Session, delivery_id: str) -> tuple[Delivery, Event] | None:
         return None
     if delivery.attempts >= schedule.ATTEMPTS:
         _give_up(delivery, now)
+        return None
+    if not standing.is_active(session, delivery.account_id):
+        _finish(delivery, FAILED, SUSPENDED, now)
         return None
     delivery.attempts += 1
     delivery.next_attempt_at = now + LEASE

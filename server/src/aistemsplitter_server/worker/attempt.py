@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
+from aistemsplitter_server.accounts import standing
 from aistemsplitter_server.kit import times
 from aistemsplitter_server.splits import listening, queries, service
 from aistemsplitter_server.splits.service import Superseded
@@ -84,10 +85,14 @@ class Attempt:
             with self._context.database.write() as session:
                 self._written = self._progress
                 now = times.now()
-                return queries.set_progress(session, split_id, number, self._written, now)
+                if not queries.set_progress(session, split_id, number, self._written, now):
+                    return False
+                return standing.is_active(session, self.split.account_id)
         with self._context.database.read() as session:
             found = session.get(Split, split_id)
-        return found is not None and found.attempt == number and found.status not in TERMINAL
+            if found is None or found.attempt != number or found.status in TERMINAL:
+                return False
+            return standing.is_active(session, found.account_id)
 
 
 @contextmanager

@@ -7,7 +7,9 @@ from datetime import timedelta
 
 from aistemsplitter_server.accounts import service as accounts
 from aistemsplitter_server.accounts import sign_ins
+from aistemsplitter_server.audit import service as audit
 from aistemsplitter_server.kit import jobs, times
+from aistemsplitter_server.operations import closing
 from aistemsplitter_server.splits import idempotency, queries
 from aistemsplitter_server.splits.tables import TERMINAL, Split
 from aistemsplitter_server.storage import keys
@@ -29,11 +31,13 @@ def sweep(context: WorkerContext) -> None:
         accounts.erase_old_secrets(session)
         sign_ins.sweep(session)
         liveness.bury(session, context.settings.data)
+    closing.sweep(context.database)
     _stems(context)
     _work(context)
     listening.sweep(context)
     uploads.sweep(context.settings, context.database, context.storage)
     webhooks.sweep(context.database)
+    audit.sweep(context.database, context.settings.audit_retention_days)
     jobs.forget_ended(times.now() - JOBS_KEPT)
 
 

@@ -1,6 +1,6 @@
-"""Ask again for a split that has failed: a new one of the same song, charged by itself.
+"""Retries of failed splits: each is a new split of the same song, with a charge of its own.
 
-The failed one stays what it is: its charge was given back and its end told to a webhook.
+The failed split stays as it is: its charge was given back and its webhook was sent.
 """
 
 from __future__ import annotations
@@ -15,14 +15,17 @@ from aistemsplitter_server.kit.errors import Conflict
 from aistemsplitter_server.kit.settings import Settings
 from aistemsplitter_server.models import queries as models
 from aistemsplitter_server.models.service import serving
-from aistemsplitter_server.splits import queueing, service
+from aistemsplitter_server.splits import queries, queueing, service
 from aistemsplitter_server.splits.schemas import CreateSplit
 from aistemsplitter_server.splits.tables import FAILED, Split
 from aistemsplitter_server.uploads.tables import Upload
 
 
-def again(session: Session, settings: Settings, split: Split) -> Split:
-    """A new split of what a failed one was asked for.
+def retry_failed(session: Session, settings: Settings, split: Split) -> tuple[Split, bool]:
+    """Return a new split of what a failed one was asked for, and True.
+
+    If the split has a retry already that did not fail and was not deleted, return that and False:
+    so a form that is sent twice is one split and one charge.
 
     Raises:
         Conflict: it has not failed, or its upload is deleted.
@@ -30,6 +33,10 @@ def again(session: Session, settings: Settings, split: Split) -> Split:
         LimitExceeded: the account has reached one of its limits.
         ModelUnavailable: no model can run.
     """
+    queries.locked(session, split.id)  # of two requests at once, the second finds the first's
+    standing = queries.retry_of(session, split.id)
+    if standing is not None:
+        return standing, False
     if split.status != FAILED:
         raise Conflict(f"The split is {split.status}; only one that failed is tried again.")
     source = _upload(session, split)
@@ -42,7 +49,7 @@ def again(session: Session, settings: Settings, split: Split) -> Split:
         frozenset(key.scopes if key else scopes.ALL),
         key.top_priority if key else "interactive",
     )
-    return service.create(
+    made = service.create(
         session,
         caller,
         request,
@@ -54,6 +61,8 @@ def again(session: Session, settings: Settings, split: Split) -> Split:
         priority="batch" if split.turn >= queueing.BATCH else "interactive",
         allowed=limits_of(session, settings, split.account_id),
     )
+    made.retry_of = split.id
+    return made, True
 
 
 def _upload(session: Session, split: Split) -> Upload | None:

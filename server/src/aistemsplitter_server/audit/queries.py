@@ -1,0 +1,60 @@
+"""The queries on the audit log."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.orm import Session
+
+from aistemsplitter_server.audit.tables import AuditEntry
+
+
+def page(
+    session: Session,
+    account_id: str | None,
+    *,
+    action: str | None = None,
+    before: str | None = None,
+    limit: int,
+) -> Sequence[AuditEntry]:
+    """Return entries of an account, newest first; for the operator, of all accounts.
+
+    Args:
+        before: only entries with smaller ids.
+    """
+    query = select(AuditEntry).order_by(AuditEntry.id.desc()).limit(limit)
+    if account_id is not None:
+        query = query.where(AuditEntry.account_id == account_id)
+    if action is not None:
+        query = query.where(AuditEntry.action == action)
+    if before is not None:
+        query = query.where(AuditEntry.id < before)
+    return session.scalars(query).all()
+
+
+def after(
+    session: Session, account_id: str | None, *, action: str | None, after: str, limit: int
+) -> Sequence[AuditEntry]:
+    """Return entries with larger ids, oldest first."""
+    query = select(AuditEntry).where(AuditEntry.id > after).order_by(AuditEntry.id).limit(limit)
+    if account_id is not None:
+        query = query.where(AuditEntry.account_id == account_id)
+    if action is not None:
+        query = query.where(AuditEntry.action == action)
+    return session.scalars(query).all()
+
+
+def anonymise(session: Session, account_id: str) -> None:
+    """Erase the details of an account's entries; who, what and when stay, by their ids."""
+    session.execute(
+        update(AuditEntry).where(AuditEntry.account_id == account_id).values(details={})
+    )
+
+
+def forget(session: Session, before: str, limit: int) -> int:
+    """Delete up to ``limit`` entries with smaller ids, and return how many there were."""
+    query = select(AuditEntry.id).where(AuditEntry.id < before).order_by(AuditEntry.id).limit(limit)
+    found = session.scalars(query).all()
+    session.execute(delete(AuditEntry).where(AuditEntry.id.in_(found)))
+    return len(found)

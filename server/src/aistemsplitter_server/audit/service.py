@@ -1,0 +1,108 @@
+"""Recording in the audit log. Nothing here commits: an entry is part of its action's transaction.
+
+An actor is a text: the id of a person (``usr_...``) or of an API key (``key_...``), ``cli:NAME``
+for the operator's command with the name of the system's user, or what the service itself is.
+"""
+
+from __future__ import annotations
+
+import getpass
+from datetime import timedelta
+from enum import StrEnum
+
+from sqlalchemy.orm import Session
+
+from aistemsplitter_server.audit import queries
+from aistemsplitter_server.audit.tables import AuditEntry
+from aistemsplitter_server.kit import ids, times
+from aistemsplitter_server.kit.database import Database
+
+SERVICE, PAYMENT_PROVIDER, ANONYMOUS = "service", "payment provider", "anonymous"  # actors
+CLI = "cli:"
+LONGEST_DETAIL = 500  # characters
+SWEPT_AT_ONCE = 500
+
+
+class Action(StrEnum):
+    """Everything that the log records."""
+
+    ACCOUNT_CREATED = "account.created"
+    ACCOUNT_SUSPENDED = "account.suspended"
+    ACCOUNT_RESUMED = "account.resumed"
+    ACCOUNT_DELETION_STARTED = "account.deletion_started"
+    ACCOUNT_DELETED = "account.deleted"
+    ACCOUNT_LIMITS_CHANGED = "account.limits_changed"
+    SIGNED_IN = "person.signed_in"
+    SIGN_IN_FAILED = "person.sign_in_failed"
+    SIGNED_OUT = "person.signed_out"
+    SESSIONS_REVOKED = "person.sessions_revoked"
+    PASSWORD_CHANGED = "person.password_changed"
+    PASSWORD_LINK_CREATED = "person.password_link_created"
+    PERSON_INVITED = "person.invited"
+    PERSON_JOINED = "person.joined"
+    PERSON_REMOVED = "person.removed"
+    LINK_REVOKED = "person.link_revoked"
+    KEY_CREATED = "key.created"
+    KEY_REVOKED = "key.revoked"
+    SECRET_ROTATED = "key.webhook_secret_rotated"
+    CREDITS_GRANTED = "credits.granted"
+    PURCHASE_STARTED = "purchase.started"
+    PURCHASE_PAID = "purchase.paid"
+    SPLIT_CANCELED = "split.canceled"
+    SPLIT_DELETED = "split.deleted"
+    SPLIT_RETRIED = "split.retried"
+    SHARE_CREATED = "share.created"
+    SHARE_REVOKED = "share.revoked"
+    WEBHOOK_TESTED = "webhook.test_sent"
+    WEBHOOK_REPLAYED = "webhook.replayed"
+    RECEIVER_ENABLED = "webhook.receiver_enabled"
+
+
+def record(
+    session: Session,
+    account_id: str | None,
+    actor: str,
+    action: Action,
+    target: str | None = None,
+    **details: str | int | bool | None,
+) -> None:
+    """Add an entry.
+
+    Args:
+        account_id: account that the action affects, whoever's the actor is.
+        target: id of what was changed.
+        details: further facts; never a secret. Those that are None are left out.
+    """
+    now = times.now()
+    facts = {name: _short(value) for name, value in details.items() if value is not None}
+    entry = AuditEntry(
+        id=ids.new("aud"),
+        created_at=now,
+        account_id=account_id,
+        actor=actor,
+        action=action.value,
+        target=target,
+        details=facts,
+    )
+    session.add(entry)
+
+
+def command_line() -> str:
+    """Return the actor of the operator's command."""
+    try:
+        return f"{CLI}{getpass.getuser()}"
+    except (OSError, KeyError):  # a container may run as a user that has no name
+        return f"{CLI}unknown"
+
+
+def sweep(database: Database, days: int) -> None:
+    """Delete entries older than this many days."""
+    before = ids.first("aud", times.now() - timedelta(days=days))
+    while True:
+        with database.write() as session:
+            if queries.forget(session, before, SWEPT_AT_ONCE) < SWEPT_AT_ONCE:
+                return
+
+
+def _short(value: str | int | bool) -> str | int | bool:
+    return value[:LONGEST_DETAIL] if isinstance(value, str) else value

@@ -1,0 +1,20 @@
+"""What the audit log holds, for tests."""
+
+from __future__ import annotations
+
+from sqlalchemy import select
+
+from aistemsplitter_server.audit.tables import AuditEntry
+from aistemsplitter_server.kit.database import Database
+
+
+def entries(database: Database, account_id: str | None) -> list[AuditEntry]:
+    """Return an account's entries, oldest first."""
+    query = select(AuditEntry).where(AuditEntry.account_id == account_id)
+    with database.read() as session:
+        return list(session.scalars(query.order_by(AuditEntry.created_at, AuditEntry.id)))
+
+
+def actions(database: Database, account_id: str | None, actor: str) -> list[str]:
+    """Return what one actor did to an account, in alphabetical order."""
+    return sorted(each.action for each in entries(database, account_id) if each.actor == actor)

@@ -1,0 +1,399 @@
+"""Suspended and deleted accounts: nothing of theirs works, and what they have begun ends."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from pathlib import Path
+
+import httpx2
+import pytest
+from sqlalchemy import func, select, text
+from sqlalchemy.orm import Session
+
+from aistemsplitter_server.accounts import people, standing
+from aistemsplitter_server.accounts import service as accounts
+from aistemsplitter_server.accounts.tables import DELETED, Account, Person
+from aistemsplitter_server.credits.tables import Entry
+from aistemsplitter_server.kit import jobs
+from aistemsplitter_server.kit.database import Base, Database
+from aistemsplitter_server.kit.errors import AccountSuspended, Conflict, NotFound, Unauthorized
+from aistemsplitter_server.kit.secrets import Secrets
+from aistemsplitter_server.kit.settings import Settings
+from aistemsplitter_server.operations import closing
+from aistemsplitter_server.splits import service, sharing
+from aistemsplitter_server.splits.tables import Split
+from aistemsplitter_server.storage import keys
+from aistemsplitter_server.storage.local import LocalStorage
+from aistemsplitter_server.uploads import service as uploads
+from aistemsplitter_server.webhooks import service as webhooks
+from aistemsplitter_server.webhooks.delivering import deliver
+from aistemsplitter_server.webhooks.tables import Delivery
+from aistemsplitter_server.worker import sweeping
+from aistemsplitter_server.worker.attempt import Attempt
+from aistemsplitter_server.worker.context import WorkerContext
+from customers import Customer, customer
+from databases import only_sqlite
+from estate import Estate
+from visitors import Visitor, person
+
+HOUR = timedelta(hours=1)
+SPLITS = "/v1/audio/splits"
+UPLOAD = {"filename": "a.flac", "contentType": "audio/flac", "contentLength": 4}
+
+
+@pytest.fixture
+def storage(context: WorkerContext) -> LocalStorage:
+    """The storage of the test's service."""
+    assert isinstance(context.storage, LocalStorage)
+    return context.storage
+
+
+def suspend(database: Database, account_id: str) -> None:
+    """Do what the operator's command does."""
+    with database.write() as session:
+        standing.suspend(session, account_id)
+    closing.cancel_splits(database, account_id)
+
+
+def resume(database: Database, account_id: str) -> None:
+    """Do what the operator's command does."""
+    with database.write() as session:
+        standing.resume(session, account_id)
+
+
+def state(database: Database, split_id: str) -> tuple[str, str | None]:
+    """Return a split's status and its error's code."""
+    with database.read() as session:
+        split = session.get_one(Split, split_id)
+        return split.status, split.error_code
+
+
+def code(answer: httpx2.Response) -> tuple[int, str]:
+    """Return an answer's status and its error's code."""
+    return answer.status_code, answer.json()["error"]["code"]
+
+
+def local(client: httpx2.Client, url: str) -> str:
+    """Return a URL of the service's, for the port that it listens on in this test."""
+    return str(client.base_url).rstrip("/") + "/" + url.split("/", 3)[3]
+
+
+def test_keys_urls_and_links_are_refused_until_the_account_is_resumed(
+    client: httpx2.Client,
+    someone: Customer,
+    storage: LocalStorage,
+    server_secrets: Secrets,
+) -> None:
+    database, account_id = someone.database, someone.caller.account_id
+    split = someone.finished(storage)
+    with database.write() as session:
+        link = sharing.token(server_secrets, sharing.share(session, server_secrets, split, HOUR))
+    asked = client.get(f"{SPLITS}/{split.id}", headers=someone.headers).json()["data"]
+    stem = local(client, asked["stems"]["vocals"])
+    reserved = client.post("/v1/audio/uploads", json=UPLOAD, headers=someone.headers)
+    upload = local(client, reserved.json()["data"]["uploadUrl"])
+    assert client.get(stem).status_code == client.get(f"/shared/{link}").status_code == 200
+
+    suspend(database, account_id)
+    refused = client.get("/v1/credits", headers=someone.headers)
+    assert code(refused) == (403, "ACCOUNT_SUSPENDED")
+    assert code(client.get(stem)) == (403, "ACCOUNT_SUSPENDED")
+    put = client.put(upload, content=b"song", headers={"Content-Type": "audio/flac"})
+    assert code(put) == (403, "ACCOUNT_SUSPENDED")
+    for page in (f"/shared/{link}", f"/shared/{link}/player.json", f"/shared/{link}/stems.zip"):
+        assert client.get(page).status_code == 404
+    wrong = {"Authorization": f"Bearer {someone.api_key[:-1]}"}
+    assert code(client.get("/v1/credits", headers=wrong)) == (401, "UNAUTHORIZED")
+
+    resume(database, account_id)
+    assert client.get("/v1/credits", headers=someone.headers).status_code == 200
+    assert client.get(stem).status_code == client.get(f"/shared/{link}").status_code == 200
+
+
+def test_people_are_told_so(
+    client: httpx2.Client, database: Database, server_secrets: Secrets
+) -> None:
+    ada = person(database, server_secrets, "ada@example.org")
+    visitor, another = Visitor(client), Visitor(client)
+    visitor.sign_in(ada.email)
+    with database.write() as session:
+        link = people.link(session, server_secrets, ada.account_id)
+    suspend(database, ada.account_id)
+    page = visitor.get("/studio")
+    assert page.status_code == 403
+    assert "This account is suspended." in page.text
+    sign_in = another.sign_in(ada.email)
+    assert sign_in.status_code == 403
+    assert "This account is suspended." in sign_in.text
+    assert another.sign_in(ada.email, "a wrong password").status_code == 401
+    assert another.get(f"/join/{link}").status_code == 403
+    resume(database, ada.account_id)
+    assert visitor.get("/studio").status_code == 200
+
+
+def test_splits_end_and_are_given_back(context: WorkerContext, someone: Customer) -> None:
+    database, account_id = someone.database, someone.caller.account_id
+    queued, running = someone.split(20), someone.split(30)
+    fetching = someone.fetch("https://example.com/song.mp3")
+    with database.write() as session:
+        begun = service.begin(session, running.id, "wrk_1")
+        assert begun is not None
+        service.begin_fetch(session, fetching, "wrk_1")
+    attempt = Attempt(context, begun)
+    assert not attempt.should_stop()
+    with database.write() as session:
+        standing.suspend(session, account_id)
+    attempt._due = 0.0
+    assert attempt.should_stop()  # also before its split is cancelled
+    closing.sweep(database)
+    for split_id in (queued.id, running.id, fetching):
+        assert state(database, split_id) == ("failed", "CANCELED")
+    assert someone.balance == 600
+
+    late = someone.split(20)  # of a request that was let in before
+    with database.write() as session:
+        assert service.begin(session, late.id, "wrk_1") is None
+    assert state(database, late.id) == ("failed", "CANCELED")
+    assert someone.balance == 600
+    resume(database, account_id)
+    assert state(database, queued.id) == ("failed", "CANCELED")
+    assert someone.split(20).status == "queued"
+
+
+def test_one_that_is_resumed_meanwhile_keeps_its_splits(someone: Customer) -> None:
+    split = someone.split()
+    closing.cancel_splits(someone.database, someone.caller.account_id)
+    assert state(someone.database, split.id) == ("queued", None)
+
+
+def test_deliveries_fail_and_can_be_replayed(context: WorkerContext, someone: Customer) -> None:
+    database, caller = someone.database, someone.caller
+    with database.write() as session:
+        sent, _ = webhooks.send_test(
+            session, caller.account_id, caller.key_id, "https://example.com/", "split.failed"
+        )
+    suspend(database, caller.account_id)
+    deliver(context, sent.id)
+    with database.read() as session:
+        delivery = session.get_one(Delivery, sent.id)
+    assert (delivery.state, delivery.reason) == ("failed", webhooks.SUSPENDED)
+    assert delivery.attempts == 0
+    with database.write() as session:
+        again, _ = webhooks.replay(session, caller.account_id, sent.id, is_test=None)
+        assert again.state == "failed"
+    resume(database, caller.account_id)
+    with database.write() as session:
+        again, _ = webhooks.replay(session, caller.account_id, sent.id, is_test=None)
+        assert again.state == "pending"
+
+
+def test_a_stream_ends(client: httpx2.Client, someone: Customer) -> None:
+    split = someone.split()
+    path = f"{SPLITS}/{split.id}/events"
+    with client.stream("GET", path, headers=someone.headers, timeout=20) as stream:
+        lines = stream.iter_lines()
+        assert next(lines).startswith("id: ")
+        suspend(someone.database, someone.caller.account_id)
+        assert "event: split" not in [*lines][3:]
+
+
+@only_sqlite
+def test_an_upload_ends(
+    client: httpx2.Client,
+    someone: Customer,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(standing, "CHECK_EVERY", 0.0)
+    size = 8 << 20
+    body = {**UPLOAD, "contentLength": size}
+    reserved = client.post("/v1/audio/uploads", json=body, headers=someone.headers).json()["data"]
+    ended = threading.Event()
+
+    def pieces() -> Iterator[bytes]:
+        yield bytes(size // 2)
+        suspend(someone.database, someone.caller.account_id)
+        for _ in range(size // 2 >> 16):
+            if ended.is_set():
+                return
+            yield bytes(1 << 16)
+
+    headers = {"Content-Type": "audio/flac", "Content-Length": str(size)}
+    try:
+        sent = client.put(local(client, reserved["uploadUrl"]), content=pieces(), headers=headers)
+    except httpx2.TransportError:
+        pass  # the answer may come with the connection's end, before it is read
+    else:
+        assert code(sent) == (403, "ACCOUNT_SUSPENDED")
+    ended.set()
+    assert not (settings.data / "storage" / keys.upload(reserved["uploadId"])).exists()
+
+
+@only_sqlite
+def test_a_download_ends(
+    client: httpx2.Client,
+    someone: Customer,
+    storage: LocalStorage,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setattr(standing, "CHECK_EVERY", 0.0)
+    split, size = someone.finished(storage), 64 << 20
+    draft = tmp_path / "draft"
+    with draft.open("wb") as file:
+        file.truncate(size)
+    key = keys.stem(split.id, 1, "vocals", "wav")
+    storage.put_file(key, draft)
+    url = local(client, storage.url(key, expires_in=HOUR, filename="vocals.wav"))
+    received = 0
+    with client.stream("GET", url) as answer, suppress(httpx2.TransportError):
+        for piece in answer.iter_bytes():
+            if not received:
+                suspend(someone.database, someone.caller.account_id)
+            received += len(piece)
+    assert 0 < received < size
+
+
+def test_the_operators_own_account_stays(database: Database) -> None:
+    with database.write() as session:
+        owner = accounts.owner_account(session, free_seconds=0).id
+    for change in (standing.suspend, standing.start_deletion):
+        with pytest.raises(Conflict), database.write() as session:
+            change(session, owner)
+
+
+def swept(context: WorkerContext) -> None:
+    """Do what the leader does again and again: here, once."""
+    closing.sweep(context.database)
+    sweeping._stems(context)
+    uploads.sweep(context.settings, context.database, context.storage)
+
+
+def dumped(database: Database) -> str:
+    """Return all rows of all of our tables as one text."""
+    with database.read() as session:
+        tables = [table for table in Base.metadata.sorted_tables if not jobs.is_table(table.name)]
+        rows = [session.execute(select(table)).all() for table in tables]
+    return repr(rows)
+
+
+def ledger(database: Database, account_id: str) -> list[tuple[str, str, int, int]]:
+    """Return what of an account's entries must never change."""
+    query = select(Entry.id, Entry.kind, Entry.seconds, Entry.balance)
+    query = query.where(Entry.account_id == account_id).order_by(Entry.number)
+    with database.read() as session:
+        return [tuple(row) for row in session.execute(query)]  # type: ignore[misc]
+
+
+class Crash(Exception):
+    """The process dies before it commits."""
+
+
+class Crashing(Database):
+    """A database of which one commit fails, counted from the first on."""
+
+    def __init__(self, real: Database, after: int) -> None:
+        self.__dict__.update(real.__dict__)
+        self.left = after
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """Fail where a process might die."""
+        with super().write() as session:
+            yield session
+            self.left -= 1
+            if self.left == 0:
+                raise Crash
+
+
+@pytest.fixture
+def deleted(
+    database: Database, server_secrets: Secrets, storage: LocalStorage, someone: Customer
+) -> Person:
+    """Someone who had one of everything, and whose account is being deleted."""
+    someone.finished(storage)  # a stranger's things, which stay
+    estate = Estate(database, server_secrets, storage, said="PERSONAL")
+    ada = person(database, server_secrets, "personal@example.org")
+    things = estate.things(ada)
+    with database.write() as session:
+        service.begin(session, things["queued"], "wrk_1")
+        session.get_one(Account, ada.account_id).name = "PERSONAL"
+        standing.start_deletion(session, ada.account_id)
+    return ada
+
+
+def test_nothing_personal_stays(
+    context: WorkerContext, deleted: Person, settings: Settings
+) -> None:
+    database, account_id = context.database, deleted.account_id
+    assert "PERSONAL" in dumped(database)
+    before = ledger(database, account_id)
+    swept(context)
+    swept(context)
+    with database.read() as session:
+        assert session.get_one(Account, account_id).state == DELETED
+    assert "personal" not in dumped(database).lower()
+    after = ledger(database, account_id)
+    assert after[: len(before)] == before
+    assert {entry[1] for entry in after[len(before) :]} == {"refund"}  # of the one that was queued
+    assert sum(entry[2] for entry in after) == after[-1][3]
+    left = {path.parts[-3] for path in (settings.data / "storage" / "splits").glob("*/*/*")}
+    with database.read() as session:
+        theirs = select(Split.id).where(Split.account_id == account_id)
+        assert not left & set(session.scalars(theirs))
+    assert left  # the stranger's
+
+    changed = dumped(database)
+    swept(context)
+    assert dumped(database) == changed
+
+
+def test_it_is_finished_however_often_the_process_dies(
+    context: WorkerContext, deleted: Person
+) -> None:
+    database = context.database
+    for after in range(1, 200):
+        try:
+            closing.sweep(Crashing(database, after))
+        except Crash:
+            continue
+        with database.read() as session:
+            if session.get_one(Account, deleted.account_id).state == DELETED:
+                break
+        swept(context)
+    assert "personal" not in dumped(database).lower()
+    with database.read() as session:
+        refunds = select(func.count()).where(
+            Entry.account_id == deleted.account_id, Entry.kind == "refund"
+        )
+        assert session.scalar(refunds) == 2  # of the failed and of the queued one, once each
+
+
+def test_its_keys_and_people_are_refused_at_once(
+    database: Database, server_secrets: Secrets, someone: Customer
+) -> None:
+    account_id = someone.caller.account_id
+    with database.write() as session:
+        standing.start_deletion(session, account_id)
+    with pytest.raises(Unauthorized):
+        accounts.identify(database, server_secrets, someone.api_key)
+    for change in (standing.suspend, standing.resume, standing.start_deletion):
+        with pytest.raises(NotFound), database.write() as session:
+            change(session, account_id)
+    with pytest.raises(NotFound), database.write() as session:
+        accounts.create_key(session, server_secrets, account_id)
+
+
+def test_suspended_keys_are_no_way_to_guess(database: Database, server_secrets: Secrets) -> None:
+    someone = customer(database, server_secrets)
+    suspend(database, someone.caller.account_id)
+    with pytest.raises(AccountSuspended):
+        accounts.identify(database, server_secrets, someone.api_key)
+    other = customer(database, server_secrets).api_key
+    with database.write() as session:
+        session.execute(text("DELETE FROM api_keys WHERE account_id != 'none'"))
+    with pytest.raises(Unauthorized):
+        accounts.identify(database, server_secrets, other)

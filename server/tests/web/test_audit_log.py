@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import json
+
+from aistemsplitter_server.accounts.tables import Person
+from aistemsplitter_server.audit import service
+from aistemsplitter_server.kit import ids
+from aistemsplitter_server.kit.database import Database
+from audit_log import actions, entries
+from customers import Customer
+from databases import only_sqlite
+from visitors import Visitor
+
+
+@only_sqlite
+def test_what_people_do(
+    signed_in: Visitor, ada: Person, hers: Customer, adas: Customer, database: Database
+) -> None:
+    key_id = ids.new("key")
+    signed_in.post("/settings/developer/keys", {"id": key_id, "scope": "splits:read"})
+    signed_in.post(f"/settings/developer/keys/{key_id}/revoke")
+    signed_in.post("/settings/people/links", {"note": "bo"})
+    sample = {"url": "https://example.com/?token=hidden", "key": adas.caller.key_id}
+    sent = signed_in.post("/settings/webhooks/test", sample)
+    signed_in.post(sent.headers["location"] + "/replay")
+    split = hers.split()
+    signed_in.post(f"/studio/songs/{split.id}/cancel")
+    signed_in.post(f"/studio/songs/{split.id}/again")
+    signed_in.post(f"/studio/songs/{split.id}/delete")
+    signed_in.post("/sign-out")
+    signed_in.sign_in(ada.email, "not this one")
+    assert actions(database, ada.account_id, ada.id) == [
+        "key.created",
+        "key.revoked",
+        "person.invited",
+        "person.signed_in",
+        "person.signed_out",
+        "split.canceled",
+        "split.deleted",
+        "split.retried",
+        "webhook.replayed",
+        "webhook.test_sent",
+    ]
+    assert actions(database, ada.account_id, service.ANONYMOUS) == ["person.sign_in_failed"]
+    assert "hidden" not in json.dumps([e.details for e in entries(database, ada.account_id)])
+
+
+@only_sqlite
+def test_a_sign_in_of_nobody_keeps_no_email(visitor: Visitor, database: Database) -> None:
+    """People type passwords into the wrong field."""
+    visitor.sign_in("my password")
+    (entry,) = entries(database, None)
+    assert (entry.action, entry.details) == ("person.sign_in_failed", {"address": "127.0.0.1"})
+
+
+def test_what_the_operator_does(owner: Visitor, database: Database, ada: Person) -> None:
+    path = f"/operator/accounts/{ada.account_id}"
+    form = {"entry": ids.new("ent"), "minutes": "5", "reason": "thanks"}
+    for _ in range(2):  # a double click is one grant, and one entry
+        owner.post(f"{path}/grants", form)
+    owner.post(f"{path}/links", {"person": ada.id})
+    found = {e.action: e for e in entries(database, ada.account_id)}
+    assert list(found) == ["credits.granted", "person.password_link_created"]
+    assert found["credits.granted"].details == {"seconds": 300, "reason": "thanks"}
+    assert found["credits.granted"].actor.startswith("usr_")
