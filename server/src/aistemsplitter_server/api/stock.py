@@ -15,10 +15,11 @@ from prometheus_client.registry import Collector
 from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from aistemsplitter_server.credits.tables import Entry
+from aistemsplitter_server.credits.tables import Total
 from aistemsplitter_server.kit import times
 from aistemsplitter_server.kit.database import Database
-from aistemsplitter_server.splits.tables import QUEUED, Split
+from aistemsplitter_server.splits import queries
+from aistemsplitter_server.splits.tables import Split
 from aistemsplitter_server.webhooks.tables import Delivery
 from aistemsplitter_server.worker.tables import DEAD_AFTER, Worker
 
@@ -70,7 +71,7 @@ def _splits(connection: Connection) -> Iterable[Metric]:
     ):
         states.add_metric((status,), number)
     yield states
-    oldest = connection.scalar(select(func.min(Split.created_at)).where(Split.status == QUEUED))
+    oldest = queries.queued_since(connection)
     age = max((times.now() - oldest).total_seconds(), 0) if oldest else 0
     yield GaugeMetricFamily(
         "aistemsplitter_queue_age_seconds", "How long the oldest queued split waits.", value=age
@@ -117,7 +118,7 @@ def _ledger(connection: Connection) -> Metric:
         "aistemsplitter_ledger_seconds", "Seconds moved, by kind of entry.", labels=("kind",)
     )
     for kind, seconds in connection.execute(
-        select(Entry.kind, func.sum(Entry.seconds)).group_by(Entry.kind)
+        select(Total.kind, func.sum(Total.seconds)).group_by(Total.kind)
     ):
-        told.add_metric((kind,), abs(seconds))
+        told.add_metric((kind,), int(seconds))
     return told

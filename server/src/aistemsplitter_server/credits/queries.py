@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import date, datetime
 from typing import NamedTuple
 
-from sqlalchemy import Connection, Date, bindparam, exists, func, select
+from sqlalchemy import Connection, Date, and_, bindparam, exists, func, select
 from sqlalchemy.orm import Session, aliased
 
 from aistemsplitter_server.credits.tables import Entry
@@ -80,20 +80,30 @@ def used_by_day(
     So a refund takes from the day that was charged, whenever it comes, and no day is below zero.
     Days without any are left out.
     """
-    refund = aliased(Entry)
-    given_back = exists().where(refund.split_id == Entry.split_id, refund.kind == "refund")
     sqlite = session.get_bind().dialect.name == "sqlite"  # where all times are in UTC
     moment = Entry.created_at if sqlite else func.timezone("UTC", Entry.created_at)
     day = func.date(moment, type_=Date)
-    query = (
+    used: dict[date, tuple[int, int]] = {}
+    charges = (
         select(day, func.sum(-Entry.seconds), func.count())
+        .where(Entry.account_id == account_id, Entry.kind == "charge", Entry.created_at >= since)
+        .group_by(day)
+    )
+    for charged_on, seconds, splits in session.execute(charges):
+        used[charged_on] = (seconds, splits)
+    # A charge is looked up for each of the few refunds, instead of a refund for each charge.
+    refund = aliased(Entry)
+    refunds = (
+        select(day, func.sum(refund.seconds), func.count())
+        .join(refund, and_(refund.split_id == Entry.split_id, Entry.kind == "charge"))
         .where(
-            Entry.account_id == account_id,
+            refund.account_id == account_id,
+            refund.kind == "refund",
+            refund.created_at >= since,
             Entry.created_at >= since,
-            Entry.kind == "charge",
-            ~given_back,
         )
         .group_by(day)
-        .order_by(day)
     )
-    return [(day, seconds, splits) for day, seconds, splits in session.execute(query)]
+    for charged_on, seconds, splits in session.execute(refunds):
+        used[charged_on] = (used[charged_on][0] - seconds, used[charged_on][1] - splits)
+    return [(on, *used[on]) for on in sorted(used) if used[on][1]]

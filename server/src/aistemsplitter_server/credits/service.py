@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
 from sqlalchemy import Connection, bindparam, insert, select
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from aistemsplitter_server.accounts.tables import Account
 from aistemsplitter_server.credits import queries
-from aistemsplitter_server.credits.tables import Entry
+from aistemsplitter_server.credits.tables import Entry, Total
 from aistemsplitter_server.kit import ids, times
 from aistemsplitter_server.kit.errors import Conflict, InsufficientCredits, NotFound
 
@@ -24,6 +25,15 @@ _HOLD = select(_ACCOUNTS.id).where(_ACCOUNTS.id == bindparam("id")).with_for_upd
 
 # Of the table: rows that go the way of objects cost three times as much.
 _ADD = insert(Entry.metadata.tables[Entry.__tablename__])
+
+# Adds to a total, or begins it.
+_ADD_UP = {
+    dialect.dialect.name: (adding := dialect.insert(Total)).on_conflict_do_update(
+        index_elements=[Total.account_id, Total.kind],
+        set_={"seconds": Total.seconds + adding.excluded.seconds},
+    )
+    for dialect in (sqlite, postgresql)
+}
 
 
 def balance(session: Session | Connection, account_id: str) -> int:
@@ -145,4 +155,6 @@ def _add(
         "created_at": times.now(),
     }
     session.execute(_ADD, values)
+    total = {"account_id": account_id, "kind": kind, "seconds": abs(seconds)}
+    session.execute(_ADD_UP[session.get_bind().dialect.name], total)
     return Entry(**values)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from aistemsplitter_server.kit.database import Base, UtcTime
@@ -21,7 +21,8 @@ class Entry(Base):
     __tablename__ = "credit_entries"
     __table_args__ = (
         UniqueConstraint("account_id", "number"),
-        Index("ix_credit_entries_account_id_created_at", "account_id", "created_at"),
+        # The usage by day is summed up from this alone.
+        Index("ix_credit_entries_by_time", "account_id", "kind", "created_at", "seconds"),
         UniqueConstraint("split_id", "kind"),  # charged once, refunded once; grants have no split
         CheckConstraint("balance >= 0", name="balance_not_negative"),
         CheckConstraint(
@@ -41,3 +42,16 @@ class Entry(Base):
     split_id: Mapped[str | None]
     reason: Mapped[str]
     created_at: Mapped[datetime] = mapped_column(UtcTime)
+
+
+class Total(Base):
+    """Seconds that an account was granted, charged and refunded so far: the sums of its entries.
+
+    Written in the transaction of each entry, so that metrics need not add up the whole ledger.
+    """
+
+    __tablename__ = "credit_totals"
+
+    account_id: Mapped[str] = mapped_column(ForeignKey("accounts.id"), primary_key=True)
+    kind: Mapped[str] = mapped_column(primary_key=True)
+    seconds: Mapped[int] = mapped_column(BigInteger)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import select
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from functools import partial
@@ -23,11 +23,13 @@ from sqlalchemy import (
     DateTime,
     Dialect,
     Engine,
+    Index,
     MetaData,
     create_engine,
     event,
     exc,
     make_url,
+    text,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import InterfaceError, OperationalError
@@ -175,6 +177,12 @@ class Database:
         """Close all idle connections."""
         self.engine.dispose()
         self._writer.dispose()
+
+
+def partial_index(name: str, columns: Sequence[str], condition: str) -> Index:
+    """Return an index of the rows that meet a condition, written in SQL."""
+    where = text(condition)
+    return Index(name, *columns, sqlite_where=where, postgresql_where=where)
 
 
 def add_if_missing(session: Session, row: type[Base], **values: Any) -> bool:

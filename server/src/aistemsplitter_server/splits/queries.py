@@ -4,20 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import bindparam, func, select, text, update
+from sqlalchemy import Connection, Select, bindparam, func, or_, select, text, update
 from sqlalchemy.orm import Session
 
 from aistemsplitter_server.splits.tables import (
     COPIES_QUEUED,
     FAILED,
+    IS_PROCESSING,
+    IS_QUEUED,
     PROCESSING,
-    QUEUED,
     UNFINISHED,
     Listening,
     Share,
     Split,
 )
+
+EXACT_PLACES = 1000  # in the queue that are all read
+PLACES_STEP = 100  # of those behind
+SEARCHED = 20_000  # splits that one search goes through
 
 # Asked with almost every request, so they are built once.
 _OF_ACCOUNT = select(Split).where(
@@ -37,13 +43,9 @@ _TURNS = select(
     *(
         select(which(_SPLITS.turn)).where(_IN_CLASS, *conditions).scalar_subquery().label(name)
         for name, which, conditions in (
-            ("running", func.max, [_SPLITS.status == PROCESSING]),
-            ("waiting", func.min, [_SPLITS.status == QUEUED]),
-            (
-                "last",
-                func.max,
-                [_SPLITS.status == QUEUED, _SPLITS.account_id == bindparam("account_id")],
-            ),
+            ("running", func.max, [IS_PROCESSING]),
+            ("waiting", func.min, [IS_QUEUED]),
+            ("last", func.max, [IS_QUEUED, _SPLITS.account_id == bindparam("account_id")]),
         )
     )
 )
@@ -81,14 +83,12 @@ def page(
     is_test: bool,
     before: str | None,
     status: str | None = None,
-    named: str | None = None,
     limit: int,
 ) -> Sequence[Split]:
     """Splits of the account, newest first: either those of test keys or all others.
 
     Args:
         before: only those with smaller ids.
-        named: only those whose file's name has this in it, in any case.
     """
     query = select(Split).where(
         Split.account_id == account_id, Split.is_test == is_test, Split.deleted_at.is_(None)
@@ -97,9 +97,44 @@ def page(
         query = query.where(Split.id < before)
     if status is not None:
         query = query.where(Split.status == status)
-    if named is not None:
-        query = query.where(Split.filename.icontains(named, autoescape=True))
     return session.scalars(query.order_by(Split.id.desc()).limit(limit)).all()
+
+
+def search(
+    session: Session,
+    account_id: str,
+    text: str,
+    *,
+    is_test: bool,
+    before: str | None,
+    limit: int,
+) -> tuple[Sequence[Split], str | None]:
+    """Return splits whose file name contains a text, in any case, newest first.
+
+    One search goes through a bounded number of splits, so that its cost does not grow with the
+    account. Indexes of three letters or of words would not find the two that Chinese titles are
+    searched by.
+
+    Args:
+        before: Search splits with smaller ids only.
+
+    Returns:
+        The splits, and the id to continue before; None where no older split is left to search.
+    """
+    mine = select(Split).where(Split.account_id == account_id, Split.is_test == is_test)
+    newest_first = mine.order_by(Split.id.desc())
+    if before is not None:
+        newest_first = newest_first.where(Split.id < before)
+    oldest = session.scalar(newest_first.with_only_columns(Split.id).offset(SEARCHED - 1).limit(1))
+    query = newest_first.where(
+        Split.deleted_at.is_(None), Split.filename.icontains(text, autoescape=True)
+    )
+    if oldest is not None:
+        query = query.where(Split.id >= oldest)
+    found = session.scalars(query.limit(limit + 1)).all()
+    if len(found) > limit:
+        return found[:limit], found[limit - 1].id
+    return found, oldest
 
 
 def of_account_all(session: Session, account_id: str, ids: Sequence[str]) -> Sequence[Split]:
@@ -122,13 +157,30 @@ def latest(
     return session.scalars(query).all()
 
 
-def queue(session: Session) -> Sequence[tuple[int, str]]:
-    """Turn and id of all that wait, the next one first."""
-    query = select(Split.turn, Split.id).where(Split.status == QUEUED)
-    return [(turn, split_id) for turn, split_id in session.execute(query.order_by(*_ORDER))]
+def queue_places(session: Session) -> Sequence[tuple[int, str, int]]:
+    """Turn, id and place, from 1 on, of queued splits in the order in which they begin.
+
+    All of the first ones, and of the rest one in a hundred: a queue of a million is read by the
+    database, not by every API process.
+    """
+    return [(row.turn, row.id, row.place) for row in session.execute(_PLACES)]
 
 
-_ORDER = (Split.turn, Split.id)
+def places_query() -> Select[*tuple[Any, ...]]:
+    """Build the query of :func:`queue_places`."""
+    place = func.row_number().over(order_by=(Split.turn, Split.id)).label("place")
+    ordered = select(Split.turn, Split.id, place).where(IS_QUEUED).subquery().c
+    shown = or_(ordered.place <= EXACT_PLACES, ordered.place % PLACES_STEP == 0)
+    return select(ordered.turn, ordered.id, ordered.place).where(shown).order_by(ordered.place)
+
+
+_PLACES = places_query()
+
+
+def queued_since(session: Session | Connection) -> datetime | None:
+    """When the split that waits longest was made; ids sort by time, and an index has them."""
+    oldest = select(func.min(Split.id)).where(IS_QUEUED).scalar_subquery()
+    return session.scalar(select(Split.created_at).where(Split.id == oldest))
 
 
 def turns(

@@ -61,23 +61,26 @@ def _job_id(split: Split, name: str, attempt: int) -> str:
 
 
 class Positions:
-    """How many splits begin before another; what the database said is kept for a second.
+    """Places in the queue, read once a second at most and shared by all threads.
 
-    Threads share it: counting anew for every reader would cost with the queue's length. A queue of
-    many thousands takes a while to read (100,000 some 0.2 s), and is kept for longer accordingly.
+    The first thousand places are exact; those behind are rounded down to a hundred.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._lock = threading.Lock()
-        self._queue: list[tuple[int, str]] = []
+        self._turns: list[tuple[int, str]] = []
+        self._places: list[int] = []
         self._until = 0.0
 
     def of(self, split: Split) -> int | None:
-        """None where it is not queued any more."""
+        """Return how many splits begin before this one; None if it is no longer queued."""
         if self.are_due(split):
             self.count()
-        return bisect_left(self._queue, (split.turn, split.id)) if split.status == QUEUED else None
+        if split.status != QUEUED:
+            return None
+        before = bisect_left(self._turns, (split.turn, split.id))
+        return self._places[before - 1] if before else 0
 
     def are_due(self, split: Split) -> bool:
         """Whether they have to be counted to tell this split's, which takes a moment."""
@@ -89,6 +92,8 @@ class Positions:
             began = time.monotonic()
             if began >= self._until:
                 with self._database.read() as session:
-                    self._queue = list(queries.queue(session))
+                    places = queries.queue_places(session)
+                self._turns = [(turn, split_id) for turn, split_id, _ in places]
+                self._places = [place for _, _, place in places]
                 ended = time.monotonic()
                 self._until = ended + max(POSITIONS_AGE, POSITIONS_SHARE * (ended - began))

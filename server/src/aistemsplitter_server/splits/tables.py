@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, CheckConstraint, ForeignKey, Index, text
+from sqlalchemy import JSON, BigInteger, CheckConstraint, ForeignKey, Index, literal_column, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from aistemsplitter_server.kit.database import Base, UtcTime
+from aistemsplitter_server.kit.database import Base, UtcTime, partial_index
 
 QUEUED, PROCESSING, SUCCEEDED, FAILED = "queued", "processing", "succeeded", "failed"
 TERMINAL = (SUCCEEDED, FAILED)
@@ -31,8 +31,22 @@ class Split(Base):
         CheckConstraint("status IN ('queued', 'processing', 'succeeded', 'failed')", name="status"),
         Index("ix_splits_account_id_id", "account_id", "id"),
         Index("ix_splits_account_id_is_test_id", "account_id", "is_test", "id"),
-        Index("ix_splits_status_turn", "status", "turn"),
-        Index("ix_splits_account_id_status_turn", "account_id", "status", "turn"),
+        partial_index(
+            "ix_splits_of_status", ["account_id", "is_test", "status", "id"], "deleted_at IS NULL"
+        ),
+        # The queue is sorted and summed up from these alone, however many splits have ended.
+        partial_index("ix_splits_queue", ["turn", "id"], "status = 'queued'"),
+        partial_index(
+            "ix_splits_queue_of_account",
+            ["account_id", "turn", "duration_seconds"],
+            "status = 'queued'",
+        ),
+        partial_index(
+            "ix_splits_queue_by_model",
+            ["served_by", "is_test", "duration_seconds"],
+            "status = 'queued'",
+        ),
+        partial_index("ix_splits_processing", ["turn"], "status = 'processing'"),
         Index("ix_splits_swept_at_expires_at", "swept_at", "expires_at"),
         Index(
             "ix_splits_retry_of",
@@ -43,19 +57,11 @@ class Split(Base):
         # What was done in a month is counted from this alone, without reading a row.
         Index("ix_splits_ended", "status", "finished_at", "error_code", "duration_seconds"),
         # Of an account's splits, those that count against its limits.
-        Index(
-            "ix_splits_queued",
-            "account_id",
-            "is_test",
-            sqlite_where=text("status = 'queued'"),
-            postgresql_where=text("status = 'queued'"),
-        ),
-        Index(
+        partial_index("ix_splits_queued", ["account_id", "is_test"], "status = 'queued'"),
+        partial_index(
             "ix_splits_stored",
-            "account_id",
-            "stored_bytes",
-            sqlite_where=text("stored_bytes > 0 AND swept_at IS NULL AND deleted_at IS NULL"),
-            postgresql_where=text("stored_bytes > 0 AND swept_at IS NULL AND deleted_at IS NULL"),
+            ["account_id", "stored_bytes"],
+            "stored_bytes > 0 AND swept_at IS NULL AND deleted_at IS NULL",
         ),
         Index("ix_splits_unfinished", "id", sqlite_where=UNFINISHED, postgresql_where=UNFINISHED),
     )
@@ -107,6 +113,12 @@ class Split(Base):
         """Whether its stems are there and its owner has not deleted it."""
         expired = self.expires_at is None or self.expires_at <= now
         return self.status == SUCCEEDED and self.deleted_at is None and not expired
+
+
+# Written out in the statement, since a database cannot tell that a parameter matches the
+# condition of a partial index.
+IS_QUEUED = Split.status == literal_column(f"'{QUEUED}'")
+IS_PROCESSING = Split.status == literal_column(f"'{PROCESSING}'")
 
 
 class IdempotencyKey(Base):

@@ -62,20 +62,20 @@ def studio(
     """The page; for htmx only the songs of it. Those of test keys are listed apart."""
     last = None if before is None else ids.from_cursor("split", before)
     with context.database.read() as session:
-        found = queries.page(
-            session,
-            who.account_id,
-            is_test=mode == "test",
-            before=last,
-            named=q.strip() or None,
-            limit=PAGE + 1,
-        )
-        shown = found[:PAGE]
+        whose, is_test = who.account_id, mode == "test"
+        if text := q.strip():
+            shown, older = queries.search(
+                session, whose, text, is_test=is_test, before=last, limit=PAGE
+            )
+        else:
+            found = queries.page(session, whose, is_test=is_test, before=last, limit=PAGE + 1)
+            shown, older = found[:PAGE], found[PAGE - 1].id if len(found) > PAGE else None
         songs: dict[str, Any] = {
             "songs": [(split, context.positions.of(split)) for split in shown],
             "q": q,
             "mode": mode,
-            "following": ids.body(shown[-1].id) if len(found) > PAGE else None,
+            "following": ids.body(older) if older else None,
+            "searched": queries.SEARCHED,
         }
         if is_fragment(request):
             return render(request, "songs.html", **songs)
