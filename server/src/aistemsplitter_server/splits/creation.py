@@ -10,6 +10,7 @@ from __future__ import annotations
 from urllib.parse import unquote, urlsplit
 
 from sqlalchemy.orm import Session
+from starlette.concurrency import run_in_threadpool
 
 from aistemsplitter_server.accounts.limits import limits_of
 from aistemsplitter_server.accounts.service import Caller
@@ -24,7 +25,7 @@ from aistemsplitter_server.uploads import service as uploads
 from aistemsplitter_server.uploads.tables import Upload
 
 
-def create(
+async def create(
     context: Context, caller: Caller, request: CreateSplit, key: str | None
 ) -> tuple[SplitJob, bool]:
     """A new split, or with a key that was used before the same one again.
@@ -35,25 +36,37 @@ def create(
     Raises:
         ApiError: of the kinds that the endpoint declares.
     """
-    fingerprint = idempotency.fingerprint(request)
     key = caller.scoped(key)
     with idempotency.alone(caller.account_id, key):
         while True:
-            with context.database.write() as session:
-                if key is not None:
-                    answer = idempotency.begin(session, caller.account_id, key, fingerprint)
-                    if answer is not None:
-                        return SplitJob.model_validate(answer, by_alias=True), True
-                source = _source(session, caller, request)
-                if source is None or context.measurements.are_done(source):
-                    job = _create(context, session, caller, request, source)
-                    if key is not None:
-                        answer = job.model_dump(by_alias=True)
-                        idempotency.remember(session, caller.account_id, key, fingerprint, answer)
-                    break
-            if not context.measurements.wait(source):
+            found = await run_in_threadpool(_created, context, caller, request, key)
+            if not isinstance(found, Upload):
+                break
+            if not await context.measurements.wait(found):
                 raise Unavailable("The upload is still being measured. Try again in a moment.")
-    logs.tell(split_id=job.id)
+    job, replayed = found
+    if not replayed:
+        logs.tell(split_id=job.id)
+    return job, replayed
+
+
+def _created(
+    context: Context, caller: Caller, request: CreateSplit, key: str | None
+) -> tuple[SplitJob, bool] | Upload:
+    """Create the split in one unit of work; or return the upload that must be measured first."""
+    fingerprint = idempotency.fingerprint(request)
+    with context.database.write() as session:
+        if key is not None:
+            answer = idempotency.begin(session, caller.account_id, key, fingerprint)
+            if answer is not None:
+                return SplitJob.model_validate(answer, by_alias=True), True
+        source = _source(session, caller, request)
+        if source is not None and not context.measurements.are_done(source):
+            return source
+        job = _create(context, session, caller, request, source)
+        if key is not None:
+            answer = job.model_dump(by_alias=True)
+            idempotency.remember(session, caller.account_id, key, fingerprint, answer)
     return job, False
 
 

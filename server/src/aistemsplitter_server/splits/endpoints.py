@@ -74,10 +74,7 @@ async def create_split(
     idempotency_key: IdempotencyKey = None,
 ) -> Success[SplitJob]:
     """Split a song into its stems; the answer is there before the work begins."""
-    # In a thread, which FastAPI would choose, too, but then use another one to check the answer.
-    job, replayed = await run_in_threadpool(
-        creation.create, context, caller, request, idempotency_key
-    )
+    job, replayed = await creation.create(context, caller, request, idempotency_key)
     if replayed:
         response.headers["Idempotency-Replayed"] = "true"
     return Success(data=job)

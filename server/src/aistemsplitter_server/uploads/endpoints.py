@@ -140,7 +140,7 @@ async def upload_bytes(
         await run_in_threadpool(_store, context, storage, upload, file)
     finally:
         file.close()
-    await run_in_threadpool(context.measurements.wait, upload)
+    await context.measurements.wait(upload)
     url = addresses.to_read(base_url, upload_id)
     return Success(data=Uploaded(url=url, key=keys.upload(upload_id)))
 

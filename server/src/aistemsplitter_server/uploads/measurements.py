@@ -1,11 +1,12 @@
-"""How long uploads last: measured once their bytes are whole, and waited for by who needs it."""
+"""How long uploads last: measured once their bytes are whole; requests that need it wait."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
+from collections import Counter, deque
 from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeout
 
 from aistemsplitter_server import measuring
 from aistemsplitter_server.kit import times
@@ -14,25 +15,30 @@ from aistemsplitter_server.kit.errors import Conflict, Unavailable, ValidationFa
 from aistemsplitter_server.kit.settings import Settings
 from aistemsplitter_server.measuring import MeasuringFailed
 from aistemsplitter_server.storage import keys
-from aistemsplitter_server.storage.interface import Missing, Storage
+from aistemsplitter_server.storage.interface import Storage
 from aistemsplitter_server.uploads.tables import Upload
 
 logger = logging.getLogger(__name__)
 
-AT_ONCE = 2  # in one process
+AT_ONCE = 4  # in one process, in threads of their own
+AT_ONCE_OF_ACCOUNT = 2  # so that no account's slow files take all places
 PATIENCE = 20.0  # seconds that a request waits for one
 
 
 class Measurements:
-    """Those under way in this process; another process may do the same one, with the same end."""
+    """The measurements of one process, between which accounts take turns.
+
+    Another process may measure the same upload, with the same result.
+    """
 
     def __init__(self, settings: Settings, database: Database, storage: Storage) -> None:
         self._settings = settings
         self._database = database
         self._storage = storage
-        self._running: dict[str, Future[None]] = {}
-        self._lock = threading.Lock()
-        self._places = threading.Semaphore(AT_ONCE)
+        self._lock = threading.Lock()  # for all below
+        self._results: dict[str, Future[bool]] = {}  # by upload id, until it has ended
+        self._waiting: dict[str, deque[Upload]] = {}  # by account, the longest in line first
+        self._running = Counter[str]()  # by account
 
     def are_done(self, upload: Upload) -> bool:
         """Whether its length is known; else it has to be waited for.
@@ -47,39 +53,66 @@ class Measurements:
             raise ValidationFailed([("input.uploadId", upload.fault_message)])
         return upload.measured_at is not None
 
-    def wait(self, upload: Upload) -> bool:
-        """Measure it, or wait for who does; False where it takes too long, and goes on.
+    async def wait(self, upload: Upload) -> bool:
+        """Measure an upload, or wait for the measurement under way, without holding a thread.
+
+        Returns:
+            False if it takes too long; the measurement goes on.
 
         Raises:
-            Unavailable: it cannot be done now.
+            Unavailable: it cannot be measured now.
         """
-        with self._lock:
-            future = self._running.get(upload.id)
-            if future is None:
-                future = self._running[upload.id] = Future()
-                threading.Thread(
-                    target=self._measure, args=(upload, future), name="measure", daemon=True
-                ).start()
-        try:
-            future.result(PATIENCE)
-        except FutureTimeout:
+        measured = asyncio.wrap_future(self._begin(upload))
+        await asyncio.wait([measured], timeout=PATIENCE)
+        if not measured.done():
             return False
-        except (OSError, Missing):
-            raise Unavailable("The upload cannot be measured now.") from None
+        if not measured.result():
+            raise Unavailable("The upload cannot be measured now.")
         return True
 
-    def _measure(self, upload: Upload, future: Future[None]) -> None:
+    def _begin(self, upload: Upload) -> Future[bool]:
+        """Enqueue a measurement unless there is one; its result is False if it failed."""
+        with self._lock:
+            result = self._results.get(upload.id)
+            if result is None:
+                result = self._results[upload.id] = Future()
+                self._waiting.setdefault(upload.account_id, deque()).append(upload)
+                self._start()
+            return result
+
+    def _start(self) -> None:
+        """Start what there is room for; the lock is held."""
+        while self._running.total() < AT_ONCE and (upload := self._next()) is not None:
+            self._running[upload.account_id] += 1
+            threading.Thread(
+                target=self._measure, args=(upload,), name="measure", daemon=True
+            ).start()
+
+    def _next(self) -> Upload | None:
+        """Take the next upload of the account with the fewest under way, the longest in line."""
+        account_id = min(self._waiting, key=self._running.__getitem__, default=None)
+        if account_id is None or self._running[account_id] >= AT_ONCE_OF_ACCOUNT:
+            return None
+        uploads = self._waiting.pop(account_id)
+        upload = uploads.popleft()
+        if uploads:
+            self._waiting[account_id] = uploads  # behind the others
+        return upload
+
+    def _measure(self, upload: Upload) -> None:
+        done = False
         try:
-            with self._places:
-                self._write(upload)
-        except Exception as error:
+            self._write(upload)
+            done = True
+        except Exception:
             logger.exception("%s could not be measured", upload.id)
-            future.set_exception(error)
-        else:
-            future.set_result(None)
         finally:
             with self._lock:
-                del self._running[upload.id]
+                self._running[upload.account_id] -= 1
+                self._running += Counter()  # forgets accounts with none
+                result = self._results.pop(upload.id)
+                self._start()
+            result.set_result(done)
 
     def _write(self, upload: Upload) -> None:
         values: dict[str, object]

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from fastapi import APIRouter, Query, Request, Response
 from sqlalchemy.orm import Session
+from starlette.concurrency import run_in_threadpool
 
 from aistemsplitter_server.accounts import sign_ins
 from aistemsplitter_server.accounts.limits import limits_of
@@ -103,7 +104,7 @@ def reserve(
 
 
 @router.post("/splits")
-def split(
+async def split(
     request: Request,
     context: InContext,
     who: InSession,
@@ -113,10 +114,16 @@ def split(
     """Split a song; asked again with the same key it is the same split."""
     if body.webhook_url is not None:
         raise ValidationFailed([("webhookUrl", "needs an API key, whose secret signs")])
-    begun = creation.create(context, who.caller, body, idempotency_key)[0].id
+    job, _ = await creation.create(context, who.caller, body, idempotency_key)
+    return await run_in_threadpool(_begun, request, context, who, job.id)
+
+
+def _begun(
+    request: Request, context: Context, who: sign_ins.SignedIn, split_id: str
+) -> Success[Begun]:
     with context.database.read() as session:
-        made = service.of_account(session, who.account_id, begun, is_test=False)
-    return Success(data=Begun(id=begun, html=_row(request, context, made)))
+        made = service.of_account(session, who.account_id, split_id, is_test=False)
+    return Success(data=Begun(id=split_id, html=_row(request, context, made)))
 
 
 @router.get("/events")

@@ -1,0 +1,135 @@
+"""Measuring is bounded and fair, and whoever waits for it holds nothing that others need."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from aistemsplitter_server import measuring
+from aistemsplitter_server.kit.database import THREADS, Database
+from aistemsplitter_server.kit.secrets import Secrets
+from aistemsplitter_server.kit.settings import Settings
+from aistemsplitter_server.measuring import Measured
+from aistemsplitter_server.storage import keys
+from aistemsplitter_server.storage.configured import configured
+from aistemsplitter_server.uploads import measurements
+from aistemsplitter_server.uploads.measurements import Measurements
+from aistemsplitter_server.uploads.tables import Upload
+from customers import Customer, customer
+from processes import until
+
+
+class Measuring:
+    """Stands in for decoding: what is being measured, each until it is let go."""
+
+    def __init__(self) -> None:
+        self.running: Counter[str] = Counter()  # by filename
+        self.order: list[str] = []
+        self._lock = threading.Lock()
+        self._go = threading.Semaphore(0)
+
+    def measure(self, _path: Path, filename: str, _settings: Settings) -> Measured:
+        """Measure one file; it is called like the account it belongs to."""
+        with self._lock:
+            self.running[filename] += 1
+            self.order.append(filename)
+        self._go.acquire()
+        with self._lock:
+            self.running[filename] -= 1
+        return Measured(20.0, 44100, 2)
+
+    def finish(self, number: int = 1) -> None:
+        """Let so many end."""
+        self._go.release(number)
+
+
+@pytest.fixture
+def decoding(monkeypatch: pytest.MonkeyPatch) -> Iterator[Measuring]:
+    decoding = Measuring()
+    monkeypatch.setattr(measuring, "measure", decoding.measure)
+    yield decoding
+    decoding.finish(1000)
+
+
+def unmeasured(someone: Customer, settings: Settings, secrets: Secrets, name: str) -> Upload:
+    upload = someone.upload(filename=name, measured_at=None, duration_seconds=None)
+    song = settings.data / upload.id
+    song.write_bytes(b"a song")
+    configured(settings, secrets).put_file(keys.upload(upload.id), song)
+    return upload
+
+
+def test_accounts_take_turns(
+    settings: Settings, database: Database, server_secrets: Secrets, decoding: Measuring
+) -> None:
+    storage = configured(settings, server_secrets)
+    measured = Measurements(settings, database, storage)
+    accounts = {name: customer(database, server_secrets) for name in ("many", "few", "one")}
+    results = [
+        measured._begin(unmeasured(accounts[name], settings, server_secrets, name))
+        for name in ["many"] * 6 + ["few"] * 2 + ["one"]
+    ]
+    until(lambda: len(decoding.order) == measurements.AT_ONCE)
+    assert decoding.running == {"many": 2, "few": 2}
+    assert sum(thread.name == "measure" for thread in threading.enumerate()) == 4
+    decoding.finish()  # whichever ends, the account that has none comes first
+    until(lambda: len(decoding.order) == measurements.AT_ONCE + 1)
+    assert decoding.running["one"] == 1
+    assert max(decoding.running.values()) <= measurements.AT_ONCE_OF_ACCOUNT
+    decoding.finish(len(results))
+    assert all(result.result(60) for result in results)
+    until(lambda: not any(thread.name == "measure" for thread in threading.enumerate()))
+    assert not measured._results
+    assert not measured._waiting
+    assert not measured._running
+
+
+def test_one_that_fails_leaves_room(
+    settings: Settings,
+    database: Database,
+    server_secrets: Secrets,
+    someone: Customer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*_args: object) -> Measured:
+        raise OSError("no process to be had")
+
+    monkeypatch.setattr(measuring, "measure", fail)
+    measured = Measurements(settings, database, configured(settings, server_secrets))
+    upload = unmeasured(someone, settings, server_secrets, "a")
+    assert [measured._begin(upload).result(60) for _ in range(6)] == [False] * 6
+
+
+def test_reads_do_not_wait_for_what_is_measured(
+    client: httpx2.Client,
+    settings: Settings,
+    database: Database,
+    server_secrets: Secrets,
+    someone: Customer,
+    decoding: Measuring,
+) -> None:
+    """More requests wait for a measurement than the process has threads."""
+    upload = unmeasured(someone, settings, server_secrets, "song")
+    body = json.dumps(someone.request(upload)).encode()
+    head = "POST /v1/audio/splits HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    head += f"Authorization: {someone.headers['Authorization']}\r\nContent-Length: {len(body)}\r\n"
+    address = (client.base_url.host, client.base_url.port or 0)
+    waiting = [socket.create_connection(address, 60) for _ in range(THREADS + 5)]
+    for connection in waiting:
+        connection.sendall(f"{head}\r\n".encode() + body)
+    until(lambda: decoding.running["song"])
+    other = customer(database, server_secrets)
+    answer = client.get("/v1/audio/splits", headers=other.headers, timeout=15)
+    assert answer.status_code == 200
+    assert decoding.running["song"] == 1
+    decoding.finish()
+    for connection in waiting:
+        with connection:
+            assert connection.recv(12).startswith((b"HTTP/1.1 200", b"HTTP/1.1 402"))
