@@ -17,6 +17,7 @@ import tempfile
 from pathlib import Path
 
 sys.path.append(str(Path(__file__).parents[1] / "sdk" / "tests"))  # where the short run is a test
+sys.path.append(str(Path(__file__).parents[1] / "server" / "tests"))
 
 import randomised
 

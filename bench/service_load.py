@@ -40,7 +40,8 @@ from aistemsplitter_server.kit import secrets
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.settings import PREFIX, Settings
 from customers import Customer, customer
-from processes import Service, free_port, running
+from ports import free_port
+from processes import Service, running
 
 ACCOUNTS = 8
 SLICE = 0.5  # seconds

@@ -8,7 +8,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from ports import free_port
 from real_service import RealService
 
 ROOT = Path(__file__).parents[2]
@@ -82,9 +82,7 @@ def own_server(place: Path, port: int = 0) -> dict[str, str]:
 
 def stays(command: str, environment: dict[str, str], place: Path) -> None:
     """Start the service, see it ready, stop it."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     with (place / "log").open("wb") as log:
         running = subprocess.Popen(
             command.split(),
@@ -94,7 +92,7 @@ def stays(command: str, environment: dict[str, str], place: Path) -> None:
             stderr=log,
         )
         try:
-            end = time.monotonic() + 60
+            end = time.monotonic() + 180
             while not ready(port):
                 assert running.poll() is None, (place / "log").read_text()
                 assert time.monotonic() < end, (place / "log").read_text()

@@ -16,6 +16,7 @@ import pytest
 
 from aistemsplitter import AiStemSplitter
 from aistemsplitter.testing import split_succeeded
+from ports import free_port
 from real_service import RealService
 
 EXAMPLES = Path(__file__).parents[1]
@@ -77,9 +78,7 @@ RECEIVERS = [fastapi, flask, django]
 @pytest.fixture(params=RECEIVERS, ids=lambda receiver: receiver.__name__)
 def receiver(request: pytest.FixtureRequest, service: RealService, tmp_path: Path) -> Iterator[str]:
     """A running receiver's address; it writes stems to ``tmp_path``."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     with request.param(service.environment, tmp_path, port):
         _until(lambda: _answers(port), tmp_path)
         yield f"http://127.0.0.1:{port}"
@@ -119,7 +118,7 @@ def _answers(port: int) -> bool:
 
 def _until(done: object, folder: Path) -> None:
     assert callable(done)
-    end = time.monotonic() + 60
+    end = time.monotonic() + 180
     while time.monotonic() < end:
         if done():
             return

@@ -34,7 +34,8 @@ from aistemsplitter import (
 from aistemsplitter._http import direct
 from aistemsplitter.testing import FakeService, Reply
 from clients import KEY, Runner
-from loopback import Loopback, refused_port
+from loopback import Loopback
+from ports import free_port
 
 URL = "https://example.com/song.mp3"
 CREATE = r"^/v1/audio/splits$"
@@ -244,7 +245,7 @@ def test_the_deadline_ends_a_stalled_call(kind: str, loopback: Loopback) -> None
 
 
 def test_server_down(kind: str) -> None:
-    client = Runner(kind, base_url=f"http://127.0.0.1:{refused_port()}", max_retries=1)
+    client = Runner(kind, base_url=f"http://127.0.0.1:{free_port()}", max_retries=1)
     with pytest.raises(ConnectionFailed, match=r"refused|failed"):
         client.get_credits()
 

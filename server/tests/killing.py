@@ -19,7 +19,8 @@ import numpy as np
 from aistemsplitter_server.kit.settings import PREFIX
 from audit import Order, audit
 from customers import Customer
-from processes import Service, free_port
+from ports import free_port
+from processes import Service
 from receiver import Receiver, receiving
 
 RATE = 44100

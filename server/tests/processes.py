@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ from typing import Any
 import httpx2
 
 from aistemsplitter_server.kit.settings import PREFIX, Settings
+from ports import free_port
 
 SONGS = Path(__file__).parents[2] / "songs"
 SONG = SONGS / "sample" / "mixture.flac"  # 20 s
@@ -86,13 +86,6 @@ def running(settings: Settings) -> Iterator[Service]:
         yield service
     finally:
         service.end()
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 def until(done: Callable[[], Any], patience: float = PATIENCE) -> Any:

@@ -19,7 +19,8 @@ import pytest
 
 from aistemsplitter_server.cli.commands import app
 from aistemsplitter_server.kit.settings import PREFIX, Settings
-from processes import SONG, SONGS, free_port, until
+from ports import free_port
+from processes import SONG, SONGS, until
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 BINARIES = Path(sys.executable).parent

@@ -20,7 +20,8 @@ from aistemsplitter_server import supervisor
 from aistemsplitter_server.kit.settings import PREFIX
 from aistemsplitter_server.supervisor import Child, GaveUp
 from command_line import COMMAND, run
-from processes import ended, free_port, split, state, until, upload
+from ports import free_port
+from processes import ended, split, state, until, upload
 
 KEY = re.compile(r"^API key +(ast_live_\w+)$", re.MULTILINE)
 

@@ -15,7 +15,7 @@ from aistemsplitter_server.payments.configured import configured
 from aistemsplitter_server.payments.stripe import StripePayments
 from databases import only_sqlite
 from fake_stripe import EVENTS, SECRET_KEY, WEBHOOK_SECRET, FakeStripe, recorded
-from processes import free_port
+from ports import free_port
 from shop import Shop
 
 START = """

@@ -136,7 +136,7 @@ def test_drained(
     split_id = split(client, upload(client, long_song))
     until(lambda: progress(client, split_id) > 0)
     worker.send_signal(signal.SIGTERM)
-    assert worker.wait(timeout=30) == 0
+    assert worker.wait(timeout=120) == 0
     assert state(client, split_id)["status"] == "queued"
     with someone.database.read() as session:
         assert session.get_one(Split, split_id).failures == 0
