@@ -6,7 +6,9 @@ from datetime import timedelta
 
 from aistemsplitter_server.accounts import people, queries, sign_ins
 from aistemsplitter_server.accounts import service as accounts
-from aistemsplitter_server.accounts.tables import Person, SignIn
+from aistemsplitter_server.accounts.tables import Account, Person, SignIn
+from aistemsplitter_server.audit import service as audit
+from aistemsplitter_server.audit.service import Action
 from aistemsplitter_server.credits import service as credits
 from aistemsplitter_server.kit import ids, times
 from aistemsplitter_server.kit.database import Database
@@ -44,10 +46,15 @@ class Estate:
         with self.database.write() as session:
             key = accounts.create_key(session, self.secrets, someone.account_id, name=self.said)
             credits.grant(session, someone.account_id, 3600, self.said)
+            audit.record(
+                session, someone.account_id, someone.id, Action.KEY_CREATED, key.id, name=self.said
+            )
+            name = session.get_one(Account, someone.account_id).name
         theirs = of(self.database, someone.account_id, someone.id)
         done = theirs.finished(self.storage, filename=f"{self.said}.flac")
         return {
             "account_id": someone.account_id,
+            "account_name": name,
             "key_id": key.id,
             "split_id": done.id,
             "queued": self._split(theirs).id,

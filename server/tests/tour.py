@@ -11,7 +11,9 @@ from urllib.parse import urlsplit
 import httpx2
 from sqlalchemy import select
 
-from aistemsplitter_server.accounts import people, service
+from aistemsplitter_server.accounts import people, service, standing
+from aistemsplitter_server.audit import service as audit
+from aistemsplitter_server.audit.service import Action
 from aistemsplitter_server.credits import service as credits
 from aistemsplitter_server.kit import secrets
 from aistemsplitter_server.kit.database import Database
@@ -47,6 +49,10 @@ def tour(settings: Settings) -> Iterator[Tour]:
         key = service.create_key(session, keys, owner.account_id, name="shop on the web")
         service.create_key(session, keys, owner.account_id, name="trying out", test=True)
         choir = service.create_account(session, "Choir of St. Mary", free_seconds=600)
+        band = service.create_account(session, "A band that did not pay", free_seconds=600)
+        standing.suspend(session, band.id)
+        actor = audit.command_line()
+        audit.record(session, band.id, actor, Action.ACCOUNT_SUSPENDED, reason="did not pay")
         invitation = people.link(session, keys, choir.id, note="conductor@example.org")
     with (
         Peer([answers(200)]) as shop,
@@ -93,6 +99,8 @@ def tour(settings: Settings) -> Iterator[Tour]:
                 "operator-accounts": "/operator/accounts",
                 "operator-account": f"/operator/accounts/{choir.id}",
                 "operator-failures": "/operator/failures",
+                "operator-suspended": f"/operator/accounts/{band.id}",
+                "operator-audit": "/operator/audit",
                 "operator-split": f"/operator/splits/{broken.id}",
                 "failed-song": f"/studio/songs/{broken.id}",
                 "nothing": "/nothing-here",

@@ -145,3 +145,28 @@ def test_a_model_that_cannot_be_fetched(tmp_path: Path, monkeypatch: pytest.Monk
     done = run(tmp_path, "models", "install", "htdemucs")
     assert done.returncode == 1
     assert "could not be downloaded" in done.stderr
+
+
+def test_an_account_is_suspended_resumed_and_deleted(tmp_path: Path) -> None:
+    ok(tmp_path, "db", "upgrade")
+    account = ok(tmp_path, "accounts", "create", "someone").strip()
+    ok(tmp_path, "accounts", "suspend", account, "--reason", "did not pay")
+    assert json.loads(ok(tmp_path, "accounts", "list", "--json"))[0]["state"] == "suspended"
+    ok(tmp_path, "accounts", "resume", account)
+    deleted = json.loads(ok(tmp_path, "accounts", "delete", account, "--yes", "--json"))
+    assert deleted == {"id": account, "state": "deleting"}
+    assert run(tmp_path, "accounts", "resume", account).returncode == 1
+
+    lines = ok(tmp_path, "audit", "export", "--account", account).splitlines()
+    found = [json.loads(line) for line in lines]
+    assert [each["action"] for each in found if each["action"] != "account.created"] == [
+        "account.suspended",
+        "account.resumed",
+        "account.deletion_started",
+    ]
+    assert found[0]["actor"].startswith("cli:")
+    header, row = ok(
+        tmp_path, "audit", "export", "--format", "csv", "--action", "account.suspended"
+    ).splitlines()
+    assert header.startswith("time,id,account,actor,")
+    assert "did not pay" in row

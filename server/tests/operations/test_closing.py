@@ -153,14 +153,22 @@ def test_splits_end_and_are_given_back(context: WorkerContext, someone: Customer
         assert state(database, split_id) == ("failed", "CANCELED")
     assert someone.balance == 600
 
-    late = someone.split(20)  # of a request that was let in before
-    with database.write() as session:
-        assert service.begin(session, late.id, "wrk_1") is None
-    assert state(database, late.id) == ("failed", "CANCELED")
+    with pytest.raises(AccountSuspended):
+        someone.split(20)  # of a request whose key was checked before
     assert someone.balance == 600
     resume(database, account_id)
     assert state(database, queued.id) == ("failed", "CANCELED")
     assert someone.split(20).status == "queued"
+
+
+def test_a_split_that_was_not_cancelled_yet_does_not_begin(someone: Customer) -> None:
+    split = someone.split(20)
+    with someone.database.write() as session:
+        standing.suspend(session, someone.caller.account_id)
+    with someone.database.write() as session:
+        assert service.begin(session, split.id, "wrk_1") is None
+    assert state(someone.database, split.id) == ("failed", "CANCELED")
+    assert someone.balance == 600
 
 
 def test_one_that_is_resumed_meanwhile_keeps_its_splits(someone: Customer) -> None:

@@ -52,6 +52,8 @@ PAGES = {
     "/operator/accounts": 1,
     "/operator/accounts?q={text}": 1,
     "/operator/accounts/{account_id}": 2,
+    "/operator/audit?account={account_id}": 2,
+    "/operator/audit?account={text}": 1,
     "/operator/failures": 2,
     "/operator/failures?code={text}": 1,
     "/operator/splits/{failed}": 2,

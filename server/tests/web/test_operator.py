@@ -12,7 +12,7 @@ from aistemsplitter_server.kit import ids, times
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.secrets import Secrets
 from aistemsplitter_server.splits.tables import Split
-from aistemsplitter_server.web import operator, operator_accounts, operator_failures
+from aistemsplitter_server.web import operator, operator_accounts, operator_audit, operator_failures
 from aistemsplitter_server.webhooks.tables import Receiver
 from aistemsplitter_server.worker.tables import DEAD_AFTER, Worker
 from beating import beat
@@ -47,6 +47,12 @@ PAGES = [
     ("POST", "/operator/accounts/{account}/grants"),
     ("POST", "/operator/accounts/{account}/links"),
     ("POST", "/operator/accounts/{account}/links/lnk_none/revoke"),
+    ("POST", "/operator/accounts/{account}/suspend"),
+    ("POST", "/operator/accounts/{account}/resume"),
+    ("POST", "/operator/accounts/{account}/delete"),
+    ("GET", "/operator/audit"),
+    ("GET", "/operator/audit.csv"),
+    ("GET", "/operator/audit.jsonl"),
     ("GET", "/operator/failures"),
     ("GET", "/operator/splits/{split}"),
     ("POST", "/operator/splits/{split}/retry"),
@@ -57,7 +63,7 @@ def test_no_page_is_left_out() -> None:
     """Of those that nobody else may see, so that the next test is of all."""
     served = {
         (method, route.path)
-        for page in (operator, operator_accounts, operator_failures)
+        for page in (operator, operator_accounts, operator_audit, operator_failures)
         for route in page.router.routes
         if isinstance(route, APIRoute)
         for method in route.methods
@@ -350,7 +356,7 @@ def test_a_split_that_is_not_there(owner: Visitor) -> None:
 def test_in_chinese(owner: Visitor, ada: Person, database: Database) -> None:
     owner.cookies["language"] = "zh-TW"
     add(database, split(ada.account_id, "failed"), split(ada.account_id, "queued"))
-    pages = ("", "/accounts", f"/accounts/{account_of(database, ada).id}", "/failures")
+    pages = ("", "/accounts", f"/accounts/{account_of(database, ada).id}", "/failures", "/audit")
     for page in pages:
         answer = owner.get("/operator" + page)
         assert answer.status_code == 200

@@ -13,6 +13,7 @@ from pydantic.alias_generators import to_camel
 from sqlalchemy import bindparam, delete, select
 from sqlalchemy.orm import Session
 
+from aistemsplitter_server.accounts import standing
 from aistemsplitter_server.accounts.tables import Account, AccountLimit
 from aistemsplitter_server.kit.errors import LimitExceeded, NotFound, ValidationFailed
 from aistemsplitter_server.kit.settings import Settings
@@ -38,7 +39,9 @@ _OVERRIDES = select(_LIMITS.name, _LIMITS.value).where(
     _LIMITS.account_id == bindparam("account_id")
 )
 _ACCOUNTS = Account.__table__.c
-_HOLD = select(_ACCOUNTS.id).where(_ACCOUNTS.id == bindparam("id")).with_for_update(key_share=True)
+_HOLD = (
+    select(_ACCOUNTS.state).where(_ACCOUNTS.id == bindparam("id")).with_for_update(key_share=True)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,5 +140,20 @@ def hold(session: Session, account_id: str) -> None:
     Raises:
         NotFound: there is no such account.
     """
-    if session.scalar(_HOLD, {"id": account_id}) is None:
+    if _held_state(session, account_id) is None:
         raise NotFound(f"There is no account {account_id[:64]}.")
+
+
+def hold_active(session: Session, account_id: str) -> None:
+    """Hold an account that is about to get something new.
+
+    Raises:
+        AccountSuspended: it is suspended.
+        NotFound: there is no such account, or it is deleted.
+    """
+    standing.refuse(_held_state(session, account_id))
+
+
+def _held_state(session: Session, account_id: str) -> str | None:
+    state: str | None = session.scalar(_HOLD, {"id": account_id})
+    return state

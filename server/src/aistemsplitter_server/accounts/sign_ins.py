@@ -62,7 +62,10 @@ def begin(
     there = session.get(Person, person.id, with_for_update=True, populate_existing=True)
     if there is None or there.password_hash != person.password_hash:
         raise WrongPassword
-    standing.require_active(session, person.account_id)
+    try:
+        standing.require_active(session, person.account_id)
+    except NotFound:  # the account is being deleted
+        raise WrongPassword from None
     token, now = token_urlsafe(32), times.now()
     row = SignIn(
         id=ids.new("ses"),

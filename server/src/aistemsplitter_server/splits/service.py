@@ -40,8 +40,6 @@ from aistemsplitter_server.webhooks import service as webhooks
 ATTEMPTS = 3  # begun and not brought to an end; then it fails
 RETRY_DELAY = 10.0  # seconds, times the number of the attempt
 GAVE_UP = "The split could not be finished, though it was tried again. It costs nothing."
-
-
 SUSPENDED = "The account was suspended. The split costs nothing."
 
 
@@ -68,10 +66,11 @@ def create(
         allowed: the account's limits.
 
     Raises:
+        AccountSuspended: the account is, since its key was checked.
         InsufficientCredits: the balance does not cover it.
         LimitExceeded: the account has reached one of its limits.
     """
-    limits.hold(session, caller.account_id)
+    limits.hold_active(session, caller.account_id)
     waiting = queries.queued(session, caller.account_id, is_test=caller.is_test)
     limits.check(allowed, "queued_test_splits" if caller.is_test else "queued_splits", waiting)
     now = times.now()

@@ -51,7 +51,7 @@ def reserve(
     if key is not None and (before := _reserved(session, caller, request, key)):
         return before
     now = times.now()
-    limits.hold(session, caller.account_id)
+    limits.hold_active(session, caller.account_id)
     allowed = limits.limits_of(session, settings, caller.account_id)
     limits.check(allowed, "open_uploads", queries.open_uploads(session, caller.account_id, now))
     stored = queries.stored_bytes(session, caller.account_id)

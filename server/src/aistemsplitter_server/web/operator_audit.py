@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 
 from aistemsplitter_server.accounts import queries as accounts
-from aistemsplitter_server.api.context import InContext
+from aistemsplitter_server.api.context import Context, InContext
 from aistemsplitter_server.audit import export, queries
 from aistemsplitter_server.audit.export import Format
 from aistemsplitter_server.audit.service import Action
@@ -54,11 +54,23 @@ def show(
     )
 
 
-@router.get("/audit.{form}")
-def download(
-    context: InContext, _who: Operator, form: Format, account: str = "", action: str = ""
-) -> Response:
-    """All entries, oldest first, as a file."""
+@router.get("/audit.csv")
+def as_csv(
+    context: InContext, _who: Operator, account: str = "", action: str = ""
+) -> StreamingResponse:
+    """All entries, oldest first, for a spreadsheet."""
+    return _file(context, "csv", account, action)
+
+
+@router.get("/audit.jsonl")
+def as_json_lines(
+    context: InContext, _who: Operator, account: str = "", action: str = ""
+) -> StreamingResponse:
+    """All entries, oldest first, for programs."""
+    return _file(context, "jsonl", account, action)
+
+
+def _file(context: Context, form: Format, account: str, action: str) -> StreamingResponse:
     known = action if action in list(Action) else None
     return StreamingResponse(
         export.pieces(context.database, account.strip()[:64] or None, action=known, form=form),
