@@ -1,12 +1,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import httpx2
 import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 
+from aistemsplitter_server.accounts import limits as account_limits
+from aistemsplitter_server.accounts import service as accounts
 from aistemsplitter_server.accounts.scopes import Scope
 from aistemsplitter_server.api import create_app
+from aistemsplitter_server.api.rate_limit_store import RateLimitStore, Taken
 from aistemsplitter_server.api.rate_limits import RateLimits, neighbourhood
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.errors import RateLimited
@@ -74,7 +80,8 @@ def test_health_is_not_counted(client: httpx2.Client) -> None:
 def unlimited(
     settings: Settings, database: Database, server_secrets: Secrets
 ) -> Iterator[httpx2.Client]:
-    settings = settings.model_copy(update={"rate_limit_per_minute": 0})
+    off = {"rate_limit_per_minute": 0, "account_requests_per_minute": 0}
+    settings = settings.model_copy(update=off)
     with serving(create_app(settings, database, server_secrets)) as client:
         yield client
 
@@ -96,14 +103,109 @@ def test_an_address_of_ipv6_counts_for_its_network() -> None:
     assert neighbourhood("") == ""
 
 
-def test_what_is_forgotten_is_what_was_seen_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aistemsplitter_server.api.rate_limits.REMEMBERED", 2)
-    few = RateLimits(1)
-    few.take("a")
-    few.take("b")
-    with pytest.raises(RateLimited):
-        few.take("a")
-    few.take("c")  # there is room for two: b goes
-    with pytest.raises(RateLimited):
-        few.take("a")
-    few.take("b")
+def test_processes_count_together(
+    client: httpx2.Client,
+    settings: Settings,
+    database: Database,
+    server_secrets: Secrets,
+) -> None:
+    mine = customer(database, server_secrets).headers
+    with serving(create_app(settings, database, server_secrets)) as another:
+        answers = [
+            each.get("/v1/credits", headers=headers)
+            for headers in (mine, {})
+            for each in (client, another, client, another)
+        ]
+    assert [answer.status_code for answer in answers] == [200] * 3 + [429] + [401] * 3 + [429]
+    assert [limits(answer)[1] for answer in answers[:4]] == ["2", "1", "0", "0"]
+
+
+def test_an_account_has_one_minute_for_all_its_keys(
+    client: httpx2.Client, database: Database, server_secrets: Secrets
+) -> None:
+    someone = customer(database, server_secrets)
+    with database.write() as session:
+        account_limits.set_limits(session, someone.caller.account_id, {"requests_per_minute": 4})
+        key = accounts.create_key(session, server_secrets, someone.caller.account_id)
+    other = {"Authorization": f"Bearer {key.api_key}"}
+    answers = [
+        client.get("/v1/credits", headers=headers)
+        for headers in (someone.headers, other, someone.headers, other, someone.headers)
+    ]
+    assert [answer.status_code for answer in answers] == [200] * 4 + [429]
+    # Told is what is left of the smaller one.
+    assert [limits(answer)[:2] for answer in answers] == [
+        *(["3", "2"], ["3", "2"], ["3", "1"], ["4", "0"], ["4", "0"])
+    ]
+
+
+@pytest.fixture
+def processes(settings: Settings, database: Database) -> list[RateLimits]:
+    """What two processes have of the limits."""
+    return [RateLimits(database, RateLimitStore(database, settings.data)) for _ in range(2)]
+
+
+def granted(processes: list[RateLimits], who: str, per_minute: int, times: int) -> int:
+    """How many of so many requests, to one process after the other, are let through."""
+    count = 0
+    for number in range(times):
+        try:
+            processes[number % len(processes)].take_here(who, per_minute)
+        except RateLimited:
+            continue
+        count += 1
+    return count
+
+
+def test_requests_taken_in_advance_are_within_the_limit(processes: list[RateLimits]) -> None:
+    # Nothing comes back meanwhile: 0.1 s for each, and it is over sooner than in some seconds.
+    passed = granted(processes, "key_1", 600, 700)
+    assert 570 <= passed <= 680
+
+
+def test_most_requests_of_a_busy_caller_ask_no_database(
+    processes: list[RateLimits], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take, asked = RateLimitStore.take, []
+
+    def counting(self: RateLimitStore, who: str, *args: Any, **named: Any) -> Taken:
+        asked.append(who)
+        return take(self, who, *args, **named)
+
+    monkeypatch.setattr(RateLimitStore, "take", counting)
+    assert granted(processes, "key_1", 6000, 1000) == 1000
+    assert len(asked) < 100
+    asked.clear()
+    assert granted(processes, "10.0.0.1", 1, 1000) == 1
+    assert len(asked) <= 4  # who has nothing left is refused without asking
+
+
+def test_requests_pass_while_they_cannot_be_counted(
+    client: httpx2.Client,
+    database: Database,
+    server_secrets: Secrets,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*_args: object, **_named: object) -> Taken:
+        raise OperationalError("", {}, Exception("disk I/O error"))
+
+    mine = customer(database, server_secrets).headers
+    monkeypatch.setattr(RateLimitStore, "take", fail)
+    answers = [client.get("/v1/credits", headers=mine) for _ in range(PER_MINUTE + 1)]
+    assert {answer.status_code for answer in answers} == {200}
+
+
+def test_allowances_that_are_whole_are_forgotten(settings: Settings, database: Database) -> None:
+    store = RateLimitStore(database, settings.data)
+    for number in range(50):
+        store.take(f"address {number}", 600_000)
+    store.take("key_1", 1)
+
+    def known() -> int:
+        with store._engine.connect() as connection:
+            return connection.scalar(text("SELECT count(*) FROM rate_limits")) or 0
+
+    assert known() > 1
+    for _ in range(200):
+        store.take("key_1", 1)
+    assert known() == 1

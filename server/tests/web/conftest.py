@@ -11,7 +11,6 @@ from aistemsplitter_server.accounts import service as accounts
 from aistemsplitter_server.accounts.tables import Person
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.secrets import Secrets
-from aistemsplitter_server.web import sign_in
 from browsers import FLAGS, chromium
 from customers import Customer
 from visitors import Visitor, person
@@ -19,12 +18,6 @@ from visitors import Visitor, person
 EMAIL = "ada@example.org"
 PATIENCE = 120_000  # ms; machines that run tests may be busy
 expect.set_options(timeout=PATIENCE)
-
-
-@pytest.fixture(autouse=True)
-def _no_tries(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What one test tries does not count for the next."""
-    monkeypatch.setattr(sign_in, "_tries", sign_in.new_tries())
 
 
 @pytest.fixture

@@ -8,9 +8,11 @@ from playwright.sync_api import Browser, expect
 
 from aistemsplitter_server.accounts import members, people
 from aistemsplitter_server.accounts.tables import Person
-from aistemsplitter_server.api import rate_limits
+from aistemsplitter_server.api import create_app, rate_limits
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.secrets import Secrets
+from aistemsplitter_server.kit.settings import Settings
+from serving import serving
 from visitors import PASSWORD, SESSION, Visitor, person
 
 
@@ -246,3 +248,23 @@ def test_in_a_browser(browser: Browser, client: httpx2.Client, link: str) -> Non
     page.get_by_role("button", name="Sign in").click()
     assert not complaints
     page.close()
+
+
+def test_tries_count_in_all_processes(
+    visitor: Visitor,
+    ada: Person,
+    settings: Settings,
+    database: Database,
+    server_secrets: Secrets,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(people, "verify", _wrong)
+    with serving(create_app(settings, database, server_secrets)) as client:
+        another = Visitor(client)
+        statuses = [
+            each.sign_in(ada.email, "guess").status_code
+            for _ in range(8)
+            for each in (visitor, another)
+        ]
+    assert statuses[:12] == [401] * 12
+    assert statuses[-1] == 429

@@ -9,11 +9,19 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, delete, func, or_, select
 from sqlalchemy.orm import Session
 
-from aistemsplitter_server.accounts.tables import Account, ApiKey, Link, Person, SignIn
+from aistemsplitter_server.accounts.tables import (
+    Account,
+    AccountLimit,
+    ApiKey,
+    Link,
+    Person,
+    SignIn,
+)
 
 # Asked with every request, so it is built once, and of the table: rows as objects cost twice.
 _KEYS = ApiKey.__table__.c
 _ACCOUNTS = Account.__table__.c
+_LIMITS = AccountLimit.__table__.c
 _IDENTIFYING = select(
     _KEYS.account_id,
     _KEYS.is_test,
@@ -24,6 +32,10 @@ _IDENTIFYING = select(
     _KEYS.last_used_at,
     _KEYS.revoked_at,
     _ACCOUNTS.state,
+    select(_LIMITS.value)
+    .where(_LIMITS.account_id == _KEYS.account_id, _LIMITS.name == "requests_per_minute")
+    .scalar_subquery()
+    .label("requests_per_minute"),
 ).where(_KEYS.id == bindparam("key_id"), _ACCOUNTS.id == _KEYS.account_id)
 # Asked with every request to a page.
 _SIGNED_IN = (

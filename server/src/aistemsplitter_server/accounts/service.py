@@ -60,6 +60,7 @@ class Caller:
     scopes: frozenset[str]
     top_priority: Literal["interactive", "batch"]  # the best that it may ask for
     use_is_due: bool = False  # that the key's last use is kept
+    requests_per_minute: int | None = None  # of the account, where it differs from the setting
 
     def scoped(self, idempotency_key: str | None) -> str | None:
         """Return an idempotency key as it is stored: those of test keys have a space of their own.
@@ -292,7 +293,15 @@ def identify(database: Database, secrets: Secrets, api_key: str) -> Caller:
         raise AccountSuspended if key.state == SUSPENDED else Unauthorized
     use_is_due = key.last_used_at is None or now - key.last_used_at >= LAST_USE_STEP
     allowed = frozenset(key.scopes)
-    return Caller(key.account_id, key_id, key.is_test, allowed, key.top_priority, use_is_due)
+    return Caller(
+        key.account_id,
+        key_id,
+        key.is_test,
+        allowed,
+        key.top_priority,
+        use_is_due,
+        key.requests_per_minute,
+    )
 
 
 def note_use(database: Database, key_id: str) -> None:

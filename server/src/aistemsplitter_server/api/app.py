@@ -12,6 +12,7 @@ from aistemsplitter_server.api.context import Context
 from aistemsplitter_server.api.faults import Faults
 from aistemsplitter_server.api.frame import Frame
 from aistemsplitter_server.api.metrics import Requests
+from aistemsplitter_server.api.rate_limit_store import RateLimitStore
 from aistemsplitter_server.api.rate_limits import RateLimits
 from aistemsplitter_server.api.stock import Stock
 from aistemsplitter_server.credits import endpoints as credits
@@ -53,7 +54,7 @@ def create_app(settings: Settings, database: Database, secrets: Secrets) -> Fast
         settings,
         database,
         secrets,
-        RateLimits(settings.rate_limit_per_minute),
+        RateLimits(database, RateLimitStore(database, settings.data)),
         Positions(database),
         Changes(database),
         Streams(),

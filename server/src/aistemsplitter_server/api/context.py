@@ -17,7 +17,7 @@ from aistemsplitter_server.accounts import service as accounts
 from aistemsplitter_server.accounts.scopes import Scope
 from aistemsplitter_server.accounts.service import Caller
 from aistemsplitter_server.api import rate_limits
-from aistemsplitter_server.api.rate_limits import RateLimits
+from aistemsplitter_server.api.rate_limits import Allowance, RateLimits
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.errors import AccountSuspended, Unauthorized
 from aistemsplitter_server.kit.secrets import Secrets
@@ -108,13 +108,28 @@ async def authenticate(context: Context, request: Request) -> Caller:
     except (Unauthorized, AccountSuspended):
         # Only who has no good key is counted so, or one neighbour could lock others out.
         address = request.client.host if request.client else ""
-        context.limits.take(rate_limits.neighbourhood(address))
+        limit = context.settings.rate_limit_per_minute
+        await context.limits.take(rate_limits.neighbourhood(address), limit)
         raise
     state.caller = who
-    state.allowance = context.limits.take(who.key_id)
+    state.allowance = await _count(context, who)
     if who.use_is_due:
         await run_in_threadpool(accounts.note_use, database, who.key_id)
     return who
+
+
+async def _count(context: Context, who: Caller) -> Allowance | None:
+    """Count a request of the key and of its account; the smaller allowance is told."""
+    settings = context.settings
+    of_account = who.requests_per_minute
+    if of_account is None:
+        of_account = settings.account_requests_per_minute
+    taken = (
+        await context.limits.take(who.key_id, settings.rate_limit_per_minute),
+        await context.limits.take(who.account_id, of_account),
+    )
+    known = (allowance for allowance in taken if allowance is not None)
+    return min(known, key=lambda allowance: allowance.remaining, default=None)
 
 
 def _api_key(request: Request) -> str:

@@ -31,7 +31,10 @@ names it in our logs. Credits are counted in seconds of source audio."""
 LIMITS = "Not there while limits are off or the key is not known yet."
 HEADERS = {
     "Request-Id": ("string", "Names this request in the server's logs."),
-    "RateLimit-Limit": ("integer", f"Requests a minute that the key may make. {LIMITS}"),
+    "RateLimit-Limit": (
+        "integer",
+        f"Requests a minute, of the key or of its account. {LIMITS}",
+    ),
     "RateLimit-Remaining": ("integer", f"Requests that are left of them. {LIMITS}"),
     "RateLimit-Reset": ("integer", f"Seconds until there are as many again. {LIMITS}"),
 }

@@ -1,21 +1,32 @@
-"""How many requests a key may make in a minute, and an address without a good key.
+"""How many requests a key, an account, a person or an address may make in a minute.
 
-Counted in this process: two API processes together let through twice as many. A limit protects
-the service from a runaway client; for that it need not be exact.
+All processes count together (``rate_limit_store.py``). One that serves a caller often takes several
+of its requests from the common allowance at once and hands them out without asking: never more than
+the allowance, and what is left over when the caller falls silent is lost, at most a second's worth.
 """
 
 from __future__ import annotations
 
 import ipaddress
+import logging
 import math
+import threading
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
-from throttled import RateLimiterType, Throttled, per_min
-from throttled.store import MemoryStore
+from sqlalchemy.exc import SQLAlchemyError
 
+from aistemsplitter_server.api.rate_limit_store import RateLimitStore
+from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.errors import RateLimited
 
-REMEMBERED = 100_000  # keys and addresses, some 30 MB; of more, those seen last
+logger = logging.getLogger(__name__)
+
+REMEMBERED = 10_000  # callers for whom a process keeps what it has taken in advance
+LEASE = 1.0  # seconds that it may hand that out
 
 
 class Allowance(NamedTuple):
@@ -34,33 +45,106 @@ class Allowance(NamedTuple):
         }
 
 
-class RateLimits:
-    """Counts requests of keys and addresses; 0 a minute is no limit at all.
+NOTHING = Allowance(0, 0, 0)
 
-    A minute's requests may come at once; from then on they come back evenly, one by one.
+
+@dataclass(slots=True)
+class _Advance:
+    """Requests of one caller that were taken from the common allowance and not made yet."""
+
+    size: int = 1  # how many are taken at once
+    left: int = 0
+    until: float = 0.0  # when those that are left are lost
+    blocked_until: float = 0.0  # before that, the common allowance has nothing
+    allowance: Allowance = NOTHING
+
+
+class RateLimits:
+    """Counts requests; a minute's requests may come at once, then they come back one by one.
+
+    A limit of 0 is no limit.
     """
 
-    def __init__(self, per_minute: int) -> None:
-        self._throttle = per_minute and Throttled(
-            using=RateLimiterType.GCRA.value,
-            quota=per_min(per_minute, burst=per_minute),
-            store=MemoryStore(options={"MAX_SIZE": REMEMBERED}),
-        )
+    def __init__(self, database: Database, store: RateLimitStore) -> None:
+        self._database = database
+        self._store = store
+        self._lock = threading.Lock()
+        self._advances: OrderedDict[str, _Advance] = OrderedDict()
 
-    def take(self, who: str) -> Allowance | None:
-        """Count one request of a key's or an address's; None where there is no limit.
+    async def take(self, who: str, per_minute: int) -> Allowance | None:
+        """Count one request; None where there is no limit.
 
         Raises:
-            RateLimited: one too many; it bears the allowance's headers itself.
+            RateLimited: one too many.
         """
-        if not self._throttle:
+        if not per_minute:
             return None
-        counted = self._throttle.limit(who)
-        state = counted.state
-        allowance = Allowance(state.limit, state.remaining, math.ceil(state.reset_after))
-        if counted.limited:
-            raise RateLimited(math.ceil(state.retry_after) or 1, allowance.headers())
+        allowance = self._at_hand(who)
+        if allowance is None:
+            allowance = await self._database.look(partial(self._take, who, per_minute))
         return allowance
+
+    def take_here(self, who: str, per_minute: int) -> Allowance | None:
+        """Do the same in a thread that may wait."""
+        if not per_minute:
+            return None
+        return self._at_hand(who) or self._take(who, per_minute)
+
+    def count_try(self, who: str, per_minute: int, *, burst: int, cost: int = 1) -> None:
+        """Count what is rare and must be counted exactly; where it cannot be, nobody passes.
+
+        Raises:
+            RateLimited: one too many.
+        """
+        taken = self._store.take(who, per_minute, burst=burst, cost=cost)
+        if not taken.granted:
+            raise RateLimited(math.ceil(taken.retry_after) or 1)
+
+    def _at_hand(self, who: str) -> Allowance | None:
+        """Answer without asking the others, where that is known; None where it is not."""
+        now = time.monotonic()
+        with self._lock:
+            advance = self._advances.get(who)
+            if advance is None:
+                return None
+            if now < advance.blocked_until:
+                raise _refused(advance.blocked_until - now, advance.allowance)
+            if not advance.left or now > advance.until:
+                return None
+            advance.left -= 1
+            limit, remaining, reset = advance.allowance
+            return Allowance(limit, remaining + advance.left, reset)
+
+    def _take(self, who: str, per_minute: int) -> Allowance | None:
+        now = time.monotonic()
+        with self._lock:
+            advance = self._advances.pop(who, None) or _Advance()
+            self._advances[who] = advance  # the last to be forgotten
+            if len(self._advances) > REMEMBERED:
+                self._advances.popitem(last=False)
+            in_use = not advance.left and now < advance.until
+            largest = max(1, per_minute // 60)
+            advance.size = size = min(2 * advance.size, largest) if in_use else 1
+        try:
+            taken = self._store.take(who, per_minute, cost=size)
+            if not taken.granted and size > 1:
+                size = 1
+                taken = self._store.take(who, per_minute)
+        except SQLAlchemyError as error:  # better no limit than no service
+            logger.warning("requests are not counted: %s", type(error).__name__)
+            return None
+        allowance = Allowance(per_minute, taken.remaining, math.ceil(taken.reset))
+        with self._lock:
+            advance.allowance = allowance
+            if not taken.granted:
+                advance.left, advance.blocked_until = 0, now + taken.retry_after
+                raise _refused(taken.retry_after, allowance)
+            advance.left, advance.until = size - 1, now + LEASE
+            return Allowance(per_minute, taken.remaining + size - 1, allowance.reset)
+
+
+def _refused(seconds: float, allowance: Allowance) -> RateLimited:
+    return RateLimited(math.ceil(seconds) or 1, allowance._replace(remaining=0).headers())
 
 
 def neighbourhood(address: str) -> str:

@@ -211,6 +211,11 @@ def _prepare_sqlite(cache: int, connection: sqlite3.Connection, _record: Any) ->
     connection.execute(f"PRAGMA cache_size = -{cache}")
     connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT}")
     connection.execute("PRAGMA synchronous = FULL")  # an accepted request outlives a power cut
+    use_write_ahead_log(connection)
+
+
+def use_write_ahead_log(connection: sqlite3.Connection) -> None:
+    """Switch a SQLite file to WAL."""
     deadline = time.monotonic() + BUSY_TIMEOUT
     while True:
         try:

@@ -50,7 +50,7 @@ def change_password(
     """Choose another password; wherever else one is signed in, one is not any more."""
     t = pages.language_of(request)
     try:
-        sign_in.count_try(request, who.email)
+        sign_in.count_try(request, context, who.email)
         with context.database.read() as session:
             present = session.get_one(Person, who.person_id).password_hash
         people.verify(form.present, present)

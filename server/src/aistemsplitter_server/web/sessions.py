@@ -58,7 +58,8 @@ def _count(request: Request, who: SignedIn, context: Context) -> None:
     """Count a request once: what a key may ask for in a minute, a person may, too."""
     if not getattr(request.state, "counted", False):
         request.state.counted = True
-        context.limits.take(who.person_id)
+        limit = context.settings.rate_limit_per_minute
+    context.limits.take_here(who.person_id, limit)
 
 
 async def body_limit(request: Request) -> int:

@@ -7,8 +7,6 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import RedirectResponse
 from pydantic import Field
-from throttled import RateLimiterType, Throttled, per_min
-from throttled.store import MemoryStore
 
 from aistemsplitter_server.accounts import people, queries, sign_ins
 from aistemsplitter_server.accounts.people import WrongPassword
@@ -32,18 +30,6 @@ HOME = "/studio"
 TRIES, AT_ONCE, NETWORKS = 6, 12, 5
 LOCAL = {"localhost", "127.0.0.1", "::1"}  # where browsers keep a safe cookie also without https
 YEAR = 365 * 86400
-
-
-def new_tries() -> Throttled:
-    """How often one network, and one person, may try; counted in this process."""
-    return Throttled(
-        using=RateLimiterType.GCRA.value,
-        quota=per_min(TRIES * NETWORKS, burst=AT_ONCE * NETWORKS),
-        store=MemoryStore(options={"MAX_SIZE": 100_000}),
-    )
-
-
-_tries = new_tries()
 
 
 class SignInForm(Form):
@@ -89,7 +75,7 @@ def do_sign_in(
     """Sign in; where that fails, it does not say whether there is such a person."""
     email, t = form.email.lower(), pages.language_of(request)
     try:
-        count_try(request, email)
+        count_try(request, context, email)
         with context.database.read() as session:
             person = queries.person(session, email)
         try:
@@ -144,7 +130,7 @@ def join(
 ) -> Response:
     """Join, or choose a new password; and be signed in."""
     try:
-        count_try(request, token[:8])
+        count_try(request, context, token[:8])
         with context.database.read() as session:  # no hash is made for who has no link
             people.usable(session, context.secrets, token)
         password_hash = people.hashed(form.password)
@@ -230,13 +216,11 @@ def _address(request: Request) -> str:
     return request.client.host if request.client else ""
 
 
-def count_try(request: Request, whom: str) -> None:
+def count_try(request: Request, context: Context, whom: str) -> None:
     """Slow down who guesses passwords: from one place, and of one person from many places."""
     network = f"from {rate_limits.neighbourhood(_address(request))}"
     for who, cost in ((network, NETWORKS), (f"as {whom}", 1)):
-        counted = _tries.limit(who, cost)
-        if counted.limited:
-            raise RateLimited(int(counted.state.retry_after) or 1)
+        context.limits.count_try(who, TRIES * NETWORKS, burst=AT_ONCE * NETWORKS, cost=cost)
 
 
 def _own(path: str) -> str:
