@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,16 +14,18 @@ from aistemsplitter_server.kit.database import Database
 
 @contextmanager
 def planned(database: Database) -> Iterator[list[str]]:
-    """Collect the plan of each SELECT that is executed in the block; SQLite only.
+    """Collect the plan of each SELECT that this thread executes in the block; SQLite only.
 
     A plan is one line for each of its steps, such as ``SEARCH splits USING INDEX ...``.
     """
     assert database.sqlite
+    thread = threading.get_ident()
     asked: list[tuple[str, Any]] = []
     plans: list[str] = []
 
     def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
-        if statement.lstrip().startswith(("SELECT", "WITH")):
+        reads = statement.lstrip().startswith(("SELECT", "WITH"))
+        if reads and threading.get_ident() == thread:
             asked.append((statement, parameters))
 
     event.listen(Engine, "before_cursor_execute", note)

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from aistemsplitter_server.accounts import service as accounts
 from aistemsplitter_server.credits import service as credits
-from aistemsplitter_server.credits.tables import Entry
+from aistemsplitter_server.credits.tables import Entry, Reservation
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.errors import Conflict, InsufficientCredits, NotFound
 
@@ -40,6 +40,7 @@ class Ledger(RuleBasedStateMachine):
         self.account = account_with(self.database, self.balance)
         self.charged: dict[str, int] = {}
         self.refunded: set[str] = set()
+        self.reserved: dict[str, int] = {}
 
     @rule(seconds=SECONDS)
     def grant(self, seconds: int) -> None:
@@ -58,23 +59,44 @@ class Ledger(RuleBasedStateMachine):
                 credits.charge(session, self.account, split, seconds)
         except InsufficientCredits as error:
             assert split not in self.charged
-            assert seconds > self.balance
+            assert seconds > self.available(split)
             told = error.extra
-            expected = {"requiredSeconds": seconds, "balanceSeconds": self.balance}
+            expected = {"requiredSeconds": seconds, "balanceSeconds": self.available(split)}
             assert told == expected
         except Conflict:
             assert split in self.refunded or self.charged[split] != seconds
         else:
             assert split not in self.refunded
             if split not in self.charged:
+                assert seconds <= self.available(split)
                 self.charged[split] = seconds
                 self.balance -= seconds
+                self.reserved.pop(split, None)
+
+    def available(self, split: str) -> int:
+        """What is left for a split, less what is reserved for others."""
+        kept_back = sum(seconds for each, seconds in self.reserved.items() if each != split)
+        return self.balance - kept_back
+
+    @rule(letter=LETTERS, seconds=SECONDS)
+    def reserve(self, letter: str, seconds: int) -> None:
+        split = self.split(letter)
+        try:
+            with self.database.write() as session:
+                credits.reserve(session, self.account, split, seconds)
+        except InsufficientCredits:
+            assert seconds > self.available(split)
+        else:
+            if split not in self.charged:
+                assert seconds <= self.available(split)
+                self.reserved[split] = seconds
 
     @rule(letter=LETTERS)
     def refund(self, letter: str) -> None:
         split = self.split(letter)
         with self.database.write() as session:
             entry = credits.refund(session, self.account, split, "test")
+        self.reserved.pop(split, None)
         if split not in self.charged:
             assert entry is None
             return
@@ -103,6 +125,10 @@ class Ledger(RuleBasedStateMachine):
             assert credits.balance(session, self.account) == self.balance
             assert total(session, self.account) == self.balance
             assert self.balance >= 0
+            rows = session.scalars(
+                select(Reservation).where(Reservation.account_id == self.account)
+            )
+            assert {row.split_id: row.seconds for row in rows} == self.reserved
 
 
 def test_any_order(database: Database) -> None:

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 import peers
-from aistemsplitter_server.kit import addresses
+from aistemsplitter_server.kit import addresses, dialing
 from aistemsplitter_server.kit.dialing import Resolve
 from aistemsplitter_server.kit.outgoing import (
     NotAllowed,
@@ -196,6 +196,71 @@ def test_too_slow(behaviour: peers.Behaviour, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "behaviour",
     [
+        drips(b"HTTP/1.1 200 So\r\n", b"X-More: 1\r\n", 0.02),
+        drips(b"HTTP/1.1 200 So\r\nContent-Length: 1000000\r\n\r\n", b"x", 0.02),
+        drips(CHUNKED, b"1\r\nx\r\n", 0.02),
+        drips(CHUNKED, b"1", 0.02),
+    ],
+    ids=["headers", "body", "chunks", "one chunk's length"],
+)
+def test_a_server_that_keeps_us_waiting(
+    behaviour: peers.Behaviour, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Long before the deadline."""
+    monkeypatch.setattr(dialing, "WINDOW", 0.3)
+    with Peer([behaviour]) as peer, pytest.raises(Unreachable, match="less than 4 KiB a second"):
+        fetch(peer.url, tmp_path / "file", deadline=600)
+    assert not (tmp_path / "file").exists()
+
+
+def test_a_server_that_is_slow_but_sends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its head takes most of a window, and its body several."""
+    monkeypatch.setattr(dialing, "WINDOW", 0.5)
+
+    def behave(peer: Peer, connection: socket.socket, _request: peers.Request) -> None:
+        peer.stopping.wait(0.4)
+        connection.sendall(b"HTTP/1.1 200 So\r\nContent-Length: 80000\r\n\r\n")
+        for _ in range(8):
+            peer.stopping.wait(0.2)
+            connection.sendall(bytes(10_000))
+
+    with Peer([behave]) as peer:
+        assert fetch(peer.url, tmp_path / "file") == 80_000
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "announced"),
+    [
+        (answers(body=b"four"), 4),
+        (drips(CHUNKED + b"4\r\nfour\r\n0\r\n\r\n", b"", 60), None),
+    ],
+)
+def test_the_size_is_announced_first(
+    behaviour: peers.Behaviour, announced: int | None, tmp_path: Path
+) -> None:
+    told: list[int | None] = []
+
+    def note(size: int | None) -> None:
+        assert not (tmp_path / "file").exists()
+        told.append(size)
+
+    with Peer([behaviour]) as peer:
+        Outgoing(LOOPBACK).fetch(
+            peer.url, tmp_path / "file", limit=1000, deadline=20, announced=note
+        )
+    assert told == [announced]
+
+
+@pytest.mark.parametrize("length", ["9" * 21, "9" * 5000, "-1", "4, 5"])
+def test_lengths_that_are_none(length: str, tmp_path: Path) -> None:
+    head = f"HTTP/1.1 200 So\r\nContent-Length: {length}\r\n\r\nfour".encode()
+    with Peer([drips(head, b"", 60)]) as peer, pytest.raises(OutgoingError):
+        fetch(peer.url, tmp_path / "file")
+
+
+@pytest.mark.parametrize(
+    "behaviour",
+    [
         answers(404, b"no"),
         answers(204),
         answers(302),
@@ -240,7 +305,7 @@ def test_a_file_that_cannot_be_written_is_no_fault_of_the_url(tmp_path: Path) ->
 MEMORY = """
 import sys
 from pathlib import Path
-from aistemsplitter_server.kit import addresses
+from aistemsplitter_server.kit import addresses, dialing
 from aistemsplitter_server.kit.outgoing import Outgoing
 peak = lambda: int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])
 client = Outgoing(addresses.networks("127.0.0.1"))

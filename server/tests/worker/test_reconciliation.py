@@ -140,4 +140,10 @@ def test_nothing_else_is_read(context: WorkerContext, someone: Customer) -> None
     with planned(context.database) as plans:
         reconciliation.splits(context, "")
         reconciliation.listening_copies(context, "")
+    for lookup in (
+        "ix_splits_unfinished (id>?)",
+        "ix_listening_queued (split_id>?)",
+        "(workflow_uuid=?)",
+    ):
+        assert any(lookup in plan for plan in plans), plans
     assert not any("SCAN" in plan for plan in plans), plans

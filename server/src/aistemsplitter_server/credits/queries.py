@@ -9,7 +9,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, Date, and_, bindparam, exists, func, select
 from sqlalchemy.orm import Session, aliased
 
-from aistemsplitter_server.credits.tables import Entry
+from aistemsplitter_server.credits.tables import Entry, Reservation
 
 # Asked often, so they are built once, and of the table: rows as objects cost twice the time.
 _ENTRIES = Entry.__table__.c
@@ -20,9 +20,19 @@ _BALANCE = (
     .order_by(_ENTRIES.number.desc())
     .limit(1)
 )
+_RESERVED = Reservation.__table__.c
+_KEPT_BACK = select(func.coalesce(func.sum(_RESERVED.seconds), 0)).where(
+    _RESERVED.account_id == bindparam("account_id"), _RESERVED.split_id != bindparam("split_id")
+)
+_HAS_RESERVATION = exists().where(_RESERVED.split_id == bindparam("split_id"))
 # By the split alone: asked for the account, too, SQLite would go through all of its entries.
 _KNOWS = exists().where(_OTHERS.split_id == bindparam("split_id"))
-_LAST = _BALANCE.add_columns(_ENTRIES.number, _KNOWS.label("knows_split"))
+_LAST = _BALANCE.add_columns(
+    _ENTRIES.number,
+    _KNOWS.label("knows_split"),
+    _HAS_RESERVATION.label("has_reservation"),
+    _KEPT_BACK.scalar_subquery().label("kept_back"),
+)
 _OF_SPLIT = select(Entry).where(
     Entry.account_id == bindparam("account_id"),
     Entry.split_id == bindparam("split_id"),
@@ -37,17 +47,30 @@ def balance(session: Session | Connection, account_id: str) -> int | None:
 
 
 class Last(NamedTuple):
-    """An account's newest entry, zeros where there is none; and whether a split has any."""
+    """An account's newest entry, zeros where there is none; and what is known of a split.
+
+    Attributes:
+        knows_split: whether the split has any entry.
+        has_reservation: whether credits are reserved for it.
+        kept_back: what is reserved for other splits of the account.
+    """
 
     balance: int
     number: int
-    knows_split: bool
+    knows_split: bool = False
+    has_reservation: bool = False
+    kept_back: int = 0
+
+    @property
+    def available(self) -> int:
+        """What the split can be charged at most."""
+        return self.balance - self.kept_back
 
 
 def last(session: Session, account_id: str, split_id: str | None = None) -> Last:
     """What the next entry has to follow."""
     found = session.execute(_LAST, {"account_id": account_id, "split_id": split_id}).one_or_none()
-    return Last(*found) if found else Last(0, 0, knows_split=False)
+    return Last(*found) if found else Last(0, 0)
 
 
 def of_split(session: Session, account_id: str, split_id: str, kind: str) -> Entry | None:

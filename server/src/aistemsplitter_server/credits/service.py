@@ -8,13 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
-from sqlalchemy import Connection, bindparam, insert, select
+from sqlalchemy import Connection, bindparam, delete, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from aistemsplitter_server.accounts.tables import Account
 from aistemsplitter_server.credits import queries
-from aistemsplitter_server.credits.tables import Entry, Total
+from aistemsplitter_server.credits.tables import Entry, Reservation, Total
 from aistemsplitter_server.kit import ids, times
 from aistemsplitter_server.kit.errors import Conflict, InsufficientCredits, NotFound
 
@@ -85,11 +85,30 @@ def grant(
     return standing
 
 
+def reserve(session: Session, account_id: str, split_id: str, seconds: int) -> None:
+    """Keep credits back for a split until it is charged or fails; called again, another amount.
+
+    The ledger is not touched: what is reserved still counts as the balance.
+
+    Raises:
+        InsufficientCredits: the balance does not cover it, less what is reserved for other splits.
+        NotFound: there is no such account.
+    """
+    _lock(session, account_id)
+    last = queries.last(session, account_id, split_id)
+    if last.knows_split:
+        return  # it is charged already
+    if last.available < seconds:
+        raise InsufficientCredits(seconds, last.available)
+    session.merge(Reservation(split_id=split_id, account_id=account_id, seconds=seconds))
+    session.flush()
+
+
 def charge(session: Session, account_id: str, split_id: str, seconds: int) -> Entry:
     """Charge a split, once; asked again it answers with the charge that stands.
 
     Raises:
-        InsufficientCredits: the balance does not cover it.
+        InsufficientCredits: the balance does not cover it, less what is reserved for other splits.
         Conflict: it was charged another amount, or has been refunded.
         NotFound: there is no such account.
         ValueError: not more than 0 seconds.
@@ -107,21 +126,29 @@ def charge(session: Session, account_id: str, split_id: str, seconds: int) -> En
         if standing.seconds != -seconds:
             raise Conflict("The split was charged another amount.")
         return standing
-    return _add(session, account_id, "charge", -seconds, "split", split_id, last=last)
+    entry = _add(session, account_id, "charge", -seconds, "split", split_id, last=last)
+    if last.has_reservation:
+        _release(session, split_id)
+    return entry
 
 
 def refund(session: Session, account_id: str, split_id: str, reason: str) -> Entry | None:
     """Give a split's charge back, once; asked again it answers with the refund that stands.
 
-    None where nothing was charged.
+    What is reserved for it is released. None where nothing was charged.
     """
     _lock(session, account_id)
+    _release(session, split_id)
     standing = queries.of_split(session, account_id, split_id, "refund")
     charged = queries.of_split(session, account_id, split_id, "charge")
     if standing is not None or charged is None:
         return standing
     last = queries.last(session, account_id)
     return _add(session, account_id, "refund", -charged.seconds, reason, split_id, last=last)
+
+
+def _release(session: Session, split_id: str) -> None:
+    session.execute(delete(Reservation).where(Reservation.split_id == split_id))
 
 
 def _lock(session: Session, account_id: str) -> None:
@@ -141,8 +168,8 @@ def _add(
     last: queries.Last,
     entry_id: str | None = None,
 ) -> Entry:
-    if last.balance + seconds < 0:
-        raise InsufficientCredits(-seconds, last.balance)
+    if seconds < 0 and last.available + seconds < 0:
+        raise InsufficientCredits(-seconds, last.available)
     values = {
         "id": entry_id or ids.new("ent"),
         "account_id": account_id,

@@ -10,6 +10,16 @@ from sqlalchemy.orm import Mapped, mapped_column
 from aistemsplitter_server.kit.database import Base, UtcTime
 
 
+class Reservation(Base):
+    """Credits kept back for a split whose price is not known yet: no other charge can use them."""
+
+    __tablename__ = "credit_reservations"
+
+    split_id: Mapped[str] = mapped_column(primary_key=True)
+    account_id: Mapped[str] = mapped_column(ForeignKey("accounts.id"), index=True)
+    seconds: Mapped[int]
+
+
 class Entry(Base):
     """One movement of credits. Entries are only ever added.
 

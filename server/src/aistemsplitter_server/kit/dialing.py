@@ -28,6 +28,8 @@ from aistemsplitter_server.kit.addresses import Network
 
 CONNECT = 10.0  # seconds that one address is given before the next is tried
 IDLE = 30.0  # seconds without a byte
+SLOWEST = 4 << 10  # bytes a second that a peer has to send, over each
+WINDOW = 30.0  # seconds that it is waited for
 WRITE = 4096  # bytes at a time, so that one who reads slowly meets the deadline
 
 Resolve = Callable[[str, int], Sequence[str]]
@@ -35,6 +37,35 @@ Resolve = Callable[[str, int], Sequence[str]]
 
 class Refused(Exception):
     """Every address of the name is one where requests for users do not go."""
+
+
+class TooSlow(ReadTimeout):
+    """A peer sends, but so little that it only keeps us waiting."""
+
+
+class Pace:
+    """Gives a peer up that sends too little while it is waited for."""
+
+    def __init__(self) -> None:
+        self.restart()
+
+    def restart(self) -> None:
+        """Begin a new window."""
+        self._waited = 0.0
+        self._received = 0
+
+    def count(self, seconds: float, received: int) -> None:
+        """Count bytes, and the time that was spent waiting for them.
+
+        Raises:
+            TooSlow: a window has passed with too few bytes.
+        """
+        self._waited += seconds
+        self._received += received
+        if self._waited >= WINDOW:
+            if self._received < SLOWEST * WINDOW:
+                raise TooSlow
+            self.restart()
 
 
 def system(host: str, port: int) -> list[str]:
@@ -61,6 +92,7 @@ class Dialer(NetworkBackend):
         self._resolve = resolve
         self._ends = ends
         self._sockets = SyncBackend()
+        self.pace = Pace()
 
     def connect_tcp(
         self,
@@ -87,7 +119,7 @@ class Dialer(NetworkBackend):
                 stream = self._sockets.connect_tcp(
                     address, port, patience, local_address, socket_options
                 )
-                return _Stream(stream, self._ends)
+                return _Stream(stream, self._ends, self.pace)
             except (NetworkError, TimeoutException) as error:
                 failure = error
         assert failure is not None
@@ -116,14 +148,18 @@ class Dialer(NetworkBackend):
 
 
 class _Stream(NetworkStream):
-    """A connection whose every wait ends at the deadline."""
+    """A connection whose every wait ends at the deadline, and whose peer has to keep a pace."""
 
-    def __init__(self, stream: NetworkStream, ends: float) -> None:
+    def __init__(self, stream: NetworkStream, ends: float, pace: Pace) -> None:
         self._stream = stream
         self._ends = ends
+        self._pace = pace
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002
-        return self._stream.read(max_bytes, min(IDLE, _left(self._ends, ReadTimeout)))
+        began = time.monotonic()
+        received = self._stream.read(max_bytes, min(IDLE, _left(self._ends, ReadTimeout)))
+        self._pace.count(time.monotonic() - began, len(received))
+        return received
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002
         for start in range(0, len(buffer), WRITE):
@@ -140,7 +176,8 @@ class _Stream(NetworkStream):
         timeout: float | None = None,  # noqa: ARG002
     ) -> NetworkStream:
         patience = min(IDLE, _left(self._ends, ConnectTimeout))
-        return _Stream(self._stream.start_tls(ssl_context, server_hostname, patience), self._ends)
+        stream = self._stream.start_tls(ssl_context, server_hostname, patience)
+        return _Stream(stream, self._ends, self._pace)
 
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)

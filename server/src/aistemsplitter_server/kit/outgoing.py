@@ -25,7 +25,7 @@ import httpx2
 
 from aistemsplitter_server.kit import dialing
 from aistemsplitter_server.kit.addresses import Network
-from aistemsplitter_server.kit.dialing import Dialer, Refused, Resolve
+from aistemsplitter_server.kit.dialing import SLOWEST, Dialer, Refused, Resolve, TooSlow
 
 REDIRECTS = 5
 REDIRECTING = (301, 302, 303, 307, 308)
@@ -106,6 +106,7 @@ class Outgoing:
         *,
         limit: int,
         deadline: float,
+        announced: Callable[[int | None], None] = lambda _size: None,
         check: Callable[[], None] = lambda: None,
     ) -> int:
         """Stream what a URL gives into a new file; return its size in bytes.
@@ -114,7 +115,10 @@ class Outgoing:
             url: http or https; at most 5 redirects are followed.
             to: must not exist yet, and does not after an error.
             limit: most bytes.
-            deadline: seconds for all of it.
+            deadline: seconds for all of it; a server that sends less than 4 KiB a second is
+                given up earlier.
+            announced: is called before the first byte with the size in bytes that the server
+                announces, if it does; what it raises ends the download.
             check: is called between pieces; what it raises ends the download.
 
         Raises:
@@ -127,6 +131,8 @@ class Outgoing:
             with self._request("GET", address, HEADERS, b"", ends) as response:
                 location = _header(response, b"location")
                 if response.status not in REDIRECTING or location is None:
+                    size = _checked_size(response, limit)
+                    announced(size)
                     return _save(response, to, limit, check)
                 address = _parsed(location, address)
         raise Unreachable(f"The URL redirects more than {REDIRECTS} times.")
@@ -167,7 +173,10 @@ class Outgoing:
                 httpcore2.ConnectionPool(self._tls, network_backend=dialer) as pool,
                 pool.stream(method, target, headers=list(sent.items()), content=body) as response,
             ):
+                dialer.pace.restart()  # the head had a while of its own
                 yield response
+        except TooSlow:
+            raise Unreachable(f"{host} sends less than {SLOWEST >> 10} KiB a second.") from None
         except Refused:
             raise NotAllowed(f"The address of {host} is private or not allowed.") from None
         except httpcore2.TimeoutException:
@@ -198,14 +207,26 @@ def _parsed(url: str, base: httpx2.URL | None = None) -> httpx2.URL:
     return address
 
 
-def _save(response: httpcore2.Response, to: Path, limit: int, check: Callable[[], None]) -> int:
+def _checked_size(response: httpcore2.Response, limit: int) -> int | None:
+    """Return the size that an answer with a file announces.
+
+    Raises:
+        Unreachable: it has no file.
+        TooLarge: the file is larger than the limit.
+    """
     if response.status != 200:
         raise Unreachable(f"The URL was answered with HTTP status {response.status}.")
     if (_header(response, b"content-encoding") or "identity").lower() != "identity":
         raise Unreachable("The server compressed its answer, though asked not to.")
-    claimed = _header(response, b"content-length") or "0"
-    if claimed.isdecimal() and int(claimed) > limit:
+    length = _header(response, b"content-length")  # digits, and not many: the parser checks that
+    if length is None or not length.isdecimal():
+        return None
+    if int(length) > limit:
         raise TooLarge(f"The file is larger than {limit} bytes.")
+    return int(length)
+
+
+def _save(response: httpcore2.Response, to: Path, limit: int, check: Callable[[], None]) -> int:
     size = 0
     with _new(to) as write:
         for piece in response.iter_stream():

@@ -15,7 +15,6 @@ from aistemsplitter_server.splits.tables import (
     IS_PROCESSING,
     IS_QUEUED,
     PROCESSING,
-    UNFINISHED,
     Listening,
     Share,
     Split,
@@ -232,8 +231,29 @@ def set_progress(
 
 def unfinished(session: Session, after: str, limit: int) -> Sequence[Split]:
     """Return splits that have not ended, with larger ids than ``after``, in the ids' order."""
-    query = select(Split).where(UNFINISHED, Split.id > after)
+    query = select(Split).where(Split.finished_at.is_(None), Split.id > after)
     return session.scalars(query.order_by(Split.id).limit(limit)).all()
+
+
+def fetches_due(
+    session: Session, now: datetime, account_id: str, without: Sequence[str], limit: int
+) -> Sequence[tuple[str, str]]:
+    """Return id and URL of an account's songs that are to be fetched now, the earliest first.
+
+    Args:
+        without: ids to leave out.
+    """
+    query = select(Split.id, Split.input_url).where(
+        Split.account_id == account_id, Split.fetch_at <= now, Split.id.not_in(without)
+    )
+    found = session.execute(query.order_by(Split.fetch_at).limit(limit))
+    return [(split_id, url or "") for split_id, url in found]
+
+
+def renew_fetches(session: Session, ids: Sequence[str], worker_id: str, until: datetime) -> None:
+    """Put off the time when another worker fetches the songs that this one is fetching."""
+    mine = Split.id.in_(ids), Split.worker_id == worker_id, Split.fetch_at.is_not(None)
+    session.execute(update(Split).where(*mine).values(fetch_at=until))
 
 
 def copies_queued(session: Session, after: str, limit: int) -> Sequence[Listening]:

@@ -10,17 +10,17 @@ from __future__ import annotations
 import threading
 import time
 from bisect import bisect_left
+from datetime import timedelta
 
 from sqlalchemy.orm import Session
 
-from aistemsplitter_server.kit import jobs
+from aistemsplitter_server.kit import jobs, times
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.splits import queries
 from aistemsplitter_server.splits.schemas import Priority
 from aistemsplitter_server.splits.tables import QUEUED, Split
 
-SPLITS, FETCHES = "splits", "fetches"  # the queues
-SEPARATE, FETCH = "separate", "fetch"  # the jobs
+SPLITS, SEPARATE = "splits", "separate"  # the queue and its job
 BATCH = 1 << 30  # batch turns begin here; priorities go up to 2^31
 POSITIONS_AGE = 1.0  # seconds
 POSITIONS_SHARE = 20  # of the time at most one part in so many goes into counting a long queue
@@ -34,30 +34,32 @@ def next_turn(session: Session, account_id: str, priority: Priority) -> int:
 
 
 def enqueue(session: Session, split: Split, *, delay_seconds: float = 0) -> None:
-    """Queue what a split needs next; a split that failed and is tried again is a new job."""
+    """Queue what a split needs next; a split that failed and is tried again is a new job.
+
+    A song that is yet to be fetched is no job: its ``fetch_at`` is its place in the queue.
+    """
     if split.input_url is not None and not split.duration_seconds:
-        name, queue, priority = FETCH, FETCHES, None
-    else:
-        name, queue, priority = SEPARATE, SPLITS, split.turn
+        split.fetch_at = times.now() + timedelta(seconds=delay_seconds)
+        return
+    split.fetch_at = None
     jobs.enqueue(
         session,
-        name,
+        SEPARATE,
         split.id,
-        queue=queue,
-        job_id=_job_id(split, name, split.attempt),
+        queue=SPLITS,
+        job_id=_job_id(split, split.attempt),
         delay_seconds=delay_seconds,
-        priority=priority,
+        priority=split.turn,
     )
 
 
 def job_ids(split: Split) -> list[str]:
     """Return the ids of all jobs that may have been queued for a split so far."""
-    attempts = range(split.attempt + 1)
-    return [_job_id(split, name, number) for name in (FETCH, SEPARATE) for number in attempts]
+    return [_job_id(split, attempt) for attempt in range(split.attempt + 1)]
 
 
-def _job_id(split: Split, name: str, attempt: int) -> str:
-    return f"{split.id}-{name}-{attempt}"
+def _job_id(split: Split, attempt: int) -> str:
+    return f"{split.id}-{SEPARATE}-{attempt}"
 
 
 class Positions:

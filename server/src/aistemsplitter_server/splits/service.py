@@ -38,6 +38,11 @@ from aistemsplitter_server.uploads.tables import Upload
 from aistemsplitter_server.webhooks import service as webhooks
 
 ATTEMPTS = 3  # begun and not brought to an end; then it fails
+# A claim of a song that is being fetched; its worker renews it several times meanwhile.
+FETCH_LEASE = timedelta(seconds=30)
+# Bytes in a second of the densest audio: 8 channels of 32 bits at 192 kHz. Other files last longer
+# than their size divided by this, unless most of it is no audio.
+DENSEST = 8 * 4 * 192_000
 RETRY_DELAY = 10.0  # seconds, times the number of the attempt
 GAVE_UP = "The split could not be finished, though it was tried again. It costs nothing."
 SUSPENDED = "The account was suspended. The split costs nothing."
@@ -126,11 +131,33 @@ def begin(session: Session, split_id: str, worker_id: str) -> Split | None:
 
 
 def begin_fetch(session: Session, split_id: str, worker_id: str) -> Split | None:
-    """The same for a song that is yet to be fetched; the split still counts as queued."""
+    """Claim a song that is to be fetched; None if it is not, or another worker fetches it.
+
+    The split still counts as queued. A claim runs out unless it is renewed.
+    """
+    now = times.now()
+    split = queries.locked(session, split_id)
+    if split is None or split.fetch_at is None or split.fetch_at > now:
+        return None
     split = _taken_up(session, split_id, worker_id)
-    if split is not None and split.duration_seconds:
-        raise Superseded  # it was fetched by an attempt that was taken for dead
+    if split is not None:
+        split.fetch_at = now + FETCH_LEASE
     return split
+
+
+def announce_size(session: Session, split_id: str, attempt: int, size: int | None) -> None:
+    """Reserve what a song that is being fetched costs at least.
+
+    Args:
+        size: bytes, as its server announces them; None if it does not.
+
+    Raises:
+        InsufficientCredits: the balance does not cover it.
+        Superseded: see above.
+    """
+    split = current(session, split_id, attempt)
+    if not split.is_test:
+        credits.reserve(session, split.account_id, split.id, max(1, (size or 0) // DENSEST))
 
 
 def fetched(
@@ -227,7 +254,8 @@ def retry(session: Session, split_id: str, attempt: int) -> None:
 
 
 def release(session: Session, split_id: str, attempt: int) -> None:
-    """Its worker stops: the attempt does not count. Its job is still the worker's, to be handed on.
+    """Its worker stops: the attempt does not count. A fetch is due again at once; another job is
+    still the worker's, to be handed on.
 
     Raises:
         Superseded: see above.
@@ -235,6 +263,8 @@ def release(session: Session, split_id: str, attempt: int) -> None:
     split = current(session, split_id, attempt)
     split.failures -= 1
     split.status, split.worker_id = QUEUED, None
+    if split.fetch_at is not None:
+        split.fetch_at = times.now()
     _touch(split)
 
 
@@ -339,7 +369,7 @@ def _requeue(session: Session, split: Split, *, delay_seconds: float = 0) -> Non
 
 
 def _end(session: Session, split: Split, retention: timedelta) -> None:
-    split.worker_id = None
+    split.worker_id = split.fetch_at = None
     split.finished_at = times.now()
     split.expires_at = split.finished_at + retention
     _touch(split)

@@ -12,8 +12,7 @@ from aistemsplitter_server.kit.database import Base, UtcTime, partial_index
 
 QUEUED, PROCESSING, SUCCEEDED, FAILED = "queued", "processing", "succeeded", "failed"
 TERMINAL = (SUCCEEDED, FAILED)
-# Conditions of partial indexes; a query has to repeat them literally to use the index.
-UNFINISHED = text("status IN ('queued', 'processing')")
+# The condition of a partial index; a query has to repeat it literally to use the index.
 COPIES_QUEUED = text("state = 'queued'")
 
 
@@ -24,6 +23,9 @@ class Split(Base):
     ``failures`` counts those who began and did not bring it to an end.
     ``turn`` is its place in the queue, lower first. ``revision`` grows with every change that a
     reader can see. ``credits_used`` is what is charged now: 0 again after a refund.
+
+    ``fetch_at`` is when the song is to be fetched, and NULL once that is not to be done any more.
+    While it is being fetched, this is when another worker tries unless the first one renews it.
     """
 
     __tablename__ = "splits"
@@ -63,7 +65,11 @@ class Split(Base):
             ["account_id", "stored_bytes"],
             "stored_bytes > 0 AND swept_at IS NULL AND deleted_at IS NULL",
         ),
-        Index("ix_splits_unfinished", "id", sqlite_where=UNFINISHED, postgresql_where=UNFINISHED),
+        # The queue of fetches.
+        partial_index(
+            "ix_splits_account_id_fetch_at", ["account_id", "fetch_at"], "fetch_at IS NOT NULL"
+        ),
+        partial_index("ix_splits_unfinished", ["id"], "finished_at IS NULL"),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -93,6 +99,7 @@ class Split(Base):
     attempt: Mapped[int]
     failures: Mapped[int]
     worker_id: Mapped[str | None] = mapped_column(index=True)
+    fetch_at: Mapped[datetime | None] = mapped_column(UtcTime)
     progress: Mapped[float]
     # Its end.
     stored_attempt: Mapped[int | None]  # under whose prefix the stems lie

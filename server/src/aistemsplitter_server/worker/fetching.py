@@ -1,32 +1,83 @@
-"""The job that fetches a song from its URL, measures it, and queues it to be separated."""
+"""Fetching songs from their URLs: each is measured, charged, and queued to be separated."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
 from aistemsplitter_server.accounts.limits import limits_of
+from aistemsplitter_server.kit import round_robin, times
 from aistemsplitter_server.kit.errors import InsufficientCredits, LimitExceeded
 from aistemsplitter_server.kit.outgoing import OutgoingError
+from aistemsplitter_server.kit.settings import Settings
 from aistemsplitter_server.measuring import MeasuringFailed, measure
-from aistemsplitter_server.splits import service
-from aistemsplitter_server.splits.service import Superseded
+from aistemsplitter_server.splits import queries, service
+from aistemsplitter_server.splits.tables import Split
 from aistemsplitter_server.storage import keys
 from aistemsplitter_server.worker import work_folder
-from aistemsplitter_server.worker.attempt import Attempt, SplitFailed, ending, tidy
+from aistemsplitter_server.worker.attempt import Attempt, Draining, SplitFailed, ending, tidy
 from aistemsplitter_server.worker.context import WorkerContext
+from aistemsplitter_server.worker.dispatching import Item, Limits
+
+
+class Fetches:
+    """The splits whose song is to be fetched, for a dispatcher."""
+
+    limits = Limits(total=8, host=4, url=8)
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def account_limit(self, session: Session, account_id: str) -> int:
+        """Return how many songs of an account may be fetched at once in this process."""
+        allowed = limits_of(session, self._settings, account_id).concurrent_fetches
+        return allowed or self.limits.total
+
+    def accounts(
+        self, session: Session, now: datetime, after: str, limit: int
+    ) -> list[round_robin.Waiting]:
+        """Return accounts with songs to fetch, in the order of their ids."""
+        return round_robin.accounts(
+            session, Split.account_id, Split.fetch_at, now=now, after=after, limit=limit
+        )
+
+    def due(
+        self,
+        session: Session,
+        now: datetime,
+        account_id: str,
+        *,
+        without: Sequence[str],
+        without_urls: Sequence[str],  # noqa: ARG002  # never full: one account has fewer places
+        limit: int,
+    ) -> Sequence[Item]:
+        """Return an account's songs to fetch, the earliest first."""
+        found = queries.fetches_due(session, now, account_id, without, limit)
+        return [Item(split_id, account_id, url) for split_id, url in found]
+
+    def run(self, context: WorkerContext, item_id: str) -> None:
+        """Fetch a song."""
+        fetch(context, item_id)
+
+    def renew(self, context: WorkerContext, item_ids: Sequence[str]) -> None:
+        """Renew the claims of the songs that are being fetched."""
+        if item_ids:
+            until = times.now() + service.FETCH_LEASE
+            with context.database.write() as session:
+                queries.renew_fetches(session, item_ids, context.worker_id, until)
 
 
 def fetch(context: WorkerContext, split_id: str) -> None:
-    """Carry the job out."""
-    try:
-        split = context.write(
-            lambda session: service.begin_fetch(session, split_id, context.worker_id)
-        )
-    except Superseded:
-        return
+    """Fetch a song, unless it is not to be fetched now or another process does."""
+    split = context.write(lambda session: service.begin_fetch(session, split_id, context.worker_id))
     if split is None:
         tidy(context, split_id)
         return
     attempt = Attempt(context, split)
-    with ending(context, attempt):
+    with suppress(Draining), ending(context, attempt):
         _fetch(context, attempt)
 
 
@@ -41,11 +92,16 @@ def _fetch(context: WorkerContext, attempt: Attempt) -> None:
                 song,
                 limit=settings.upload_limit,
                 deadline=settings.fetch_seconds,
+                announced=lambda size: context.write(
+                    lambda session: service.announce_size(session, split.id, attempt.number, size)
+                ),
                 check=attempt.check,
             )
             measured = measure(song, split.filename, settings)
         except (OutgoingError, MeasuringFailed) as error:
             raise SplitFailed(error.code, str(error)) from None
+        except InsufficientCredits as error:
+            raise SplitFailed(error.code, error.message) from None
         attempt.check()
         size = song.stat().st_size
         context.storage.put_file(keys.fetched(split.id), song)

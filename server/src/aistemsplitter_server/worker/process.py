@@ -18,7 +18,7 @@ from aistemsplitter_server.kit.jobs import Queue
 from aistemsplitter_server.kit.outgoing import Outgoing
 from aistemsplitter_server.kit.settings import Settings
 from aistemsplitter_server.splits import listening
-from aistemsplitter_server.splits.queueing import FETCH, FETCHES, SEPARATE, SPLITS
+from aistemsplitter_server.splits.queueing import SEPARATE, SPLITS
 from aistemsplitter_server.storage.configured import configured
 from aistemsplitter_server.webhooks.delivering import Deliveries
 from aistemsplitter_server.worker import liveness, recovery, weights
@@ -26,7 +26,7 @@ from aistemsplitter_server.worker.attempt import Draining
 from aistemsplitter_server.worker.context import WorkerContext
 from aistemsplitter_server.worker.dispatching import Dispatcher
 from aistemsplitter_server.worker.engine import Engine
-from aistemsplitter_server.worker.fetching import fetch
+from aistemsplitter_server.worker.fetching import Fetches
 from aistemsplitter_server.worker.listening import listen
 from aistemsplitter_server.worker.separation import separate
 
@@ -34,10 +34,9 @@ logger = logging.getLogger(__name__)
 
 QUEUES = (
     Queue(SPLITS, at_once=1, poll_seconds=0.1),
-    Queue(FETCHES, at_once=4, poll_seconds=0.25),
     Queue(listening.QUEUE, at_once=1, poll_seconds=0.5),
 )
-RETIRED = ("webhooks",)  # queues of earlier versions
+RETIRED = ("webhooks", "fetches")  # queues of earlier versions
 DRAINED_AFTER = 30.0  # seconds at most that running jobs are waited for
 
 
@@ -58,10 +57,9 @@ def run(settings: Settings, database: Database) -> None:
         signal.signal(number, lambda *_: context.stopping.set())
     known: dict[str, Callable[..., None]] = {
         SEPARATE: running.counted(partial(separate, context, engine)),
-        FETCH: running.counted(partial(fetch, context)),
         listening.LISTEN: running.counted(partial(listen, context)),
     }
-    dispatchers = [Dispatcher(context, Deliveries())]
+    dispatchers = [Dispatcher(context, table) for table in (Fetches(settings), Deliveries())]
     with liveness.beating(context):
         engine.start()
         recovery.report_models(context)

@@ -1,7 +1,8 @@
 """Reconciliation: what waits for a job that no longer exists is queued again.
 
 A job is lost when it ends without bringing its split on, for instance because the database was
-away for longer than the job waits. Deliveries need no such check: their table is their queue.
+away for longer than the job waits. Deliveries and fetches need no such check: their due time is
+their place in the queue.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ def splits(context: WorkerContext, after: str) -> str | None:
     with context.database.read() as session:
         found = queries.unfinished(session, after, BATCH)
     before = times.now() - LOST_AFTER
-    stale = [split for split in found if split.updated_at < before]
+    stale = [split for split in found if split.updated_at < before and split.fetch_at is None]
     under_way = jobs.under_way([name for split in stale for name in queueing.job_ids(split)])
     for split in stale:
         if under_way.isdisjoint(queueing.job_ids(split)):
