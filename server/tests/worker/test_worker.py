@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import signal
+import subprocess
 import wave
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx2
+import psutil
 
 import aistemsplitter
 from aistemsplitter_server.splits.tables import Split
 from customers import Customer
+from databases import only_postgres
 from peers import Peer, answers, drips
 from processes import SONG, Service, ended, split, state, until, upload
 
@@ -144,22 +148,54 @@ def test_drained(
     assert ended(client, split_id)["status"] == "succeeded"
 
 
-def test_a_frozen_worker_is_overtaken(
+@contextmanager
+def stopped(worker: subprocess.Popen[bytes]) -> Iterator[list[psutil.Process]]:
+    """Stop a worker and its children; whatever still is at the end of the block goes on."""
+    process = psutil.Process(worker.pid)
+    family = [process, *process.children(recursive=True)]
+    for member in family:
+        member.suspend()
+    try:
+        yield family
+    finally:
+        for member in family:
+            with suppress(psutil.NoSuchProcess):
+                member.resume()
+
+
+def test_a_stalled_worker_is_killed(
     client: httpx2.Client, service: Service, someone: Customer, long_song: Path
 ) -> None:
     worker = service.start("worker")
     split_id = split(client, upload(client, long_song))
     reached = until(lambda: (done := progress(client, split_id)) > 0.2 and done)
-    frozen = [worker.pid, *children(worker.pid)]  # as if its whole machine were
-    for pid in frozen:
-        os.kill(pid, signal.SIGSTOP)
-    service.start("worker")
-    until(lambda: attempt(someone, split_id) == 2, 120)
+    with stopped(worker) as family:
+        service.start("worker")
+        assert worker.wait(120) == -signal.SIGKILL
+        until(lambda: not any(map(_runs, family)))
+    until(lambda: attempt(someone, split_id) == 2)
     overtaken = until(lambda: progress(client, split_id))
     assert overtaken > reached / 2, "it began anew"
-    told = ended_after(client, split_id, 120)
-    for pid in frozen:
-        os.kill(pid, signal.SIGCONT)
+    ended_after(client, split_id, 120)
+    assert until(lambda: outcomes(service)) == ["done"]
+    assert someone.balance == 3300
+
+
+@only_postgres
+def test_a_stalled_worker_on_another_machine_is_overtaken(
+    client: httpx2.Client, service: Service, someone: Customer, long_song: Path
+) -> None:
+    worker = service.start("worker")
+    split_id = split(client, upload(client, long_song))
+    reached = until(lambda: (done := progress(client, split_id)) > 0.2 and done)
+    with stopped(worker):
+        (heartbeat,) = (service.settings.data / "processes").glob("wrk_*.lock")
+        heartbeat.write_text(json.dumps({"machine": "elsewhere", "pid": worker.pid, "count": 1}))
+        service.start("worker")
+        until(lambda: attempt(someone, split_id) == 2, 120)
+        overtaken = until(lambda: progress(client, split_id))
+        assert overtaken > reached / 2, "it began anew"
+        told = ended_after(client, split_id, 120)
     until(lambda: len(outcomes(service)) == 2)
     assert outcomes(service) == ["done", "stopped"]
     assert state(client, split_id)["stems"].keys() == told["stems"].keys()
@@ -169,9 +205,11 @@ def test_a_frozen_worker_is_overtaken(
     assert someone.balance == 3300
 
 
-def children(pid: int) -> list[int]:
-    stats = (path.read_text().rpartition(")") for path in Path("/proc").glob("[0-9]*/stat"))
-    return [int(who.split()[0]) for who, _, stat in stats if int(stat.split()[1]) == pid]
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def attempt(someone: Customer, split_id: str) -> int:

@@ -60,6 +60,8 @@ POSTGRES = {
     "keepalives_count": 3,
     "tcp_user_timeout": 20_000,  # ms
 }
+# A client that stalls within a transaction would hold its rows for ever.
+IDLE_IN_TRANSACTION = "120s"
 
 
 class Base(DeclarativeBase):
@@ -118,6 +120,7 @@ class Database:
                 max_overflow=0,
                 pool_timeout=BUSY_TIMEOUT,
             )
+            event.listen(self.engine, "connect", _prepare_postgres)
             event.listen(self.engine, "checkout", _still_there)
         # A transaction that reads first and writes later fails on SQLite when another wrote in
         # between, however long it waits; one that means to write says so at its beginning.
@@ -227,6 +230,12 @@ def use_write_ahead_log(connection: sqlite3.Connection) -> None:
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.02)
+
+
+def _prepare_postgres(connection: psycopg.Connection, _record: Any) -> None:
+    # Not by an option of the connection: those of the operator's URL would be lost.
+    connection.execute(f"SET idle_in_transaction_session_timeout = '{IDLE_IN_TRANSACTION}'")
+    connection.commit()
 
 
 def _still_there(connection: psycopg.Connection, _record: Any, _proxy: Any) -> None:

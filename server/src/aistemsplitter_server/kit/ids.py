@@ -25,6 +25,7 @@ Prefix = Literal[
     "shr",
     "pur",
     "aud",
+    "api",
 ]
 
 

@@ -1,7 +1,8 @@
-"""Which workers live: each beats in the database, and holds a lock that the system lets go.
+"""Liveness of workers: each one updates its row in the database, and keeps a heartbeat file.
 
-The lock tells at once that a worker on a shared data folder is dead; the beat tells of one on
-another machine, or one that hangs, after half a minute.
+The file's lock shows at once that a worker on a shared data folder is dead. The row shows it of a
+worker on another machine after half a minute. One on this machine is killed when it stalls (see
+``kit/heartbeats.py``) and counts as alive until then, so that its work is requeued only afterwards.
 """
 
 from __future__ import annotations
@@ -15,28 +16,24 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
-from filelock import FileLock, Timeout
 from sqlalchemy import delete, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from aistemsplitter_server.kit import times
+from aistemsplitter_server.kit import heartbeats, times
 from aistemsplitter_server.worker.context import WorkerContext
-from aistemsplitter_server.worker.tables import DEAD_AFTER, Worker
+from aistemsplitter_server.worker.tables import DEAD_AFTER, KILLED_AFTER, Worker
 
 logger = logging.getLogger(__name__)
 
 BEAT = 5.0  # seconds
 FORGOTTEN_AFTER = timedelta(hours=1)
-FOLDER = "workers"  # in the data folder
 
 
 @contextmanager
 def beating(context: WorkerContext) -> Iterator[None]:
     """Count as alive for as long as the block lasts."""
-    path = _lock_path(context.settings.data, context.worker_id)
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with FileLock(path):
+    with heartbeats.beating(context.settings.data, context.worker_id):
         context.write(lambda session: _register(session, context.worker_id))
         ended = threading.Event()
         thread = threading.Thread(target=_beat, args=(context, ended), name="beat", daemon=True)
@@ -48,7 +45,6 @@ def beating(context: WorkerContext) -> Iterator[None]:
             thread.join()
             with context.database.write() as session:
                 session.execute(delete(Worker).where(Worker.id == context.worker_id))
-    path.unlink(missing_ok=True)
 
 
 def living(session: Session, data: Path | None = None) -> frozenset[str]:
@@ -57,16 +53,28 @@ def living(session: Session, data: Path | None = None) -> frozenset[str]:
     Args:
         data: the data folder, to tell at once those that died on it.
     """
-    query = select(Worker.id).where(Worker.seen_at > times.now() - DEAD_AFTER)
-    found = session.scalars(query).all()
-    return frozenset(name for name in found if data is None or not _let_go(data, name))
+    now = times.now()
+    query = select(Worker.id, Worker.seen_at).where(Worker.seen_at > now - KILLED_AFTER)
+    found = session.execute(query).all()
+    return frozenset(
+        name
+        for name, seen_at in found
+        if _lives(name, silent=seen_at <= now - DEAD_AFTER, data=data)
+    )
 
 
 def bury(session: Session, data: Path) -> None:
     """Forget the workers that are dead for long."""
-    query = delete(Worker).where(Worker.seen_at < times.now() - FORGOTTEN_AFTER)
-    for name in session.scalars(query.returning(Worker.id)):
-        _lock_path(data, name).unlink(missing_ok=True)
+    session.execute(delete(Worker).where(Worker.seen_at < times.now() - FORGOTTEN_AFTER))
+    heartbeats.forget(data)
+
+
+def _lives(name: str, *, silent: bool, data: Path | None) -> bool:
+    if data is None:
+        return not silent
+    if heartbeats.has_ended(data, name):
+        return False
+    return not silent or heartbeats.is_local(data, name)
 
 
 def _register(session: Session, worker_id: str) -> None:
@@ -97,21 +105,3 @@ def _beat(context: WorkerContext, ended: threading.Event) -> None:
                 row.busy_seconds, row.audio_seconds = context.use.busy, context.use.audio
         except SQLAlchemyError as error:
             logger.warning("no beat: %s", type(error).__name__)
-
-
-def _let_go(data: Path, worker_id: str) -> bool:
-    """Whether a worker's lock lies here and nobody holds it."""
-    path = _lock_path(data, worker_id)
-    if not path.exists():
-        return False
-    lock = FileLock(path)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        return False
-    lock.release()
-    return True
-
-
-def _lock_path(data: Path, worker_id: str) -> Path:
-    return data / FOLDER / f"{worker_id}.lock"

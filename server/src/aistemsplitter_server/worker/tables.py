@@ -9,6 +9,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 from aistemsplitter_server.kit.database import Base, UtcTime
 
 DEAD_AFTER = timedelta(seconds=30)  # without a beat
+# One on this machine, which is killed before; unless that is not permitted.
+KILLED_AFTER = 2 * DEAD_AFTER
 
 
 class Worker(Base):
