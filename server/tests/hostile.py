@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import aistemsplitter_engine
+
 PROGRAM = """
 import ctypes, errno, fcntl, mmap, os, resource, signal, socket, subprocess, threading
 from pathlib import Path
@@ -95,7 +97,7 @@ def start_thread():
     threading.Thread(target=print).start()
 
 def take_memory():
-    mmap.mmap(-1, {memory})
+    mmap.mmap(-1, {memory}, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
 
 def raise_limits():
     resource.setrlimit(resource.RLIMIT_CORE, (1, 1))
@@ -119,16 +121,12 @@ def escape():
 """
 
 ENGINE = """
+__path__.append({real!r})
+from aistemsplitter_engine.errors import *
+from aistemsplitter_engine.errors import EngineError
 from aistemsplitter_engine.escape import escape
-class EngineError(Exception): pass
-class AudioError(EngineError): pass
-class Cancelled(EngineError): pass
-class ModelNotInstalled(EngineError): pass
-class OutputError(EngineError): pass
-class AudioArray: pass
 class Separator:
-    def __init__(self, *_, **__): pass
-    def split(self, *_, **__): raise EngineError(escape())
+    def __init__(self, *_, **__): raise EngineError(escape())
 """
 
 AUDIO = """
@@ -147,13 +145,16 @@ def write(
     Args:
         port: that a process listens on, at 127.0.0.1.
         abstract: name of an abstract socket that a process listens on.
-        threads: the process may start threads.
+        threads: the process is the engine's, which may start threads.
         memory: more than it may have, in bytes.
     """
     package = folder / "hostile" / "aistemsplitter_engine"
-    (package / "audio").mkdir(parents=True)
-    (package / "__init__.py").write_text(ENGINE)
-    (package / "audio" / "__init__.py").write_text(AUDIO)
+    package.mkdir(parents=True)
+    real = str(Path(aistemsplitter_engine.__file__).parent)
+    (package / "__init__.py").write_text(ENGINE.format(real=real))
+    if not threads:  # the engine itself decodes nothing
+        (package / "audio").mkdir()
+        (package / "audio" / "__init__.py").write_text(AUDIO)
     program = PROGRAM.format(
         port=port,
         abstract=abstract,

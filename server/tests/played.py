@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -58,16 +59,22 @@ class Player:
             with StemWriter(stems[name], OutputFormat("flac"), RATE, 2, frames=frames) as writer:
                 writer.write(samples.astype(np.float32) / 32768)
         song = stems.pop(cutting.MIXTURE, None)
-        task = cutting.Task(
-            folder=str(work),
-            stems={name: str(path) for name, path in stems.items()},
-            song=song and str(song),
-            gain=1.0,
-            whole=[],
-            seconds=next(iter(tracks.values())).shape[1] / RATE,
-        )
         index = work / cutting.INDEX
-        index.write_text(json.dumps(cutting.cut(task)))
+        with ExitStack() as opened:
+
+            def file(path: Path, mode: str) -> int:
+                return opened.enter_context(path.open(mode)).fileno()
+
+            task = cutting.Task(
+                copies={name: file(work / f"{name}.pieces", "wb") for name in tracks},
+                index=-1,
+                stems={name: file(path, "rb") for name, path in stems.items()},
+                song=song and file(song, "rb"),
+                gain=1.0,
+                whole=[],
+                seconds=next(iter(tracks.values())).shape[1] / RATE,
+            )
+            index.write_text(json.dumps(cutting.cut(task)))
         for path in work.glob("*.pieces"):
             self._storage.put_file(keys.pieces(split.id, 1, path.stem), path)
         (self.folder / "stored").mkdir(exist_ok=True)

@@ -7,7 +7,7 @@ from concurrent.futures import FIRST_EXCEPTION, Executor, wait
 
 import numpy as np
 
-from aistemsplitter_engine.audio import AudioFile, StemWriter, resample
+from aistemsplitter_engine.audio import StemWriter, TaggedSource, resample
 from aistemsplitter_engine.export import Export
 from aistemsplitter_engine.model import MODEL_RATE
 from aistemsplitter_engine.spool import Spool
@@ -62,8 +62,8 @@ class Encoders:
             export.format,
             rate,
             export.channels,
-            tags=song.tags if isinstance(song, AudioFile) else None,
-            cover=song.cover if isinstance(song, AudioFile) else None,
+            tags=song.tags if isinstance(song, TaggedSource) else None,
+            cover=song.cover if isinstance(song, TaggedSource) else None,
             frames=frames,
         )
         with writer:

@@ -12,7 +12,7 @@ from zlib import crc32
 
 import numpy as np
 
-from aistemsplitter_engine.audio import AudioFile, FloatArray, Source, resample
+from aistemsplitter_engine.audio import AudioFile, FloatArray, Source, TaggedSource, resample
 from aistemsplitter_engine.errors import AudioError, Cancelled
 from aistemsplitter_engine.model import INSTRUMENTAL, MODEL_RATE, RESIDUAL, Model
 from aistemsplitter_engine.separation.loudness import Loudness, measure
@@ -52,7 +52,7 @@ class Track:
     @property
     def warnings(self) -> list[str]:
         """What a user should hear of the song, as far as it was read."""
-        return self.source.warnings if isinstance(self.source, AudioFile) else []
+        return self.source.warnings if isinstance(self.source, TaggedSource) else []
 
     @cached_property
     def loudness(self) -> Loudness:

@@ -7,14 +7,14 @@ import pytest
 
 from aistemsplitter_server.kit.settings import Settings
 from aistemsplitter_server.measuring import MeasuringFailed, measure, warm
-from aistemsplitter_server.measuring.measure import _Child
+from aistemsplitter_server.sandbox.decoder import Decoder
 from processes import SONG
 
 
 @pytest.fixture(autouse=True)
-def _no_child_from_before(monkeypatch: pytest.MonkeyPatch) -> None:
+def _no_process_from_before() -> None:
     """Other tests may have left one waiting."""
-    monkeypatch.setattr(_Child, "_waiting", None)
+    Decoder.dismiss()
 
 
 @pytest.fixture

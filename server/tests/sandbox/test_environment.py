@@ -9,8 +9,8 @@ import pytest
 
 import aistemsplitter_server
 from aistemsplitter_server.kit.settings import PREFIX
-from aistemsplitter_server.measuring.measure import _Child
 from aistemsplitter_server.sandbox import python
+from aistemsplitter_server.sandbox.decoder import Decoder
 from aistemsplitter_server.worker.engine import Engine
 from processes import until
 
@@ -35,8 +35,8 @@ def environment(pid: int) -> dict[str, str]:
     return dict(pair.split("=", 1) for pair in pairs)
 
 
-def test_the_engine_gets_what_it_needs_and_no_secret() -> None:
-    engine = Engine(silence=60)
+def test_the_engine_gets_what_it_needs_and_no_secret(tmp_path: Path) -> None:
+    engine = Engine(silence=60, work=tmp_path, decode_seconds=60)
     engine.start()
     try:
         assert engine._process is not None
@@ -48,13 +48,8 @@ def test_the_engine_gets_what_it_needs_and_no_secret() -> None:
 
 
 def test_a_decoder_gets_nothing() -> None:
-    child = _Child()
-    try:
-        assert environment(child._process.pid) == python.SINGLE_THREADED
-    finally:
-        child._process.kill()
-        child._process.wait()
-        child._socket.close()
+    with Decoder() as decoder:
+        assert environment(decoder._process.pid) == python.SINGLE_THREADED
 
 
 def test_every_process_is_started_with_a_chosen_environment() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from aistemsplitter_server.sandbox import seccomp
 from aistemsplitter_server.sandbox.confinement import DECODER_RULES
+from aistemsplitter_server.sandbox.engine_confinement import engine_rules
 from aistemsplitter_server.sandbox.seccomp import ALLOW, ARCHITECTURES, KILL, REFUSE, UNKNOWN, Rule
 from aistemsplitter_server.sandbox.system_calls import NEWEST, NUMBERS
 
@@ -75,6 +76,27 @@ def test_a_decoder_may_use_what_is_open_and_no_more(machine: str) -> None:
         *("ptrace", "process_vm_readv", "io_uring_setup", "prlimit64", "chmod", "fchmod", "ioctl"),
     }
     assert decision(steps, architecture, 10_000) == REFUSE
+
+
+def test_the_engine_may_start_threads_and_signal_itself_alone(machine: str) -> None:
+    column, architecture = ARCHITECTURES[machine]
+    steps = seccomp.program(machine, engine_rules(42), ALLOW, newest=NEWEST)
+
+    def of(name: str, *arguments: int) -> int:
+        number = NUMBERS[name][column]
+        assert number is not None
+        return decision(steps, architecture, number, *arguments)
+
+    assert of("read") == of("mmap") == of("clone", 0x10100) == ALLOW
+    assert of("clone", 17) == of("execve") == of("socket", 2, 1) == of("ptrace") == REFUSE
+    assert of("clone3") == of("io_uring_setup") + errno.ENOSYS - errno.EPERM == UNKNOWN
+    assert of("tgkill", 42, 43, 6) == of("kill", 42, 6) == ALLOW
+    assert of("tgkill", 1, 1, 9) == of("kill", 1, 9) == of("tkill", 1, 9) == REFUSE
+    assert of("kill", 0xFFFFFFFF, 9) == REFUSE  # every process
+    assert of("fcntl", 3, 1) == ALLOW
+    assert of("fcntl", 3, 8, 1) == REFUSE
+    assert of("prlimit64", 0, 7, 0, 1) == ALLOW
+    assert of("prlimit64", 0, 7, 1, 0) == REFUSE
 
 
 def test_what_depends_on_an_argument(machine: str) -> None:

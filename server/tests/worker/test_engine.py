@@ -3,27 +3,36 @@
 from __future__ import annotations
 
 import signal
+import struct
+import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from aistemsplitter_engine.audio import AudioFile, Cover, StemWriter
+from aistemsplitter_engine.formats import OutputFormat
+from aistemsplitter_server.sandbox import decoder
+from aistemsplitter_server.sandbox.decoder import Decoder
+from aistemsplitter_server.worker import engine as worker
 from aistemsplitter_server.worker.engine import Engine, Failed, Stopped
 from aistemsplitter_server.worker.separating import Task
 from processes import SONG
 
 
 @pytest.fixture
-def engine() -> Iterator[Engine]:
+def engine(tmp_path: Path) -> Iterator[Engine]:
     """One that counts as hung after a while; loading the small model takes less."""
-    engine = Engine(silence=60)
+    engine = Engine(silence=60, work=tmp_path, decode_seconds=60)
     engine.start()
     yield engine
     engine.kill()
 
 
 def task(folder: Path, song: Path = SONG, seconds: int | None = None) -> Task:
-    return Task(str(song), song.name, str(folder), "htdemucs_tiny", ["vocals"], "wav", seconds)
+    return Task(str(song), song.name, str(folder), *_rest()[:3], seconds, 20.0)
 
 
 def nothing(_fraction: float) -> None:
@@ -63,24 +72,101 @@ def test_no_audio(engine: Engine, tmp_path: Path) -> None:
     assert str(caught.value).startswith("my.wav: ")
 
 
+PNG = b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sIIB", 13, b"IHDR", 1, 1, 8) + bytes(99)
+
+
+def test_tags_and_cover_are_copied(engine: Engine, tmp_path: Path) -> None:
+    """Although the process that writes the stems has not read the file."""
+    tagged, cover = tmp_path / "tagged.flac", Cover("image/png", PNG)
+    with StemWriter(
+        tagged, OutputFormat("flac"), 44_100, 2, tags={"title": "Ünsre"}, cover=cover
+    ) as writer:
+        writer.write(np.full((2, 44_100), 0.1, np.float32))
+    song = Task(
+        str(tagged), "s", str(tmp_path / "a"), "htdemucs_tiny", ["vocals"], "flac", None, 1.0
+    )
+    stem = AudioFile(engine.separate(song, nothing, never).files["vocals"])
+    assert stem.tags["title"] == "Ünsre"
+    assert stem.cover == cover
+
+
+def test_a_song_longer_than_was_paid_for(engine: Engine, tmp_path: Path) -> None:
+    with pytest.raises(Failed, match=r"^mixture.flac: cannot be decoded") as caught:
+        engine.separate(replace(task(tmp_path / "a"), duration=3.0), nothing, never)
+    assert caught.value.code == "UNSUPPORTED_MEDIA"
+
+
+DECODERS = {
+    # What the decoder does, and the code of the split's error.
+    "crashes": ("ctypes.string_at(0)", "UNSUPPORTED_MEDIA"),
+    "computes for ever": ("while True: pass", "UNSUPPORTED_MEDIA"),
+    "takes too much memory": ("bytearray(3 << 30)", "UNSUPPORTED_MEDIA"),
+    "sleeps": ("time.sleep(999)", "UNSUPPORTED_MEDIA"),
+    "sends nonsense": ("[os.write(n, b'x' * 99) for n in range(3, 9)]", "UNSUPPORTED_MEDIA"),
+    "is killed by the kernel": ("time.sleep(999)", "INTERNAL"),
+}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the limits are Linux's")
+@pytest.mark.parametrize("what", DECODERS)
+def test_a_decoder_fails(what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error is final if the file is to blame, and another attempt is made if we are."""
+    body, code = DECODERS[what]
+    audio = tmp_path / "fake" / "aistemsplitter_engine" / "audio"
+    audio.mkdir(parents=True)
+    (audio.parent / "__init__.py").write_text("class AudioError(Exception): pass\n")
+    (audio / "__init__.py").write_text(
+        "import ctypes, os, time\nclass AudioFile:\n"
+        f"    def __init__(self, *_):\n"
+        f"        {body}\n"
+        f"        os._exit(1)\n"
+    )
+    monkeypatch.setattr(decoder, "ENDING", 2.0)
+    monkeypatch.setattr(worker, "DECODER_SILENCE", 0.1)
+    engine = Engine(silence=20, work=tmp_path, decode_seconds=1)
+    engine.start()
+    Decoder.dismiss()
+    monkeypatch.setattr(sys, "path", [str(tmp_path / "fake"), *sys.path])
+    Decoder.warm()
+    waiting = Decoder._waiting
+    assert waiting is not None
+
+    def stop() -> bool:
+        if code == "INTERNAL":
+            waiting._process.kill()
+        return False
+
+    try:
+        with pytest.raises(Failed) as caught:
+            engine.separate(task(tmp_path / "a"), nothing, stop)
+    finally:
+        engine.kill()
+    assert caught.value.code == code
+
+
 def test_a_model_without_weights(engine: Engine, tmp_path: Path) -> None:
-    missing = Task(str(SONG), "song", str(tmp_path), "htdemucs_6s", ["piano"], "wav", None)
+    missing = Task(str(SONG), "song", str(tmp_path), "htdemucs_6s", ["piano"], "wav", None, 20.0)
     with pytest.raises(Failed) as caught:
         engine.separate(missing, nothing, never)
     assert caught.value.code == "MODEL_UNAVAILABLE"
 
 
 def test_it_dies(engine: Engine, tmp_path: Path) -> None:
-    assert engine._process is not None
-    engine._process.kill()
+    process = engine._process
+    assert process is not None
+
+    def kill() -> bool:
+        process.kill()
+        return False
+
     with pytest.raises(Failed, match="died") as caught:
-        engine.separate(task(tmp_path), nothing, never)
+        engine.separate(task(tmp_path), nothing, kill)
     assert caught.value.code == "INTERNAL"
     assert engine.separate(task(tmp_path), nothing, never).files  # by another
 
 
 def test_it_hangs(tmp_path: Path) -> None:
-    engine = Engine(silence=1)
+    engine = Engine(silence=1, work=tmp_path, decode_seconds=60)
     engine.start()
     assert engine._process is not None
     engine._process.send_signal(signal.SIGSTOP)
@@ -89,5 +175,5 @@ def test_it_hangs(tmp_path: Path) -> None:
     assert engine._process is None
 
 
-def _rest() -> tuple[str, list[str], str, None]:
-    return "htdemucs_tiny", ["vocals"], "wav", None
+def _rest() -> tuple[str, list[str], str, None, float]:
+    return "htdemucs_tiny", ["vocals"], "wav", None, 20.0

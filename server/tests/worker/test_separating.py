@@ -7,9 +7,10 @@ import json
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from aistemsplitter_engine.audio import FloatArray, StemWriter
+from aistemsplitter_engine.audio import AudioArray, AudioFile, FloatArray, StemWriter
 from aistemsplitter_server.worker import separating
 from aistemsplitter_server.worker.separating import Task
 from processes import SONG, until
@@ -31,8 +32,10 @@ def test_it_reports_progress_while_it_encodes(
 
     monkeypatch.setattr(StemWriter, "write", slow)
     monkeypatch.setattr(separating, "PERIOD", 0.0)
-    task = Task(str(SONG), "song", str(tmp_path), "htdemucs_tiny", ["vocals"], "mp3", seconds=6)
-    answer = separating._carried_out(task, {}, threading.Event(), said)
+    samples = np.concatenate([*AudioFile(SONG).blocks()], axis=1)[:, : 6 * 44_100]
+    task = Task("", "song", str(tmp_path), "htdemucs_tiny", ["vocals"], "mp3", None, 6.0)
+    song = AudioArray(samples, 44_100)
+    answer = separating._carried_out(task, lambda: song, {}, threading.Event(), said)
     assert "done" in answer
     fractions = [json.loads(line)["progress"] for line in said.getvalue().splitlines()]
     assert fractions[0] == 0  # while the song is measured

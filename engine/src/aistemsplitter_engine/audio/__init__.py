@@ -4,7 +4,7 @@ from aistemsplitter_engine.audio._types import BLOCK_FRAMES, FloatArray, interle
 from aistemsplitter_engine.audio.encode import StemWriter
 from aistemsplitter_engine.audio.file import AudioFile
 from aistemsplitter_engine.audio.resample import resample
-from aistemsplitter_engine.audio.source import AudioArray, Source
+from aistemsplitter_engine.audio.source import AudioArray, Source, TaggedSource
 from aistemsplitter_engine.audio.tags import Cover
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "FloatArray",
     "Source",
     "StemWriter",
+    "TaggedSource",
     "interleaved",
     "resample",
 ]

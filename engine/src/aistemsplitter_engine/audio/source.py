@@ -1,13 +1,18 @@
 """Where a song's audio comes from."""
 
-from collections.abc import Iterator
-from typing import Any, Protocol
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aistemsplitter_engine.audio._types import BLOCK_FRAMES, FloatArray
 from aistemsplitter_engine.errors import AudioError
+
+if TYPE_CHECKING:
+    from aistemsplitter_engine.audio.tags import Cover
 
 
 class Source(Protocol):
@@ -34,6 +39,26 @@ class Source(Protocol):
         Raises:
             AudioError: it cannot be read to its end.
         """
+        ...
+
+
+@runtime_checkable
+class TaggedSource(Source, Protocol):
+    """A source with texts and a picture that its stems take over, such as an audio file."""
+
+    @property
+    def tags(self) -> Mapping[str, str]:
+        """Texts by name (title, artist, album ...)."""
+        ...
+
+    @property
+    def cover(self) -> Cover | None:
+        """The picture, or None."""
+        ...
+
+    @property
+    def warnings(self) -> list[str]:
+        """What a user should hear of the song, as far as it was read."""
         ...
 
 

@@ -45,6 +45,18 @@ def models_folder() -> Path:
     return user_data_path("aistemsplitter", appauthor=False) / "models"
 
 
+def folders() -> tuple[Path, ...]:
+    """Return the folders that weights are looked for in; they need not exist."""
+    own = os.environ.get("AISTEMSPLITTER_WEIGHTS_PATH")
+    torch_home = os.environ.get("TORCH_HOME") or f"{_cache_home()}/torch"
+    return (
+        models_folder(),
+        *([_expanded(own)] if own else []),
+        _expanded(torch_home) / "hub" / "checkpoints",
+        _hub_cache(),
+    )
+
+
 def find_files(model: str) -> tuple[Path, ...]:
     """The model's weight files, in bag order (see :class:`ModelSpec`).
 
@@ -101,13 +113,8 @@ def _matches(candidate: _Candidate) -> bool:
 
 def _candidates(file: WeightFile) -> Iterator[_Candidate]:
     """The files that exist under the right names, whatever is in them."""
-    ours = models_folder()
-    folders = [ours]
-    if own := os.environ.get("AISTEMSPLITTER_WEIGHTS_PATH"):
-        folders.append(_expanded(own))
-    torch_home = os.environ.get("TORCH_HOME") or f"{_cache_home()}/torch"
-    folders.append(_expanded(torch_home) / "hub" / "checkpoints")
-    for folder in folders:
+    ours, *others, _ = folders()
+    for folder in (ours, *others):
         if _is_file(path := folder / file.name):
             yield _Candidate(path, file.sha256)
         for path in _files(folder, f"{file.signature}-*.safetensors"):
@@ -118,14 +125,17 @@ def _candidates(file: WeightFile) -> Iterator[_Candidate]:
 
 
 def _in_hub_cache(file: WeightFile) -> Iterator[_Candidate]:
-    home = os.environ.get("HF_HOME") or f"{_cache_home()}/huggingface"
-    cache = os.environ.get("HF_HUB_CACHE") or f"{home}/hub"
-    repository = _expanded(cache) / f"models--{file.hub_repository.replace('/', '--')}"
+    repository = _hub_cache() / f"models--{file.hub_repository.replace('/', '--')}"
     for path in _files(repository, f"snapshots/*/{file.signature}.safetensors"):
         # The hub's cache links to a file that is named after its SHA-256.
         digest = path.resolve().name
         if re.fullmatch("[0-9a-f]{64}", digest):
             yield _Candidate(path, digest)
+
+
+def _hub_cache() -> Path:
+    home = os.environ.get("HF_HOME") or f"{_cache_home()}/huggingface"
+    return _expanded(os.environ.get("HF_HUB_CACHE") or f"{home}/hub")
 
 
 def _files(folder: Path, pattern: str) -> list[Path]:

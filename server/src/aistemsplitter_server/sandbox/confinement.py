@@ -1,7 +1,6 @@
-"""The two ways in which a child process gives up its rights, for good, before it does its work.
+"""What a process that decodes gives up before it reads a hostile file.
 
-A process that decodes may only compute, and read and write what is open already. The engine, which
-gets decoded audio, may also open files and start threads.
+It may only compute, and read and write what is open already.
 """
 
 from __future__ import annotations
@@ -51,10 +50,10 @@ def confine_decoder(*, seconds: int, largest_file: int = 0) -> None:
         OSError: this system cannot confine it; then it must not open anything hostile.
     """
     load_decoders()
-    _limit(resource.RLIMIT_AS, DECODER_MEMORY)
-    _limit(resource.RLIMIT_CPU, seconds)
-    _limit(resource.RLIMIT_FSIZE, largest_file)
-    _limit(resource.RLIMIT_CORE, 0)
+    limit(resource.RLIMIT_AS, DECODER_MEMORY)
+    limit(resource.RLIMIT_CPU, seconds)
+    limit(resource.RLIMIT_FSIZE, largest_file)
+    limit(resource.RLIMIT_CORE, 0)
     if sys.platform == "linux":
         # A filter holds for the thread that installs it, and those that this one starts.
         if len([*Path("/proc/self/task").iterdir()]) > 1:
@@ -74,8 +73,12 @@ def load_decoders() -> None:
             import_module(module.name)
 
 
-def _limit(kind: int, value: int) -> None:
+def limit(kind: int, value: int) -> None:
+    """Set a resource limit for good, or keep a lower one."""
     _, hard = resource.getrlimit(kind)
     if hard != resource.RLIM_INFINITY:
         value = min(value, hard)
-    resource.setrlimit(kind, (value, value))
+    # A process over its soft limit of processor time gets SIGXCPU. Over the hard one it would get
+    # SIGKILL, which is how the kernel ends it if memory is short.
+    above = 1 if kind == resource.RLIMIT_CPU and value != hard else 0
+    resource.setrlimit(kind, (value, value + above))

@@ -28,10 +28,10 @@ _ENGINE_PREFIXES = (
 def command(module: str, *arguments: str) -> list[str]:
     """Return the command that calls ``main`` of a module in a new interpreter.
 
-    The interpreter is isolated: it reads no ``PYTHON*`` variable and imports nothing from the
-    working directory, and finds what this process finds.
+    The interpreter is isolated: it reads no ``PYTHON*`` variable, and finds what this process finds
+    except in its working directory.
     """
-    path = [entry for entry in sys.path if Path(entry).is_absolute()]
+    path = [entry for entry in sys.path if Path(entry).is_absolute() and entry != str(Path.cwd())]
     start = f"import sys; sys.path[:] = {path!r}; from {module} import main; main()"
     return [sys.executable, "-I", "-c", start, *arguments]
 

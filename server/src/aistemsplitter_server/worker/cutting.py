@@ -15,9 +15,10 @@ import os
 import select
 import sys
 from base64 import b64encode
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -84,7 +85,7 @@ def main() -> None:
     confine_decoder(seconds=task.cpu_seconds, largest_file=task.largest_file)
     try:
         with os.fdopen(task.index, "w") as index:
-            json.dump(cut(task), index, separators=(",", ":"))
+            json.dump(cut(task, _end_without_parent), index, separators=(",", ":"))
     except (EngineError, OSError, MemoryError) as error:
         sys.stdout.write(str(error) or type(error).__name__)
         sys.stdout.flush()
@@ -97,7 +98,7 @@ def line(task: Task) -> str:
     return json.dumps(asdict(task))
 
 
-def cut(task: Task) -> dict[str, Any]:
+def cut(task: Task, before_piece: Callable[[], None] = lambda: None) -> dict[str, Any]:
     """Write the copies; return what the player has to know of them."""
     from aistemsplitter_engine import AudioError
     from aistemsplitter_engine.audio import AudioFile
@@ -106,20 +107,21 @@ def cut(task: Task) -> dict[str, Any]:
     source = next(iter(stems.values())).sample_rate
     rate = source if source in RATES else min(max(source, RATES[0]), RATES[-1])
     frames = None
+    write = partial(_track, task, before_piece)
     width = max(1, -int(-task.seconds * rate // BINS))
     tracks = []
     for name, stem in stems.items():
-        track, frames = _track(task, name, [stem], rate, frames, width)
+        track, frames = write(name, [stem], rate, frames, width)
         tracks.append(track)
     mixture = None
     if task.song is not None:
         with suppress(AudioError):  # it is there no more, or was damaged since
             song = [AudioFile(MIXTURE, task.song)]
-            mixture = _track(task, MIXTURE, song, rate, frames, width, task.gain)[0]
+            mixture = write(MIXTURE, song, rate, frames, width, task.gain)[0]
     is_song = mixture is not None
     if mixture is None and task.whole:
         parts = [stems[name] for name in task.whole]
-        mixture = _track(task, MIXTURE, parts, rate, frames, width)[0]
+        mixture = write(MIXTURE, parts, rate, frames, width)[0]
     return {
         "sampleRate": rate,
         "frames": frames,
@@ -132,6 +134,7 @@ def cut(task: Task) -> dict[str, Any]:
 
 def _track(
     task: Task,
+    before_piece: Callable[[], None],
     name: str,
     files: Sequence[Any],
     rate: int,
@@ -151,7 +154,7 @@ def _track(
         target.seek(0)  # a mixture that turned out to be damaged may have been begun
         target.truncate()
         for piece in _pieces(blocks, _piece_frames(rate)):
-            _end_without_parent()
+            before_piece()
             waveform.add(piece)
             target.write(_flac(piece, rate))
             offsets.append(target.tell())

@@ -1,10 +1,14 @@
-"""The parent's side of the process that separates: it can be stopped, and killed when it hangs."""
+"""The parent's side of the process that separates: it can be stopped, and killed when it hangs.
+
+The engine's process gets each song from a confined process that decodes it.
+"""
 
 from __future__ import annotations
 
 import json
 import logging
 import queue
+import socket
 import subprocess
 import threading
 import time
@@ -15,12 +19,15 @@ from pathlib import Path
 from typing import Any
 
 from aistemsplitter_server.sandbox import python
+from aistemsplitter_server.sandbox.decoder import CANNOT_DECODE, Decoder
 from aistemsplitter_server.worker import separating
 from aistemsplitter_server.worker.separating import Task
 
 logger = logging.getLogger(__name__)
 
 PATIENCE = 20.0  # seconds that a stop may take, until the end of a segment, before it is killed
+PASSES = 3  # a song is decoded twice, and its beginning once more
+DECODER_SILENCE = 0.5  # of ours: the decoder fails before the engine counts as hung
 LOOK = 0.5  # seconds between two looks whether it should stop
 
 
@@ -56,10 +63,14 @@ class Engine:
 
     Args:
         silence: seconds without progress after which it counts as hung, loading a model included.
+        work: the folder that it writes to, and of its songs' folders.
+        decode_seconds: limit of the processor time that decoding a song takes.
     """
 
-    def __init__(self, silence: float) -> None:
+    def __init__(self, silence: float, work: Path, decode_seconds: int) -> None:
         self._silence = silence
+        self._work = work
+        self._decode_seconds = decode_seconds
         self._process: subprocess.Popen[str] | None = None
         self._messages: queue.Queue[dict[str, Any] | None] = queue.Queue()
 
@@ -68,14 +79,19 @@ class Engine:
         if self._process is not None and self._process.poll() is None:
             return
         self.kill()
-        self._process = subprocess.Popen(
-            python.command(separating.__name__),
-            env=python.engine_environment(),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            start_new_session=True,  # Ctrl-C in the terminal is for the worker, which stops it
-        )
+        self._work.mkdir(mode=0o700, parents=True, exist_ok=True)
+        limits = json.dumps({"work": str(self._work), "patience": DECODER_SILENCE * self._silence})
+        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            self._process = subprocess.Popen(
+                python.command(separating.__name__, limits),
+                env=python.engine_environment(),
+                stdin=theirs.fileno(),
+                stdout=subprocess.PIPE,
+                text=True,
+                start_new_session=True,  # Ctrl-C in the terminal is for the worker, which stops it
+            )
+        Decoder.warm()
         self._messages = queue.Queue()
         self._reader = threading.Thread(
             target=_read, args=(self._process, self._messages), name="engine", daemon=True
@@ -96,7 +112,28 @@ class Engine:
             Failed: it cannot be done, or the process died or hung.
         """
         self.start()
-        self._send(separating.line(task))
+        with Path(task.song).open("rb") as song, Decoder.take() as decoder:
+            audio = decoder.stream(
+                song.fileno(),
+                task.name,
+                longest=task.seconds,
+                seconds=PASSES * self._decode_seconds,
+            )
+            with audio:
+                self._send(separating.line(task), audio.fileno())
+            try:
+                return self._result(on_progress, stop)
+            except Failed as error:
+                if error.code != separating.DECODER_FAILED:
+                    raise
+                if decoder.failed_for_lack_of_resources():
+                    reason = "the decoder was killed or got no processor time"
+                    raise Failed("INTERNAL", reason) from None
+                raise Failed("UNSUPPORTED_MEDIA", f"{task.name}: {CANNOT_DECODE}") from None
+            finally:
+                Decoder.warm()
+
+    def _result(self, on_progress: Callable[[float], None], stop: Callable[[], bool]) -> Result:
         stopping_since: float | None = None
         heard = time.monotonic()
         while True:
@@ -104,7 +141,7 @@ class Engine:
             now = time.monotonic()
             if stopping_since is None and stop():  # asked first: who was frozen has been overtaken
                 stopping_since = now
-                self._send(json.dumps({"stop": True}) + "\n")
+                self._send(json.dumps({"stop": True}))
             if message is None:  # nothing was said
                 limit = self._silence if stopping_since is None else PATIENCE
                 if now - max(heard, stopping_since or 0.0) > limit:
@@ -123,25 +160,25 @@ class Engine:
                 elif "stopped" in message:
                     raise Stopped
                 elif "failed" in message:
-                    raise Failed(**message["failed"])
+                    failed = Failed(**message["failed"])
+                    if failed.code == "MODEL_UNAVAILABLE":
+                        self.kill()  # the next one may read folders that did not exist before
+                    raise failed
 
     def kill(self) -> None:
-        """End the process at once."""
+        """End the process at once, and the decoder that waits for its next song."""
+        Decoder.dismiss()
         if self._process is None:
             return
         self._process.kill()
-        with suppress(OSError), self._process:  # what was not written yet cannot be
+        self._control.close()
+        with self._process:
             self._reader.join()
         self._process = None
 
-    def _send(self, line: str) -> None:
-        assert self._process is not None
-        assert self._process.stdin is not None
-        try:
-            self._process.stdin.write(line)
-            self._process.stdin.flush()
-        except OSError:
-            pass  # it died: the reader says so
+    def _send(self, message: str, *files: int) -> None:
+        with suppress(OSError):  # it died: the reader says so
+            socket.send_fds(self._control, [message.encode()], files)
 
     def _next(self) -> dict[str, Any] | None:
         try:

@@ -21,7 +21,7 @@ from aistemsplitter_server.splits import listening
 from aistemsplitter_server.splits.queueing import SEPARATE, SPLITS
 from aistemsplitter_server.storage.configured import configured
 from aistemsplitter_server.webhooks.delivering import Deliveries
-from aistemsplitter_server.worker import liveness, recovery, weights
+from aistemsplitter_server.worker import liveness, recovery, weights, work_folder
 from aistemsplitter_server.worker.attempt import Draining
 from aistemsplitter_server.worker.context import WorkerContext
 from aistemsplitter_server.worker.dispatching import Dispatcher
@@ -51,7 +51,11 @@ def run(settings: Settings, database: Database) -> None:
         Outgoing(addresses.networks(settings.allow_private_networks)),
         ids.new("wrk"),
     )
-    engine = Engine(settings.engine_silence_seconds)
+    engine = Engine(
+        settings.engine_silence_seconds,
+        settings.data / work_folder.FOLDER,
+        settings.measure_seconds,
+    )
     running = _Running(context)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: context.stopping.set())

@@ -1,9 +1,9 @@
-"""The child process that separates: told what to do on stdin, it tells how it goes on stdout.
+"""The child process that separates: tasks come in by stdin, a socket, and results go to stdout.
 
-Each line is a JSON object. In come a :class:`Task` and, while that is at work, ``{"stop": true}``;
-out go ``{"progress": 0.5}``, and at the end ``{"done": {...}}``, ``{"stopped": true}`` or
-``{"failed": {...}}``. Models stay loaded between tasks. It ends with its parent: stdin is closed
-then, whatever killed it.
+Each message is a JSON object. In come a :class:`Task`, with the socket to the process that decodes
+the song, and, while it is running, ``{"stop": true}``; out go ``{"progress": 0.5}``, and at the end
+``{"done": {...}}``, ``{"stopped": true}`` or ``{"failed": {...}}``. Models stay loaded between
+tasks. It ends with its parent: stdin is closed then, whatever killed it.
 """
 
 from __future__ import annotations
@@ -11,17 +11,25 @@ from __future__ import annotations
 import json
 import os
 import queue
+import socket
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from aistemsplitter_server.sandbox.engine_confinement import confine_engine
+
 if TYPE_CHECKING:
-    from aistemsplitter_engine import AudioArray, Separator
+    from aistemsplitter_engine import Separator
+    from aistemsplitter_engine.audio import Source
 
 KEPT = 2  # models in memory; htdemucs_ft is four networks
+MESSAGE = 1 << 16  # bytes at most of what comes in
+DECODER_FAILED = "DECODER_FAILED"  # a code for the parent, which knows how the decoder ended
 PERIOD = 0.2  # seconds between two lines of progress
 
 
@@ -30,9 +38,11 @@ class Task:
     """What to separate.
 
     Attributes:
+        song: its file, for the parent, which has it decoded.
         name: what messages call the song.
         folder: where the stems go; an unfinished run that is found there is gone on with.
         seconds: only so many of the song, None for all.
+        duration: seconds that the song was measured to last.
     """
 
     song: str
@@ -42,34 +52,54 @@ class Task:
     stems: list[str]
     format: str
     seconds: int | None
+    duration: float
 
 
 def main() -> None:
     """Carry out tasks until stdin ends."""
+    setup = json.loads(sys.argv[1])
     told = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what a library prints must not get between our lines
-    tasks: queue.Queue[Task] = queue.Queue()
+    confine_engine(Path(setup["work"]))
+    tasks: queue.Queue[tuple[Task, socket.socket]] = queue.Queue()
     stop = threading.Event()
-    threading.Thread(target=_listen, args=(sys.stdin, tasks, stop), daemon=True).start()
+    control = socket.socket(fileno=0)
+    threading.Thread(target=_listen, args=(control, tasks, stop), daemon=True).start()
     separators: dict[str, Separator] = {}
     while True:
-        task = tasks.get()
-        _tell(told, _carried_out(task, separators, stop, told))
+        task, decoder = tasks.get()
+        with decoder:
+            song = partial(_received, task, decoder, setup["patience"])
+            _tell(told, _carried_out(task, song, separators, stop, told))
 
 
-def _listen(stdin: TextIO, tasks: queue.Queue[Task], stop: threading.Event) -> None:
-    for line in stdin:
+def _listen(
+    control: socket.socket, tasks: queue.Queue[tuple[Task, socket.socket]], stop: threading.Event
+) -> None:
+    while True:
+        line, files, _, _ = socket.recv_fds(control, MESSAGE, 1)
+        if not line:
+            os._exit(0)
         message = json.loads(line)
         if "stop" in message:
             stop.set()
         else:
             stop.clear()
-            tasks.put(Task(**message))
-    os._exit(0)
+            tasks.put((Task(**message), socket.socket(fileno=files[0])))
+
+
+def _received(task: Task, decoder: socket.socket, patience: float) -> Source:
+    from aistemsplitter_server.sandbox.received_song import ReceivedSong
+
+    return ReceivedSong(decoder, task.name, task.duration, patience)
 
 
 def _carried_out(
-    task: Task, separators: dict[str, Separator], stop: threading.Event, told: TextIO
+    task: Task,
+    song: Callable[[], Source],
+    separators: dict[str, Separator],
+    stop: threading.Event,
+    told: TextIO,
 ) -> dict[str, Any]:
     from aistemsplitter_engine import (
         AudioError,
@@ -78,6 +108,7 @@ def _carried_out(
         ModelNotInstalled,
         OutputError,
     )
+    from aistemsplitter_server.sandbox.received_song import DecoderFailed
 
     due = 0.0
 
@@ -90,7 +121,7 @@ def _carried_out(
     try:
         separator = _separator(task.model, separators)
         result = separator.split(
-            task.song if task.seconds is None else _beginning(task),
+            song(),
             task.folder,
             stems=task.stems,
             format=task.format,  # type: ignore[arg-type]  # the request's model has checked it
@@ -104,8 +135,10 @@ def _carried_out(
         return _failed("MODEL_UNAVAILABLE", str(error))
     except OutputError as error:  # a disk that is full or gone is no fault of the song
         return _failed("INTERNAL", str(error))
+    except DecoderFailed as error:
+        return _failed(DECODER_FAILED, str(error))
     except AudioError as error:
-        return _failed("UNSUPPORTED_MEDIA", str(error).replace(task.song, task.name))
+        return _failed("UNSUPPORTED_MEDIA", str(error))
     except EngineError as error:
         return _failed("INTERNAL", str(error))
     return {
@@ -114,7 +147,7 @@ def _carried_out(
             "sample_rate": result.sample_rate,
             "seconds": result.duration,
             "gain": result.gain,
-            "warnings": [warning.replace(task.song, task.name) for warning in result.warnings],
+            "warnings": [*result.warnings],
         }
     }
 
@@ -129,24 +162,6 @@ def _separator(model: str, separators: dict[str, Separator]) -> Separator:
     return separator
 
 
-def _beginning(task: Task) -> AudioArray:
-    """The song's first seconds, in memory."""
-    import numpy as np
-
-    from aistemsplitter_engine import AudioArray
-    from aistemsplitter_engine.audio import AudioFile
-
-    song = AudioFile(Path(task.song))
-    wanted = (task.seconds or 0) * song.sample_rate
-    blocks, frames = [], 0
-    for block in song.blocks():
-        blocks.append(block)
-        frames += block.shape[1]
-        if frames >= wanted:
-            break
-    return AudioArray(np.concatenate(blocks, axis=1)[:, :wanted], song.sample_rate, task.name)
-
-
 def _failed(code: str, message: str) -> dict[str, Any]:
     return {"failed": {"code": code, "message": message}}
 
@@ -158,8 +173,4 @@ def _tell(told: TextIO, message: dict[str, Any]) -> None:
 
 def line(task: Task) -> str:
     """A task as the child reads it."""
-    return json.dumps(asdict(task)) + "\n"
-
-
-if __name__ == "__main__":
-    main()
+    return json.dumps(asdict(task))

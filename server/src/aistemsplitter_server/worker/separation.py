@@ -39,6 +39,7 @@ def _separate(context: WorkerContext, engine: Engine, attempt: Attempt) -> None:
                     stems=split.stems,
                     format=split.output_format,
                     seconds=TEST_SECONDS if split.is_test else None,
+                    duration=split.duration_seconds,
                 )
                 result = engine.separate(task, attempt.progress, attempt.should_stop)
         except Missing:

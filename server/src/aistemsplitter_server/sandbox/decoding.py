@@ -1,7 +1,7 @@
-"""The process that decodes: born ready, confined, given one open file, and gone.
+"""The child process that decodes one file: started ahead, confined when it gets the file.
 
-It is told what to measure by one message on its socket, which comes with the file, and answers
-with one. Nothing of its environment or its parent's is left in it.
+Its task is one message on the socket to its parent, with the open file. It measures the file and
+answers with one message, or streams its audio over a second socket that comes with the file.
 """
 
 from __future__ import annotations
@@ -17,25 +17,37 @@ MESSAGE = 4096  # bytes at most, either way
 
 
 def main() -> None:
-    """Measure one file."""
+    """Carry out one task."""
     from aistemsplitter_engine import AudioError
     from aistemsplitter_engine.audio import AudioFile
+    from aistemsplitter_server.sandbox import pcm
     from aistemsplitter_server.sandbox.confinement import confine_decoder, load_decoders
 
     load_decoders()
     parent = socket.socket(fileno=int(sys.argv[1]))
-    message, files, _, _ = socket.recv_fds(parent, MESSAGE, 1)
+    message, files, _, _ = socket.recv_fds(parent, MESSAGE, 2)
     if not message:
         return  # the parent has gone
     task = json.loads(message)
-    confine_decoder(seconds=task["seconds"])
+    engine = socket.socket(fileno=files[1]) if len(files) == 2 else None
+    confine_decoder(seconds=task["cpu_seconds"])
+    name, fault = task["name"], None
     try:
-        answer = _measured(AudioFile(task["name"], files[0]), task["longest"], parent)
+        song = AudioFile(name, files[0])
+        if engine is None:
+            answer = _measured(song, task["longest"], parent)
+            parent.sendall(json.dumps(answer).encode())
+        else:
+            pcm.serve(song, engine, task["longest"])
     except AudioError as error:
-        answer = {"fault": str(error)}
+        fault = str(error)
     except MemoryError:
-        answer = {"fault": f"{task['name']}: takes too much memory to decode; is it damaged?"}
-    parent.sendall(json.dumps(answer).encode()[:MESSAGE])
+        fault = f"{name}: takes too much memory to decode; is it damaged?"
+    if fault is not None:
+        if engine is None:
+            parent.sendall(json.dumps({"fault": fault[: MESSAGE // 8]}).encode())
+        else:
+            pcm.send_fault(fault, engine)
     os._exit(0)
 
 
@@ -54,7 +66,3 @@ def _measured(song: Any, longest: int, parent: socket.socket) -> dict[str, Any]:
         "sample_rate": song.sample_rate,
         "channels": song.channels,
     }
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,147 @@
+"""Confined processes that decode, as their parent sees them: one for each file."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, ClassVar, Self
+
+from aistemsplitter_server.sandbox import decoding, python
+
+CANNOT_DECODE = (
+    "cannot be decoded, or not in a reasonable time; convert it to WAV or FLAC and try again"
+)
+BUFFER = 1 << 20  # bytes of audio that the kernel holds between two processes
+ENDING = 5.0  # seconds that a process may take to end
+LITTLE = 0.1  # of the processor: a process that gets less is starved
+
+
+class Decoder:
+    """One process, which is killed when the block ends. The next one is started ahead."""
+
+    _lock: ClassVar = threading.Lock()
+    _waiting: ClassVar[Decoder | None] = None
+
+    def __init__(self) -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            self._process = subprocess.Popen(
+                python.command(decoding.__name__, str(theirs.fileno())),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+                env=python.SINGLE_THREADED,
+                start_new_session=True,
+                cwd="/",
+            )
+        self._socket = ours
+
+    @classmethod
+    def warm(cls) -> None:
+        """Start a process for the next file: it takes some tenths of a second."""
+        with cls._lock:
+            if cls._waiting is None or cls._waiting._process.poll() is not None:
+                cls._waiting = cls()
+
+    @classmethod
+    def dismiss(cls) -> None:
+        """End the process that waits for the next file."""
+        with cls._lock:
+            decoder, cls._waiting = cls._waiting, None
+        if decoder is not None:
+            decoder.close()
+
+    @classmethod
+    def take(cls) -> Decoder:
+        """Return a process that has nothing to do yet."""
+        with cls._lock:
+            decoder, cls._waiting = cls._waiting, None
+        if decoder is None or decoder._process.poll() is not None:
+            decoder = cls()
+        return decoder
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the process."""
+        self._socket.close()
+        self._process.kill()
+        self._process.wait()
+
+    def measure(self, file: int, name: str, *, longest: int, seconds: int) -> dict[str, Any] | None:
+        """Have it decode a file to its end; return its answer, None if it died or took too long.
+
+        Args:
+            longest: seconds of audio after which it stops.
+            seconds: limit of processor time.
+        """
+        try:
+            self._socket.settimeout(2 * seconds + ENDING)
+            self._send([file], name=name, cpu_seconds=seconds, longest=longest)
+            answer = self._socket.recv(decoding.MESSAGE)
+            found = json.loads(answer) if answer else None
+            return found if isinstance(found, dict) else None
+        except (OSError, ValueError):
+            return None
+
+    def stream(self, file: int, name: str, *, longest: float | None, seconds: int) -> socket.socket:
+        """Have it stream a file's audio; return the socket to read it from (see ``pcm.py``).
+
+        Args:
+            longest: seconds of audio after which the stream ends, None for all.
+            seconds: limit of processor time.
+        """
+        reader, writer = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        with writer, suppress(OSError):  # it died: the reader notices
+            self._send([file, writer.fileno()], name=name, cpu_seconds=seconds, longest=longest)
+        return reader
+
+    def failed_for_lack_of_resources(self) -> bool:
+        """Return whether this machine, not the file, is the likely reason why it failed.
+
+        That is: it was killed (by the kernel, if memory is short; its own limits end it otherwise),
+        or is stalled because it gets no processor time or waits for a disk.
+        """
+        if self._process.poll() is not None:
+            return self._process.returncode == -signal.SIGKILL
+        began = self._processor_time()
+        try:
+            return self._process.wait(ENDING) == -signal.SIGKILL
+        except subprocess.TimeoutExpired:
+            starved = self._processor_time() - began < ENDING * LITTLE
+            return self._state() in "DT" or (self._state() == "R" and starved)
+
+    def _state(self) -> str:
+        """Return R for runnable, S for sleeping, D for waiting for a disk, T for stopped."""
+        return self._stat()[0] if sys.platform == "linux" else "S"
+
+    def _processor_time(self) -> float:
+        if sys.platform != "linux":
+            return 0.0
+        user, system = self._stat()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+    def _stat(self) -> list[str]:
+        text = Path(f"/proc/{self._process.pid}/stat").read_text()
+        return text.rpartition(")")[2].split()  # the name before may hold anything
+
+    def _send(self, files: list[int], **task: Any) -> None:
+        socket.send_fds(self._socket, [json.dumps(task).encode()], files)

@@ -1,0 +1,145 @@
+"""What the engine's process gives up before it gets its first song.
+
+It gets decoded audio, so no hostile file is read in it. It may open its own files and start
+threads, but has no network, no other processes, and no other files where the kernel has Landlock.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import resource
+import sys
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from platformdirs import user_cache_path
+
+from aistemsplitter_server.sandbox import landlock, seccomp
+from aistemsplitter_server.sandbox.confinement import limit
+from aistemsplitter_server.sandbox.seccomp import ALLOW, REFUSE, UNKNOWN, Rule
+from aistemsplitter_server.sandbox.system_calls import NEWEST
+
+logger = logging.getLogger(__name__)
+
+THREAD = 0x10000  # CLONE_THREAD
+F_SETOWN, F_SETSIG, F_SETOWN_EX = 8, 10, 15
+FIOSETOWN, SIOCSPGRP = 0x8901, 0x8902
+
+
+def engine_rules(pid: int) -> tuple[Rule, ...]:
+    """Return the filter of the engine's process: it may open files and start threads."""
+    return (
+        Rule("clone", ALLOW, 0, bits=THREAD),
+        Rule("clone3", UNKNOWN),  # its flags cannot be inspected; C libraries then use clone
+        *(Rule(call, REFUSE) for call in ("clone", "fork", "vfork", "execve", "execveat")),
+        # It may signal itself, as abort() does.
+        *(Rule(call, ALLOW, 0, (pid,)) for call in ("kill", "tgkill")),
+        *(Rule(call, REFUSE) for call in (
+            "kill", "tgkill", "tkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "pidfd_send_signal",
+            "pidfd_open", "pidfd_getfd", "ptrace", "process_vm_readv", "process_vm_writev",
+            "process_madvise", "process_mrelease", "kcmp", "move_pages", "migrate_pages",
+        )),
+        Rule("fcntl", REFUSE, 1, (F_SETOWN, F_SETSIG, F_SETOWN_EX)),
+        Rule("ioctl", REFUSE, 1, (FIOSETOWN, SIOCSPGRP)),
+        Rule("prlimit64", ALLOW, 2, (0,)),  # which only reads
+        *(Rule(call, REFUSE) for call in (
+            "prlimit64", "socket", "connect", "bind", "listen", "accept", "accept4",
+            # Ways around this filter, or into the kernel.
+            "io_uring_setup", "io_uring_enter", "io_uring_register", "bpf", "perf_event_open",
+            "userfaultfd", "keyctl", "add_key", "request_key", "personality",
+            "open_by_handle_at", "name_to_handle_at", "fanotify_init", "unshare", "setns",
+            "shmget", "shmat", "msgget", "semget", "mq_open",
+            # What Landlock does not cover.
+            "chmod", "fchmod", "fchmodat", "chown", "fchown", "lchown", "fchownat",
+            "setxattr", "lsetxattr", "fsetxattr", "removexattr", "lremovexattr", "fremovexattr",
+            "mknod", "mknodat", "quotactl", "quotactl_fd",
+            # The machine's own business.
+            "mount", "umount2", "pivot_root", "chroot", "move_mount", "open_tree", "fsopen",
+            "fsconfig", "fsmount", "fspick", "mount_setattr", "swapon", "swapoff", "reboot",
+            "kexec_load", "kexec_file_load", "init_module", "finit_module", "delete_module",
+            "acct", "settimeofday", "clock_settime", "clock_adjtime", "adjtimex", "sethostname",
+            "setdomainname", "syslog", "iopl", "ioperm",
+            "setuid", "setgid", "setreuid", "setregid", "setresuid", "setresgid", "setgroups",
+            "capset",
+        )),
+    )  # fmt: skip
+
+
+def confine_engine(work: Path) -> None:
+    """Give up the network, other processes, and all files but the engine's own.
+
+    Must be called before the process starts threads. Where the kernel has no Landlock, files are
+    not restricted, which is logged: the engine's process decodes nothing itself.
+
+    Args:
+        work: the folder of its songs' folders.
+
+    Raises:
+        OSError: this system cannot confine it.
+    """
+    limit(resource.RLIMIT_CORE, 0)
+    limit(resource.RLIMIT_DATA, machine_memory())
+    if sys.platform != "linux":
+        return
+    seccomp.forbid_new_privileges()
+    if landlock.version():
+        landlock.restrict([
+            *((folder, landlock.WRITE) for folder in _writable(work)),
+            *((Path(path), landlock.READ) for path in _readable()),
+            *((path, landlock.USE_DEVICE) for path in _devices()),
+        ])  # fmt: skip
+    else:
+        logger.warning("this kernel has no Landlock: the engine's process can open any file")
+    seccomp.install(engine_rules(os.getpid()), ALLOW, newest=NEWEST)
+
+
+def _writable(work: Path) -> Iterable[Path]:
+    """Yield the work folder, and the folders of caches, which are created if possible."""
+    from aistemsplitter_engine.weights.store import models_folder
+
+    cache = user_cache_path("aistemsplitter")
+    for folder in (cache, models_folder()):
+        with suppress(OSError):
+            folder.mkdir(parents=True, exist_ok=True)
+    yield from (work, cache)
+
+
+def _readable() -> Iterable[str | Path]:
+    """Yield what Python, OpenVINO, PyTorch and GPU drivers read, and where weights are."""
+    import aistemsplitter_engine
+    import aistemsplitter_server
+    from aistemsplitter_engine.weights.store import folders
+
+    yield from (sys.prefix, sys.base_prefix)
+    # Not all of sys.path: a working directory in it may hold the data folder.
+    yield from (entry for entry in sys.path if entry.endswith(("site-packages", "dist-packages")))
+    for package in (aistemsplitter_engine, aistemsplitter_server):
+        yield from package.__path__
+    for folder in folders():
+        yield folder
+        # Weights may be links to files elsewhere.
+        yield from (path.resolve() for path in folder.glob("*") if path.is_symlink())
+    yield from (
+        "/usr", "/lib", "/lib64",
+        "/etc/ld.so.cache", "/etc/localtime", "/etc/passwd", "/etc/nsswitch.conf", "/etc/OpenCL",
+        "/proc/self", "/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/proc/version",
+        "/proc/devices", "/proc/modules", "/proc/driver", "/proc/sys/vm", "/proc/sys/kernel",
+        "/sys",
+    )  # fmt: skip
+
+
+def _devices() -> list[Path]:
+    dev = Path("/dev")
+    names = ("null", "zero", "full", "random", "urandom", "shm", "dri", "kfd")
+    return [*(dev / name for name in names), *dev.glob("nvidia*")]
+
+
+def machine_memory() -> int:
+    """Return the bytes of memory that this machine, or this container, has."""
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    try:
+        return min(memory, int(Path("/sys/fs/cgroup/memory.max").read_text()))
+    except (OSError, ValueError):  # no such file, or "max"
+        return memory
