@@ -8,7 +8,8 @@ from contextlib import suppress
 
 import numpy as np
 import openvino as ov
-from platformdirs import user_cache_path
+
+from aistemsplitter_engine.folders import cache_folder
 
 _LENGTH = 8  # bytes at the end of a file that tell how long what precedes them is
 
@@ -21,7 +22,7 @@ class Kept:
     """
 
     def __init__(self, name: str) -> None:
-        self._path = user_cache_path("aistemsplitter") / "compiled" / f"{name}.blob"
+        self._path = cache_folder() / "compiled" / f"{name}.blob"
         self._memory: mmap.mmap | None = None
 
     def exists(self) -> bool:

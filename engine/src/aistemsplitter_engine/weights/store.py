@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aistemsplitter_engine.errors import ModelNotInstalled
+from aistemsplitter_engine.folders import data_folder
 from aistemsplitter_engine.weights.catalogue import MODELS, WeightFile, resolve_name
 from aistemsplitter_engine.weights.digests import sha256_of
 
@@ -40,9 +41,7 @@ def models_folder() -> Path:
     """The folder that models are installed into; it need not exist yet."""
     if chosen := os.environ.get("AISTEMSPLITTER_MODELS_DIR"):
         return _expanded(chosen)
-    from platformdirs import user_data_path
-
-    return user_data_path("aistemsplitter", appauthor=False) / "models"
+    return data_folder() / "models"
 
 
 def folders() -> tuple[Path, ...]:

@@ -14,8 +14,6 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from platformdirs import user_cache_path
-
 from aistemsplitter_server.sandbox import landlock, seccomp
 from aistemsplitter_server.sandbox.confinement import limit
 from aistemsplitter_server.sandbox.seccomp import ALLOW, REFUSE, UNKNOWN, Rule
@@ -97,9 +95,10 @@ def confine_engine(work: Path) -> None:
 
 def _writable(work: Path) -> Iterable[Path]:
     """Yield the work folder, and the folders of caches, which are created if possible."""
+    from aistemsplitter_engine.folders import cache_folder
     from aistemsplitter_engine.weights.store import models_folder
 
-    cache = user_cache_path("aistemsplitter")
+    cache = cache_folder()
     for folder in (cache, models_folder()):
         with suppress(OSError):
             folder.mkdir(parents=True, exist_ok=True)
