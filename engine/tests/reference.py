@@ -6,6 +6,7 @@ do nothing). Here these are drawn at random too, so that every weight has a say.
 
 from __future__ import annotations
 
+import functools
 import random
 import warnings
 from fractions import Fraction
@@ -100,6 +101,11 @@ def engine_separate(
 
 def music(seconds: float, seed: int = 0) -> FloatArray:
     """Make something with the spectrum and the crests of music, (2, n) at 44.1 kHz."""
+    return _music(seconds, seed).copy()
+
+
+@functools.lru_cache(maxsize=8)  # many tests take the same song
+def _music(seconds: float, seed: int) -> FloatArray:
     rng = np.random.default_rng(seed)
     time = np.arange(int(seconds * 44100)) / 44100
     beat = np.exp(-6 * (time * 2 % 1))
