@@ -6,6 +6,7 @@ from aistemsplitter_server.credits import tables as credits
 from aistemsplitter_server.kit.database import Base
 from aistemsplitter_server.models import tables as models
 from aistemsplitter_server.payments import tables as payments
+from aistemsplitter_server.retention import tables as retention
 from aistemsplitter_server.splits import tables as splits
 from aistemsplitter_server.uploads import tables as uploads
 from aistemsplitter_server.webhooks import tables as webhooks
@@ -20,6 +21,7 @@ __all__ = [
     "metadata",
     "models",
     "payments",
+    "retention",
     "splits",
     "uploads",
     "webhooks",

@@ -11,8 +11,10 @@ from aistemsplitter_server.audit.tables import AuditEntry
 from aistemsplitter_server.credits import service as credits
 from aistemsplitter_server.kit import ids, times
 from aistemsplitter_server.kit.database import Database
+from aistemsplitter_server.worker.context import WorkerContext
 from audit_log import entries
 from customers import Customer
+from sweeps import sweep
 
 
 def test_an_entry_is_part_of_the_actions_transaction(database: Database, someone: Customer) -> None:
@@ -42,9 +44,11 @@ def test_what_keys_do(client: httpx2.Client, database: Database, someone: Custom
     }
 
 
-def test_old_entries_are_deleted(database: Database, someone: Customer) -> None:
+def test_old_entries_are_deleted(
+    database: Database, someone: Customer, context: WorkerContext
+) -> None:
     account_id = someone.caller.account_id
-    old = times.now() - timedelta(days=31)
+    old = times.now() - timedelta(days=366)
     with database.write() as session:
         for made in (old, times.now()):
             row = AuditEntry(
@@ -56,5 +60,5 @@ def test_old_entries_are_deleted(database: Database, someone: Customer) -> None:
                 details={},
             )
             session.add(row)
-    service.sweep(database, 30)
+    sweep(context, "audit")
     assert [each.created_at > old for each in entries(database, account_id)] == [True]

@@ -183,5 +183,6 @@ def test_old_files_are_deleted(tmp_path: Path) -> None:
     for name in ("old", "new"):
         (tmp_path / FOLDER / f"{name}.lock").touch()
     os.utime(tmp_path / FOLDER / "old.lock", (0, 0))
-    heartbeats.forget(tmp_path)
+    for name in heartbeats.long_dead(tmp_path):
+        heartbeats.remove(tmp_path, name)
     assert [path.stem for path in (tmp_path / FOLDER).iterdir()] == ["new"]

@@ -27,16 +27,15 @@ from aistemsplitter_server.splits import service, sharing
 from aistemsplitter_server.splits.tables import Split
 from aistemsplitter_server.storage import keys
 from aistemsplitter_server.storage.local import LocalStorage
-from aistemsplitter_server.uploads import service as uploads
 from aistemsplitter_server.webhooks import service as webhooks
 from aistemsplitter_server.webhooks.delivering import deliver
 from aistemsplitter_server.webhooks.tables import Delivery
-from aistemsplitter_server.worker import sweeping
 from aistemsplitter_server.worker.attempt import Attempt
 from aistemsplitter_server.worker.context import WorkerContext
 from customers import Customer, customer
 from databases import only_sqlite
 from estate import Estate
+from sweeps import sweep
 from visitors import Visitor, person
 
 HOUR = timedelta(hours=1)
@@ -148,7 +147,7 @@ def test_splits_end_and_are_given_back(context: WorkerContext, someone: Customer
         standing.suspend(session, account_id)
     attempt._due = 0.0
     assert attempt.should_stop()  # also before its split is cancelled
-    closing.sweep(database)
+    closing.finish(database, account_id)
     for split_id in (queued.id, running.id, fetching):
         assert state(database, split_id) == ("failed", "CANCELED")
     assert someone.balance == 600
@@ -275,15 +274,17 @@ def test_the_operators_own_account_stays(database: Database) -> None:
 
 def swept(context: WorkerContext) -> None:
     """Do what the leader does again and again: here, once."""
-    closing.sweep(context.database)
-    sweeping._stems(context)
-    uploads.sweep(context.settings, context.database, context.storage)
+    sweep(context, "accounts", "stems", "expired_uploads", "uploads")
 
 
 def dumped(database: Database) -> str:
     """Return all rows of all of our tables as one text."""
     with database.read() as session:
-        tables = [table for table in Base.metadata.sorted_tables if not jobs.is_table(table.name)]
+        tables = [
+            table
+            for table in Base.metadata.sorted_tables
+            if not jobs.is_table(table.name) and table.name != "sweeps"
+        ]
         rows = [session.execute(select(table)).all() for table in tables]
     return repr(rows)
 
@@ -365,7 +366,7 @@ def test_it_is_finished_however_often_the_process_dies(
     database = context.database
     for after in range(1, 200):
         try:
-            closing.sweep(Crashing(database, after))
+            closing.finish(Crashing(database, after), deleted.account_id)
         except Crash:
             continue
         with database.read() as session:

@@ -208,7 +208,7 @@ def test_cancelled_and_deleted(theirs: httpx2.Client, someone: Customer) -> None
     assert someone.balance == 600
     assert error(theirs.post(f"{SPLITS}/{split.id}/cancel")) == (409, "CONFLICT")
     gone = theirs.delete(f"{SPLITS}/{split.id}")
-    assert gone.json()["data"] == {"id": split.id, "deleted": True}
+    assert gone.json()["data"] == {"id": split.id, "deleted": True, "audioDeleted": True}
     assert error(theirs.get(f"{SPLITS}/{split.id}")) == (404, "NOT_FOUND")
     assert error(theirs.delete(f"{SPLITS}/{split.id}")) == (404, "NOT_FOUND")
     assert theirs.get(SPLITS).json()["data"]["items"] == []

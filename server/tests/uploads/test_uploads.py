@@ -17,11 +17,12 @@ from aistemsplitter_server.kit import times
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.secrets import Secrets
 from aistemsplitter_server.kit.settings import Settings
-from aistemsplitter_server.storage.configured import configured
-from aistemsplitter_server.uploads import addresses, service
+from aistemsplitter_server.uploads import addresses
 from aistemsplitter_server.uploads.tables import Upload
+from aistemsplitter_server.worker.context import WorkerContext
 from customers import Customer, customer
 from processes import SONG, until
+from sweeps import sweep
 
 BODY = SONG.read_bytes()
 TYPE = {"Content-Type": "audio/flac"}
@@ -70,7 +71,7 @@ def test_the_reservation(client: httpx2.Client) -> None:
 
 
 def test_a_reservation_that_comes_twice(
-    client: httpx2.Client, someone: Customer, settings: Settings, server_secrets: Secrets
+    client: httpx2.Client, someone: Customer, context: WorkerContext, server_secrets: Secrets
 ) -> None:
     client.headers["Idempotency-Key"] = "order 7"
     first = reserve(client)
@@ -89,7 +90,7 @@ def test_a_reservation_that_comes_twice(
 
     with someone.database.write() as session:
         session.execute(update(Upload).values(expires_at=times.now()))
-    service.sweep(settings, someone.database, configured(settings, server_secrets))
+    sweep(context, "expired_uploads")
     assert reserve(client)["uploadId"] != first["uploadId"]
     client.headers["Idempotency-Key"] = "x" * 256
     assert error(client.post("/v1/audio/uploads", json=body)) == (422, "VALIDATION_ERROR")
@@ -177,6 +178,8 @@ def test_urls_that_are_not_ours(client: httpx2.Client, someone: Customer) -> Non
 def test_expired(client: httpx2.Client, someone: Customer, server_secrets: Secrets) -> None:
     upload = row(someone, reserve(client)["uploadId"])
     upload.expires_at = times.now()
+    with someone.database.write() as session:
+        session.execute(update(Upload).values(expires_at=upload.expires_at))
     base = str(client.base_url).rstrip("/")
     assert error(send(addresses.to_write(server_secrets, base, upload))) == (403, "FORBIDDEN")
 
@@ -292,7 +295,7 @@ def test_measured_by_who_needs_it(client: httpx2.Client, someone: Customer) -> N
 
 
 def test_swept(
-    client: httpx2.Client, settings: Settings, someone: Customer, server_secrets: Secrets
+    client: httpx2.Client, settings: Settings, someone: Customer, context: WorkerContext
 ) -> None:
     whole, begun, needed = reserve(client), reserve(client), reserve(client)
     for told in (whole, needed):
@@ -301,8 +304,7 @@ def test_swept(
     wanted(client, by_id(needed["uploadId"]))
     with someone.database.write() as session:
         session.execute(update(Upload).values(expires_at=times.now()))
-    time.sleep(0.01)
-    service.sweep(settings, someone.database, configured(settings, server_secrets))
+    sweep(context, "expired_uploads", "uploads")
     assert sorted(_files(settings.data / "storage")) == [needed["uploadId"]]
     assert _files(settings.data / "partial") == []
     assert error(wanted(client, by_id(whole["uploadId"]))) == (404, "NOT_FOUND")

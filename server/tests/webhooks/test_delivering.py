@@ -28,6 +28,7 @@ from aistemsplitter_server.webhooks.tables import Attempt, Delivery, Event, Rece
 from aistemsplitter_server.worker.context import WorkerContext
 from customers import Customer, customer
 from peers import Peer, Request, answers, hangs
+from sweeps import sweep
 
 
 def failed_split(someone: Customer, url: str | None) -> str:
@@ -392,7 +393,7 @@ def test_rotation(context: WorkerContext, someone: Customer) -> None:
         with someone.database.write() as session:
             session.execute(update(ApiKey).values(previous_secret_until=times.now()))
             time.sleep(0.01)
-            accounts.erase_old_secrets(session)
+            accounts.erase_old_secrets(session, times.now(), 10)
         attempt_now(context, someone)
     both, later = peer.requests
     for secret in (new, someone.webhook_secret):
@@ -408,10 +409,7 @@ def test_swept(context: WorkerContext, someone: Customer) -> None:
     with Peer([answers(200)]) as peer:
         failed_split(someone, peer.url)
         deliver(context, delivery(someone).id)
-        service.sweep(someone.database)
+        sweep(context, "deliveries", "events", after=timedelta(days=29))
         assert len(attempts(someone)) == 1
-        with someone.database.write() as session:
-            long_ago = times.now() - service.KEPT
-            session.execute(update(Delivery).values(finished_at=long_ago - timedelta(seconds=1)))
-        service.sweep(someone.database)
+        sweep(context, "deliveries", "events", after=timedelta(days=31))
     assert attempts(someone) == []

@@ -130,11 +130,10 @@ def end_sign_ins(session: Session, person_id: str, *, but: str | None = None) ->
     session.execute(query if but is None else query.where(SignIn.id != but))
 
 
-def forget_sign_ins(session: Session, now: datetime, seen_before: datetime) -> None:
-    """Delete those whose time is over, or that were not seen since."""
-    session.execute(
-        delete(SignIn).where(or_(SignIn.expires_at <= now, SignIn.seen_at < seen_before))
-    )
+def with_old_secret(session: Session, now: datetime, limit: int) -> Sequence[ApiKey]:
+    """Keys whose previous webhook secret is no longer valid, held."""
+    query = select(ApiKey).where(ApiKey.previous_secret_until < now).limit(limit)
+    return session.scalars(query.with_for_update(skip_locked=True)).all()
 
 
 def people(session: Session, account_id: str, *, hold: bool = False) -> Sequence[Person]:

@@ -12,7 +12,6 @@ from hashlib import sha256
 from secrets import token_bytes
 from typing import Literal
 
-from sqlalchemy import update
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session
 
@@ -229,13 +228,12 @@ def rotate_webhook_secret(
     return webhook_secret
 
 
-def erase_old_secrets(session: Session) -> None:
-    """Forget those whose day is over."""
-    session.execute(
-        update(ApiKey)
-        .where(ApiKey.previous_secret_until < times.now())
-        .values(sealed_previous_secret=None, previous_secret_until=None)
-    )
+def erase_old_secrets(session: Session, now: datetime, limit: int) -> int:
+    """Erase webhook secrets that were replaced a day ago; return how many."""
+    found = queries.with_old_secret(session, now, limit)
+    for key in found:
+        key.sealed_previous_secret = key.previous_secret_until = None
+    return len(found)
 
 
 def _new_webhook_secret() -> str:

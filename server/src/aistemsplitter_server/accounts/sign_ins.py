@@ -146,8 +146,3 @@ def end_one(session: Session, person_id: str, sign_in_id: str) -> None:
 def end_all(session: Session, person_id: str) -> None:
     """Sign all of someone's browsers out."""
     queries.end_sign_ins(session, person_id)
-
-
-def sweep(session: Session) -> None:
-    """Forget those that have ended by themselves."""
-    queries.forget_sign_ins(session, times.now(), times.now() - IDLE)

@@ -62,6 +62,12 @@ class ApiKey(Base):
             sqlite_where=text("revoked_at IS NULL"),
             postgresql_where=text("revoked_at IS NULL"),
         ),
+        Index(
+            "ix_api_keys_previous_secret_until",
+            "previous_secret_until",
+            sqlite_where=text("previous_secret_until IS NOT NULL"),
+            postgresql_where=text("previous_secret_until IS NOT NULL"),
+        ),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -112,7 +118,7 @@ class SignIn(Base):
     user_agent: Mapped[str]
     address: Mapped[str]
     created_at: Mapped[datetime] = mapped_column(UtcTime)
-    seen_at: Mapped[datetime] = mapped_column(UtcTime)
+    seen_at: Mapped[datetime] = mapped_column(UtcTime, index=True)
     expires_at: Mapped[datetime] = mapped_column(UtcTime, index=True)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from aistemsplitter_server.audit.tables import AuditEntry
@@ -50,11 +50,3 @@ def anonymise(session: Session, account_id: str) -> None:
     session.execute(
         update(AuditEntry).where(AuditEntry.account_id == account_id).values(details={})
     )
-
-
-def forget(session: Session, before: str, limit: int) -> int:
-    """Delete up to ``limit`` entries with smaller ids, and return how many there were."""
-    query = select(AuditEntry.id).where(AuditEntry.id < before).order_by(AuditEntry.id).limit(limit)
-    found = session.scalars(query).all()
-    session.execute(delete(AuditEntry).where(AuditEntry.id.in_(found)))
-    return len(found)

@@ -7,15 +7,12 @@ for the operator's command with the name of the system's user, or what the servi
 from __future__ import annotations
 
 import getpass
-from datetime import timedelta
 from enum import StrEnum
 
 from sqlalchemy.orm import Session
 
-from aistemsplitter_server.audit import queries
 from aistemsplitter_server.audit.tables import AuditEntry
 from aistemsplitter_server.kit import ids, times
-from aistemsplitter_server.kit.database import Database
 
 SERVICE, PAYMENT_PROVIDER, ANONYMOUS = "service", "payment provider", "anonymous"  # actors
 CLI = "cli:"
@@ -93,15 +90,6 @@ def command_line() -> str:
         return f"{CLI}{getpass.getuser()}"
     except (OSError, KeyError):  # a container may run as a user that has no name
         return f"{CLI}unknown"
-
-
-def sweep(database: Database, days: int) -> None:
-    """Delete entries older than this many days."""
-    before = ids.first("aud", times.now() - timedelta(days=days))
-    while True:
-        with database.write() as session:
-            if queries.forget(session, before, SWEPT_AT_ONCE) < SWEPT_AT_ONCE:
-                return
 
 
 def _short(value: str | int | bool) -> str | int | bool:

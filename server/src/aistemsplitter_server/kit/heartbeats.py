@@ -76,12 +76,23 @@ def is_local(data: Path, name: str) -> bool:
     return found is not None and found.machine == _machine()
 
 
-def forget(data: Path) -> None:
-    """Delete the files of processes that died long ago."""
+def long_dead(data: Path) -> list[str]:
+    """Return the names of processes that died long ago and whose files are still here."""
+    names = []
     for path in (data / FOLDER).glob("*.lock"):
         with suppress(FileNotFoundError):
             if path.stat().st_mtime < time.time() - FORGOTTEN_AFTER:
-                path.unlink()
+                names.append(path.stem)
+    return names
+
+
+def remove(data: Path, name: str) -> None:
+    """Delete the file of such a process.
+
+    Raises:
+        OSError: it cannot be deleted now.
+    """
+    _path(data, name).unlink(missing_ok=True)
 
 
 class Watch:

@@ -40,6 +40,14 @@ def first(prefix: Prefix, moment: datetime) -> str:
     return f"{prefix}_{ULID(milliseconds.to_bytes(6) + bytes(10))}"
 
 
+def made_at(identifier: str) -> datetime | None:
+    """When an id was made; None if it is not an id."""
+    try:
+        return ULID.from_str(body(identifier)).datetime
+    except ValueError:
+        return None
+
+
 def from_cursor(prefix: Prefix, cursor: str) -> str:
     """The id whose body a caller was given as a cursor.
 

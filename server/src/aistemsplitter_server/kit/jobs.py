@@ -167,22 +167,23 @@ def under_way(job_ids: Sequence[str]) -> set[str]:
     return {job.workflow_id for job in found}
 
 
-def forget_ended(before: datetime, at_once: int = 500) -> None:
-    """Delete what is kept of jobs that ended before; within :func:`working` only."""
+def forget_ended(before: datetime, limit: int) -> int:
+    """Delete what is kept of some jobs that ended before, and return how many.
+
+    Within :func:`working` only.
+    """
     from dbos import DBOS
 
-    while True:
-        found = DBOS.list_workflows(
-            status=["SUCCESS", "ERROR", "CANCELLED"],
-            completed_before=before.isoformat(),
-            limit=at_once,
-            load_input=False,
-            load_output=False,
-        )
-        if found:
-            DBOS.delete_workflows([job.workflow_id for job in found])
-        if len(found) < at_once:
-            return
+    found = DBOS.list_workflows(
+        status=["SUCCESS", "ERROR", "CANCELLED"],
+        completed_before=before.isoformat(),
+        limit=limit,
+        load_input=False,
+        load_output=False,
+    )
+    if found:
+        DBOS.delete_workflows([job.workflow_id for job in found])
+    return len(found)
 
 
 def retire(queues: Sequence[str], at_once: int = 500) -> None:

@@ -22,6 +22,7 @@ from aistemsplitter_server.kit import addresses
 PREFIX = "AISTEMSPLITTER_SERVER_"
 ENV_FILE = ".env"  # in the working folder
 SECRET_LENGTH = 32  # bytes, of the server's secret and of each key derived from it
+FOREVER = 36_500  # days
 HIGHEST_PRICE = 99_999_999  # that Stripe takes
 ORIGIN = re.compile(
     r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9A-Fa-f:]+\](:[0-9]{1,5})?"
@@ -57,9 +58,7 @@ class Settings(BaseSettings):
         None, description="what URLs that the service gives out begin with; as called if none"
     )
     upload_limit: int = Field(2 << 30, ge=1, description="largest uploaded file, bytes")
-    upload_url_seconds: int = Field(
-        3600, ge=1, description="how long the right to upload a file lasts"
-    )
+    upload_url_seconds: int = Field(3600, ge=1, description="how long an upload may be begun")
     download_url_seconds: int = Field(3600, ge=1, description="how long a URL to read a stem lasts")
     fetch_seconds: int = Field(
         900, ge=1, description="how long fetching a song from its URL may take"
@@ -71,7 +70,40 @@ class Settings(BaseSettings):
     measure_seconds: int = Field(600, ge=1, description="how long decoding a song may take")
     retention_hours: int = Field(72, ge=1, description="how long stems and uploaded songs are kept")
     audit_retention_days: int = Field(
-        365, ge=1, description="days that entries of the audit log are kept"
+        365, ge=1, le=FOREVER, description="days that entries of the audit log are kept"
+    )
+    delivery_retention_days: int = Field(
+        30, ge=1, le=FOREVER, description="how long ended webhook deliveries are kept for replays"
+    )
+    event_retention_days: int = Field(
+        30,
+        ge=1,
+        le=FOREVER,
+        description="how long webhook events are kept; at least their deliveries'",
+    )
+    upload_retention_days: int = Field(
+        30, ge=0, le=FOREVER, description="how long the rows of deleted uploads are kept"
+    )
+    listening_retention_days: int = Field(
+        7, ge=0, le=FOREVER, description="how long the rows of deleted listening copies are kept"
+    )
+    share_retention_days: int = Field(
+        30, ge=0, le=FOREVER, description="how long expired share links are kept"
+    )
+    link_retention_days: int = Field(
+        30, ge=0, le=FOREVER, description="how long expired invitations and password links are kept"
+    )
+    receiver_retention_days: int = Field(
+        90, ge=1, le=FOREVER, description="how long unused webhook addresses are remembered"
+    )
+    purchase_retention_days: int = Field(
+        90, ge=7, le=FOREVER, description="how long purchases that were never paid are kept"
+    )
+    session_retention_days: int = Field(
+        0, ge=0, le=FOREVER, description="how long sessions are kept after they have ended"
+    )
+    job_retention_days: int = Field(
+        1, ge=1, le=FOREVER, description="how long ended jobs stay in the queue's tables"
     )
     demo: bool = Field(
         False, description="htdemucs_tiny stands in for four-stem models that are not installed"

@@ -1,16 +1,27 @@
 """What follows when an account is suspended or deleted: its work ends, and its data is erased.
 
 The account's state is all that starts this: the command and the page set it, and whoever runs
-``sweep`` brings the rest about, however often processes die meanwhile. Until then nothing of the
+``finish`` brings the rest about, however often processes die meanwhile. Until then nothing of the
 account's runs, because every job reads the state when it begins.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, case, delete, exists, select, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    and_,
+    case,
+    delete,
+    exists,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.orm import Session
 
 from aistemsplitter_server.accounts import standing
@@ -62,16 +73,20 @@ BLANK_UPLOAD: dict[Any, Any] = {
 }
 
 
-def sweep(database: Database) -> None:
-    """Finish what suspending and deleting has begun."""
+def unfinished(session: Session) -> Sequence[str]:
+    """Return the ids of the accounts whose suspension or deletion is not finished."""
+    splits = exists().where(Split.account_id == Account.id, Split.status.not_in(TERMINAL))
+    waiting = or_(Account.state == DELETING, and_(Account.state == SUSPENDED, splits))
+    return session.scalars(select(Account.id).where(waiting)).all()
+
+
+def finish(database: Database, account_id: str) -> None:
+    """Go on with what suspending or deleting an account has begun."""
+    cancel_splits(database, account_id)
     with database.read() as session:
-        closed = session.execute(
-            select(Account.id, Account.state).where(Account.state.in_((SUSPENDED, DELETING)))
-        ).all()
-    for account_id, state in closed:
-        cancel_splits(database, account_id)
-        if state == DELETING:
-            erase(database, account_id)
+        state = session.get_one(Account, account_id).state
+    if state == DELETING:
+        erase(database, account_id)
 
 
 def cancel_splits(database: Database, account_id: str, most: int | None = None) -> None:
@@ -80,7 +95,7 @@ def cancel_splits(database: Database, account_id: str, most: int | None = None) 
     Each is a transaction of its own: it locks the split and then the account, as all others do.
 
     Args:
-        most: leave the rest to ``sweep``, so that a request does not take long.
+        most: leave the rest to ``finish``, so that a request does not take long.
     """
     waiting = (Split.account_id == account_id, Split.status.not_in(TERMINAL))
     running = select(Split.id).where(*waiting, Split.worker_id.is_not(None))
@@ -99,7 +114,7 @@ def _cancel(session: Session, split_id: str) -> None:
 
 
 def erase(database: Database, account_id: str) -> None:
-    """Erase a deleted account's data, once its audio is gone, and finish its deletion.
+    """Erase a deleted account's data and, once its audio is gone, finish its deletion.
 
     Splits and uploads are marked as deleted here, and the sweepers delete their audio. What was
     done and paid stays: splits, uploads, the ledger, purchases and the audit log keep their ids,
@@ -112,13 +127,13 @@ def erase(database: Database, account_id: str) -> None:
             .where(Upload.account_id == account_id, Upload.deleted_at.is_(None))
             .values(expires_at=times.now(), idempotency_key=None)
         )
-    with database.read() as session:
-        if _has_audio(session, account_id):
-            return  # until the next sweep
     for table, condition in _erased_rows(account_id):
         _delete(database, table, condition)
     _blank(database, Split, account_id, BLANK_SPLIT)
     _blank(database, Upload, account_id, BLANK_UPLOAD)
+    with database.read() as session:
+        if _has_audio(session, account_id):
+            return  # until the next sweep
     with database.write() as session:
         session.execute(update(Entry).where(Entry.account_id == account_id).values(reason=""))
         audit_queries.anonymise(session, account_id)
@@ -144,7 +159,7 @@ def _delete_splits(database: Database, account_id: str) -> None:
 
 def _has_audio(session: Session, account_id: str) -> bool:
     split = exists().where(Split.account_id == account_id, Split.swept_at.is_(None))
-    upload = exists().where(Upload.account_id == account_id, Upload.deleted_at.is_(None))
+    upload = exists().where(Upload.account_id == account_id, Upload.swept_at.is_(None))
     return bool(session.scalar(select(split | upload)))
 
 

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, ForeignKey
+from sqlalchemy import CheckConstraint, ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from aistemsplitter_server.kit.database import Base, UtcTime
+
+PENDING = "state = 'pending'"
 
 
 class Purchase(Base):
     """A pack that someone set out to buy: pending until the provider says that it is paid."""
 
     __tablename__ = "purchases"
-    __table_args__ = (CheckConstraint("state IN ('pending', 'paid')", name="state"),)
+    __table_args__ = (
+        CheckConstraint("state IN ('pending', 'paid')", name="state"),
+        Index(
+            "ix_purchases_pending", "id", sqlite_where=text(PENDING), postgresql_where=text(PENDING)
+        ),
+    )
 
     id: Mapped[str] = mapped_column(primary_key=True)
     account_id: Mapped[str] = mapped_column(ForeignKey("accounts.id"), index=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import timedelta
 from typing import Annotated
 
@@ -47,6 +48,7 @@ from aistemsplitter_server.splits.tables import TERMINAL, Split
 from aistemsplitter_server.storage import keys
 from aistemsplitter_server.storage.interface import Storage
 
+logger = logging.getLogger(__name__)
 router = APIRouter(prefix="/v1/audio/splits", tags=["splits"])
 
 Reader = Annotated[Caller, Depends(with_scope(Scope.SPLITS_READ))]
@@ -141,15 +143,23 @@ def cancel_split(
 def delete_split(
     context: InContext, storage: InStorage, caller: Writer, split_id: str
 ) -> Success[Deleted]:
-    """Delete a split's audio; one that has not ended is cancelled."""
+    """Delete a split's audio and what is personal; one that has not ended is cancelled.
+
+    Names, addresses and metadata are erased; its id, its duration and the ledger stay.
+    """
     with context.database.write() as session:
         split = service.of_account(
             session, caller.account_id, split_id, is_test=caller.is_test, hold=True
         )
         service.delete(session, split)
         audit.record(session, split.account_id, caller.key_id, Action.SPLIT_DELETED, split.id)
-    storage.delete_prefix(keys.split(split_id))
-    return Success(data=Deleted(id=split_id))
+    gone = True
+    try:
+        storage.delete_prefix(keys.split(split_id))
+    except OSError as error:
+        logger.error("the audio of %s cannot be deleted now: %s", split_id, error)
+        gone = False
+    return Success(data=Deleted(id=split_id, audio_deleted=gone))
 
 
 @router.get(

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import JSON, bindparam, delete, text
+from sqlalchemy import JSON, bindparam, text
 from sqlalchemy.orm import Session
 
 from aistemsplitter_server.kit import times
@@ -24,7 +24,6 @@ from aistemsplitter_server.kit.errors import (
     IdempotencyMismatch,
 )
 from aistemsplitter_server.splits.schemas import CreateSplit
-from aistemsplitter_server.splits.tables import IdempotencyKey
 
 KEPT = timedelta(hours=24)
 
@@ -122,8 +121,3 @@ def remember(
     put = session.execute(_PUT, {**row, "created_at": now, "forgotten": now - KEPT})
     if put.first() is None:
         raise IdempotencyInProgress
-
-
-def sweep(session: Session) -> None:
-    """Forget what is older than a day."""
-    session.execute(delete(IdempotencyKey).where(IdempotencyKey.created_at < times.now() - KEPT))

@@ -6,7 +6,21 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, func, or_, select, text, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    or_,
+    select,
+    text,
+    tuple_,
+    update,
+)
 from sqlalchemy.orm import Session
 
 from aistemsplitter_server.splits.tables import (
@@ -19,6 +33,7 @@ from aistemsplitter_server.splits.tables import (
     Share,
     Split,
 )
+from aistemsplitter_server.webhooks.tables import Delivery, Event
 
 EXACT_PLACES = 1000  # in the queue that are all read
 PLACES_STEP = 100  # of those behind
@@ -262,10 +277,40 @@ def copies_queued(session: Session, after: str, limit: int) -> Sequence[Listenin
     return session.scalars(query.order_by(Listening.split_id).limit(limit)).all()
 
 
-def expired(session: Session, now: datetime, limit: int) -> Sequence[Split]:
-    """Splits whose stems are to be deleted and were not."""
-    query = select(Split).where(Split.swept_at.is_(None), Split.expires_at < now)
-    return session.scalars(query.order_by(Split.expires_at).limit(limit)).all()
+def expired(now: datetime) -> ColumnElement[bool]:
+    """Select splits whose audio is to be deleted and was not."""
+    return and_(Split.swept_at.is_(None), Split.expires_at <= now)
+
+
+def expired_after(
+    session: Session, now: datetime, after: tuple[datetime, str] | None, limit: int
+) -> Sequence[tuple[datetime, str]]:
+    """When and which splits' audio expired, in this order."""
+    query = select(Split.expires_at, Split.id).where(expired(now))
+    if after is not None:
+        query = query.where(tuple_(Split.expires_at, Split.id) > tuple_(*after))
+    rows = session.execute(query.order_by(Split.expires_at, Split.id).limit(limit))
+    return [(expires_at, split_id) for expires_at, split_id in rows if expires_at is not None]
+
+
+def set_swept(session: Session, split_ids: Sequence[str], now: datetime) -> None:
+    """Note that the audio of splits is deleted."""
+    session.execute(update(Split).where(Split.id.in_(split_ids)).values(swept_at=now))
+
+
+def unerased_held(session: Session, limit: int) -> Sequence[Split]:
+    """Deleted splits with something left to erase, held; not those with a delivery on its way."""
+    pending = exists().where(
+        Event.split_id == Split.id, Delivery.event_id == Event.id, Delivery.finished_at.is_(None)
+    )
+    query = select(Split).where(Split.deleted_at.is_not(None), Split.erased_at.is_(None), ~pending)
+    query = query.order_by(Split.deleted_at).limit(limit)
+    return session.scalars(query.with_for_update(skip_locked=True)).all()
+
+
+def delete_shares(session: Session, split_id: str) -> None:
+    """Delete the share links of a split."""
+    session.execute(delete(Share).where(Share.split_id == split_id))
 
 
 def share(session: Session, digest: bytes) -> Share | None:

@@ -18,6 +18,7 @@ from aistemsplitter_server.models.service import serving
 from aistemsplitter_server.splits import queries, queueing, service
 from aistemsplitter_server.splits.schemas import CreateSplit
 from aistemsplitter_server.splits.tables import FAILED, Split
+from aistemsplitter_server.uploads import queries as uploads
 from aistemsplitter_server.uploads.tables import Upload
 
 
@@ -68,8 +69,8 @@ def retry_failed(session: Session, settings: Settings, split: Split) -> tuple[Sp
 def _upload(session: Session, split: Split) -> Upload | None:
     if split.upload_id is None:
         return None
-    upload = session.get(Upload, split.upload_id)
-    if upload is None or upload.deleted_at is not None:
+    upload = uploads.usable(session, split.upload_id)
+    if upload is None:
         raise Conflict("The upload that it was made of is deleted.")
     return upload
 

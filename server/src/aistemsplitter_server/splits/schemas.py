@@ -184,7 +184,11 @@ class SplitPage(Response):
 
 
 class Deleted(Response):
-    """A split whose audio is gone."""
+    """A split that is deleted."""
 
     id: str = Field(examples=["split_01JTB3Y6M8Q4W2N7C5D9E0F1GH"])
     deleted: Literal[True] = True
+    audio_deleted: bool = Field(
+        description="false: its stems could not be removed yet; the server retries until they are",
+        examples=[True],
+    )

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
@@ -279,17 +279,42 @@ def requeue_lost(session: Session, lost: Split) -> None:
 
 
 def delete(session: Session, split: Split) -> None:
-    """Take a split out of its owner's sight; one that has not ended is cancelled.
+    """Hide a split from its owner and erase what is personal; cancel it if it has not ended.
 
-    Its song is swept, too, unless it was uploaded and another split is of the same upload.
+    Ids, durations and the ledger stay. A sweep deletes its audio and its song, unless the song was
+    uploaded and another split is of the same upload.
     """
     if split.status not in TERMINAL:
         cancel(session, split)
     split.deleted_at = times.now()
-    split.expires_at = split.deleted_at  # so that it is swept if its storage fails now
+    split.expires_at = split.deleted_at
     if split.upload_id is not None and not queries.shares_upload(session, split):
-        session.get_one(Upload, split.upload_id).expires_at = split.deleted_at
+        upload = session.get(Upload, split.upload_id)
+        if upload is not None:
+            upload.expires_at = split.deleted_at
     _touch(split)
+    erase(session, split)
+
+
+def erase(session: Session, split: Split) -> None:
+    """Erase names, addresses and metadata of a deleted split, in what refers to it too.
+
+    A delivery that is on its way still needs its address: the erasure is complete, and noted as
+    such, when none is.
+    """
+    split.filename, split.input_url, split.webhook_url = "", None, None
+    split.split_metadata, split.warnings, split.error_message = {}, [], None
+    queries.delete_shares(session, split.id)
+    if webhooks.erase(session, split.id):
+        split.erased_at = times.now()
+
+
+def erase_deleted(session: Session, _now: datetime, limit: int) -> int:
+    """Complete the erasure of deleted splits; return how many were considered."""
+    found = queries.unerased_held(session, limit)
+    for split in found:
+        erase(session, split)
+    return len(found)
 
 
 def current(session: Session, split_id: str, attempt: int) -> Split:

@@ -14,6 +14,7 @@ QUEUED, PROCESSING, SUCCEEDED, FAILED = "queued", "processing", "succeeded", "fa
 TERMINAL = (SUCCEEDED, FAILED)
 # The condition of a partial index; a query has to repeat it literally to use the index.
 COPIES_QUEUED = text("state = 'queued'")
+UNERASED = text("deleted_at IS NOT NULL AND erased_at IS NULL")
 
 
 class Split(Base):
@@ -55,6 +56,12 @@ class Split(Base):
             "retry_of",
             sqlite_where=text("retry_of IS NOT NULL"),
             postgresql_where=text("retry_of IS NOT NULL"),
+        ),
+        Index(
+            "ix_splits_unerased",
+            "deleted_at",
+            sqlite_where=UNERASED,
+            postgresql_where=UNERASED,
         ),
         # What was done in a month is counted from this alone, without reading a row.
         Index("ix_splits_ended", "status", "finished_at", "error_code", "duration_seconds"),
@@ -115,6 +122,8 @@ class Split(Base):
     expires_at: Mapped[datetime | None] = mapped_column(UtcTime)  # of the stems
     swept_at: Mapped[datetime | None] = mapped_column(UtcTime)  # the stems are deleted
     deleted_at: Mapped[datetime | None] = mapped_column(UtcTime)  # by its owner
+    # Names, addresses and metadata are erased, from its finished deliveries too.
+    erased_at: Mapped[datetime | None] = mapped_column(UtcTime)
 
     def can_be_heard(self, now: datetime) -> bool:
         """Whether its stems are there and its owner has not deleted it."""

@@ -14,6 +14,8 @@ from typing import BinaryIO
 
 PIECE = 1 << 20  # bytes
 MOST = 256  # bytes; a note is shorter
+DRAFT = ".draft"  # ends the name of a file that is being written
+SUFFIX = ".sha256"
 WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
 
@@ -23,7 +25,7 @@ def note(file: BinaryIO, name: str, folder: int) -> None:
     digest = hashlib.sha256()
     while piece := file.read(PIECE):
         digest.update(piece)
-    draft = f".{token_hex(8)}.draft"
+    draft = f".{token_hex(8)}{DRAFT}"
     try:
         with os.fdopen(os.open(draft, WRITE, 0o600, dir_fd=folder), "w") as target:
             target.write(f"{_identity(file)} {digest.hexdigest()}")
@@ -58,10 +60,17 @@ def forget(name: str, folder: int) -> None:
         os.unlink(_beside(name), dir_fd=folder)
 
 
+def noted_for(hidden: str) -> str | None:
+    """The name of the object that a file of this name holds the digest of, if it is one."""
+    if not (hidden.startswith(".") and hidden.endswith(SUFFIX)):
+        return None
+    return hidden[1 : -len(SUFFIX)] or None
+
+
 def _identity(file: BinaryIO) -> str:
     found = os.fstat(file.fileno())
     return f"{found.st_ino} {found.st_size} {found.st_mtime_ns}"
 
 
 def _beside(name: str) -> str:
-    return f".{name}.sha256"
+    return f".{name}{SUFFIX}"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -46,8 +47,15 @@ class Storage(Protocol):
     def delete_prefix(self, prefix: str) -> None:
         """Delete the object of this key and all below it; nothing there is no error.
 
-        ``splits/a`` stands for itself and ``splits/a/...``, not for ``splits/ab``.
+        ``splits/a`` stands for itself and ``splits/a/...``, not for ``splits/ab``. What cannot be
+        deleted does not keep the rest; then this raises ``OSError`` with the first such path.
         """
+
+    def names(self, prefix: str) -> Iterator[str]:
+        """Yield what is stored directly below a prefix: each name at least once, in any order."""
+
+    def tidy(self, before: datetime) -> None:
+        """Delete what writes that were interrupted before have left behind."""
 
     def local_path(self, key: str) -> AbstractContextManager[Path]:
         """The object as a file to be read, for as long as the context lasts.

@@ -13,13 +13,14 @@ import shutil
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from secrets import token_hex
 from tempfile import TemporaryFile
 from typing import BinaryIO
 
 from aistemsplitter_server.kit import times
+from aistemsplitter_server.kit.files import remove_tree
 from aistemsplitter_server.kit.secrets import Secrets
 from aistemsplitter_server.storage import digests, keys, signing
 from aistemsplitter_server.storage.interface import Missing
@@ -91,14 +92,42 @@ class LocalStorage:
         *folders, name = keys.segments(prefix)
         try:
             with self._folder(folders) as folder:
+                digests.forget(name, folder)
                 if stat.S_ISDIR(os.lstat(name, dir_fd=folder).st_mode):
-                    shutil.rmtree(name, dir_fd=folder)
+                    remove_tree(name, folder=folder)
                 else:
                     os.unlink(name, dir_fd=folder)
-                    digests.forget(name, folder)
+        except OSError as error:
+            if error.errno not in NOTHING:
+                path = self._root.joinpath(*folders, error.filename or name)
+                raise OSError(error.errno, error.strerror, str(path)) from None
+
+    def names(self, prefix: str) -> Iterator[str]:
+        """See ``Storage``."""
+        try:
+            with self._folder(keys.segments(prefix)) as folder, os.scandir(folder) as found:
+                for entry in found:
+                    # A digest whose object is gone stands for it, and is deleted by its key.
+                    name = digests.noted_for(entry.name) or entry.name
+                    if not name.startswith("."):
+                        yield name
         except OSError as error:
             if error.errno not in NOTHING:
                 raise
+
+    def tidy(self, before: datetime) -> None:
+        """See ``Storage``."""
+        failed: list[OSError] = []
+        for draft in self._root.glob(f"*/.*{digests.DRAFT}"):
+            try:
+                if draft.lstat().st_mtime < before.timestamp():
+                    draft.unlink()
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                failed.append(error)
+        if failed:
+            raise failed[0]
 
     @contextmanager
     def local_path(self, key: str) -> Iterator[Path]:
@@ -143,7 +172,7 @@ def _regular(path: Path | str, folder: int | None = None) -> BinaryIO:
 
 
 def _copy(source: BinaryIO, name: str, folder: int) -> None:
-    draft = f".{token_hex(8)}.draft"
+    draft = f".{token_hex(8)}{digests.DRAFT}"
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     with os.fdopen(os.open(draft, flags, 0o600, dir_fd=folder), "w+b") as target:
         try:

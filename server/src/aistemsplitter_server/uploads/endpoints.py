@@ -40,6 +40,7 @@ from aistemsplitter_server.storage import keys
 from aistemsplitter_server.storage.interface import Storage
 from aistemsplitter_server.uploads import addresses, receiving, service
 from aistemsplitter_server.uploads.partial import Partial
+from aistemsplitter_server.uploads.right import Right
 from aistemsplitter_server.uploads.schemas import (
     DirectUpload,
     Reservation,
@@ -130,14 +131,16 @@ async def upload_bytes(
     part = receiving.span(request, upload)
     file = await run_in_threadpool(Partial, context.settings.data, upload_id)
     try:
-        await run_in_threadpool(_writable, context, request, upload_id)  # none was faster
+        upload = await run_in_threadpool(_writable, context, request, upload_id)  # none was faster
+        right = Right(context.settings, context.database, upload)
         if part is None or part.stop > part.start:
             receiving.check_type(request, upload)
-            check = standing.Recheck(partial(_check_account, context, upload.account_id))
+            await run_in_threadpool(right.extend)
+            check = standing.Recheck(partial(_check, context, upload.account_id, right))
             await receiving.receive(request, upload, part, file, check)
         if file.size < upload.content_length:
             return _incomplete(file.size)
-        await run_in_threadpool(_store, context, storage, upload, file)
+        await run_in_threadpool(_store, context, storage, upload, file, right)
     finally:
         file.close()
     await context.measurements.wait(upload)
@@ -153,25 +156,31 @@ def _writable(context: Context, request: Request, upload_id: str) -> Upload:
         addresses.verify(context.secrets, upload, request.query_params.multi_items())
         standing.require_active(session, upload.account_id)
     if upload.deleted_at is not None:
-        raise NotFound("This upload is not there any more.")
+        raise NotFound(service.GONE)
     if upload.stored_at is not None:
         raise Conflict("This file was uploaded already.")
     return upload
 
 
-def _check_account(context: Context, account_id: str) -> None:
+def _check(context: Context, account_id: str, right: Right) -> None:
+    right.extend()
     with context.database.read() as session:
         standing.require_active(session, account_id)
 
 
-def _store(context: Context, storage: Storage, upload: Upload, file: Partial) -> None:
-    storage.put_file(keys.upload(upload.id), file.path)
+def _store(context: Context, storage: Storage, upload: Upload, file: Partial, right: Right) -> None:
+    right.extend()
+    key = keys.upload(upload.id)
+    try:
+        storage.put_file(key, file.path)
+    except FileNotFoundError:  # a sweep has deleted it
+        raise NotFound(service.GONE) from None
     try:
         with context.database.write() as session:
             standing.require_active(session, upload.account_id)
             service.stored(session, context.settings, upload.id)
     except ApiError:
-        storage.delete_prefix(keys.upload(upload.id))
+        storage.delete_prefix(key)
         raise
 
 

@@ -53,6 +53,12 @@ class Partial:
         os.close(self._file)
 
 
+def names(data: Path) -> list[str]:
+    """Return the ids of the uploads that have a partial file."""
+    folder = data / FOLDER
+    return sorted(each.name for each in folder.iterdir()) if folder.is_dir() else []
+
+
 def path(data: Path, upload_id: str) -> Path:
     """Where it lies."""
     return data / FOLDER / upload_id

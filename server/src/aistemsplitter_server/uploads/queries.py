@@ -5,18 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import bindparam, exists, select, text
+from sqlalchemy import ColumnElement, and_, bindparam, select, text, tuple_, update
 from sqlalchemy.orm import Session
 
 from aistemsplitter_server.kit.database import UtcTime
 from aistemsplitter_server.splits.tables import TERMINAL, Split
 from aistemsplitter_server.uploads.tables import Upload
 
-_OF_ACCOUNT = select(Upload).where(
-    Upload.id == bindparam("upload_id"),
-    Upload.account_id == bindparam("account_id"),
-    Upload.is_test == bindparam("is_test"),
-    Upload.deleted_at.is_(None),
+# Held, so that no sweep deletes it while a split begins to use it.
+_OF_ACCOUNT = (
+    select(Upload)
+    .where(
+        Upload.id == bindparam("upload_id"),
+        Upload.account_id == bindparam("account_id"),
+        Upload.is_test == bindparam("is_test"),
+        Upload.deleted_at.is_(None),
+    )
+    .with_for_update(read=True)
 )
 # In the words of the partial indexes, which hold all that is read. Built once: asked for with
 # every upload and every split.
@@ -35,7 +40,10 @@ _STORED = text(
 def of_account(
     session: Session, account_id: str, upload_id: str, *, is_test: bool
 ) -> Upload | None:
-    """An upload of the account that was not deleted: either of a test key or not."""
+    """An upload of the account that was not deleted: either of a test key or not.
+
+    It is kept so till the end of the transaction.
+    """
     found = {"account_id": account_id, "upload_id": upload_id, "is_test": is_test}
     return session.scalars(_OF_ACCOUNT, found).one_or_none()
 
@@ -56,8 +64,45 @@ def with_key(session: Session, account_id: str, key: str) -> Upload | None:
     return session.scalars(query).one_or_none()
 
 
-def expired(session: Session, now: datetime, limit: int) -> Sequence[Upload]:
-    """Uploads over their time that no split waits for."""
-    needed = exists().where(Split.upload_id == Upload.id, Split.status.not_in(TERMINAL))
-    query = select(Upload).where(Upload.deleted_at.is_(None), Upload.expires_at < now, ~needed)
-    return session.scalars(query.order_by(Upload.expires_at).limit(limit)).all()
+def usable(session: Session, upload_id: str) -> Upload | None:
+    """An upload that was not deleted, kept so till the end of the transaction."""
+    query = select(Upload).where(Upload.id == upload_id, Upload.deleted_at.is_(None))
+    return session.scalars(query.with_for_update(read=True)).one_or_none()
+
+
+def expired(now: datetime) -> ColumnElement[bool]:
+    """Select uploads whose time is over and that are not marked deleted."""
+    return and_(Upload.deleted_at.is_(None), Upload.expires_at <= now)
+
+
+def expired_held(session: Session, now: datetime, limit: int) -> Sequence[Upload]:
+    """Some of these, held till the end of the transaction; not those that others hold."""
+    query = select(Upload).where(expired(now)).order_by(Upload.expires_at).limit(limit)
+    query = query.with_for_update(skip_locked=True)
+    return session.scalars(query.execution_options(populate_existing=True)).all()
+
+
+def waited_for(session: Session, upload_ids: Sequence[str]) -> set[str]:
+    """Those of these uploads that a split in the queue or at work needs."""
+    query = select(Split.upload_id).where(
+        Split.upload_id.in_(upload_ids), Split.status.not_in(TERMINAL)
+    )
+    return {upload_id for upload_id in session.scalars(query) if upload_id is not None}
+
+
+def unswept(
+    session: Session, after: tuple[datetime, str] | None, limit: int
+) -> Sequence[tuple[datetime, str]]:
+    """When and which uploads were marked deleted whose bytes are not, in this order."""
+    query = select(Upload.deleted_at, Upload.id).where(
+        Upload.deleted_at.is_not(None), Upload.swept_at.is_(None)
+    )
+    if after is not None:
+        query = query.where(tuple_(Upload.deleted_at, Upload.id) > tuple_(*after))
+    rows = session.execute(query.order_by(Upload.deleted_at, Upload.id).limit(limit))
+    return [(deleted_at, upload_id) for deleted_at, upload_id in rows if deleted_at is not None]
+
+
+def set_swept(session: Session, upload_ids: Sequence[str], now: datetime) -> None:
+    """Note that their bytes are deleted."""
+    session.execute(update(Upload).where(Upload.id.in_(upload_ids)).values(swept_at=now))

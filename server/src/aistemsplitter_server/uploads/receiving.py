@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
@@ -22,6 +23,7 @@ from aistemsplitter_server.uploads.partial import Partial
 from aistemsplitter_server.uploads.tables import Upload
 
 PIECE = 1 << 20  # bytes that are written at once, and all that is in memory
+GATHERED = 10.0  # seconds at most that a piece is gathered for
 IDLE = 60.0  # seconds without a byte
 RANGE = re.compile(r"bytes (?:\*|(\d{1,15})-(\d{1,15}))/(\d{1,15})", re.ASCII)
 FORM = "multipart/form-data"
@@ -75,6 +77,8 @@ async def receive(
         check: raises once the right to write has ended.
 
     Raises:
+        Forbidden: the right to write has ended.
+        NotFound: the upload was deleted.
         PayloadTooLarge: it is longer than was reserved.
         ValidationFailed: it is shorter, or no form with a file in it.
         Conflict: a part does not begin where the file ends.
@@ -108,8 +112,11 @@ async def receive(
 
 
 async def _body(request: Request) -> AsyncIterator[bytes]:
-    """The body in pieces of some size, whatever the network cuts it into."""
-    gathered = bytearray()
+    """The body in pieces of some size, whatever the network cuts it into.
+
+    A slow one comes in smaller pieces, so that its right to write is checked all the same.
+    """
+    gathered, due = bytearray(), time.monotonic() + GATHERED
     stream = aiter(request.stream())
     while True:
         try:
@@ -121,9 +128,10 @@ async def _body(request: Request) -> AsyncIterator[bytes]:
             if gathered:  # the line broke: what has come is kept
                 yield bytes(gathered)
             raise
-        if len(gathered) >= PIECE:
+        if len(gathered) >= PIECE or (gathered and time.monotonic() >= due):
             yield bytes(gathered)
             gathered.clear()
+            due = time.monotonic() + GATHERED
     if gathered:
         yield bytes(gathered)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import PurePosixPath
 
 from sqlalchemy.exc import IntegrityError
@@ -12,7 +12,6 @@ from sqlalchemy.orm import Session
 from aistemsplitter_server.accounts import limits
 from aistemsplitter_server.accounts.service import Caller
 from aistemsplitter_server.kit import ids, times
-from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.errors import (
     IdempotencyInProgress,
     IdempotencyMismatch,
@@ -27,7 +26,10 @@ from aistemsplitter_server.uploads.schemas import ReserveUpload
 from aistemsplitter_server.uploads.tables import Upload
 
 LONGEST_NAME = 200  # letters
-SWEPT_AT_ONCE = 100
+GONE = "This upload is not there any more."
+SLOWEST = 32 << 10  # bytes per second: 2 GiB in 18 hours
+EXTENSION = timedelta(minutes=15)  # after a connection drops, so long the upload can be resumed
+KEPT_LONGER = timedelta(hours=1)
 
 
 def reserve(
@@ -91,9 +93,28 @@ def _reserved(session: Session, caller: Caller, request: ReserveUpload, key: str
     return upload
 
 
+def extend(session: Session, settings: Settings, upload_id: str) -> datetime:
+    """Extend the right to write an upload whose bytes are arriving; return when it ends.
+
+    It ends at the latest when a file begun at the last moment would have arrived at ``SLOWEST``.
+
+    Raises:
+        NotFound: the upload was deleted.
+    """
+    upload = _held(session, upload_id)
+    seconds = settings.upload_url_seconds + upload.content_length / SLOWEST
+    latest = upload.created_at + timedelta(seconds=seconds) + EXTENSION
+    upload.expires_at = max(upload.expires_at, min(times.now() + EXTENSION, latest))
+    return upload.expires_at
+
+
 def stored(session: Session, settings: Settings, upload_id: str) -> Upload:
-    """Its bytes are in the storage, whole: they stay for a while."""
-    upload = session.get_one(Upload, upload_id)
+    """Its bytes are in the storage, whole: they stay for a while.
+
+    Raises:
+        NotFound: the upload was deleted.
+    """
+    upload = _held(session, upload_id)
     upload.stored_at = times.now()
     upload.expires_at = upload.stored_at + timedelta(hours=settings.retention_hours)
     return upload
@@ -126,17 +147,40 @@ def display_name(filename: str) -> str:
     return visible[:LONGEST_NAME].strip() or "audio"
 
 
-def sweep(settings: Settings, database: Database, storage: Storage) -> None:
-    """Delete what is over its time, with its bytes."""
-    while True:
-        now = times.now()
-        with database.read() as session:
-            found = [upload.id for upload in queries.expired(session, now, SWEPT_AT_ONCE)]
-        for upload_id in found:
-            storage.delete_prefix(keys.upload(upload_id))
-            partial.path(settings.data, upload_id).unlink(missing_ok=True)
-        with database.write() as session:
-            for upload_id in found:
-                session.get_one(Upload, upload_id).deleted_at = now
-        if len(found) < SWEPT_AT_ONCE:
-            return
+def expire(session: Session, now: datetime, limit: int) -> int:
+    """Mark uploads deleted whose time is over; return how many were considered.
+
+    One that a split waits for is kept for another hour, and another. From here on no split can
+    use those that are marked, so their bytes can be deleted.
+    """
+    found = queries.expired_held(session, now, limit)
+    needed = queries.waited_for(session, [upload.id for upload in found])
+    for upload in found:
+        if upload.id in needed:
+            upload.expires_at = now + KEPT_LONGER
+        else:
+            delete(upload, now)
+    return len(found)
+
+
+def delete(upload: Upload, now: datetime) -> None:
+    """Mark an upload deleted and erase what names it; a sweep deletes its bytes."""
+    upload.deleted_at = now
+    upload.filename, upload.idempotency_key, upload.fault_message = "", None, None
+
+
+def delete_bytes(settings: Settings, storage: Storage, upload_id: str) -> None:
+    """Delete the bytes of an upload that is marked deleted.
+
+    Raises:
+        OSError: they cannot be deleted now.
+    """
+    partial.path(settings.data, upload_id).unlink(missing_ok=True)
+    storage.delete_prefix(keys.upload(upload_id))
+
+
+def _held(session: Session, upload_id: str) -> Upload:
+    upload = session.get(Upload, upload_id, with_for_update=True, populate_existing=True)
+    if upload is None or upload.deleted_at is not None:
+        raise NotFound(GONE)
+    return upload

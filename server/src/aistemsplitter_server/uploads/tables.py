@@ -9,6 +9,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from aistemsplitter_server.kit.database import Base, UtcTime
 
+LIVE = "deleted_at IS NULL"
+UNSWEPT = "deleted_at IS NOT NULL AND swept_at IS NULL"
+
 
 class Upload(Base):
     """One reserved object: ``stored_at`` once its bytes are whole, ``measured_at`` once decoded.
@@ -18,7 +21,18 @@ class Upload(Base):
 
     __tablename__ = "uploads"
     __table_args__ = (
-        Index("ix_uploads_expires_at", "expires_at"),
+        Index(
+            "ix_uploads_live_expires_at",
+            "expires_at",
+            sqlite_where=text(LIVE),
+            postgresql_where=text(LIVE),
+        ),
+        Index(
+            "ix_uploads_unswept",
+            "deleted_at",
+            sqlite_where=text(UNSWEPT),
+            postgresql_where=text(UNSWEPT),
+        ),
         Index("ix_uploads_idempotency_key", "account_id", "idempotency_key", unique=True),
         # Of an account's uploads, those that count against its limits.
         Index(
@@ -53,4 +67,5 @@ class Upload(Base):
     sample_rate: Mapped[int | None]
     fault_code: Mapped[str | None]
     fault_message: Mapped[str | None]
-    deleted_at: Mapped[datetime | None] = mapped_column(UtcTime)
+    deleted_at: Mapped[datetime | None] = mapped_column(UtcTime)  # no split may use it any more
+    swept_at: Mapped[datetime | None] = mapped_column(UtcTime)  # its bytes are deleted

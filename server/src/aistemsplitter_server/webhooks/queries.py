@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import delete, select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from aistemsplitter_server.webhooks.tables import Attempt, Delivery, Event, Receiver
@@ -103,10 +103,23 @@ def due(
     return [(delivery_id, url) for delivery_id, url in found]
 
 
-def forget_deliveries(session: Session, before: datetime, limit: int) -> int:
-    """Delete the log of deliveries that ended before; how many."""
-    query = select(Delivery.id).where(Delivery.finished_at < before).limit(limit)
-    ids = session.scalars(query).all()
-    session.execute(delete(Attempt).where(Attempt.delivery_id.in_(ids)))
-    session.execute(delete(Delivery).where(Delivery.id.in_(ids)))
-    return len(ids)
+def of_split(session: Session, split_id: str) -> Sequence[Delivery]:
+    """The deliveries of a split's event, held till the end of the transaction."""
+    query = select(Delivery).join(Event, Event.id == Delivery.event_id)
+    query = query.where(Event.split_id == split_id).with_for_update(of=Delivery)
+    return session.scalars(query.execution_options(populate_existing=True)).all()
+
+
+def erase_answers(session: Session, delivery_ids: Sequence[str]) -> None:
+    """Erase what receivers answered, and why attempts failed."""
+    session.execute(
+        update(Attempt)
+        .where(Attempt.delivery_id.in_(delivery_ids))
+        .values(excerpt=None, error=None)
+    )
+
+
+def unused_receivers(session: Session, limit: int) -> Sequence[Receiver]:
+    """Receivers of which it is not known when they were used last."""
+    query = select(Receiver).where(Receiver.used_at.is_(None)).limit(limit)
+    return session.scalars(query.with_for_update(skip_locked=True)).all()

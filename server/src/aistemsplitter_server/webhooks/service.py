@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from aistemsplitter_server.accounts import service as accounts
 from aistemsplitter_server.accounts import standing
 from aistemsplitter_server.kit import ids, outgoing, times
-from aistemsplitter_server.kit.database import Database, add_if_missing
+from aistemsplitter_server.kit.database import add_if_missing
 from aistemsplitter_server.kit.errors import Conflict, NotFound, ValidationFailed
 from aistemsplitter_server.kit.outgoing import Answer, OutgoingError
 from aistemsplitter_server.splits.tables import Split
@@ -27,8 +27,7 @@ DISABLED_AFTER = timedelta(days=5)
 PENDING, DELIVERED, FAILED = "pending", "delivered", "failed"
 GONE = 410
 SUSPENDED = "the account was suspended"
-KEPT = timedelta(days=30)  # what was tried
-SWEPT_AT_ONCE = 500
+ERASED = ""  # the address of a delivery whose split was deleted
 
 
 def announce(session: Session, split: Split) -> None:
@@ -130,8 +129,11 @@ def replay(
 
     Raises:
         NotFound: see ``known``.
+        Conflict: its split was deleted.
     """
     before, event = known(session, account_id, delivery_id, is_test=is_test)
+    if before.url == ERASED:
+        raise Conflict("The split of this delivery was deleted, and the address with it.")
     receiver = session.get(Receiver, (before.account_id, before.url))
     if receiver is not None:
         _clear(receiver)
@@ -151,13 +153,22 @@ def enable(session: Session, account_id: str, url: str) -> None:
     _clear(receiver)
 
 
-def sweep(database: Database) -> None:
-    """Forget deliveries whose log is over its time."""
-    before = times.now() - KEPT
-    while True:
-        with database.write() as session:
-            if queries.forget_deliveries(session, before, SWEPT_AT_ONCE) < SWEPT_AT_ONCE:
-                return
+def erase(session: Session, split_id: str) -> bool:
+    """Erase address and answers of a deleted split's deliveries; False if some are pending."""
+    deliveries = queries.of_split(session, split_id)
+    ended = [delivery for delivery in deliveries if delivery.finished_at is not None]
+    for delivery in ended:
+        delivery.url = ERASED
+    queries.erase_answers(session, [delivery.id for delivery in ended])
+    return len(ended) == len(deliveries)
+
+
+def note_use(session: Session, now: datetime, limit: int) -> int:
+    """Begin the retention of receivers that were written without it; return how many."""
+    found = queries.unused_receivers(session, limit)
+    for receiver in found:
+        receiver.used_at = now
+    return len(found)
 
 
 def begin(session: Session, delivery_id: str) -> tuple[Delivery, Event] | None:
@@ -198,6 +209,7 @@ def record(session: Session, delivery_id: str, number: int, outcome: Answer | st
         return  # another has begun since
     now = times.now()
     receiver = _receiver(session, delivery)
+    receiver.used_at = now
     if isinstance(outcome, Answer) and 200 <= outcome.status < 300:
         _clear(receiver)
         _finish(delivery, DELIVERED, None, now)

@@ -88,3 +88,4 @@ class Receiver(Base):
     failing_since: Mapped[datetime | None] = mapped_column(UtcTime)
     disabled_at: Mapped[datetime | None] = mapped_column(UtcTime)
     disabled_reason: Mapped[str | None]
+    used_at: Mapped[datetime | None] = mapped_column(UtcTime, index=True)  # by a delivery

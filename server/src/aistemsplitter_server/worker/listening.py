@@ -14,6 +14,7 @@ from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from aistemsplitter_server.kit.files import remove_tree
 from aistemsplitter_server.models.service import TEST_SECONDS
 from aistemsplitter_server.sandbox import python
 from aistemsplitter_server.sandbox.messages import printable
@@ -58,14 +59,23 @@ def listen(context: WorkerContext, split_id: str) -> None:
         logger.info("listening copies", extra={"split_id": split_id, "seconds": seconds})
 
 
-def sweep(context: WorkerContext) -> None:
-    """Delete what workers have left that were killed at it."""
+def left_behind(context: WorkerContext) -> list[str]:
+    """Return the names of the folders of workers that were killed."""
     root = context.settings.data / FOLDER
+    names = [folder.name for folder in root.iterdir()] if root.is_dir() else []
     with context.database.read() as session:
         living = liveness.living(session, context.settings.data)
-    for folder in root.iterdir() if root.is_dir() else ():
-        if folder.name not in living:
-            shutil.rmtree(folder, ignore_errors=True)
+    return [name for name in names if name not in living]
+
+
+def remove(context: WorkerContext, name: str) -> None:
+    """Delete one of these folders.
+
+    Raises:
+        OSError: something is left.
+    """
+    with suppress(FileNotFoundError):
+        remove_tree(context.settings.data / FOLDER / name)
 
 
 def _make(context: WorkerContext, split: Split) -> None:

@@ -13,7 +13,7 @@ import platform
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from sqlalchemy import delete, select
@@ -63,10 +63,13 @@ def living(session: Session, data: Path | None = None) -> frozenset[str]:
     )
 
 
-def bury(session: Session, data: Path) -> None:
-    """Forget the workers that are dead for long."""
-    session.execute(delete(Worker).where(Worker.seen_at < times.now() - FORGOTTEN_AFTER))
-    heartbeats.forget(data)
+def forget(session: Session, now: datetime, limit: int) -> int:
+    """Delete the rows of workers that have been dead for long; return how many."""
+    query = select(Worker.id).where(Worker.seen_at < now - FORGOTTEN_AFTER).limit(limit)
+    found = session.scalars(query).all()
+    dead = delete(Worker).where(Worker.id.in_(found), Worker.seen_at < now - FORGOTTEN_AFTER)
+    session.execute(dead)
+    return len(found)
 
 
 def _lives(name: str, *, silent: bool, data: Path | None) -> bool:

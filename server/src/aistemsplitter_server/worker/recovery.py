@@ -1,4 +1,4 @@
-"""What one worker at a time does for all: hand on what dead ones left behind, and sweep."""
+"""What one worker at a time does for all: hand on what dead ones left behind, and lead sweeps."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from sqlalchemy.orm import Session
 
 from aistemsplitter_server.kit import jobs, times
 from aistemsplitter_server.models import queries as models
-from aistemsplitter_server.worker import liveness, reconciliation, sweeping
+from aistemsplitter_server.worker import liveness, reconciliation
 from aistemsplitter_server.worker.context import WorkerContext
 from aistemsplitter_server.worker.reconciliation import Walk
+from aistemsplitter_server.worker.sweeping import Sweeper
 from aistemsplitter_server.worker.tables import Lease
 
 logger = logging.getLogger(__name__)
@@ -21,7 +22,7 @@ logger = logging.getLogger(__name__)
 LEASE = "recovery"
 LEASED = timedelta(seconds=15)
 TICK = 2.0  # seconds
-SELDOM = 60.0  # seconds between sweeps
+SELDOM = 60.0  # seconds between reports of models
 # While the database is away nobody can beat: those that live have so many seconds to do it after.
 SETTLED = 2 * liveness.BEAT
 
@@ -30,16 +31,16 @@ def keep_going(context: WorkerContext) -> None:
     """Do it until the worker stops."""
     due = settled = 0.0
     walks = (Walk(reconciliation.splits), Walk(reconciliation.listening_copies))
+    sweeper = Sweeper(context)
+    sweeper.start()
     while True:
         try:
-            if _leads(context):
+            sweeper.leads = _leads(context)
+            if sweeper.leads:
                 if time.monotonic() >= settled:
                     _hand_on(context)
                 for walk in walks:
                     walk.step(context)
-                if time.monotonic() >= due:
-                    due = time.monotonic() + SELDOM
-                    sweeping.sweep(context)
             if time.monotonic() >= due:
                 due = time.monotonic() + SELDOM
                 report_models(context)
@@ -49,6 +50,7 @@ def keep_going(context: WorkerContext) -> None:
         except Exception:
             logger.exception("recovery failed")
         if context.stopping.wait(TICK):
+            sweeper.join()
             return
 
 

@@ -1,68 +1,97 @@
-"""Deleting what is over its time."""
+"""The thread of a worker that runs the sweeps as they fall due."""
 
 from __future__ import annotations
 
 import logging
-from datetime import timedelta
+import threading
+import time
+from collections import defaultdict
 
-from aistemsplitter_server.accounts import service as accounts
-from aistemsplitter_server.accounts import sign_ins
-from aistemsplitter_server.audit import service as audit
-from aistemsplitter_server.kit import jobs, times
-from aistemsplitter_server.operations import closing
-from aistemsplitter_server.splits import idempotency, queries
-from aistemsplitter_server.splits.tables import TERMINAL, Split
-from aistemsplitter_server.storage import keys
-from aistemsplitter_server.uploads import service as uploads
-from aistemsplitter_server.webhooks import service as webhooks
-from aistemsplitter_server.worker import listening, liveness, work_folder
+from sqlalchemy.exc import SQLAlchemyError
+
+from aistemsplitter_server.kit import times
+from aistemsplitter_server.retention import runs
 from aistemsplitter_server.worker.context import WorkerContext
+from aistemsplitter_server.worker.sweep import Run, Sweep
+from aistemsplitter_server.worker.sweeps import sweeps
 
 logger = logging.getLogger(__name__)
 
-AT_ONCE = 100  # splits
-JOBS_KEPT = timedelta(days=1)
+TICK = 1.0  # seconds between two checks of what is due
+STOPPED_AFTER = 5.0  # seconds at most that a batch is waited for at the end
 
 
-def sweep(context: WorkerContext) -> None:
-    """Do it all once."""
-    with context.database.write() as session:
-        idempotency.sweep(session)
-        accounts.erase_old_secrets(session)
-        sign_ins.sweep(session)
-        liveness.bury(session, context.settings.data)
-    closing.sweep(context.database)
-    _stems(context)
-    _work(context)
-    listening.sweep(context)
-    uploads.sweep(context.settings, context.database, context.storage)
-    webhooks.sweep(context.database)
-    audit.sweep(context.database, context.settings.audit_retention_days)
-    jobs.forget_ended(times.now() - JOBS_KEPT)
+class Sweeper:
+    """Runs sweeps beside the worker's other duties, so that a slow disk delays none of those.
+
+    Attributes:
+        leads: this worker is the leader, and sweeps what all machines share.
+    """
+
+    def __init__(self, context: WorkerContext) -> None:
+        self.leads = False
+        self._context = context
+        self._sweeps = sweeps(context.settings)
+        self._due: dict[str, float] = defaultdict(float)
+        self._thread = threading.Thread(target=self._work, name="sweep", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def join(self) -> None:
+        """Wait for the batch under way, after the worker began to stop."""
+        self._thread.join(STOPPED_AFTER)
+
+    def run_due(self) -> None:
+        """Run each sweep that is due, once."""
+        for sweep in self._sweeps:
+            now = time.monotonic()
+            if self._context.stopping.is_set():
+                return
+            if now < self._due[sweep.name] or not (self.leads or sweep.local):
+                continue
+            finished = run(self._context, sweep)
+            self._due[sweep.name] = now + sweep.every if finished else now
+
+    def _work(self) -> None:
+        while True:
+            try:
+                self.run_due()
+            except Exception:
+                logger.exception("sweeping failed")
+            if self._context.stopping.wait(TICK):
+                return
 
 
-def _stems(context: WorkerContext) -> None:
-    while True:
-        now = times.now()
-        with context.database.read() as session:
-            found = [split.id for split in queries.expired(session, now, AT_ONCE)]
-        for split_id in found:
-            context.storage.delete_prefix(keys.split(split_id))
-            context.storage.delete_prefix(keys.fetched(split_id))
+def run(context: WorkerContext, sweep: Sweep) -> bool:
+    """Run a sweep and note it; return whether it is done. Whatever goes wrong, this returns."""
+    current, error = Run(context, sweep.name), None
+    try:
+        sweep.work(current)
+    except Exception as raised:
+        error = f"{type(raised).__name__}: {raised}" if isinstance(raised, OSError) else None
+        error = error or type(raised).__name__
+        logger.error("sweep %s failed: %s", sweep.name, error)
+    if current.deleted:
+        logger.info("sweep", extra={"sweep": sweep.name, "deleted": current.deleted})
+    try:
         with context.database.write() as session:
-            for split_id in found:
-                session.get_one(Split, split_id).swept_at = now
-        if found:
-            logger.info("deleted the audio of %d splits", len(found))
-        if len(found) < AT_ONCE:
-            return
+            runs.note(
+                session,
+                sweep.name,
+                times.now(),
+                deleted=current.deleted,
+                failures=current.failed + (error is not None),
+                error=error,
+            )
+    except SQLAlchemyError as raised:
+        logger.warning("sweep %s is not noted: %s", sweep.name, type(raised).__name__)
+    return not current.unfinished
 
 
-def _work(context: WorkerContext) -> None:
-    """What attempts have left that were killed."""
-    data = context.settings.data
-    for split_id in work_folder.splits(data):
-        with context.database.read() as session:
-            split = session.get(Split, split_id)
-        if split is None or split.status in TERMINAL:
-            work_folder.remove(data, split_id)
+def sweep_all(context: WorkerContext) -> None:
+    """Run every sweep once, as the leader."""
+    sweeper = Sweeper(context)
+    sweeper.leads = True
+    sweeper.run_due()

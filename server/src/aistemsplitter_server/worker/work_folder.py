@@ -10,6 +10,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from aistemsplitter_server.kit.files import remove_tree
+
 logger = logging.getLogger(__name__)
 
 FOLDER = "work"  # in the data folder
@@ -54,15 +56,30 @@ def _adopt(held: Path, folder: Path) -> None:
 
 
 def remove(data: Path, split_id: str) -> None:
-    """Delete what the split's attempts have left."""
+    """Delete what the split's attempts have left.
+
+    Raises:
+        OSError: something is left.
+    """
+    failed: OSError | None = None
     root = data / FOLDER
-    shutil.rmtree(root / split_id, ignore_errors=True)
-    with suppress(FileNotFoundError):
-        (root / f"{split_id}.lock").unlink()
+    for path in root.iterdir() if root.is_dir() else ():
+        if path.name.partition(".")[0] != split_id:
+            continue
+        try:
+            with suppress(FileNotFoundError):
+                if path.is_dir() and not path.is_symlink():
+                    remove_tree(path)
+                else:
+                    path.unlink()
+        except OSError as error:
+            failed = failed or error
+    if failed:
+        raise failed
 
 
 def splits(data: Path) -> list[str]:
     """The ids of the splits that have left something."""
     root = data / FOLDER
     names = {path.name.partition(".")[0] for path in root.iterdir()} if root.is_dir() else set()
-    return sorted(names)
+    return sorted(name for name in names if name.startswith("split_"))

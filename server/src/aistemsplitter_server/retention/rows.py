@@ -1,0 +1,132 @@
+"""Rows that are deleted when their time is over: which, and after how long.
+
+Ids sort by time, so "made before" is a range of the primary key that needs no further index. What
+lingers in that range, since another condition does not hold yet, is little.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, delete, exists, func, inspect, or_, select, tuple_
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from aistemsplitter_server.accounts.sign_ins import IDLE
+from aistemsplitter_server.accounts.tables import Link, SignIn
+from aistemsplitter_server.audit.tables import AuditEntry
+from aistemsplitter_server.kit import ids
+from aistemsplitter_server.kit.database import Base
+from aistemsplitter_server.kit.settings import Settings
+from aistemsplitter_server.payments.tables import Purchase
+from aistemsplitter_server.splits import idempotency
+from aistemsplitter_server.splits.tables import IdempotencyKey, Listening, Share, Split
+from aistemsplitter_server.uploads.tables import Upload
+from aistemsplitter_server.webhooks.tables import Attempt, Delivery, Event, Receiver
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The rows of a table that are deleted after their time.
+
+    Attributes:
+        name: of the sweep, in metrics and on the operator's page.
+        expired: selects those whose time is over at a moment.
+        parts: columns of other tables that refer to the primary key; their rows go along.
+    """
+
+    name: str
+    table: type[Base]
+    expired: Callable[[Settings, datetime], ColumnElement[bool]]
+    parts: Sequence[InstrumentedAttribute[str]] = ()
+
+    def delete(self, settings: Settings, session: Session, now: datetime, limit: int) -> int:
+        """Delete at most so many; return how many were found."""
+        key = tuple_(*inspect(self.table).primary_key)
+        expired = self.expired(settings, now)
+        found = [tuple(row) for row in session.execute(select(*key).where(expired).limit(limit))]
+        if found:
+            for part in self.parts:
+                session.execute(delete(part.class_).where(part.in_([each[0] for each in found])))
+            # Asked again: another transaction may have renewed one since.
+            gone = delete(self.table).where(key.in_(found), expired)
+            session.execute(gone, execution_options={"synchronize_session": False})
+        return len(found)
+
+    def count(self, settings: Settings, now: datetime, limit: int) -> Any:
+        """Select how many rows are over their time, as far as to a limit."""
+        some = select(*inspect(self.table).primary_key).where(self.expired(settings, now))
+        return select(func.count()).select_from(some.limit(limit).subquery())
+
+
+def _sessions(settings: Settings, now: datetime) -> ColumnElement[bool]:
+    before = now - timedelta(days=settings.session_retention_days)
+    return or_(SignIn.expires_at < before, SignIn.seen_at < before - IDLE)
+
+
+def _deliveries(settings: Settings, now: datetime) -> ColumnElement[bool]:
+    before = now - timedelta(days=settings.delivery_retention_days)
+    return (Delivery.id < ids.first("dlv", before)) & (Delivery.finished_at < before)
+
+
+def _events(settings: Settings, now: datetime) -> ColumnElement[bool]:
+    days = max(settings.event_retention_days, settings.delivery_retention_days)
+    made = Event.id < ids.first("evt", now - timedelta(days=days))
+    return made & ~exists().where(Delivery.event_id == Event.id)
+
+
+def _uploads(settings: Settings, now: datetime) -> ColumnElement[bool]:
+    before = now - timedelta(days=settings.upload_retention_days)
+    return (Upload.id < ids.first("upl", before)) & (Upload.swept_at < before)
+
+
+def _listening(settings: Settings, now: datetime) -> ColumnElement[bool]:
+    before = now - timedelta(days=settings.listening_retention_days)
+    made = before - timedelta(hours=settings.retention_hours)
+    swept = exists().where(Split.id == Listening.split_id, Split.swept_at < before)
+    return (Listening.split_id < ids.first("split", made)) & swept
+
+
+def _shares(settings: Settings, now: datetime) -> ColumnElement[bool]:
+    before = now - timedelta(days=settings.share_retention_days)
+    return (Share.id < ids.first("shr", before)) & (Share.expires_at < before)
+
+
+def _links(settings: Settings, now: datetime) -> ColumnElement[bool]:
+    before = now - timedelta(days=settings.link_retention_days)
+    return (Link.id < ids.first("lnk", before)) & (Link.expires_at < before)
+
+
+def _receivers(settings: Settings, now: datetime) -> ColumnElement[bool]:
+    return Receiver.used_at < now - timedelta(days=settings.receiver_retention_days)
+
+
+def _purchases(settings: Settings, now: datetime) -> ColumnElement[bool]:
+    before = now - timedelta(days=settings.purchase_retention_days)
+    return (Purchase.state == "pending") & (Purchase.id < ids.first("pur", before))
+
+
+def _audit(settings: Settings, now: datetime) -> ColumnElement[bool]:
+    return AuditEntry.id < ids.first("aud", now - timedelta(days=settings.audit_retention_days))
+
+
+def _idempotency(_settings: Settings, now: datetime) -> ColumnElement[bool]:
+    return IdempotencyKey.created_at < now - idempotency.KEPT
+
+
+# Those that refer to others come first.
+ROWS = (
+    Rows("idempotency", IdempotencyKey, _idempotency),
+    Rows("sessions", SignIn, _sessions),
+    Rows("deliveries", Delivery, _deliveries, parts=(Attempt.delivery_id,)),
+    Rows("events", Event, _events),
+    Rows("upload_rows", Upload, _uploads),
+    Rows("listening", Listening, _listening),
+    Rows("shares", Share, _shares),
+    Rows("links", Link, _links),
+    Rows("receivers", Receiver, _receivers),
+    Rows("purchases", Purchase, _purchases),
+    Rows("audit", AuditEntry, _audit),
+)

@@ -1,0 +1,41 @@
+"""The right to write an upload, which lasts as long as its bytes keep arriving."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from aistemsplitter_server.kit import times
+from aistemsplitter_server.kit.database import Database
+from aistemsplitter_server.kit.errors import Forbidden
+from aistemsplitter_server.kit.settings import Settings
+from aistemsplitter_server.uploads import service
+from aistemsplitter_server.uploads.tables import Upload
+
+MARGIN = timedelta(minutes=5)  # of the right that is left when it is extended
+TOO_SLOW = "The upload took too long. Reserve a new one and send its bytes faster."
+
+
+class Right:
+    """One request's right to write an upload."""
+
+    def __init__(self, settings: Settings, database: Database, upload: Upload) -> None:
+        self._settings = settings
+        self._database = database
+        self._upload_id = upload.id
+        self._until = upload.expires_at
+        self._is_final = False
+
+    def extend(self) -> None:
+        """Extend the right if it is about to end; call it whenever bytes have arrived.
+
+        Raises:
+            Forbidden: the right has ended, since the bytes arrive too slowly.
+            NotFound: the upload was deleted.
+        """
+        if not self._is_final and self._until - times.now() < MARGIN:
+            with self._database.write() as session:
+                until = service.extend(session, self._settings, self._upload_id)
+            self._is_final = until == self._until
+            self._until = until
+        if times.now() >= self._until:
+            raise Forbidden(TOO_SLOW)

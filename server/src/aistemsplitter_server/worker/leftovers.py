@@ -1,0 +1,150 @@
+"""Files that are no longer needed: audio over its time, and what killed processes left behind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from itertools import islice
+
+from sqlalchemy import select
+
+from aistemsplitter_server.kit import heartbeats, ids, times
+from aistemsplitter_server.operations import closing
+from aistemsplitter_server.splits import queries as splits
+from aistemsplitter_server.splits.tables import TERMINAL, Split
+from aistemsplitter_server.storage import keys
+from aistemsplitter_server.uploads import partial
+from aistemsplitter_server.uploads import queries as uploads
+from aistemsplitter_server.uploads import service as uploads_service
+from aistemsplitter_server.uploads.tables import Upload
+from aistemsplitter_server.worker import listening, work_folder
+from aistemsplitter_server.worker.context import WorkerContext
+
+PAGE = 200  # rows or names that are read at once
+GRACE = timedelta(days=1)  # after its retention, a file that no row speaks of is deleted
+
+
+def closed_accounts(context: WorkerContext) -> Iterator[str]:
+    """Yield the accounts whose suspension or deletion is not finished."""
+    with context.database.read() as session:
+        found = closing.unfinished(session)
+    yield from found
+
+
+def close_account(context: WorkerContext, account_id: str) -> None:
+    """Go on with suspending or deleting an account."""
+    closing.finish(context.database, account_id)
+
+
+def expired_audio(context: WorkerContext) -> Iterator[str]:
+    """Yield the splits whose stems are over their time."""
+    now, after = times.now(), None
+    while True:
+        with context.database.read() as session:
+            page = splits.expired_after(session, now, after, PAGE)
+        yield from (split_id for _, split_id in page)
+        if len(page) < PAGE:
+            return
+        after = page[-1]
+
+
+def delete_audio(context: WorkerContext, split_id: str) -> None:
+    """Delete a split's stems, its listening copies, and the song if it was fetched."""
+    try:
+        context.storage.delete_prefix(keys.split(split_id))
+    finally:
+        context.storage.delete_prefix(keys.fetched(split_id))
+
+
+def deleted_uploads(context: WorkerContext) -> Iterator[str]:
+    """Yield the uploads that are marked deleted and whose bytes are not."""
+    after = None
+    while True:
+        with context.database.read() as session:
+            page = uploads.unswept(session, after, PAGE)
+        yield from (upload_id for _, upload_id in page)
+        if len(page) < PAGE:
+            return
+        after = page[-1]
+
+
+def delete_upload(context: WorkerContext, upload_id: str) -> None:
+    """Delete an upload's bytes, whole or not."""
+    uploads_service.delete_bytes(context.settings, context.storage, upload_id)
+
+
+def orphans(context: WorkerContext) -> Iterator[str]:
+    """Yield the keys of stored files whose row says that they are deleted, or that have no row.
+
+    Without a row only those go that are over their time anyway: a server that was started on
+    another database by mistake must not delete everybody's audio.
+    """
+    retention = timedelta(hours=context.settings.retention_hours)
+    before = times.now() - retention - GRACE
+    context.storage.tidy(times.now() - GRACE)
+    for prefix, id_column, swept_at in (
+        ("splits", Split.id, Split.swept_at),
+        ("fetched", Split.id, Split.swept_at),
+        ("uploads", Upload.id, Upload.swept_at),
+    ):
+        names = context.storage.names(prefix)
+        while page := [*islice(names, PAGE)]:
+            with context.database.read() as session:
+                query = select(id_column, swept_at).where(id_column.in_(page))
+                known = {name: swept is not None for name, swept in session.execute(query)}
+            for name in page:
+                made = ids.made_at(name)
+                if known.get(name, made is not None and made < before):
+                    yield f"{prefix}/{name}"
+
+
+def delete_orphan(context: WorkerContext, key: str) -> None:
+    """Delete what is stored under the key."""
+    context.storage.delete_prefix(key)
+
+
+def finished_work(context: WorkerContext) -> Iterator[str]:
+    """Yield the splits that have ended and whose work folders are still here."""
+    names = iter(work_folder.splits(context.settings.data))
+    while page := [*islice(names, PAGE)]:
+        with context.database.read() as session:
+            query = select(Split.id).where(Split.id.in_(page), Split.status.not_in(TERMINAL))
+            live = set(session.scalars(query))
+        yield from (name for name in page if name not in live)
+
+
+def delete_work(context: WorkerContext, split_id: str) -> None:
+    """Delete the split's work folders."""
+    work_folder.remove(context.settings.data, split_id)
+
+
+def unwanted_partials(context: WorkerContext) -> Iterator[str]:
+    """Yield the uploads whose partial files are here, though they are whole, deleted or unknown."""
+    names = iter(partial.names(context.settings.data))
+    while page := [*islice(names, PAGE)]:
+        with context.database.read() as session:
+            query = select(Upload.id).where(
+                Upload.id.in_(page), Upload.stored_at.is_(None), Upload.deleted_at.is_(None)
+            )
+            live = set(session.scalars(query))
+        yield from (name for name in page if name not in live)
+
+
+def delete_partial(context: WorkerContext, upload_id: str) -> None:
+    """Delete an upload's partial file."""
+    partial.path(context.settings.data, upload_id).unlink(missing_ok=True)
+
+
+def dead_listening(context: WorkerContext) -> Iterator[str]:
+    """Yield the dead workers whose folders for listening copies are here."""
+    yield from listening.left_behind(context)
+
+
+def dead_heartbeats(context: WorkerContext) -> Iterator[str]:
+    """Yield the dead processes whose heartbeat files are here."""
+    yield from heartbeats.long_dead(context.settings.data)
+
+
+def delete_heartbeat(context: WorkerContext, name: str) -> None:
+    """Delete a process's heartbeat file."""
+    heartbeats.remove(context.settings.data, name)

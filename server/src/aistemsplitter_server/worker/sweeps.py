@@ -1,0 +1,76 @@
+"""All sweeps: what each deletes and how often it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from functools import partial
+
+from aistemsplitter_server.accounts import service as accounts
+from aistemsplitter_server.kit import jobs, times
+from aistemsplitter_server.kit.settings import Settings
+from aistemsplitter_server.retention import failures
+from aistemsplitter_server.retention.rows import ROWS
+from aistemsplitter_server.splits import queries as splits
+from aistemsplitter_server.splits import service as splits_service
+from aistemsplitter_server.uploads import queries as uploads
+from aistemsplitter_server.uploads import service as uploads_service
+from aistemsplitter_server.webhooks import service as webhooks
+from aistemsplitter_server.worker import leftovers, listening, liveness
+from aistemsplitter_server.worker.sweep import BATCH, Run, Sweep, items, rows
+
+OFTEN, SELDOM, RARELY = 60.0, 600.0, 6 * 3600.0  # seconds between runs
+
+
+def sweeps(settings: Settings) -> Sequence[Sweep]:
+    """Return every sweep, in the order in which they run when all are due."""
+    return (
+        Sweep("accounts", OFTEN, items(leftovers.closed_accounts, leftovers.close_account)),
+        Sweep(
+            "stems",
+            OFTEN,
+            items(leftovers.expired_audio, leftovers.delete_audio, splits.set_swept),
+        ),
+        Sweep("expired_uploads", OFTEN, rows(uploads_service.expire)),
+        Sweep(
+            "uploads",
+            OFTEN,
+            items(leftovers.deleted_uploads, leftovers.delete_upload, uploads.set_swept),
+        ),
+        Sweep("erasures", OFTEN, rows(splits_service.erase_deleted)),
+        Sweep("old_secrets", OFTEN, rows(accounts.erase_old_secrets)),
+        Sweep("workers", OFTEN, rows(liveness.forget)),
+        Sweep("receiver_use", SELDOM, rows(webhooks.note_use)),
+        *(Sweep(each.name, SELDOM, rows(partial(each.delete, settings))) for each in ROWS),
+        Sweep("jobs", SELDOM, _jobs),
+        Sweep("failures", SELDOM, rows(failures.forget)),
+        Sweep("orphans", RARELY, items(leftovers.orphans, leftovers.delete_orphan)),
+        Sweep("work", OFTEN, items(leftovers.finished_work, leftovers.delete_work), local=True),
+        Sweep(
+            "partial",
+            SELDOM,
+            items(leftovers.unwanted_partials, leftovers.delete_partial),
+            local=True,
+        ),
+        Sweep(
+            "listening_work",
+            OFTEN,
+            items(leftovers.dead_listening, listening.remove),
+            local=True,
+        ),
+        Sweep(
+            "heartbeats",
+            SELDOM,
+            items(leftovers.dead_heartbeats, leftovers.delete_heartbeat),
+            local=True,
+        ),
+    )
+
+
+def _jobs(run: Run) -> None:
+    before = times.now() - timedelta(days=run.context.settings.job_retention_days)
+    while run.goes_on():
+        found = jobs.forget_ended(before, BATCH)
+        run.deleted += found
+        if found < BATCH:
+            return
