@@ -112,7 +112,7 @@ def _song(rng: random.Random, account_id: str, at: datetime, *, queued: bool, tu
         "stems": ["vocals", "drums", "bass", "other"],
         "upload_id": _id("upl", at, rng),
         "input_url": None,
-        "webhook_url": "https://example.com/hook" if rng.random() < WEBHOOK_SHARE else None,
+        "webhook_url": None if queued or rng.random() > WEBHOOK_SHARE else "https://example.com/",
         "metadata": {},
         "served_by": "htdemucs_tiny",
         "filename": f"{rng.choice(WORDS)} {rng.choice(WORDS)} {rng.randrange(10_000)}.flac",

@@ -31,6 +31,7 @@ sys.path[:0] = [str(Path(__file__).parents[1] / "server" / "tests"), str(Path(__
 
 import databases
 import million_fill
+import million_jobs
 import postgres
 from aistemsplitter_server.accounts import service as accounts
 from aistemsplitter_server.accounts import sign_ins
@@ -75,7 +76,7 @@ def main() -> None:
         with ExitStack() as stack:
             filled = _filled(stack, kind, options)
             title = f"{kind}, {options.splits:,} splits, {options.queued:,} queued"
-            _print(title, list(_requests(filled, options.repeats)))
+            _print(title, [*_requests(filled, options.repeats), *_jobs(filled)])
 
 
 def _filled(stack: ExitStack, kind: str, options: argparse.Namespace) -> Filled:
@@ -124,15 +125,15 @@ class Line:
     """What one request, or one job, took; times in milliseconds."""
 
     what: str
-    middle: float
-    late: float  # p95; of a job its longest transaction
+    middle: float | None
+    late: float  # p95; of a job the longest transaction
 
 
 def _requests(filled: Filled, repeats: int) -> Iterator[Line]:
     with running(filled.settings) as service, service.api() as client:
         for what, send in _calls(filled, client).items():
-            times = sorted(_timed(send) for _ in range(repeats))
-            yield Line(what, times[len(times) // 2], times[int(len(times) * 0.95)])
+            took = sorted(_timed(send) for _ in range(repeats))
+            yield Line(what, took[len(took) // 2], took[int(len(took) * 0.95)])
         status = Path(f"/proc/{service.running[0].pid}/status").read_text()
         memory = next(line for line in status.splitlines() if line.startswith("VmRSS:"))
         console.print(f"memory of the API process: {int(memory.split()[1]) // 1024} MB")
@@ -203,13 +204,20 @@ def _timed(send: Callable[[], httpx2.Response]) -> float:
     return took
 
 
+def _jobs(filled: Filled) -> Iterator[Line]:
+    account_id = filled.giant.caller.account_id
+    for name, seconds in million_jobs.times(filled.database, filled.settings, account_id):
+        yield Line(name, None, 1000 * seconds)
+
+
 def _print(title: str, lines: list[Line]) -> None:
     table = Table(title=title)
-    for name in ("", "median, ms", "p95, ms"):
+    for name in ("", "median, ms", "p95; of a job the longest, ms"):
         table.add_column(name, justify="left" if not name else "right")
     for line in lines:
         style = "bold red" if line.late > AIM else None
-        table.add_row(line.what, f"{line.middle:.1f}", f"{line.late:.1f}", style=style)
+        middle = "" if line.middle is None else f"{line.middle:.1f}"
+        table.add_row(line.what, middle, f"{line.late:.1f}", style=style)
     console.print(table)
 
 

@@ -1,0 +1,304 @@
+"""Measure what one customer notices while five attackers press the service.
+
+A victim calls the API twice a second and has a short song split every ten seconds, on SQLite with
+one API process and one worker. First alone, then beside five attackers: URLs that drip, webhooks
+that are never answered, JSON bombs, uploads asked for again and again, and idle connections. All
+run on loopback, bounded in count and time. Needs the test dependencies.
+
+    python bench/siege.py                                # three minutes, ten times the counts
+    python bench/siege.py --seconds 60 --scale 1
+    python bench/siege.py --checkout ../before           # the service of another checkout
+
+The aims are an API p99 under 300 ms, a song that starts within 10 s of its fair turn (here: of its
+upload, since no other account queues a song of minutes) and a webhook within 5 s of the song's end.
+"""
+
+# ruff: noqa: E402  # the tests' folder has to be on the path first
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from shutil import rmtree
+from tempfile import mkdtemp
+
+import httpx2
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+sys.path[:0] = [str(Path(__file__).parents[1] / "server" / "tests")]
+
+from processes import SONGS, free_port, until
+
+PREFIX = "AISTEMSPLITTER_SERVER_"
+SONG = SONGS / "sample" / "mixture.flac"  # 20 s
+SONG_EVERY = 10.0  # seconds
+PAUSE = 0.5  # seconds between two rounds of calls
+AIMS = {"API, p99": 0.3, "song starts": 10.0, "webhook after the end": 5.0}  # seconds
+ATTACKERS = 3  # that need a key
+console = Console()
+
+
+@dataclass
+class Noticed:
+    """What the victim noticed, in seconds."""
+
+    calls: list[float] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+    starts: list[float] = field(default_factory=list)
+    ends: dict[str, float] = field(default_factory=dict)  # by split, of the monotonic clock
+    webhooks: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def delays(self) -> list[float]:
+        """From the end of each song to its webhook."""
+        known = self.ends.keys() & self.webhooks.keys()
+        return [max(0.0, self.webhooks[split] - self.ends[split]) for split in known]
+
+
+class Service:
+    """An API process and a worker of a checkout, on a data folder of their own."""
+
+    def __init__(self, folder: Path, checkout: Path) -> None:
+        self._data = folder / "data"
+        self.port = free_port()
+        self._log = (folder / "log").open("ab")
+        sources = [str(checkout / package / "src") for package in ("engine", "sdk", "server")]
+        self._environment = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(sources),
+            f"{PREFIX}ALLOW_PRIVATE_NETWORKS": "127.0.0.1/32",
+            f"{PREFIX}OFFLINE": "true",
+            f"{PREFIX}DEMO": "true",
+        }
+        self.run("db", "upgrade")
+        self._processes = [self._start("api", "--port", str(self.port)), self._start("worker")]
+
+    def run(self, *command: str) -> str:
+        """Run a command of the service to its end; what it prints."""
+        return subprocess.run(
+            self._command(*command),
+            env=self._environment,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            check=True,
+            text=True,
+        ).stdout
+
+    def customer(self, name: str, minutes: int) -> str:
+        """The API key of a new account."""
+        account = json.loads(self.run("accounts", "create", name, "--json"))["id"]
+        self.run("credits", "grant", account, "--minutes", str(minutes))
+        key: str = json.loads(self.run("keys", "create", "--account", account, "--json"))["apiKey"]
+        return key
+
+    def stop(self) -> None:
+        """Kill both."""
+        for process in self._processes:
+            process.kill()
+            process.wait()
+        self._log.close()
+
+    def _start(self, *command: str) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            self._command(*command), env=self._environment, stdout=self._log, stderr=self._log
+        )
+
+    def _command(self, *command: str) -> list[str]:
+        return [sys.executable, "-m", "aistemsplitter_server", "--data", str(self._data), *command]
+
+
+class Victim:
+    """A customer who goes about their work."""
+
+    def __init__(self, service: Service, key: str, hook: str, noticed: Noticed) -> None:
+        self._client = httpx2.Client(
+            base_url=f"http://127.0.0.1:{service.port}",
+            headers={"Authorization": f"Bearer {key}"},
+            timeout=60,
+            trust_env=False,
+        )
+        self._hook = hook
+        self._noticed = noticed
+
+    def work(self, seconds: float, what: str) -> None:
+        """Call the API, and have songs split, for so long."""
+        songs: list[threading.Thread] = []
+        begun = time.monotonic()
+        for step in track(range(int(seconds / PAUSE)), description=what, console=console):
+            if step % int(SONG_EVERY / PAUSE) == 0:
+                songs.append(threading.Thread(target=self._song))
+                songs[-1].start()
+            self._call("GET", "/v1/credits")
+            self._call("GET", "/v1/audio/splits")
+            self._call("GET", "/healthz")
+            time.sleep(max(0.0, begun + (step + 1) * PAUSE - time.monotonic()))
+            if time.monotonic() > begun + seconds:
+                break
+        for song in songs:
+            song.join()
+
+    def _song(self) -> None:
+        body = SONG.read_bytes()
+        reservation = {
+            "filename": SONG.name,
+            "contentType": "audio/flac",
+            "contentLength": len(body),
+        }
+        try:
+            reserved = self._call("POST", "/v1/audio/uploads", json=reservation)["data"]
+            sent = self._client.post(
+                reserved["uploadUrl"], content=body, headers=reserved["uploadHeaders"]
+            )
+            sent.raise_for_status()
+            uploaded = time.monotonic()
+            source = {"type": "uploaded_file", "uploadId": reserved["uploadId"]}
+            order = {"input": source, "stemModel": "htdemucs_tiny", "webhookUrl": self._hook}
+            split = self._call("POST", "/v1/audio/splits", json=order)["data"]["id"]
+            until(lambda: self._status(split) != "queued", 120)
+            self._noticed.starts.append(time.monotonic() - uploaded)
+            until(lambda: self._status(split) in ("succeeded", "failed"), 120)
+            self._noticed.ends[split] = time.monotonic()
+            until(lambda: split in self._noticed.webhooks, 120)
+        except (httpx2.HTTPError, KeyError, AssertionError) as error:
+            self._noticed.faults.append(f"song: {error!r}")
+
+    def _status(self, split: str) -> str:
+        status: str = self._call("GET", f"/v1/audio/splits/{split}")["data"]["status"]
+        time.sleep(0.2)
+        return status
+
+    def _call(self, method: str, path: str, **options: object) -> dict:
+        began = time.perf_counter()
+        try:
+            answer = self._client.request(method, path, **options)
+            if answer.status_code != 200:
+                self._noticed.faults.append(f"{path}: {answer.status_code}")
+            return answer.json()
+        except httpx2.TransportError as error:
+            self._noticed.faults.append(f"{path}: {type(error).__name__}")
+            raise
+        finally:
+            self._noticed.calls.append(time.perf_counter() - began)
+
+
+@contextmanager
+def receiving(noticed: Noticed) -> Iterator[str]:
+    """A receiver of the victim's webhooks; its URL."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            event = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            noticed.webhooks.setdefault(event["data"]["id"], time.monotonic())
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}/hook"
+    finally:
+        server.shutdown()
+        thread.join()
+
+
+def main() -> None:
+    """Measure in peace and under siege, and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--seconds", type=float, default=180, help="that the siege lasts")
+    parser.add_argument("--scale", type=float, default=10, help="times the counts of one siege")
+    parser.add_argument("--checkout", type=Path, default=Path(__file__).parents[1])
+    options = parser.parse_args()
+    with ExitStack() as stack:
+        folder = Path(mkdtemp())
+        stack.callback(rmtree, folder)
+        service = Service(folder, options.checkout.resolve())
+        stack.callback(service.stop)
+        victim = service.customer("victim", 1000)
+        attackers = [service.customer(f"attacker {n}", 10_000) for n in range(ATTACKERS)]
+        until(lambda: _ready(service.port))
+        peace = _measured(service, victim, 30, "in peace")
+        attack = subprocess.Popen(
+            [
+                sys.executable,
+                str(Path(__file__).with_name("siege_attacks.py")),
+                *map(str, (service.port, options.seconds, options.scale)),
+                *attackers,
+            ],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        siege = _measured(service, victim, options.seconds, "under siege")
+        answers = json.loads(attack.communicate()[0])
+    _print(peace, siege, answers)
+
+
+def _ready(port: int) -> bool:
+    try:
+        return httpx2.get(f"http://127.0.0.1:{port}/readyz", trust_env=False).status_code == 200
+    except httpx2.TransportError:
+        return False
+
+
+def _measured(service: Service, key: str, seconds: float, what: str) -> Noticed:
+    noticed = Noticed()
+    with receiving(noticed) as hook:
+        try:
+            Victim(service, key, hook, noticed).work(seconds, what)
+        except httpx2.TransportError as error:
+            console.print(f"the victim gave up: {error!r}")
+    return noticed
+
+
+def _print(peace: Noticed, siege: Noticed, answers: dict[str, int]) -> None:
+    table = Table("", "in peace", "under siege", "aim")
+    rows = {
+        "API, median": [_share(found.calls, 0.5) for found in (peace, siege)],
+        "API, p99": [_share(found.calls, 0.99) for found in (peace, siege)],
+        "song starts": [_share(found.starts, 1.0) for found in (peace, siege)],
+        "webhook after the end": [_share(found.delays, 1.0) for found in (peace, siege)],
+    }
+    for name, figures in rows.items():
+        aim = AIMS.get(name)
+        table.add_row(name, *figures, f"{aim:g} s" if aim else "")
+    songs = [f"{len(found.ends)} of {_begun(found)}" for found in (peace, siege)]
+    table.add_row("songs ended", *songs, "all")
+    table.add_row("calls that failed", *(str(len(found.faults)) for found in (peace, siege)), "0")
+    console.print(table)
+    console.print("Latest start and webhook; the attackers were answered:")
+    for attack, number in answers.items():
+        console.print(f"  {attack}: {number:,}")
+    for fault in sorted(set(siege.faults))[:10]:
+        console.print(f"  fault: {fault}")
+
+
+def _begun(noticed: Noticed) -> int:
+    lost = sum(fault.startswith("song:") for fault in noticed.faults)
+    return len(noticed.ends) + lost
+
+
+def _share(times: list[float], share: float) -> str:
+    """A quantile in words; the largest for a share of 1."""
+    if not times:
+        return "none"
+    found = sorted(times)[min(len(times) - 1, int(len(times) * share))]
+    return f"{found * 1000:.0f} ms" if found < 1 else f"{found:.1f} s"
+
+
+if __name__ == "__main__":
+    main()
