@@ -164,7 +164,7 @@ def on_wire(parts: list[bytes]) -> None:
     """Have the server's protocol parse what comes in these parts."""
 
     async def fed() -> None:
-        protocol = serving.Protocol(config, ServerState(), {})
+        protocol = cast(Any, config.http_protocol_class)(config, ServerState(), {})
         protocol.connection_made(Mock(is_closing=lambda: False, get_extra_info=lambda _: None))
         for part in parts:
             protocol.data_received(part)
@@ -176,6 +176,7 @@ def on_wire(parts: list[bytes]) -> None:
         await send({"type": "http.response.body"})
 
     config = serving.server(ignore, cast(Any, SimpleNamespace(host="", port=0))).config
+    config.load()
     asyncio.run(fed())
 
 

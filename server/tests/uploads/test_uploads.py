@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from aistemsplitter_server.kit import times
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.secrets import Secrets
 from aistemsplitter_server.kit.settings import Settings
-from aistemsplitter_server.uploads import addresses
+from aistemsplitter_server.uploads import addresses, receiving
 from aistemsplitter_server.uploads.tables import Upload
 from aistemsplitter_server.worker.context import WorkerContext
 from customers import Customer, customer
@@ -225,6 +226,47 @@ def test_the_line_breaks(
         return 0 if status == 409 else status
 
     assert until(rest) == 200
+
+
+@pytest.mark.parametrize("pause", [0.05, 60.0])
+def test_too_slow(
+    client: httpx2.Client, settings: Settings, monkeypatch: pytest.MonkeyPatch, pause: float
+) -> None:
+    """Nothing comes, or a byte now and then; what has come can be resumed."""
+    monkeypatch.setattr(receiving, "PATIENCE", 0.5)
+    told = reserve(client)
+    path = told["uploadUrl"].partition(str(client.base_url.port))[2]
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: audio/flac\r\n"
+    done = threading.Event()
+    with socket.create_connection(("127.0.0.1", client.base_url.port or 0), 60) as line:
+
+        def drip() -> None:
+            while not done.wait(pause):
+                with suppress(OSError):
+                    line.sendall(b"a")
+
+        line.sendall(f"{head}Content-Length: {len(BODY)}\r\n\r\na".encode())
+        dripping = threading.Thread(target=drip)
+        dripping.start()
+        try:
+            assert b" 408 " in line.recv(1000)
+        finally:
+            done.set()
+            dripping.join()
+    assert (settings.data / "partial" / told["uploadId"]).stat().st_size > 0
+
+
+def test_slow_but_steady(client: httpx2.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(receiving, "PATIENCE", 0.5)
+    monkeypatch.setattr(receiving, "PACE", len(BODY) // 20)
+
+    def slowly() -> Iterator[bytes]:
+        for start in range(0, len(BODY), len(BODY) // 10 + 1):
+            time.sleep(0.15)
+            yield BODY[start : start + len(BODY) // 10 + 1]
+
+    url = reserve(client)["uploadUrl"]
+    assert send(url, slowly(), Content_Length=str(len(BODY))).status_code == 200
 
 
 def test_one_writer_at_a_time(client: httpx2.Client, settings: Settings) -> None:

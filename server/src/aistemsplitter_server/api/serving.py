@@ -1,33 +1,75 @@
-"""The server below the application: uvicorn, set up so that it answers in the contract's words."""
+"""The server below the application: uvicorn, with limits, and answers in the contract's words."""
 
 from __future__ import annotations
 
+import asyncio
 import json
-from socket import socket
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from http import HTTPStatus
+from typing import Any, cast
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.middleware.proxy_headers import _TrustedHosts
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from aistemsplitter_server.api import connections
+from aistemsplitter_server.api.connections import Connections
 from aistemsplitter_server.kit import ids
-from aistemsplitter_server.kit.errors import BadRequest
+from aistemsplitter_server.kit.errors import ApiError, BadRequest, RequestTimeout, Unavailable
 from aistemsplitter_server.kit.settings import Settings
 
 HEAD_LIMIT = 1 << 16  # bytes of request line and headers
+HEAD_SECONDS = 10.0  # in which a whole head has to arrive
+KEEP_ALIVE = 5  # seconds that a connection may be silent between two requests
+STALLED = 300  # seconds in which a client must take something of what is sent to it
 DRAIN_SECONDS = 10  # that running requests have when the process is to end
 
 
 class Protocol(HttpToolsProtocol):
-    """uvicorn's, which by itself has no limit for heads and refuses nonsense in plain text."""
+    """uvicorn's protocol, with what it lacks.
+
+    That is a limit on the size of heads, a time in which they have to arrive, a fair limit on
+    connections, and errors in the contract's shape. Bodies are timed where they are read.
+    """
 
     _head = 0  # bytes that have come of a head without its end
     _in_body = False
     _turned = False  # a head or a body ended in what came last
+    _is_refused = False
+    _timer: asyncio.TimerHandle | None = None  # until a request has begun
+
+    def __init__(self, *args: Any, open_connections: Connections, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self._open = open_connections
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Take a place among the connections, and wait for a head."""
+        super().connection_made(transport)
+        _close_when_stalled(transport)
+        self._is_refused = not self._open.admit(self, self.client and self.client[0])
+        if self._is_refused and not self._open.can_answer:
+            transport.abort()
+        else:
+            self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Give the place up."""
+        self._open.leave(self)
+        self._stop_timer()
+        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Take what comes, unless it is a head without an end."""
         self._turned = False
         super().data_received(data)
+        if self._is_serving():
+            self._stop_timer()
+        elif self._timer is None and not self.transport.is_closing():
+            self._await_head()  # counted from its first byte, however slowly the others come
         if self._turned or self._in_body:
             self._head = 0
             return
@@ -36,27 +78,84 @@ class Protocol(HttpToolsProtocol):
             self.send_400_response("")
 
     def on_headers_complete(self) -> None:
-        """A body follows, be it an empty one."""
+        """Begin a request; a body follows, be it an empty one."""
         self._in_body = self._turned = True
+        if self._is_refused:
+            self._refuse(Unavailable("All connections are in use. Try again in a moment."))
+            return
+        self._open.busy(self)
         super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Take a part of the body."""
+        if not self._is_refused:
+            super().on_body(body)
 
     def on_message_complete(self) -> None:
         """The next head follows."""
         self._in_body, self._turned = False, True
-        super().on_message_complete()
+        if not self._is_refused:
+            super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """Wait for the next request, unless it is there already."""
+        super().on_response_complete()
+        if not self._is_serving():
+            self._open.idle(self)
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002
         """Refuse what is not HTTP, and hang up."""
-        body = json.dumps(BadRequest().envelope(), separators=(",", ":")).encode()
+        self._refuse(BadRequest())
+
+    def evict(self) -> None:
+        """Close at once, for another connection."""
+        self.transport.abort()
+
+    def _is_serving(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _await_head(self) -> None:
+        self._timer = self.loop.call_later(HEAD_SECONDS, self._no_head)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _no_head(self) -> None:
+        self._timer = None
+        if self._is_serving() or self.transport.is_closing():
+            return
+        if self._head:
+            self._refuse(RequestTimeout("The head of the request did not arrive in time."))
+        else:
+            self.transport.close()
+
+    def _refuse(self, error: ApiError) -> None:
+        """Answer without the application, and hang up."""
+        body = json.dumps(error.envelope(), separators=(",", ":")).encode()
         head = (
-            "HTTP/1.1 400 Bad Request",
+            f"HTTP/1.1 {error.status} {HTTPStatus(error.status).phrase}",
             "content-type: application/json",
             f"content-length: {len(body)}",
             f"request-id: {ids.new('req')}",
+            *(f"{name.lower()}: {value}" for name, value in error.headers.items()),
             "connection: close",
         )
         self.transport.write("\r\n".join((*head, "", "")).encode() + body)
         self.transport.close()
+
+
+def _close_when_stalled(transport: asyncio.Transport) -> None:
+    """Have the system close a connection whose client takes nothing of what is sent to it.
+
+    It alone sees what the client acknowledges: slow downloads and quiet event streams stay open.
+    """
+    option = getattr(socket, "TCP_USER_TIMEOUT", None)  # Linux
+    connection = transport.get_extra_info("socket")
+    if option is not None and connection is not None:
+        with suppress(OSError):  # not TCP
+            connection.setsockopt(socket.IPPROTO_TCP, option, STALLED * 1000)
 
 
 def server(app: ASGIApp, settings: Settings) -> uvicorn.Server:
@@ -65,17 +164,24 @@ def server(app: ASGIApp, settings: Settings) -> uvicorn.Server:
         app,
         host=settings.host,
         port=settings.port,
-        http=Protocol,
         ws="none",
         lifespan="off",
         log_config=None,  # ours is in kit/logs.py
         access_log=False,  # and one line a request in frame.py
         server_header=False,
+        timeout_keep_alive=KEEP_ALIVE,
         timeout_graceful_shutdown=DRAIN_SECONDS,
     )
+    # The proxies whose word uvicorn takes for a client's address.
+    proxies = cast(Any, _TrustedHosts)(config.forwarded_allow_ips)
+    protocol: Callable[..., Protocol] = partial(
+        Protocol, open_connections=Connections(connections.limit(), proxies)
+    )
+    config.http = cast(Any, protocol)
     return uvicorn.Server(config)
 
 
-def serve(app: ASGIApp, settings: Settings, sockets: list[socket] | None = None) -> None:
+def serve(app: ASGIApp, settings: Settings, sockets: list[socket.socket] | None = None) -> None:
     """Serve until a signal says to end."""
+    connections.raise_limit()
     server(app, settings).run(sockets=sockets)

@@ -32,6 +32,7 @@ from aistemsplitter_server.kit.errors import (
     LimitExceeded,
     NotFound,
     PayloadTooLarge,
+    RequestTimeout,
     Unavailable,
     ValidationFailed,
 )
@@ -70,7 +71,14 @@ BODY: dict[str, Any] = {
     },
 }
 BYTES = errors(
-    Forbidden, AccountSuspended, NotFound, Conflict, PayloadTooLarge, ValidationFailed, Unavailable
+    Forbidden,
+    AccountSuspended,
+    NotFound,
+    RequestTimeout,
+    Conflict,
+    PayloadTooLarge,
+    ValidationFailed,
+    Unavailable,
 ) | {308: {"description": "Bytes are missing still; `Range` tells which are there."}}
 
 

@@ -16,7 +16,7 @@ from aistemsplitter_server.accounts.standing import Recheck
 from aistemsplitter_server.kit.errors import (
     Conflict,
     PayloadTooLarge,
-    Unavailable,
+    RequestTimeout,
     ValidationFailed,
 )
 from aistemsplitter_server.uploads.partial import Partial
@@ -24,7 +24,9 @@ from aistemsplitter_server.uploads.tables import Upload
 
 PIECE = 1 << 20  # bytes that are written at once, and all that is in memory
 GATHERED = 10.0  # seconds at most that a piece is gathered for
-IDLE = 60.0  # seconds without a byte
+# A client that is waited for this long must have sent so many bytes since the last such moment.
+PATIENCE = 60.0  # seconds
+PACE = 4096  # bytes a second, on average over that time
 RANGE = re.compile(r"bytes (?:\*|(\d{1,15})-(\d{1,15}))/(\d{1,15})", re.ASCII)
 FORM = "multipart/form-data"
 
@@ -82,7 +84,7 @@ async def receive(
         PayloadTooLarge: it is longer than was reserved.
         ValidationFailed: it is shorter, or no form with a file in it.
         Conflict: a part does not begin where the file ends.
-        Unavailable: nothing came for a minute.
+        RequestTimeout: nothing came for a minute, or too little.
         OSError: the disk is full.
         ClientDisconnect: the line broke.
     """
@@ -106,7 +108,9 @@ async def receive(
             if check.is_due:
                 await run_in_threadpool(check)
     except TimeoutError:
-        raise Unavailable(f"No bytes came for {IDLE:g} s.") from None
+        raise RequestTimeout(
+            f"The body arrived at less than {PACE} bytes a second. Resume with Content-Range."
+        ) from None
     if left:
         raise _wrong("body", f"is {left} bytes shorter than was announced")
 
@@ -115,13 +119,23 @@ async def _body(request: Request) -> AsyncIterator[bytes]:
     """The body in pieces of some size, whatever the network cuts it into.
 
     A slow one comes in smaller pieces, so that its right to write is checked all the same.
+
+    Raises:
+        TimeoutError: it comes too slowly.
+        ClientDisconnect: the line broke.
     """
     gathered, due = bytearray(), time.monotonic() + GATHERED
     stream = aiter(request.stream())
+    waited, came = 0.0, 0  # for the client, not for the disk
     while True:
+        began = time.monotonic()
         try:
-            async with asyncio.timeout(IDLE):
-                gathered += await anext(stream)
+            async with asyncio.timeout(PATIENCE - waited):
+                part = await anext(stream)
+            waited, came = waited + time.monotonic() - began, came + len(part)
+            if came >= PACE * PATIENCE:
+                waited, came = 0.0, 0
+            gathered += part
         except StopAsyncIteration:
             break
         except BaseException:
