@@ -18,7 +18,10 @@ from aistemsplitter_server.kit import times
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.secrets import Secrets
 from aistemsplitter_server.kit.settings import Settings
-from aistemsplitter_server.uploads import addresses, receiving
+from aistemsplitter_server.storage import keys
+from aistemsplitter_server.storage.configured import configured
+from aistemsplitter_server.storage.interface import Missing
+from aistemsplitter_server.uploads import addresses, queries, receiving
 from aistemsplitter_server.uploads.tables import Upload
 from aistemsplitter_server.worker.context import WorkerContext
 from customers import Customer, customer
@@ -318,7 +321,9 @@ def test_someone_elses(client: httpx2.Client, database: Database, server_secrets
     assert error(wanted(client, by_id("upl_unknown"))) == (404, "NOT_FOUND")
 
 
-def test_no_audio(client: httpx2.Client) -> None:
+def test_no_audio(
+    client: httpx2.Client, settings: Settings, server_secrets: Secrets, someone: Customer
+) -> None:
     text = b"#!/bin/sh\n"
     told = reserve(client, filename="song.wav", contentLength=len(text))
     assert send(told["uploadUrl"], text).status_code == 200
@@ -326,6 +331,11 @@ def test_no_audio(client: httpx2.Client) -> None:
     assert error(answer) == (422, "VALIDATION_ERROR")
     assert answer.json()["error"]["details"][0]["field"] == "input.uploadId"
     assert "song.wav" in answer.json()["error"]["message"]
+    # Its bytes are deleted at once, and no longer count against the account's limit.
+    with pytest.raises(Missing):
+        configured(settings, server_secrets).size(keys.upload(told["uploadId"]))
+    with someone.database.read() as session:
+        assert queries.stored_bytes(session, someone.caller.account_id) == 0
 
 
 def test_measured_by_who_needs_it(client: httpx2.Client, someone: Customer) -> None:

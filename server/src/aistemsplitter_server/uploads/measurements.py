@@ -127,3 +127,12 @@ class Measurements:
             for name, value in values.items():
                 setattr(row, name, value)
             row.measured_at = times.now()
+        if "fault_code" in values:
+            self._delete(upload)
+
+    def _delete(self, upload: Upload) -> None:
+        """Delete the bytes of what is not audio; its row stays for a while to say why."""
+        try:
+            self._storage.delete_prefix(keys.upload(upload.id))
+        except OSError as error:  # the sweep deletes them when they expire
+            logger.warning("%s: not deleted: %s", upload.id, error.strerror)
