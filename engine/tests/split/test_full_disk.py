@@ -1,0 +1,53 @@
+"""A disk that fills while stems are made."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from aistemsplitter_engine.errors import OutputError
+from networks import FakeRuntime
+from stem_files import WORK, separator, song, tree
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 64 MB."""
+    path = tmp_path / "disk"
+    path.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(path)]
+    if sys.platform != "linux" or os.geteuid() != 0:
+        pytest.skip("only root can mount a small disk")
+    if subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("no disk can be mounted here")
+    yield path
+    subprocess.run(["umount", "--lazy", str(path)], check=True)
+
+
+@pytest.mark.parametrize("room", [0, 1 << 20])  # bytes: for the next samples, or for them alone
+def test_the_next_run_resumes(
+    disk: Path, tmp_path: Path, fakes: list[FakeRuntime], room: int
+) -> None:
+    filler = disk / "filler"
+
+    def fill(fraction: float) -> None:
+        if fraction > 0.7 and not filler.exists():
+            free = os.statvfs(disk)
+            filler.write_bytes(bytes(free.f_bavail * free.f_frsize - room))
+
+    with pytest.raises(OutputError, match="No space left on device"):
+        separator().split(song(20), disk / "out", format="flac", on_progress=fill)
+    assert {path.name for path in (disk / "out").iterdir()} == {WORK}
+    separated = fakes[0].calls
+    with pytest.raises(OutputError, match="make room"):  # the disk is still full
+        separator().split(song(20), disk / "out", format="flac", resume=True)
+    filler.unlink()
+    separator().split(song(20), disk / "out", format="flac", resume=True)
+    assert fakes[-1].calls < separated / 2
+    separator().split(song(20), tmp_path / "whole", format="flac")
+    assert tree(disk / "out") == tree(tmp_path / "whole")
