@@ -122,6 +122,7 @@ def escape():
 
 ENGINE = """
 __path__.append({real!r})
+__version__ = "hostile"
 from aistemsplitter_engine.errors import *
 from aistemsplitter_engine.errors import EngineError
 from aistemsplitter_engine.escape import escape

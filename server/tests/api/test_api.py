@@ -3,17 +3,22 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import httpx2
 import pytest
+from sqlalchemy.orm import Session
 
 from aistemsplitter_server.accounts import service as accounts
 from aistemsplitter_server.accounts.scopes import Scope
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.secrets import Secrets
 from aistemsplitter_server.kit.settings import Settings
+from aistemsplitter_server.worker import liveness
 from aistemsplitter_server.worker.tables import Worker
 from beating import beat
 from customers import Customer, customer
@@ -64,12 +69,28 @@ def _reason(answer: httpx2.Response) -> str:
     return str(answer.json()["error"]["message"])
 
 
+def _in_transaction(database: Database, work: Callable[[Session], object]) -> object:
+    with database.write() as session:
+        return work(session)
+
+
 def test_not_ready(client: httpx2.Client, database: Database, settings: Settings) -> None:
     assert _reason(client.get("/readyz")) == "No worker is alive."
     beat(database)
     assert client.get("/readyz").status_code == 200
     with database.write() as session:
         session.get_one(Worker, "worker").seen_at -= timedelta(seconds=31)
+    assert _reason(client.get("/readyz")) == "No worker is alive."
+
+    worker: Any = SimpleNamespace(
+        database=database, write=lambda work: _in_transaction(database, work)
+    )
+    with pytest.raises(RuntimeError), liveness.reporting_faults(worker):
+        raise RuntimeError("no engine\nhere")
+    said = "No worker is alive. The last one could not start: no enginehere"
+    assert _reason(client.get("/readyz")) == said
+    with liveness.reporting_faults(worker):
+        pass  # it has started
     assert _reason(client.get("/readyz")) == "No worker is alive."
 
     shutil.rmtree(settings.data / "storage")

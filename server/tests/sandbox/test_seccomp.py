@@ -89,6 +89,8 @@ def test_the_engine_may_start_threads_and_signal_itself_alone(machine: str) -> N
 
     assert of("read") == of("mmap") == of("clone", 0x10100) == ALLOW
     assert of("clone", 17) == of("execve") == of("socket", 2, 1) == of("ptrace") == REFUSE
+    assert of("socket", 1, 1) == ALLOW
+    assert of("connect", 3) == REFUSE
     assert of("clone3") == of("io_uring_setup") + errno.ENOSYS - errno.EPERM == UNKNOWN
     assert of("tgkill", 42, 43, 6) == of("kill", 42, 6) == ALLOW
     assert of("tgkill", 1, 1, 9) == of("kill", 1, 9) == of("tkill", 1, 9) == REFUSE

@@ -165,6 +165,18 @@ def test_it_dies(engine: Engine, tmp_path: Path) -> None:
     assert engine.separate(task(tmp_path), nothing, never).files  # by another
 
 
+def test_it_cannot_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The worker then ends, and says why, before it has taken a song."""
+    broken = tmp_path / "broken" / "aistemsplitter_engine"
+    broken.mkdir(parents=True)
+    (broken / "__init__.py").touch()
+    monkeypatch.setattr(sys, "path", [str(broken.parent), *sys.path])
+    engine = Engine(silence=60, work=tmp_path, decode_seconds=60)
+    with pytest.raises(Failed, match="cannot start: ModuleNotFoundError: No module named"):
+        engine.start()
+    assert engine._process is None
+
+
 def test_it_hangs(tmp_path: Path) -> None:
     engine = Engine(silence=1, work=tmp_path, decode_seconds=60)
     engine.start()

@@ -15,7 +15,7 @@ from aistemsplitter_server.kit import migrate, times
 from aistemsplitter_server.kit.errors import Unavailable
 from aistemsplitter_server.kit.migrate import NotMigrated
 from aistemsplitter_server.kit.schemas import Response, Success
-from aistemsplitter_server.worker.tables import DEAD_AFTER, Worker
+from aistemsplitter_server.worker.tables import DEAD_AFTER, FAULT_SHOWN_FOR, Worker, WorkerFault
 
 router = APIRouter()
 logger = logging.getLogger(__name__)
@@ -41,6 +41,11 @@ def readyz(context: InContext, storage: InStorage) -> Success[Health]:
         with context.database.reading() as connection:
             alive = Worker.seen_at >= times.now() - DEAD_AFTER
             worker = connection.scalar(select(Worker.id).where(alive).limit(1))
+            recent = WorkerFault.happened_at >= times.now() - FAULT_SHOWN_FOR
+            newest = WorkerFault.happened_at.desc()
+            fault = connection.scalar(
+                select(WorkerFault.reason).where(recent).order_by(newest).limit(1)
+            )
     except NotMigrated:
         raise Unavailable("The database is not up to date.") from None
     except SQLAlchemyError:
@@ -51,5 +56,6 @@ def readyz(context: InContext, storage: InStorage) -> Success[Health]:
         logger.error("the storage cannot be written: %s", error)
         raise Unavailable("The storage cannot be written.") from None
     if worker is None:
-        raise Unavailable("No worker is alive.")
+        why = "" if fault is None else f" The last one could not start: {fault}"
+        raise Unavailable(f"No worker is alive.{why}")
     return Success(data=Health())

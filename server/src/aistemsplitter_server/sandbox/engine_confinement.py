@@ -21,6 +21,7 @@ from aistemsplitter_server.sandbox.system_calls import NEWEST
 
 logger = logging.getLogger(__name__)
 
+AF_UNIX = 1
 THREAD = 0x10000  # CLONE_THREAD
 F_SETOWN, F_SETSIG, F_SETOWN_EX = 8, 10, 15
 FIOSETOWN, SIOCSPGRP = 0x8901, 0x8902
@@ -41,9 +42,10 @@ def engine_rules(pid: int) -> tuple[Rule, ...]:
         )),
         Rule("fcntl", REFUSE, 1, (F_SETOWN, F_SETSIG, F_SETOWN_EX)),
         Rule("ioctl", REFUSE, 1, (FIOSETOWN, SIOCSPGRP)),
+        Rule("socket", ALLOW, 0, (AF_UNIX,)),  # the GPU driver opens one to listen on
         Rule("prlimit64", ALLOW, 2, (0,)),  # which only reads
         *(Rule(call, REFUSE) for call in (
-            "prlimit64", "socket", "connect", "bind", "listen", "accept", "accept4",
+            "prlimit64", "socket", "connect",
             # Ways around this filter, or into the kernel.
             "io_uring_setup", "io_uring_enter", "io_uring_register", "bpf", "perf_event_open",
             "userfaultfd", "keyctl", "add_key", "request_key", "personality",
@@ -78,7 +80,8 @@ def confine_engine(work: Path) -> None:
         OSError: this system cannot confine it.
     """
     limit(resource.RLIMIT_CORE, 0)
-    limit(resource.RLIMIT_DATA, machine_memory())
+    if not _has_gpu():  # GPU drivers reserve more addresses than there is memory
+        limit(resource.RLIMIT_DATA, machine_memory())
     if sys.platform != "linux":
         return
     seccomp.forbid_new_privileges()
@@ -133,6 +136,10 @@ def _devices() -> list[Path]:
     dev = Path("/dev")
     names = ("null", "zero", "full", "random", "urandom", "shm", "dri", "kfd")
     return [*(dev / name for name in names), *dev.glob("nvidia*")]
+
+
+def _has_gpu() -> bool:
+    return any(Path("/dev").glob("nvidia[0-9]*")) or Path("/dev/kfd").exists()
 
 
 def machine_memory() -> int:

@@ -26,6 +26,7 @@ from aistemsplitter_server.worker.separating import Task
 logger = logging.getLogger(__name__)
 
 PATIENCE = 20.0  # seconds that a stop may take, until the end of a segment, before it is killed
+START_PATIENCE = 120.0  # seconds that the process may take to start
 PASSES = 3  # a song is decoded twice, and its beginning once more
 DECODER_SILENCE = 0.5  # of ours: the decoder fails before the engine counts as hung
 LOOK = 0.5  # seconds between two looks whether it should stop
@@ -75,7 +76,11 @@ class Engine:
         self._messages: queue.Queue[dict[str, Any] | None] = queue.Queue()
 
     def start(self) -> None:
-        """Have the process there, before the first song comes."""
+        """Start the process unless it runs, and wait until it is ready for a song.
+
+        Raises:
+            Failed: it cannot start; the text says why.
+        """
         if self._process is not None and self._process.poll() is None:
             return
         self.kill()
@@ -97,6 +102,19 @@ class Engine:
             target=_read, args=(self._process, self._messages), name="engine", daemon=True
         )
         self._reader.start()
+        self._await_ready()
+
+    def _await_ready(self) -> None:
+        try:
+            message = self._messages.get(timeout=START_PATIENCE)
+        except queue.Empty:
+            reason = f"it is not ready after {START_PATIENCE:g} s"
+        else:
+            if message is not None and "ready" in message:
+                return
+            reason = "it ended" if message is None else message["failed"]["message"]
+        self.kill()
+        raise Failed("INTERNAL", f"the engine's process cannot start: {reason}")
 
     def separate(
         self, task: Task, on_progress: Callable[[float], None], stop: Callable[[], bool]

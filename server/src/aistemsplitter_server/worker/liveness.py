@@ -12,7 +12,7 @@ import os
 import platform
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -21,8 +21,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from aistemsplitter_server.kit import heartbeats, times
+from aistemsplitter_server.sandbox.messages import printable
 from aistemsplitter_server.worker.context import WorkerContext
-from aistemsplitter_server.worker.tables import DEAD_AFTER, KILLED_AFTER, Worker
+from aistemsplitter_server.worker.tables import DEAD_AFTER, KILLED_AFTER, Worker, WorkerFault
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +46,24 @@ def beating(context: WorkerContext) -> Iterator[None]:
             thread.join()
             with context.database.write() as session:
                 session.execute(delete(Worker).where(Worker.id == context.worker_id))
+
+
+@contextmanager
+def reporting_faults(context: WorkerContext) -> Iterator[None]:
+    """Record why a worker cannot start, for ``/readyz``, and forget it once one has started."""
+    host = platform.node()
+    try:
+        yield
+    except Exception as error:
+        reason = printable(str(error) or type(error).__name__)
+        fault = WorkerFault(host=host, happened_at=times.now(), reason=reason)
+        # Whatever happens here, the first error is the one to raise.
+        with suppress(SQLAlchemyError), context.database.write() as session:
+            session.merge(fault)
+        raise
+    context.write(
+        lambda session: session.execute(delete(WorkerFault).where(WorkerFault.host == host))
+    )
 
 
 def living(session: Session, data: Path | None = None) -> frozenset[str]:

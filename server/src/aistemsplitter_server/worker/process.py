@@ -64,8 +64,9 @@ def run(settings: Settings, database: Database) -> None:
         listening.LISTEN: running.counted(partial(listen, context)),
     }
     dispatchers = [Dispatcher(context, table) for table in (Fetches(settings), Deliveries())]
-    with liveness.beating(context):
+    with liveness.reporting_faults(context):
         engine.start()
+    with liveness.beating(context):
         recovery.report_models(context)
         if not settings.offline:
             weights.fetch_in_background(context.stopping)

@@ -1,9 +1,10 @@
 """The child process that separates: tasks come in by stdin, a socket, and results go to stdout.
 
-Each message is a JSON object. In come a :class:`Task`, with the socket to the process that decodes
-the song, and, while it is running, ``{"stop": true}``; out go ``{"progress": 0.5}``, and at the end
-``{"done": {...}}``, ``{"stopped": true}`` or ``{"failed": {...}}``. Models stay loaded between
-tasks. It ends with its parent: stdin is closed then, whatever killed it.
+Each message is a JSON object. First comes ``{"ready": true}``. Then a :class:`Task` goes in, with
+the socket to the process that decodes the song, and, while it is running, ``{"stop": true}``. Out
+come ``{"progress": 0.5}``, and at the end ``{"done": {...}}``, ``{"stopped": true}`` or
+``{"failed": {...}}``. Models stay loaded between tasks. The process ends with its parent: stdin is
+closed then, whatever killed it.
 """
 
 from __future__ import annotations
@@ -60,7 +61,13 @@ def main() -> None:
     setup = json.loads(sys.argv[1])
     told = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what a library prints must not get between our lines
-    confine_engine(Path(setup["work"]))
+    try:
+        confine_engine(Path(setup["work"]))
+        import aistemsplitter_engine.separator  # noqa: F401
+    except Exception as error:
+        _tell(told, _failed("INTERNAL", f"{type(error).__name__}: {error}"))
+        sys.exit(1)
+    _tell(told, {"ready": True})
     tasks: queue.Queue[tuple[Task, socket.socket]] = queue.Queue()
     stop = threading.Event()
     control = socket.socket(fileno=0)

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from aistemsplitter_server.kit.database import Base, UtcTime
 
 DEAD_AFTER = timedelta(seconds=30)  # without a beat
+FAULT_SHOWN_FOR = timedelta(minutes=10)  # a worker that cannot start is started again and again
 # One on this machine, which is killed before; unless that is not permitted.
 KILLED_AFTER = 2 * DEAD_AFTER
 
@@ -26,6 +27,16 @@ class Worker(Base):
     stopping: Mapped[bool]
     busy_seconds: Mapped[float]  # spent on splits so far
     audio_seconds: Mapped[float]  # separated so far
+
+
+class WorkerFault(Base):
+    """The reason why the last worker that was started on a machine could not start."""
+
+    __tablename__ = "worker_faults"
+
+    host: Mapped[str] = mapped_column(primary_key=True)
+    happened_at: Mapped[datetime] = mapped_column(UtcTime)
+    reason: Mapped[str]
 
 
 class Lease(Base):
