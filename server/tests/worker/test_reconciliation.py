@@ -12,6 +12,8 @@ from aistemsplitter_server.kit import jobs, times
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.splits import listening, queueing, service
 from aistemsplitter_server.splits.tables import Listening, Split
+from aistemsplitter_server.webhooks import service as webhooks
+from aistemsplitter_server.webhooks.tables import Delivery
 from aistemsplitter_server.worker import reconciliation
 from aistemsplitter_server.worker.context import WorkerContext
 from aistemsplitter_server.worker.reconciliation import LOST_AFTER, Walk
@@ -130,6 +132,22 @@ def test_listening_copies(context: WorkerContext, someone: Customer) -> None:
     assert [copy.state for copy in copies] == ["queued", "failed", *["queued"] * 4]
 
 
+def test_a_delivery_that_an_earlier_version_left(context: WorkerContext, someone: Customer) -> None:
+    account_id, key_id = someone.caller.account_id, someone.caller.key_id
+    before = times.now() - LOST_AFTER - timedelta(seconds=1)
+    with context.database.write() as session:
+        old, new = (
+            webhooks.send_test(session, account_id, key_id, "https://a.example", "split.failed")[0]
+            for _ in range(2)
+        )
+        old.created_at = before
+        old.next_attempt_at = new.next_attempt_at = None
+    reconciliation.deliveries(context, "")
+    with context.database.read() as session:
+        assert session.get_one(Delivery, old.id).next_attempt_at is not None
+        assert session.get_one(Delivery, new.id).next_attempt_at is None
+
+
 @only_sqlite
 def test_nothing_else_is_read(context: WorkerContext, someone: Customer) -> None:
     split = someone.finished(context.storage, 1.0)
@@ -140,6 +158,7 @@ def test_nothing_else_is_read(context: WorkerContext, someone: Customer) -> None
     with planned(context.database) as plans:
         reconciliation.splits(context, "")
         reconciliation.listening_copies(context, "")
+        reconciliation.deliveries(context, "")
     for lookup in (
         "ix_splits_unfinished (id>?)",
         "ix_listening_queued (split_id>?)",

@@ -27,7 +27,7 @@ ACCOUNT = 4  # deliveries of an account in progress, so that slow receivers leav
 class Deliveries:
     """The deliveries that wait for an attempt, for a dispatcher."""
 
-    limits = Limits(total=32, host=8, url=2)
+    limits = Limits(total=64, host=8, url=2)
 
     def account_limit(self, _session: Session, _account_id: str) -> int:
         """Return how many deliveries of an account may be in progress in this process."""

@@ -123,3 +123,13 @@ def unused_receivers(session: Session, limit: int) -> Sequence[Receiver]:
     """Receivers of which it is not known when they were used last."""
     query = select(Receiver).where(Receiver.used_at.is_(None)).limit(limit)
     return session.scalars(query.with_for_update(skip_locked=True)).all()
+
+
+def stranded(session: Session, before: datetime, limit: int) -> Sequence[Delivery]:
+    """Return pending deliveries of before that time without one for their next attempt."""
+    query = select(Delivery).where(
+        Delivery.state == "pending",
+        Delivery.next_attempt_at.is_(None),
+        Delivery.created_at < before,
+    )
+    return session.scalars(query.limit(limit)).all()

@@ -1,8 +1,8 @@
 """Reconciliation: what waits for a job that no longer exists is queued again.
 
 A job is lost when it ends without bringing its split on, for instance because the database was
-away for longer than the job waits. Deliveries and fetches need no such check: their due time is
-their place in the queue.
+away for longer than the job waits. Deliveries and fetches are due again by themselves; only what a
+process of an earlier version has left has no due time.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from functools import partial
 
 from aistemsplitter_server.kit import jobs, times
 from aistemsplitter_server.splits import listening, queries, queueing, service
+from aistemsplitter_server.webhooks import queries as webhooks
 from aistemsplitter_server.worker.context import WorkerContext
 
 logger = logging.getLogger(__name__)
@@ -62,6 +63,15 @@ def splits(context: WorkerContext, after: str) -> str | None:
     return found[-1].id if len(found) == BATCH else None
 
 
+def deliveries(context: WorkerContext, _after: str) -> str | None:
+    """Make pending deliveries due that have no time for their next attempt."""
+    with context.database.write() as session:
+        for delivery in webhooks.stranded(session, times.now() - LOST_AFTER, BATCH):
+            logger.error("%s has no time for its next attempt", delivery.id)
+            delivery.next_attempt_at = times.now()
+    return None
+
+
 def listening_copies(context: WorkerContext, after: str) -> str | None:
     """Queue listening copies again whose job is gone; the same for them."""
     with context.database.read() as session:
@@ -74,3 +84,6 @@ def listening_copies(context: WorkerContext, after: str) -> str | None:
             logger.error("the listening copies of %s have lost their job", copy.split_id)
             context.write(partial(listening.requeue_lost, lost=copy))
     return found[-1].split_id if len(found) == BATCH else None
+
+
+STEPS: tuple[Step, ...] = (splits, listening_copies, deliveries)

@@ -30,7 +30,7 @@ SETTLED = 2 * liveness.BEAT
 def keep_going(context: WorkerContext) -> None:
     """Do it until the worker stops."""
     due = settled = 0.0
-    walks = (Walk(reconciliation.splits), Walk(reconciliation.listening_copies))
+    walks = [Walk(step) for step in reconciliation.STEPS]
     sweeper = Sweeper(context)
     sweeper.start()
     while True:
