@@ -8,10 +8,13 @@ from pathlib import Path
 import httpx2
 import numpy as np
 import pytest
+from argon2 import PasswordHasher
+from argon2.profiles import CHEAPEST
 from fastapi import FastAPI
 
 import databases as kinds
 import postgres
+from aistemsplitter_server.accounts import people
 from aistemsplitter_server.api import create_app
 from aistemsplitter_server.kit import addresses, secrets
 from aistemsplitter_server.kit.database import Database
@@ -33,6 +36,12 @@ def _no_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         if name.startswith(PREFIX):
             monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def _cheap_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hash passwords at the least cost; by default each takes a tenth of a second."""
+    monkeypatch.setattr(people, "_hasher", PasswordHasher.from_parameters(CHEAPEST))
 
 
 @pytest.fixture(scope="session")
