@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 import json
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from aistemsplitter_engine.audio import AudioArray, AudioFile, FloatArray, StemWriter
+from aistemsplitter_server.sandbox.received_song import DecoderFailed
 from aistemsplitter_server.worker import separating
 from aistemsplitter_server.worker.separating import Task
 from processes import SONG, until
@@ -40,3 +42,27 @@ def test_it_reports_progress_while_it_encodes(
     fractions = [json.loads(line)["progress"] for line in said.getvalue().splitlines()]
     assert fractions[0] == 0  # while the song is measured
     assert fractions.count(1.0) > 1  # while its stem is encoded
+
+
+class Failing(AudioArray):
+    """A song whose decoder is killed near the end of its second pass."""
+
+    passes = 0
+
+    def blocks(self) -> Iterator[FloatArray]:
+        self.passes += 1
+        blocks = [*super().blocks()]
+        if self.passes == 1:
+            yield from blocks
+            return
+        yield from blocks[:-1]
+        raise DecoderFailed("song: its decoder failed")
+
+
+def test_what_was_separated_is_kept_if_the_decoder_fails(tmp_path: Path) -> None:
+    samples = np.random.default_rng(1).normal(0, 0.1, (2, 25 * 44_100)).astype(np.float32)
+    task = Task("", "song", str(tmp_path), "htdemucs_tiny", ["vocals"], "wav", None, 25.0)
+    song = Failing(samples, 44_100)
+    answer = separating._carried_out(task, lambda: song, {}, threading.Event(), io.StringIO())
+    assert answer["failed"]["code"] == separating.DECODER_FAILED
+    assert (tmp_path / ".aistemsplitter" / "vocals.f32").stat().st_size > 0

@@ -28,8 +28,12 @@ MOST_WARNINGS = 20
 SLACK = 1.0  # seconds by which a song may exceed what it was measured to last
 
 
-class DecoderFailed(AudioError):
-    """The decoder died, stalled, or sent something else than audio."""
+class DecoderFailed(Exception):
+    """The decoder died, stalled, or sent something else than audio.
+
+    Not an AudioError, on which the engine discards what it has separated: if the decoder failed for
+    lack of memory or processor time, the next attempt resumes.
+    """
 
 
 class ReceivedSong:
