@@ -134,7 +134,7 @@ class Settings(BaseSettings):
         1800, ge=0, description="requests a minute of all keys of an account; 0: any number"
     )
     account_concurrent_fetches: int = Field(
-        2, ge=0, description="songs of an account that are fetched at once; 0: any number"
+        2, ge=0, description="songs of an account that a worker fetches at once; 0: any number"
     )
     cors_origins: str = Field(
         "", description="web pages that may call the API: origins, with commas between, or *"
