@@ -54,7 +54,7 @@ class Filled:
 
     Attributes:
         giant: An API key of the account that owns a fifth of all splits.
-        cookie: Of a person of that account, who is the operator as well.
+        cookie: Session cookie of a person of that account, who is the operator as well.
     """
 
     settings: Settings
@@ -122,7 +122,7 @@ def _fill(database: Database, options: argparse.Namespace) -> None:
 
 @dataclass(frozen=True)
 class Line:
-    """What one request, or one job, took; times in milliseconds."""
+    """Times of one request or job, in milliseconds."""
 
     what: str
     middle: float | None

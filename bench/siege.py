@@ -52,7 +52,7 @@ console = Console()
 
 @dataclass
 class Noticed:
-    """What the victim noticed, in seconds."""
+    """Measurements of the victim, in seconds."""
 
     calls: list[float] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
@@ -86,7 +86,7 @@ class Service:
         self._processes = [self._start("api", "--port", str(self.port)), self._start("worker")]
 
     def run(self, *command: str) -> str:
-        """Run a command of the service to its end; what it prints."""
+        """Run a command of the service to its end and return what it prints."""
         return subprocess.run(
             self._command(*command),
             env=self._environment,
@@ -97,7 +97,7 @@ class Service:
         ).stdout
 
     def customer(self, name: str, minutes: int) -> str:
-        """The API key of a new account."""
+        """Create an account and return its API key."""
         account = json.loads(self.run("accounts", "create", name, "--json"))["id"]
         self.run("credits", "grant", account, "--minutes", str(minutes))
         key: str = json.loads(self.run("keys", "create", "--account", account, "--json"))["apiKey"]
@@ -195,7 +195,7 @@ class Victim:
 
 @contextmanager
 def receiving(noticed: Noticed) -> Iterator[str]:
-    """A receiver of the victim's webhooks; its URL."""
+    """Run a receiver of the victim's webhooks; yields its URL."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:

@@ -3,8 +3,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from aistemsplitter_server.kit.database import Database
-from aistemsplitter_server.operations import throughput
-from aistemsplitter_server.operations.throughput import Period
+from aistemsplitter_server.operations.throughput import History, Period
 from databases import only_postgres
 from history import account, add, split
 
@@ -35,7 +34,7 @@ def fill(database: Database) -> None:
 def test_by_hour(database: Database) -> None:
     fill(database)
     with database.read() as session:
-        hours = throughput.look(session, NOW).hours
+        hours = History().look(session, NOW).hours
     assert [hour.begins for hour in hours] == [
         THIS_HOUR - back * HOUR for back in range(23, -1, -1)
     ]
@@ -48,7 +47,7 @@ def test_by_hour(database: Database) -> None:
 def test_by_day(database: Database) -> None:
     fill(database)
     with database.read() as session:
-        days = throughput.look(session, NOW).days
+        days = History().look(session, NOW).days
     assert [day.begins for day in days] == [TODAY - back * DAY for back in range(29, -1, -1)]
     assert days[-1] == Period(TODAY, succeeded=3, failed=1, cancelled=1, audio_seconds=180)
     assert days[-2] == Period(TODAY - DAY, succeeded=2, audio_seconds=120)
@@ -57,7 +56,23 @@ def test_by_day(database: Database) -> None:
 
 def test_nothing_was_done(database: Database) -> None:
     with database.read() as session:
-        assert throughput.look(session, NOW).days[0] == Period(TODAY - 29 * DAY)
+        assert History().look(session, NOW).days[0] == Period(TODAY - 29 * DAY)
+
+
+def test_hours_that_are_over_are_counted_once(database: Database) -> None:
+    fill(database)
+    history = History()
+    with database.read() as session:
+        before = history.look(session, NOW)
+    late = split(account(database), "succeeded", finished_at=THIS_HOUR - HOUR)
+    add(database, late, split(late.account_id, "succeeded", finished_at=NOW, duration_seconds=60))
+    with database.read() as session:
+        after = history.look(session, NOW)
+        next_day = history.look(session, NOW + DAY)
+    assert after.hours[-2] == before.hours[-2]
+    assert after.hours[-1].succeeded == before.hours[-1].succeeded + 1
+    assert next_day.days[-2] == after.days[-1]
+    assert next_day.days[0] == before.days[1]
 
 
 @only_postgres
@@ -69,4 +84,4 @@ def test_the_zone_of_the_database_changes_nothing(database: Database) -> None:
         connection.commit()
     database.close()
     with database.read() as session:
-        assert throughput.look(session, NOW).hours[-1].succeeded == 2
+        assert History().look(session, NOW).hours[-1].succeeded == 2

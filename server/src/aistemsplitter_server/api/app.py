@@ -20,6 +20,7 @@ from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.secrets import Secrets
 from aistemsplitter_server.kit.settings import Settings
 from aistemsplitter_server.models import endpoints as models
+from aistemsplitter_server.operations.throughput import History
 from aistemsplitter_server.payments import endpoints as payments
 from aistemsplitter_server.payments.configured import configured as payments_of
 from aistemsplitter_server.splits import endpoints as splits
@@ -58,6 +59,7 @@ def create_app(settings: Settings, database: Database, secrets: Secrets) -> Fast
         Positions(database),
         Changes(database),
         Streams(),
+        History(),
         Measurements(settings, database, storage_of(settings, secrets)),
         payments_of(settings),
     )

@@ -22,6 +22,7 @@ from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.errors import AccountSuspended, Unauthorized
 from aistemsplitter_server.kit.secrets import Secrets
 from aistemsplitter_server.kit.settings import Settings
+from aistemsplitter_server.operations.throughput import History
 from aistemsplitter_server.payments.interface import Payments
 from aistemsplitter_server.splits.changes import Changes
 from aistemsplitter_server.splits.queueing import Positions
@@ -50,6 +51,7 @@ class Context:
     positions: Positions
     changes: Changes
     streams: Streams
+    history: History
     measurements: Measurements
     payments: Payments | None  # None: packs are granted by the operator
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from sqlalchemy.orm import Session
 from aistemsplitter_server.splits.tables import FAILED, SUCCEEDED, TERMINAL, Split
 
 DAY = timedelta(days=1)
+SETTLES = timedelta(minutes=5)  # after its end no transaction adds to an hour
 HOUR, DAY_OF_UTC = 3600, 86400  # seconds
 HOURS, DAYS = 24, 30  # shown, with the one that is not over yet
 CANCELED = "CANCELED"  # its owner did not want it any more: nothing has failed
@@ -40,18 +42,43 @@ class Throughput:
 Counts = tuple[int, int, int, float]  # a period's, without its beginning
 
 
-def look(session: Session, now: datetime) -> Throughput:
-    """All that was done, counted by the hour in one query."""
-    hours = _begins(now, HOUR, HOURS)
-    days = _begins(now, DAY_OF_UTC, DAYS)
-    by_hour = _counted(session, days[0])
-    by_day: dict[int, list[Counts]] = defaultdict(list)
-    for begins, counts in by_hour.items():
-        by_day[begins // DAY_OF_UTC * DAY_OF_UTC].append(counts)
-    return Throughput(
-        [Period(_moment(begins), *by_hour.get(begins, ())) for begins in hours],
-        [Period(_moment(begins), *map(sum, zip(*by_day[begins], strict=True))) for begins in days],
-    )
+class History:
+    """Counts by the hour. Hours that are over are counted once and kept in memory.
+
+    Threads share it. The first look counts the splits of a month, the next ones those of an hour.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._settled: dict[int, Counts] = {}
+        self._counted_until = 0  # second of the epoch; hours before it are settled
+
+    def look(self, session: Session, now: datetime) -> Throughput:
+        """Return what was done up to now."""
+        hours = _begins(now, HOUR, HOURS)
+        days = _begins(now, DAY_OF_UTC, DAYS)
+        by_hour = self._by_hour(session, days[0], now)
+        by_day: dict[int, list[Counts]] = defaultdict(list)
+        for begins, counts in by_hour.items():
+            by_day[begins // DAY_OF_UTC * DAY_OF_UTC].append(counts)
+        return Throughput(
+            [Period(_moment(begins), *by_hour.get(begins, ())) for begins in hours],
+            [
+                Period(_moment(begins), *map(sum, zip(*by_day[begins], strict=True)))
+                for begins in days
+            ],
+        )
+
+    def _by_hour(self, session: Session, first: int, now: datetime) -> dict[int, Counts]:
+        with self._lock:
+            known_from = max(first, self._counted_until)
+            settled = {at: counts for at, counts in self._settled.items() if at >= first}
+        by_hour = settled | _counted(session, known_from)
+        over = int((now - SETTLES).timestamp()) // HOUR * HOUR
+        with self._lock:
+            self._settled = {at: counts for at, counts in by_hour.items() if at < over}
+            self._counted_until = over
+        return by_hour
 
 
 def _counted(session: Session, since: int) -> dict[int, Counts]:

@@ -13,7 +13,7 @@ from aistemsplitter_server.api.context import Context, InContext
 from aistemsplitter_server.kit import times
 from aistemsplitter_server.models import queries as models
 from aistemsplitter_server.models.catalogue import MODELS
-from aistemsplitter_server.operations import failures, health, queue, throughput, workers
+from aistemsplitter_server.operations import failures, health, queue, workers
 from aistemsplitter_server.operations.throughput import Period
 from aistemsplitter_server.web import chart
 from aistemsplitter_server.web.pages import render
@@ -29,7 +29,7 @@ def overview(request: Request, context: InContext, _who: Operator) -> Response:
     """The page."""
     now = times.now()
     with context.database.read() as session:
-        done = throughput.look(session, now)
+        done = context.history.look(session, now)
         return render(
             request,
             "operator.html",
