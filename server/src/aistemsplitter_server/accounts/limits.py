@@ -21,16 +21,17 @@ from aistemsplitter_server.kit.settings import Settings
 HIGHEST = (1 << 53) - 1  # what JSON numbers hold exactly
 ASK = "ask the operator for a higher limit."
 MESSAGES = {
-    "stored_bytes": "This account may store {maximum} bytes and has no room left for this."
+    "stored_bytes": "The account's limit of stored bytes ({maximum}) leaves no room for this."
     " Delete splits, wait until older files expire, or ",
-    "open_uploads": "This account may have {maximum} unfinished uploads."
-    " Finish some, wait until their URLs expire, or ",
-    "queued_splits": "This account may have {maximum} splits waiting."
-    " Wait until some have begun, cancel some, or ",
-    "queued_test_splits": "This account may have {maximum} splits of test keys waiting."
-    " Wait until some have begun, cancel some, or ",
-    "keys": "This account may have {maximum} API keys in use. Revoke one, or ",
-    "streams": "This account may follow {maximum} event streams at once. Close some, poll, or ",
+    "open_uploads": "The account has as many unfinished uploads as it may ({maximum})."
+    " Finish one, wait until one expires, or ",
+    "queued_splits": "The account has as many splits waiting as it may ({maximum})."
+    " Wait until one has begun, cancel one, or ",
+    "queued_test_splits": "The account has as many splits of test keys waiting as it may"
+    " ({maximum}). Wait until one has begun, cancel one, or ",
+    "keys": "The account has as many API keys in use as it may ({maximum}). Revoke one, or ",
+    "streams": "The account follows as many event streams at once as it may ({maximum})."
+    " Close one, poll instead, or ",
 }
 
 # Built once, and of the tables: asked with every new split.

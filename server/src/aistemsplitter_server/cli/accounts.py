@@ -12,7 +12,7 @@ from aistemsplitter_server.audit import service as audit
 from aistemsplitter_server.audit.service import Action
 from aistemsplitter_server.cli.shared import Json, opened, print_json, print_table
 from aistemsplitter_server.kit import secrets, times
-from aistemsplitter_server.operations import closing
+from aistemsplitter_server.operations import closing, limits
 
 app = typer.Typer(no_args_is_help=True, help="Accounts.")
 
@@ -97,6 +97,43 @@ def list_accounts(context: typer.Context, as_json: Json = False) -> None:
         print_table(titles, rows)
 
 
+@app.command("limits")
+def show_limits(
+    context: typer.Context,
+    account: str,
+    changes: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="LIMIT=VALUE",
+            help="Limits to set, such as keys=5; 0 is no limit, keys=default the setting's.",
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Show what an account may have at once and what it has, or set limits of its own for it."""
+    values = dict(map(_change, changes or ()))
+    with opened(context.obj) as database:
+        if values:
+            with database.write() as session:
+                limits.change(session, account, values, actor=audit.command_line())
+        with database.read() as session:
+            rows = [
+                {
+                    "limit": each.name,
+                    "value": each.value,
+                    "default": each.default,
+                    "used": each.used,
+                }
+                for each in limits.of_account(session, context.obj, account)
+            ]
+    if as_json:
+        print_json(rows)
+    else:
+        print_table(
+            {"limit": "limit", "value": "value", "default": "default", "used": "in use"}, rows
+        )
+
+
 @app.command("link")
 def make_link(
     context: typer.Context,
@@ -133,6 +170,15 @@ def make_link(
         print_json({"url": url})
     else:
         typer.echo(url)
+
+
+def _change(text: str) -> tuple[str, int | None]:
+    name, equals, value = text.partition("=")
+    if value == "default":
+        return name, None
+    if not equals or not value.isascii() or not value.isdecimal():
+        raise typer.BadParameter(f"{text}: write a limit and its value, such as keys=5")
+    return name, int(value)
 
 
 def _say(as_json: bool, account_id: str, state: str, text: str) -> None:

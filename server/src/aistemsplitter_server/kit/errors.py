@@ -170,7 +170,7 @@ class LimitExceeded(Conflict):
     @classmethod
     def example(cls) -> Self:
         """One for the API's document."""
-        return cls("queuedSplits", 1000, "This account may have 1000 splits waiting. Wait.")
+        return cls("queuedSplits", 1000, "The account has as many splits waiting as it may (1000).")
 
 
 class ModelUnavailable(Conflict):

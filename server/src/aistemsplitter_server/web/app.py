@@ -23,6 +23,7 @@ from aistemsplitter_server.web import (
     operator_accounts,
     operator_audit,
     operator_failures,
+    operator_limits,
     packs,
     pages,
     people,
@@ -54,6 +55,7 @@ ROUTERS = (
     operator.router,
     operator_accounts.router,
     operator_failures.router,
+    operator_limits.router,
     operator_audit.router,
 )
 

@@ -17,7 +17,7 @@ from aistemsplitter_server.credits import service as credits
 from aistemsplitter_server.credits.tables import Entry
 from aistemsplitter_server.kit import ids, times
 from aistemsplitter_server.kit.errors import Conflict, NotFound, ValidationFailed
-from aistemsplitter_server.operations import accounts, closing
+from aistemsplitter_server.operations import accounts, closing, limits
 from aistemsplitter_server.web import pages
 from aistemsplitter_server.web.forms import Form, filled
 from aistemsplitter_server.web.ledger import in_words
@@ -273,6 +273,7 @@ def _page(
             links=queries.pending_links(session, account_id, now),
             entries=ledger.entries(session, account_id, limit=ENTRIES),
             in_words=in_words,
+            limits=limits.of_account(session, context.settings, account_id),
             packs=context.settings.pack_minutes,
             most_minutes=MOST_MINUTES,
             new_entry=ids.new("ent"),
