@@ -94,6 +94,7 @@ def tour(settings: Settings) -> Iterator[Tour]:
                 "paid": _bought(visitor, stripe, pay=True),
                 "not-paid": _bought(visitor, stripe, pay=False) + "?cancelled=1",
                 "people": "/settings/people",
+                "activity": "/settings/activity",
                 "account": "/settings/account",
                 "operator": "/operator",
                 "operator-accounts": "/operator/accounts",

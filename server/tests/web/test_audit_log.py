@@ -46,6 +46,24 @@ def test_what_people_do(
 
 
 @only_sqlite
+def test_people_see_their_own_accounts_log_only(
+    signed_in: Visitor, stranger: Visitor, owner: Visitor, ada: Person
+) -> None:
+    suspend = {"reason": "not for their eyes"}
+    owner.post(f"/operator/accounts/{ada.account_id}/suspend", suspend)
+    owner.post(f"/operator/accounts/{ada.account_id}/resume")
+    signed_in.post("/settings/people/links", {"note": "for bo"})
+    page = signed_in.get("/settings/activity").text
+    assert "note: for bo" in page
+    assert ">account.suspended</span>" in page
+    assert "Operator or service" in page
+    assert "not for their eyes" not in page
+    assert "owner@example.org" not in page
+    assert "for bo" not in stranger.get("/settings/activity").text
+    assert signed_in.get("/settings/activity?before=aud_0").text.count("<tr>") == 0
+
+
+@only_sqlite
 def test_a_sign_in_of_nobody_keeps_no_email(visitor: Visitor, database: Database) -> None:
     """People type passwords into the wrong field."""
     visitor.sign_in("my password")

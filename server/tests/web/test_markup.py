@@ -46,6 +46,7 @@ PAGES = {
     "/settings/usage": 2,
     "/settings/usage/purchases/{purchase_id}": 0,
     "/settings/people": 1,
+    "/settings/activity": 1,
     "/settings/account": 2,
     "/operator": 3,
     FRAGMENT: 2,

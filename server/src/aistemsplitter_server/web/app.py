@@ -17,6 +17,7 @@ from aistemsplitter_server.api.context import Context
 from aistemsplitter_server.kit.errors import ApiError
 from aistemsplitter_server.web import (
     account,
+    activity,
     assets,
     developer,
     operator,
@@ -51,6 +52,7 @@ ROUTERS = (
     usage.router,
     packs.router,
     people.router,
+    activity.router,
     account.router,
     operator.router,
     operator_accounts.router,
