@@ -36,7 +36,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--full", action="store_true", help="also compare with Demucs at the official models' size"
     )
     parser.addoption(
-        "--fast", action="store_true", help="skip tests that use a database or start a process"
+        "--fast",
+        action="store_true",
+        help="leave out tests that use a database, a process or a real network",
     )
 
 
@@ -54,9 +56,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             if "full" in item.keywords:
                 item.add_marker(skip)
     if config.getoption("--fast"):
-        slow = [item for item in items if "databases" in getattr(item, "fixturenames", ())]
-        config.hook.pytest_deselected(items=slow)
-        items[:] = [item for item in items if item not in set(slow)]
+        slow = {item for item in items if _is_slow(item)}
+        config.hook.pytest_deselected(items=list(slow))
+        items[:] = [item for item in items if item not in slow]
+
+
+def _is_slow(item: pytest.Item) -> bool:
+    fixtures = getattr(item, "fixturenames", ())
+    return "databases" in fixtures or "browser" in fixtures or "network" in item.keywords
 
 
 @pytest.fixture(autouse=True, scope="session")

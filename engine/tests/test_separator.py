@@ -377,6 +377,7 @@ def test_threads_may_share_a_separator(monkeypatch: pytest.MonkeyPatch) -> None:
         assert all(np.array_equal(stems[stem], expected[stem]) for stem in expected)
 
 
+@pytest.mark.network
 def test_threads_may_share_a_real_network(tiny: Separator) -> None:
     sources = [song(3), AudioArray(reference.music(4, seed=1), RATE)]
     expected = [joined(tiny.separate(source)) for source in sources]
@@ -389,6 +390,7 @@ def test_threads_may_share_a_real_network(tiny: Separator) -> None:
 # Real networks
 
 
+@pytest.mark.network
 def test_a_seeded_run_with_skipped_models_is_that_of_demucs(bag: Bag) -> None:
     audio = reference.music(2.5)
     separator = Separator("htdemucs_ft", device="cpu", precision="float32", shifts=2, seed=4)
@@ -398,6 +400,7 @@ def test_a_seeded_run_with_skipped_models_is_that_of_demucs(bag: Bag) -> None:
     assert np.abs(got["instrumental"] - (audio - expected[3])).max() < 1e-5
 
 
+@pytest.mark.network
 @pytest.mark.parametrize(("seconds", "overlap", "batch"), [(0.01, 0.25, 1), (2.2, 0.5, 3)])
 def test_a_real_network_as_a_stream_equals_the_whole_track(
     bag: Bag, seconds: float, overlap: float, batch: int

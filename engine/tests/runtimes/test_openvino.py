@@ -20,6 +20,8 @@ from aistemsplitter_engine.runtimes.openvino_ops import OpenVinoOps
 from aistemsplitter_engine.weights.checkpoint import load_checkpoint
 from reference import SMALL, network, save
 
+pytestmark = pytest.mark.network
+
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

@@ -27,6 +27,7 @@ from reference import (
     save,
 )
 
+pytestmark = pytest.mark.network
 FULL_SCALE = 1e-5
 SIX = [*SOURCES, "guitar", "piano"]
 HAS_BF16 = "BF16" in Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
