@@ -1,7 +1,8 @@
 """Kill the service's processes at random while it splits songs, and prove that nothing is lost.
 
 While short songs are split by the demo model, the API process and the workers are killed with
-SIGKILL again and again and restarted. At the end every split must have succeeded with whole stems
+SIGKILL again and again and restarted; one worker is stopped with SIGSTOP instead, and the others
+must kill it. At the end every split must have succeeded with whole stems
 or failed with its refund, be charged at most once, and have told its webhook; the ledger must add
 up. Needs the test dependencies (`make test` installs them), and nothing else runs meanwhile.
 
@@ -73,6 +74,7 @@ def one(kind: str, options: argparse.Namespace) -> list[str]:
             splits=options.splits,
             kills=options.kills,
             workers=options.workers,
+            stops=True,
             seed=options.seed,
             patience=options.patience,
             tell=lambda line: print(line, flush=True),

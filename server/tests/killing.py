@@ -1,20 +1,23 @@
-"""Kill the service's processes while it works, restart them, and see what became of the work."""
+"""Kill and stop the service's processes while it works, restart them, and audit the work."""
 
 from __future__ import annotations
 
 import random
+import signal
 import threading
 import time
 import wave
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import numpy as np
+import psutil
 
 from aistemsplitter_server.kit.settings import PREFIX
 from audit import Order, audit
@@ -49,10 +52,12 @@ class Fleet:
         api = ("api", "--port", str(self.port))
         self._commands = {"api": api, **{f"worker {n + 1}": ("worker",) for n in range(workers)}}
         self._running = {name: service.start(*command) for name, command in self._commands.items()}
+        self._stopped: str | None = None
+        self._family: list[psutil.Process] = []  # of the stopped worker
 
     def kill(self, chance: random.Random, pause: float) -> str:
         """Kill one by SIGKILL, any of them, and start it again; which kind it was."""
-        name = chance.choice(list(self._commands))
+        name = chance.choice([name for name in self._commands if name != self._stopped])
         process = self._running[name]
         if process.poll() is not None:
             raise AssertionError(f"{name} ended by itself: {process.returncode}")
@@ -61,6 +66,34 @@ class Fleet:
         time.sleep(pause)
         self._running[name] = self._service.start(*self._commands[name])
         return name.partition(" ")[0]
+
+    def stop(self, chance: random.Random) -> str:
+        """Stop a worker and its children by SIGSTOP; the other processes are to kill it."""
+        self._stopped = chance.choice([name for name in self._commands if name != "api"])
+        worker = psutil.Process(self._running[self._stopped].pid)
+        self._family = [worker, *worker.children(recursive=True)]
+        for process in self._family:
+            with suppress(psutil.NoSuchProcess):
+                process.suspend()
+        return "stopped worker"
+
+    def restart_stopped(self) -> bool:
+        """Start the stopped worker again if it was killed; return whether none is stopped."""
+        if self._stopped is None:
+            return True
+        status = self._running[self._stopped].poll()
+        if status is None:
+            return False
+        assert status == -signal.SIGKILL
+        self._running[self._stopped] = self._service.start(*self._commands[self._stopped])
+        self._stopped = None
+        return True
+
+    def end(self) -> None:
+        """Kill what is still stopped."""
+        for process in self._family:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
 
 
 def write_songs(folder: Path) -> list[Path]:
@@ -86,6 +119,7 @@ def run(
     splits: int,
     kills: int,
     workers: int,
+    stops: bool = False,
     seed: int = 1,
     patience: float = 300.0,
     tell: Callable[[str], None] = lambda _: None,
@@ -93,6 +127,7 @@ def run(
     """Have songs split, and kill a process every few splits.
 
     Args:
+        stops: Whether one of the strikes stops a worker instead, which the others must kill.
         patience: seconds that all may take.
         tell: is told how it goes.
     """
@@ -100,8 +135,12 @@ def run(
     songs = write_songs(service.settings.data.parent / "songs")
     report, chance, began = Report(), random.Random(seed), time.monotonic()
     ends = began + patience
-    with receiving(someone.webhook_secret, songs[0].parent) as receiver:
+    with (
+        receiving(someone.webhook_secret, songs[0].parent) as receiver,
+        ExitStack() as stack,
+    ):
         fleet = Fleet(service, workers)
+        stack.callback(fleet.end)
         with (
             httpx2.Client(
                 base_url=f"http://127.0.0.1:{fleet.port}",
@@ -116,19 +155,26 @@ def run(
                 pool.submit(_order, asker, receiver, songs, number) for number in range(splits)
             ]
             strikes = sorted(chance.randrange(splits * 5 // 6) for _ in range(kills))
-            for strike in strikes:
+            for number, strike in enumerate(strikes):
                 while asker.ended(strike) <= strike and time.monotonic() < ends:
                     time.sleep(0.2)
                 time.sleep(chance.uniform(0, 1.5))
-                kind = fleet.kill(chance, chance.uniform(0, 1))
+                fleet.restart_stopped()
+                if stops and number == kills // 3:
+                    kind = fleet.stop(chance)
+                else:
+                    kind = fleet.kill(chance, chance.uniform(0, 1))
                 report.kills[kind] += 1
-                tell(f"{time.monotonic() - began:5.0f} s  {asker.count} ended, killed {kind}")
+                tell(f"{time.monotonic() - began:5.0f} s  {asker.count} ended, hit {kind}")
             orders = [future.result() for future in asked]
             while asker.ended(splits) < splits and time.monotonic() < ends:
                 time.sleep(0.2)
             while len(receiver.events) < splits and time.monotonic() < ends:
                 time.sleep(0.2)
             report.seconds = time.monotonic() - began
+            while not fleet.restart_stopped():
+                assert time.monotonic() < ends, "the stopped worker is not killed"
+                time.sleep(0.2)
             report.repeated = asker.repeated
             report.faults = audit(asker, someone, orders, receiver)
             report.statuses = Counter(order.status for order in orders)
