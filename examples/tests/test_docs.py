@@ -115,7 +115,7 @@ def ready(port: int) -> bool:
 def run(command: list[str], environment: dict[str, str], place: Path) -> None:
     """Run what has to end well."""
     done = subprocess.run(
-        command, env=environment, cwd=place, capture_output=True, text=True, timeout=120
+        command, env=environment, cwd=place, capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stdout + done.stderr
 

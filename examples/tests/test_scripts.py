@@ -21,7 +21,7 @@ def run(service: RealService, name: str, *arguments: object) -> list[str]:
     """The lines that an example prints."""
     command = [sys.executable, str(EXAMPLES / name), *map(str, arguments)]
     done = subprocess.run(
-        command, env=service.environment, capture_output=True, text=True, timeout=120
+        command, env=service.environment, capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
@@ -77,7 +77,7 @@ def test_batch_names_what_failed(service: RealService, song: Path, tmp_path: Pat
         str(tmp_path / "s"),
     ]
     done = subprocess.run(
-        command, env=service.environment, capture_output=True, text=True, timeout=120
+        command, env=service.environment, capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 1
     assert done.stdout == "good.wav: done\n"

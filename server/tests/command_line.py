@@ -12,7 +12,7 @@ COMMAND = [sys.executable, "-m", "aistemsplitter_server"]
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run it to its end."""
     command = [*COMMAND, "--data", str(folder / "data"), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, cwd=folder, timeout=120)
+    return subprocess.run(command, capture_output=True, text=True, cwd=folder, timeout=300)
 
 
 def ok(folder: Path, *arguments: str) -> str:

@@ -27,7 +27,7 @@ def serving(app: FastAPI) -> Iterator[httpx2.Client]:
     port = listener.getsockname()[1]
     try:
         with httpx2.Client(
-            base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=60
+            base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=180
         ) as client:
             yield client
     finally:

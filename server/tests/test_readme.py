@@ -112,7 +112,7 @@ def test_the_walkthrough(tmp_path: Path, song_url: str) -> None:
         script = "set -euo pipefail\ntrap 'kill $(jobs -p)' EXIT\n" + script
         script += "\nuntil [ -s deliveries.jsonl ]; do sleep 0.1; done\n"
         done = subprocess.run(
-            ["bash", "-c", script], capture_output=True, text=True, timeout=180, **run
+            ["bash", "-c", script], capture_output=True, text=True, timeout=300, **run
         )
         assert done.returncode == 0, done.stdout + done.stderr + (tmp_path / "up.log").read_text()
     finally:

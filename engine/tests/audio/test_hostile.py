@@ -36,7 +36,7 @@ ADDRESS_SPACE = 3 << 30  # bytes: enough for the libraries, too little for a bom
 def read_apart(*paths) -> tuple[list[str], int]:
     """Read files in a process of its own; return a line for each, and its peak memory in MiB."""
     command = [sys.executable, "-c", PROGRAM, str(ADDRESS_SPACE), *map(str, paths)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     *lines, memory = done.stdout.splitlines()

@@ -161,7 +161,7 @@ def test_a_disk_that_fills_up(tmp_path, name, limit):
     path = tmp_path / f"a.{name}"
     rate = OutputFormat(name).sample_rate(44100)
     command = [sys.executable, "-c", FULL_DISK, path, name, rate, 100_000, limit]
-    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=60)
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=300)
     assert done.stdout == f"{path}: cannot be written: File too large\n", done.stderr
     assert done.stderr == ""
     assert not path.exists()

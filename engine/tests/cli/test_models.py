@@ -200,7 +200,7 @@ def test_an_interruption_says_how_to_go_on(
         while not (part := empty_machine / f"{FILE.name}.part").exists():
             assert process.poll() is None
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=20)
+        _, err = process.communicate(timeout=300)
         over.set()
         server.shutdown()
     assert process.returncode == 130

@@ -11,7 +11,7 @@ from cli_songs import NOTE, TINY, lines, split, tree, write_song
 from networks import FakeRuntime, use_fake
 from stem_files import RATE, STEMS
 
-pytestmark = pytest.mark.timeout(120)  # whatever hangs shows where
+pytestmark = pytest.mark.timeout(300)  # whatever hangs shows where
 
 
 @pytest.mark.usefixtures("fakes")

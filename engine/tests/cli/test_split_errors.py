@@ -18,7 +18,7 @@ from cli_songs import lines, split, tree, write_song
 from networks import Bag, FakeRuntime, use_fake
 from stem_files import RATE, read
 
-pytestmark = pytest.mark.timeout(120)  # whatever hangs shows where
+pytestmark = pytest.mark.timeout(300)  # whatever hangs shows where
 
 
 def wav(data: bytes, *, channels: int = 2, size: int | None = None) -> bytes:

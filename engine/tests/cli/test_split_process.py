@@ -37,7 +37,7 @@ def start(
 
 def run(*arguments: str | Path, **options: Any) -> tuple[int, str, str]:
     with start(*arguments, **options) as process:
-        said, err = process.communicate(timeout=120)
+        said, err = process.communicate(timeout=300)
     for text in (said or "", err or ""):
         assert "\x1b" not in text
         assert "Traceback" not in text
@@ -61,7 +61,7 @@ def kill(process: subprocess.Popen[str], number: int, work: Path) -> tuple[str, 
         with contextlib.suppress(OSError):
             safe = json.loads((work / "journal.json").read_text())["frames"]
     process.send_signal(number)
-    return process.communicate(timeout=60)
+    return process.communicate(timeout=300)
 
 
 @pytest.fixture(scope="module")
@@ -149,7 +149,7 @@ def test_no_permission(tmp_path: Path) -> None:
     try:
         through = [sys.executable, "-c", DROP_PRIVILEGES]
         check = [*through, shutil.which("cat") or "cat", str(song)]
-        if subprocess.run(check, capture_output=True, timeout=60).returncode == 0:
+        if subprocess.run(check, capture_output=True, timeout=300).returncode == 0:
             pytest.skip("this user may read everything, and cannot lay that down")
         refused = [
             f"Error: {closed}: Permission denied",
@@ -238,7 +238,7 @@ app()
 @pytest.mark.parametrize("arguments", [["--help"], ["split", "--help"], ["models", "--help"]])
 def test_help_imports_nothing_heavy(arguments: Sequence[str]) -> None:
     command = [sys.executable, "-c", LOOK, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert (done.returncode, done.stderr) == (0, "[]\n")
     assert done.stdout.startswith("Usage: ")
 
@@ -246,5 +246,5 @@ def test_help_imports_nothing_heavy(arguments: Sequence[str]) -> None:
 def test_networks_do_not_wait_for_ffmpeg() -> None:
     """It is imported while they load."""
     code = "import sys; from aistemsplitter_engine import Separator; print('av' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
     assert done.stdout == "False\n"

@@ -12,7 +12,7 @@ from aistemsplitter_engine.cli.split import _stoppable
 from cli_songs import split, tree, write_song
 from networks import Bag, FakeRuntime, use_fake
 
-pytestmark = pytest.mark.timeout(120)  # whatever hangs shows where
+pytestmark = pytest.mark.timeout(300)  # whatever hangs shows where
 
 
 def deliver(number: int) -> None:

@@ -108,7 +108,7 @@ with ThreadPoolExecutor(4) as pool:
     list(pool.map(lambda _: runtime(audio, (0,)), range(8)))
 """
     for _ in range(3):
-        subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
+        subprocess.run([sys.executable, "-c", script], check=True, timeout=300)
 
 
 def test_importing_it_tells_nobody() -> None:
@@ -119,7 +119,7 @@ import sys
 assert not [name for name in sys.modules if name.startswith("openvino_telemetry.")]
 assert threading.enumerate() == [threading.main_thread()]
 """
-    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=300)
 
 
 def test_signals_are_handled_after_runtimes_are_gone(tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ while runtimes:
 signal.signal(signal.SIGTERM, lambda *_: None)
 os.kill(os.getpid(), signal.SIGTERM)
 """
-    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=300)
 
 
 @pytest.mark.parametrize("width", [3, 16, 37])

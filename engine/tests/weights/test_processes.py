@@ -45,7 +45,7 @@ def test_two_at_once_fetch_once(server: Any, published: Any, empty_machine: Path
             assert process.stdout is not None
             assert process.stdout.readline() == "started\n"
         both_started.set()
-        outputs = [process.communicate(timeout=30) for process in (first, second)]
+        outputs = [process.communicate(timeout=300) for process in (first, second)]
     assert outputs == [(f"{empty_machine / published.file.name}\n", "")] * 2
     assert len(server.requests) == 1
 
@@ -69,7 +69,7 @@ def test_an_interrupted_download_keeps_what_it_has(
         while not (part.exists() and part.stat().st_size >= 65_536):
             assert process.poll() is None
         process.send_signal(interrupt)
-        process.communicate(timeout=20)
+        process.communicate(timeout=300)
         assert process.returncode != 0
     assert left() == [part.name]
     install("some_model", homes=published.on(server))

@@ -35,7 +35,7 @@ def environment(loopback: Loopback) -> dict[str, str]:
 
 def run(environment: dict[str, str], *arguments: str | Path) -> subprocess.CompletedProcess[str]:
     command = [*COMMAND, *map(str, arguments)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert "Traceback" not in done.stderr
     assert "\x1b" not in done.stdout + done.stderr  # no terminal, no escape codes
     assert KEY not in done.stdout + done.stderr
@@ -100,7 +100,7 @@ def test_interrupted_while_it_waits(
             assert time.monotonic() < deadline
             time.sleep(0.05)
         waiting.send_signal(signal.SIGINT)
-        _, told = waiting.communicate(timeout=30)
+        _, told = waiting.communicate(timeout=300)
     assert waiting.returncode == 130
     assert re.fullmatch(r"Interrupted; (split_\w+) goes on: aistemsplitter download \1 .*\n", told)
 
@@ -173,7 +173,7 @@ def test_deliveries_are_received_and_verified(environment: dict[str, str]) -> No
 def test_without_the_extra_it_says_how_to_get_it(environment: dict[str, str]) -> None:
     script = "import sys; sys.modules['typer'] = None\nfrom aistemsplitter.cli import main; main()"
     done = subprocess.run(
-        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 1
     assert done.stderr == "The command line is an extra: pip install 'aistemsplitter[cli]'\n"
