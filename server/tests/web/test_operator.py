@@ -11,6 +11,7 @@ from aistemsplitter_server.credits import service as credits
 from aistemsplitter_server.kit import ids, times
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.secrets import Secrets
+from aistemsplitter_server.retention import failures, runs
 from aistemsplitter_server.splits.tables import Split
 from aistemsplitter_server.web import operator, operator_accounts, operator_audit, operator_failures
 from aistemsplitter_server.webhooks.tables import Receiver
@@ -162,6 +163,24 @@ def test_the_charts_have_a_table_beside_them(owner: Visitor, database: Database)
         '<td class="number">3</td><td class="number">0</td><td class="number">0</td>'
         '<td class="number">4.5</td></tr>'
     )
+
+
+def test_what_cannot_be_deleted_is_shown(owner: Visitor, database: Database) -> None:
+    assert "No worker has deleted expired data yet." in owner.get("/operator").text
+    now = times.now()
+    with database.write() as session:
+        runs.note(session, "stems", now, deleted=1234, failures=0, error=None)
+    page = owner.get("/operator").text
+    assert "Everything expired is deleted" in page
+    assert "1,234" in page
+    with database.write() as session:
+        failures.note(session, "stems", [], {"split_1": f"PermissionError: {MARKUP}"}, now)
+        runs.note(session, "links", now, deleted=0, failures=1, error=MARKUP)
+    page = owner.get("/operator").text
+    assert "Some expired data is not deleted" in page
+    assert "split_1" in page
+    assert page.count(SHOWN) == 2
+    assert MARKUP not in page
 
 
 def test_an_account_is_made_and_someone_joins(owner: Visitor, visitor: Visitor) -> None:

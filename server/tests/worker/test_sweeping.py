@@ -7,6 +7,8 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from fastapi import FastAPI
+from sqlalchemy.exc import OperationalError
 
 from aistemsplitter_server.kit import ids, times
 from aistemsplitter_server.retention import failures, runs
@@ -15,9 +17,11 @@ from aistemsplitter_server.splits import service
 from aistemsplitter_server.splits.tables import Split
 from aistemsplitter_server.storage import keys
 from aistemsplitter_server.storage.local import LocalStorage
+from aistemsplitter_server.uploads import queries as uploads
 from aistemsplitter_server.worker import sweeping
 from aistemsplitter_server.worker.context import WorkerContext
 from customers import Customer
+from databases import only_postgres
 from serving import serving
 from sweeps import sweep
 
@@ -137,12 +141,12 @@ def test_a_sweep_that_fails_stops_no_other(
 
 
 def test_delete_answers_though_a_file_stays(
-    app: object, context: WorkerContext, someone: Customer, stuck: set[str]
+    app: FastAPI, context: WorkerContext, someone: Customer, stuck: set[str]
 ) -> None:
     split = someone.finished(context.storage)
     stuck.add(keys.split(split.id))
     path = f"/v1/audio/splits/{split.id}"
-    with serving(app) as client:  # type: ignore[arg-type]
+    with serving(app) as client:
         client.headers.update(someone.headers)
         answer = client.delete(path)
         assert answer.status_code == 200
@@ -243,3 +247,59 @@ def test_who_does_not_lead_sweeps_its_own_disk_only(
         names = {each.name for each in runs.all_of(session)}
     assert {"work", "partial", "listening_work", "heartbeats"} <= names
     assert ("stems" in names) is leads
+
+
+def test_metrics(app: FastAPI, context: WorkerContext, someone: Customer, stuck: set[str]) -> None:
+    made = someone.finished(context.storage)
+    stuck.add(keys.split(made.id))
+    with context.database.write() as session:
+        session.get_one(Split, made.id).expires_at = times.now() - timedelta(hours=1)
+    sweep(context, "stems", "links")
+    with serving(app) as client:
+        found = client.get("/metrics").text
+    for line in (
+        'expired_rows{sweep="stems"} 1.0',
+        'expired_rows{sweep="links"} 0.0',
+        'sweep_failures_total{sweep="stems"} 1.0',
+        'sweep_failures_total{sweep="links"} 0.0',
+        'sweep_stuck_items{sweep="stems"} 1.0',
+        'sweep_deleted_total{sweep="stems"} 0.0',
+        'sweep_last_run_timestamp_seconds{sweep="links"} ',
+    ):
+        assert f"aistemsplitter_{line}" in found
+
+
+def test_a_crash_between_deleting_and_noting(
+    context: WorkerContext, someone: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = someone.finished(context.storage)
+
+    def dies(*_: object) -> None:
+        raise OperationalError("UPDATE", {}, Exception("the database is away"))
+
+    with monkeypatch.context() as patched:
+        patched.setattr("aistemsplitter_server.splits.queries.set_swept", dies)
+        sweep(context, "stems", after=LATER)
+    assert [*context.storage.names("splits")] == []
+    assert not swept(someone, made)
+    assert ran(someone, "stems").error == "OperationalError"
+    sweep(context, "stems", after=LATER)
+    assert swept(someone, made)
+    assert ran(someone, "stems").error is None
+
+
+@only_postgres
+def test_an_upload_that_a_split_begins_to_use_is_not_deleted(
+    context: WorkerContext, someone: Customer
+) -> None:
+    upload = someone.upload(expires_at=times.now() - timedelta(seconds=1))
+    caller = someone.caller
+    with context.database.write() as session:  # of a request that has found its upload
+        found = uploads.of_account(session, caller.account_id, upload.id, is_test=False)
+        assert found is not None
+        sweep(context, "expired_uploads", "uploads")
+        session.expire_all()
+        assert found.deleted_at is None
+    sweep(context, "expired_uploads")
+    with context.database.write() as session:
+        assert uploads.of_account(session, caller.account_id, upload.id, is_test=False) is None

@@ -55,10 +55,12 @@ class Kept:
             with unfinished.open("wb") as file:
                 file.write(content := model.export_model().getbuffer())
                 file.write(len(content).to_bytes(_LENGTH, "little"))
-            # Older ones go, and what a killed process did not finish.
+            # Older ones go first, for their room, and what a killed process did not finish. One
+            # that cannot be deleted must not keep the new one from being written.
             for other in self._path.parent.glob(f"{self._path.name.rsplit('-', 1)[0]}-*"):
                 if other != unfinished:
-                    other.unlink(missing_ok=True)
+                    with suppress(OSError):
+                        other.unlink(missing_ok=True)
             unfinished.replace(self._path)
         except OSError:
             with suppress(OSError):

@@ -64,7 +64,7 @@ def create_app(settings: Settings, database: Database, secrets: Secrets) -> Fast
         payments_of(settings),
     )
     app.state.registry = metrics.registry()
-    app.state.registry.register(Stock(database))
+    app.state.registry.register(Stock(settings, database))
     faults.install(app)
     # From the inside out: whoever stands outside also sees the answers of those within.
     app.add_middleware(Bodies, limit=limit_of_api)

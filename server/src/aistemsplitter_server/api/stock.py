@@ -1,4 +1,4 @@
-"""What the database tells Prometheus: the queue, the workers, webhooks and the ledger.
+"""What the database tells Prometheus: queue, workers, webhooks, the ledger and sweeps.
 
 The same from every API process, so one of them is enough to ask. The counts are of whole tables,
 so they are taken at most every few seconds, however often somebody asks.
@@ -18,6 +18,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from aistemsplitter_server.credits.tables import Total
 from aistemsplitter_server.kit import times
 from aistemsplitter_server.kit.database import Database
+from aistemsplitter_server.kit.settings import Settings
+from aistemsplitter_server.retention import overdue
+from aistemsplitter_server.retention.tables import Sweep, SweepFailure
 from aistemsplitter_server.splits import queries
 from aistemsplitter_server.splits.tables import Split
 from aistemsplitter_server.webhooks.tables import Delivery
@@ -29,7 +32,8 @@ FRESH = 10.0  # seconds that counts are good for
 class Stock(Collector):
     """Counts when asked, and remembers it for a while."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, settings: Settings, database: Database) -> None:
+        self._settings = settings
         self._database = database
         self._lock = threading.Lock()
         self._taken = float("-inf")
@@ -56,6 +60,8 @@ class Stock(Collector):
                     *_workers(connection),
                     _deliveries(connection),
                     _ledger(connection),
+                    *_sweeps(connection),
+                    _expired(connection, self._settings),
                 ]
         except SQLAlchemyError:
             up.add_metric((), 0)
@@ -122,3 +128,41 @@ def _ledger(connection: Connection) -> Metric:
     ):
         told.add_metric((kind,), int(seconds))
     return told
+
+
+def _sweeps(connection: Connection) -> Iterable[Metric]:
+    label = ("sweep",)
+    deleted = CounterMetricFamily(
+        "aistemsplitter_sweep_deleted", "Items that a sweep has deleted.", labels=label
+    )
+    failures = CounterMetricFamily(
+        "aistemsplitter_sweep_failures", "Items and runs of a sweep that failed.", labels=label
+    )
+    ran = GaugeMetricFamily(
+        "aistemsplitter_sweep_last_run_timestamp_seconds", "When a sweep last ran.", labels=label
+    )
+    for row in connection.execute(
+        select(Sweep.name, Sweep.ran_at, Sweep.deleted, Sweep.failures).order_by(Sweep.name)
+    ):
+        deleted.add_metric((row.name,), row.deleted)
+        failures.add_metric((row.name,), row.failures)
+        ran.add_metric((row.name,), row.ran_at.timestamp())
+    stuck = GaugeMetricFamily(
+        "aistemsplitter_sweep_stuck_items", "Items that cannot be deleted now.", labels=label
+    )
+    for sweep, number in connection.execute(
+        select(SweepFailure.sweep, func.count()).group_by(SweepFailure.sweep)
+    ):
+        stuck.add_metric((sweep,), number)
+    yield from (deleted, failures, ran, stuck)
+
+
+def _expired(connection: Connection, settings: Settings) -> Metric:
+    expired = GaugeMetricFamily(
+        "aistemsplitter_expired_rows",
+        "Expired rows that still exist, though a sweep should have deleted them.",
+        labels=("sweep",),
+    )
+    for sweep, number in overdue.counts(connection, settings, times.now()).items():
+        expired.add_metric((sweep,), number)
+    return expired

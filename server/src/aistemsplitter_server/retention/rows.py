@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, exists, func, inspect, or_, select, tuple_
+from sqlalchemy import ColumnElement, Select, delete, exists, inspect, or_, select, tuple_
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from aistemsplitter_server.accounts.sign_ins import IDLE
@@ -46,7 +46,8 @@ class Rows:
         """Delete at most so many; return how many were found."""
         key = tuple_(*inspect(self.table).primary_key)
         expired = self.expired(settings, now)
-        found = [tuple(row) for row in session.execute(select(*key).where(expired).limit(limit))]
+        rows = session.execute(self.select(settings, now).limit(limit))
+        found = [tuple(row) for row in rows]
         if found:
             for part in self.parts:
                 session.execute(delete(part.class_).where(part.in_([each[0] for each in found])))
@@ -55,10 +56,9 @@ class Rows:
             session.execute(gone, execution_options={"synchronize_session": False})
         return len(found)
 
-    def count(self, settings: Settings, now: datetime, limit: int) -> Any:
-        """Select how many rows are over their time, as far as to a limit."""
-        some = select(*inspect(self.table).primary_key).where(self.expired(settings, now))
-        return select(func.count()).select_from(some.limit(limit).subquery())
+    def select(self, settings: Settings, now: datetime) -> Select[Any]:
+        """Select the primary keys of the rows that are over their time."""
+        return select(*inspect(self.table).primary_key).where(self.expired(settings, now))
 
 
 def _sessions(settings: Settings, now: datetime) -> ColumnElement[bool]:

@@ -30,5 +30,5 @@ def note(
 
 
 def all_of(session: Session) -> Sequence[Sweep]:
-    """Every sweep that has run, by name."""
+    """Return every sweep that has run, by name."""
     return session.scalars(select(Sweep).order_by(Sweep.name)).all()

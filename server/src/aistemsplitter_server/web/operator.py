@@ -13,7 +13,7 @@ from aistemsplitter_server.api.context import Context, InContext
 from aistemsplitter_server.kit import times
 from aistemsplitter_server.models import queries as models
 from aistemsplitter_server.models.catalogue import MODELS
-from aistemsplitter_server.operations import failures, health, queue, workers
+from aistemsplitter_server.operations import failures, health, queue, sweeps, workers
 from aistemsplitter_server.operations.throughput import Period
 from aistemsplitter_server.web import chart
 from aistemsplitter_server.web.pages import render
@@ -37,6 +37,7 @@ def overview(request: Request, context: InContext, _who: Operator) -> Response:
             hours=_charted(done.hours),
             days=_charted(done.days),
             reasons=failures.reasons(session, now),
+            sweeps=sweeps.look(session, context.settings, now),
             versions=health.versions(context.database, session),
             installed=models.installed(session),
             models=MODELS,

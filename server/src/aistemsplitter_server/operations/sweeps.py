@@ -1,0 +1,64 @@
+"""How the sweeps fare that delete what is over its time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from aistemsplitter_server.kit.settings import Settings
+from aistemsplitter_server.retention import failures, overdue, runs
+from aistemsplitter_server.retention.tables import SweepFailure
+
+SHOWN = 20  # items that cannot be deleted
+
+
+@dataclass(frozen=True, slots=True)
+class SweepState:
+    """One sweep: its last run, what it has deleted so far, and what it should have.
+
+    Attributes:
+        stuck: items that it cannot delete now.
+        overdue: expired rows that still exist.
+        error: why its last run ended early.
+    """
+
+    name: str
+    ran_at: datetime
+    deleted: int
+    stuck: int
+    overdue: int
+    error: str | None
+
+    @property
+    def is_well(self) -> bool:
+        """Whether nothing is stuck, overdue or failing."""
+        return not (self.stuck or self.overdue or self.error)
+
+
+@dataclass(frozen=True, slots=True)
+class Sweeps:
+    """All sweeps, and the newest items that could not be deleted."""
+
+    states: Sequence[SweepState]
+    stuck: Sequence[SweepFailure]
+
+
+def look(session: Session, settings: Settings, now: datetime) -> Sweeps:
+    """Return how the sweeps fare."""
+    expired = overdue.counts(session.connection(), settings, now)
+    stuck = failures.counts(session)
+    states = [
+        SweepState(
+            each.name,
+            each.ran_at,
+            each.deleted,
+            stuck.get(each.name, 0),
+            expired.get(each.name, 0),
+            each.error,
+        )
+        for each in runs.all_of(session)
+    ]
+    return Sweeps(states, failures.newest(session, SHOWN))
