@@ -19,11 +19,12 @@ import httpx2
 import numpy as np
 import psutil
 
+from aistemsplitter_server.kit import heartbeats
 from aistemsplitter_server.kit.settings import PREFIX
 from audit import Order, audit
 from customers import Customer
 from ports import free_port
-from processes import Service
+from processes import Service, until
 from receiver import Receiver, receiving
 
 RATE = 44100
@@ -68,14 +69,24 @@ class Fleet:
         return name.partition(" ")[0]
 
     def stop(self, chance: random.Random) -> str:
-        """Stop a worker and its children by SIGSTOP; the other processes are to kill it."""
-        self._stopped = chance.choice([name for name in self._commands if name != "api"])
+        """Stop a worker and its children by SIGSTOP; the other processes are to kill it.
+
+        Only one that has begun its heartbeats: before, it can block no other process.
+        """
+        workers = [name for name in self._commands if name != "api"]
+        beating = until(lambda: [name for name in workers if self._beats(name)])
+        self._stopped = chance.choice(beating)
         worker = psutil.Process(self._running[self._stopped].pid)
         self._family = [worker, *worker.children(recursive=True)]
         for process in self._family:
             with suppress(psutil.NoSuchProcess):
                 process.suspend()
         return "stopped worker"
+
+    def _beats(self, name: str) -> bool:
+        folder = self._service.settings.data / heartbeats.FOLDER
+        pid = f'"pid": {self._running[name].pid},'
+        return any(pid in path.read_text() for path in folder.glob("wrk_*.lock"))
 
     def restart_stopped(self) -> bool:
         """Start the stopped worker again if it was killed; return whether none is stopped."""
