@@ -191,7 +191,11 @@ def _way_out(job: Job) -> str:
     from aistemsplitter_engine.split import WORK
 
     kept = job.folder / WORK
-    return f"; what was separated is kept in {kept}, --resume continues from it" * kept.is_dir()
+    try:
+        found = kept.is_dir()
+    except OSError:  # its name is too long, so nothing was written there either
+        return ""
+    return f"; what was separated is kept in {kept}, --resume continues from it" if found else ""
 
 
 @contextmanager
