@@ -150,11 +150,11 @@ def test_test_keys_have_an_allowance_of_their_own(
 
 def test_a_song_that_was_fetched_needs_room(someone: Customer, settings: Settings) -> None:
     small = settings.model_copy(update={"account_stored_bytes": 1000})
-    split_id = someone.fetch("https://example.com/song.mp3")
+    first, second = (someone.fetch(f"https://example.com/{name}.mp3") for name in ("a", "b"))
     with pytest.raises(LimitExceeded):
-        fetched(someone, small, split_id, seconds=10, size=100)
+        fetched(someone, small, first, seconds=10, size=100)
     assert (someone.balance, stored(someone)) == (600, 0)
-    fetched(someone, settings, split_id, seconds=10, size=100)
+    fetched(someone, settings, second, seconds=10, size=100)
     assert (someone.balance, stored(someone)) == (590, 100 + 4 * 10 * 44100 * 4)
 
 
