@@ -169,9 +169,9 @@ def test_what_has_ended_is_forgotten(database: Database) -> None:
     with jobs.working(database, "worker", {"job": ran.append}, [QUEUE]):
         until(lambda: bool(ran) and not jobs.begun() and not jobs.under_way(["job-1"]))
         put(database, [2], delay_seconds=60)
-        jobs.forget_ended(times.now() - timedelta(hours=1))
+        assert jobs.forget_ended(times.now() - timedelta(hours=1), 10) == 0
         assert kept(database) == {"job-1", "job-2"}
-        jobs.forget_ended(times.now() + timedelta(hours=1))
+        assert jobs.forget_ended(times.now() + timedelta(hours=1), 10) == 1
         assert kept(database) == {"job-2"}
 
 
