@@ -179,9 +179,10 @@ def test_nothing_outlives_it(tmp_path: Path) -> None:
 def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
     with running(tmp_path) as up:
         processes = descendants(up.process.pid)
+        api = child(up, "api")
         os.kill(child(up, "worker"), signal.SIGSTOP)  # it does not drain, ever
         up.process.send_signal(signal.SIGINT)
-        until(lambda: not alive(child(up, "api")) or "Shutting down" in up.log.read_text())
+        until(lambda: not alive(api) or "Shutting down" in up.log.read_text())
         assert up.end(signal.SIGINT) == 0
         until(lambda: not any(map(alive, processes)))
 
