@@ -29,6 +29,8 @@ async def main() -> None:
     keys = sys.argv[4:]
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    # Connections that are open at the end are cut; that is no error of the attack.
+    asyncio.get_running_loop().set_exception_handler(lambda *_: None)
     customers = await asyncio.start_server(_customer_server, HOST, 0)
     url = f"http://{HOST}:{customers.sockets[0].getsockname()[1]}"
     attacks = (
