@@ -131,7 +131,8 @@ class Line:
 
 def _requests(filled: Filled, repeats: int) -> Iterator[Line]:
     with running(filled.settings) as service:
-        service.environment[f"{PREFIX}ACCOUNT_QUEUED_SPLITS"] = "0"
+        for limit in ("QUEUED_SPLITS", "STORED_BYTES", "REQUESTS_PER_MINUTE"):
+            service.environment[f"{PREFIX}ACCOUNT_{limit}"] = "0"  # none
         yield from _answered(filled, repeats, service)
 
 
