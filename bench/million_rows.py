@@ -54,7 +54,7 @@ class Filled:
 
     Attributes:
         giant: An API key of the account that owns a fifth of all splits.
-        cookie: Session cookie of a person of that account, who is the operator as well.
+        cookie: Session cookie of a person of that account; this person is also the operator.
     """
 
     settings: Settings

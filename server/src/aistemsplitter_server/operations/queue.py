@@ -61,7 +61,7 @@ class Queue:
 def look(session: Session, now: datetime) -> Queue:
     """Return the queue at this moment.
 
-    What waits is summed up from indexes of the queue alone, in some 20 ms for 100,000 splits.
+    What waits is summed up from indexes of the queue alone, however many splits have ended.
     """
     waiting = _waiting(session)
     running = Counter(dict(session.execute(_RUNNING).all()))
