@@ -1,7 +1,7 @@
 # make demo    start the service, split the sample song by its API, show how well it went and the page to open
 # make test    run all tests            (make test FULL=1: also those at the official models' size;
 #              make test ARGS='sdk/tests -k upload': some, one after the other)
-# make test-fast   run those that need no process, browser, database or real network, in a minute
+# make test-fast   run those that need no process, browser, database or real network
 # make check   lint and type-check
 # make docs    build the documentation site into out/site
 # make screenshots   take pictures of all pages into out/screenshots (needs Chromium)
