@@ -148,6 +148,46 @@ def test_a_form(client: httpx2.Client) -> None:
     )
 
 
+@pytest.mark.parametrize("method", ["POST", "PUT"])
+def test_a_form_with_the_headers_of_the_reservation(client: httpx2.Client, method: str) -> None:
+    """What ``requests`` and ``httpx`` send when they are given files and our headers."""
+    told = reserve(client)
+    files = {"file": ("x.flac", BODY, "audio/flac")}
+    answer = httpx2.request(
+        method, told["uploadUrl"], files=files, headers=told["uploadHeaders"], trust_env=False
+    )
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["data"]["url"] == told["audioUrl"]
+    assert wanted(client, by_id(told["uploadId"])).status_code == 200
+
+
+def test_forms_with_the_headers_of_the_reservation_that_do_not_fit(client: httpx2.Client) -> None:
+    def sent(parts: dict[str, Any]) -> tuple[int, str]:
+        told = reserve(client)
+        return error(
+            httpx2.put(
+                told["uploadUrl"], files=parts, headers=told["uploadHeaders"], trust_env=False
+            )
+        )
+
+    assert sent({"file": ("x", BODY + b"!")}) == (413, "PAYLOAD_TOO_LARGE")
+    assert sent({"file": ("x", BODY[:-1])}) == (422, "VALIDATION_ERROR")
+    assert sent({"other": ("x", BODY)}) == (422, "VALIDATION_ERROR")
+
+
+def test_a_chunked_form_with_the_headers_of_the_reservation(client: httpx2.Client) -> None:
+    start = b'--b\r\nContent-Disposition: form-data; name="file"; filename="x"\r\n\r\n'
+    pieces = [start[:40], start[40:], BODY, b"\r\n--b--\r\n"]
+    assert send(reserve(client)["uploadUrl"], iter(pieces)).status_code == 200
+
+
+def test_a_file_that_begins_like_a_form(client: httpx2.Client) -> None:
+    """Of the reserved length, it is the file itself."""
+    body = b'--b\r\nContent-Disposition: form-data; name="file"\r\n\r\nx\r\n--b--\r\n'
+    told = reserve(client, contentLength=len(body))
+    assert send(told["uploadUrl"], body).status_code == 200
+
+
 def test_nothing_but_what_was_reserved(client: httpx2.Client, someone: Customer) -> None:
     told = reserve(client)
     url = told["uploadUrl"]

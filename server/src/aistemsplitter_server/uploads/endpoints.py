@@ -130,10 +130,11 @@ def create_upload(
 async def upload_bytes(
     context: InContext, storage: InStorage, base_url: BaseUrl, request: Request, upload_id: str
 ) -> Success[Uploaded] | Response:
-    """The bytes of an upload, raw or as the part `file` of a form.
+    """Upload the bytes, raw or as the part `file` of a form.
 
-    `Content-Range: bytes START-END/LENGTH` brings a part of them, `bytes */LENGTH` asks how many
-    are there.
+    A form may also be sent with the `uploadHeaders` of the reservation. With
+    `Content-Range: bytes START-END/LENGTH` the body is a part of the file; `bytes */LENGTH`
+    returns how many bytes are stored.
     """
     upload = await run_in_threadpool(_writable, context, request, upload_id)
     part = receiving.span(request, upload)

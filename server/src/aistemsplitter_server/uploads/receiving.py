@@ -29,6 +29,10 @@ PATIENCE = 60.0  # seconds
 PACE = 4096  # bytes a second, on average over that time
 RANGE = re.compile(r"bytes (?:\*|(\d{1,15})-(\d{1,15}))/(\d{1,15})", re.ASCII)
 FORM = "multipart/form-data"
+# A form that is sent with the reserved Content-Type is recognized by its first line.
+FORM_START = re.compile(rb"--([^\r\n]{1,70})\r\ncontent-disposition: *form-data;", re.IGNORECASE)
+FORM_START_LENGTH = 128  # bytes; enough for the longest start
+FORM_OVERHEAD = 1 << 14  # bytes at most that a form adds to its file
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,14 +95,10 @@ async def receive(
     start, stop = (part.start, part.stop) if part else (0, upload.content_length)
     if start > file.size:
         raise Conflict(f"There are {file.size} bytes of this file: go on from there.")
-    length = request.headers.get("content-length", "")
-    is_form = _media_type(request.headers.get("content-type", "")) == FORM
-    if not is_form and length.isdecimal() and int(length) > stop - start:
-        raise PayloadTooLarge(stop - start)
-    await run_in_threadpool(file.begin, start)
     left = stop - start
-    pieces = _file_in_form(request) if is_form else _body(request)
     try:
+        pieces = await _content(request, left)
+        await run_in_threadpool(file.begin, start)
         async for piece in pieces:
             left -= len(piece)
             if left < 0:
@@ -113,6 +113,47 @@ async def receive(
         ) from None
     if left:
         raise _wrong("body", f"is {left} bytes shorter than was announced")
+
+
+async def _content(request: Request, expected: int) -> AsyncIterator[bytes]:
+    """Return the pieces of the file, whether the body is the file or a form that contains it.
+
+    An HTTP library that is given files and our ``uploadHeaders`` sends a form under the reserved
+    Content-Type. A body of just the reserved length is always the file itself.
+
+    Raises:
+        PayloadTooLarge: the body is longer than the file, and not a form.
+        TimeoutError: the body comes too slowly.
+        ClientDisconnect: the connection dropped.
+    """
+    body = _body(request)
+    kind, options = parse_options_header(request.headers.get("content-type", ""))
+    if kind.lower() == FORM:
+        return _file_in_form(body, options.get("boundary", ""))
+    header = request.headers.get("content-length", "")
+    length = int(header) if header.isdecimal() else None
+    if length is not None and length <= expected:
+        return body
+    if length is not None and length > expected + FORM_OVERHEAD:
+        raise PayloadTooLarge(expected)
+    start = b""
+    async for piece in body:
+        start += piece
+        if len(start) >= FORM_START_LENGTH:
+            break
+    whole = _chained(start, body)
+    if match := FORM_START.match(start):
+        return _file_in_form(whole, match[1].decode("latin-1"))
+    if length is not None:
+        raise PayloadTooLarge(expected)
+    return whole
+
+
+async def _chained(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    if first:
+        yield first
+    async for piece in rest:
+        yield piece
 
 
 async def _body(request: Request) -> AsyncIterator[bytes]:
@@ -150,13 +191,12 @@ async def _body(request: Request) -> AsyncIterator[bytes]:
         yield bytes(gathered)
 
 
-async def _file_in_form(request: Request) -> AsyncIterator[bytes]:
-    """The bytes of the form's one part that is named ``file``."""
-    options = parse_options_header(request.headers["content-type"])[1]
-    parser = PushMultipartParser(options.get("boundary", ""), max_segment_count=16)
+async def _file_in_form(body: AsyncIterator[bytes], boundary: str) -> AsyncIterator[bytes]:
+    """Yield the bytes of the form's one part that is named ``file``."""
+    parser = PushMultipartParser(boundary, max_segment_count=16)
     found = inside = False
     try:
-        async for piece in _body(request):
+        async for piece in body:
             for event in parser.parse(piece):
                 if isinstance(event, MultipartSegment):
                     inside = event.name == "file"
