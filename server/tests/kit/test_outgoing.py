@@ -65,6 +65,32 @@ def test_a_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("location", "target"),
+    [
+        ("/Künstler/音楽.wav?ü=1".encode(), "/K%C3%BCnstler/%E9%9F%B3%E6%A5%BD.wav?%C3%BC=1"),
+        (b"/K\xfcnstler.wav", "/K%FCnstler.wav"),
+        (b"/K%C3%BCnstler.wav", "/K%C3%BCnstler.wav"),
+    ],
+    ids=["UTF-8", "Latin-1", "encoded"],
+)
+def test_a_redirect_that_is_not_ascii(location: bytes, target: str, tmp_path: Path) -> None:
+    """Servers write it unencoded, and browsers send its bytes as they are."""
+
+    def redirect(_peer: Peer, connection: socket.socket, _request: peers.Request) -> None:
+        head = b"HTTP/1.1 302 So\r\nContent-Length: 0\r\nLocation: " + location
+        connection.sendall(head + b"\r\n\r\n")
+
+    with Peer([redirect, answers(body=b"x")]) as peer:
+        assert fetch(peer.url, tmp_path / "file") == 1
+    assert peer.requests[1].line == f"GET {target} HTTP/1.1"
+
+
+def test_an_answer_that_a_proxy_has_changed(tmp_path: Path) -> None:
+    with Peer([answers(203, body=b"song")]) as peer:
+        assert fetch(peer.url, tmp_path / "file") == 4
+
+
+@pytest.mark.parametrize(
     "host",
     ["127.0.0.1", "localhost", "127.1", "0x7f000001", "2130706433", "[::1]", "[::ffff:127.0.0.1]"],
 )

@@ -182,6 +182,19 @@ def test_all_stems_in_a_zip(signed_in: Visitor, hers: Customer, storage: LocalSt
     assert signed_in.get(f"/studio/songs/{waiting.id}/stems.zip").status_code == 404
 
 
+@pytest.mark.parametrize("title", ["音" * 83, "\N{GUITAR}" * 70, "a" * 200])
+def test_stems_of_a_long_title_in_a_zip(
+    signed_in: Visitor, hers: Customer, storage: LocalStorage, title: str
+) -> None:
+    """File systems hold names of 255 bytes; every stem keeps a name of its own."""
+    split = hers.finished(storage, filename=f"{title}.flac")
+    answer = signed_in.get(f"/studio/songs/{split.id}/stems.zip")
+    names = zipfile.ZipFile(io.BytesIO(answer.content)).namelist()
+    assert [name.rpartition(" - ")[2] for name in names] == [f"{s}.wav" for s in split.stems]
+    assert all(len(name.encode()) <= 240 for name in names)
+    assert all(name.startswith(title[:50]) for name in names)
+
+
 def test_a_share_link(
     signed_in: Visitor, hers: Customer, storage: LocalStorage, server_secrets: Secrets
 ) -> None:

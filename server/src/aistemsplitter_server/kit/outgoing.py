@@ -29,6 +29,7 @@ from aistemsplitter_server.kit.dialing import SLOWEST, Dialer, Refused, Resolve,
 
 REDIRECTS = 5
 REDIRECTING = (301, 302, 303, 307, 308)
+COMPLETE = (200, 203)  # 203: a proxy on the way has changed something, such as a header
 EXCERPT = 2048  # bytes of an answer to a webhook that are kept
 FAULTS = (httpcore2.NetworkError, httpcore2.ProtocolError, httpcore2.TimeoutException)
 # Compressed, a small body could become a large one; what comes is what is written.
@@ -129,7 +130,7 @@ class Outgoing:
         address = _parsed(url)
         for _ in range(REDIRECTS + 1):
             with self._request("GET", address, HEADERS, b"", ends) as response:
-                location = _header(response, b"location")
+                location = _location(response)
                 if response.status not in REDIRECTING or location is None:
                     size = _checked_size(response, limit)
                     announced(size)
@@ -214,7 +215,7 @@ def _checked_size(response: httpcore2.Response, limit: int) -> int | None:
         Unreachable: it has no file.
         TooLarge: the file is larger than the limit.
     """
-    if response.status != 200:
+    if response.status not in COMPLETE:
         raise Unreachable(f"The URL was answered with HTTP status {response.status}.")
     if (_header(response, b"content-encoding") or "identity").lower() != "identity":
         raise Unreachable("The server compressed its answer, though asked not to.")
@@ -261,6 +262,18 @@ def _excerpt(response: httpcore2.Response) -> str:
         pass  # the receiver has answered; how it ends matters to nobody
     # Postgres has no text with a zero in it.
     return body[:EXCERPT].decode("utf-8", "replace").replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
+def _location(response: httpcore2.Response) -> str | None:
+    """Return where a redirect leads. Servers write UTF-8 into it unencoded, as browsers expect."""
+    location = _header(response, b"location")
+    if location is None or location.isascii():
+        return location
+    raw = location.encode("latin-1")
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:  # a path in another encoding, whose bytes must stay as they are
+        return "".join(chr(byte) if byte < 0x80 else f"%{byte:02X}" for byte in raw)
 
 
 def _header(response: httpcore2.Response, name: bytes) -> str | None:

@@ -6,7 +6,7 @@ import math
 from datetime import timedelta
 from pathlib import PurePath
 
-from aistemsplitter_server.kit import times
+from aistemsplitter_server.kit import filenames, times
 from aistemsplitter_server.splits.schemas import SplitError, SplitInfo, SplitJob
 from aistemsplitter_server.splits.tables import SUCCEEDED, Split
 from aistemsplitter_server.storage import keys
@@ -68,8 +68,9 @@ def stems(split: Split, storage: Storage, lifetime: timedelta) -> dict[str, str]
 
 
 def filename(split: Split, stem: str) -> str:
-    """What a stem is saved as."""
-    return f"{title(split)} - {stem}.{split.output_format}"
+    """Return the name that a stem is saved as: a long title is cut, never the stem's name."""
+    ending = f" - {stem}.{split.output_format}"
+    return filenames.clip(title(split), filenames.MAX_BYTES - len(ending.encode())) + ending
 
 
 def title(split: Split) -> str:

@@ -9,8 +9,8 @@ from pathlib import PurePosixPath
 from typing import BinaryIO
 from urllib.parse import quote
 
-LONGEST_NAME = 150  # letters; file systems take 255 bytes
-FORBIDDEN = set('/\\:*?"<>|%')
+from aistemsplitter_server.kit import filenames
+
 TYPES = {
     ".aac": "audio/aac",
     ".aif": "audio/aiff",
@@ -31,16 +31,15 @@ def content_type(key: str) -> str:
 
 
 def content_disposition(filename: str) -> str:
-    """Save it under this name (RFC 6266), safe: no folder, no control character, not hidden."""
-    visible = "".join(filter(_visible, filename))
-    name = "".join("_" if letter in FORBIDDEN else letter for letter in visible).strip(" .")
-    if len(name) > LONGEST_NAME:  # keep the extension
-        extension = PurePosixPath(name).suffix[:16]
-        name = name[: LONGEST_NAME - len(extension)] + extension
-    name = name or "audio"
-    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().strip(" .")
-    told = f'attachment; filename="{plain or "audio"}"'
-    return told if plain == name else f"{told}; filename*=UTF-8''{quote(name, safe='')}"
+    """Return a ``Content-Disposition`` that saves the object under this name (RFC 6266).
+
+    Programs that do not read ``filename*``, such as ``curl -OJ``, get a name in ASCII that keeps
+    the extension.
+    """
+    name = filenames.safe(filename)
+    plain = _ascii(name)
+    header = f'attachment; filename="{plain}"'
+    return header if plain == name else f"{header}; filename*=UTF-8''{quote(name, safe='')}"
 
 
 def etag(file: BinaryIO, digest: bytes | None) -> str:
@@ -56,6 +55,14 @@ def repr_digest(digest: bytes) -> str:
     return f"sha-256=:{b64encode(digest).decode()}:"
 
 
-def _visible(letter: str) -> bool:
-    # Control, format (such as those that turn the direction of writing), lone surrogates.
-    return not unicodedata.category(letter).startswith("C")
+def _ascii(name: str) -> str:
+    """Return the name in ASCII, with ``audio`` where nothing is left of it."""
+    extension = PurePosixPath(name).suffix
+    start, extension = (
+        unicodedata.normalize("NFKD", part).encode("ascii", "ignore").decode()
+        for part in (name.removesuffix(extension), extension)
+    )
+    if not name.isascii():
+        start = start.strip(" .-_")
+    # Again, as decomposing a letter can give a quotation mark.
+    return filenames.safe(f"{start or 'audio'}{extension}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from datetime import datetime, timedelta
 from pathlib import PurePosixPath
 
@@ -11,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from aistemsplitter_server.accounts import limits
 from aistemsplitter_server.accounts.service import Caller
-from aistemsplitter_server.kit import ids, times
+from aistemsplitter_server.kit import filenames, ids, times
 from aistemsplitter_server.kit.errors import (
     IdempotencyInProgress,
     IdempotencyMismatch,
@@ -141,10 +140,9 @@ def by_audio_url(session: Session, caller: Caller, url: str) -> Upload | None:
 
 
 def display_name(filename: str) -> str:
-    """What a file is called in what people read: no folders, nothing that cannot be seen."""
+    """Return the name of a file for people to read: without folders and invisible characters."""
     name = PurePosixPath(filename.replace("\\", "/")).name
-    visible = "".join(letter for letter in name if unicodedata.category(letter)[0] != "C")
-    return visible[:LONGEST_NAME].strip() or "audio"
+    return filenames.visible(name)[:LONGEST_NAME].strip() or "audio"
 
 
 def expire(session: Session, now: datetime, limit: int) -> int:

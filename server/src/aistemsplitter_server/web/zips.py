@@ -10,6 +10,7 @@ from zipstream import ZIP_STORED, ZipStream
 
 from aistemsplitter_server.accounts import standing
 from aistemsplitter_server.accounts.standing import Recheck
+from aistemsplitter_server.kit import filenames
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.errors import NotFound
 from aistemsplitter_server.splits import rendering
@@ -36,7 +37,8 @@ def stems(split: Split, storage: Storage, database: Database) -> StreamingRespon
             size = storage.size(key)
         except Missing:
             raise NotFound("The stems are not there any more.") from None
-        made.add(_read(storage, key, check), rendering.filename(split, name), size=size)
+        member = filenames.safe(rendering.filename(split, name))
+        made.add(_read(storage, key, check), member, size=size)
     told = {
         "Content-Length": str(len(made)),
         "Content-Disposition": headers.content_disposition(f"{rendering.title(split)}.zip"),
