@@ -20,9 +20,10 @@ def main() -> None:
     """Carry out one task."""
     from aistemsplitter_engine import AudioError
     from aistemsplitter_engine.audio import AudioFile
-    from aistemsplitter_server.sandbox import pcm
+    from aistemsplitter_server.sandbox import pcm, priority
     from aistemsplitter_server.sandbox.confinement import confine_decoder, load_decoders
 
+    priority.lower(priority.DECODING)
     load_decoders()
     parent = socket.socket(fileno=int(sys.argv[1]))
     message, files, _, _ = socket.recv_fds(parent, MESSAGE, 2)

@@ -19,12 +19,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from aistemsplitter_server.sandbox import priority
 from aistemsplitter_server.sandbox.confinement import confine_decoder
 
 if TYPE_CHECKING:
@@ -36,7 +36,6 @@ UNIT = 180  # frames: at all of the player's speeds, so many last a whole number
 BINS = 2_000  # of a waveform
 FULL = 32_768
 COMPRESSION = "2"  # of 12: more costs much time and saves little
-NICE = 5
 MIXTURE = "mixture"  # the track's name; no stem is called so
 INDEX = "player.json"
 
@@ -81,7 +80,7 @@ def main() -> None:
     from aistemsplitter_engine import EngineError
 
     task = Task(**json.loads(sys.argv[1]))
-    _give_way()
+    priority.lower(priority.PLAYER_AUDIO)
     confine_decoder(seconds=task.cpu_seconds, largest_file=task.largest_file)
     try:
         with os.fdopen(task.index, "w") as index:
@@ -249,10 +248,3 @@ def _end_without_parent() -> None:
     stdin.register(sys.stdin, select.POLLIN)
     if stdin.poll(0):
         os._exit(1)
-
-
-def _give_way() -> None:
-    """Let the processes that separate go first."""
-    os.nice(NICE)
-    with suppress(OSError):  # where Linux weighs sessions against each other, ours has to as well
-        Path("/proc/self/autogroup").write_text(str(NICE))

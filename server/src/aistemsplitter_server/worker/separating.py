@@ -22,6 +22,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from aistemsplitter_server.sandbox import priority
 from aistemsplitter_server.sandbox.engine_confinement import confine_engine
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ class Task:
 
 def main() -> None:
     """Carry out tasks until stdin ends."""
+    priority.lower(priority.SEPARATING)
     setup = json.loads(sys.argv[1])
     told = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what a library prints must not get between our lines
