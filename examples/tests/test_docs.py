@@ -16,11 +16,13 @@ from pathlib import Path
 
 import pytest
 
+from aistemsplitter import __version__
 from ports import free_port
 from real_service import RealService
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
+WHEEL = re.compile(r"aistemsplitter-[\w.-]+\.whl")
 BLOCK = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -66,7 +68,7 @@ def console(command: str, environment: dict[str, str], place: Path) -> None:
     """Run one line; what would install is only resolved, and what would stay is stopped again."""
     command = command.replace(
         "pip install", f"{sys.executable} -m pip install -q --dry-run --no-deps"
-    )
+    ).replace("http://127.0.0.1:8000", environment["AISTEMSPLITTER_BASE_URL"])
     if command.startswith("aistemsplitter-server up"):
         return stays(command, environment, place)
     if command.startswith("curl") and not shutil.which("curl"):
@@ -118,6 +120,12 @@ def run(command: list[str], environment: dict[str, str], place: Path) -> None:
         command, env=environment, cwd=place, capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_wheel_that_is_named_is_the_current_one() -> None:
+    pages = [*DOCS.rglob("*.md"), *ROOT.glob("*.md"), *ROOT.glob("*/README.md")]
+    named = {found for page in pages for found in WHEEL.findall(page.read_text())}
+    assert named == {f"aistemsplitter-{__version__}-py3-none-any.whl"}
 
 
 @pytest.fixture(scope="module")

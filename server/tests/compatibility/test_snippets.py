@@ -57,8 +57,8 @@ def snippet(page: str, name: str) -> str:
     return unescape(re.sub("<[^>]*>", "", found[1])).strip() + "\n"
 
 
-def run(page: str, command: str, folder: Path) -> str:
-    """What a shell says in which the key was set first, as the page tells."""
+def run(page: str, command: str, folder: Path, **more: str) -> str:
+    """Return the output of a command in a shell that exports the key first, as the page says."""
     script = snippet(page, "export") + command
     ours = {
         name: value for name, value in os.environ.items() if not name.startswith("AISTEMSPLITTER_")
@@ -66,7 +66,7 @@ def run(page: str, command: str, folder: Path) -> str:
     done = subprocess.run(
         ["bash", "-e", "-o", "pipefail", "-c", script],
         cwd=folder,
-        env=ours,
+        env={**ours, **more},
         capture_output=True,
         text=True,
         timeout=300,
@@ -76,8 +76,15 @@ def run(page: str, command: str, folder: Path) -> str:
 
 
 def test_python(page: str, folder: Path) -> None:
+    """With the SDK that the page's own command installs from the service."""
+    found = re.search(r'<code id="install-python">pip (install [^<]+)</code>', page)
+    assert found
+    assert re.search(r"/sdk/aistemsplitter-[\d.]+-py3-none-any\.whl$", found[1])
+    pip = [sys.executable, "-m", "pip", *found[1].split(), "--no-deps", "--target", "installed"]
+    subprocess.run([*pip, "--quiet"], cwd=folder, check=True)
     (folder / "split.py").write_text(snippet(page, "python"))
-    assert {*run(page, f"{sys.executable} split.py", folder).split()} == STEMS
+    printed = run(page, f"{sys.executable} split.py", folder, PYTHONPATH=str(folder / "installed"))
+    assert {*printed.split()} == STEMS
     assert {path.stem for path in (folder / "stems").iterdir()} == STEMS
 
 

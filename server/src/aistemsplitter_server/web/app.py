@@ -29,6 +29,7 @@ from aistemsplitter_server.web import (
     pages,
     people,
     player,
+    sdk_wheel,
     sessions,
     shares,
     sign_in,
@@ -42,6 +43,7 @@ from aistemsplitter_server.web.sessions import SignInNeeded
 
 ROUTERS = (
     assets.router,
+    sdk_wheel.router,
     sign_in.router,
     studio.router,
     songs.router,

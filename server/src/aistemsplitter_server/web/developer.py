@@ -20,6 +20,7 @@ from aistemsplitter_server.kit.errors import Conflict, LimitExceeded
 from aistemsplitter_server.splits.schemas import Priority
 from aistemsplitter_server.web.forms import Form, filled
 from aistemsplitter_server.web.pages import render
+from aistemsplitter_server.web.sdk_wheel import install_command
 from aistemsplitter_server.web.sessions import InSession
 
 router = APIRouter()
@@ -81,6 +82,7 @@ def show_keys(request: Request, context: InContext, who: InSession, base_url: Ba
         all_scopes=scopes.ALL,
         version=service.secret_version,
         api=f"{base_url}/v1",
+        install=install_command(base_url),
     )
 
 
@@ -129,7 +131,14 @@ def make_key(
         raise
     except Conflict:  # the answer was reloaded
         return RedirectResponse(PAGE, 303)
-    return render(request, "developer_made.html", made=made, name=form.name, api=f"{base_url}/v1")
+    return render(
+        request,
+        "developer_made.html",
+        made=made,
+        name=form.name,
+        api=f"{base_url}/v1",
+        install=install_command(base_url),
+    )
 
 
 @router.post(PAGE + "/keys/{key_id}/revoke")

@@ -1,0 +1,47 @@
+"""The server's wheel contains the wheel of the SDK in the same checkout, and serves it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import zipfile
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+
+from aistemsplitter_server import __file__ as package
+
+SERVER = Path(__file__).parents[2]
+SHOW = """
+import sys
+from aistemsplitter_server.web import sdk_wheel
+found = sdk_wheel.wheel()
+print(found.filename, sdk_wheel.install_command("https://host"), file=sys.stderr)
+sys.stdout.buffer.write(found.content)
+"""
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The server as ``pip install ./server`` installs it."""
+    folder = tmp_path_factory.mktemp("installed")
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", folder]
+    done = subprocess.run([*command, SERVER], capture_output=True, text=True)
+    if done.returncode and "CI" not in os.environ:
+        pytest.skip(f"no package index: {done.stderr}")
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_it_serves_the_wheel_that_it_contains(installed: Path) -> None:
+    assert not Path(package).is_relative_to(installed)
+    (wheel,) = (installed / "aistemsplitter_server" / "sdk").glob("aistemsplitter-*.whl")
+    environment = {**os.environ, "PYTHONPATH": str(installed)}
+    done = subprocess.run([sys.executable, "-c", SHOW], env=environment, capture_output=True)
+    expected = f"{wheel.name} pip install https://host/sdk/{wheel.name}\n"
+    assert done.stderr.decode() == expected
+    assert done.stdout == wheel.read_bytes()
+    with zipfile.ZipFile(BytesIO(done.stdout)) as archive:
+        assert "aistemsplitter/__init__.py" in archive.namelist()
