@@ -98,10 +98,10 @@ def _members(distribution: metadata.Distribution, info: str) -> Iterator[tuple[s
         name = path.relative_to(package)
         if path.is_file() and "__pycache__" not in name.parts:
             yield f"{NAME}/{name.as_posix()}", path.read_bytes()
-    for path in distribution.files or ():
-        name = path.as_posix().partition(".dist-info/")[2]
-        if name.startswith(IN_WHEELS):
-            yield f"{info}/{name}", path.read_binary()
+    for installed in distribution.files or ():
+        entry = installed.as_posix().partition(".dist-info/")[2]
+        if entry.startswith(IN_WHEELS):
+            yield f"{info}/{entry}", installed.read_binary()
 
 
 def _digest(content: bytes) -> str:
