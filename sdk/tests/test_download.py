@@ -22,9 +22,9 @@ from aistemsplitter import (
     SplitFailed,
     Timeouts,
     TransferProgress,
+    _core,
     _part,
 )
-from aistemsplitter._http import direct
 from aistemsplitter.testing import Reply
 from clients import KEY, Runner
 from loopback import Loopback
@@ -32,13 +32,6 @@ from loopback import Loopback
 STEM = os.urandom(300_000)
 STORAGE = "^/storage/"
 STEMS = ["drums", "bass", "other", "vocals"]
-
-
-@pytest.fixture(params=["parsed", "direct"], autouse=True)
-def _way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Bodies by the HTTP library's parser, as small ones come, and past it, as large ones do."""
-    if request.param == "direct":
-        monkeypatch.setattr(direct, "WORTH", 1)
 
 
 @pytest.fixture
@@ -169,7 +162,7 @@ def test_expired_while_it_is_resumed(
 
 def test_gone_for_good(client: Any, split_id: str, loopback: Loopback, tmp_path: Path) -> None:
     loopback.service.fail_next(403, path="/storage/", times=99)
-    with pytest.raises(DownloadFailed, match="vocals could not be fetched"):
+    with pytest.raises(DownloadFailed, match="vocals could not be downloaded"):
         client.download(split_id, tmp_path, stems=["vocals"])
     assert names_in(tmp_path) == []
 
@@ -201,15 +194,171 @@ def test_endless_redirects(client: Any, split_id: str, loopback: Loopback, tmp_p
         client.download(split_id, tmp_path, stems=["bass"])
 
 
-def test_existing_files_are_kept_unless_told(
+def test_files_that_are_complete_are_kept(
     client: Any, split_id: str, loopback: Loopback, tmp_path: Path
 ) -> None:
-    (tmp_path / "bass.wav").write_bytes(b"mine")
+    client.download(split_id, tmp_path, stems=["bass", "drums"])
+    loopback.seen.clear()
     paths = client.download(split_id, tmp_path)
-    assert paths["bass"].read_bytes() == b"mine"
-    assert len(gets(loopback)) == 3
-    client.download(split_id, tmp_path, stems=["bass"], overwrite=True)
-    assert paths["bass"].read_bytes() == STEM
+    assert all(path.read_bytes() == STEM for path in paths.values())
+    probed = [headers for headers in gets(loopback) if headers.get("range") == "bytes=0-0"]
+    assert (len(probed), len(gets(loopback))) == (2, 4)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"mine", os.urandom(len(STEM)), STEM[:-1], STEM + b"\0"],
+    ids=["mine", "as long", "shorter", "longer"],
+)
+def test_another_file_of_that_name_is_an_error(
+    client: Any, split_id: str, tmp_path: Path, content: bytes
+) -> None:
+    (tmp_path / "bass.wav").write_bytes(content)
+    with pytest.raises(FileError, match=r"bass\.wav exists and is not bass of split_") as caught:
+        client.download(split_id, tmp_path)
+    assert caught.value.code == "FILE_EXISTS"
+    assert names_in(tmp_path) == ["bass.wav"]  # nothing was downloaded beside it
+    assert (tmp_path / "bass.wav").read_bytes() == content
+    paths = client.download(split_id, tmp_path, overwrite=True)
+    assert all(path.read_bytes() == STEM for path in paths.values())
+
+
+def test_two_songs_in_one_folder(
+    client: Any, split_id: str, loopback: Loopback, tmp_path: Path
+) -> None:
+    client.download(split_id, tmp_path)
+    loopback.service._stem_audio = os.urandom(1000)
+    other = client.submit(audio_url="https://example.com/other.mp3")
+    loopback.service.finish(other.id)
+    with pytest.raises(FileError, match="Choose another folder or pass overwrite=True"):
+        client.download(other.id, tmp_path)
+    assert (tmp_path / "vocals.wav").read_bytes() == STEM
+
+
+def test_without_a_checksum_an_existing_file_is_not_trusted(
+    client: Any, split_id: str, loopback: Loopback, tmp_path: Path
+) -> None:
+    client.download(split_id, tmp_path, stems=["bass"])
+    loopback.fault("change", STORAGE, change=without("repr-digest"))
+    with pytest.raises(FileError, match="announces no checksum of bass"):
+        client.download(split_id, tmp_path, stems=["bass"])
+
+
+def interrupted(client: Any, split_id: str, loopback: Loopback, folder: Path) -> Path:
+    """Let a download of the bass end after 200,000 bytes; return its partial file."""
+    loopback.fault("cut", STORAGE, at=200_000)
+    loopback.fault("reset", STORAGE, times=99)
+    with pytest.raises(DownloadFailed):
+        client.download(split_id, folder, stems=["bass"])
+    loopback.faults.clear()
+    loopback.seen.clear()
+    (part,) = folder.glob(".*.part")
+    assert part.stat().st_size == 200_000
+    return part
+
+
+def test_the_next_run_resumes(
+    client: Any, split_id: str, loopback: Loopback, tmp_path: Path
+) -> None:
+    interrupted(client, split_id, loopback, tmp_path)
+    assert client.download(split_id, tmp_path, stems=["bass"])["bass"].read_bytes() == STEM
+    assert [headers.get("range") for headers in gets(loopback)] == ["bytes=199999-"]
+    assert names_in(tmp_path) == ["bass.wav"]
+
+
+def test_a_partial_file_that_is_whole(
+    client: Any, split_id: str, loopback: Loopback, tmp_path: Path
+) -> None:
+    """As when the process was killed just before the file was renamed."""
+    interrupted(client, split_id, loopback, tmp_path).write_bytes(STEM)
+    assert client.download(split_id, tmp_path, stems=["bass"])["bass"].read_bytes() == STEM
+    assert len(gets(loopback)) == 1
+
+
+@pytest.mark.parametrize(
+    "content", [os.urandom(200_000), os.urandom(len(STEM) + 500)], ids=["other bytes", "too long"]
+)
+def test_a_partial_file_that_is_damaged(
+    kind: str, split_id: str, loopback: Loopback, tmp_path: Path, content: bytes
+) -> None:
+    client = Runner(kind, base_url=loopback.url, max_retries=0)
+    interrupted(client, split_id, loopback, tmp_path).write_bytes(content)
+    assert client.download(split_id, tmp_path, stems=["bass"])["bass"].read_bytes() == STEM
+    assert names_in(tmp_path) == ["bass.wav"]
+
+
+def test_no_other_stem_or_split_resumes_it(
+    client: Any, split_id: str, loopback: Loopback, tmp_path: Path
+) -> None:
+    interrupted(client, split_id, loopback, tmp_path)
+    client.download(split_id, tmp_path, stems=["vocals"])
+    other = client.submit(audio_url="https://example.com/other.mp3")
+    loopback.service.finish(other.id)
+    client.download(other.id, tmp_path / "other", stems=["bass"])
+    assert not [headers for headers in gets(loopback) if "range" in headers]
+
+
+def test_without_a_checksum_the_next_run_starts_over(
+    client: Any, split_id: str, loopback: Loopback, tmp_path: Path
+) -> None:
+    interrupted(client, split_id, loopback, tmp_path)
+    loopback.fault("change", STORAGE, change=without("repr-digest"), times=2)
+    assert client.download(split_id, tmp_path, stems=["bass"])["bass"].read_bytes() == STEM
+    assert [headers.get("range") for headers in gets(loopback)] == ["bytes=199999-", None]
+
+
+def test_a_partial_file_in_use_is_left_alone(
+    client: Any, split_id: str, loopback: Loopback, tmp_path: Path
+) -> None:
+    before = interrupted(client, split_id, loopback, tmp_path).read_bytes()
+    other = _part.Part(tmp_path, split_id, "bass")
+    other.open()
+    assert client.download(split_id, tmp_path, stems=["bass"])["bass"].read_bytes() == STEM
+    assert other.path.read_bytes() == before[:-1]
+    other.close(keep=False)
+    assert names_in(tmp_path) == ["bass.wav"]
+
+
+def test_expired_urls_are_renewed_without_retries(
+    kind: str, split_id: str, loopback: Loopback, tmp_path: Path
+) -> None:
+    client = Runner(kind, base_url=loopback.url, max_retries=0)
+    split = client.get_split(split_id)
+    loopback.service.expire_urls()
+    assert len(client.download(split, tmp_path)) == 4
+
+
+def test_a_proxy_that_changes_the_status(
+    client: Any, split_id: str, loopback: Loopback, tmp_path: Path
+) -> None:
+    loopback.fault("change", STORAGE, change=lambda reply: replace(reply, status=203))
+    assert client.download(split_id, tmp_path, stems=["bass"])["bass"].read_bytes() == STEM
+
+
+def test_a_success_without_content(
+    client: Any, split_id: str, loopback: Loopback, tmp_path: Path
+) -> None:
+    loopback.fault("change", STORAGE, change=lambda reply: replace(reply, status=202), times=99)
+    with pytest.raises(DownloadFailed, match="answered 202"):
+        client.download(split_id, tmp_path, stems=["bass"])
+
+
+def test_retry_after_is_capped(
+    kind: str, split_id: str, loopback: Loopback, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_core, "LONGEST_RETRY_AFTER", 0.01)
+    client = Runner(kind, base_url=loopback.url)
+    loopback.service.fail_next(503, path="/storage/", retry_after=100_000)
+    assert client.download(split_id, tmp_path, stems=["bass"])["bass"].read_bytes() == STEM
+
+
+def test_a_pause_beyond_the_deadline_is_not_begun(
+    client: Any, split_id: str, loopback: Loopback, tmp_path: Path
+) -> None:
+    loopback.service.fail_next(503, path="/storage/", retry_after=100_000, times=99)
+    with pytest.raises(DownloadFailed, match="bass") as caught:
+        client.download(split_id, tmp_path, stems=["bass"], timeout=20)
+    assert caught.value.retry_after == 100_000
 
 
 def test_progress(client: Any, split_id: str, tmp_path: Path) -> None:
@@ -237,7 +386,7 @@ def test_disk_full(
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(_part.Part, "_write", full)
+    monkeypatch.setattr(_part.Part, "append", full)
     with pytest.raises(DiskFull, match="No space left"):
         client.download(split_id, tmp_path)
     assert names_in(tmp_path) == []
@@ -268,9 +417,21 @@ def test_what_cannot_be_downloaded(client: Any, split_id: str, tmp_path: Path) -
 
 def test_total_time(client: Any, split_id: str, loopback: Loopback, tmp_path: Path) -> None:
     loopback.fault("stall", STORAGE, at=100, times=99)
-    with pytest.raises((DownloadFailed, DeadlineExceeded), match="deadline"):
+    with pytest.raises(DeadlineExceeded, match="deadline"):
         client.download(split_id, tmp_path, timeout=0.3)
-    assert names_in(tmp_path) == []
+    loopback.faults.clear()
+    paths = client.download(split_id, tmp_path)
+    assert all(path.read_bytes() == STEM for path in paths.values())
+    assert names_in(tmp_path) == sorted(f"{stem}.wav" for stem in STEMS)
+
+
+def test_the_total_of_the_client_holds_for_downloads(
+    kind: str, split_id: str, loopback: Loopback, tmp_path: Path
+) -> None:
+    loopback.fault("stall", STORAGE, at=100, times=99)
+    client = Runner(kind, base_url=loopback.url, timeout=0.3)
+    with pytest.raises(DeadlineExceeded, match="deadline"):
+        client.download(split_id, tmp_path)
 
 
 def test_names_from_the_server_stay_in_the_folder(

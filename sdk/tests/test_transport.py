@@ -7,14 +7,11 @@ import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
-import anyio
 import pytest
 import trustme
 
-from aistemsplitter import AsyncAiStemSplitter, TLSFailed
-from aistemsplitter._http import direct
-from aistemsplitter._http.sockets import Line
-from clients import CERTIFICATES, KEY, Runner
+from aistemsplitter import TLSFailed
+from clients import CERTIFICATES, Runner
 from loopback import Loopback
 
 STEM = os.urandom(3_000_000)
@@ -34,17 +31,13 @@ def encrypted(authority: trustme.CA) -> Iterator[Loopback]:
         yield server
 
 
-@pytest.mark.parametrize("worth", [direct.WORTH, 1])
 def test_a_song_goes_there_and_back_by_tls(
     kind: str,
-    worth: int,
     encrypted: Loopback,
     authority: trustme.CA,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     authority.configure_trust(CERTIFICATES)
-    monkeypatch.setattr(direct, "WORTH", worth)
     encrypted.service._stem_audio = STEM
     encrypted.service._streams = True
     client = Runner(kind, base_url=encrypted.url)
@@ -61,14 +54,3 @@ def test_an_authority_that_nobody_knows(kind: str) -> None:
     stranger.issue_cert("127.0.0.1").configure_cert(context)
     with Loopback(context) as server, pytest.raises(TLSFailed, match="no trusted connection"):
         Runner(kind, base_url=server.url).get_credits()
-
-
-def test_event_loops_read_plain_connections_directly(backend: str, loopback: Loopback) -> None:
-    """What the HTTP library gives no public way to: this shows when its inside has changed."""
-
-    async def main() -> type:
-        async with AsyncAiStemSplitter(KEY, base_url=loopback.url) as client:
-            response = await client._driver._client.get(loopback.url)
-            return type(response.extensions["network_stream"])
-
-    assert anyio.run(main, backend=backend) is Line

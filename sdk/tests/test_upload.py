@@ -203,7 +203,7 @@ def test_what_cannot_be_read(client: Any, tmp_path: Path) -> None:
         client.create_split(b"", filename="a.wav")
     with pytest.raises(InputError, match="rb"):
         client.create_split(io.StringIO("text"))
-    with pytest.raises(InputError, match="gives str"):
+    with pytest.raises(InputError, match="yields str instead of bytes"):
         client.create_split(iter(["text"]))
 
 

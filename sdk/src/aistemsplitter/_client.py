@@ -41,7 +41,9 @@ class AiStemSplitter:
             without a path gets ``/v1``.
         webhook_secret: ``whsec_...``, or several while one is being rotated; None for
             AISTEMSPLITTER_WEBHOOK_SECRET. Only verify_webhook needs it.
-        timeout: seconds for a whole call with its retries, or Timeouts for each phase too.
+        timeout: Seconds for a whole call with its retries and transfers, or ``Timeouts`` for the
+            phases too. By default a call of the API may take 60 s, and an upload or a download as
+            long as it makes progress.
         max_retries: tries after the first, where a retry may help.
         transport: answers in place of the network, such as ``aistemsplitter.testing.FakeService``.
 
@@ -55,7 +57,7 @@ class AiStemSplitter:
         *,
         base_url: str | None = None,
         webhook_secret: str | Sequence[str] | None = None,
-        timeout: float | Timeouts = 60.0,
+        timeout: float | Timeouts | None = None,
         max_retries: int = 4,
         transport: Transport | None = None,
     ) -> None:
@@ -144,9 +146,9 @@ class AiStemSplitter:
     ) -> Split:
         """Wait until a split has succeeded.
 
-        Follows the server's progress stream where it has one, and otherwise asks, after 1 s first
-        and then less and less often, up to every 10 s. Broken lines and server errors do not end
-        the wait.
+        Follows the server's progress stream where it has one, and polls when the stream is silent
+        or missing, backing off from 1 s to 10 s. Connection errors and server errors do not end the
+        wait.
 
         Args:
             timeout: seconds for the whole wait; None waits without end.
@@ -191,22 +193,24 @@ class AiStemSplitter:
         """Fetch the stems into a folder; returns where each lies.
 
         A stem appears under its name (``vocals.wav``) only when it is whole: its length and, where
-        the storage announces one, its checksum are verified. A broken download is resumed; a URL
-        that has expired is fetched anew.
+        the storage announces one, its checksum are verified. A broken download is resumed, also by
+        a later call with the same folder; a URL that has expired is renewed. A file that is there
+        already is kept if length and checksum prove that it is this stem.
 
         Args:
             split: a split that has succeeded, or its id.
             directory: is made if it is missing.
             stems: only these; None for all.
-            overwrite: replace files that are there; otherwise they are kept and not fetched.
+            overwrite: Replace other files of the same names instead of raising FileError.
             parallel: downloads at once.
-            timeout: seconds for all of them together, None for no end.
-            on_progress: is told how far each has got; never called twice at once.
+            timeout: Seconds for all of them together; by default the client's, if it has one.
+            on_progress: Called with the progress of each stem, never twice at once.
 
         Raises:
             InputError: the split is not done, or has no such stem. SplitFailed: it failed.
             DownloadFailed: a stem could not be fetched. IntegrityError: it came damaged.
-            FileError: it cannot be written. DiskFull: no space is left.
+            FileError: It cannot be written, or another file has its name. DiskFull: No space is
+                left. DeadlineExceeded: The time is up; the next call resumes the download.
         """
         return self._run(
             _download.download_split(
@@ -289,13 +293,13 @@ class AiStemSplitter:
         """The same client, with the same connections, for calls of another kind.
 
         Args:
-            timeout: seconds for a whole call, or Timeouts.
+            timeout: Seconds for a whole call, or ``Timeouts``.
             max_retries: tries after the first.
             idempotency_key: for the one create_split that is made with the result.
         """
         session = self._session
         if timeout is not None:
-            session = replace(session, timeouts=_settings.timeouts(timeout))
+            session = replace(session, timeouts=_settings.timeouts(timeout, session.timeouts))
         if max_retries is not None:
             session = replace(session, max_retries=_settings.max_retries(max_retries))
         if idempotency_key is not None:

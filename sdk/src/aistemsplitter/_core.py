@@ -1,8 +1,8 @@
-"""One call of the API, without I/O: deadline, retries, idempotency, and reading the answer.
+"""One call of the API without I/O: deadline, retries, idempotency, and reading the answer.
 
-Retried are connection errors, 408, 409 in progress, 429 and 5xx, after a pause of full jitter:
-evenly drawn from zero to a bound that doubles. Where the server says ``Retry-After``, its pause
-comes first. A pause that would overrun the call's deadline is not begun.
+Connection errors, 408, 409 in progress, 429 and 5xx are retried with exponential backoff and full
+jitter. A ``Retry-After`` of the server, capped at 60 s, comes on top. If the pause would end after
+the call's deadline, the last error is raised instead.
 """
 
 from __future__ import annotations
@@ -31,22 +31,26 @@ from aistemsplitter._errors import (
     TLSFailed,
     UnexpectedResponse,
 )
+from aistemsplitter._models import Split
 
 T = TypeVar("T")
 logger = logging.getLogger("aistemsplitter")
 
 FIRST_PAUSE = 0.5  # bound of the first pause, in seconds
 LONGEST_PAUSE = 8.0
+LONGEST_RETRY_AFTER = 60.0  # a storage that asks for a day must not hold a program for a day
+CALL_TOTAL = 60.0  # seconds for a call of the API if the client has no total of its own
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """What all calls of a client share. Holds no key: that is the driver's.
+    """Settings that all calls of a client share. The API key is not among them: the driver has it.
 
     Attributes:
-        base_url: with the version's path, without a slash at its end.
-        max_retries: tries after the first.
-        on_reply: is shown every reply of the API.
+        base_url: Base URL with the version's path, without a slash at its end.
+        max_retries: Number of tries after the first.
+        on_reply: Called with every reply of the API.
+        deadline: Latest time for all that is done with this session, by ``clock``.
     """
 
     base_url: str
@@ -54,21 +58,25 @@ class Session:
     max_retries: int = 4
     idempotency_key: str | None = field(default=None, repr=False)
     on_reply: Callable[[Reply], None] | None = None
+    deadline: float | None = None
     clock: Callable[[], float] = time.monotonic
     jitter: Callable[[], float] = random.random
 
     def pause(self, retries: int, retry_after: float | None = None) -> float:
-        """Seconds before the next try, after so many retries."""
+        """Return the seconds to wait before the next try."""
         bound: float = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(retries, 10))
-        return (retry_after or 0.0) + self.jitter() * bound
+        return min(retry_after or 0.0, LONGEST_RETRY_AFTER) + self.jitter() * bound
 
-    def until(self, deadline: float | None) -> Session:
-        """The same, no call of which outlives the deadline."""
-        if deadline is None:
+    def within(self, seconds: float | None) -> Session:
+        """Return the same session with a deadline this many seconds from now; None for no limit."""
+        if seconds is None:
             return self
-        left = max(0.0, deadline - self.clock())
-        total = min(self.timeouts.total, left)
-        return replace(self, timeouts=replace(self.timeouts, total=total))
+        deadline = self.clock() + seconds
+        return replace(self, deadline=min(deadline, self.deadline or deadline))
+
+    def out_of_time(self, pause: float = 0.0) -> bool:
+        """Return True if the deadline will have passed after a pause."""
+        return self.deadline is not None and self.clock() + pause >= self.deadline
 
 
 def call(
@@ -81,15 +89,16 @@ def call(
     headers: Mapping[str, str] | None = None,
     settled: type[APIError] | tuple[()] = (),
 ) -> Operation[Any]:
-    """Make one call of the API, again where that may help; its answer's ``data``.
+    """Make one call of the API, with retries, and return the ``data`` of its answer.
 
     Args:
-        settled: the error that, after a retry, means that an earlier try was carried out and only
-            its answer was lost. The result is None then.
+        settled: Error that, after a retry, means that an earlier try was carried out and only its
+            answer was lost. None is returned then.
 
     Raises:
-        AiStemSplitterError: of the class that names the cause.
+        AiStemSplitterError: The class names the cause.
     """
+    session = session.within(session.timeouts.total or CALL_TOTAL)
     request = Request(
         method=method,
         url=session.base_url + path + ("?" + urlencode(query) if query else ""),
@@ -101,7 +110,7 @@ def call(
         body=None if body is None else _json(body),
         authorized=True,
         timeouts=session.timeouts,
-        deadline=session.clock() + session.timeouts.total,
+        deadline=session.deadline,
     )
     retries = 0
     while True:
@@ -120,35 +129,45 @@ def call(
         if retries and isinstance(error, settled):
             return None
         pause = session.pause(retries, error.retry_after)
-        late = request.deadline is not None and session.clock() + pause >= request.deadline
-        # While an earlier try is at work only the deadline bounds the wait for its answer.
-        at_work = isinstance(error, IdempotencyInProgress) and session.max_retries > 0
-        spent = retries >= session.max_retries and not at_work
-        if spent or late or not worth_a_retry(error):
+        # While an earlier try is being processed, only the deadline limits the wait for its answer.
+        in_progress = isinstance(error, IdempotencyInProgress) and session.max_retries > 0
+        exhausted = retries >= session.max_retries and not in_progress
+        if exhausted or session.out_of_time(pause) or not worth_a_retry(error):
             raise error
-        logger.debug("%s %s: %s, again in %.1f s", method, path, error.code, pause)
+        logger.debug("%s %s: %s, next try in %.1f s", method, path, error.code, pause)
         yield Sleep(pause)
         retries += 1
 
 
 def fetch(session: Session, model: type[T], method: str, path: str) -> Operation[T]:
-    """Make one call without a body and read its answer as a model."""
+    """Make one call without a body and decode its answer."""
     return decode(model, (yield from call(session, method, path)))
 
 
+def check_id(split: Split, split_id: str) -> Split:
+    """Return the split, if it is the one that was asked for.
+
+    Raises:
+        UnexpectedResponse: It is another one: two processes may have shared a connection.
+    """
+    if split.id != split_id:
+        raise UnexpectedResponse(f"The service was asked for {split_id} but sent {split.id}.")
+    return split
+
+
 def worth_a_retry(error: AiStemSplitterError) -> bool:
-    """Whether the same request may fare better a moment later."""
+    """Return True if the same request may succeed a moment later."""
     if isinstance(error, ConnectionFailed):
         return not isinstance(error, TLSFailed)
     if isinstance(error, DeadlineExceeded):
-        return True  # a phase ran out; the call's own deadline is looked at apart
+        return True  # one phase timed out; the caller checks the deadline of the whole call
     if isinstance(error, (IdempotencyInProgress, ServerError)):
         return error.status != 501
     return error.status in (408, 429)
 
 
 def error_of_failure(failure: Failure, request: Request) -> AiStemSplitterError:
-    """The public error for an answer that did not come."""
+    """Return the public error for a request that got no complete response."""
     host = urlsplit(request.url).netloc
     if failure.kind == "tls":
         return TLSFailed(f"no trusted connection to {host}: {failure}")
@@ -162,7 +181,13 @@ def error_of_failure(failure: Failure, request: Request) -> AiStemSplitterError:
 def error_of_reply(
     status: int, headers: Mapping[str, str], body: bytes, request: Request
 ) -> AiStemSplitterError:
-    """The public error for an answer that is no success."""
+    """Return the public error for a response that is not a success."""
+    if status < 300:
+        return UnexpectedResponse(
+            f"{urlsplit(request.url).netloc} answered {status}, which is not a usable answer.",
+            status=status,
+            request_id=request_id(headers),
+        )
     if status < 400:
         target = urlsplit(headers.get("location", "")).netloc or "another path"
         return RedirectRefused(
@@ -200,12 +225,12 @@ def error_of_reply(
 
 
 def request_id(headers: Mapping[str, str]) -> str | None:
-    """The service's name for the request."""
+    """Return the service's id of the request."""
     return headers.get("request-id")
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds that the server asks to wait, said as a number or a date; None if it does not."""
+    """Return the ``Retry-After`` header in seconds, given as a number or a date; None if absent."""
     value = headers.get("retry-after", "").strip()
     if value.isascii() and value.isdigit() and len(value) < 10:
         return float(value)

@@ -1,4 +1,4 @@
-"""Checksums that storages announce in the headers of a download."""
+"""Checksums that storages announce in the headers of a download, and those of files."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
+
+CHUNK = 2**20  # bytes read at a time
 
 ALGORITHMS = {"sha-256": "sha256", "sha-512": "sha512", "md5": "md5"}
 
@@ -21,18 +24,18 @@ class Announced:
     digest: bytes = field(repr=False)
 
     def new(self) -> Any:
-        """A hash object to feed the file to."""
+        """Return a hash object for the file's bytes."""
         return hashlib.new(self.algorithm, usedforsecurity=False)
 
 
 def announced(headers: Mapping[str, str], *, whole: bool) -> Announced | None:
-    """The strongest checksum of the whole file in the headers, None if there is none.
+    """Return the strongest checksum of the whole file in the headers, None if there is none.
 
-    Read are Repr-Digest (RFC 9530), Digest, and those of S3 and Google; Content-MD5 and
-    Content-Digest are of what is sent, so only where that is the whole.
+    Understands Repr-Digest (RFC 9530), Digest, and the headers of S3 and Google. Content-MD5 and
+    Content-Digest cover only what is sent, so they count if that is the whole file.
 
     Args:
-        whole: whether the answer holds the whole file.
+        whole: True if the response contains the whole file.
     """
     found: dict[str, bytes] = {}
     pairs = [(headers.get("repr-digest", ""), r"([\w-]+)=:([^:]*):")]
@@ -53,6 +56,15 @@ def announced(headers: Mapping[str, str], *, whole: bool) -> Announced | None:
         if algorithm in found:
             return Announced(algorithm, found[algorithm])
     return None
+
+
+def of_file(path: Path, algorithm: str) -> bytes:
+    """Return the checksum of a file; blocks."""
+    found = hashlib.new(algorithm, usedforsecurity=False)
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            found.update(chunk)
+    return found.digest()
 
 
 def _decoded(text: str) -> bytes | None:

@@ -1,31 +1,37 @@
-"""What the core asks of a driver: the words between generators without I/O and who does the I/O.
+"""The effects that an operation asks its driver to carry out.
 
-An operation is a generator. It yields effects, is sent what came of each, or has the exception
-thrown in, and returns its result. So it runs the same under threads, asyncio and trio, and a test
-can play the driver by hand.
+An operation is a generator that does no I/O. It yields effects; the driver carries each one out and
+sends back its result, or throws in its exception. The same operation therefore runs under threads,
+asyncio and trio, and a test can play the driver by hand.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Mapping
+import inspect
+import threading
+from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import Any, Generic, Literal, TypeAlias, TypeVar
+
+from aistemsplitter._errors import InputError
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timeouts:
-    """Seconds to wait.
+    """Time limits of a call, in seconds.
 
     Attributes:
-        total: for a whole call with all its retries and pauses.
-        connect: to reach the server.
-        read: for the next bytes of an answer.
-        write: for the server to take the next bytes.
+        total: Limit for a whole call: connecting, all tries and the pauses between them, and the
+            upload or download that belongs to it. If None, a call of the API may take 60 s, and an
+            upload or a download as long as it makes progress.
+        connect: Limit for opening a connection.
+        read: Limit for the next bytes of an answer to arrive.
+        write: Limit for the server to accept the next bytes.
     """
 
-    total: float = 60.0
+    total: float | None = None
     connect: float = 10.0
     read: float = 30.0
     write: float = 30.0
@@ -36,24 +42,40 @@ class Body:
     """A request's body as a stream that can be opened again for another try.
 
     Attributes:
-        length: in bytes, known before the first of them.
-        chunks: opens it from its start; may block, so a driver keeps it off its event loop.
-        on_sent: is called with the bytes handed over so far, on the caller's loop or thread.
+        length: Length in bytes.
+        chunks: Opens the stream at its start. Reading may block, so the asynchronous driver does it
+            in a worker thread.
+        on_sent: Called with the bytes sent so far, on the caller's thread or event loop; an
+            awaitable that it returns is awaited.
     """
 
     length: int
     chunks: Callable[[], Iterator[bytes]]
-    on_sent: Callable[[int], None] = lambda _: None
+    on_sent: Callable[[int], object] = lambda _: None
+
+
+class Listener(Generic[T]):
+    """A progress callback, plain or async, that is never called twice at once.
+
+    Attributes:
+        thread_lock: Held during a call by the synchronous driver.
+        task_lock: The same for the asynchronous driver, which creates it on its event loop.
+    """
+
+    def __init__(self, callback: Callable[[T], object] | None) -> None:
+        self.callback = callback
+        self.thread_lock = threading.Lock()
+        self.task_lock: Any = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One request.
+    """An HTTP request.
 
     Attributes:
-        url: absolute; may hold a signature, so it has no place in messages and logs.
-        authorized: whether the driver adds the API key. Only the API's own calls say so.
-        deadline: on the clock of ``time.monotonic``, None for none.
+        url: Absolute URL. It may contain a signature, so it must not appear in messages and logs.
+        authorized: True if the driver adds the API key; only set for calls of the API itself.
+        deadline: Latest time for the whole answer, by ``time.monotonic``; None for no limit.
     """
 
     method: str
@@ -67,10 +89,10 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer, read whole.
+    """A response that has been read completely.
 
     Attributes:
-        headers: names in lower case.
+        headers: Headers by their names in lower case.
     """
 
     status: int
@@ -85,7 +107,7 @@ Transport: TypeAlias = Callable[[Request], Reply]
 
 @dataclass(slots=True, eq=False)
 class Stream:
-    """An answer whose body is still to be read; the driver's handle is in ``source``."""
+    """A response whose body has not been read yet; ``source`` is the driver's handle."""
 
     status: int
     headers: Mapping[str, str] = field(repr=False)
@@ -94,7 +116,7 @@ class Stream:
 
 
 class Failure(Exception):
-    """No whole answer came. Never leaves the package: operations turn it into a public error."""
+    """No complete response arrived. Operations turn it into a public error."""
 
     def __init__(
         self, kind: Literal["connection", "tls", "timeout", "deadline"], message: str
@@ -105,28 +127,33 @@ class Failure(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Send a request, give back the Reply."""
+    """Send a request and return the Reply."""
 
     request: Request
 
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """Send a request, give back the Stream. The driver closes what the operation does not."""
+    """Send a request and return the Stream. The driver closes it if the operation does not."""
 
     request: Request
 
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """Give back the stream's next bytes as they came, empty at its end."""
+    """Return the stream's next bytes as they arrived; empty at its end.
+
+    Attributes:
+        within: Seconds to wait for them, if less than the request's own limits.
+    """
 
     stream: Stream
+    within: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Close:
-    """Close a stream, read to its end or not."""
+    """Close a stream, whether or not it was read to its end."""
 
     stream: Stream
 
@@ -140,51 +167,105 @@ class Sleep:
 
 @dataclass(frozen=True, slots=True)
 class Blocking:
-    """Call a function that may block, on files; give back what it returns."""
+    """Call a function that may block on files, off the event loop, and return its result."""
 
     work: Callable[[], Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Gather:
-    """Run operations at once, at most ``bound`` of them; give back their results in order.
+class Await:
+    """Await what a function returns; only the asynchronous driver can.
 
-    The first that fails stops the others.
+    Attributes:
+        subject: Name of what is asynchronous, for the synchronous driver's error message.
+    """
+
+    start: Callable[[], Awaitable[Any]]
+    subject: str
+
+
+@dataclass(frozen=True, slots=True)
+class Notify:
+    """Call a progress callback, and await its result if it is async."""
+
+    listener: Listener[Any]
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Gather:
+    """Run operations concurrently, at most ``bound`` at a time; return their results in order.
+
+    The first one that fails stops the others.
     """
 
     operations: tuple[Operation[Any], ...]
     bound: int
 
 
-Effect: TypeAlias = Send | Open | Read | Close | Sleep | Blocking | Gather
+Effect: TypeAlias = Send | Open | Read | Close | Sleep | Blocking | Await | Notify | Gather
 Operation: TypeAlias = Generator[Effect, Any, T]
 
 
 def send(request: Request) -> Operation[Reply]:
-    """The reply to a request; Failure if none came."""
+    """Send a request and return its reply.
+
+    Raises:
+        Failure: No complete response arrived.
+    """
     reply: Reply = yield Send(request)
     return reply
 
 
 def open_stream(request: Request) -> Operation[Stream]:
-    """The head of an answer, its body to be read; Failure if none came."""
+    """Send a request and return the response, its body still to be read.
+
+    Raises:
+        Failure: No response arrived.
+    """
     stream: Stream = yield Open(request)
     return stream
 
 
-def read(stream: Stream) -> Operation[bytes]:
-    """The next bytes, empty at the end; Failure if it broke off."""
-    chunk: bytes = yield Read(stream)
+def read(stream: Stream, within: float | None = None) -> Operation[bytes]:
+    """Return the stream's next bytes; empty at its end.
+
+    Args:
+        within: Seconds to wait for them, if less than the request's own limits.
+
+    Raises:
+        Failure: The connection failed or was silent for too long.
+    """
+    chunk: bytes = yield Read(stream, within)
     return chunk
 
 
 def blocking(work: Callable[[], T]) -> Operation[T]:
-    """What the function returns."""
+    """Call a function that may block, off the event loop, and return its result."""
     result: T = yield Blocking(work)
     return result
 
 
 def gather(operations: list[Operation[T]], bound: int) -> Operation[list[T]]:
-    """The results of all, in order."""
+    """Run operations concurrently and return their results in order."""
     results: list[T] = yield Gather(tuple(operations), bound)
     return results
+
+
+def notify(listener: Listener[T], value: T) -> Operation[None]:
+    """Call a progress callback, if there is one."""
+    if listener.callback is not None:
+        yield Notify(listener, value)
+
+
+def refuse_awaitable(result: object, subject: str) -> None:
+    """Raise InputError if a callback of the synchronous client returned an awaitable."""
+    if inspect.isawaitable(result):
+        if inspect.iscoroutine(result):
+            result.close()
+        raise only_async(subject)
+
+
+def only_async(subject: str) -> InputError:
+    """Return the error for something asynchronous that was given to the synchronous client."""
+    return InputError(f"{subject} is asynchronous: use AsyncAiStemSplitter, or a plain one.")

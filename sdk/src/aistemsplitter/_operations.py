@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from aistemsplitter._core import Session, call, fetch
+from aistemsplitter._core import Session, call, check_id, fetch
 from aistemsplitter._decode import decode
 from aistemsplitter._effects import Operation
 from aistemsplitter._errors import Conflict, InputError, NotFound, UnexpectedResponse
@@ -58,6 +58,7 @@ def create_split(session: Session, told: Submission) -> Operation[SplitJob]:
     key = str(uuid.uuid4()) if own_key is None else own_key
     if not (key.isascii() and key.isprintable() and 0 < len(key) <= 255 and key == key.strip()):
         raise InputError("an idempotency key has 1 to 255 printable ASCII characters")
+    session = session.within(session.timeouts.total)  # one deadline for upload and submission
     wire = {
         "input": (yield from _input(session, told, own_key)),
         "stemModel": told.stem_model or told.model,
@@ -120,7 +121,7 @@ def create_upload(
 
 def get_split(session: Session, split_id: str) -> Operation[Split]:
     """Read a split."""
-    return fetch(session, Split, "GET", split_path(split_id))
+    return check_id((yield from fetch(session, Split, "GET", split_path(split_id))), split_id)
 
 
 def list_splits(
@@ -140,7 +141,8 @@ def list_splits(
 def cancel_split(session: Session, split_id: str) -> Operation[Split]:
     """Cancel; a retry that finds its own first try done has succeeded too."""
     try:
-        return (yield from fetch(session, Split, "POST", split_path(split_id) + "/cancel"))
+        split = yield from fetch(session, Split, "POST", split_path(split_id) + "/cancel")
+        return check_id(split, split_id)
     except Conflict as conflict:
         refused = conflict
     split = yield from get_split(session, split_id)

@@ -1,97 +1,162 @@
-"""A download under its temporary name: written and hashed in threads while the next bytes come.
-
-Reading a socket, writing a file and hashing each take about as long, and all let go of the
-interpreter's lock meanwhile. A few batches may be on their way, so that none of the three waits
-whenever another is held up; their number bounds the memory.
-"""
+"""The partial file of a download: hidden, locked while in use, and resumed by a later run."""
 
 from __future__ import annotations
 
-import io
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+import filecmp
+import hashlib
+import os
+import sys
+import uuid
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
-from aistemsplitter._digests import Announced
+from aistemsplitter._digests import CHUNK, Announced
 
-AHEAD = 6  # writes and updates of the hash that may be waiting, each of one batch
-
-
-def _thread() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(1)  # one alone, so that the order stays
+LOCKED_BYTE = 2**40  # on Windows a locked byte cannot be read by others, so one beyond any file
 
 
-@dataclass(slots=True)
 class Part:
-    """The file, and what is known of the whole.
+    """The partial file of one stem, and what is known of the whole.
 
-    What it does blocks, except ``append``, and ``discard``, which waits for one batch at most.
+    A file that an earlier run left is continued. All methods block.
 
     Attributes:
-        written: bytes handed over; they are in the file once it is settled.
-        total: bytes of the whole, None while unknown.
-        validator: ETag or time by which the server knows whether the rest is of the same file.
+        written: Number of bytes in the file.
+        inherited: True while the file holds bytes of an earlier run.
+        total: Length of the whole in bytes, None while unknown.
+        validator: ETag or modification time by which the storage recognizes the file.
+        announced: Checksum that the whole should have.
     """
 
-    path: Path
-    file: IO[bytes] = field(default_factory=io.BytesIO)
-    written: int = 0
-    total: int | None = None
-    validator: str | None = None
-    announced: Announced | None = None
-    hash: Any = field(default=None, repr=False)
-    _writer: ThreadPoolExecutor = field(default_factory=_thread, repr=False)
-    _hasher: ThreadPoolExecutor = field(default_factory=_thread, repr=False)
-    _pending: list[Future[None]] = field(default_factory=list, repr=False)
+    def __init__(self, folder: Path, split_id: str, stem: str) -> None:
+        key = hashlib.sha256(f"{split_id}\0{stem}".encode()).hexdigest()[:24]
+        self.path = folder / f".{key}.part"
+        self.written = 0
+        self.inherited = False
+        self.total: int | None = None
+        self.validator: str | None = None
+        self.announced: Announced | None = None
+        self._hash: Any = None
+        self._file: IO[bytes] | None = None
+        self._temporary = False
 
     def open(self) -> None:
-        """Make the file; the path must be new."""
-        self.file = self.path.open("xb", buffering=0)
+        """Open the file that an earlier run left, or create it.
 
-    @property
-    def busy(self) -> bool:
-        """Whether so much is waiting that no more should be appended."""
-        return sum(not future.done() for future in self._pending) >= AHEAD
+        If another download is writing to it, a file of our own is used, which is always removed.
+        """
+        self._file = _open_locked(self.path)
+        if self._file is None:
+            self._temporary = True
+            self.path = self.path.with_name(f"{self.path.stem}-{uuid.uuid4().hex}.part")
+            self._file = self.path.open("x+b", buffering=0)
+        # Its last byte is fetched again: a request for the rest of a whole file is refused.
+        self.written = max(0, os.fstat(self._file.fileno()).st_size - 1)
+        self.inherited = self.written > 0
+        self._truncate()
+
+    def expect(self, announced: Announced | None) -> None:
+        """Set the checksum of the whole, which is computed as bytes are appended."""
+        self.announced = announced
+        self._hash = announced.new() if announced else None
+        if self._hash and self.written:
+            file = self._opened()
+            file.seek(0)
+            while chunk := file.read(CHUNK):
+                self._hash.update(chunk)
 
     def append(self, batch: bytes) -> None:
-        """Add to the end; raises what came of batches before."""
-        done = [future for future in self._pending if future.done()]
-        self._pending = [future for future in self._pending if future not in done]
-        for future in done:
-            future.result()
-        self._pending.append(self._writer.submit(self._write, batch))
-        if self.hash:
-            self._pending.append(self._hasher.submit(self.hash.update, batch))
+        """Append bytes."""
+        view, file = memoryview(batch), self._opened()
+        while view:  # an unbuffered file may take less than it is given
+            view = view[file.write(view) :]
+        if self._hash:
+            self._hash.update(batch)
         self.written += len(batch)
 
-    def catch_up(self) -> None:
-        """Wait until the oldest batch is done with."""
-        if self._pending:
-            self._pending[0].result()
-
-    def settle(self) -> None:
-        """Wait until all is in the file; raises if it could not be written."""
-        pending, self._pending = self._pending, []
-        for future in pending:
-            future.result()
+    @property
+    def intact(self) -> bool:
+        """True if the file has the announced checksum, or none was announced."""
+        return self.announced is None or bool(self._hash.digest() == self.announced.digest)
 
     def start_over(self) -> None:
-        """Empty the file, and forget what is known."""
-        self.settle()
-        self.file.seek(0)
-        self.file.truncate()
-        self.written, self.total, self.validator = 0, None, None
-        self.announced = self.hash = None
+        """Empty the file and forget what is known of the whole."""
+        self.written, self.inherited = 0, False
+        self.total, self.validator = None, None
+        self.expect(None)
+        self._truncate()
 
-    def discard(self) -> None:
-        """Remove the file, unless it has been renamed."""
-        for pool in (self._writer, self._hasher):
-            pool.shutdown(cancel_futures=True)
-        self.file.close()
-        self.path.unlink(missing_ok=True)
+    def publish(self, target: Path, *, overwrite: bool) -> None:
+        """Rename the finished file to its own name.
 
-    def _write(self, batch: bytes) -> None:
-        left = memoryview(batch)
-        while left:  # a raw file may take less than it is given
-            left = left[self.file.write(left) :]
+        Raises:
+            FileExistsError: Another file has that name by now.
+        """
+        # Some network file systems report a full disk only when a descriptor is closed.
+        os.close(os.dup(self._opened().fileno()))
+        if not overwrite and os.path.lexists(target) and not _same_content(self.path, target):
+            raise FileExistsError
+        if sys.platform == "win32":  # no open file can be renamed there
+            self._opened().close()
+        self.path.replace(target)
+        self._opened().close()
+        self._file = None
+
+    def close(self, *, keep: bool) -> None:
+        """Close the file unless it was published.
+
+        Args:
+            keep: Leave it for a later run, if it holds anything.
+        """
+        file, self._file = self._file, None
+        if file is None:
+            return
+        remove = self._temporary or not keep or not self.written
+        if sys.platform == "win32":
+            file.close()
+        if remove:
+            with suppress(OSError):
+                self.path.unlink(missing_ok=True)
+        file.close()  # only now, so that no other download opens a file that is removed next
+
+    def _opened(self) -> IO[bytes]:
+        assert self._file is not None
+        return self._file
+
+    def _truncate(self) -> None:
+        file = self._opened()
+        file.seek(self.written)
+        file.truncate()
+
+
+def _open_locked(path: Path) -> IO[bytes] | None:
+    """Open or create a file that only one download writes to; None if it is in use."""
+    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+    file = os.fdopen(os.open(path, flags, 0o666), "r+b", buffering=0)
+    try:
+        _lock(file.fileno())
+        # Whoever held the lock before may have renamed or removed the file meanwhile.
+        if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+            return file
+    except OSError:
+        pass
+    file.close()
+    return None
+
+
+def _lock(descriptor: int) -> None:
+    """Lock a file until it is closed; OSError if it is locked, or cannot be."""
+    if sys.platform == "win32":
+        import msvcrt
+
+        os.lseek(descriptor, LOCKED_BYTE, os.SEEK_SET)
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+    else:
+        import fcntl
+
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _same_content(first: Path, second: Path) -> bool:
+    return second.is_file() and filecmp.cmp(first, second, shallow=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 from aistemsplitter._effects import Timeouts
@@ -50,14 +51,23 @@ def webhook_secrets(given: str | Sequence[str] | None) -> tuple[Secret, ...]:
     return tuple(Secret(secret.strip()) for secret in several if secret.strip())
 
 
-def timeouts(given: float | Timeouts | None) -> Timeouts:
-    """A number is the total; the phases keep their defaults."""
-    found = Timeouts() if given is None else given
-    found = found if isinstance(found, Timeouts) else Timeouts(total=float(found))
+def timeouts(given: float | Timeouts | None, current: Timeouts | None = None) -> Timeouts:
+    """Return the limits; a number is the limit of a whole call, and so of reading and writing.
+
+    Args:
+        current: Limits to start from, whose limit for connecting a number does not change.
+    """
+    current = current or Timeouts()
+    if given is None:
+        return current
+    if not isinstance(given, Timeouts):
+        seconds = float(given)
+        given = replace(current, total=seconds, read=seconds, write=seconds)
     for name in ("total", "connect", "read", "write"):
-        if not 0 < getattr(found, name) < float("inf"):
+        seconds = getattr(given, name)
+        if seconds is not None and not 0 < seconds < float("inf"):
             raise ConfigurationError(f"the timeout {name} is not a positive number of seconds")
-    return found
+    return given
 
 
 def max_retries(given: int) -> int:

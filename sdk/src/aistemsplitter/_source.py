@@ -1,29 +1,59 @@
-"""What can be uploaded, brought to one form: its length, and bytes that can be read again.
+"""Sources of an upload, brought to one form: a length, and bytes that can be read again.
 
-A path, bytes and a file that can be sought are read in place. Whatever else gives bytes is first
-written to a temporary file, because the length is bound into the upload's permission.
+Paths, bytes and seekable files are read in place. Other sources are first written to a temporary
+file, because the length is part of the upload's permission.
 """
 
 from __future__ import annotations
 
 import hashlib
+import inspect
 import io
 import os
 import stat
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import IO, TypeAlias, cast
+from typing import IO, Any, Protocol, TypeAlias, cast
 
+from aistemsplitter._effects import Await, Operation, blocking
 from aistemsplitter._errors import FileChanged, FileError, InputError
 
-#: A local path, the bytes, a file open for reading bytes, or anything that gives bytes piecewise.
-Source: TypeAlias = str | os.PathLike[str] | bytes | IO[bytes] | Iterable[bytes]
 
-CHUNK = 256 * 1024  # a trip to a worker thread each, so not small
-IN_MEMORY = 4 * 2**20  # of what comes piecewise; the rest goes to disk
+class HasFile(Protocol):
+    """An upload of a web framework that wraps its file, such as Starlette's ``UploadFile``."""
+
+    @property
+    def file(self) -> IO[bytes]:
+        """The file with the bytes."""
+        ...
+
+    @property
+    def filename(self) -> str | None:
+        """The name that the browser sent."""
+        ...
+
+
+#: A local path, bytes, a file open for reading bytes, an upload of a web framework, or an iterable
+#: of bytes; with the asynchronous client also an async file or an async iterable.
+Source: TypeAlias = (
+    str
+    | os.PathLike[str]
+    | bytes
+    | bytearray
+    | memoryview
+    | IO[bytes]
+    | HasFile
+    | Iterable[bytes]
+    | AsyncIterable[bytes]
+)
+
+CHUNK = 256 * 1024  # bytes; each is read in a worker thread, so not small
+IN_MEMORY = 4 * 2**20  # bytes of a temporary file that stay in memory
+NOT_BYTES = 'give a path, bytes, a file opened with "rb", or an iterable of bytes.'
 
 AUDIO_TYPES = {
     "aac": "audio/aac",
@@ -44,12 +74,12 @@ AUDIO_TYPES = {
 
 
 def content_type_of(filename: str) -> str:
-    """The media type that a file's name tells; ``application/octet-stream`` if it tells none."""
+    """Return the media type of a file by its extension, else ``application/octet-stream``."""
     return AUDIO_TYPES.get(Path(filename).suffix[1:].lower(), "application/octet-stream")
 
 
 def digest(opened: Opened) -> str:
-    """The SHA-256 of all its bytes, in hexadecimal; blocks."""
+    """Return the SHA-256 of all bytes in hexadecimal; blocks."""
     found = hashlib.sha256()
     for chunk in opened.chunks():
         found.update(chunk)
@@ -58,11 +88,11 @@ def digest(opened: Opened) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A source ready to be sent, as often as it takes.
+    """A source that can be sent, again if necessary.
 
     Attributes:
-        chunks: reads it from its start; raises FileChanged before the last bytes are out if it is
-            no longer what it was, so that no whole upload of a changed file comes about.
+        chunks: Reads it from its start. Raises FileChanged before the last bytes if it has changed,
+            so that an upload of a changed file never completes.
     """
 
     name: str
@@ -74,14 +104,14 @@ def open_source(source: Source, filename: str | None, closing: ExitStack) -> Ope
     """Open a source; blocks.
 
     Args:
-        closing: is given what has to be closed, as soon as it is open.
+        closing: Receives the files to close.
 
     Raises:
-        FileError: it is missing, a directory, or may not be read.
-        InputError: it is nothing that gives bytes, or it is empty.
+        FileError: It is missing, a directory, or cannot be read.
+        InputError: It is no source of bytes, or it is empty.
     """
-    if isinstance(source, bytes):
-        opened = _of_bytes(source, filename)
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        opened = _of_bytes(memoryview(source), filename)
     elif isinstance(source, (str, os.PathLike)):
         opened = _of_path(Path(source), filename, closing)
     else:
@@ -91,10 +121,59 @@ def open_source(source: Source, filename: str | None, closing: ExitStack) -> Ope
     return opened
 
 
-def _of_bytes(data: bytes, filename: str | None) -> Opened:
+def spool_async(source: Source, closing: ExitStack) -> Operation[Source]:
+    """Copy an async file or iterable to a temporary file; return other sources as they are."""
+    next_chunk = _async_reader(source)
+    if next_chunk is None:
+        return source
+    spool = _Named(IN_MEMORY)
+    spool.filename = _name_of(source)
+    closing.callback(spool.close)
+    while chunk := (yield Await(next_chunk, "input=")):
+        yield from blocking(partial(spool.write, _checked(chunk)))
+    spool.seek(0)
+    return cast("IO[bytes]", spool)
+
+
+class _Named(tempfile.SpooledTemporaryFile[bytes]):
+    """A temporary file that keeps the name of what was copied into it."""
+
+    filename: str | None = None
+
+
+def _async_reader(source: Any) -> Callable[[], Awaitable[bytes]] | None:
+    """Return a function that awaits the next bytes, None if the source is not asynchronous."""
+    if inspect.iscoroutinefunction(getattr(source, "read", None)):
+        if _wrapped_file(source) is not None:
+            return None  # the file in it can be read directly, and again
+        return cast("Callable[[], Awaitable[bytes]]", partial(source.read, CHUNK))
+    if not isinstance(source, AsyncIterable):
+        return None
+    chunks = aiter(source)
+    return lambda: anext(chunks, b"")
+
+
+def _wrapped_file(source: object) -> IO[bytes] | None:
+    file = getattr(source, "file", None)
+    plain = callable(getattr(file, "read", None)) and callable(getattr(file, "seek", None))
+    return cast("IO[bytes]", file) if plain else None
+
+
+def _name_of(source: object) -> str | None:
+    """Return the name that a source has, without folders."""
+    for attribute in ("filename", "name"):
+        name = getattr(source, attribute, None)
+        if isinstance(name, str) and name:
+            return Path(name).name
+    return None
+
+
+def _of_bytes(data: memoryview, filename: str | None) -> Opened:
+    data = data.cast("B") if data.c_contiguous else memoryview(bytes(data))
+
     def chunks() -> Iterator[bytes]:
         for start in range(0, len(data), CHUNK):
-            yield data[start : start + CHUNK]
+            yield bytes(data[start : start + CHUNK])
 
     return Opened(filename or "audio", len(data), chunks)
 
@@ -114,16 +193,15 @@ def _of_path(path: Path, filename: str | None, closing: ExitStack) -> Opened:
     raise FileError(f"cannot read {path}: {reason}")
 
 
-def _of_file(
-    source: IO[bytes] | Iterable[bytes], filename: str | None, closing: ExitStack
-) -> Opened:
+def _of_file(source: object, filename: str | None, closing: ExitStack) -> Opened:
     if isinstance(source, io.TextIOBase):
         raise InputError('the file is open as text: open it with "rb"')
-    own_name = getattr(source, "name", None)
-    name = filename or (Path(own_name).name if isinstance(own_name, str) else "audio")
+    name = filename or _name_of(source) or "audio"
+    if inspect.iscoroutinefunction(getattr(source, "read", None)):
+        source = _wrapped_file(source)
     seekable = getattr(source, "seekable", None)
     if callable(seekable) and seekable():
-        return _in_place(cast("IO[bytes]", source), name)  # stays open: it is the caller's
+        return _in_place(cast("IO[bytes]", source), name)  # not closed: it is the caller's
     return _spooled(source, name, closing)
 
 
@@ -147,9 +225,9 @@ def _in_place(file: IO[bytes], name: str) -> Opened:
 
 
 def _state(file: IO[bytes]) -> object:
-    """What changes when somebody writes to the file; None for one without a descriptor."""
+    """Return what changes when the file is written to; None for one without a descriptor."""
     if isinstance(file, tempfile.SpooledTemporaryFile):
-        return None  # nobody else's, and to ask would push it out to disk
+        return None  # asking for its descriptor would move it from memory to disk
     try:
         found = os.fstat(file.fileno())
     except (OSError, ValueError, AttributeError):
@@ -164,12 +242,16 @@ def _spooled(source: object, name: str, closing: ExitStack) -> Opened:
     elif isinstance(source, Iterable):
         pieces = source
     else:
-        raise InputError(f"{type(source).__name__} gives no bytes")
+        raise InputError(f"input= is of type {type(source).__name__}: {NOT_BYTES}")
     spool = tempfile.SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115  # closed by the caller
     closing.callback(spool.close)
     for piece in pieces:
-        if not isinstance(piece, (bytes, bytearray, memoryview)):
-            raise InputError(f"the input gives {type(piece).__name__}, not bytes")
-        spool.write(piece)
+        spool.write(_checked(piece))
     spool.seek(0)
     return _in_place(spool, name)
+
+
+def _checked(piece: object) -> bytes | bytearray | memoryview:
+    if isinstance(piece, (bytes, bytearray, memoryview)):
+        return piece
+    raise InputError(f"input= yields {type(piece).__name__} instead of bytes: {NOT_BYTES}")

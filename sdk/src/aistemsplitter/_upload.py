@@ -1,4 +1,4 @@
-"""Uploading: reserve, send the bytes straight to the storage, anew where the line broke."""
+"""Uploading: reserve, then send the bytes straight to the storage, again if that fails."""
 
 from __future__ import annotations
 
@@ -16,15 +16,27 @@ from aistemsplitter._core import (
     worth_a_retry,
 )
 from aistemsplitter._effects import Body, Failure, Operation, Request, Sleep, blocking, send
-from aistemsplitter._errors import AiStemSplitterError, FileError, UploadFailed
+from aistemsplitter._errors import (
+    AiStemSplitterError,
+    DeadlineExceeded,
+    FileError,
+    UploadFailed,
+)
 from aistemsplitter._models import DirectUpload, TransferProgress, Upload
-from aistemsplitter._source import Opened, Source, content_type_of, digest, open_source
+from aistemsplitter._source import (
+    Opened,
+    Source,
+    content_type_of,
+    digest,
+    open_source,
+    spool_async,
+)
 
-#: ``create_upload`` of the operations, which stands above this module.
+#: ``create_upload`` of the operations, which import this module.
 Reserve: TypeAlias = Callable[[Session, str, int, str | None, str | None], Operation[Upload]]
 
 EXPIRED = (401, 403, 410)
-ALREADY_THERE = (409, 412)  # the right to write was used: by a try whose answer was lost
+ALREADY_THERE = (409, 412)  # the permission was used, by a try whose answer was lost
 
 
 def upload(
@@ -36,18 +48,19 @@ def upload(
     key: str | None,
     on_progress: Callable[[TransferProgress], object] | None,
 ) -> Operation[Upload]:
-    """Upload a source; its reservation, filled.
+    """Upload a source and return its reservation.
 
     Args:
-        key: under which the same content is uploaded once, whoever calls how often; None to upload
+        key: Key under which the same content is uploaded only once, by any process; None to upload
             it in any case.
 
     Raises:
-        FileError: it cannot be read. FileChanged: it changed meanwhile.
-        UploadFailed: the storage did not take it.
+        FileError: It cannot be read. FileChanged: It changed during the upload.
+        UploadFailed: The storage did not accept it.
     """
     closing = ExitStack()
     try:
+        source = yield from spool_async(source, closing)
         opened = yield from blocking(partial(open_source, source, filename, closing))
         once = None if key is None else (yield from blocking(partial(_key_of, opened, key)))
         for renewal in (False, True):
@@ -64,12 +77,12 @@ def upload(
     else:
         return reserved
     finally:
-        closing.close()  # quick, so a cancelled operation can do it
+        closing.close()  # not an effect: a cancelled operation cannot yield one
     raise FileError(f"cannot read the input: {reason}")
 
 
 def _key_of(opened: Opened, key: str) -> str:
-    """The reservation's own key: other content makes another, and then a mismatch."""
+    """Return the key of the reservation, which is another one for other content."""
     return f"upload-{hashlib.sha256(f'{key} {digest(opened)}'.encode()).hexdigest()}"
 
 
@@ -81,7 +94,7 @@ def _put(
     *,
     last: bool,
 ) -> Operation[bool]:
-    """Send the bytes; False if the permission had expired and another may be had."""
+    """Send the bytes; False if the permission has expired and a new one can be requested."""
     direct = reserved.direct or DirectUpload(
         url=reserved.upload_url, headers=reserved.upload_headers
     )
@@ -89,19 +102,17 @@ def _put(
     if not any(name.lower() == "content-type" for name in headers):
         headers["Content-Type"] = content_type_of(opened.name)
 
-    def on_sent(done: int) -> None:
-        if on_progress:
-            on_progress(
-                TransferProgress(name=opened.name, bytes_done=done, bytes_total=opened.length)
-            )
+    def on_sent(done: int) -> object:
+        progress = TransferProgress(name=opened.name, bytes_done=done, bytes_total=opened.length)
+        return on_progress(progress) if on_progress else None
 
-    # No deadline: how long a file takes is the line's affair. A line that stands still times out.
     request = Request(
         method=direct.method,
         url=direct.url,
         headers=headers,
         body=Body(opened.length, opened.chunks, on_sent),
         timeouts=session.timeouts,
+        deadline=session.deadline,
     )
     retries = 0
     while True:
@@ -117,12 +128,15 @@ def _put(
             if reply.status in EXPIRED and not last:
                 return False
             error = error_of_reply(reply.status, reply.headers, reply.body, request)
-        if retries >= session.max_retries or not worth_a_retry(error):
-            raise UploadFailed(
-                f"{opened.name} was not taken: {error.message}",
+        pause = session.pause(retries, error.retry_after)
+        exhausted = retries >= session.max_retries
+        if exhausted or session.out_of_time(pause) or not worth_a_retry(error):
+            late = isinstance(error, DeadlineExceeded) and session.out_of_time()
+            raise (DeadlineExceeded if late else UploadFailed)(
+                f"{opened.name} was not uploaded: {error.message}",
                 status=error.status,
                 request_id=error.request_id,
                 retry_after=error.retry_after,
             )
-        yield Sleep(session.pause(retries, error.retry_after))
+        yield Sleep(pause)
         retries += 1

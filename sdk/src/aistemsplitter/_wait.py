@@ -1,24 +1,32 @@
-"""Waiting for a split: by its progress stream where the server has one, else by asking again.
+"""Waiting for a split: by its progress stream where the server has one, and by polling.
 
-Neither a broken stream, nor a broken line, nor a server that restarts ends the wait; only the
-split's end, the deadline, or an answer that waiting cannot change does.
+The wait survives broken streams, connection errors and restarts of the server. Only the end of the
+split, the deadline, or an error that waiting cannot change ends it.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import TypeAlias
 
-from aistemsplitter._core import Session, call, logger, worth_a_retry
+from aistemsplitter._core import (
+    LONGEST_RETRY_AFTER,
+    Session,
+    call,
+    check_id,
+    logger,
+    worth_a_retry,
+)
 from aistemsplitter._decode import decode
 from aistemsplitter._effects import (
     Close,
     Failure,
+    Listener,
     Operation,
     Request,
     Sleep,
     Stream,
+    notify,
     open_stream,
     read,
 )
@@ -33,54 +41,62 @@ from aistemsplitter._models import Split
 from aistemsplitter._paths import split_path
 from aistemsplitter._sse import EventParser
 
-FIRST_INTERVAL = 1.0  # seconds between two questions, then by half more up to the longest
+FIRST_INTERVAL = 1.0  # seconds between two polls, growing by half up to the longest
 LONGEST_INTERVAL = 10.0
-STREAM_TRIES = 5  # streams in a row that told nothing; after them the wait only asks
-
-Watcher: TypeAlias = Callable[[Split], object]
+STREAM_TRIES = 5  # streams in a row without a byte; after them the split is only polled
+FIRST_BYTES = 3.0  # seconds; a stream that is not held back by a proxy begins at once
+QUIET = 10.0  # seconds without an event after which the split is polled beside the stream
 
 
 def wait_for_split(
-    session: Session, split_id: str, *, timeout: float | None, on_progress: Watcher | None
+    session: Session,
+    split_id: str,
+    *,
+    timeout: float | None,
+    on_progress: Callable[[Split], object] | None,
 ) -> Operation[Split]:
-    """The split once it succeeded.
+    """Return the split once it has succeeded.
 
     Raises:
-        SplitFailed: it ended as failed.
-        WaitTimeout: the time is up; the job goes on.
+        SplitFailed: It ended as failed.
+        WaitTimeout: The time is up; the job goes on.
     """
     if timeout is not None and not timeout > 0:
         raise InputError("timeout= is in seconds, more than 0; None waits without end")
-    deadline = None if timeout is None else session.clock() + timeout
-    watch = _Watch(session, split_id, deadline, on_progress)
-    interval, error, told_of_end = FIRST_INTERVAL, None, False
+    session = session.within(timeout)
+    watch = _Watch(session, split_id, on_progress)
+    interval, error, stream_ended = FIRST_INTERVAL, None, False
     while True:
         try:
-            answer = yield from call(session.until(deadline), "GET", split_path(split_id))
+            answer = yield from call(session, "GET", split_path(split_id))
         except AiStemSplitterError as problem:
             if not worth_a_retry(problem):
                 raise
             error = problem
             logger.debug("wait for %s: %s", split_id, problem.code)
         else:
-            split, error = decode(Split, answer), None
-            watch.tell(split)
+            split, error = check_id(decode(Split, answer), split_id), None
+            yield from watch.report(split)
             raise_if_failed(split)
             if split.succeeded:
                 return split
-            # The stream tells of the end, the split itself has the stems: ask at once. A server
-            # that then knows of no end yet is asked no faster than any other.
-            told_of_end = not told_of_end and (yield from watch.follow())
-            if told_of_end:
+            # The stream has told of the end, but the stems come with the split itself: poll at
+            # once. A server that does not know of the end yet is not polled any faster than others.
+            said_done = False
+            if not stream_ended:
+                said_done = yield from watch.follow()
+            stream_ended = said_done
+            if (said_done or watch.was_quiet) and not session.out_of_time():
                 interval = FIRST_INTERVAL
                 continue
-        pause = max(interval, (error and error.retry_after) or 0.0)
-        left = pause if deadline is None else deadline - session.clock()
-        if left <= 0:
+        pause = max(interval, min((error and error.retry_after) or 0.0, LONGEST_RETRY_AFTER))
+        if session.out_of_time():
             break
-        yield Sleep(min(pause, left))
+        if session.deadline is not None:
+            pause = min(pause, session.deadline - session.clock())
+        yield Sleep(pause)
         interval = min(interval * 1.5, LONGEST_INTERVAL)
-        if deadline is not None and session.clock() >= deadline:
+        if session.out_of_time():
             break
     raise WaitTimeout(
         f"{split_id} was not done within {timeout:g} s. It goes on: pick it up again with"
@@ -92,66 +108,87 @@ def wait_for_split(
 def raise_if_failed(split: Split) -> None:
     """Raise SplitFailed for a split that failed."""
     if split.failed:
-        told = split.error
-        message = (told and told.message) or "the service does not say why"
+        reason = split.error
+        message = (reason and reason.message) or "the service does not say why"
         raise SplitFailed(
-            f"{split.id} failed: {message}", split=split, code=told.code if told else None
+            f"{split.id} failed: {message}", split=split, code=reason.code if reason else None
         )
 
 
 class _Watch:
-    """The progress stream of one split, opened again where it breaks."""
+    """The progress stream of one split, reopened when it breaks.
+
+    Attributes:
+        was_quiet: True if the last stream was left because it said nothing for too long.
+    """
 
     def __init__(
-        self, session: Session, split_id: str, deadline: float | None, tell: Watcher | None
+        self, session: Session, split_id: str, on_progress: Callable[[Split], object] | None
     ) -> None:
         self._session = session
         self._split_id = split_id
-        self._deadline = deadline
-        self._on_progress = tell
-        self._told: Split | None = None
+        self._listener = Listener(on_progress)
+        self._reported: Split | None = None
         self._silent = 0
         self._parser = EventParser()
+        self._begun = False
+        self.was_quiet = False
 
-    def tell(self, split: Split) -> None:
-        """Show the split to the caller, unless it is as it was."""
-        if self._on_progress and split != self._told:
-            self._on_progress(split)
-        self._told = split
+    def report(self, split: Split) -> Operation[None]:
+        """Pass the split to the caller's callback, unless it is unchanged."""
+        changed, self._reported = split != self._reported, split
+        if changed:
+            yield from notify(self._listener, split)
 
     def follow(self) -> Operation[bool]:
-        """Follow the stream to its end; whether it told of the split's end."""
+        """Follow the stream until it ends or is quiet; return True if the split has ended."""
+        self.was_quiet = False
         if self._silent >= STREAM_TRIES:
             return False
         self._silent += 1
         last_id, self._parser = self._parser.last_id, EventParser()
         self._parser.last_id = last_id
+        self._begun = False
+        stream: Stream | None = None
+        said_done = False
         try:
-            stream = yield from open_stream(self._request(last_id))
+            opening = self._session.within(FIRST_BYTES).deadline
+            stream = yield from open_stream(self._request(last_id, opening))
             kind = stream.headers.get("content-type", "").partition(";")[0].strip().lower()
-            if stream.status == 200 and kind == "text/event-stream":
-                return (yield from self._read(stream))
-            yield Close(stream)
-            if stream.status < 500 and stream.status != 429:
+            if stream.status in (200, 203) and kind == "text/event-stream":
+                stream.request = self._request(last_id, self._session.deadline)
+                said_done = yield from self._read(stream)
+            elif stream.status < 500 and stream.status != 429:
                 self._silent = STREAM_TRIES  # this server has none
-        except (Failure, UnexpectedResponse) as problem:
+        except UnexpectedResponse as problem:
             logger.debug("progress of %s: %s", self._split_id, problem)
-        return False
+        except Failure as failure:
+            self.was_quiet = failure.kind in ("timeout", "deadline")
+            if self.was_quiet and self._begun:
+                self._silent = 0  # it is not held back: nothing has happened
+            logger.debug("progress of %s: %s", self._split_id, failure)
+        if stream is not None:
+            yield Close(stream)
+        return said_done
 
     def _read(self, stream: Stream) -> Operation[bool]:
-        while piece := (yield from read(stream)):
+        clock = self._session.clock
+        quiet_at = clock() + FIRST_BYTES
+        # A comment keeps the connection alive, but only an event says how the split is doing.
+        while piece := (yield from read(stream, max(0.0, quiet_at - clock()))):
+            if not self._begun:
+                self._begun, quiet_at = True, clock() + QUIET
             for event in self._parser.feed(piece):
                 split = _split_in(event.data, self._split_id)
                 if split is None:
                     continue
-                self._silent = 0
                 if split.done:
-                    yield Close(stream)
                     return True
-                self.tell(split)
+                self._silent, quiet_at = 0, clock() + QUIET
+                yield from self.report(split)
         return False
 
-    def _request(self, last_id: str) -> Request:
+    def _request(self, last_id: str, deadline: float | None) -> Request:
         headers = {"Accept": "text/event-stream", "Accept-Encoding": "identity"}
         if last_id and last_id.isascii() and last_id.isprintable():
             headers["Last-Event-ID"] = last_id
@@ -161,15 +198,15 @@ class _Watch:
             headers=headers,
             authorized=True,
             timeouts=self._session.timeouts,
-            deadline=self._deadline,
+            deadline=deadline,
         )
 
 
 def _split_in(data: str, split_id: str) -> Split | None:
-    """The split in an event's data, None if it holds something else."""
+    """Return the split in an event's data, None if it is something else."""
     try:
-        told = json.loads(data)
-        split = decode(Split, {"id": split_id, **told} if isinstance(told, dict) else told)
+        value = json.loads(data)
+        split = decode(Split, {"id": split_id, **value} if isinstance(value, dict) else value)
     except (ValueError, RecursionError, UnexpectedResponse):
         return None
     return split if split.id == split_id else None

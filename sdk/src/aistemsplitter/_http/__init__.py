@@ -1,4 +1,4 @@
-"""The two drivers: they carry out what the core asks for, by httpx2, known to this folder alone."""
+"""The two drivers, which carry out effects by httpx2; only this folder imports it."""
 
 from aistemsplitter._http.async_driver import AsyncDriver
 from aistemsplitter._http.sync_driver import SyncDriver

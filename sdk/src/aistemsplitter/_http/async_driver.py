@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import inspect
+import os
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
 from typing import Any, TypeVar, cast
+from weakref import WeakKeyDictionary
 
 import anyio
+import anyio.lowlevel
 import anyio.to_thread
 import httpx2
 
 from aistemsplitter._effects import (
+    Await,
     Blocking,
     Body,
     Close,
     Gather,
+    Listener,
+    Notify,
     Open,
     Operation,
     Read,
@@ -27,10 +35,9 @@ from aistemsplitter._effects import (
     Stream,
     Transport,
 )
+from aistemsplitter._errors import ConfigurationError
 from aistemsplitter._http import exchange
-from aistemsplitter._http.direct import Rest, rest_of
-from aistemsplitter._http.exchange import BROKEN, build, failure_of, headers_of, left, read_timeout
-from aistemsplitter._http.sockets import read_large_pieces
+from aistemsplitter._http.exchange import LIBRARY_ERRORS, build, failure_of, headers_of, left
 from aistemsplitter._http.stopping import Stopped, raise_first
 from aistemsplitter._secret import Secret
 
@@ -38,38 +45,70 @@ T = TypeVar("T")
 
 
 class AsyncDriver:
-    """Carries operations out on the running event loop, asyncio's or trio's; files off it."""
+    """Carries operations out on the running event loop; file I/O in worker threads."""
 
-    def __init__(self, key: Secret, transport: Transport | None = None) -> None:
+    def __init__(self, key: Secret, mock: Transport | None = None) -> None:
         self._key = key
-        self._client = httpx2.AsyncClient(
-            **exchange.options(), transport=exchange.mock(transport) if transport else None
-        )
-        read_large_pieces(self._client)
+        self._mock = mock
+        self._closed = False
+        # Built at once, so that wrong settings are reported to whoever constructs the client.
+        self._unused: httpx2.AsyncClient | None = self._new_client()
+        self._clients: WeakKeyDictionary[Any, tuple[int, httpx2.AsyncClient]] = WeakKeyDictionary()
 
     async def close(self) -> None:
-        """Close all connections."""
-        await self._client.aclose()
+        """Close all connections of the running event loop, and drop those of loops that ended."""
+        self._closed = True
+        pid, client = self._clients.pop(_running_loop(), (0, None))
+        self._clients.clear()
+        if client is not None and pid == os.getpid():
+            await client.aclose()
 
     async def run(self, operation: Operation[T]) -> T:
-        """The operation's result, or its error."""
+        """Run an operation and return its result."""
         streams: list[Stream] = []
         step: Callable[[], Any] = partial(operation.send, None)
+        ended = False
         try:
             while True:
                 try:
                     effect = step()
-                except StopIteration as end:
-                    return cast(T, end.value)
+                except BaseException as end:
+                    ended = True
+                    if isinstance(end, StopIteration):
+                        return cast(T, end.value)
+                    raise
                 try:
                     step = partial(operation.send, await self._carry_out(effect, streams))
                 except Exception as problem:
                     step = partial(operation.throw, problem)
         finally:
-            operation.close()
-            with anyio.CancelScope(shield=True):  # closing must not be cut short by the cancel
+            with anyio.CancelScope(shield=True):  # a cancellation must not interrupt the cleanup
+                if not ended:  # it may have files to close and remove
+                    await anyio.to_thread.run_sync(operation.close)
                 for stream in streams:
                     await stream.source.close()
+
+    def _client(self) -> httpx2.AsyncClient:
+        """Return the HTTP client of the running event loop and this process.
+
+        A connection belongs to the loop on which it was opened; those of a loop that has ended
+        cannot be used, nor closed. After a fork, both processes would read from the same ones.
+        """
+        if self._closed:
+            raise ConfigurationError("The client is closed. Create a new one.")
+        loop = _running_loop()
+        pid, client = self._clients.get(loop, (0, None))
+        if client is None or pid != os.getpid():
+            for other in list(self._clients):
+                if isinstance(other, asyncio.AbstractEventLoop) and other.is_closed():
+                    self._clients.pop(other, None)
+            client, self._unused = self._unused or self._new_client(), None
+            self._clients[loop] = (os.getpid(), client)
+        return client
+
+    def _new_client(self) -> httpx2.AsyncClient:
+        mock = exchange.mock(self._mock) if self._mock else None
+        return httpx2.AsyncClient(**exchange.options(), transport=mock)
 
     async def _carry_out(self, effect: object, streams: list[Stream]) -> object:
         match effect:
@@ -77,17 +116,21 @@ class AsyncDriver:
                 return await self._send(request)
             case Open(request):
                 response = await self._open(request)
-                source = _AsyncSource(response)
+                source = _Source(response)
                 streams.append(Stream(response.status_code, headers_of(response), source, request))
                 return streams[-1]
-            case Read(stream):
-                return await self._read(stream)
+            case Read(stream, within):
+                return await self._read(stream, within)
             case Close(stream):
                 await stream.source.close()
             case Sleep(seconds):
                 await anyio.sleep(seconds)
             case Blocking(work):
                 return await _off_loop(work)
+            case Await(start, _):
+                return await start()
+            case Notify(listener, value):
+                await _notify(listener, value)
             case Gather(operations, bound):
                 return await self._gather(operations, bound)
         return None
@@ -97,50 +140,50 @@ class AsyncDriver:
         content = _async_flow(body) if isinstance(body, Body) else body
         built = build(request, self._key, content)
         try:
-            with _deadline(request):
-                return await self._client.send(built, stream=True)
-        except (httpx2.RequestError, TimeoutError) as error:
+            with _deadline(request), exchange.log_without_locations():
+                return await self._client().send(built, stream=True)
+        except LIBRARY_ERRORS as error:
             failure = failure_of(error, request)
         raise failure
 
     async def _send(self, request: Request) -> Reply:
         response = await self._open(request)
-        source = _AsyncSource(response, decoded=True)
+        source = _Source(response, decoded=True)
         body = bytearray()
         try:
             with _deadline(request):
-                while chunk := await source.read(request.timeouts.read):
+                while chunk := await source.read():
                     exchange.grow(body, chunk)
             return Reply(response.status_code, headers_of(response), bytes(body))
-        except (httpx2.RequestError, httpx2.StreamError, TimeoutError) as error:
+        except LIBRARY_ERRORS as error:
             failure = failure_of(error, request)
         finally:
             with anyio.CancelScope(shield=True):
                 await source.close()
         raise failure
 
-    async def _read(self, stream: Stream) -> bytes:
+    async def _read(self, stream: Stream, within: float | None) -> bytes:
         try:
-            with _deadline(stream.request):
-                return cast(bytes, await stream.source.read(read_timeout(stream.request)))
-        except BROKEN as error:
-            failure = failure_of(error, stream.request)
+            with _deadline(stream.request, within):
+                return cast(bytes, await stream.source.read())
+        except LIBRARY_ERRORS as error:
+            failure = failure_of(error, stream.request, within)
         raise failure
 
     async def _gather(self, operations: tuple[Operation[Any], ...], bound: int) -> list[Any]:
         results: list[Any] = [None] * len(operations)
         errors: list[BaseException | None] = []
-        turns = anyio.CapacityLimiter(max(1, bound))
+        places = anyio.CapacityLimiter(max(1, bound))
 
         async def one(index: int, operation: Operation[Any]) -> None:
             try:
-                async with turns:
+                async with places:
                     results[index] = await self.run(operation)
             except Exception as error:
                 errors.append(error)
                 group.cancel_scope.cancel()
             finally:
-                operation.close()  # where it never had its turn
+                operation.close()  # no file is open yet if it was never started
 
         async with anyio.create_task_group() as group:
             for index, operation in enumerate(operations):
@@ -149,14 +192,25 @@ class AsyncDriver:
         return results
 
 
+def _running_loop() -> Any:
+    """Return the running event loop, or trio's token for it."""
+    token = anyio.lowlevel.current_token()
+    return getattr(token, "native_token", token)  # anyio before 4.11 has no token of its own
+
+
+async def _notify(listener: Listener[Any], value: Any) -> None:
+    listener.task_lock = listener.task_lock or anyio.Lock()
+    async with listener.task_lock:
+        result = listener.callback(value)  # type: ignore[misc]
+        if inspect.isawaitable(result):
+            await result
+
+
 @contextlib.contextmanager
-def _deadline(request: Request) -> Iterator[None]:
-    seconds = left(request)
-    if seconds == float("inf"):
+def _deadline(request: Request, within: float | None = None) -> Iterator[None]:
+    seconds = min(left(request), float("inf") if within is None else within)
+    with anyio.fail_after(None if seconds == float("inf") else seconds):
         yield
-    else:
-        with anyio.fail_after(seconds):
-            yield
 
 
 async def _async_flow(body: Body) -> AsyncIterator[bytes]:
@@ -165,14 +219,16 @@ async def _async_flow(body: Body) -> AsyncIterator[bytes]:
     while chunk := await _off_loop(partial(next, chunks, b"")):
         yield chunk
         sent += len(chunk)
-        body.on_sent(sent)
+        result = body.on_sent(sent)
+        if inspect.isawaitable(result):
+            await result
 
 
 async def _off_loop(work: Callable[[], T]) -> T:
-    """Call what may block in a worker thread; when this is left, it is not running any more.
+    """Call a function that may block in a worker thread; never return before it has ended.
 
-    anyio sees to that for its own cancellations. One by asyncio's tasks passes its shield, and
-    whoever cleans up a file next must not meet a thread that still writes to it.
+    anyio waits for the thread when its own scopes are cancelled. A cancellation of the task by
+    asyncio does not wait, and the cleanup must not meet a thread that still writes to the file.
     """
     running = threading.Lock()
     dropped = False
@@ -180,7 +236,7 @@ async def _off_loop(work: Callable[[], T]) -> T:
     def turn() -> T:
         with running:
             if dropped:
-                raise Stopped  # nobody hears it
+                raise Stopped  # the result is not awaited any more
             return work()
 
     try:
@@ -190,29 +246,23 @@ async def _off_loop(work: Callable[[], T]) -> T:
             dropped = True
 
 
-class _AsyncSource:
-    """An answer's body, decoded or as it came."""
+class _Source:
+    """The body of a response, decoded or as it arrived."""
 
     def __init__(self, response: httpx2.Response, *, decoded: bool = False) -> None:
         self._response = response
-        self._begun = decoded  # what is decoded comes by the parser to its end
+        self._begun = False
         self._chunks = response.aiter_bytes() if decoded else response.aiter_raw()
-        self._rest: Rest | None = None
 
-    async def read(self, timeout: float) -> bytes:
-        if self._rest:
-            return self._rest.count(await self._rest.read(timeout)) if self._rest.left else b""
-        begun, self._begun = self._begun, True
-        piece = await anext(self._chunks, b"")
-        if not begun:
-            self._rest = rest_of(self._response, piece)
-        return piece
+    async def read(self) -> bytes:
+        self._begun = True
+        return await anext(self._chunks, b"")
 
     async def close(self) -> None:
         if self._begun and not self._response.is_closed:
-            # Under the body lie generators inside generators of the HTTP library. Closing the
-            # outermost leaves the others to the collector, of which trio complains. A cancelled
-            # read ends them all, and the connection with them.
+            # The body is read by generators of the HTTP library that are nested in each other.
+            # Closing the outermost leaves the others to the garbage collector, of which trio warns.
+            # A cancelled read ends them all, and the connection with them.
             with (
                 contextlib.suppress(httpx2.RequestError, httpx2.StreamError),
                 anyio.CancelScope(shield=True) as scope,

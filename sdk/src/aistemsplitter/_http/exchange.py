@@ -1,8 +1,7 @@
-"""What both drivers share: building requests, reading answers, and naming what went wrong.
+"""Shared by both drivers: building requests, reading responses, and translating exceptions.
 
-Here alone the API key is put into a request, and here the HTTP library's exceptions end: each
-becomes a Failure, raised outside the handler so that it drags no frames along in which a header
-could be seen.
+Only this module puts the API key into a request. The HTTP library's exceptions end here: each
+becomes a Failure, raised outside the handler so that its traceback holds no frame with headers.
 """
 
 from __future__ import annotations
@@ -11,6 +10,9 @@ import logging
 import re
 import ssl
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 
@@ -24,40 +26,54 @@ from aistemsplitter._version import __version__
 LARGEST_REPLY = 32 * 2**20  # bytes of an answer that is read whole
 LIMITS = httpx2.Limits(max_connections=1000, max_keepalive_connections=64, keepalive_expiry=30.0)
 
-#: What the library raises when a line breaks or is silent: from its parser, or below it.
-BROKEN = (
+#: Exceptions of the library and of its lower half, which the synchronous client meets directly.
+LIBRARY_ERRORS = (
     httpx2.RequestError,
     httpx2.StreamError,
     httpcore2.NetworkError,
     httpcore2.TimeoutException,
+    httpcore2.ProtocolError,
+    httpcore2.ProxyError,
+    httpcore2.UnsupportedProtocol,
     TimeoutError,
-    EOFError,
 )
 
-
-class _HidingLocations(logging.Filter):
-    """Takes the targets of redirects out of the HTTP library's debug log: they may be signed."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        if isinstance(record.msg, str) and "location'" in record.msg.lower():
-            record.msg = re.sub(r"(?i)(b'location', )b(['\"]).*?\2", r"\1b'...'", record.msg)
-        return True
+_ours: ContextVar[bool] = ContextVar("ours", default=False)
 
 
-# The library tells its log of every header of an answer, and gives no way to have a say in it.
+@contextmanager
+def log_without_locations() -> Iterator[None]:
+    """Keep the targets of redirects, which may be signed, out of the HTTP library's debug log.
+
+    The library logs every header of a response and has no option against it. Records of other
+    users of the library in the same process stay as they are.
+    """
+    token = _ours.set(True)
+    try:
+        yield
+    finally:
+        _ours.reset(token)
+
+
+def _hide_location(record: logging.LogRecord) -> bool:
+    if _ours.get() and isinstance(record.msg, str) and "location'" in record.msg.lower():
+        record.msg = re.sub(r"(?i)(b'location', )b(['\"]).*?\2", r"\1b'...'", record.msg)
+    return True
+
+
 for _name in ("httpcore2.http11", "httpcore2.http2"):
-    logging.getLogger(_name).addFilter(_HidingLocations())
+    logging.getLogger(_name).addFilter(_hide_location)
 
 
 class _Url(httpx2.URL):
-    """A URL that the HTTP library can use and log without showing a signature."""
+    """A URL whose text, which the HTTP library logs, does not show a signature."""
 
     def __str__(self) -> str:
         return f"{self.scheme}://{self.netloc.decode('ascii')}/..."
 
 
 def options() -> dict[str, Any]:
-    """How the HTTP library's clients are made."""
+    """Return the settings of the HTTP library's clients."""
     return {
         "cookies": CookieJar(DefaultCookiePolicy(allowed_domains=())),  # none is kept
         "limits": LIMITS,
@@ -66,7 +82,11 @@ def options() -> dict[str, Any]:
 
 
 def build(request: Request, key: Secret, content: Any) -> httpx2.Request:
-    """The library's request; Failure if its address cannot be used."""
+    """Return the library's request.
+
+    Raises:
+        Failure: The URL cannot be used, or the deadline has passed.
+    """
     headers = dict(request.headers)
     if isinstance(request.body, Body):
         headers["Content-Length"] = str(request.body.length)
@@ -77,7 +97,7 @@ def build(request: Request, key: Secret, content: Any) -> httpx2.Request:
         "connect": min(limits.connect, time_left),
         "read": min(limits.read, time_left),
         "write": min(limits.write, time_left),
-        "pool": min(limits.total, time_left),
+        "pool": None if request.deadline is None else time_left,
     }
     try:
         built = httpx2.Request(
@@ -96,7 +116,11 @@ def build(request: Request, key: Secret, content: Any) -> httpx2.Request:
 
 
 def left(request: Request) -> float:
-    """Seconds until the deadline; Failure if there are none."""
+    """Return the seconds until the request's deadline.
+
+    Raises:
+        Failure: It has passed.
+    """
     if request.deadline is None:
         return float("inf")
     seconds = request.deadline - time.monotonic()
@@ -105,51 +129,58 @@ def left(request: Request) -> float:
     return seconds
 
 
-def read_timeout(request: Request) -> float:
-    """Seconds that the next bytes may take."""
-    return min(request.timeouts.read, left(request))
+def failure_of(error: Exception, request: Request, within: float | None = None) -> Failure:
+    """Return the Failure for an exception of the HTTP library.
 
-
-def failure_of(error: Exception, request: Request) -> Failure:
-    """What an exception of the HTTP library comes to."""
+    Args:
+        within: Seconds that one read was allowed, if less than the request's limits.
+    """
     if isinstance(error, (httpx2.TimeoutException, httpcore2.TimeoutException, TimeoutError)):
         if request.deadline is not None and time.monotonic() >= request.deadline - 0.005:
             return Failure("deadline", "out of time")
-        silent = f"silent for {request.timeouts.read:g} s"
-        phases: dict[type[Exception], str] = {
-            httpx2.ConnectTimeout: f"not reached within {request.timeouts.connect:g} s",
-            httpx2.ReadTimeout: silent,
-            httpcore2.ReadTimeout: silent,
-            httpx2.WriteTimeout: f"took no bytes for {request.timeouts.write:g} s",
-        }
-        return Failure("timeout", phases.get(type(error), "no free connection"))
+        return Failure("timeout", _timeout_message(error, request, within))
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLError):
             return Failure("tls", getattr(cause, "verify_message", "") or cause.reason or "TLS")
         cause = cause.__cause__ or cause.__context__
-    if isinstance(error, httpx2.UnsupportedProtocol):
+    if isinstance(error, (httpx2.UnsupportedProtocol, httpcore2.UnsupportedProtocol)):
         return Failure("connection", "the address is not an http or https one")
     return Failure("connection", str(error) or type(error).__name__)
 
 
+def _timeout_message(error: Exception, request: Request, within: float | None) -> str:
+    limits = request.timeouts
+    if isinstance(error, (httpx2.ConnectTimeout, httpcore2.ConnectTimeout)):
+        return f"no connection within {limits.connect:g} s"
+    if isinstance(error, (httpx2.WriteTimeout, httpcore2.WriteTimeout)):
+        return f"accepted no bytes for {limits.write:g} s"
+    if isinstance(error, (httpx2.PoolTimeout, httpcore2.PoolTimeout)):
+        return "no free connection"
+    return f"silent for {limits.read if within is None else within:g} s"
+
+
 def grow(body: bytearray, piece: bytes) -> None:
-    """Add to an answer that is read whole; Failure if it does not end."""
+    """Append to a body that is read completely.
+
+    Raises:
+        Failure: It has become too long.
+    """
     body += piece
     if len(body) > LARGEST_REPLY:
-        raise Failure("connection", "the answer does not end")
+        raise Failure("connection", f"the answer is longer than {LARGEST_REPLY >> 20} MiB")
 
 
 def headers_of(response: httpx2.Response) -> dict[str, str]:
-    """By their names in lower case."""
+    """Return the headers by their names in lower case."""
     return {name.lower(): value for name, value in response.headers.items()}
 
 
 def mock(transport: Transport) -> httpx2.MockTransport:
-    """What takes the place of the network, as the library wants it."""
+    """Return a transport of the library that answers in place of the network."""
 
     def answer(sent: httpx2.Request) -> httpx2.Response:
-        # The true URL: _Url shows itself only in part.
+        # The text of a _Url is shortened; this is the whole URL.
         netloc, path = sent.url.netloc.decode("ascii"), sent.url.raw_path.decode("ascii")
         url = f"{sent.url.scheme}://{netloc}{path}"
         headers = {name.lower(): value for name, value in sent.headers.items()}
@@ -158,7 +189,7 @@ def mock(transport: Transport) -> httpx2.MockTransport:
             reply = transport(request)
         except ConnectionError as error:
             raise httpx2.ConnectError(str(error)) from None
-        told = {"content-length": str(len(reply.body)), **reply.headers}
-        return httpx2.Response(reply.status, headers=told, stream=httpx2.ByteStream(reply.body))
+        headers = {"content-length": str(len(reply.body)), **reply.headers}
+        return httpx2.Response(reply.status, headers=headers, stream=httpx2.ByteStream(reply.body))
 
     return httpx2.MockTransport(answer)

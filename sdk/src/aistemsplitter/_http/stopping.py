@@ -1,4 +1,4 @@
-"""How one operation of a Gather that fails ends the others."""
+"""Ending the other operations of a Gather when one of them fails."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 
 class Stopped(Exception):
-    """Another operation of the same Gather has failed, or nobody waits for this one any more."""
+    """Another operation of the same Gather failed, or the caller gave up."""
 
 
 def raise_first(errors: Iterable[BaseException | None]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,10 +13,12 @@ from typing import Any, TypeVar, cast
 import httpx2
 
 from aistemsplitter._effects import (
+    Await,
     Blocking,
     Body,
     Close,
     Gather,
+    Notify,
     Open,
     Operation,
     Read,
@@ -25,10 +28,12 @@ from aistemsplitter._effects import (
     Sleep,
     Stream,
     Transport,
+    only_async,
+    refuse_awaitable,
 )
-from aistemsplitter._http import exchange
-from aistemsplitter._http.direct import Rest, rest_of
-from aistemsplitter._http.exchange import BROKEN, build, failure_of, headers_of, left, read_timeout
+from aistemsplitter._errors import ConfigurationError
+from aistemsplitter._http import exchange, network, transport
+from aistemsplitter._http.exchange import LIBRARY_ERRORS, build, failure_of, headers_of, left
 from aistemsplitter._http.stopping import Stopped, raise_first
 from aistemsplitter._secret import Secret
 
@@ -38,18 +43,25 @@ T = TypeVar("T")
 class SyncDriver:
     """Carries operations out in the calling thread; safe to share between threads."""
 
-    def __init__(self, key: Secret, transport: Transport | None = None) -> None:
+    def __init__(self, key: Secret, mock: Transport | None = None) -> None:
         self._key = key
-        self._client = httpx2.Client(
-            **exchange.options(), transport=exchange.mock(transport) if transport else None
-        )
+        self._mock = mock
+        self._owned = (os.getpid(), self._new_client())
+        self._closed = False
 
     def close(self) -> None:
         """Close all connections."""
-        self._client.close()
+        self._closed = True
+        pid, client = self._owned
+        if pid == os.getpid():
+            client.close()
 
     def run(self, operation: Operation[T], stop: threading.Event | None = None) -> T:
-        """The operation's result, or its error."""
+        """Run an operation and return its result.
+
+        Args:
+            stop: Event that ends the operation early.
+        """
         streams: list[Stream] = []
         step: Callable[[], Any] = partial(operation.send, None)
         try:
@@ -69,19 +81,46 @@ class SyncDriver:
             for stream in streams:
                 stream.source.close()
 
+    def _client(self) -> httpx2.Client:
+        """Return the HTTP client of this process.
+
+        After a fork, both processes hold the same connections and would read each other's answers.
+        The copy is dropped, not closed: its locks may be held by threads that do not exist here.
+        """
+        if self._closed:
+            raise ConfigurationError("The client is closed. Create a new one.")
+        pid, client = self._owned
+        if pid != os.getpid():
+            client = self._new_client()
+            self._owned = (os.getpid(), client)
+        return client
+
+    def _new_client(self) -> httpx2.Client:
+        options = exchange.options()
+        if self._mock:
+            return httpx2.Client(**options, transport=exchange.mock(self._mock))
+        context = httpx2.create_ssl_context(verify=options.pop("verify", True))
+        limits = options["limits"]
+        mounts = {
+            pattern: transport.Transport(context, limits, httpx2.Proxy(url)) if url else None
+            for pattern, url in transport.environment_proxies().items()
+        }
+        direct = transport.Transport(context, limits)
+        return httpx2.Client(**options, verify=context, transport=direct, mounts=mounts)
+
     def _carry_out(
         self, effect: object, streams: list[Stream], stop: threading.Event | None
     ) -> object:
         match effect:
             case Send(request):
-                return self._send(request)
+                return self._send(request, stop)
             case Open(request):
-                response = self._open(request)
-                source = _SyncSource(response)
+                response = self._open(request, stop)
+                source = _Source(response)
                 streams.append(Stream(response.status_code, headers_of(response), source, request))
                 return streams[-1]
-            case Read(stream):
-                return self._read(stream)
+            case Read(stream, within):
+                return self._read(stream, within, stop)
             case Close(stream):
                 stream.source.close()
             case Sleep(seconds):
@@ -91,39 +130,48 @@ class SyncDriver:
                     time.sleep(seconds)
             case Blocking(work):
                 return work()
+            case Await(_, subject):
+                raise only_async(subject)
+            case Notify(listener, value):
+                with listener.thread_lock:
+                    refuse_awaitable(listener.callback(value), "on_progress=")  # type: ignore[misc]
             case Gather(operations, bound):
                 return self._gather(operations, bound)
         return None
 
-    def _open(self, request: Request) -> httpx2.Response:
+    def _open(self, request: Request, stop: threading.Event | None) -> httpx2.Response:
         body = request.body
         content = _flow(body) if isinstance(body, Body) else body
         built = build(request, self._key, content)
         try:
-            return self._client.send(built, stream=True)
-        except httpx2.RequestError as error:
+            with network.limited(request.deadline, stop), exchange.log_without_locations():
+                return self._client().send(built, stream=True)
+        except LIBRARY_ERRORS as error:
             failure = failure_of(error, request)
         raise failure
 
-    def _send(self, request: Request) -> Reply:
-        response = self._open(request)
+    def _send(self, request: Request, stop: threading.Event | None) -> Reply:
+        response = self._open(request, stop)
         body = bytearray()
         try:
-            for chunk in response.iter_bytes():
-                left(request)
-                exchange.grow(body, chunk)
+            with network.limited(request.deadline, stop):
+                for chunk in response.iter_bytes():
+                    exchange.grow(body, chunk)
             return Reply(response.status_code, headers_of(response), bytes(body))
-        except (httpx2.RequestError, httpx2.StreamError) as error:
+        except LIBRARY_ERRORS as error:
             failure = failure_of(error, request)
         finally:
             response.close()
         raise failure
 
-    def _read(self, stream: Stream) -> bytes:
+    def _read(self, stream: Stream, within: float | None, stop: threading.Event | None) -> bytes:
+        seconds = left(stream.request)
+        deadline = time.monotonic() + min(seconds, seconds if within is None else within)
         try:
-            return cast(bytes, stream.source.read(read_timeout(stream.request)))
-        except BROKEN as error:
-            failure = failure_of(error, stream.request)
+            with network.limited(deadline, stop):
+                return cast(bytes, stream.source.read())
+        except LIBRARY_ERRORS as error:
+            failure = failure_of(error, stream.request, within)
         raise failure
 
     def _gather(self, operations: tuple[Operation[Any], ...], bound: int) -> list[Any]:
@@ -145,25 +193,18 @@ def _flow(body: Body) -> Iterator[bytes]:
     for chunk in body.chunks():
         yield chunk
         sent += len(chunk)
-        body.on_sent(sent)
+        refuse_awaitable(body.on_sent(sent), "on_progress=")
 
 
-class _SyncSource:
-    """An answer's body, as it came."""
+class _Source:
+    """The body of a response, as it arrived."""
 
     def __init__(self, response: httpx2.Response) -> None:
         self._response = response
-        self._begun = False
         self._chunks = response.iter_raw()
-        self._rest: Rest | None = None
 
-    def read(self, timeout: float) -> bytes:
-        if self._rest:
-            return self._rest.count(self._rest.read(timeout)) if self._rest.left else b""
-        piece = next(self._chunks, b"")
-        if not self._begun:
-            self._begun, self._rest = True, rest_of(self._response, piece)
-        return piece
+    def read(self) -> bytes:
+        return next(self._chunks, b"")
 
     def close(self) -> None:
         self._response.close()
