@@ -12,14 +12,15 @@ from pathlib import Path
 from typing import BinaryIO, NoReturn
 
 import av
-from av.audio.codeccontext import AudioCodecContext
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.stream import Discard
 
 from aistemsplitter_engine.audio._types import printable
+from aistemsplitter_engine.audio.id3 import without_tags
 from aistemsplitter_engine.audio.mp4 import ClaimsTooMuchError, check_index
 from aistemsplitter_engine.audio.peek import peek
+from aistemsplitter_engine.audio.streams import CODECS, supported_streams
 from aistemsplitter_engine.audio.tags import is_picture
 from aistemsplitter_engine.errors import AudioError
 
@@ -28,21 +29,6 @@ CONTAINERS = (
     "flac", "mp3", "aac", "ogg",
     "mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "asf",
 )  # fmt: skip
-
-CODECS = frozenset(
-    [
-        *(f"pcm_{kind}" for kind in ("u8", "s8", "alaw", "mulaw")),
-        *(
-            f"pcm_{kind}{bits}{order}"
-            for kind, widths in (("s", (16, 24, 32, 64)), ("u", (16, 24, 32)), ("f", (32, 64)))
-            for bits in widths
-            for order in ("le", "be")
-        ),
-        *("adpcm_ms", "adpcm_ima_wav", "adpcm_ima_qt"),
-        *("flac", "alac", "mp1float", "mp2float", "mp3float", "mp3", "vorbis", "opus", "aac"),
-        *("wmav1", "wmav2", "wmapro", "wmalossless", "ac3", "eac3"),
-    ]
-)
 
 READABLE = "WAV, FLAC, MP3, Ogg, Opus, AAC/M4A, AIFF, WMA, or a video with sound"
 
@@ -56,9 +42,6 @@ _OPTIONS = {
     "max_probe_packets": "4",  # 256 KiB: enough to see DTS in a WAV, and quick
     "max_size": "65536",  # bytes of WAV a packet: the default of 4096 costs more calls than work
 }
-
-# Copy-protected audio in MP4 goes by these names.
-_PROTECTED = {"drms", "enca", "aavd"}
 
 
 class _Nameless:
@@ -89,16 +72,26 @@ def open_file(path: Path, descriptor: int | None = None) -> BinaryIO:
         if found.st_size == 0:
             raise AudioError(f"{printable(path)}: is empty (0 bytes)")
         if descriptor is None:
-            return path.open("rb", buffering=0)
+            return without_tags(path.open("rb", buffering=0))
         os.lseek(descriptor, 0, os.SEEK_SET)
-        return open(os.dup(descriptor), "rb", buffering=0)  # noqa: PTH123  # it has no path
+        return without_tags(open(os.dup(descriptor), "rb", buffering=0))  # noqa: PTH123  # no path
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise AudioError(f"{printable(path)}: cannot be opened: {reason}") from error
 
 
-def open_audio(path: Path, file: BinaryIO) -> tuple[InputContainer, AudioStream]:
-    """Open the container and choose its best audio stream; the others are skipped unread.
+def open_audio(
+    path: Path, file: BinaryIO, rank: int = 0
+) -> tuple[InputContainer, AudioStream, bool]:
+    """Open the container and one of its audio streams; the others are skipped unread.
+
+    Args:
+        path: its name, for messages.
+        file: its content.
+        rank: 0 for the best stream, 1 for the next best, and so on.
+
+    Returns:
+        The container, the stream, and whether there is a next best one.
 
     Raises:
         AudioError: not a container of audio, no audio in it, or a codec that is not supported.
@@ -129,41 +122,23 @@ def open_audio(path: Path, file: BinaryIO) -> tuple[InputContainer, AudioStream]
             f"{name}: is not audio that can be read, or is damaged: use {READABLE}"
         ) from error
     try:
-        return container, _best_stream(name, container)
+        streams = supported_streams(name, container)
+        rank = min(rank, len(streams) - 1)
+        _select(container, streams[rank])
+        return container, streams[rank], rank + 1 < len(streams)
     except BaseException:
         container.close()
         raise
 
 
-def _best_stream(name: str, container: InputContainer) -> AudioStream:
-    stream = container.streams.best("audio")
-    if not isinstance(stream, AudioStream):
-        if container.streams.audio:
-            raise AudioError(
-                f"{name}: declares no sample rate, or more channels than the 512 that are possible;"
-                " mix it down to stereo first"
-            )
-        raise AudioError(f"{name}: holds no audio stream")
-    codec = stream.codec_context
-    if codec is not None and _tag_of(codec) in _PROTECTED:
-        raise AudioError(f"{name}: is copy-protected and cannot be decoded")
-    if codec is None or codec.name not in CODECS:
-        known = f"the codec {codec.name}" if codec is not None else "a codec that is not known"
-        raise AudioError(f"{name}: uses {known}, which is not supported; convert it to FLAC or WAV")
+def _select(container: InputContainer, stream: AudioStream) -> None:
     for other in container.streams:
         if other.index != stream.index and not is_picture(other):
             other.discard = Discard.all
+    codec = stream.codec_context
     codec.thread_count = 1  # decoding takes little time; threads would only be in the way
     if codec.name == "flac":
         codec.options = {"err_detect": "crccheck+explode"}
-    return stream
-
-
-def _tag_of(codec: AudioCodecContext) -> str:
-    try:
-        return codec.codec_tag
-    except UnicodeDecodeError:  # damaged, which PyAV does not expect
-        return ""
 
 
 def _refuse(name: str) -> Callable[[str, int, dict[str, str]], NoReturn]:

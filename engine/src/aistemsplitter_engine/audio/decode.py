@@ -1,4 +1,4 @@
-"""From packets to frames, with what the packets' times tell."""
+"""From packets to frames."""
 
 from __future__ import annotations  # PyAV's Packet is generic only to type checkers
 
@@ -13,12 +13,6 @@ from av.stream import Stream
 
 from aistemsplitter_engine.audio.frames import kept
 from aistemsplitter_engine.audio.tags import Pictures, is_picture
-
-GAP = 0.05  # seconds by which the time of a frame may run ahead of the samples before it
-
-# Containers that drop damaged parts without a word, but whose times show it. Elsewhere the times
-# are made up from the samples, or gaps in them are a recorder's usual silence.
-_GAPLESS = ("flac", "ogg", "asf")
 
 
 def decoded(
@@ -59,23 +53,6 @@ def _reason(error: av.FFmpegError) -> str:
     if isinstance(error, av.error.PatchWelcomeError) or not error.strerror:
         return "it cannot be decoded"  # says no more than "Not yet implemented"
     return error.strerror[0].lower() + error.strerror[1:]
-
-
-class ClockDrift:
-    """How far the times that a container gives its frames run ahead of their samples."""
-
-    def __init__(self, container: str) -> None:
-        self._applies = container in _GAPLESS
-        self._start: float | None = None
-
-    def of(self, frame: AudioFrame, read: int) -> float:
-        """Return seconds that are missing before this frame; a clock that goes back starts anew."""
-        if not self._applies or frame.pts is None or frame.time_base is None:
-            return 0.0
-        start = float(frame.pts * frame.time_base) - read / frame.sample_rate
-        if self._start is None or start < self._start:
-            self._start = start
-        return start - self._start
 
 
 def with_lengths(

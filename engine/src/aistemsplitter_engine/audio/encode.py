@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from aistemsplitter_engine.audio._types import BLOCK_FRAMES, FloatArray, interleaved, printable
 from aistemsplitter_engine.audio.output_file import OutputFile
-from aistemsplitter_engine.audio.picture import dimensions, picture_block
+from aistemsplitter_engine.audio.picture import dimensions, is_usable, picture_block
 from aistemsplitter_engine.audio.tags import Cover
 from aistemsplitter_engine.errors import AudioError, OptionError
 from aistemsplitter_engine.formats import OutputFormat
@@ -57,7 +57,8 @@ class StemWriter:
         sample_rate: Hz, of the blocks; one that ``output.sample_rate`` returns.
         channels: of the blocks, 1 or 2.
         tags: texts by name. WAV and M4A keep those that they have a place for.
-        cover: a picture; WAV has no place for it.
+        cover: a picture, left out where it is not a readable JPEG or PNG of up to 10 MB; WAV has no
+            place for it.
         frames: how many will be written, where that is known: ``close`` then makes sure of it.
 
     Raises:
@@ -91,7 +92,7 @@ class StemWriter:
         self._rate = sample_rate
         self._file = OutputFile(self.path)
         try:
-            self._open(dict(tags or {}), cover)
+            self._open(dict(tags or {}), cover if cover and is_usable(cover) else None)
         except BaseException:
             self.abort()
             raise

@@ -1,7 +1,9 @@
 """Decoding an audio file."""
 
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
+from typing import BinaryIO
 
 import av
 import numpy as np
@@ -10,12 +12,16 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 
 from aistemsplitter_engine.audio._types import BLOCK_FRAMES, FloatArray, clock, printable
+from aistemsplitter_engine.audio.clock import GAP, ClockDrift, read_clock
 from aistemsplitter_engine.audio.container import open_audio, open_file
-from aistemsplitter_engine.audio.decode import GAP, ClockDrift, decoded, with_lengths
+from aistemsplitter_engine.audio.decode import decoded, with_lengths
 from aistemsplitter_engine.audio.downmix import fold, fold_matrix
 from aistemsplitter_engine.audio.frames import positions_of, samples_of
-from aistemsplitter_engine.audio.length import lacks_end, stated_length
-from aistemsplitter_engine.audio.tags import Pictures, read_cover, read_tags
+from aistemsplitter_engine.audio.length import stated_length
+from aistemsplitter_engine.audio.ogg import lacks_end
+from aistemsplitter_engine.audio.picture import read_cover
+from aistemsplitter_engine.audio.streams import passed_over
+from aistemsplitter_engine.audio.tags import Pictures, read_tags
 from aistemsplitter_engine.errors import AudioError
 
 MIN_RATE, MAX_RATE = 1_000, 768_000  # Hz
@@ -54,27 +60,48 @@ class AudioFile:
         self._descriptor = descriptor
         self.name = printable(path)
         self.warnings: list[str] = []
-        with open_file(self.path, self._descriptor) as file:
-            container, stream = open_audio(self.path, file)
-            with container:
-                self.container = container.format.name
-                self.codec = stream.codec_context.name
-                self.tags = read_tags(container, stream)
-                pictures: Pictures = []
-                first = self._first_frame(decoded(container, stream, pictures))
-                self.cover, warning = read_cover(pictures)
-                if warning:
+        self._rank = 0  # of the stream that is read, among those that are supported
+        failure: AudioError | None = None
+        while not hasattr(self, "sample_rate"):
+            with open_file(self.path, self._descriptor) as file:
+                container, stream, has_next = open_audio(self.path, file, self._rank)
+                with container:
+                    pictures: Pictures = []
+                    try:
+                        first = self._first_frame(decoded(container, stream, pictures))
+                        self._describe(container, stream, file, first)
+                    except AudioError as error:
+                        failure = failure or error
+                        if not has_next:
+                            raise failure from None
+                        self._rank += 1
+                        continue
+                    self.cover, warning = read_cover(pictures)
+                    self._warn(passed_over(container, stream))
                     self._warn(warning)
-                self.sample_rate = first.sample_rate
-                positions = positions_of(first)
-                self.channels = len(positions)
-                self._matrix(positions)
-                self._length = stated_length(container, stream, file, self.sample_rate)
-                exact = self._length is not None and self._length.exact and not self._length.slack
-                self.frames = self._length.frames if self._length and exact else None
-                if self.container == "ogg" and lacks_end(file):
-                    self._warn("the last Ogg page is not marked as such: it may be truncated")
-                self.duration = _duration(container, stream)
+
+    def _describe(
+        self, container: InputContainer, stream: AudioStream, file: BinaryIO, first: AudioFrame
+    ) -> None:
+        """Set the attributes that are known when the first frame is."""
+        positions = positions_of(first)
+        self._matrix(positions)
+        self.container = container.format.name
+        self.codec = stream.codec_context.name
+        self.tags = read_tags(container, stream)
+        self.channels = len(positions)
+        rate = first.sample_rate
+        self._clock = read_clock(container, stream, file, first)
+        self._length = length = stated_length(container, stream, file, rate, self._clock.start)
+        self.frames = length.frames if length and length.exact and not length.slack else None
+        seconds = _duration(container, stream)
+        if length is not None:
+            self.duration: float | None = length.frames / rate
+        else:
+            self.duration = None if seconds is None else float(seconds - self._clock.start)
+        if self.container == "ogg" and lacks_end(file):
+            self._warn("the last Ogg page is not marked as such: it may be truncated")
+        self.sample_rate = rate
 
     def blocks(self) -> Iterator[FloatArray]:
         """Yield the whole song as (2, n) blocks, n at most ``BLOCK_FRAMES``; mono is on both.
@@ -86,7 +113,7 @@ class AudioFile:
             AudioError: the file is damaged or truncated; the text says where.
         """
         with open_file(self.path, self._descriptor) as file:
-            container, stream = open_audio(self.path, file)
+            container, stream, _ = open_audio(self.path, file, self._rank)
             with container:
                 yield from _rebuffered(self._stereo(decoded(container, stream, [])))
 
@@ -94,7 +121,7 @@ class AudioFile:
         """Yield frame after frame as (2, n), and judge the end."""
         read = bad = 0
         damage = ""
-        drift = ClockDrift(self.container)
+        drift = ClockDrift(self.container, self._clock)
         for frame, length in with_lengths(frames, ends_within=self.container.startswith("mov")):
             if isinstance(frame, str):
                 damage = damage or frame
@@ -182,8 +209,8 @@ class AudioFile:
             f"{self.name}: is damaged at {clock(read, rate)}: {reason}; get an intact copy"
         )
 
-    def _warn(self, text: str) -> None:
-        if text not in self.warnings:  # a second pass finds the same
+    def _warn(self, text: str | None) -> None:
+        if text and text not in self.warnings:  # a second pass finds the same
             self.warnings.append(text)
 
 
@@ -205,7 +232,8 @@ def _rebuffered(parts: Iterator[FloatArray]) -> Iterator[FloatArray]:
         yield np.concatenate(waiting, axis=1)
 
 
-def _duration(container: InputContainer, stream: AudioStream) -> float | None:
+def _duration(container: InputContainer, stream: AudioStream) -> Fraction | None:
+    """Return FFmpeg's estimate of when the stream ends, in seconds on its clock."""
     if stream.duration and stream.time_base is not None:
-        return float(stream.duration * stream.time_base)
-    return container.duration / av.time_base if container.duration else None
+        return stream.duration * stream.time_base
+    return Fraction(container.duration, av.time_base) if container.duration else None

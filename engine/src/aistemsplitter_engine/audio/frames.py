@@ -4,7 +4,8 @@ import ctypes
 from typing import Any
 
 import numpy as np
-from av import AudioFrame
+from av import AudioFrame, AudioLayout
+from av.audio.codeccontext import AudioCodecContext
 from numpy.typing import NDArray
 
 from aistemsplitter_engine.audio._types import FloatArray
@@ -64,13 +65,19 @@ def positions_of(frame: AudioFrame) -> tuple[str, ...]:
 
 
 def kept(frame: AudioFrame) -> AudioFrame:
-    """Return the frame, made safe to let go. To be called on every frame that was decoded.
+    """Return the frame, made safe to free. To be called on every frame that was decoded."""
+    layout_of(frame)
+    return frame
+
+
+def layout_of(owner: AudioFrame | AudioCodecContext) -> AudioLayout:
+    """Return the layout of a frame or a stream, made safe to free.
 
     A layout that is not one of FFmpeg's own (channels in an order of their own, or some twice) owns
     memory, which PyAV frees with the layout and FFmpeg again with the frame: the process would
-    die. So such a layout is never let go, which costs some hundred bytes a frame.
+    die. So such a layout is never freed, which costs some hundred bytes a frame.
     """
-    layout = frame.layout
+    layout = owner.layout
     if "(" in layout.name or layout.name.startswith("ambisonic"):
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(layout))
-    return frame
+    return layout

@@ -1,8 +1,8 @@
 """How long a file says it is, for telling a complete one from a truncated one."""
 
-import os
 import struct
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import BinaryIO
 
 import av
@@ -10,6 +10,8 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 
 from aistemsplitter_engine.audio.chunks import data_frames
+from aistemsplitter_engine.audio.id3 import tags_end
+from aistemsplitter_engine.audio.ogg import last_position
 from aistemsplitter_engine.audio.peek import peek
 from aistemsplitter_engine.audio.tags import is_picture
 
@@ -33,19 +35,23 @@ _MP3_SLACK = 2  # MP3 frames: some encoders count the one that holds the count, 
 
 
 def stated_length(
-    container: InputContainer, stream: AudioStream, file: BinaryIO, sample_rate: int
+    container: InputContainer,
+    stream: AudioStream,
+    file: BinaryIO,
+    sample_rate: int,
+    start: Fraction,
 ) -> Length | None:
     """Return the length that the container states, or None where it states none.
 
     FFmpeg estimates a length from the bit rate when a file states none, so only what each
-    container is known to state is asked for.
+    container is known to state is asked for. ``start`` is the clock's at the first frame.
     """
     kind = container.format.name
     codec = stream.codec_context
     if kind == "mp3":
         return _length_of_mp3(file)
     if kind == "asf":
-        return _length_of_asf(file, sample_rate)
+        return _length_of_asf(file, sample_rate, start)
     if codec.name == "flac" and kind == "flac":
         # STREAMINFO: 36 bits; 0 when it was written to a pipe.
         total = int.from_bytes((codec.extradata or b"")[13:18], "big") & (1 << 36) - 1
@@ -54,32 +60,29 @@ def stated_length(
         promised = data_frames(kind, file)
         return None if promised is None else Length(promised)
     if kind == "matroska,webm":
-        alone = all(other.type == "audio" or is_picture(other) for other in container.streams)
-        seconds = (container.duration or 0) / av.time_base if alone else 0
-        return Length(round(seconds * sample_rate), False, sample_rate // 2) if seconds else None
+        alone = all(other.index == stream.index or is_picture(other) for other in container.streams)
+        seconds = Fraction(container.duration or 0, av.time_base) - start if alone else 0
+        return _measured(seconds, sample_rate, sample_rate // 2, exact=False)
+    slack = sample_rate // 10  # packets are whole, and clocks of containers coarse
+    if kind == "ogg" and (end := last_position(file, stream.index)) is not None:
+        return _measured(Fraction(end, sample_rate) - start, sample_rate, slack)
     if not stream.duration or stream.time_base is None:
         return None
-    frames = round(stream.duration * stream.time_base * sample_rate)
+    seconds = stream.duration * stream.time_base - start
     if kind == "aiff" and codec.name.startswith("pcm_"):
-        return Length(frames)
+        return _measured(seconds, sample_rate, 0)
     if kind in ("wav", "aiff", "caf", "ogg") or kind.startswith("mov"):
-        # Packets are whole, and clocks of containers coarse.
-        return Length(frames, exact=True, slack=sample_rate // 10)
+        return _measured(seconds, sample_rate, slack)
     return None
 
 
-def lacks_end(file: BinaryIO) -> bool:
-    """Tell whether the last page of an Ogg is not marked as the last, as in a truncated file."""
-    size = os.fstat(file.fileno()).st_size
-    tail = peek(file, max(0, size - (1 << 17)), 1 << 17)
-    page = tail[max(0, tail.rfind(b"OggS")) :]
-    if len(page) < 27:
-        return True
-    length = 27 + page[26] + sum(page[27 : 27 + page[26]])
-    return len(page) < length or not page[5] & 4
+def _measured(
+    seconds: Fraction | int, sample_rate: int, slack: int, *, exact: bool = True
+) -> Length | None:
+    return Length(round(seconds * sample_rate), exact, slack) if seconds > 0 else None
 
 
-def _length_of_asf(file: BinaryIO, sample_rate: int) -> Length | None:
+def _length_of_asf(file: BinaryIO, sample_rate: int, start: Fraction) -> Length | None:
     """Read the play time in the header, in whose place FFmpeg has a guess if the file is short."""
     header = peek(file, 0, 1 << 16)
     at = header.find(_ASF_FILE_PROPERTIES)
@@ -89,17 +92,13 @@ def _length_of_asf(file: BinaryIO, sample_rate: int) -> Length | None:
     duration, _, preroll, flags = struct.unpack("<QQQI", fields)  # 100 ns, and ms
     if flags & 1:  # a broadcast, whose length was not known yet
         return None
-    seconds = max(0.0, duration / 1e7 - preroll / 1e3)
-    return Length(round(seconds * sample_rate), exact=False, slack=sample_rate)
+    seconds = Fraction(duration, 10**7) - Fraction(preroll, 1000) - start
+    return _measured(seconds, sample_rate, sample_rate, exact=False)
 
 
 def _length_of_mp3(file: BinaryIO) -> Length | None:
     """Read the number of MP3 frames from the Xing, Info or VBRI tag in the first of them."""
-    start = 0
-    while (head := peek(file, start, 10))[:3] == b"ID3" and len(head) == 10:
-        b = head[6:10]
-        start += 10 + (b[0] << 21 | b[1] << 14 | b[2] << 7 | b[3]) + (head[5] & 0x10 and 10)
-    data = peek(file, start, 1 << 16)
+    data = peek(file, tags_end(file), 1 << 16)
     for at in range(len(data) - 4):
         if data[at] == 0xFF and data[at + 1] & 0xE6 == 0xE2:  # the sync of a layer III frame
             return _length_in_frame(data[at:])

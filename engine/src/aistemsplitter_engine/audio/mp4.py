@@ -4,12 +4,11 @@ A few bytes there can claim billions of samples, and FFmpeg takes memory for eac
 whether the file could hold them.
 """
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
-from aistemsplitter_engine.audio.peek import number_at, peek
+from aistemsplitter_engine.audio.peek import number_at, peek, size_of
 
 MAX_ENTRIES = 10_000_000
 """Of FFmpeg's index: about 400 MB, and fifty hours of AAC."""
@@ -35,10 +34,15 @@ def check_index(file: BinaryIO) -> None:
 
     Other files have no such tables.
     """
-    size = os.fstat(file.fileno()).st_size
+    size = size_of(file)
     claimed = sum(track.entries() for track in _tracks(file, size))
     if claimed > min(MAX_ENTRIES, max(size, 1000)):
         raise ClaimsTooMuchError
+
+
+def is_fragmented(file: BinaryIO) -> bool:
+    """Return whether the audio comes in fragments, as in a stream that was recorded."""
+    return any(name == b"moof" for name, _, _ in _atoms(file, size_of(file)))
 
 
 @dataclass

@@ -1,5 +1,6 @@
-"""Looking into a file without disturbing who reads it."""
+"""Reading parts of a file without moving the position of its other reader."""
 
+import os
 from typing import BinaryIO
 
 
@@ -18,3 +19,12 @@ def peek(file: BinaryIO, start: int, size: int) -> bytes:
 def number_at(file: BinaryIO, start: int) -> int:
     """Return the big-endian 32-bit number at ``start``, 0 where there is nothing."""
     return int.from_bytes(peek(file, start, 4), "big")
+
+
+def size_of(file: BinaryIO) -> int:
+    """Return the size of a file in bytes."""
+    here = file.tell()
+    try:
+        return file.seek(0, os.SEEK_END)
+    finally:
+        file.seek(here)

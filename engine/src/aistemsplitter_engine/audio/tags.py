@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 else:
     Pictures = list
 
-_MIME = {"mjpeg": "image/jpeg", "png": "image/png"}
-
 # True of the file that they are in, and wrong in any other.
 _TECHNICAL = {
     "encoder", "encoded_by", "encoding", "encoder_options", "encodersettings", "creation_time",
@@ -66,19 +64,5 @@ def read_tags(container: InputContainer, stream: AudioStream) -> dict[str, str]:
 
 
 def is_picture(stream: Stream) -> bool:
-    """Tell whether the stream is a picture attached to the file."""
+    """Return whether the stream is a picture attached to the file."""
     return isinstance(stream, VideoStream) and bool(stream.disposition & Disposition.attached_pic)
-
-
-def read_cover(pictures: Pictures) -> tuple[Cover | None, str | None]:
-    """Return the first picture in JPEG or PNG, or a warning that it was too large to keep."""
-    for packet in pictures:
-        codec = packet.stream.codec_context
-        mime = _MIME.get(codec.name) if codec is not None else None
-        if mime is None or not packet.size:
-            continue
-        if packet.size > MAX_COVER:
-            size = f"{packet.size / 1e6:.0f} MB"
-            return None, f"the cover picture of {size} is too large to be taken over"
-        return Cover(mime, bytes(packet)), None
-    return None, None
