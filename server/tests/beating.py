@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aistemsplitter_server.kit import times
 from aistemsplitter_server.kit.database import Database
-from aistemsplitter_server.worker.tables import Worker
+from aistemsplitter_server.workers.tables import Worker
 
 
 def beat(database: Database, worker_id: str = "worker", audio_seconds: float = 0) -> None:

@@ -10,7 +10,7 @@ from aistemsplitter_server.retention import tables as retention
 from aistemsplitter_server.splits import tables as splits
 from aistemsplitter_server.uploads import tables as uploads
 from aistemsplitter_server.webhooks import tables as webhooks
-from aistemsplitter_server.worker import tables as worker
+from aistemsplitter_server.workers import tables as worker
 
 metadata = Base.metadata
 

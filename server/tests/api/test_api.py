@@ -19,7 +19,7 @@ from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.secrets import Secrets
 from aistemsplitter_server.kit.settings import Settings
 from aistemsplitter_server.worker import liveness
-from aistemsplitter_server.worker.tables import Worker
+from aistemsplitter_server.workers.tables import Worker
 from beating import beat
 from customers import Customer, customer
 from databases import only_sqlite

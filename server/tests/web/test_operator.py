@@ -15,7 +15,7 @@ from aistemsplitter_server.retention import failures, runs
 from aistemsplitter_server.splits.tables import Split
 from aistemsplitter_server.web import operator, operator_accounts, operator_audit, operator_failures
 from aistemsplitter_server.webhooks.tables import Receiver
-from aistemsplitter_server.worker.tables import DEAD_AFTER, Worker
+from aistemsplitter_server.workers.tables import DEAD_AFTER, Worker
 from beating import beat
 from customers import Customer, customer
 from history import account, add, split

@@ -6,7 +6,6 @@ import logging
 from typing import Literal
 
 from fastapi import APIRouter
-from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
 from aistemsplitter_server.api.context import InContext, InStorage
@@ -15,7 +14,7 @@ from aistemsplitter_server.kit import migrate, times
 from aistemsplitter_server.kit.errors import Unavailable
 from aistemsplitter_server.kit.migrate import NotMigrated
 from aistemsplitter_server.kit.schemas import Response, Success
-from aistemsplitter_server.worker.tables import DEAD_AFTER, FAULT_SHOWN_FOR, Worker, WorkerFault
+from aistemsplitter_server.workers import queries as workers
 
 router = APIRouter()
 logger = logging.getLogger(__name__)
@@ -39,13 +38,8 @@ def readyz(context: InContext, storage: InStorage) -> Success[Health]:
     try:
         migrate.check(context.database)
         with context.database.reading() as connection:
-            alive = Worker.seen_at >= times.now() - DEAD_AFTER
-            worker = connection.scalar(select(Worker.id).where(alive).limit(1))
-            recent = WorkerFault.happened_at >= times.now() - FAULT_SHOWN_FOR
-            newest = WorkerFault.happened_at.desc()
-            fault = connection.scalar(
-                select(WorkerFault.reason).where(recent).order_by(newest).limit(1)
-            )
+            alive = workers.count_alive(connection, times.now())
+            fault = workers.recent_fault(connection, times.now())
     except NotMigrated:
         raise Unavailable("The database is not up to date.") from None
     except SQLAlchemyError:
@@ -55,7 +49,7 @@ def readyz(context: InContext, storage: InStorage) -> Success[Health]:
     except OSError as error:
         logger.error("the storage cannot be written: %s", error)
         raise Unavailable("The storage cannot be written.") from None
-    if worker is None:
+    if not alive:
         why = "" if fault is None else f" The last one could not start: {fault}"
         raise Unavailable(f"No worker is alive.{why}")
     return Success(data=Health())

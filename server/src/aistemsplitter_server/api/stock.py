@@ -24,7 +24,7 @@ from aistemsplitter_server.retention.tables import Sweep, SweepFailure
 from aistemsplitter_server.splits import queries
 from aistemsplitter_server.splits.tables import Split
 from aistemsplitter_server.webhooks.tables import Delivery
-from aistemsplitter_server.worker.tables import DEAD_AFTER, Worker
+from aistemsplitter_server.workers.tables import DEAD_AFTER, Worker
 
 FRESH = 10.0  # seconds that counts are good for
 

@@ -28,7 +28,7 @@ from aistemsplitter_server.kit.settings import Settings
 from aistemsplitter_server.models.catalogue import HTDEMUCS_FT, MODELS
 from aistemsplitter_server.sandbox.python import engine_environment
 from aistemsplitter_server.storage.configured import configured
-from aistemsplitter_server.worker import liveness
+from aistemsplitter_server.workers import queries as workers
 
 LITTLE_SPACE, NO_SPACE = 10 << 30, 1 << 30  # bytes; a song of an hour takes 5 GB while it is split
 FEW_FILES, TOO_FEW_FILES = 1024, 256  # that a process may have open
@@ -151,7 +151,7 @@ def _reason(error: SQLAlchemyError) -> str:
 
 def _workers(database: Database, settings: Settings) -> Finding:
     with database.read() as session:
-        count = len(liveness.living(session, settings.data if settings.data.is_dir() else None))
+        count = len(workers.living(session, settings.data if settings.data.is_dir() else None))
     if count:
         return Finding("workers", "ok", f"{count} alive")
     todo = "aistemsplitter-server up, or aistemsplitter-server worker beside an API of its own"

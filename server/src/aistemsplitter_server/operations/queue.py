@@ -11,10 +11,10 @@ from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
 from aistemsplitter_server.accounts.tables import Account
-from aistemsplitter_server.operations import workers
 from aistemsplitter_server.splits import queries, speeds
 from aistemsplitter_server.splits.queueing import BATCH
 from aistemsplitter_server.splits.tables import IS_PROCESSING, IS_QUEUED, Split
+from aistemsplitter_server.workers import queries as workers
 
 RUNNING = 50  # shown at most
 ACCOUNTS = 50  # shown at most
@@ -128,7 +128,7 @@ def _drained_in(session: Session, now: datetime) -> timedelta | None:
     left = _work_left(session)
     if not left:
         return timedelta(0)
-    known, alive = speeds.lately(session), workers.living(session, now)
+    known, alive = speeds.lately(session), workers.count_alive(session, now)
     if not known or not alive:
         return None
     slowest = min(known.values())  # for a model of which nothing is known yet

@@ -13,11 +13,12 @@ from aistemsplitter_server.api.context import Context, InContext
 from aistemsplitter_server.kit import times
 from aistemsplitter_server.models import queries as models
 from aistemsplitter_server.models.catalogue import MODELS
-from aistemsplitter_server.operations import failures, health, queue, sweeps, workers
+from aistemsplitter_server.operations import failures, health, queue, sweeps
 from aistemsplitter_server.operations.throughput import Period
 from aistemsplitter_server.web import chart
 from aistemsplitter_server.web.pages import render
 from aistemsplitter_server.web.sessions import Operator
+from aistemsplitter_server.workers import queries as workers
 
 router = APIRouter(prefix="/operator")
 

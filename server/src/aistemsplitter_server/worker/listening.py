@@ -22,9 +22,10 @@ from aistemsplitter_server.splits import listening
 from aistemsplitter_server.splits.tables import Split
 from aistemsplitter_server.storage import keys
 from aistemsplitter_server.storage.interface import Missing
-from aistemsplitter_server.worker import cutting, liveness
+from aistemsplitter_server.worker import cutting
 from aistemsplitter_server.worker.attempt import Draining
 from aistemsplitter_server.worker.context import WorkerContext
+from aistemsplitter_server.workers import queries as workers
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +65,7 @@ def left_behind(context: WorkerContext) -> list[str]:
     root = context.settings.data / FOLDER
     names = [folder.name for folder in root.iterdir()] if root.is_dir() else []
     with context.database.read() as session:
-        living = liveness.living(session, context.settings.data)
+        living = workers.living(session, context.settings.data)
     return [name for name in names if name not in living]
 
 

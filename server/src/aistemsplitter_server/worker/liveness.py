@@ -13,22 +13,19 @@ import platform
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import datetime, timedelta
-from pathlib import Path
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from aistemsplitter_server.kit import heartbeats, times
 from aistemsplitter_server.sandbox.messages import printable
 from aistemsplitter_server.worker.context import WorkerContext
-from aistemsplitter_server.worker.tables import DEAD_AFTER, KILLED_AFTER, Worker, WorkerFault
+from aistemsplitter_server.workers.tables import Worker, WorkerFault
 
 logger = logging.getLogger(__name__)
 
 BEAT = 5.0  # seconds
-FORGOTTEN_AFTER = timedelta(hours=1)
 
 
 @contextmanager
@@ -64,39 +61,6 @@ def reporting_faults(context: WorkerContext) -> Iterator[None]:
     context.write(
         lambda session: session.execute(delete(WorkerFault).where(WorkerFault.host == host))
     )
-
-
-def living(session: Session, data: Path | None = None) -> frozenset[str]:
-    """The ids of the workers that live.
-
-    Args:
-        data: the data folder, to tell at once those that died on it.
-    """
-    now = times.now()
-    query = select(Worker.id, Worker.seen_at).where(Worker.seen_at > now - KILLED_AFTER)
-    found = session.execute(query).all()
-    return frozenset(
-        name
-        for name, seen_at in found
-        if _lives(name, silent=seen_at <= now - DEAD_AFTER, data=data)
-    )
-
-
-def forget(session: Session, now: datetime, limit: int) -> int:
-    """Delete the rows of workers that have been dead for long; return how many."""
-    query = select(Worker.id).where(Worker.seen_at < now - FORGOTTEN_AFTER).limit(limit)
-    found = session.scalars(query).all()
-    dead = delete(Worker).where(Worker.id.in_(found), Worker.seen_at < now - FORGOTTEN_AFTER)
-    session.execute(dead)
-    return len(found)
-
-
-def _lives(name: str, *, silent: bool, data: Path | None) -> bool:
-    if data is None:
-        return not silent
-    if heartbeats.has_ended(data, name):
-        return False
-    return not silent or heartbeats.is_local(data, name)
 
 
 def _register(session: Session, worker_id: str) -> None:

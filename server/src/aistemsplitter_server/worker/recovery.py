@@ -15,7 +15,8 @@ from aistemsplitter_server.worker import liveness, reconciliation
 from aistemsplitter_server.worker.context import WorkerContext
 from aistemsplitter_server.worker.reconciliation import Walk
 from aistemsplitter_server.worker.sweeping import Sweeper
-from aistemsplitter_server.worker.tables import Lease
+from aistemsplitter_server.workers import queries as workers
+from aistemsplitter_server.workers.tables import Lease
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +63,7 @@ def report_models(context: WorkerContext) -> None:
     found = [model.name for model in MODELS if is_installed(model.name)]
 
     def report(session: Session) -> None:
-        alone = liveness.living(session) <= {context.worker_id}
+        alone = workers.living(session) <= {context.worker_id}
         models.report(session, found, alone=alone)
 
     context.write(report)
@@ -78,7 +79,7 @@ def _leads(context: WorkerContext) -> bool:
             return True
         holds = lease.holder == context.worker_id
         if not holds and lease.until > now:
-            living = liveness.living(session, context.settings.data)
+            living = workers.living(session, context.settings.data)
             if lease.holder in living:
                 return False
         lease.holder, lease.until = context.worker_id, now + LEASED
@@ -89,7 +90,7 @@ def _hand_on(context: WorkerContext) -> None:
     begun = jobs.begun()
     # Read last: a worker that registers meanwhile must not lose a job that it has just begun.
     with context.database.read() as session:
-        living = liveness.living(session, context.settings.data)
+        living = workers.living(session, context.settings.data)
     for job_id, executor_id in begun:
         if executor_id not in living:
             logger.warning("%s was left behind by %s", job_id, executor_id)

@@ -16,8 +16,9 @@ from aistemsplitter_server.splits import service as splits_service
 from aistemsplitter_server.uploads import queries as uploads
 from aistemsplitter_server.uploads import service as uploads_service
 from aistemsplitter_server.webhooks import service as webhooks
-from aistemsplitter_server.worker import leftovers, listening, liveness
+from aistemsplitter_server.worker import leftovers, listening
 from aistemsplitter_server.worker.sweep import BATCH, Run, Sweep, items, rows
+from aistemsplitter_server.workers import queries as workers
 
 OFTEN, SELDOM, RARELY = 60.0, 600.0, 6 * 3600.0  # seconds between runs
 
@@ -39,7 +40,7 @@ def sweeps(settings: Settings) -> Sequence[Sweep]:
         ),
         Sweep("erasures", OFTEN, rows(splits_service.erase_deleted)),
         Sweep("old_secrets", OFTEN, rows(accounts.erase_old_secrets)),
-        Sweep("workers", OFTEN, rows(liveness.forget)),
+        Sweep("workers", OFTEN, rows(workers.delete_dead)),
         Sweep("receiver_use", SELDOM, rows(webhooks.note_use)),
         *(Sweep(each.name, SELDOM, rows(partial(each.delete, settings))) for each in ROWS),
         Sweep("jobs", SELDOM, _jobs),

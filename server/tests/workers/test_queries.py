@@ -6,8 +6,8 @@ import pytest
 
 from aistemsplitter_server.kit import times
 from aistemsplitter_server.kit.database import Database
-from aistemsplitter_server.operations import workers
-from aistemsplitter_server.worker.tables import DEAD_AFTER, Worker
+from aistemsplitter_server.workers import queries as workers
+from aistemsplitter_server.workers.tables import DEAD_AFTER, Worker
 from beating import beat
 
 
@@ -22,7 +22,7 @@ def test_who_lives_and_how_busy(database: Database) -> None:
         busy.started_at, busy.seen_at, busy.busy_seconds = now - timedelta(minutes=2), now, 30
     with database.read() as session:
         found = {worker.id: worker for worker in workers.seen(session, now)}
-        assert workers.living(session, now) == 2
+        assert workers.count_alive(session, now) == 2
     assert list(found) == ["busy", "fresh", "dead"]
     assert [worker.alive for worker in found.values()] == [True, True, False]
     assert (found["busy"].busy, found["busy"].speed) == pytest.approx((0.25, 10))

@@ -1,0 +1,107 @@
+"""Queries on workers: which are alive, how busy they are, and why the last one could not start."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from sqlalchemy import Connection, delete, func, select
+from sqlalchemy.orm import Session
+
+from aistemsplitter_server.kit import heartbeats, times
+from aistemsplitter_server.workers.tables import (
+    DEAD_AFTER,
+    FAULT_SHOWN_FOR,
+    KILLED_AFTER,
+    Worker,
+    WorkerFault,
+)
+
+DELETED_AFTER = timedelta(hours=1)  # without a heartbeat
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A worker as of its last heartbeat. Workers that stop normally delete their row.
+
+    Attributes:
+        busy: Share of its lifetime spent on splits, 0 to 1. A split counts once it is done.
+        speed: Seconds of audio separated per busy second; None before the first split.
+    """
+
+    id: str
+    host: str
+    pid: int
+    since: datetime
+    last_beat: datetime
+    alive: bool
+    busy: float
+    speed: float | None
+
+
+def seen(session: Session, now: datetime) -> Sequence[Seen]:
+    """Return all workers, those alive first."""
+    rows = session.scalars(select(Worker).order_by(Worker.started_at, Worker.id)).all()
+    return sorted((_seen(row, now) for row in rows), key=lambda worker: not worker.alive)
+
+
+def living(session: Session, data: Path | None = None) -> frozenset[str]:
+    """Return the ids of the workers that are alive.
+
+    Args:
+        data: The data folder. The heartbeat files in it show a dead worker at once, where the
+            rows alone take half a minute.
+    """
+    now = times.now()
+    query = select(Worker.id, Worker.seen_at).where(Worker.seen_at > now - KILLED_AFTER)
+    found = session.execute(query).all()
+    return frozenset(
+        worker_id
+        for worker_id, seen_at in found
+        if _is_alive(worker_id, silent=seen_at <= now - DEAD_AFTER, data=data)
+    )
+
+
+def count_alive(session: Session | Connection, now: datetime) -> int:
+    """Return the number of workers that have sent a heartbeat recently."""
+    query = select(func.count()).select_from(Worker).where(Worker.seen_at >= now - DEAD_AFTER)
+    return session.scalars(query).one()
+
+
+def recent_fault(connection: Connection, now: datetime) -> str | None:
+    """Return why the last worker could not start, if that was recent."""
+    recent = WorkerFault.happened_at >= now - FAULT_SHOWN_FOR
+    query = select(WorkerFault.reason).where(recent).order_by(WorkerFault.happened_at.desc())
+    return connection.scalar(query.limit(1))
+
+
+def delete_dead(session: Session, now: datetime, limit: int) -> int:
+    """Delete the rows of workers that died over an hour ago; return how many."""
+    dead = Worker.seen_at < now - DELETED_AFTER
+    found = session.scalars(select(Worker.id).where(dead).limit(limit)).all()
+    session.execute(delete(Worker).where(Worker.id.in_(found), dead))
+    return len(found)
+
+
+def _is_alive(worker_id: str, *, silent: bool, data: Path | None) -> bool:
+    if data is None:
+        return not silent
+    if heartbeats.has_ended(data, worker_id):
+        return False
+    return not silent or heartbeats.is_local(data, worker_id)
+
+
+def _seen(row: Worker, now: datetime) -> Seen:
+    lifetime = (row.seen_at - row.started_at).total_seconds()
+    return Seen(
+        id=row.id,
+        host=row.host,
+        pid=row.pid,
+        since=row.started_at,
+        last_beat=row.seen_at,
+        alive=row.seen_at >= now - DEAD_AFTER,
+        busy=min(1.0, row.busy_seconds / lifetime) if lifetime > 0 else 0.0,
+        speed=row.audio_seconds / row.busy_seconds if row.busy_seconds else None,
+    )
