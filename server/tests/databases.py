@@ -10,8 +10,8 @@ from typing import Protocol
 import pytest
 from sqlalchemy import create_engine, make_url, text
 
-from aistemsplitter_server.kit import migrate
 from aistemsplitter_server.kit.database import Database
+from aistemsplitter_server.migrations import migrate
 
 only_sqlite = pytest.mark.parametrize("databases", ["sqlite"], indirect=True)
 only_postgres = pytest.mark.parametrize("databases", ["postgres"], indirect=True)

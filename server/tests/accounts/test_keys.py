@@ -6,7 +6,7 @@ import pytest
 from cryptography.exceptions import InvalidTag
 from sqlalchemy.exc import IntegrityError
 
-from aistemsplitter_server import tables
+import schema
 from aistemsplitter_server.accounts import key_format, queries
 from aistemsplitter_server.accounts import service as accounts
 from aistemsplitter_server.accounts.scopes import Scope
@@ -142,7 +142,7 @@ def test_what_is_stored_gives_nothing_away(database: Database, key: accounts.New
     assert key.webhook_secret not in repr(key)
     with database.engine.connect() as connection:
         dump = repr(
-            [connection.execute(table.select()).all() for table in tables.metadata.tables.values()]
+            [connection.execute(table.select()).all() for table in schema.metadata.tables.values()]
         )
     assert key.id in dump
     for secret in (key.api_key[-38:], key.webhook_secret):

@@ -1,35 +1,17 @@
 from __future__ import annotations
 
 import stat
-import subprocess
-import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
-from alembic.autogenerate import compare_metadata
-from alembic.runtime.migration import MigrationContext
-from sqlalchemy import select, text
+from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
-from aistemsplitter_server import tables
-from aistemsplitter_server.accounts.tables import ApiKey
-from aistemsplitter_server.credits.tables import Entry
-from aistemsplitter_server.kit import ids, jobs, migrate, secrets, settings, times
+from aistemsplitter_server.kit import ids, secrets, settings, times
 from aistemsplitter_server.kit.database import Database
-from aistemsplitter_server.kit.settings import Settings
-from databases import Databases, only_sqlite
-
-UPGRADE = """
-import sys
-from aistemsplitter_server.kit import migrate
-from aistemsplitter_server.kit.database import Database
-database = Database(sys.argv[1])
-migrate.upgrade(database)
-migrate.check(database)
-"""
+from databases import only_sqlite
 
 
 def test_times() -> None:
@@ -149,65 +131,3 @@ def test_references_are_checked(database: Database) -> None:
                 " ('ent_1', 'acc_none', 1, 'grant', 1, 1, NULL, '', '2026-01-01')"
             )
         )
-
-
-def test_migrations_make_the_tables_that_the_code_declares(database: Database) -> None:
-    def ours(name: str | None, kind: str, _parents: object) -> bool:
-        return kind != "table" or not (jobs.is_table(name) or name == "rate_limits")
-
-    with database.engine.connect() as connection:
-        context = MigrationContext.configure(connection, opts={"include_name": ours})
-        assert compare_metadata(context, tables.metadata) == []
-
-
-@pytest.fixture
-def empty(settings: Settings, databases: Databases) -> Iterator[str]:
-    """The URL of a database that is empty."""
-    databases.create(settings.database, migrated=False)
-    yield settings.database
-    databases.drop(settings.database)
-
-
-def test_many_processes_migrate_at_once(empty: str) -> None:
-    command = [sys.executable, "-c", UPGRADE, empty]
-    running = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(3)]
-    for process in running:
-        _, complaint = process.communicate()
-        assert (process.returncode, complaint) == (0, "")
-
-
-def test_a_database_that_is_not_migrated(empty: str) -> None:
-    database = Database(empty)
-    with pytest.raises(migrate.NotMigrated, match="db upgrade"):
-        migrate.check(database)
-    database.close()
-
-
-def test_each_migration_keeps_what_is_there(empty: str) -> None:
-    database = Database(empty)
-    migrate.upgrade(database, "0001")
-    with database.connection() as connection:
-        for statement in BEFORE:
-            connection.execute(text(statement))
-    migrate.upgrade(database)
-    with database.read() as session:
-        key = session.scalars(select(ApiKey)).one()
-        assert (key.id, key.top_priority, key.sealed_previous_secret) == (
-            "key_1",
-            "interactive",
-            None,
-        )
-        assert session.scalars(select(Entry)).one().balance == 600
-    with database.connection() as connection:  # the version before still serves
-        connection.execute(text(BEFORE[1].replace("key_1", "key_2")))
-    database.close()
-
-
-BEFORE = (
-    "INSERT INTO accounts (id, name, is_owner, created_at)"
-    " VALUES ('acc_1', 'someone', true, '2026-01-01 00:00:00')",
-    "INSERT INTO api_keys (id, account_id, name, is_test, digest, scopes, sealed_webhook_secret,"
-    " created_at) VALUES ('key_1', 'acc_1', '', false, 'x', '[]', 'x', '2026-01-01 00:00:00')",
-    "INSERT INTO credit_entries (id, account_id, number, kind, seconds, balance, reason,"
-    " created_at) VALUES ('ent_1', 'acc_1', 1, 'grant', 600, 600, '', '2026-01-01 00:00:00')",
-)

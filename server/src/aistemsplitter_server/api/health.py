@@ -10,10 +10,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from aistemsplitter_server.api.context import InContext, InStorage
 from aistemsplitter_server.api.responses import errors
-from aistemsplitter_server.kit import migrate, times
+from aistemsplitter_server.kit import times
 from aistemsplitter_server.kit.errors import Unavailable
-from aistemsplitter_server.kit.migrate import NotMigrated
 from aistemsplitter_server.kit.schemas import Response, Success
+from aistemsplitter_server.migrations import migrate
+from aistemsplitter_server.migrations.migrate import NotMigrated
 from aistemsplitter_server.workers import queries as workers
 
 router = APIRouter()

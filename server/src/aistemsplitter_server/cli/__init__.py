@@ -9,9 +9,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from aistemsplitter_server.cli.commands import app
 from aistemsplitter_server.cli.up import CannotStart
 from aistemsplitter_server.kit.errors import ApiError
-from aistemsplitter_server.kit.migrate import NotMigrated
 from aistemsplitter_server.kit.secrets import UnusableSecret
 from aistemsplitter_server.kit.settings import WrongSetting
+from aistemsplitter_server.migrations.migrate import NotMigrated
 from aistemsplitter_server.supervisor import GaveUp
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import typer
 
-from aistemsplitter_server.kit import migrate
 from aistemsplitter_server.kit.database import Database
+from aistemsplitter_server.migrations import migrate
 
 app = typer.Typer(no_args_is_help=True, help="The database.")
 

@@ -20,11 +20,12 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from aistemsplitter_server.cli.shared import Json, print_json
 from aistemsplitter_server.credits.tables import Entry
-from aistemsplitter_server.kit import migrate, secrets, times
+from aistemsplitter_server.kit import secrets, times
 from aistemsplitter_server.kit.database import Database
-from aistemsplitter_server.kit.migrate import NotMigrated
 from aistemsplitter_server.kit.secrets import UnusableSecret
 from aistemsplitter_server.kit.settings import Settings
+from aistemsplitter_server.migrations import migrate
+from aistemsplitter_server.migrations.migrate import NotMigrated
 from aistemsplitter_server.models.catalogue import HTDEMUCS_FT, MODELS
 from aistemsplitter_server.sandbox.python import engine_environment
 from aistemsplitter_server.storage.configured import configured

@@ -13,9 +13,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from aistemsplitter_server.kit import migrate
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.settings import Settings
+from aistemsplitter_server.migrations import migrate
 
 _WIDE = 250  # columns where nobody sees them: who reads a pipe wants whole ids
 _out = Console(soft_wrap=True, width=None if sys.stdout.isatty() else _WIDE)

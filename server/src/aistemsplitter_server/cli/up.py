@@ -16,9 +16,10 @@ from aistemsplitter_server.accounts import people, queries, service
 from aistemsplitter_server.accounts.service import NewKey
 from aistemsplitter_server.audit import service as audit
 from aistemsplitter_server.audit.service import Action
-from aistemsplitter_server.kit import logs, migrate, secrets, settings
+from aistemsplitter_server.kit import logs, secrets, settings
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.settings import PREFIX, Settings
+from aistemsplitter_server.migrations import migrate
 from aistemsplitter_server.models.catalogue import TINY
 from aistemsplitter_server.payments.configured import configured
 from aistemsplitter_server.supervisor import Child

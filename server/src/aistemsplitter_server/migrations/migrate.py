@@ -1,4 +1,4 @@
-"""Bring the database's schema to the newest version; of many who try at once, one does."""
+"""Migrate the database to the newest schema. Of several processes that try at once, one does."""
 
 from __future__ import annotations
 
@@ -14,23 +14,22 @@ from alembic.script import ScriptDirectory
 from filelock import FileLock
 from sqlalchemy import text
 
-from aistemsplitter_server import migrations
 from aistemsplitter_server.kit import jobs
 from aistemsplitter_server.kit.database import Database
 
-ADVISORY_LOCK = 0x41535453  # any number that nobody else uses in this database
+ADVISORY_LOCK = 0x41535453  # any number that nothing else in this database uses
 
 
 class NotMigrated(Exception):
-    """The schema is not the one that this version knows; the text says what to do."""
+    """The database's schema is not the one that this version needs; the text says what to do."""
 
 
 def upgrade(database: Database, revision: str = "head") -> None:
-    """Migrate up; waits while another process does.
+    """Migrate up; wait while another process does.
 
-    The queue's tables come first: where ours are up to date, so are those.
+    The queue's tables come first, so they are up to date wherever ours are.
     """
-    with _alone(database):
+    with _exclusive(database):
         jobs.migrate(database)
         _upgrade(database, revision)
 
@@ -45,10 +44,10 @@ def _upgrade(database: Database, revision: str) -> None:
 
 
 def check(database: Database) -> None:
-    """Make sure that the schema is the one that this version knows.
+    """Check that the schema is the one that this version needs.
 
     Raises:
-        NotMigrated: it is older or newer.
+        NotMigrated: The schema is older or newer.
     """
     wanted = _newest()
     with database.engine.connect() as connection:
@@ -59,14 +58,14 @@ def check(database: Database) -> None:
 
 @cache
 def _newest() -> str | None:
-    """The revision that this version knows; all its files are read for that."""
+    """Return the revision that this version needs. Alembic reads all migrations to find it."""
     return ScriptDirectory.from_config(_config()).get_current_head()
 
 
 @contextmanager
-def _alone(database: Database) -> Iterator[None]:
+def _exclusive(database: Database) -> Iterator[None]:
     if not database.sqlite:
-        yield  # Postgres has locks of its own, released when their holder dies
+        yield  # Postgres has advisory locks, which it releases when their holder dies
         return
     with FileLock(f"{database.engine.url.database}.migrating"):
         yield
@@ -74,7 +73,6 @@ def _alone(database: Database) -> Iterator[None]:
 
 def _config() -> Config:
     config = Config()
-    folder = str(Path(str(migrations.__file__)).parent)
-    config.set_main_option("script_location", folder.replace("%", "%%"))
+    config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     return config
