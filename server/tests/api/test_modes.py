@@ -11,7 +11,7 @@ import pytest
 from aistemsplitter_server.accounts import service as accounts
 from aistemsplitter_server.api.app import routed
 from aistemsplitter_server.api.openapi import document
-from aistemsplitter_server.credits.endpoints import TEST_BALANCE
+from aistemsplitter_server.api.routes.credits import TEST_BALANCE
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.secrets import Secrets
 from aistemsplitter_server.splits import service

@@ -6,7 +6,7 @@ from fastapi import FastAPI
 from pydantic.alias_generators import to_camel
 from starlette.middleware.cors import CORSMiddleware
 
-from aistemsplitter_server.api import cors, faults, health, metrics, openapi
+from aistemsplitter_server.api import cors, faults, metrics, openapi
 from aistemsplitter_server.api.bodies import Bodies, limit_of_api
 from aistemsplitter_server.api.context import Context
 from aistemsplitter_server.api.faults import Faults
@@ -14,25 +14,28 @@ from aistemsplitter_server.api.frame import Frame
 from aistemsplitter_server.api.metrics import Requests
 from aistemsplitter_server.api.rate_limit_store import RateLimitStore
 from aistemsplitter_server.api.rate_limits import RateLimits
+from aistemsplitter_server.api.routes import (
+    credits,
+    health,
+    models,
+    payments,
+    splits,
+    storage,
+    uploads,
+    webhooks,
+)
 from aistemsplitter_server.api.stock import Stock
-from aistemsplitter_server.credits import endpoints as credits
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.secrets import Secrets
 from aistemsplitter_server.kit.settings import Settings
-from aistemsplitter_server.models import endpoints as models
 from aistemsplitter_server.operations.throughput import History
-from aistemsplitter_server.payments import endpoints as payments
 from aistemsplitter_server.payments.configured import configured as payments_of
-from aistemsplitter_server.splits import endpoints as splits
 from aistemsplitter_server.splits.changes import Changes
 from aistemsplitter_server.splits.queueing import Positions
 from aistemsplitter_server.splits.stream import Streams
-from aistemsplitter_server.storage import endpoints as storage
 from aistemsplitter_server.storage.configured import configured as storage_of
-from aistemsplitter_server.uploads import endpoints as uploads
 from aistemsplitter_server.uploads.measurements import Measurements
 from aistemsplitter_server.web.app import Dispatch, create_pages
-from aistemsplitter_server.webhooks import endpoints as webhooks
 
 ROUTERS = (
     health.router,

@@ -33,7 +33,7 @@ NOTHING = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)  # the last two: a link is 
 
 
 class LocalStorage:
-    """The storage on local disk; ``endpoints.py`` serves its URLs."""
+    """The storage on local disk; ``api/routes/storage.py`` serves its URLs."""
 
     def __init__(self, root: Path, secrets: Secrets, base_url: str) -> None:
         self._root = root

@@ -10,9 +10,9 @@ from fastapi.responses import RedirectResponse
 from aistemsplitter_server.accounts.service import Caller
 from aistemsplitter_server.accounts.sign_ins import SignedIn
 from aistemsplitter_server.api.context import Context, InContext, InStorage
+from aistemsplitter_server.api.routes import splits
 from aistemsplitter_server.audit import service as audit
 from aistemsplitter_server.audit.service import Action
-from aistemsplitter_server.splits import endpoints as splits
 from aistemsplitter_server.splits import service
 from aistemsplitter_server.splits.retries import retry_failed
 from aistemsplitter_server.web import zips

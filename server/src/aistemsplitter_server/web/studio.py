@@ -12,6 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from aistemsplitter_server.accounts import sign_ins
 from aistemsplitter_server.accounts.limits import limits_of
 from aistemsplitter_server.api.context import BaseUrl, Context, IdempotencyKey, InContext
+from aistemsplitter_server.api.routes import uploads
 from aistemsplitter_server.credits import service as credits
 from aistemsplitter_server.kit import ids
 from aistemsplitter_server.kit.errors import ModelUnavailable, ValidationFailed
@@ -23,7 +24,6 @@ from aistemsplitter_server.models.service import serving
 from aistemsplitter_server.splits import creation, queries, service, speeds, stream
 from aistemsplitter_server.splits.schemas import CreateSplit, OutputFormat
 from aistemsplitter_server.splits.tables import TERMINAL, Split
-from aistemsplitter_server.uploads import endpoints as uploads
 from aistemsplitter_server.uploads.schemas import Reservation, ReserveUpload
 from aistemsplitter_server.web import live
 from aistemsplitter_server.web.pages import is_fragment, render
