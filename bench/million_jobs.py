@@ -15,9 +15,9 @@ from aistemsplitter_server.kit.outgoing import Outgoing
 from aistemsplitter_server.kit.settings import Settings
 from aistemsplitter_server.splits import queueing
 from aistemsplitter_server.storage.configured import configured
-from aistemsplitter_server.webhooks.delivering import Deliveries
 from aistemsplitter_server.worker import reconciliation, recovery, sweeping
 from aistemsplitter_server.worker.context import WorkerContext
+from aistemsplitter_server.worker.delivering import Deliveries
 from aistemsplitter_server.worker.dispatching import Dispatcher
 from aistemsplitter_server.worker.fetching import Fetches
 from aistemsplitter_server.worker.sweeps import sweeps

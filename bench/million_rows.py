@@ -38,6 +38,7 @@ from aistemsplitter_server.accounts import sign_ins
 from aistemsplitter_server.kit import secrets
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.settings import PREFIX, Settings
+from aistemsplitter_server.operations import opening
 from aistemsplitter_server.splits.tables import Split
 from customers import Customer
 from processes import Service, running
@@ -101,7 +102,7 @@ def _filled(stack: ExitStack, kind: str, options: argparse.Namespace) -> Filled:
             copytree(data, kept)
     keys = secrets.load(data)
     with database.write() as session:
-        account_id = accounts.owner_account(session, free_seconds=0).id
+        account_id = opening.owner_account(session, free_seconds=0).id
         key = accounts.create_key(session, keys, account_id)
     giant = Customer(database, accounts.authenticate(database, keys, key.api_key), key.api_key, "")
     operator = person(database, keys, f"operator{time.time_ns()}@example.com", owner=True)
@@ -112,9 +113,9 @@ def _filled(stack: ExitStack, kind: str, options: argparse.Namespace) -> Filled:
 
 def _fill(database: Database, options: argparse.Namespace) -> None:
     with database.write() as session:
-        ids = [accounts.owner_account(session, free_seconds=0).id]
+        ids = [opening.owner_account(session, free_seconds=0).id]
         ids += [
-            accounts.create_account(session, f"account {number}", free_seconds=0).id
+            opening.open_account(session, f"account {number}", free_seconds=0).id
             for number in range(ACCOUNTS - 1)
         ]
     million_fill.fill(database, million_fill.Shape(options.splits, options.queued, ids))

@@ -18,6 +18,7 @@ from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.secrets import Secrets
 from aistemsplitter_server.models.catalogue import TINY
 from aistemsplitter_server.models.service import Serving
+from aistemsplitter_server.operations import opening
 from aistemsplitter_server.splits import service
 from aistemsplitter_server.splits.schemas import CreateSplit
 from aistemsplitter_server.splits.tables import Split
@@ -159,7 +160,7 @@ def customer(
 ) -> Customer:
     """Someone new."""
     with database.write() as session:
-        account = accounts.create_account(session, "someone", free_seconds=seconds)
+        account = opening.open_account(session, "someone", free_seconds=seconds)
         key = accounts.create_key(session, secrets, account.id, test=test, allowed=allowed)
     caller = accounts.authenticate(database, secrets, key.api_key)
     return Customer(database, caller, key.api_key, key.webhook_secret)

@@ -5,16 +5,16 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from aistemsplitter_server.accounts.service import create_account
 from aistemsplitter_server.kit import ids, times
 from aistemsplitter_server.kit.database import Database
+from aistemsplitter_server.operations import opening
 from aistemsplitter_server.splits.tables import FAILED, SUCCEEDED, TERMINAL, Split
 
 
 def account(database: Database, name: str = "someone", *, seconds: int = 600) -> str:
     """A new account's id."""
     with database.write() as session:
-        return create_account(session, name, free_seconds=seconds).id
+        return opening.open_account(session, name, free_seconds=seconds).id
 
 
 def split(account_id: str, status: str, **fields: Any) -> Split:

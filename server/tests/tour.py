@@ -18,6 +18,7 @@ from aistemsplitter_server.credits import service as credits
 from aistemsplitter_server.kit import secrets
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.settings import PREFIX, Settings
+from aistemsplitter_server.operations import opening
 from aistemsplitter_server.splits import sharing
 from aistemsplitter_server.splits.tables import Split
 from aistemsplitter_server.webhooks.tables import Delivery
@@ -48,8 +49,8 @@ def tour(settings: Settings) -> Iterator[Tour]:
         credits.grant(session, owner.account_id, 150 * 60, "pack of 150 minutes")
         key = service.create_key(session, keys, owner.account_id, name="shop on the web")
         service.create_key(session, keys, owner.account_id, name="trying out", test=True)
-        choir = service.create_account(session, "Choir of St. Mary", free_seconds=600)
-        band = service.create_account(session, "A band that did not pay", free_seconds=600)
+        choir = opening.open_account(session, "Choir of St. Mary", free_seconds=600)
+        band = opening.open_account(session, "A band that did not pay", free_seconds=600)
         standing.suspend(session, band.id)
         actor = audit.command_line()
         audit.record(session, band.id, actor, Action.ACCOUNT_SUSPENDED, reason="did not pay")

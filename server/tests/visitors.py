@@ -11,10 +11,11 @@ from typing import Any
 import httpx2
 from sqlalchemy import select
 
-from aistemsplitter_server.accounts import people, service
+from aistemsplitter_server.accounts import people
 from aistemsplitter_server.accounts.tables import Account, Person
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.secrets import Secrets
+from aistemsplitter_server.operations import opening
 
 PASSWORD = "correct horse battery"
 SESSION = "__Host-session"
@@ -75,9 +76,9 @@ def person(
         _hash.append(people.hashed(PASSWORD))
     with database.write() as session:
         if owner:
-            account_id = service.owner_account(session, free_seconds=free_seconds).id
+            account_id = opening.owner_account(session, free_seconds=free_seconds).id
         elif account_id is None:
-            account_id = service.create_account(session, email, free_seconds=free_seconds).id
+            account_id = opening.open_account(session, email, free_seconds=free_seconds).id
         token = people.link(session, secrets, account_id)
         return people.follow(session, secrets, token, email, _hash[0])
 

@@ -16,12 +16,13 @@ from aistemsplitter_server.kit import ids, times
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.errors import Conflict, Forbidden, NotFound, Unauthorized
 from aistemsplitter_server.kit.secrets import Secrets
+from aistemsplitter_server.operations import opening
 
 
 @pytest.fixture
 def account(database: Database) -> str:
     with database.write() as session:
-        return accounts.create_account(session, "someone", free_seconds=600).id
+        return opening.open_account(session, "someone", free_seconds=600).id
 
 
 @pytest.fixture
@@ -84,7 +85,7 @@ def test_another_accounts_key_is_not_there(
     database: Database, server_secrets: Secrets, account: str, key: accounts.NewKey
 ) -> None:
     with database.write() as session:
-        other = accounts.create_account(session, "other", free_seconds=0).id
+        other = opening.open_account(session, "other", free_seconds=0).id
         for wrong in (key.id, "key_unknown"):
             with pytest.raises(NotFound):
                 accounts.revoke_key(session, other, wrong)
@@ -164,15 +165,15 @@ def test_the_webhook_secret_can_be_read_again_by_this_server_for_this_key(
 
 def test_one_owner(database: Database) -> None:
     with database.write() as session:
-        first = accounts.owner_account(session, free_seconds=0)
-        assert accounts.owner_account(session, free_seconds=0) is first
+        first = opening.owner_account(session, free_seconds=0)
+        assert opening.owner_account(session, free_seconds=0) is first
     with pytest.raises(IntegrityError), database.write() as session:
-        accounts.create_account(session, "second", free_seconds=0, is_owner=True)
+        opening.open_account(session, "second", free_seconds=0, is_owner=True)
 
 
 def test_keys_of_one_account(database: Database, server_secrets: Secrets, account: str) -> None:
     with database.write() as session:
-        other = accounts.create_account(session, "other", free_seconds=0)
+        other = opening.open_account(session, "other", free_seconds=0)
         mine = accounts.create_key(session, server_secrets, account)
         theirs = accounts.create_key(session, server_secrets, other.id)
         assert [key.id for key in queries.keys(session, account)] == [mine.id]

@@ -19,11 +19,11 @@ from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.errors import LimitExceeded
 from aistemsplitter_server.kit.secrets import Secrets
 from aistemsplitter_server.kit.settings import Settings
+from aistemsplitter_server.splits import queries as splits
 from aistemsplitter_server.splits import service
 from aistemsplitter_server.splits.retries import retry_failed
 from aistemsplitter_server.splits.stream import EventStream, Streams
 from aistemsplitter_server.splits.tables import Split
-from aistemsplitter_server.uploads import queries as uploads
 from aistemsplitter_server.uploads.tables import Upload
 from customers import Customer, customer
 from worker_calls import fetched
@@ -55,7 +55,7 @@ def refused(answer: httpx2.Response) -> tuple[str, int]:
 
 def stored(someone: Customer) -> int:
     with someone.database.read() as session:
-        return uploads.stored_bytes(session, someone.caller.account_id)
+        return splits.stored_bytes(session, someone.caller.account_id)
 
 
 def test_unfinished_uploads(client: httpx2.Client, someone: Customer) -> None:

@@ -10,11 +10,11 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from aistemsplitter_server.accounts import service as accounts
 from aistemsplitter_server.credits import service as credits
 from aistemsplitter_server.credits.tables import Entry, Reservation
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.errors import Conflict, InsufficientCredits, NotFound
+from aistemsplitter_server.operations import opening
 
 LETTERS = st.sampled_from("abc")
 SECONDS = st.sampled_from([30, 70, 150])
@@ -22,7 +22,7 @@ SECONDS = st.sampled_from([30, 70, 150])
 
 def account_with(database: Database, seconds: int) -> str:
     with database.write() as session:
-        return accounts.create_account(session, "someone", free_seconds=seconds).id
+        return opening.open_account(session, "someone", free_seconds=seconds).id
 
 
 def total(session: Session, account_id: str) -> int:

@@ -7,19 +7,19 @@ from io import StringIO
 import pytest
 from sqlalchemy import update
 
-from aistemsplitter_server.accounts import service as accounts
 from aistemsplitter_server.credits import export, queries
 from aistemsplitter_server.credits import service as credits
 from aistemsplitter_server.credits.service import Usage
 from aistemsplitter_server.credits.tables import Entry
 from aistemsplitter_server.kit import times
 from aistemsplitter_server.kit.database import Database
+from aistemsplitter_server.operations import opening
 
 
 @pytest.fixture
 def account(database: Database) -> str:
     with database.write() as session:
-        return accounts.create_account(session, "someone", free_seconds=6000).id
+        return opening.open_account(session, "someone", free_seconds=6000).id
 
 
 def charged(database: Database, account: str, split: str, seconds: int, at: datetime) -> None:
@@ -40,7 +40,7 @@ def test_usage_by_day(database: Database, account: str) -> None:
     charged(database, account, "split_f", 60, midnight - timedelta(days=1))
     with database.write() as session:
         credits.refund(session, account, "split_f", "failed")  # a day later
-        other = accounts.create_account(session, "other", free_seconds=600).id
+        other = opening.open_account(session, "other", free_seconds=600).id
         credits.charge(session, other, "split_g", 70)
     with database.read() as session:
         told = credits.usage(session, account, 3)
@@ -71,7 +71,7 @@ def test_the_ledger_as_csv(
         credits.charge(session, account, "split_a", 10)
         for reason in hostile:
             credits.grant(session, account, 60, reason)
-        accounts.create_account(session, "other", free_seconds=77)
+        opening.open_account(session, "other", free_seconds=77)
     pieces = list(export.pieces(database, account))
     assert len(pieces) == 5
     header, *rows = csv.reader(StringIO("".join(pieces), newline=""))

@@ -20,7 +20,7 @@ from databases import Databases
 
 UPGRADE = """
 import sys
-from aistemsplitter_server.kit import migrate
+from aistemsplitter_server.migrations import migrate
 from aistemsplitter_server.kit.database import Database
 database = Database(sys.argv[1])
 migrate.upgrade(database)

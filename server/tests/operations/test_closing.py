@@ -22,16 +22,16 @@ from aistemsplitter_server.kit.database import Base, Database
 from aistemsplitter_server.kit.errors import AccountSuspended, Conflict, NotFound, Unauthorized
 from aistemsplitter_server.kit.secrets import Secrets
 from aistemsplitter_server.kit.settings import Settings
-from aistemsplitter_server.operations import closing
+from aistemsplitter_server.operations import closing, opening
 from aistemsplitter_server.splits import service, sharing
 from aistemsplitter_server.splits.tables import Split
 from aistemsplitter_server.storage import keys
 from aistemsplitter_server.storage.local import LocalStorage
 from aistemsplitter_server.webhooks import service as webhooks
-from aistemsplitter_server.webhooks.delivering import deliver
 from aistemsplitter_server.webhooks.tables import Delivery
 from aistemsplitter_server.worker.attempt import Attempt
 from aistemsplitter_server.worker.context import WorkerContext
+from aistemsplitter_server.worker.delivering import deliver
 from customers import Customer, customer
 from databases import only_sqlite
 from estate import Estate
@@ -266,7 +266,7 @@ def test_a_download_ends(
 
 def test_the_operators_own_account_stays(database: Database) -> None:
     with database.write() as session:
-        owner = accounts.owner_account(session, free_seconds=0).id
+        owner = opening.owner_account(session, free_seconds=0).id
     for change in (standing.suspend, standing.start_deletion):
         with pytest.raises(Conflict), database.write() as session:
             change(session, owner)

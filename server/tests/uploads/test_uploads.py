@@ -18,10 +18,11 @@ from aistemsplitter_server.kit import times
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.secrets import Secrets
 from aistemsplitter_server.kit.settings import Settings
+from aistemsplitter_server.splits import queries as splits
 from aistemsplitter_server.storage import keys
 from aistemsplitter_server.storage.configured import configured
 from aistemsplitter_server.storage.interface import Missing
-from aistemsplitter_server.uploads import addresses, queries, receiving
+from aistemsplitter_server.uploads import addresses, receiving
 from aistemsplitter_server.uploads.tables import Upload
 from aistemsplitter_server.worker.context import WorkerContext
 from customers import Customer, customer
@@ -375,7 +376,7 @@ def test_no_audio(
     with pytest.raises(Missing):
         configured(settings, server_secrets).size(keys.upload(told["uploadId"]))
     with someone.database.read() as session:
-        assert queries.stored_bytes(session, someone.caller.account_id) == 0
+        assert splits.stored_bytes(session, someone.caller.account_id) == 0
 
 
 def test_measured_by_who_needs_it(client: httpx2.Client, someone: Customer) -> None:

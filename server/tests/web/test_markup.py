@@ -11,11 +11,11 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from aistemsplitter_server.accounts import people
-from aistemsplitter_server.accounts import service as accounts
 from aistemsplitter_server.accounts.tables import Account, Person
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.secrets import Secrets
 from aistemsplitter_server.kit.settings import Settings
+from aistemsplitter_server.operations import opening
 from aistemsplitter_server.splits import service
 from aistemsplitter_server.splits.tables import Split
 from aistemsplitter_server.storage.configured import configured
@@ -123,7 +123,7 @@ def things(estate: Estate, boss: Person, database: Database) -> Things:
         split.error_code = MARKUP
     with database.write() as session:
         assert service.begin(session, things["queued"], MARKUP)
-        guest = accounts.create_account(session, MARKUP, free_seconds=0)
+        guest = opening.open_account(session, MARKUP, free_seconds=0)
         return {**things, "guest": people.link(session, estate.secrets, guest.id)}
 
 

@@ -10,9 +10,9 @@ import aistemsplitter
 from aistemsplitter_server.accounts import service as accounts
 from aistemsplitter_server.kit import times
 from aistemsplitter_server.webhooks import service
-from aistemsplitter_server.webhooks.delivering import deliver
 from aistemsplitter_server.webhooks.tables import Delivery, Receiver
 from aistemsplitter_server.worker.context import WorkerContext
+from aistemsplitter_server.worker.delivering import deliver
 from customers import Customer
 from peers import Peer, answers
 from visitors import Visitor

@@ -13,9 +13,9 @@ from aistemsplitter_server.kit import times
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.secrets import Secrets
 from aistemsplitter_server.webhooks import service
-from aistemsplitter_server.webhooks.delivering import ACCOUNT, Deliveries
 from aistemsplitter_server.webhooks.tables import Attempt, Delivery
 from aistemsplitter_server.worker.context import WorkerContext
+from aistemsplitter_server.worker.delivering import ACCOUNT, Deliveries
 from aistemsplitter_server.worker.dispatching import Dispatcher, Limits
 from customers import Customer, customer
 from databases import only_sqlite

@@ -19,7 +19,6 @@ from aistemsplitter_server.accounts import key_format, queries, scopes, standing
 from aistemsplitter_server.accounts.limits import Limits, check, hold
 from aistemsplitter_server.accounts.scopes import Scope
 from aistemsplitter_server.accounts.tables import ACTIVE, SUSPENDED, Account, ApiKey
-from aistemsplitter_server.credits import service as credits
 from aistemsplitter_server.kit import ids, times
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.errors import (
@@ -38,6 +37,7 @@ LAST_USE_STEP = timedelta(minutes=1)  # last use is kept this exactly, so that r
 ROTATION = timedelta(hours=24)
 NO_DIGEST = bytes(32)
 MADE = "This key has been made already."
+ACCOUNT_EXISTS = "This account has been made already."
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,23 +77,19 @@ class Caller:
 
 
 def create_account(
-    session: Session,
-    name: str,
-    *,
-    free_seconds: int,
-    is_owner: bool = False,
-    account_id: str | None = None,
+    session: Session, name: str, *, is_owner: bool = False, account_id: str | None = None
 ) -> Account:
-    """A new account with its free credits.
+    """Create an account, without any credits.
 
     Args:
-        account_id: made beforehand where a form that is sent twice must not make two accounts.
+        is_owner: Whether it is the operator's own account.
+        account_id: The id to use, where a form that is sent twice must not create two accounts.
 
     Raises:
-        Conflict: there is an account with this id.
+        Conflict: An account with this id exists.
     """
     if account_id is not None and session.get(Account, account_id) is not None:
-        raise Conflict("This account has been made already.")
+        raise Conflict(ACCOUNT_EXISTS)
     account = Account(
         id=account_id or ids.new("acc"), name=name, is_owner=is_owner, created_at=times.now()
     )
@@ -103,17 +99,8 @@ def create_account(
     except IntegrityError:
         if account_id is None:
             raise
-        raise Conflict("This account has been made already.") from None
-    if free_seconds:
-        credits.grant(session, account.id, free_seconds, "free credits of a new account")
+        raise Conflict(ACCOUNT_EXISTS) from None
     return account
-
-
-def owner_account(session: Session, *, free_seconds: int) -> Account:
-    """The operator's own account, made when missing."""
-    return queries.owner(session) or create_account(
-        session, "owner", free_seconds=free_seconds, is_owner=True
-    )
 
 
 def create_key(

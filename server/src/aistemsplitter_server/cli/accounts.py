@@ -6,13 +6,13 @@ from typing import Annotated, Any
 
 import typer
 
-from aistemsplitter_server.accounts import people, queries, service, standing
+from aistemsplitter_server.accounts import people, queries, standing
 from aistemsplitter_server.accounts.tables import ACTIVE, DELETING, SUSPENDED, Account
 from aistemsplitter_server.audit import service as audit
 from aistemsplitter_server.audit.service import Action
 from aistemsplitter_server.cli.shared import Json, opened, print_json, print_table
 from aistemsplitter_server.kit import secrets, times
-from aistemsplitter_server.operations import closing, limits
+from aistemsplitter_server.operations import closing, limits, opening
 
 app = typer.Typer(no_args_is_help=True, help="Accounts.")
 
@@ -22,7 +22,7 @@ def create(context: typer.Context, name: str, as_json: Json = False) -> None:
     """Make an account, with the free credits of a new one."""
     free_seconds = context.obj.free_minutes * 60
     with opened(context.obj) as database, database.write() as session:
-        account = service.create_account(session, name, free_seconds=free_seconds)
+        account = opening.open_account(session, name, free_seconds=free_seconds)
         audit.record(
             session,
             account.id,
@@ -153,7 +153,7 @@ def make_link(
         account_id = account or (
             person.account_id
             if person
-            else service.owner_account(session, free_seconds=free_seconds).id
+            else opening.owner_account(session, free_seconds=free_seconds).id
         )
         token = people.link(
             session, server_secrets, account_id, person_id=person.id if person else None

@@ -16,6 +16,7 @@ from aistemsplitter_server.audit import service as audit
 from aistemsplitter_server.audit.service import Action
 from aistemsplitter_server.cli.shared import Json, opened, print_json, print_table
 from aistemsplitter_server.kit import secrets, times
+from aistemsplitter_server.operations import opening
 from aistemsplitter_server.splits.schemas import Priority
 
 app = typer.Typer(no_args_is_help=True, help="API keys.")
@@ -47,7 +48,7 @@ def create(
     server_secrets = secrets.of(context.obj)
     with opened(context.obj) as database, database.write() as session:
         free_seconds = context.obj.free_minutes * 60
-        owned_by = account or service.owner_account(session, free_seconds=free_seconds).id
+        owned_by = account or opening.owner_account(session, free_seconds=free_seconds).id
         key = service.create_key(
             session,
             server_secrets,

@@ -9,13 +9,11 @@ import typer
 from sqlalchemy.orm import Session
 
 from aistemsplitter_server.audit import service as audit
-from aistemsplitter_server.audit.service import Action
 from aistemsplitter_server.cli.shared import Json, opened, print_json, print_table
 from aistemsplitter_server.kit import secrets
 from aistemsplitter_server.kit.errors import NotFound
 from aistemsplitter_server.kit.settings import Settings
-from aistemsplitter_server.splits import queries, rendering, service
-from aistemsplitter_server.splits.retries import retry_failed
+from aistemsplitter_server.splits import actions, queries, rendering
 from aistemsplitter_server.splits.schemas import Status
 from aistemsplitter_server.splits.tables import Split
 from aistemsplitter_server.storage.configured import configured
@@ -71,9 +69,7 @@ def cancel(context: typer.Context, split_id: str, as_json: Json = False) -> None
     """Stop a split; its charge is given back."""
     with opened(context.obj) as database, database.write() as session:
         split = _known(session, split_id)
-        service.cancel(session, split)
-        actor = audit.command_line()
-        audit.record(session, split.account_id, actor, Action.SPLIT_CANCELED, split.id)
+        actions.cancel(session, split, audit.command_line())
     if as_json:
         print_json(_shown(context.obj, split))
     else:
@@ -84,16 +80,8 @@ def cancel(context: typer.Context, split_id: str, as_json: Json = False) -> None
 def retry(context: typer.Context, split_id: str, as_json: Json = False) -> None:
     """Try a split that failed again: as a new one, which is charged."""
     with opened(context.obj) as database, database.write() as session:
-        split, is_new = retry_failed(session, context.obj, _known(session, split_id))
-        if is_new:
-            audit.record(
-                session,
-                split.account_id,
-                audit.command_line(),
-                Action.SPLIT_RETRIED,
-                split.id,
-                retry_of=split_id,
-            )
+        failed = _known(session, split_id)
+        split, _ = actions.retry(session, context.obj, failed, audit.command_line())
     if as_json:
         print_json(_shown(context.obj, split))
     else:

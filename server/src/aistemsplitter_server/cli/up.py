@@ -21,6 +21,7 @@ from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.settings import PREFIX, Settings
 from aistemsplitter_server.migrations import migrate
 from aistemsplitter_server.models.catalogue import TINY
+from aistemsplitter_server.operations import opening
 from aistemsplitter_server.payments.configured import configured
 from aistemsplitter_server.supervisor import Child
 
@@ -101,7 +102,7 @@ def _prepare(config: Settings) -> tuple[NewKey, str] | None:
         with database.write() as session:
             if queries.owner(session) is not None:
                 return None
-            owner = service.owner_account(session, free_seconds=config.free_minutes * 60)
+            owner = opening.owner_account(session, free_seconds=config.free_minutes * 60)
             key = service.create_key(session, keys, owner.id, name="first key")
             actor = audit.command_line()
             audit.record(session, owner.id, actor, Action.ACCOUNT_CREATED, name=owner.name)

@@ -74,7 +74,7 @@ def of_account(session: Session, settings: Settings, account_id: str) -> list[Li
     defaults, overrides = Limits.defaults(settings), limits.overrides(session, account_id)
     now = times.now()
     used = {
-        "stored_bytes": uploads.stored_bytes(session, account_id),
+        "stored_bytes": splits.stored_bytes(session, account_id),
         "open_uploads": uploads.open_uploads(session, account_id, now),
         "queued_splits": splits.queued(session, account_id, is_test=False),
         "queued_test_splits": splits.queued(session, account_id, is_test=True),

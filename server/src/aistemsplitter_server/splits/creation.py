@@ -1,8 +1,8 @@
-"""A request for a split, from the first look at it to the answer, which is remembered.
+"""Creating a split on request: validation, idempotency, charge and queue entry.
 
-All of it is one unit of work, charge and queue entry too: each query that a request is spared, and
-each journey to the database, is room for others. Only a song that nobody has measured yet is
-waited for in between, and then everything is looked at anew.
+All of it is one transaction, since queries and round trips to the database bound how many requests
+the API can serve. An upload that is not measured yet is waited for outside the transaction, and
+then everything is checked again.
 """
 
 from __future__ import annotations
@@ -14,35 +14,47 @@ from starlette.concurrency import run_in_threadpool
 
 from aistemsplitter_server.accounts.limits import limits_of
 from aistemsplitter_server.accounts.service import Caller
-from aistemsplitter_server.api.context import Context
 from aistemsplitter_server.kit import logs, outgoing
+from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.errors import Forbidden, Unavailable, ValidationFailed
+from aistemsplitter_server.kit.settings import Settings
 from aistemsplitter_server.models import queries as models
 from aistemsplitter_server.models.service import serving
 from aistemsplitter_server.splits import idempotency, rendering, service
 from aistemsplitter_server.splits.schemas import CreateSplit, DirectUrl, Priority, SplitJob
 from aistemsplitter_server.uploads import service as uploads
+from aistemsplitter_server.uploads.measurements import Measurements
 from aistemsplitter_server.uploads.tables import Upload
 
 
 async def create(
-    context: Context, caller: Caller, request: CreateSplit, key: str | None
+    database: Database,
+    settings: Settings,
+    measurements: Measurements,
+    caller: Caller,
+    request: CreateSplit,
+    key: str | None,
 ) -> tuple[SplitJob, bool]:
-    """A new split, or with a key that was used before the same one again.
+    """Create a split, or with an idempotency key that was used before return the same one.
+
+    Args:
+        key: The request's idempotency key.
 
     Returns:
-        The answer, and whether it is that of an earlier request.
+        The response, and whether it is that of an earlier request.
 
     Raises:
-        ApiError: of the kinds that the endpoint declares.
+        ApiError: One of those that the endpoint declares.
     """
     key = caller.scoped(key)
     with idempotency.alone(caller.account_id, key):
         while True:
-            found = await run_in_threadpool(_created, context, caller, request, key)
+            found = await run_in_threadpool(
+                _created, database, settings, measurements, caller, request, key
+            )
             if not isinstance(found, Upload):
                 break
-            if not await context.measurements.wait(found):
+            if not await measurements.wait(found):
                 raise Unavailable("The upload is still being measured. Try again in a moment.")
     job, replayed = found
     if not replayed:
@@ -51,19 +63,24 @@ async def create(
 
 
 def _created(
-    context: Context, caller: Caller, request: CreateSplit, key: str | None
+    database: Database,
+    settings: Settings,
+    measurements: Measurements,
+    caller: Caller,
+    request: CreateSplit,
+    key: str | None,
 ) -> tuple[SplitJob, bool] | Upload:
-    """Create the split in one unit of work; or return the upload that must be measured first."""
+    """Create the split in one transaction, or return the upload that must be measured first."""
     fingerprint = idempotency.fingerprint(request)
-    with context.database.write() as session:
+    with database.write() as session:
         if key is not None:
             answer = idempotency.begin(session, caller.account_id, key, fingerprint)
             if answer is not None:
                 return SplitJob.model_validate(answer, by_alias=True), True
         source = _source(session, caller, request)
-        if source is not None and not context.measurements.are_done(source):
+        if source is not None and not measurements.are_done(source):
             return source
-        job = _create(context, session, caller, request, source)
+        job = _create(session, settings, caller, request, source)
         if key is not None:
             answer = job.model_dump(by_alias=True)
             idempotency.remember(session, caller.account_id, key, fingerprint, answer)
@@ -71,13 +88,17 @@ def _created(
 
 
 def _create(
-    context: Context, session: Session, caller: Caller, request: CreateSplit, source: Upload | None
+    session: Session,
+    settings: Settings,
+    caller: Caller,
+    request: CreateSplit,
+    source: Upload | None,
 ) -> SplitJob:
     runs = serving(
         request.model,
         models.installed(session),
         test=caller.is_test,
-        demo=context.settings.demo,
+        demo=settings.demo,
     )
     split = service.create(
         session,
@@ -87,13 +108,13 @@ def _create(
         filename=source.filename if source else _filename(request),
         serving=runs,
         priority=_priority(caller, request),
-        allowed=limits_of(session, context.settings, caller.account_id),
+        allowed=limits_of(session, settings, caller.account_id),
     )
     return rendering.job(split)
 
 
 def _source(session: Session, caller: Caller, request: CreateSplit) -> Upload | None:
-    """The upload that is meant; None for a song to be fetched."""
+    """Return the upload that is to be split; None for a song to be fetched from its URL."""
     if request.webhook_url is not None:
         _checked(request.webhook_url, "webhookUrl")
     given = request.input
@@ -119,6 +140,6 @@ def _priority(caller: Caller, request: CreateSplit) -> Priority:
 
 
 def _filename(request: CreateSplit) -> str:
-    """The last part of the URL's path, as a name to show."""
+    """Return the last part of the URL's path, as a name to show."""
     assert isinstance(request.input, DirectUrl)
     return uploads.display_name(unquote(urlsplit(request.input.url).path))

@@ -29,6 +29,7 @@ from aistemsplitter_server.splits.tables import (
     IS_PROCESSING,
     IS_QUEUED,
     PROCESSING,
+    TERMINAL,
     Listening,
     Share,
     Split,
@@ -49,6 +50,13 @@ _OF_ACCOUNT = select(Split).where(
 _QUEUED = text(
     "SELECT count(*) FROM splits"
     " WHERE account_id = :account_id AND is_test = :is_test AND status = 'queued'"
+)
+# In the words of the partial indexes; asked with every upload and every split.
+_STORED = text(
+    "SELECT (SELECT coalesce(sum(content_length), 0) FROM uploads WHERE account_id = :account_id"
+    " AND deleted_at IS NULL AND fault_code IS NULL)"
+    " + (SELECT coalesce(sum(stored_bytes), 0) FROM splits WHERE account_id = :account_id"
+    " AND stored_bytes > 0 AND swept_at IS NULL AND deleted_at IS NULL)"
 )
 # Of the table: what goes the way of objects costs twice the time.
 _SPLITS = Split.__table__.c
@@ -82,6 +90,11 @@ def queued(session: Session, account_id: str, *, is_test: bool) -> int:
     """Count the account's splits of one mode that have not begun."""
     asked = {"account_id": account_id, "is_test": is_test}
     return int(session.scalars(_QUEUED, asked).one())
+
+
+def stored_bytes(session: Session, account_id: str) -> int:
+    """Sum the bytes of the account's uploads, stems and listening copies, reserved ones too."""
+    return int(session.scalars(_STORED, {"account_id": account_id}).one())
 
 
 def locked(session: Session, split_id: str) -> Split | None:
@@ -223,6 +236,14 @@ def shares_upload(session: Session, split: Split) -> bool:
         Split.upload_id == split.upload_id, Split.id != split.id, Split.deleted_at.is_(None)
     )
     return session.scalars(query.limit(1)).first() is not None
+
+
+def needed_uploads(session: Session, upload_ids: Sequence[str]) -> set[str]:
+    """Return those of these uploads that splits which have not ended need."""
+    query = select(Split.upload_id).where(
+        Split.upload_id.in_(upload_ids), Split.status.not_in(TERMINAL)
+    )
+    return {upload_id for upload_id in session.scalars(query) if upload_id is not None}
 
 
 def revisions(session: Session, ids: Sequence[str]) -> dict[str, int]:

@@ -33,7 +33,6 @@ from aistemsplitter_server.splits.tables import (
     TERMINAL,
     Split,
 )
-from aistemsplitter_server.uploads import queries as uploads
 from aistemsplitter_server.uploads.tables import Upload
 from aistemsplitter_server.webhooks import service as webhooks
 
@@ -382,7 +381,7 @@ def _measured(session: Session, split: Split, seconds: float, sample_rate: int |
 def _reserve(session: Session, split: Split, allowed: Limits, song: int = 0) -> None:
     """Count the stems to come, and a song that was fetched, as stored already."""
     needed = sizes.of_stems(split) + song
-    stored = uploads.stored_bytes(session, split.account_id)
+    stored = queries.stored_bytes(session, split.account_id)
     limits.check(allowed, "stored_bytes", stored, adding=max(1, needed))
     split.stored_bytes = needed
 
@@ -399,7 +398,15 @@ def _end(session: Session, split: Split, retention: timedelta) -> None:
     split.expires_at = split.finished_at + retention
     _touch(split)
     session.flush()
-    webhooks.announce(session, split)
+    webhooks.announce(
+        session,
+        "split.succeeded" if split.status == SUCCEEDED else "split.failed",
+        account_id=split.account_id,
+        key_id=split.key_id,
+        split_id=split.id,
+        url=split.webhook_url,
+        is_test=split.is_test,
+    )
 
 
 def _touch(split: Split) -> None:

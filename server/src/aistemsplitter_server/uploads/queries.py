@@ -9,7 +9,6 @@ from sqlalchemy import ColumnElement, and_, bindparam, select, text, tuple_, upd
 from sqlalchemy.orm import Session
 
 from aistemsplitter_server.kit.database import UtcTime
-from aistemsplitter_server.splits.tables import TERMINAL, Split
 from aistemsplitter_server.uploads.tables import Upload
 
 # Held, so that no sweep deletes it while a split begins to use it.
@@ -29,12 +28,6 @@ _OPEN = text(
     "SELECT count(*) FROM uploads WHERE account_id = :account_id AND expires_at > :now"
     " AND stored_at IS NULL AND deleted_at IS NULL"
 ).bindparams(bindparam("now", type_=UtcTime))
-_STORED = text(
-    "SELECT (SELECT coalesce(sum(content_length), 0) FROM uploads WHERE account_id = :account_id"
-    " AND deleted_at IS NULL AND fault_code IS NULL)"
-    " + (SELECT coalesce(sum(stored_bytes), 0) FROM splits WHERE account_id = :account_id"
-    " AND stored_bytes > 0 AND swept_at IS NULL AND deleted_at IS NULL)"
-)
 
 
 def of_account(
@@ -51,11 +44,6 @@ def of_account(
 def open_uploads(session: Session, account_id: str, now: datetime) -> int:
     """Count the account's reserved uploads whose bytes have not all arrived."""
     return int(session.scalars(_OPEN, {"account_id": account_id, "now": now}).one())
-
-
-def stored_bytes(session: Session, account_id: str) -> int:
-    """Sum the bytes of the account's uploads, stems and listening copies, reserved ones too."""
-    return int(session.scalars(_STORED, {"account_id": account_id}).one())
 
 
 def with_key(session: Session, account_id: str, key: str) -> Upload | None:
@@ -80,14 +68,6 @@ def expired_held(session: Session, now: datetime, limit: int) -> Sequence[Upload
     query = select(Upload).where(expired(now)).order_by(Upload.expires_at).limit(limit)
     query = query.with_for_update(skip_locked=True)
     return session.scalars(query.execution_options(populate_existing=True)).all()
-
-
-def waited_for(session: Session, upload_ids: Sequence[str]) -> set[str]:
-    """Those of these uploads that a split in the queue or at work needs."""
-    query = select(Split.upload_id).where(
-        Split.upload_id.in_(upload_ids), Split.status.not_in(TERMINAL)
-    )
-    return {upload_id for upload_id in session.scalars(query) if upload_id is not None}
 
 
 def unswept(

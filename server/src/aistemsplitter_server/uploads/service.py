@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence, Set
 from datetime import datetime, timedelta
 from pathlib import PurePosixPath
 
@@ -30,21 +31,30 @@ SLOWEST = 32 << 10  # bytes per second: 2 GiB in 18 hours
 EXTENSION = timedelta(minutes=15)  # after a connection drops, so long the upload can be resumed
 KEPT_LONGER = timedelta(hours=1)
 
+StoredBytes = Callable[[Session, str], int]  # of an account, by its id
+
 
 def reserve(
     session: Session,
     settings: Settings,
     caller: Caller,
     request: ReserveUpload,
+    *,
+    stored_bytes: StoredBytes,
     key: str | None = None,
 ) -> Upload:
-    """The right to upload one file; with a key that was used before, the same upload again.
+    """Reserve an upload of one file; with a key that was used before, return the same upload.
+
+    Args:
+        stored_bytes: Counts what the account stores, the stems of its splits included. It is
+            called once the account is held.
+        key: The request's idempotency key.
 
     Raises:
-        PayloadTooLarge: it is over the server's limit.
-        LimitExceeded: it is over one of the account's.
-        IdempotencyMismatch: the key was used with another file.
-        IdempotencyInProgress: it is being used right now.
+        PayloadTooLarge: The file is over the server's limit.
+        LimitExceeded: The account has reached one of its limits.
+        IdempotencyMismatch: The key was used with another file.
+        IdempotencyInProgress: A request with this key is still running.
     """
     if request.content_length > settings.upload_limit:
         raise PayloadTooLarge(settings.upload_limit)
@@ -55,7 +65,7 @@ def reserve(
     limits.hold_active(session, caller.account_id)
     allowed = limits.limits_of(session, settings, caller.account_id)
     limits.check(allowed, "open_uploads", queries.open_uploads(session, caller.account_id, now))
-    stored = queries.stored_bytes(session, caller.account_id)
+    stored = stored_bytes(session, caller.account_id)
     limits.check(allowed, "stored_bytes", stored, adding=request.content_length)
     upload = Upload(
         id=ids.new("upl"),
@@ -145,14 +155,23 @@ def display_name(filename: str) -> str:
     return filenames.visible(name)[:LONGEST_NAME].strip() or "audio"
 
 
-def expire(session: Session, now: datetime, limit: int) -> int:
-    """Mark uploads deleted whose time is over; return how many were considered.
+def expire(
+    needed_by_splits: Callable[[Session, Sequence[str]], Set[str]],
+    session: Session,
+    now: datetime,
+    limit: int,
+) -> int:
+    """Mark expired uploads as deleted; return how many were considered.
 
-    One that a split waits for is kept for another hour, and another. From here on no split can
-    use those that are marked, so their bytes can be deleted.
+    An upload that a split still needs is kept for another hour at a time. No split can use an
+    upload that is marked, so its bytes can be deleted from then on.
+
+    Args:
+        needed_by_splits: Returns those of some uploads that unfinished splits need.
+        limit: Uploads to consider at most.
     """
     found = queries.expired_held(session, now, limit)
-    needed = queries.waited_for(session, [upload.id for upload in found])
+    needed = needed_by_splits(session, [upload.id for upload in found])
     for upload in found:
         if upload.id in needed:
             upload.expires_at = now + KEPT_LONGER

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import RedirectResponse
 from pydantic import Field, model_validator
 
-from aistemsplitter_server.accounts import members, people, queries, service, standing
+from aistemsplitter_server.accounts import members, people, queries, standing
 from aistemsplitter_server.api.context import BaseUrl, Context, InContext
 from aistemsplitter_server.audit import service as audit
 from aistemsplitter_server.audit.service import Action
@@ -17,7 +17,7 @@ from aistemsplitter_server.credits import service as credits
 from aistemsplitter_server.credits.tables import Entry
 from aistemsplitter_server.kit import ids, times
 from aistemsplitter_server.kit.errors import Conflict, NotFound, ValidationFailed
-from aistemsplitter_server.operations import accounts, closing, limits
+from aistemsplitter_server.operations import accounts, closing, limits, opening
 from aistemsplitter_server.web import pages
 from aistemsplitter_server.web.forms import Form, filled
 from aistemsplitter_server.web.ledger import in_words
@@ -106,7 +106,7 @@ def create(
     seconds = form.minutes * 60
     try:
         with context.database.write() as session:
-            made = service.create_account(
+            made = opening.open_account(
                 session, form.name, free_seconds=seconds, account_id=form.id
             )
             token = people.link(session, context.secrets, made.id)

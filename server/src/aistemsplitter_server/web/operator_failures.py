@@ -7,13 +7,10 @@ from fastapi.responses import RedirectResponse
 
 from aistemsplitter_server.accounts.tables import Account
 from aistemsplitter_server.api.context import Context, InContext
-from aistemsplitter_server.audit import service as audit
-from aistemsplitter_server.audit.service import Action
 from aistemsplitter_server.kit import times
 from aistemsplitter_server.kit.errors import ApiError, NotFound
 from aistemsplitter_server.operations import failures
-from aistemsplitter_server.splits import queries
-from aistemsplitter_server.splits.retries import retry_failed
+from aistemsplitter_server.splits import actions, queries
 from aistemsplitter_server.splits.tables import Split
 from aistemsplitter_server.web import pages
 from aistemsplitter_server.web.pages import render
@@ -62,16 +59,7 @@ def retry(request: Request, context: InContext, who: Operator, split_id: str) ->
             split = queries.locked(session, split_id)
             if split is None:
                 raise NotFound(f"There is no split {split_id[:64]}.")
-            made, is_new = retry_failed(session, context.settings, split)
-            if is_new:
-                audit.record(
-                    session,
-                    split.account_id,
-                    who.person_id,
-                    Action.SPLIT_RETRIED,
-                    made.id,
-                    retry_of=split_id,
-                )
+            made, _ = actions.retry(session, context.settings, split, who.person_id)
     except NotFound:
         raise
     except ApiError as error:

@@ -12,7 +12,6 @@ from starlette.concurrency import run_in_threadpool
 from aistemsplitter_server.accounts import sign_ins
 from aistemsplitter_server.accounts.limits import limits_of
 from aistemsplitter_server.api.context import BaseUrl, Context, IdempotencyKey, InContext
-from aistemsplitter_server.api.routes import uploads
 from aistemsplitter_server.credits import service as credits
 from aistemsplitter_server.kit import ids
 from aistemsplitter_server.kit.errors import ModelUnavailable, ValidationFailed
@@ -24,6 +23,7 @@ from aistemsplitter_server.models.service import serving
 from aistemsplitter_server.splits import creation, queries, service, speeds, stream
 from aistemsplitter_server.splits.schemas import CreateSplit, OutputFormat
 from aistemsplitter_server.splits.tables import TERMINAL, Split
+from aistemsplitter_server.uploads import reservations
 from aistemsplitter_server.uploads.schemas import Reservation, ReserveUpload
 from aistemsplitter_server.web import live
 from aistemsplitter_server.web.pages import is_fragment, render
@@ -100,7 +100,16 @@ def reserve(
     context: InContext, base_url: BaseUrl, who: InSession, body: ReserveUpload
 ) -> Success[Reservation]:
     """The right to upload a song; its bytes go where those of the API's callers go."""
-    return uploads.create_upload(context, base_url, who.caller, body)
+    made = reservations.reserve(
+        context.database,
+        context.settings,
+        context.secrets,
+        who.caller,
+        body,
+        base_url=base_url,
+        stored_bytes=queries.stored_bytes,
+    )
+    return Success(data=made)
 
 
 @router.post("/splits")
@@ -114,7 +123,14 @@ async def split(
     """Split a song; asked again with the same key it is the same split."""
     if body.webhook_url is not None:
         raise ValidationFailed([("webhookUrl", "needs an API key, whose secret signs")])
-    job, _ = await creation.create(context, who.caller, body, idempotency_key)
+    job, _ = await creation.create(
+        context.database,
+        context.settings,
+        context.measurements,
+        who.caller,
+        body,
+        idempotency_key,
+    )
     return await run_in_threadpool(_begun, request, context, who, job.id)
 
 

@@ -19,10 +19,11 @@ from aistemsplitter_server.audit.service import Action
 from aistemsplitter_server.kit import ids, times
 from aistemsplitter_server.kit.errors import Conflict, ValidationFailed
 from aistemsplitter_server.kit.outgoing import HEADERS
+from aistemsplitter_server.splits import payloads
 from aistemsplitter_server.web.forms import Form, filled
 from aistemsplitter_server.web.pages import render
 from aistemsplitter_server.web.sessions import InSession
-from aistemsplitter_server.webhooks import queries, rendering, service, signing
+from aistemsplitter_server.webhooks import queries, service, signing
 from aistemsplitter_server.webhooks.service import EVENT_TYPES, EventType
 from aistemsplitter_server.webhooks.tables import Delivery, Event
 
@@ -151,7 +152,7 @@ def show_delivery(
     with context.database.read() as session:
         delivery, event = service.known(session, who.account_id, delivery_id, is_test=None)
         attempts = queries.attempts(session, delivery.id)
-        told = rendering.render(session, event, storage, lifetime)
+        told = payloads.render(session, event, storage, lifetime)
         keys = {key.id: key for key in account_queries.keys(session, who.account_id)}
     return render(
         request,
@@ -160,7 +161,7 @@ def show_delivery(
         event=event,
         key=keys.get(event.key_id),
         attempts=[*reversed(attempts)],
-        sent=_headers(event, len(rendering.encode(told))),
+        sent=_headers(event, len(payloads.encode(told))),
         body=json.dumps(told, ensure_ascii=False, indent=2),
         watch=_is_due(delivery),
     )

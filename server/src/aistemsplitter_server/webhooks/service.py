@@ -14,7 +14,6 @@ from aistemsplitter_server.kit import ids, outgoing, times
 from aistemsplitter_server.kit.database import add_if_missing
 from aistemsplitter_server.kit.errors import Conflict, NotFound, ValidationFailed
 from aistemsplitter_server.kit.outgoing import Answer, OutgoingError
-from aistemsplitter_server.splits.tables import Split
 from aistemsplitter_server.webhooks import queries, schedule
 from aistemsplitter_server.webhooks.tables import Attempt, Delivery, Event, Receiver
 
@@ -30,22 +29,37 @@ SUSPENDED = "the account was suspended"
 ERASED = ""  # the address of a delivery whose split was deleted
 
 
-def announce(session: Session, split: Split) -> None:
-    """A split has come to its end: write the event, once, and send it on its way."""
-    if session.scalars(select(Event.id).where(Event.split_id == split.id)).first():
+def announce(
+    session: Session,
+    kind: EventType,
+    *,
+    account_id: str,
+    key_id: str,
+    split_id: str,
+    url: str | None,
+    is_test: bool,
+) -> None:
+    """Write the event of a split's end, and queue its delivery. A split has one event only.
+
+    Args:
+        key_id: The key whose secret signs the delivery.
+        url: Where to deliver the event, if anywhere.
+        is_test: Whether the key is a test key.
+    """
+    if session.scalars(select(Event.id).where(Event.split_id == split_id)).first():
         return
     event = Event(
         id=ids.new("evt"),
-        account_id=split.account_id,
-        key_id=split.key_id,
-        split_id=split.id,
-        type=f"split.{split.status}",
+        account_id=account_id,
+        key_id=key_id,
+        split_id=split_id,
+        type=kind,
         created_at=times.now(),
     )
     session.add(event)
     session.flush()
-    if split.webhook_url is not None:
-        send(session, event, split.webhook_url, is_test=split.is_test)
+    if url is not None:
+        send(session, event, url, is_test=is_test)
 
 
 def send_test(

@@ -20,10 +20,10 @@ from aistemsplitter_server.kit.settings import Settings
 from aistemsplitter_server.splits import listening
 from aistemsplitter_server.splits.queueing import SEPARATE, SPLITS
 from aistemsplitter_server.storage.configured import configured
-from aistemsplitter_server.webhooks.delivering import Deliveries
 from aistemsplitter_server.worker import liveness, recovery, weights, work_folder
 from aistemsplitter_server.worker.attempt import Draining
 from aistemsplitter_server.worker.context import WorkerContext
+from aistemsplitter_server.worker.delivering import Deliveries
 from aistemsplitter_server.worker.dispatching import Dispatcher
 from aistemsplitter_server.worker.engine import Engine
 from aistemsplitter_server.worker.fetching import Fetches

@@ -32,7 +32,9 @@ def sweeps(settings: Settings) -> Sequence[Sweep]:
             OFTEN,
             items(leftovers.expired_audio, leftovers.delete_audio, splits.set_swept),
         ),
-        Sweep("expired_uploads", OFTEN, rows(uploads_service.expire)),
+        Sweep(
+            "expired_uploads", OFTEN, rows(partial(uploads_service.expire, splits.needed_uploads))
+        ),
         Sweep(
             "uploads",
             OFTEN,

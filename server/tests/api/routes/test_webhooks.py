@@ -7,9 +7,9 @@ from sqlalchemy import select, update
 from aistemsplitter_server.kit import times
 from aistemsplitter_server.splits import service as splits
 from aistemsplitter_server.splits.tables import Split
-from aistemsplitter_server.webhooks.delivering import deliver
 from aistemsplitter_server.webhooks.tables import Delivery, Receiver
 from aistemsplitter_server.worker.context import WorkerContext
+from aistemsplitter_server.worker.delivering import deliver
 from customers import Customer
 from peers import Peer, answers
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from datetime import timedelta
 from typing import Annotated
 
@@ -21,8 +20,6 @@ from aistemsplitter_server.api.context import (
     with_scope,
 )
 from aistemsplitter_server.api.responses import errors
-from aistemsplitter_server.audit import service as audit
-from aistemsplitter_server.audit.service import Action
 from aistemsplitter_server.kit import ids
 from aistemsplitter_server.kit.errors import (
     Conflict,
@@ -35,7 +32,7 @@ from aistemsplitter_server.kit.errors import (
     ValidationFailed,
 )
 from aistemsplitter_server.kit.schemas import Success
-from aistemsplitter_server.splits import creation, queries, rendering, service, stream
+from aistemsplitter_server.splits import actions, creation, queries, rendering, service, stream
 from aistemsplitter_server.splits.schemas import (
     CreateSplit,
     Deleted,
@@ -45,10 +42,8 @@ from aistemsplitter_server.splits.schemas import (
     Status,
 )
 from aistemsplitter_server.splits.tables import TERMINAL, Split
-from aistemsplitter_server.storage import keys
 from aistemsplitter_server.storage.interface import Storage
 
-logger = logging.getLogger(__name__)
 router = APIRouter(prefix="/v1/audio/splits", tags=["splits"])
 
 Reader = Annotated[Caller, Depends(with_scope(Scope.SPLITS_READ))]
@@ -76,7 +71,14 @@ async def create_split(
     idempotency_key: IdempotencyKey = None,
 ) -> Success[SplitJob]:
     """Split a song into its stems; the answer is there before the work begins."""
-    job, replayed = await creation.create(context, caller, request, idempotency_key)
+    job, replayed = await creation.create(
+        context.database,
+        context.settings,
+        context.measurements,
+        caller,
+        request,
+        idempotency_key,
+    )
     if replayed:
         response.headers["Idempotency-Replayed"] = "true"
     return Success(data=job)
@@ -134,8 +136,7 @@ def cancel_split(
         split = service.of_account(
             session, caller.account_id, split_id, is_test=caller.is_test, hold=True
         )
-        service.cancel(session, split)
-        audit.record(session, split.account_id, caller.key_id, Action.SPLIT_CANCELED, split.id)
+        actions.cancel(session, split, caller.key_id)
     return Success(data=_shown(context, storage, split))
 
 
@@ -147,19 +148,15 @@ def delete_split(
 
     Names, addresses and metadata are erased; its id, its duration and the ledger stay.
     """
-    with context.database.write() as session:
-        split = service.of_account(
-            session, caller.account_id, split_id, is_test=caller.is_test, hold=True
-        )
-        service.delete(session, split)
-        audit.record(session, split.account_id, caller.key_id, Action.SPLIT_DELETED, split.id)
-    gone = True
-    try:
-        storage.delete_prefix(keys.split(split_id))
-    except OSError as error:
-        logger.error("the audio of %s cannot be deleted now: %s", split_id, error)
-        gone = False
-    return Success(data=Deleted(id=split_id, audio_deleted=gone))
+    audio_deleted = actions.delete(
+        context.database,
+        storage,
+        caller.account_id,
+        split_id,
+        caller.key_id,
+        is_test=caller.is_test,
+    )
+    return Success(data=Deleted(id=split_id, audio_deleted=audio_deleted))
 
 
 @router.get(

@@ -8,7 +8,6 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from aistemsplitter_server import measuring
 from aistemsplitter_server.accounts import standing
 from aistemsplitter_server.accounts.scopes import Scope
 from aistemsplitter_server.accounts.service import Caller
@@ -21,7 +20,6 @@ from aistemsplitter_server.api.context import (
     with_scope,
 )
 from aistemsplitter_server.api.responses import errors, signed
-from aistemsplitter_server.kit import times
 from aistemsplitter_server.kit.errors import (
     AccountSuspended,
     ApiError,
@@ -37,13 +35,13 @@ from aistemsplitter_server.kit.errors import (
     ValidationFailed,
 )
 from aistemsplitter_server.kit.schemas import Success
+from aistemsplitter_server.splits import queries as splits
 from aistemsplitter_server.storage import keys
 from aistemsplitter_server.storage.interface import Storage
-from aistemsplitter_server.uploads import addresses, receiving, service
+from aistemsplitter_server.uploads import addresses, receiving, reservations, service
 from aistemsplitter_server.uploads.partial import Partial
 from aistemsplitter_server.uploads.right import Right
 from aistemsplitter_server.uploads.schemas import (
-    DirectUpload,
     Reservation,
     ReserveUpload,
     Uploaded,
@@ -103,22 +101,17 @@ def create_upload(
 
     Asked again with the same `Idempotency-Key` it is the same upload, as long as that is there.
     """
-    with context.database.write() as session:
-        upload = service.reserve(session, context.settings, caller, request, idempotency_key)
-    measuring.warm()
-    url = addresses.to_write(context.secrets, base_url, upload)
-    headers = {"Content-Type": upload.content_type}
-    return Success(
-        data=Reservation(
-            upload_id=upload.id,
-            upload_url=url,
-            upload_headers=headers,
-            expires_at=times.to_wire(upload.expires_at),
-            direct=DirectUpload(url=url, headers=headers),
-            audio_url=addresses.to_read(base_url, upload.id),
-            uploaded=upload.stored_at is not None,
-        )
+    made = reservations.reserve(
+        context.database,
+        context.settings,
+        context.secrets,
+        caller,
+        request,
+        base_url=base_url,
+        stored_bytes=splits.stored_bytes,
+        key=idempotency_key,
     )
+    return Success(data=made)
 
 
 @router.post(

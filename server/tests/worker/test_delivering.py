@@ -23,9 +23,9 @@ from aistemsplitter_server.kit.secrets import Secrets
 from aistemsplitter_server.splits import service as splits
 from aistemsplitter_server.splits.tables import Split
 from aistemsplitter_server.webhooks import queries, schedule, service
-from aistemsplitter_server.webhooks.delivering import deliver
 from aistemsplitter_server.webhooks.tables import Attempt, Delivery, Event, Receiver
 from aistemsplitter_server.worker.context import WorkerContext
+from aistemsplitter_server.worker.delivering import deliver
 from customers import Customer, customer
 from peers import Peer, Request, answers, hangs
 from sweeps import sweep

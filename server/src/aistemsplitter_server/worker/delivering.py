@@ -13,7 +13,8 @@ from aistemsplitter_server.accounts import service as accounts
 from aistemsplitter_server.accounts.tables import ApiKey
 from aistemsplitter_server.kit import round_robin
 from aistemsplitter_server.kit.outgoing import Answer, OutgoingError
-from aistemsplitter_server.webhooks import queries, rendering, service, signing
+from aistemsplitter_server.splits import payloads
+from aistemsplitter_server.webhooks import queries, service, signing
 from aistemsplitter_server.webhooks.tables import Delivery, Event
 from aistemsplitter_server.worker.context import WorkerContext
 from aistemsplitter_server.worker.dispatching import Item, Limits
@@ -87,7 +88,7 @@ def deliver(context: WorkerContext, delivery_id: str) -> None:
 def _post(context: WorkerContext, delivery: Delivery, event: Event) -> Answer | str:
     lifetime = timedelta(seconds=context.settings.download_url_seconds)
     with context.database.read() as session:
-        body = rendering.encode(rendering.render(session, event, context.storage, lifetime))
+        body = payloads.encode(payloads.render(session, event, context.storage, lifetime))
         key = session.get_one(ApiKey, event.key_id)
     secrets = accounts.webhook_secrets(context.secrets, key)
     headers = {

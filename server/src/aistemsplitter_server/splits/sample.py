@@ -1,4 +1,4 @@
-"""The split that a test event tells of: as the service would have made it, but in no table."""
+"""The sample split in the payload of a test event. It is in no table."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TOOK = timedelta(seconds=70)
 
 
 def split(event: Event) -> Split:
-    """One that ended as the event says. The URLs of its stems are good, but nothing lies there."""
+    """Return a split that ended as the event says. The URLs of its stems answer 404."""
     succeeded = event.type == f"split.{SUCCEEDED}"
     return Split(
         id=event.split_id,

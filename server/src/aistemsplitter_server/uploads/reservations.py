@@ -1,0 +1,52 @@
+"""Reserving uploads: the same for the API's callers and for people on the pages."""
+
+from __future__ import annotations
+
+from aistemsplitter_server import measuring
+from aistemsplitter_server.accounts.service import Caller
+from aistemsplitter_server.kit import times
+from aistemsplitter_server.kit.database import Database
+from aistemsplitter_server.kit.secrets import Secrets
+from aistemsplitter_server.kit.settings import Settings
+from aistemsplitter_server.uploads import addresses, service
+from aistemsplitter_server.uploads.schemas import DirectUpload, Reservation, ReserveUpload
+from aistemsplitter_server.uploads.service import StoredBytes
+
+
+def reserve(
+    database: Database,
+    settings: Settings,
+    secrets: Secrets,
+    caller: Caller,
+    request: ReserveUpload,
+    *,
+    base_url: str,
+    stored_bytes: StoredBytes,
+    key: str | None = None,
+) -> Reservation:
+    """Reserve an upload, and prepare to measure the song that will arrive.
+
+    Args:
+        base_url: What the service's URLs begin with, for this caller.
+        stored_bytes: See :func:`service.reserve`.
+        key: The request's idempotency key.
+
+    Raises:
+        ApiError: See :func:`service.reserve`.
+    """
+    with database.write() as session:
+        upload = service.reserve(
+            session, settings, caller, request, stored_bytes=stored_bytes, key=key
+        )
+    measuring.warm()
+    url = addresses.to_write(secrets, base_url, upload)
+    headers = {"Content-Type": upload.content_type}
+    return Reservation(
+        upload_id=upload.id,
+        upload_url=url,
+        upload_headers=headers,
+        expires_at=times.to_wire(upload.expires_at),
+        direct=DirectUpload(url=url, headers=headers),
+        audio_url=addresses.to_read(base_url, upload.id),
+        uploaded=upload.stored_at is not None,
+    )
