@@ -15,7 +15,7 @@ from fastapi import FastAPI
 import databases as kinds
 import postgres
 from aistemsplitter_server.accounts import people
-from aistemsplitter_server.api import create_app
+from aistemsplitter_server.app import create_app
 from aistemsplitter_server.kit import addresses, secrets
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.outgoing import Outgoing

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import httpx2
 from fastapi import FastAPI
 
-from aistemsplitter_server.api import serving as api
+from aistemsplitter_server.http import serving as api
 
 
 @contextmanager

@@ -3,7 +3,7 @@ from __future__ import annotations
 import httpx2
 import pytest
 
-from aistemsplitter_server.api import create_app
+from aistemsplitter_server.app import create_app
 from aistemsplitter_server.kit import settings as kit_settings
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.secrets import Secrets

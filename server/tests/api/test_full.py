@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from sqlalchemy import create_engine
 
-from aistemsplitter_server.api import faults
+from aistemsplitter_server.http import faults
 
 
 def _fill_disk() -> None:

@@ -21,7 +21,7 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from uvicorn.server import ServerState
 
-from aistemsplitter_server.api import serving
+from aistemsplitter_server.http import serving
 from aistemsplitter_server.kit import outgoing, strict_json, times
 from aistemsplitter_server.kit.errors import ApiError
 from aistemsplitter_server.kit.outgoing import NotAllowed

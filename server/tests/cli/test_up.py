@@ -16,9 +16,9 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from aistemsplitter_server import supervisor
+from aistemsplitter_server.cli import supervisor
+from aistemsplitter_server.cli.supervisor import Child, GaveUp
 from aistemsplitter_server.kit.settings import PREFIX
-from aistemsplitter_server.supervisor import Child, GaveUp
 from command_line import COMMAND, run
 from ports import free_port
 from processes import ended, split, state, until, upload

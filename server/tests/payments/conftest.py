@@ -7,7 +7,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from aistemsplitter_server.api import create_app
+from aistemsplitter_server.app import create_app
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.secrets import Secrets
 from aistemsplitter_server.kit.settings import Settings

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from aistemsplitter_server.api import create_app
+from aistemsplitter_server.app import create_app
 from aistemsplitter_server.kit.secrets import Secrets
 from databases import only_sqlite
 from fake_stripe import ASYNC_PAID, COMPLETED, recorded, signed

@@ -20,7 +20,7 @@ from shop import Shop
 
 START = """
 import sys
-from aistemsplitter_server.api import create_app
+from aistemsplitter_server.app import create_app
 from aistemsplitter_server.kit import secrets
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.settings import Settings

@@ -62,7 +62,7 @@ def test_every_process_is_started_with_a_chosen_environment() -> None:
             if ast.unparse(node.func.value) == "subprocess" and node.func.attr in STARTERS:
                 chosen = {word.arg: ast.unparse(word.value) for word in node.keywords}
                 started[path.relative_to(SOURCES).as_posix()] = chosen.get("env")
-    assert started.pop("supervisor.py") == "environment"
+    assert started.pop("cli/supervisor.py") == "environment"
     assert started
     assert set(started.values()) <= {
         "python.SINGLE_THREADED",

@@ -13,7 +13,7 @@ import pytest
 from fastapi import FastAPI
 
 from aistemsplitter_server.accounts.tables import Person
-from aistemsplitter_server.api import create_app
+from aistemsplitter_server.app import create_app
 from aistemsplitter_server.kit import ids, times
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.secrets import Secrets

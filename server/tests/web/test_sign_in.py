@@ -8,7 +8,8 @@ from playwright.sync_api import Browser, expect
 
 from aistemsplitter_server.accounts import members, people
 from aistemsplitter_server.accounts.tables import Person
-from aistemsplitter_server.api import create_app, rate_limits
+from aistemsplitter_server.app import create_app
+from aistemsplitter_server.http import rate_limits
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.secrets import Secrets
 from aistemsplitter_server.kit.settings import Settings

@@ -1,5 +1,1 @@
-"""The API: everything a request passes through. It knows nothing of the engine."""
-
-from aistemsplitter_server.api.app import create_app
-
-__all__ = ["create_app"]
+"""The REST API. It does not import the engine, so that it starts fast."""

@@ -1,41 +1,29 @@
-"""The application, put together."""
+"""The API as one ASGI application: its routes and its middleware."""
 
 from __future__ import annotations
 
 from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
 from pydantic.alias_generators import to_camel
 from starlette.middleware.cors import CORSMiddleware
 
-from aistemsplitter_server.api import cors, faults, metrics, openapi
-from aistemsplitter_server.api.bodies import Bodies, limit_of_api
-from aistemsplitter_server.api.context import Context
-from aistemsplitter_server.api.faults import Faults
-from aistemsplitter_server.api.frame import Frame
-from aistemsplitter_server.api.metrics import Requests
-from aistemsplitter_server.api.rate_limit_store import RateLimitStore
-from aistemsplitter_server.api.rate_limits import RateLimits
+from aistemsplitter_server.api import cors
+from aistemsplitter_server.api.authentication import body_limit
 from aistemsplitter_server.api.routes import (
     credits,
     health,
+    metrics,
     models,
+    openapi,
     payments,
     splits,
     storage,
     uploads,
     webhooks,
 )
-from aistemsplitter_server.api.stock import Stock
-from aistemsplitter_server.kit.database import Database
-from aistemsplitter_server.kit.secrets import Secrets
-from aistemsplitter_server.kit.settings import Settings
-from aistemsplitter_server.operations.throughput import History
-from aistemsplitter_server.payments.configured import configured as payments_of
-from aistemsplitter_server.splits.changes import Changes
-from aistemsplitter_server.splits.queueing import Positions
-from aistemsplitter_server.splits.stream import Streams
-from aistemsplitter_server.storage.configured import configured as storage_of
-from aistemsplitter_server.uploads.measurements import Measurements
-from aistemsplitter_server.web.app import Dispatch, create_pages
+from aistemsplitter_server.http import faults
+from aistemsplitter_server.http.bodies import Bodies
+from aistemsplitter_server.http.context import Context
 
 ROUTERS = (
     health.router,
@@ -51,37 +39,26 @@ ROUTERS = (
 )
 
 
-def create_app(settings: Settings, database: Database, secrets: Secrets) -> FastAPI:
-    """The API over a migrated database; opens and closes nothing itself."""
+def create_api(context: Context, registry: CollectorRegistry) -> FastAPI:
+    """Return the API.
+
+    Args:
+        registry: The metrics that ``/metrics`` shows.
+    """
     app = routed()
-    app.state.context = Context(
-        settings,
-        database,
-        secrets,
-        RateLimits(database, RateLimitStore(database, settings.data)),
-        Positions(database),
-        Changes(database),
-        Streams(),
-        History(),
-        Measurements(settings, database, storage_of(settings, secrets)),
-        payments_of(settings),
-    )
-    app.state.registry = metrics.registry()
-    app.state.registry.register(Stock(settings, database))
+    app.state.context = context
+    app.state.registry = registry
     faults.install(app)
-    # From the inside out: whoever stands outside also sees the answers of those within.
-    app.add_middleware(Bodies, limit=limit_of_api)
-    app.add_middleware(Faults)
-    if settings.origins:
-        app.add_middleware(CORSMiddleware, **cors.rules(settings.origins))
-    # Beside all this, not within: who may call the API from a browser may not call the pages.
-    app.add_middleware(Dispatch, pages=create_pages(app.state.context), api=ROUTERS)
-    app.add_middleware(Frame, requests=Requests(app.state.registry))
+    # Each middleware stands outside those added before it, and sees their responses.
+    app.add_middleware(Bodies, limit=body_limit)
+    app.add_middleware(faults.Faults)
+    if context.settings.origins:
+        app.add_middleware(CORSMiddleware, **cors.rules(context.settings.origins))
     return app
 
 
 def routed() -> FastAPI:
-    """All endpoints and nothing behind them: what the API's document is made of."""
+    """Return an application with all routes and nothing behind them, for the OpenAPI document."""
     app = FastAPI(
         title="AI Stem Splitter",
         version="1",

@@ -1,7 +1,7 @@
-"""``/openapi.json`` and ``/openapi.yaml``: FastAPI's document, with what every request can meet.
+"""The API's OpenAPI document: FastAPI's, completed with what all endpoints have in common.
 
-FastAPI knows the endpoints' own shapes. Here come in what lies around all of them: their errors,
-the headers of every answer, and whole examples, put together from those of the fields.
+FastAPI knows each endpoint's own schemas. Added here are the errors that any request can meet, the
+headers of every response, and whole examples, built from those of the fields.
 """
 
 from __future__ import annotations
@@ -12,16 +12,13 @@ from threading import Lock
 from typing import Any, NamedTuple
 
 import yaml
-from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from aistemsplitter_server.api import responses
-from aistemsplitter_server.api.context import BaseUrl
 from aistemsplitter_server.kit import errors
 from aistemsplitter_server.kit.errors import ApiError
 from aistemsplitter_server.kit.schemas import EXAMPLE
-
-router = APIRouter(include_in_schema=False)
 
 DESCRIPTION = """\
 Splits songs into stems. Every answer is JSON: `{"success": true, "data": ...}` or
@@ -45,23 +42,19 @@ FASTAPIS_OWN = ("HTTPValidationError", "ValidationError")  # a shape that is nev
 Json = dict[str, Any]
 
 
-@router.get("/openapi.json")
-def openapi_json(request: Request, base_url: BaseUrl) -> Response:
-    """The document as JSON."""
+def as_json(app: FastAPI, base_url: str) -> bytes:
+    """Return the document of the API at the base URL as JSON."""
     servers = json.dumps(_servers(base_url)).encode()
-    body = _rendered(request.app).json.removesuffix(b"}") + b',"servers":' + servers + b"}"
-    return Response(body, media_type="application/json")
+    return _rendered(app).json.removesuffix(b"}") + b',"servers":' + servers + b"}"
 
 
-@router.get("/openapi.yaml")
-def openapi_yaml(request: Request, base_url: BaseUrl) -> Response:
-    """The document as YAML."""
-    servers = yaml.safe_dump({"servers": _servers(base_url)}).encode()
-    return Response(_rendered(request.app).yaml + servers, media_type="application/yaml")
+def as_yaml(app: FastAPI, base_url: str) -> bytes:
+    """Return the document of the API at the base URL as YAML."""
+    return _rendered(app).yaml + yaml.safe_dump({"servers": _servers(base_url)}).encode()
 
 
 def document(app: FastAPI, base_url: str) -> Json:
-    """The whole document of the API that is reached under the base URL."""
+    """Return the document of the API at the base URL."""
     if app.openapi_schema is None:
         app.openapi_schema = _made(app)
     return {**app.openapi_schema, "servers": _servers(base_url)}
@@ -72,7 +65,7 @@ def _servers(base_url: str) -> list[Json]:
 
 
 class _Rendered(NamedTuple):
-    """The document without its servers, the only part that differs between requests."""
+    """The rendered document, without its servers: they alone differ between requests."""
 
     json: bytes
     yaml: bytes
@@ -82,7 +75,7 @@ _rendering = Lock()
 
 
 def _rendered(app: FastAPI) -> _Rendered:
-    """Render the document once for an application: it takes half a second."""
+    """Render the document, once for each application, since that takes half a second."""
     with _rendering:
         if not hasattr(app.state, "openapi"):
             made = document(app, "")

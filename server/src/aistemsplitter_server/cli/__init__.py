@@ -7,12 +7,12 @@ import sys
 from sqlalchemy.exc import SQLAlchemyError
 
 from aistemsplitter_server.cli.commands import app
+from aistemsplitter_server.cli.supervisor import GaveUp
 from aistemsplitter_server.cli.up import CannotStart
 from aistemsplitter_server.kit.errors import ApiError
 from aistemsplitter_server.kit.secrets import UnusableSecret
 from aistemsplitter_server.kit.settings import WrongSetting
 from aistemsplitter_server.migrations.migrate import NotMigrated
-from aistemsplitter_server.supervisor import GaveUp
 
 
 def main() -> None:

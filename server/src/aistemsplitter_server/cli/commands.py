@@ -54,7 +54,8 @@ def api(
     port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
 ) -> None:
     """Run the API."""
-    from aistemsplitter_server.api import create_app, serving
+    from aistemsplitter_server.app import create_app
+    from aistemsplitter_server.http import serving
 
     chosen = settings.load(data=context.obj.data, host=host, port=port)
     logs.configure()

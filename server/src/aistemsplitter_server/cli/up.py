@@ -11,11 +11,12 @@ from typing import Annotated
 import typer
 from filelock import FileLock, Timeout
 
-from aistemsplitter_server import supervisor
 from aistemsplitter_server.accounts import people, queries, service
 from aistemsplitter_server.accounts.service import NewKey
 from aistemsplitter_server.audit import service as audit
 from aistemsplitter_server.audit.service import Action
+from aistemsplitter_server.cli import supervisor
+from aistemsplitter_server.cli.supervisor import Child
 from aistemsplitter_server.kit import logs, secrets, settings
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.settings import PREFIX, Settings
@@ -23,7 +24,6 @@ from aistemsplitter_server.migrations import migrate
 from aistemsplitter_server.models.catalogue import TINY
 from aistemsplitter_server.operations import opening
 from aistemsplitter_server.payments.configured import configured
-from aistemsplitter_server.supervisor import Child
 
 LOCK = "up.lock"  # in the data folder
 

@@ -12,10 +12,10 @@ from aistemsplitter_server.accounts import people, sign_ins
 from aistemsplitter_server.accounts.people import WrongPassword
 from aistemsplitter_server.accounts.sign_ins import SignedIn
 from aistemsplitter_server.accounts.tables import Account, Person
-from aistemsplitter_server.api.context import Context, InContext
 from aistemsplitter_server.audit import service as audit
 from aistemsplitter_server.audit.service import Action
 from aistemsplitter_server.credits import service as credits
+from aistemsplitter_server.http.context import Context, InContext
 from aistemsplitter_server.kit.errors import RateLimited, ValidationFailed
 from aistemsplitter_server.web import devices, pages, sessions, sign_in
 from aistemsplitter_server.web.forms import Form, filled

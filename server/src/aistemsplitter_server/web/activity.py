@@ -7,8 +7,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 
 from aistemsplitter_server.accounts import queries as accounts
-from aistemsplitter_server.api.context import InContext
 from aistemsplitter_server.audit import queries
+from aistemsplitter_server.http.context import InContext
 from aistemsplitter_server.web.pages import render
 from aistemsplitter_server.web.sessions import InSession
 

@@ -1,19 +1,16 @@
-"""The application of the pages, beside the API's, and who of the two answers a request."""
+"""The pages as one ASGI application: their routes and their middleware."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from urllib.parse import quote
 
-from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse
-from fastapi.routing import APIRoute
-from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 
-from aistemsplitter_server.api import faults
-from aistemsplitter_server.api.bodies import Bodies
-from aistemsplitter_server.api.context import Context
+from aistemsplitter_server.http import faults
+from aistemsplitter_server.http.bodies import Bodies
+from aistemsplitter_server.http.context import Context
 from aistemsplitter_server.kit.errors import ApiError
 from aistemsplitter_server.web import (
     account,
@@ -65,7 +62,7 @@ ROUTERS = (
 
 
 def create_pages(context: Context) -> ASGIApp:
-    """The pages, guarded."""
+    """Return the pages."""
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.state.context = context
     for router in ROUTERS:
@@ -76,47 +73,12 @@ def create_pages(context: Context) -> ASGIApp:
     async def _sign_in(request: Request, _error: SignInNeeded) -> Response:
         return _to_sign_in(request)
 
-    # From the inside out.
+    # Each middleware stands outside those added before it.
     app.add_middleware(Bodies, limit=sessions.body_limit, pages=True)
     app.add_middleware(SameSite, public_url=context.settings.public_url)
     app.add_middleware(faults.Faults, answer=_answer)
     app.add_middleware(Policy, settings=context.settings)
     return app
-
-
-class Dispatch:
-    """ASGI middleware: pages to the pages, everything else to the API.
-
-    What neither of them knows is a page for browsers, and the API's for all others.
-    """
-
-    def __init__(self, app: ASGIApp, pages: ASGIApp, api: Iterable[APIRouter]) -> None:
-        self.app = app
-        self.pages = pages
-        self._first_of_api = _first_parts(api)
-        self._first_of_pages = _first_parts(ROUTERS)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass one request on."""
-        is_page = scope["type"] == "http" and self._is_page(scope)
-        await (self.pages if is_page else self.app)(scope, receive, send)
-
-    def _is_page(self, scope: Scope) -> bool:
-        first = scope["path"].removeprefix("/").partition("/")[0]
-        if first in self._first_of_pages:
-            return True
-        accepted = Headers(scope=scope).get("accept", "")
-        return first not in self._first_of_api and "text/html" in accepted
-
-
-def _first_parts(routers: Iterable[APIRouter]) -> frozenset[str]:
-    """What the paths begin with, up to the second slash."""
-    return frozenset(
-        route.path.removeprefix("/").partition("/")[0]
-        for router in routers
-        for route in router.routes
-        if isinstance(route, APIRoute)
-    )
 
 
 def _answer(request: Request, error: ApiError) -> Response:

@@ -12,9 +12,9 @@ from pydantic import Field
 from aistemsplitter_server.accounts import queries, scopes, service
 from aistemsplitter_server.accounts.limits import limits_of
 from aistemsplitter_server.accounts.scopes import Scope
-from aistemsplitter_server.api.context import BaseUrl, InContext
 from aistemsplitter_server.audit import service as audit
 from aistemsplitter_server.audit.service import Action
+from aistemsplitter_server.http.context import BaseUrl, InContext
 from aistemsplitter_server.kit import ids, times
 from aistemsplitter_server.kit.errors import Conflict, LimitExceeded
 from aistemsplitter_server.splits.schemas import Priority

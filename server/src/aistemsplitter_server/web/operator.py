@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from sqlalchemy.orm import Session
 
-from aistemsplitter_server.api.context import Context, InContext
+from aistemsplitter_server.http.context import Context, InContext
 from aistemsplitter_server.kit import times
 from aistemsplitter_server.models import queries as models
 from aistemsplitter_server.models.catalogue import MODELS

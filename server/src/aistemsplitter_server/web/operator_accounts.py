@@ -9,12 +9,12 @@ from fastapi.responses import RedirectResponse
 from pydantic import Field, model_validator
 
 from aistemsplitter_server.accounts import members, people, queries, standing
-from aistemsplitter_server.api.context import BaseUrl, Context, InContext
 from aistemsplitter_server.audit import service as audit
 from aistemsplitter_server.audit.service import Action
 from aistemsplitter_server.credits import queries as ledger
 from aistemsplitter_server.credits import service as credits
 from aistemsplitter_server.credits.tables import Entry
+from aistemsplitter_server.http.context import BaseUrl, Context, InContext
 from aistemsplitter_server.kit import ids, times
 from aistemsplitter_server.kit.errors import Conflict, NotFound, ValidationFailed
 from aistemsplitter_server.operations import accounts, closing, limits, opening

@@ -8,10 +8,10 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 
 from aistemsplitter_server.accounts import queries as accounts
-from aistemsplitter_server.api.context import Context, InContext
 from aistemsplitter_server.audit import export, queries
 from aistemsplitter_server.audit.export import Format
 from aistemsplitter_server.audit.service import Action
+from aistemsplitter_server.http.context import Context, InContext
 from aistemsplitter_server.web.pages import render
 from aistemsplitter_server.web.sessions import Operator
 

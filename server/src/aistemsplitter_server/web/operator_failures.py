@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
 from aistemsplitter_server.accounts.tables import Account
-from aistemsplitter_server.api.context import Context, InContext
+from aistemsplitter_server.http.context import Context, InContext
 from aistemsplitter_server.kit import times
 from aistemsplitter_server.kit.errors import ApiError, NotFound
 from aistemsplitter_server.operations import failures

@@ -9,7 +9,7 @@ from fastapi.responses import RedirectResponse
 from pydantic import Field
 
 from aistemsplitter_server.accounts.limits import HIGHEST
-from aistemsplitter_server.api.context import InContext
+from aistemsplitter_server.http.context import InContext
 from aistemsplitter_server.operations import limits
 from aistemsplitter_server.web.forms import Form, filled
 from aistemsplitter_server.web.sessions import Operator

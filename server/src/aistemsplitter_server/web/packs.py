@@ -12,10 +12,10 @@ from fastapi.responses import RedirectResponse
 from pydantic import Field
 
 from aistemsplitter_server.accounts.sign_ins import SignedIn
-from aistemsplitter_server.api.context import BaseUrl, Context, InContext
 from aistemsplitter_server.audit import service as audit
 from aistemsplitter_server.audit.service import Action
 from aistemsplitter_server.credits import service as credits
+from aistemsplitter_server.http.context import BaseUrl, Context, InContext
 from aistemsplitter_server.kit import ids
 from aistemsplitter_server.kit.errors import NotFound, Unavailable
 from aistemsplitter_server.payments import service

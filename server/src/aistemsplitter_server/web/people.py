@@ -11,9 +11,9 @@ from pydantic import Field
 from aistemsplitter_server.accounts import members, people, queries
 from aistemsplitter_server.accounts.members import LastPerson
 from aistemsplitter_server.accounts.sign_ins import SignedIn
-from aistemsplitter_server.api.context import BaseUrl, Context, InContext
 from aistemsplitter_server.audit import service as audit
 from aistemsplitter_server.audit.service import Action
+from aistemsplitter_server.http.context import BaseUrl, Context, InContext
 from aistemsplitter_server.kit import times
 from aistemsplitter_server.web import pages
 from aistemsplitter_server.web.forms import Form, filled

@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
-from aistemsplitter_server.api.context import BaseUrl, Context, InContext, InStorage
+from aistemsplitter_server.http.context import BaseUrl, Context, InContext, InStorage
 from aistemsplitter_server.kit import times
 from aistemsplitter_server.splits import player, rendering, service, sharing
 from aistemsplitter_server.splits.tables import Share, Split

@@ -13,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 
 from aistemsplitter_server.accounts import sign_ins
 from aistemsplitter_server.accounts.sign_ins import SignedIn
-from aistemsplitter_server.api.context import Context, InContext
+from aistemsplitter_server.http.context import Context, InContext
 from aistemsplitter_server.kit.errors import AccountSuspended, NotFound
 
 STRANGERS_LIMIT = 1 << 14  # bytes; the longest form of theirs, to sign in, has 5,000

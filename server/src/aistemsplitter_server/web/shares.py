@@ -9,9 +9,9 @@ from fastapi import APIRouter, Depends, Response
 from fastapi.responses import RedirectResponse
 from pydantic import BeforeValidator
 
-from aistemsplitter_server.api.context import Context, InContext, InStorage
 from aistemsplitter_server.audit import service as audit
 from aistemsplitter_server.audit.service import Action
+from aistemsplitter_server.http.context import Context, InContext, InStorage
 from aistemsplitter_server.kit import times
 from aistemsplitter_server.splits import queries, service, sharing
 from aistemsplitter_server.splits.tables import Split

@@ -11,10 +11,10 @@ from pydantic import Field
 from aistemsplitter_server.accounts import people, queries, sign_ins
 from aistemsplitter_server.accounts.people import WrongPassword
 from aistemsplitter_server.accounts.tables import Account, Person
-from aistemsplitter_server.api import rate_limits
-from aistemsplitter_server.api.context import Context, InContext
 from aistemsplitter_server.audit import service as audit
 from aistemsplitter_server.audit.service import Action
+from aistemsplitter_server.http import rate_limits
+from aistemsplitter_server.http.context import Context, InContext
 from aistemsplitter_server.kit.errors import AccountSuspended, ApiError, RateLimited
 from aistemsplitter_server.web import pages, sessions
 from aistemsplitter_server.web.forms import Form, filled

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
-from aistemsplitter_server.api.context import InContext, InStorage
+from aistemsplitter_server.http.context import InContext, InStorage
 from aistemsplitter_server.splits import actions, service
 from aistemsplitter_server.web import zips
 from aistemsplitter_server.web.pages import is_fragment, render

@@ -11,8 +11,8 @@ from starlette.concurrency import run_in_threadpool
 
 from aistemsplitter_server.accounts import sign_ins
 from aistemsplitter_server.accounts.limits import limits_of
-from aistemsplitter_server.api.context import BaseUrl, Context, IdempotencyKey, InContext
 from aistemsplitter_server.credits import service as credits
+from aistemsplitter_server.http.context import BaseUrl, Context, IdempotencyKey, InContext
 from aistemsplitter_server.kit import ids
 from aistemsplitter_server.kit.errors import ModelUnavailable, ValidationFailed
 from aistemsplitter_server.kit.schemas import Response as Answer

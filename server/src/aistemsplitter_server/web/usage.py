@@ -7,8 +7,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
-from aistemsplitter_server.api.context import InContext
 from aistemsplitter_server.credits import export, queries, service
+from aistemsplitter_server.http.context import InContext
 from aistemsplitter_server.splits import queries as splits
 from aistemsplitter_server.web import chart, ledger, packs
 from aistemsplitter_server.web.pages import language_of, render

@@ -13,9 +13,9 @@ from fastapi.responses import RedirectResponse
 from pydantic import Field
 
 from aistemsplitter_server.accounts import queries as account_queries
-from aistemsplitter_server.api.context import Context, InContext, InStorage
 from aistemsplitter_server.audit import service as audit
 from aistemsplitter_server.audit.service import Action
+from aistemsplitter_server.http.context import Context, InContext, InStorage
 from aistemsplitter_server.kit import ids, times
 from aistemsplitter_server.kit.errors import Conflict, ValidationFailed
 from aistemsplitter_server.kit.outgoing import HEADERS

@@ -10,8 +10,9 @@ from pydantic import Field
 
 from aistemsplitter_server.accounts.scopes import Scope
 from aistemsplitter_server.accounts.service import Caller
-from aistemsplitter_server.api.context import InContext, with_scope
+from aistemsplitter_server.api.authentication import with_scope
 from aistemsplitter_server.credits import service
+from aistemsplitter_server.http.context import InContext
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.schemas import Response, Success
 

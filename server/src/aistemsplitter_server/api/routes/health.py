@@ -8,8 +8,8 @@ from typing import Literal
 from fastapi import APIRouter
 from sqlalchemy.exc import SQLAlchemyError
 
-from aistemsplitter_server.api.context import InContext, InStorage
 from aistemsplitter_server.api.responses import errors
+from aistemsplitter_server.http.context import InContext, InStorage
 from aistemsplitter_server.kit import times
 from aistemsplitter_server.kit.errors import Unavailable
 from aistemsplitter_server.kit.schemas import Response, Success

@@ -9,7 +9,8 @@ from pydantic import ConfigDict
 
 from aistemsplitter_server.accounts.scopes import Scope
 from aistemsplitter_server.accounts.service import Caller
-from aistemsplitter_server.api.context import InContext, with_scope
+from aistemsplitter_server.api.authentication import with_scope
+from aistemsplitter_server.http.context import InContext
 from aistemsplitter_server.kit.schemas import Response, Success, example
 from aistemsplitter_server.models import queries
 from aistemsplitter_server.models.catalogue import HTDEMUCS_FT, MODELS

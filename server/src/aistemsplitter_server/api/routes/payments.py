@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Request, Response
 
-from aistemsplitter_server.api.context import InContext
+from aistemsplitter_server.http.context import InContext
 from aistemsplitter_server.kit.errors import NotFound
 from aistemsplitter_server.payments import service
 

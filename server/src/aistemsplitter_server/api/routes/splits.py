@@ -12,14 +12,9 @@ from aistemsplitter_server.accounts import service as accounts
 from aistemsplitter_server.accounts.limits import limits_of
 from aistemsplitter_server.accounts.scopes import Scope
 from aistemsplitter_server.accounts.service import Caller
-from aistemsplitter_server.api.context import (
-    Context,
-    IdempotencyKey,
-    InContext,
-    InStorage,
-    with_scope,
-)
+from aistemsplitter_server.api.authentication import with_scope
 from aistemsplitter_server.api.responses import errors
+from aistemsplitter_server.http.context import Context, IdempotencyKey, InContext, InStorage
 from aistemsplitter_server.kit import ids
 from aistemsplitter_server.kit.errors import (
     Conflict,

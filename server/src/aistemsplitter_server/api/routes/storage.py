@@ -16,8 +16,8 @@ from starlette.types import Receive, Scope, Send
 
 from aistemsplitter_server.accounts import standing
 from aistemsplitter_server.accounts.standing import Recheck
-from aistemsplitter_server.api.context import Context, InContext, InStorage
 from aistemsplitter_server.api.responses import errors, signed
+from aistemsplitter_server.http.context import Context, InContext, InStorage
 from aistemsplitter_server.kit.errors import (
     AccountSuspended,
     Forbidden,

@@ -11,15 +11,15 @@ from starlette.concurrency import run_in_threadpool
 from aistemsplitter_server.accounts import standing
 from aistemsplitter_server.accounts.scopes import Scope
 from aistemsplitter_server.accounts.service import Caller
-from aistemsplitter_server.api.context import (
+from aistemsplitter_server.api.authentication import with_scope
+from aistemsplitter_server.api.responses import errors, signed
+from aistemsplitter_server.http.context import (
     BaseUrl,
     Context,
     IdempotencyKey,
     InContext,
     InStorage,
-    with_scope,
 )
-from aistemsplitter_server.api.responses import errors, signed
 from aistemsplitter_server.kit.errors import (
     AccountSuspended,
     ApiError,

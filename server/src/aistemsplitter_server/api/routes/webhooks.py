@@ -8,10 +8,11 @@ from fastapi import APIRouter, Depends, Query
 
 from aistemsplitter_server.accounts.scopes import Scope
 from aistemsplitter_server.accounts.service import Caller
-from aistemsplitter_server.api.context import InContext, with_scope
+from aistemsplitter_server.api.authentication import with_scope
 from aistemsplitter_server.api.responses import errors
 from aistemsplitter_server.audit import service as audit
 from aistemsplitter_server.audit.service import Action
+from aistemsplitter_server.http.context import InContext
 from aistemsplitter_server.kit import ids
 from aistemsplitter_server.kit.errors import NotFound
 from aistemsplitter_server.kit.schemas import Success

@@ -14,8 +14,8 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 
-from aistemsplitter_server.api import connections, serving
-from aistemsplitter_server.api.connections import Connections
+from aistemsplitter_server.http import connections, serving
+from aistemsplitter_server.http.connections import Connections
 from aistemsplitter_server.kit import ids
 from aistemsplitter_server.splits import stream
 from aistemsplitter_server.storage import keys

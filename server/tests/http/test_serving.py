@@ -6,7 +6,7 @@ import socket
 import httpx2
 import pytest
 
-from aistemsplitter_server.api.serving import HEAD_LIMIT
+from aistemsplitter_server.http.serving import HEAD_LIMIT
 
 
 def raw(client: httpx2.Client, sent: bytes) -> tuple[str, str]:

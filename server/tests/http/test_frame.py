@@ -13,7 +13,7 @@ from aistemsplitter_server.kit.secrets import Secrets
 from beating import beat
 from customers import customer
 
-FRAME = "aistemsplitter_server.api.frame"
+FRAME = "aistemsplitter_server.http.frame"
 
 
 def lines(caplog: pytest.LogCaptureFixture, number: int) -> list[dict[str, Any]]:

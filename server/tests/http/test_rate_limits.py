@@ -11,9 +11,9 @@ from sqlalchemy.exc import OperationalError
 from aistemsplitter_server.accounts import limits as account_limits
 from aistemsplitter_server.accounts import service as accounts
 from aistemsplitter_server.accounts.scopes import Scope
-from aistemsplitter_server.api import create_app
-from aistemsplitter_server.api.rate_limit_store import RateLimitStore, Taken
-from aistemsplitter_server.api.rate_limits import RateLimits, neighbourhood
+from aistemsplitter_server.app import create_app
+from aistemsplitter_server.http.rate_limit_store import RateLimitStore, Taken
+from aistemsplitter_server.http.rate_limits import RateLimits, neighbourhood
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.errors import RateLimited
 from aistemsplitter_server.kit.secrets import Secrets

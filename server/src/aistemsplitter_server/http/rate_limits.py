@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from aistemsplitter_server.api.rate_limit_store import RateLimitStore
+from aistemsplitter_server.http.rate_limit_store import RateLimitStore
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.errors import RateLimited
 

@@ -29,7 +29,7 @@ from aistemsplitter_server.workers.tables import DEAD_AFTER, Worker
 FRESH = 10.0  # seconds that counts are good for
 
 
-class Stock(Collector):
+class DatabaseMetrics(Collector):
     """Counts when asked, and remembers it for a while."""
 
     def __init__(self, settings: Settings, database: Database) -> None:

@@ -11,7 +11,7 @@ import structlog
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from aistemsplitter_server.api.metrics import Requests
+from aistemsplitter_server.http.metrics import Requests
 from aistemsplitter_server.kit import ids, logs
 
 logger = logging.getLogger(__name__)

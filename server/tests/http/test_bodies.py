@@ -6,7 +6,7 @@ import socket
 import httpx2
 import pytest
 
-from aistemsplitter_server.api import bodies
+from aistemsplitter_server.http import bodies
 from aistemsplitter_server.kit import strict_json
 from customers import Customer
 from processes import until

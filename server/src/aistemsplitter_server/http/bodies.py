@@ -10,7 +10,6 @@ from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from aistemsplitter_server.api.context import Context, authenticate
 from aistemsplitter_server.kit import strict_json
 from aistemsplitter_server.kit.errors import (
     NotFound,
@@ -20,8 +19,6 @@ from aistemsplitter_server.kit.errors import (
 )
 
 API = "/v1/"
-PAYMENTS = "/payments/"
-EVENT_LIMIT = 1 << 18  # bytes of a payment provider's event, which is read before it is verified
 JSON = "application/json"
 SECONDS = 30.0  # in which a whole body has to arrive
 LARGE = 1 << 14  # bytes; a larger body is parsed in a thread, not in the event loop
@@ -29,21 +26,6 @@ LARGE = 1 << 14  # bytes; a larger body is parsed in a thread, not in the event 
 # Returns how many bytes the body of a request may have, None if it is not read here, or raises if
 # its sender is refused. It is called before the first byte is read.
 Limit = Callable[[Request], Awaitable[int | None]]
-
-
-async def limit_of_api(request: Request) -> int | None:
-    """Authenticate a request to the API that has a body, and return its limit.
-
-    Raises:
-        Unauthorized, RateLimited: see ``authenticate``.
-    """
-    context: Context = request.app.state.context
-    path = request.url.path
-    if path.startswith(API):
-        await authenticate(context, request)
-        return context.settings.json_body_limit
-    # The endpoint of uploads reads piece by piece, with limits of its own; the others read nothing.
-    return EVENT_LIMIT if path.startswith(PAYMENTS) else None
 
 
 class Bodies:

@@ -10,7 +10,7 @@ from collections.abc import Container
 from contextlib import suppress
 from typing import Protocol
 
-from aistemsplitter_server.api.rate_limits import neighbourhood
+from aistemsplitter_server.http.rate_limits import neighbourhood
 
 logger = logging.getLogger(__name__)
 

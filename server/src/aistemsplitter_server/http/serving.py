@@ -16,8 +16,8 @@ from starlette.types import ASGIApp
 from uvicorn.middleware.proxy_headers import _TrustedHosts
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from aistemsplitter_server.api import connections
-from aistemsplitter_server.api.connections import Connections
+from aistemsplitter_server.http import connections
+from aistemsplitter_server.http.connections import Connections
 from aistemsplitter_server.kit import ids
 from aistemsplitter_server.kit.errors import ApiError, BadRequest, RequestTimeout, Unavailable
 from aistemsplitter_server.kit.settings import Settings

@@ -1,0 +1,71 @@
+"""What endpoints are given: the database, and whose key the request came with."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Annotated, cast
+
+from fastapi import Depends, Header, Request
+
+from aistemsplitter_server.http.rate_limits import RateLimits
+from aistemsplitter_server.kit.database import Database
+from aistemsplitter_server.kit.secrets import Secrets
+from aistemsplitter_server.kit.settings import Settings
+from aistemsplitter_server.operations.throughput import History
+from aistemsplitter_server.payments.interface import Payments
+from aistemsplitter_server.splits.changes import Changes
+from aistemsplitter_server.splits.queueing import Positions
+from aistemsplitter_server.splits.stream import Streams
+from aistemsplitter_server.storage.configured import configured
+from aistemsplitter_server.storage.local import LocalStorage
+from aistemsplitter_server.uploads.measurements import Measurements
+
+HOST = re.compile(r"[A-Za-z0-9.-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?", re.ASCII)
+
+
+# What makes a request safe to repeat: as the contract has it, any plain text of 1 to 255 letters.
+IdempotencyKey = Annotated[
+    str | None, Header(alias="Idempotency-Key", min_length=1, max_length=255, pattern="^[ -~]+$")
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What one process holds for all its requests."""
+
+    settings: Settings
+    database: Database
+    secrets: Secrets
+    limits: RateLimits
+    positions: Positions
+    changes: Changes
+    streams: Streams
+    history: History
+    measurements: Measurements
+    payments: Payments | None  # None: packs are granted by the operator
+
+
+async def _context(request: Request) -> Context:
+    return cast(Context, request.app.state.context)
+
+
+InContext = Annotated[Context, Depends(_context)]
+
+
+async def _base_url(context: InContext, request: Request) -> str:
+    """What our URLs begin with: the setting, else as the caller has called us."""
+    host = request.headers.get("host", "")
+    if context.settings.public_url is not None or not HOST.fullmatch(host):
+        return context.settings.base_url
+    return f"{request.url.scheme}://{host}"
+
+
+BaseUrl = Annotated[str, Depends(_base_url)]
+
+
+async def _storage(context: InContext, base_url: BaseUrl) -> LocalStorage:
+    return configured(context.settings, context.secrets, base_url)
+
+
+InStorage = Annotated[LocalStorage, Depends(_storage)]
