@@ -2,7 +2,7 @@
 # make test    run all tests            (make test FULL=1: also those at the official models' size;
 #              make test ARGS='sdk/tests -k upload': some, one after the other)
 # make test-fast   run those that need no process, browser, database or real network
-# make check   lint and type-check
+# make check   lint, check the layers and the types
 # make docs    build the documentation site into out/site
 # make screenshots   take pictures of all pages into out/screenshots (needs Chromium)
 # make setup   only set up .venv; the command is then .venv/bin/aistemsplitter-local
@@ -16,7 +16,7 @@ PROJECTS := pyproject.toml engine/pyproject.toml sdk/pyproject.toml server/pypro
 
 PARALLEL := --numprocesses=4 --dist=worksteal
 
-.PHONY: setup demo test test-fast check ruff mypy pyright docs screenshots clean
+.PHONY: setup demo test test-fast check ruff layers mypy pyright docs screenshots clean
 
 setup: .venv/.packages
 demo: .venv/.demo
@@ -28,11 +28,14 @@ test: .venv/.test
 test-fast: .venv/.test
 	$(BIN)/python -m pytest --fast -n 2 $(ARGS)
 
-check: ruff mypy pyright
+check: ruff layers mypy pyright
 
 ruff: .venv/.check
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+
+layers: .venv/.check
+	$(BIN)/lint-imports
 
 mypy: .venv/.check
 	$(BIN)/mypy
