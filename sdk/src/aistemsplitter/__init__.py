@@ -50,6 +50,7 @@ from aistemsplitter._errors import (
     ValidationFailed,
     WaitTimeout,
 )
+from aistemsplitter._legacy import AIStemSplitter, AIStemSplitterError
 from aistemsplitter._models import (
     Credits,
     DeletedSplit,
@@ -68,6 +69,8 @@ from aistemsplitter._version import __version__
 from aistemsplitter._webhooks import EventData, WebhookEvent, verify_signature
 
 __all__ = [
+    "AIStemSplitter",
+    "AIStemSplitterError",
     "APIError",
     "AccountSuspended",
     "AiStemSplitter",

@@ -10,13 +10,24 @@ from pathlib import Path
 from published_clients import Endpoint
 
 HERE = Path(__file__).parent
+SDK = HERE.parents[2] / "sdk" / "src"
 
 
-def test_python(endpoint: Endpoint, published: Path) -> None:
-    environment = {**os.environ, "PYTHONPATH": str(published)}
+def run_python(endpoint: Endpoint, package: Path) -> str:
+    """Run the program with the package in this folder; return its warnings."""
+    environment = {**os.environ, "PYTHONPATH": str(package)}
     command = [sys.executable, str(HERE / "published.py"), *endpoint.arguments]
     ran = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert ran.stdout == "done\n", ran.stderr
+    return ran.stderr
+
+
+def test_python(endpoint: Endpoint, published: Path) -> None:
+    assert run_python(endpoint, published) == ""
+
+
+def test_the_same_program_with_the_current_sdk(endpoint: Endpoint) -> None:
+    assert "DeprecationWarning: AIStemSplitter is deprecated" in run_python(endpoint, SDK)
 
 
 def test_node(endpoint: Endpoint, published_node: Path) -> None:
