@@ -209,7 +209,7 @@ def test_what_cannot_be_read(client: Any, tmp_path: Path) -> None:
 
 def test_fifo_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
-    with ExitStack() as closing, pytest.raises(FileError, match="no regular file"):
+    with ExitStack() as closing, pytest.raises(FileError, match="not a regular file"):
         open_source(tmp_path / "fifo", None, closing)
 
 

@@ -13,11 +13,12 @@ service for tests that needs no server.
 
 from aistemsplitter._async_client import AsyncAiStemSplitter, AsyncStemSplitter
 from aistemsplitter._client import AiStemSplitter, StemSplitter
-from aistemsplitter._effects import Timeouts
+from aistemsplitter._effects import Reply, Timeouts
 from aistemsplitter._errors import (
     AccountSuspended,
     AiStemSplitterError,
     APIError,
+    ClientClosed,
     ConfigurationError,
     Conflict,
     ConnectionFailed,
@@ -36,6 +37,7 @@ from aistemsplitter._errors import (
     LimitExceeded,
     ModelUnavailable,
     NotFound,
+    NotPicklable,
     PayloadTooLarge,
     RateLimited,
     RedirectRefused,
@@ -63,8 +65,9 @@ from aistemsplitter._models import (
     TransferProgress,
     Upload,
 )
-from aistemsplitter._pages import AsyncSplitPage, SplitPage
+from aistemsplitter._pages import AsyncSplitPage, AsyncSplits, SplitPage
 from aistemsplitter._raw import RawResponse
+from aistemsplitter._types import OutputFormat, SplitId, SplitOptions, SplitStatus, StemModelName
 from aistemsplitter._version import __version__
 from aistemsplitter._webhooks import EventData, WebhookEvent, verify_signature
 
@@ -77,7 +80,9 @@ __all__ = [
     "AiStemSplitterError",
     "AsyncAiStemSplitter",
     "AsyncSplitPage",
+    "AsyncSplits",
     "AsyncStemSplitter",
+    "ClientClosed",
     "ConfigurationError",
     "Conflict",
     "ConnectionFailed",
@@ -102,16 +107,23 @@ __all__ = [
     "Model",
     "ModelUnavailable",
     "NotFound",
+    "NotPicklable",
+    "OutputFormat",
     "PayloadTooLarge",
     "RateLimited",
     "RawResponse",
     "RedirectRefused",
+    "Reply",
     "ServerError",
     "ServiceUnavailable",
     "Split",
     "SplitFailed",
+    "SplitId",
     "SplitJob",
+    "SplitOptions",
     "SplitPage",
+    "SplitStatus",
+    "StemModelName",
     "StemSplitter",
     "StemUrls",
     "TLSFailed",

@@ -8,11 +8,11 @@ the call's deadline, the last error is raised instead.
 from __future__ import annotations
 
 import json
-import logging
 import random
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import urlencode, urlsplit
 
@@ -31,10 +31,12 @@ from aistemsplitter._errors import (
     TLSFailed,
     UnexpectedResponse,
 )
+from aistemsplitter._idempotency import IdempotencyKeys
+from aistemsplitter._logs import logger as logger
 from aistemsplitter._models import Split
+from aistemsplitter._secret import Secret
 
 T = TypeVar("T")
-logger = logging.getLogger("aistemsplitter")
 
 FIRST_PAUSE = 0.5  # bound of the first pause, in seconds
 LONGEST_PAUSE = 8.0
@@ -44,19 +46,23 @@ CALL_TOTAL = 60.0  # seconds for a call of the API if the client has no total of
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """Settings that all calls of a client share. The API key is not among them: the driver has it.
+    """Settings that all calls of a client share.
 
     Attributes:
         base_url: Base URL with the version's path, without a slash at its end.
+        key: API key, sent to the API alone.
+        headers: Headers of every call of the API; they replace the client's own.
         max_retries: Number of tries after the first.
         on_reply: Called with every reply of the API.
         deadline: Latest time for all that is done with this session, by ``clock``.
     """
 
     base_url: str
+    key: Secret | None = field(default=None, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     timeouts: Timeouts = field(default_factory=Timeouts)
     max_retries: int = 4
-    idempotency_key: str | None = field(default=None, repr=False)
+    idempotency_keys: IdempotencyKeys | None = field(default=None, repr=False)
     on_reply: Callable[[Reply], None] | None = None
     deadline: float | None = None
     clock: Callable[[], float] = time.monotonic
@@ -66,6 +72,14 @@ class Session:
         """Return the seconds to wait before the next try."""
         bound: float = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(retries, 10))
         return min(retry_after or 0.0, LONGEST_RETRY_AFTER) + self.jitter() * bound
+
+    def headers_with(self, headers: Mapping[str, str]) -> dict[str, str]:
+        """Return a call's headers; the session's own replace those of the same name."""
+        return merged(headers, self.headers)
+
+    def with_headers(self, headers: Mapping[str, str]) -> Session:
+        """Return the settings of calls that send these headers too."""
+        return replace(self, headers=merged(self.headers, headers))
 
     def within(self, seconds: float | None) -> Session:
         """Return the same session with a deadline this many seconds from now; None for no limit."""
@@ -88,10 +102,12 @@ def call(
     query: Mapping[str, Any] | None = None,
     headers: Mapping[str, str] | None = None,
     settled: type[APIError] | tuple[()] = (),
+    result: Callable[[Any], Any] = lambda data: data,
 ) -> Operation[Any]:
     """Make one call of the API, with retries, and return the ``data`` of its answer.
 
     Args:
+        result: Function that makes the result from the ``data``.
         settled: Error that, after a retry, means that an earlier try was carried out and only its
             answer was lost. None is returned then.
 
@@ -102,13 +118,15 @@ def call(
     request = Request(
         method=method,
         url=session.base_url + path + ("?" + urlencode(query) if query else ""),
-        headers={
-            "Accept": "application/json",
-            **({"Content-Type": "application/json"} if body is not None else {}),
-            **(headers or {}),
-        },
-        body=None if body is None else _json(body),
-        authorized=True,
+        headers=session.headers_with(
+            {
+                "Accept": "application/json",
+                **({"Content-Type": "application/json"} if body is not None else {}),
+                **(headers or {}),
+            }
+        ),
+        body=None if body is None else encode(body),
+        key=session.key,
         timeouts=session.timeouts,
         deadline=session.deadline,
     )
@@ -124,7 +142,7 @@ def call(
                 session.on_reply(reply)
             logger.debug("%s %s: %s %s", method, path, reply.status, request_id(reply.headers))
             if reply.status < 300:
-                return _data(reply)
+                return _result(reply, result)
             error = error_of_reply(reply.status, reply.headers, reply.body, request)
         if retries and isinstance(error, settled):
             return None
@@ -139,9 +157,10 @@ def call(
         retries += 1
 
 
-def fetch(session: Session, model: type[T], method: str, path: str) -> Operation[T]:
-    """Make one call without a body and decode its answer."""
-    return decode(model, (yield from call(session, method, path)))
+def fetch(session: Session, model: type[T], method: str, path: str, **content: Any) -> Operation[T]:
+    """Make one call and return its answer as a model."""
+    found: T = yield from call(session, method, path, result=partial(decode, model), **content)
+    return found
 
 
 def check_id(split: Split, split_id: str) -> Split:
@@ -172,7 +191,9 @@ def error_of_failure(failure: Failure, request: Request) -> AiStemSplitterError:
     if failure.kind == "tls":
         return TLSFailed(f"no trusted connection to {host}: {failure}")
     if failure.kind == "connection":
-        return ConnectionFailed(f"no answer from {host}: {failure}")
+        error = ConnectionFailed(f"no answer from {host}: {failure}")
+        error.__cause__ = failure.__cause__
+        return error
     if failure.kind == "deadline":
         return DeadlineExceeded(f"no answer from {host} within the call's deadline")
     return DeadlineExceeded(f"no answer from {host}: {failure}")
@@ -187,6 +208,7 @@ def error_of_reply(
             f"{urlsplit(request.url).netloc} answered {status}, which is not a usable answer.",
             status=status,
             request_id=request_id(headers),
+            response=_kept(status, headers, body),
         )
     if status < 400:
         target = urlsplit(headers.get("location", "")).netloc or "another path"
@@ -195,6 +217,7 @@ def error_of_reply(
             " the key goes nowhere else. Is the base URL right?",
             status=status,
             request_id=request_id(headers),
+            response=_kept(status, headers, body),
         )
     told = _parse(body)
     failure = told.get("error") if isinstance(told, dict) else None
@@ -212,6 +235,7 @@ def error_of_reply(
         "retry_after": retry_after(headers),
         "required_seconds": _seconds(details, "requiredSeconds"),
         "details": details,
+        "response": _kept(status, headers, body),
     }
     text = message if isinstance(message, str) and message else f"the server answered {status}"
     if kind is InsufficientCredits:
@@ -222,6 +246,18 @@ def error_of_reply(
             text += f"; needs {needed} seconds"
         return InsufficientCredits(text, balance_seconds=balance, **facts)
     return kind(text, **facts)
+
+
+def _kept(status: int, headers: Mapping[str, str], body: bytes) -> Reply:
+    """Return the answer as an error keeps it: without cookies and signed addresses."""
+    hidden = ("location", "set-cookie")
+    return Reply(status, {k: v for k, v in headers.items() if k not in hidden}, body)
+
+
+def merged(headers: Mapping[str, str], others: Mapping[str, str]) -> dict[str, str]:
+    """Return both; the others replace headers of the same name, in whatever case."""
+    replaced = {name.lower() for name in others}
+    return {**{k: v for k, v in headers.items() if k.lower() not in replaced}, **others}
 
 
 def request_id(headers: Mapping[str, str]) -> str | None:
@@ -245,16 +281,21 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         return None
 
 
+def _result(reply: Reply, result: Callable[[Any], T]) -> T:
+    try:
+        return result(_data(reply))
+    except UnexpectedResponse as error:
+        error.status, error.request_id = reply.status, request_id(reply.headers)
+        error.response = _kept(reply.status, reply.headers, reply.body)
+        raise
+
+
 def _data(reply: Reply) -> Any:
     told = _parse(reply.body)
     if isinstance(told, dict) and told.get("success") is True and "data" in told:
         return told["data"]
     kind = reply.headers.get("content-type", "no content type").partition(";")[0]
-    raise UnexpectedResponse(
-        f"the answer is not one of this API ({kind}). Is the base URL right?",
-        status=reply.status,
-        request_id=request_id(reply.headers),
-    )
+    raise UnexpectedResponse(f"the answer is not one of this API ({kind}). Is the base URL right?")
 
 
 def _parse(body: bytes) -> Any:
@@ -264,7 +305,8 @@ def _parse(body: bytes) -> Any:
         return None
 
 
-def _json(body: Mapping[str, Any]) -> bytes:
+def encode(body: Mapping[str, Any]) -> bytes:
+    """Return a request's body as JSON."""
     try:
         return json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
     except (TypeError, ValueError) as problem:

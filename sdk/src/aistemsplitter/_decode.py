@@ -1,7 +1,9 @@
 """From JSON to models: snake_case fields from camelCase keys, by the fields' annotations.
 
-Built to outlive its server: unknown keys are ignored, a missing or null key takes the field's
-default. A value of another type than the field's is an error that names the field.
+A client outlives the server that it was written for: unknown keys are ignored, and a missing or
+null key takes the field's default. So does a value of an unexpected type, because a field that
+the caller may not even read must not lose a split that is paid for. Only what the caller cannot
+do without is an error, which names the field: required fields, stems' URLs, and cursors.
 """
 
 from __future__ import annotations
@@ -13,52 +15,65 @@ import typing
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
-from typing import Any, TypeVar, Union
+from typing import Any, NamedTuple, TypeVar, Union
 
 from aistemsplitter._errors import UnexpectedResponse
+from aistemsplitter._logs import logger
 
 T = TypeVar("T")
 
-LARGEST = 2**63  # JSON knows no bound, and Infinity besides
+LARGEST = 2**63  # JSON has no bound for numbers, and Python reads Infinity too
+
+
+class _Field(NamedTuple):
+    name: str
+    key: str  # on the wire
+    hint: Any
+    required: bool
+    strict: bool
 
 
 def camel(name: str) -> str:
-    """The name of a field on the wire: ``created_at`` is ``createdAt``."""
+    """Return a field's name on the wire: ``createdAt`` for ``created_at``."""
     head, *rest = name.split("_")
     return head + "".join(word.capitalize() for word in rest)
 
 
 def decode(model: type[T], data: Any, where: str = "data") -> T:
-    """An instance of a model dataclass from its JSON, which it keeps as ``raw`` if it has one.
+    """Return an instance of a model dataclass; it keeps the JSON as ``raw`` if it has that field.
 
     Raises:
-        UnexpectedResponse: not an object, a required key is missing, or a value is of another type.
+        UnexpectedResponse: not an object, or a required key is missing or of another type.
     """
     if not isinstance(data, Mapping):
         raise UnexpectedResponse(f"{where} is {_kind(data)}, not an object")
     values: dict[str, Any] = {}
-    for name, key, hint, required in _fields(model):  # type: ignore[arg-type]  # mypy on cache
-        if name == "raw":
-            values[name] = data
-        elif data.get(key) is not None:
-            values[name] = _convert(hint, data[key], f"{where}.{key}")
-        elif required:
-            raise UnexpectedResponse(f"{where}.{key} is missing")
+    for field in _fields(model):  # type: ignore[arg-type]  # mypy on cache
+        value = data.get(field.key)
+        if field.name == "raw":
+            values["raw"] = data
+        elif value is not None:
+            try:
+                values[field.name] = _convert(field.hint, value, f"{where}.{field.key}")
+            except UnexpectedResponse as problem:
+                if field.strict:
+                    raise
+                logger.debug("%s; ignored", problem.message)
+        elif field.required:
+            raise UnexpectedResponse(f"{where}.{field.key} is missing")
     return model(**values)
 
 
 @cache
-def _fields(model: Any) -> tuple[tuple[str, str, Any, bool], ...]:
+def _fields(model: Any) -> tuple[_Field, ...]:
     hints = typing.get_type_hints(model)
-    return tuple(
-        (
-            field.name,
-            camel(field.name),
-            hints[field.name],
-            field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING,
-        )
-        for field in dataclasses.fields(model)
-    )
+    found = []
+    for field in dataclasses.fields(model):
+        hint, missing = hints[field.name], dataclasses.MISSING
+        required = field.default is missing and field.default_factory is missing
+        strict = required or hasattr(hint, "from_wire") or "strict" in field.metadata
+        found.append(_Field(field.name, camel(field.name), hint, required, strict))
+    return tuple(found)
 
 
 def _convert(hint: Any, value: Any, where: str) -> Any:
@@ -78,12 +93,7 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
     if dataclasses.is_dataclass(hint):
         return decode(hint, value, where)  # type: ignore[arg-type]
     if hint is datetime:
-        _expect(isinstance(value, str), "a time", value, where)
-        try:
-            time = datetime.fromisoformat(value)
-        except ValueError:
-            raise UnexpectedResponse(f"{where} is not a time in ISO 8601") from None
-        return time if time.tzinfo else time.replace(tzinfo=UTC)
+        return _time(value, where)
     if hint in (int, float):
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
         _expect(number and abs(value) < LARGEST, "a number in range", value, where)
@@ -92,6 +102,15 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         _expect(isinstance(value, hint), "a string" if hint is str else "a boolean", value, where)
         return value
     return hint.from_wire(value, where)
+
+
+def _time(value: Any, where: str) -> datetime:
+    _expect(isinstance(value, str), "a time", value, where)
+    try:
+        time = datetime.fromisoformat(value)
+    except ValueError:
+        raise UnexpectedResponse(f"{where} is not a time in ISO 8601") from None
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 def _expect(good: bool, wanted: str, value: Any, where: str) -> None:

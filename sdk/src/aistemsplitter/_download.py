@@ -24,12 +24,13 @@ from aistemsplitter._names import file_names
 from aistemsplitter._operations import get_split
 from aistemsplitter._part import Part
 from aistemsplitter._transfer import Filling, Probe, transfer
+from aistemsplitter._types import SplitId
 from aistemsplitter._wait import raise_if_failed
 
 
 def download_split(
     session: Session,
-    split: str | Split,
+    split: SplitId,
     directory: str | os.PathLike[str],
     *,
     stems: Sequence[str] | None,
@@ -44,7 +45,8 @@ def download_split(
     if parallel < 1:
         raise InputError("parallel= is the number of downloads at once, 1 or more")
     session = session.within(session.timeouts.total if timeout is None else timeout)
-    if isinstance(split, str):
+    # with_raw_response has an answer of the API to return, so one is asked for.
+    if not isinstance(split, Split) or session.on_reply:
         split = yield from get_split(session, split)
     raise_if_failed(split)
     if not split.succeeded:
@@ -113,6 +115,7 @@ def _exists(job: _Job, *, known: bool = True) -> FileError:
     return FileError(
         f"{job.target} exists and {what}. Choose another folder or pass overwrite=True.",
         code="FILE_EXISTS",
+        path=job.target,
     )
 
 
@@ -132,10 +135,10 @@ def _download(job: _Job, listener: Listener[TransferProgress]) -> Operation[None
     except OSError as problem:
         if isinstance(problem, AiStemSplitterError):  # DeadlineExceeded is both
             raise
-        full = problem.errno in (errno.ENOSPC, errno.EDQUOT)
-        keep = not full
-        reason = problem.strerror or str(problem)
-        failed = (DiskFull if full else FileError)(f"cannot write {job.target}: {reason}")
+        keep = problem.errno not in (errno.ENOSPC, errno.EDQUOT)
+        kind = FileError if keep else DiskFull
+        message = f"cannot write {job.target}: {problem.strerror or problem}"
+        failed = kind(message, path=job.target, cause=problem)
     finally:
         part.close(keep=keep)  # not an effect: a cancelled operation cannot yield one
     raise failed
@@ -145,7 +148,5 @@ def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as problem:
-        reason = problem.strerror or str(problem)
-    else:
-        return
-    raise FileError(f"cannot make the folder {folder}: {reason}")
+        message = f"cannot make the folder {folder}: {problem.strerror or problem}"
+        raise FileError(message, path=folder, cause=problem) from problem

@@ -8,12 +8,14 @@ asyncio and trio, and a test can play the driver by hand.
 from __future__ import annotations
 
 import inspect
+import json
 import threading
 from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
 from aistemsplitter._errors import InputError
+from aistemsplitter._secret import Secret
 
 T = TypeVar("T")
 
@@ -74,7 +76,7 @@ class Request:
 
     Attributes:
         url: Absolute URL. It may contain a signature, so it must not appear in messages and logs.
-        authorized: True if the driver adds the API key; only set for calls of the API itself.
+        key: API key to send; None for requests that leave the API, such as transfers.
         deadline: Latest time for the whole answer, by ``time.monotonic``; None for no limit.
     """
 
@@ -82,7 +84,7 @@ class Request:
     url: str = field(repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     body: bytes | Body | None = field(default=None, repr=False)
-    authorized: bool = False
+    key: Secret | None = field(default=None, repr=False)
     timeouts: Timeouts = field(default_factory=Timeouts)
     deadline: float | None = None
 
@@ -92,12 +94,23 @@ class Reply:
     """A response that has been read completely.
 
     Attributes:
+        status: HTTP status.
         headers: Headers by their names in lower case.
+        body: The bytes, decompressed.
     """
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     body: bytes = field(default=b"", repr=False)
+
+    @property
+    def text(self) -> str:
+        """The body as UTF-8; bytes that are not are replaced."""
+        return self.body.decode("utf-8", "replace")
+
+    def json(self) -> Any:
+        """Return the body as JSON; ValueError if it is not."""
+        return json.loads(self.body)
 
 
 #: Answers a request in place of the network, or raises ConnectionError;

@@ -2,8 +2,10 @@
 
 AiStemSplitterError
 ├── ConfigurationError         the client was set up wrongly: no key, a malformed key or base URL
+├── ClientClosed               the client was closed before the call (also a RuntimeError)
+├── NotPicklable               a client cannot be pickled or copied (also a TypeError)
 ├── InputError                 an argument cannot be used (also a ValueError)
-├── FileError                  a local file or folder: missing, a directory, no permission
+├── FileError                  a local file or folder: missing, no permission (also an OSError)
 │   ├── FileChanged            it changed while it was being uploaded
 │   └── DiskFull               no space left for a download
 ├── ConnectionFailed           no whole answer came: refused, reset, cut short, name not found
@@ -35,14 +37,17 @@ AiStemSplitterError
 │       └── IntegrityError     what arrived is not what was announced: length or checksum
 └── InvalidWebhook             not a genuine, fresh delivery of this service
 
-All of them pickle. None carries a key, a signature or an exception of the HTTP library.
+All of them pickle, together with their ``__cause__``. None carries a key, a signature or an
+exception of the HTTP library.
 """
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from aistemsplitter._effects import Reply
     from aistemsplitter._models import Split
 
 
@@ -56,6 +61,8 @@ class AiStemSplitterError(Exception):
         request_id: the service's name for the request; quote it when asking for help.
         retry_after: seconds the service asked to wait, None where it did not.
         required_seconds: seconds of credit the split needs, only with INSUFFICIENT_CREDITS.
+        response: the answer, with its ``status``, ``headers`` (names in lower case), ``body``,
+            ``text`` and ``json()``; None where no whole answer came.
     """
 
     default_code = "ERROR"
@@ -69,6 +76,7 @@ class AiStemSplitterError(Exception):
         request_id: str | None = None,
         retry_after: float | None = None,
         required_seconds: int | None = None,
+        response: Reply | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -77,6 +85,7 @@ class AiStemSplitterError(Exception):
         self.request_id = request_id
         self.retry_after = retry_after
         self.required_seconds = required_seconds
+        self.response = response
 
     def __str__(self) -> str:
         facts = [self.code]
@@ -88,7 +97,12 @@ class AiStemSplitterError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Exception's own way calls the class with the message alone and forgets the keywords.
-        return _rebuild, (type(self), self.message), self.__dict__
+        return _rebuild, (type(self), self.message), self._state()
+
+    def _state(self) -> dict[str, Any]:
+        cause = self.__cause__
+        safe = isinstance(cause, (AiStemSplitterError, OSError))  # others need not pickle
+        return {**self.__dict__, **({"__cause__": cause} if safe else {})}
 
 
 def _rebuild(kind: type[AiStemSplitterError], message: str) -> AiStemSplitterError:
@@ -103,16 +117,51 @@ class ConfigurationError(AiStemSplitterError):
     default_code = "CONFIG_ERROR"
 
 
+class ClientClosed(AiStemSplitterError, RuntimeError):
+    """The client was closed before the call."""
+
+    default_code = "CLIENT_CLOSED"
+
+
+class NotPicklable(AiStemSplitterError, TypeError):
+    """A client cannot be pickled or copied, because it holds an API key and open connections."""
+
+    default_code = "NOT_PICKLABLE"
+
+
 class InputError(AiStemSplitterError, ValueError):
     """An argument cannot be used as it is."""
 
     default_code = "INPUT_ERROR"
 
 
-class FileError(AiStemSplitterError):
-    """A local file or folder cannot be read or written."""
+class FileError(AiStemSplitterError, OSError):
+    """A local file or folder cannot be read or written.
+
+    Attributes:
+        errno: the system's error number, None where the system reported no error.
+        filename: path of the file, None where it is not known.
+    """
 
     default_code = "FILE_ERROR"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        path: str | os.PathLike[str] | None = None,
+        cause: OSError | None = None,
+        **facts: Any,
+    ) -> None:
+        super().__init__(message, **facts)
+        self.filename = None if path is None else os.fspath(path)
+        self.errno = cause.errno if cause else None
+        self.strerror = cause.strerror if cause else None
+        self.__cause__ = cause
+
+    def _state(self) -> dict[str, Any]:
+        system = {"errno": self.errno, "strerror": self.strerror, "filename": self.filename}
+        return {**super()._state(), **system}
 
 
 class FileChanged(FileError):

@@ -1,16 +1,20 @@
-"""The API's calls as operations: what to send, and what model the answer is."""
+"""The API's calls as operations: the request of each, and the model of its answer."""
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
+from functools import partial
+from pathlib import Path
+from typing import Any, cast
 
-from aistemsplitter._core import Session, call, check_id, fetch
+from aistemsplitter._core import Session, call, check_id, encode, fetch
 from aistemsplitter._decode import decode
-from aistemsplitter._effects import Operation
-from aistemsplitter._errors import Conflict, InputError, NotFound, UnexpectedResponse
+from aistemsplitter._effects import Operation, blocking
+from aistemsplitter._errors import Conflict, FileError, InputError, NotFound, UnexpectedResponse
+from aistemsplitter._idempotency import check_key
 from aistemsplitter._models import (
     Credits,
     DeletedSplit,
@@ -21,8 +25,9 @@ from aistemsplitter._models import (
     TransferProgress,
     Upload,
 )
-from aistemsplitter._paths import split_path
+from aistemsplitter._paths import id_of, split_path
 from aistemsplitter._source import Source, content_type_of
+from aistemsplitter._types import SplitId, SplitStatus
 from aistemsplitter._upload import upload
 
 SNAKE_INPUT = {"upload_id": "uploadId", "file_url": "fileUrl", "storage_key": "storageKey"}
@@ -30,7 +35,7 @@ SNAKE_INPUT = {"upload_id": "uploadId", "file_url": "fileUrl", "storage_key": "s
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
-    """What ``create_split`` was called with."""
+    """The arguments of ``create_split``."""
 
     input: Source | Mapping[str, str] | None
     audio_url: str | None
@@ -43,44 +48,60 @@ class Submission:
     filename: str | None
     idempotency_key: str | None
     on_progress: Callable[[TransferProgress], object] | None
+    extra_body: Mapping[str, Any] | None
+
+    def check(self) -> None:
+        """Raise InputError if the arguments contradict each other or are of another type."""
+        if (self.input is None) == (self.audio_url is None):
+            raise InputError("give the audio as one of input= and audio_url=")
+        if self.stem_model is not None and self.model is not None:
+            raise InputError("model= is the short form of stem_model=: give one of them")
+        if self.stems is not None and (
+            isinstance(self.stems, str) or not isinstance(self.stems, Sequence)
+        ):
+            raise InputError('stems= is a list of names, such as ["vocals"]')
+        for name, value in (("metadata", self.metadata), ("extra_body", self.extra_body)):
+            if value is not None and not isinstance(value, Mapping):
+                raise InputError(f"{name}= is a mapping, not {type(value).__name__}")
 
 
-def create_split(session: Session, told: Submission) -> Operation[SplitJob]:
-    """Upload what has to be, then submit."""
-    if (told.input is None) == (told.audio_url is None):
-        raise InputError("give the audio as one of input= and audio_url=")
-    if told.stem_model is not None and told.model is not None:
-        raise InputError("model= is the short form of stem_model=: give one of them")
-    if isinstance(told.stems, str):
-        raise InputError('stems= is a list of names, such as ["vocals"]')
-    # Made before the first try and kept over all: what makes a retry of a billed call safe.
-    own_key = session.idempotency_key if told.idempotency_key is None else told.idempotency_key
-    key = str(uuid.uuid4()) if own_key is None else own_key
-    if not (key.isascii() and key.isprintable() and 0 < len(key) <= 255 and key == key.strip()):
-        raise InputError("an idempotency key has 1 to 255 printable ASCII characters")
+def create_split(session: Session, submission: Submission) -> Operation[SplitJob]:
+    """Upload a local input first, then submit."""
+    submission.check()
     session = session.within(session.timeouts.total)  # one deadline for upload and submission
-    wire = {
-        "input": (yield from _input(session, told, own_key)),
-        "stemModel": told.stem_model or told.model,
-        "outputFormat": told.output_format,
-        "stems": None if told.stems is None else [*told.stems],
-        "webhookUrl": told.webhook_url,
-        "metadata": None if told.metadata is None else dict(told.metadata),
+    once = None if submission.idempotency_key is None else check_key(submission.idempotency_key)
+    keys = session.idempotency_keys if once is None else None
+    source = yield from _input(session, submission, keys.key if keys else once)
+    fields = {
+        "input": source,
+        "stemModel": submission.stem_model or submission.model,
+        "outputFormat": submission.output_format,
+        "stems": None if submission.stems is None else [*submission.stems],
+        "webhookUrl": submission.webhook_url,
+        "metadata": None if submission.metadata is None else dict(submission.metadata),
     }
-    answer = yield from call(
-        session,
-        "POST",
-        "/audio/splits",
-        body={name: value for name, value in wire.items() if value is not None},
-        headers={"Idempotency-Key": key},
+    body = {name: value for name, value in fields.items() if value is not None}
+    body.update(submission.extra_body or {})
+    # Made before the first try and kept over all: what makes a retry of a billed call safe.
+    key = keys.key_for(encode(body)) if keys else once or str(uuid.uuid4())
+    return (
+        yield from fetch(
+            session,
+            SplitJob,
+            "POST",
+            "/audio/splits",
+            body=body,
+            headers={"Idempotency-Key": key},
+        )
     )
-    return decode(SplitJob, answer)
 
 
-def _input(session: Session, told: Submission, own_key: str | None) -> Operation[dict[str, str]]:
-    source = told.input
+def _input(
+    session: Session, submission: Submission, own_key: str | None
+) -> Operation[dict[str, str]]:
+    source = submission.input
     if source is None:
-        return {"type": "direct_url", "url": told.audio_url or ""}
+        return {"type": "direct_url", "url": submission.audio_url or ""}
     if isinstance(source, str) and source.lower().startswith(("http://", "https://")):
         return {"type": "direct_url", "url": source}
     if isinstance(source, Mapping):
@@ -90,9 +111,9 @@ def _input(session: Session, told: Submission, own_key: str | None) -> Operation
         session,
         create_upload,
         source,
-        filename=told.filename,
+        filename=submission.filename,
         key=own_key,
-        on_progress=told.on_progress,
+        on_progress=submission.on_progress,
     )
     return reserved.input
 
@@ -103,46 +124,71 @@ def create_upload(
     content_length: int,
     content_type: str | None,
     idempotency_key: str | None = None,
+    extra_body: Mapping[str, Any] | None = None,
 ) -> Operation[Upload]:
     """Reserve the upload of one file."""
-    answer = yield from call(
-        session,
-        "POST",
-        "/audio/uploads",
-        body={
-            "filename": filename,
-            "contentType": content_type or content_type_of(filename),
-            "contentLength": content_length,
-        },
-        headers={} if idempotency_key is None else {"Idempotency-Key": idempotency_key},
+    body = {
+        "filename": filename,
+        "contentType": content_type or content_type_of(filename),
+        "contentLength": content_length,
+        **(extra_body or {}),
+    }
+    headers = {} if idempotency_key is None else {"Idempotency-Key": idempotency_key}
+    return fetch(session, Upload, "POST", "/audio/uploads", body=body, headers=headers)
+
+
+def presign_upload(
+    session: Session,
+    filename: str | os.PathLike[str],
+    content_length: int | None,
+    content_type: str | None,
+    extra_body: Mapping[str, Any] | None,
+) -> Operation[Upload]:
+    """Reserve an upload; without a length the name is that of a local file, which has one."""
+    if not isinstance(filename, (str, os.PathLike)):
+        raise InputError(f"filename= is a name or a path, not {type(filename).__name__}")
+    if content_length is None:
+        path = Path(filename)
+        content_length = yield from blocking(partial(_length_of, path))
+        name = path.name
+    else:
+        name = os.fspath(filename)
+    return (
+        yield from create_upload(session, name, content_length, content_type, extra_body=extra_body)
     )
-    return decode(Upload, answer)
 
 
-def get_split(session: Session, split_id: str) -> Operation[Split]:
+def _length_of(path: Path) -> int:
+    try:
+        found = path.stat()
+    except OSError as problem:
+        message = f"cannot read {path}: {problem.strerror or problem}. Or pass content_length="
+        raise FileError(message, path=path, cause=problem) from problem
+    if path.is_dir():
+        raise FileError(f"{path} is a directory", path=path)
+    return found.st_size
+
+
+def get_split(session: Session, split: SplitId) -> Operation[Split]:
     """Read a split."""
-    return check_id((yield from fetch(session, Split, "GET", split_path(split_id))), split_id)
+    found = yield from fetch(session, Split, "GET", split_path(split))
+    return check_id(found, id_of(split))
 
 
 def list_splits(
-    session: Session, limit: int | None, cursor: str | None, status: str | None
+    session: Session, limit: int | None, cursor: str | None, status: SplitStatus | None
 ) -> Operation[PageData]:
     """Read one page."""
-    query = {"limit": limit, "cursor": cursor, "status": status}
-    answer = yield from call(
-        session,
-        "GET",
-        "/audio/splits",
-        query={name: value for name, value in query.items() if value is not None},
-    )
-    return decode(PageData, answer)
+    values = {"limit": limit, "cursor": cursor, "status": status}
+    query = {name: value for name, value in values.items() if value is not None}
+    return fetch(session, PageData, "GET", "/audio/splits", query=query)
 
 
-def cancel_split(session: Session, split_id: str) -> Operation[Split]:
+def cancel_split(session: Session, split_id: SplitId) -> Operation[Split]:
     """Cancel; a retry that finds its own first try done has succeeded too."""
     try:
         split = yield from fetch(session, Split, "POST", split_path(split_id) + "/cancel")
-        return check_id(split, split_id)
+        return check_id(split, id_of(split_id))
     except Conflict as conflict:
         refused = conflict
     split = yield from get_split(session, split_id)
@@ -151,10 +197,10 @@ def cancel_split(session: Session, split_id: str) -> Operation[Split]:
     raise refused
 
 
-def delete_split(session: Session, split_id: str) -> Operation[DeletedSplit]:
+def delete_split(session: Session, split_id: SplitId) -> Operation[DeletedSplit]:
     """Delete; a retry that finds its own first try done has succeeded too."""
     answer = yield from call(session, "DELETE", split_path(split_id), settled=NotFound)
-    return decode(DeletedSplit, answer or {"id": split_id, "deleted": True})
+    return decode(DeletedSplit, answer or {"id": id_of(split_id), "deleted": True})
 
 
 def get_credits(session: Session) -> Operation[Credits]:
@@ -162,11 +208,14 @@ def get_credits(session: Session) -> Operation[Credits]:
     return fetch(session, Credits, "GET", "/credits")
 
 
-def models(session: Session) -> Operation[tuple[Model, ...]]:
+def list_models(session: Session) -> Operation[tuple[Model, ...]]:
     """Read the models that the server runs."""
-    told = yield from call(session, "GET", "/models")
-    if isinstance(told, Mapping):  # a list may grow a frame, such as for paging
-        told = told.get("items", told.get("models"))
-    if not isinstance(told, list):
-        raise UnexpectedResponse("data holds no list of models")
-    return tuple(decode(Model, item, f"data[{index}]") for index, item in enumerate(told))
+    return call(session, "GET", "/models", result=_models)
+
+
+def _models(data: Any) -> tuple[Model, ...]:
+    if isinstance(data, Mapping):  # a later server may add a frame, for paging for example
+        data = data.get("items", data.get("models"))
+    if not isinstance(data, list):
+        raise UnexpectedResponse("data contains no list of models")
+    return tuple(decode(Model, item, f"data[{index}]") for index, item in enumerate(data))

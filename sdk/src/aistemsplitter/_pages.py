@@ -1,29 +1,65 @@
-"""A page of splits, and from it all that follow."""
+"""Pages of splits, which iterate across the pages that follow."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterator
+from typing import Any
 
-from aistemsplitter._models import PageData, Split
+from aistemsplitter._errors import InputError
+from aistemsplitter._models import PageData, Serializable, Split
 
 
-class SplitPage:
-    """One page of splits, newest first. Iterating goes on across the pages that follow.
+class _Page:
+    """A page's data, without the client that reads the next one."""
 
-    Attributes:
-        items: the splits of this page alone.
-        next_cursor: where the next page begins, None on the last.
-    """
-
-    def __init__(self, data: PageData, turn: Callable[[str], SplitPage]) -> None:
+    def __init__(self, data: PageData) -> None:
         self.items = data.items
         self.next_cursor = data.next_cursor
         self.raw = data.raw
-        self._turn = turn
+
+    def has_next_page(self) -> bool:
+        """Return True unless this is the last page."""
+        return self.next_cursor is not None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return this page's ``items`` and ``next_cursor``, as values that ``json`` can write."""
+        data = PageData(items=self.items, next_cursor=self.next_cursor)
+        return Serializable.to_dict(data)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_read": None}  # a client cannot be pickled
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(items={self.items!r}, next_cursor={self.next_cursor!r})"
+
+
+def _detached() -> InputError:
+    return InputError(
+        "a page that was pickled has no client: call list_splits(cursor=page.next_cursor)"
+    )
+
+
+class SplitPage(_Page):
+    """One page of splits, newest first. Iterating continues across the pages that follow.
+
+    A page can be pickled; it then has no client, and only ``items`` can be read.
+
+    Attributes:
+        items: the splits of this page alone.
+        next_cursor: cursor of the next page, None on the last.
+    """
+
+    def __init__(self, data: PageData, read: Callable[[str], SplitPage]) -> None:
+        super().__init__(data)
+        self._read: Callable[[str], SplitPage] | None = read
 
     def next_page(self) -> SplitPage | None:
-        """The page that follows, None after the last."""
-        return self._turn(self.next_cursor) if self.next_cursor else None
+        """Read the next page; None after the last."""
+        if self.next_cursor is None:
+            return None
+        if self._read is None:
+            raise _detached()
+        return self._read(self.next_cursor)
 
     def __iter__(self) -> Iterator[Split]:
         page: SplitPage | None = self
@@ -31,27 +67,28 @@ class SplitPage:
             yield from page.items
             page = page.next_page()
 
-    def __repr__(self) -> str:
-        return f"SplitPage(items={self.items!r}, next_cursor={self.next_cursor!r})"
 
+class AsyncSplitPage(_Page):
+    """One page of splits, newest first. Iterating continues across the pages that follow.
 
-class AsyncSplitPage:
-    """One page of splits, newest first. Iterating goes on across the pages that follow.
+    A page can be pickled; it then has no client, and only ``items`` can be read.
 
     Attributes:
         items: the splits of this page alone.
-        next_cursor: where the next page begins, None on the last.
+        next_cursor: cursor of the next page, None on the last.
     """
 
-    def __init__(self, data: PageData, turn: Callable[[str], Awaitable[AsyncSplitPage]]) -> None:
-        self.items = data.items
-        self.next_cursor = data.next_cursor
-        self.raw = data.raw
-        self._turn = turn
+    def __init__(self, data: PageData, read: Callable[[str], Awaitable[AsyncSplitPage]]) -> None:
+        super().__init__(data)
+        self._read: Callable[[str], Awaitable[AsyncSplitPage]] | None = read
 
     async def next_page(self) -> AsyncSplitPage | None:
-        """The page that follows, None after the last."""
-        return await self._turn(self.next_cursor) if self.next_cursor else None
+        """Read the next page; None after the last."""
+        if self.next_cursor is None:
+            return None
+        if self._read is None:
+            raise _detached()
+        return await self._read(self.next_cursor)
 
     async def __aiter__(self) -> AsyncIterator[Split]:
         page: AsyncSplitPage | None = self
@@ -60,5 +97,37 @@ class AsyncSplitPage:
                 yield split
             page = await page.next_page()
 
-    def __repr__(self) -> str:
-        return f"AsyncSplitPage(items={self.items!r}, next_cursor={self.next_cursor!r})"
+
+class AsyncSplits(Coroutine[Any, Any, AsyncSplitPage]):
+    """A list that was not read yet: ``await`` it for its first page, or iterate with ``async for``.
+
+    It is a coroutine too, so ``asyncio.create_task`` and ``gather`` take it.
+    """
+
+    def __init__(self, read: Callable[[], Coroutine[Any, Any, AsyncSplitPage]]) -> None:
+        self._read = read
+        self._running: Coroutine[Any, Any, AsyncSplitPage] | None = None
+
+    def __await__(self) -> Generator[Any, Any, AsyncSplitPage]:
+        return self._read().__await__()
+
+    async def __aiter__(self) -> AsyncIterator[Split]:
+        async for split in await self:
+            yield split
+
+    def send(self, value: Any) -> Any:
+        """Resume as a coroutine."""
+        if self._running is None:
+            self._running = self._read()
+        return self._running.send(value)
+
+    def throw(self, *error: Any) -> Any:
+        """Raise an exception where the coroutine waits."""
+        if self._running is None:
+            self._running = self._read()
+        return self._running.throw(*error)
+
+    def close(self) -> None:
+        """Close the coroutine, if it was started."""
+        if self._running is not None:
+            self._running.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar
@@ -19,13 +20,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RawResponse(Generic[T]):
-    """What a call returned, and the last answer of the API that it got.
+    """The result of a call, and the last answer of the API that it received.
 
     Attributes:
         data: what the typed call returns.
         status: HTTP status.
-        headers: by their names in lower case.
-        request_id: the service's name for the request.
+        headers: the answer's headers, by their names in lower case.
+        request_id: the service's id of the request.
         body: the bytes of the answer.
     """
 
@@ -36,19 +37,8 @@ class RawResponse(Generic[T]):
     body: bytes = field(repr=False)
 
 
-def _with_reply(data: T, replies: list[Reply]) -> RawResponse[T]:
-    last = replies[-1]
-    return RawResponse(
-        data=data,
-        status=last.status,
-        headers=last.headers,
-        request_id=request_id(last.headers),
-        body=last.body,
-    )
-
-
 class RawCalls:
-    """A client's calls, each returning a RawResponse."""
+    """A client's calls, each returning a RawResponse. The arguments are the same."""
 
     def __init__(self, client: AiStemSplitter) -> None:
         kind = type(client)
@@ -56,15 +46,16 @@ class RawCalls:
         self.get_split = self.get = _raw(client, kind.get_split)
         self.wait_for_split = self.wait = _raw(client, kind.wait_for_split)
         self.list_splits = self.list = _raw(client, kind.list_splits)
+        self.download_split = self.download = _raw(client, kind.download_split)
         self.create_upload = self.presign_upload = _raw(client, kind.create_upload)
         self.cancel_split = _raw(client, kind.cancel_split)
         self.delete_split = _raw(client, kind.delete_split)
         self.get_credits = _raw(client, kind.get_credits)
-        self.models = _raw(client, kind.models)
+        self.list_models = self.models = _raw(client, kind.list_models)
 
 
 class AsyncRawCalls:
-    """A client's calls, each returning a RawResponse."""
+    """A client's calls, each returning a RawResponse. The arguments are the same."""
 
     def __init__(self, client: AsyncAiStemSplitter) -> None:
         kind = type(client)
@@ -72,16 +63,18 @@ class AsyncRawCalls:
         self.get_split = self.get = _async_raw(client, kind.get_split)
         self.wait_for_split = self.wait = _async_raw(client, kind.wait_for_split)
         self.list_splits = self.list = _async_raw(client, kind.list_splits)
+        self.download_split = self.download = _async_raw(client, kind.download_split)
         self.create_upload = self.presign_upload = _async_raw(client, kind.create_upload)
         self.cancel_split = _async_raw(client, kind.cancel_split)
         self.delete_split = _async_raw(client, kind.delete_split)
         self.get_credits = _async_raw(client, kind.get_credits)
-        self.models = _async_raw(client, kind.models)
+        self.list_models = self.models = _async_raw(client, kind.list_models)
 
 
 def _raw(
     client: AiStemSplitter, method: Callable[Concatenate[AiStemSplitter, P], T]
 ) -> Callable[P, RawResponse[T]]:
+    @functools.wraps(method)
     def call(*args: P.args, **kwargs: P.kwargs) -> RawResponse[T]:
         replies: list[Any] = []
         return _with_reply(method(client._noting(replies.append), *args, **kwargs), replies)
@@ -93,8 +86,20 @@ def _async_raw(
     client: AsyncAiStemSplitter,
     method: Callable[Concatenate[AsyncAiStemSplitter, P], Awaitable[T]],
 ) -> Callable[P, Awaitable[RawResponse[T]]]:
+    @functools.wraps(method)
     async def call(*args: P.args, **kwargs: P.kwargs) -> RawResponse[T]:
         replies: list[Any] = []
         return _with_reply(await method(client._noting(replies.append), *args, **kwargs), replies)
 
     return call
+
+
+def _with_reply(data: T, replies: list[Reply]) -> RawResponse[T]:
+    last = replies[-1]
+    return RawResponse(
+        data=data,
+        status=last.status,
+        headers=last.headers,
+        request_id=request_id(last.headers),
+        body=last.body,
+    )

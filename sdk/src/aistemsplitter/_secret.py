@@ -1,8 +1,10 @@
-"""What must not be seen: kept in a wrapper that shows itself to nobody who does not ask."""
+"""Keys and signing secrets, wrapped so that no repr or pickle shows them."""
 
 from __future__ import annotations
 
 from typing import NoReturn
+
+from aistemsplitter._errors import NotPicklable
 
 
 class Secret:
@@ -14,11 +16,11 @@ class Secret:
         self._value = value
 
     def reveal(self) -> str:
-        """The secret itself."""
+        """Return the secret itself."""
         return self._value
 
     def __repr__(self) -> str:
         return "Secret(...)"
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError("a secret is not to be written down")
+        raise NotPicklable("secrets cannot be pickled or copied")

@@ -1,9 +1,10 @@
-"""A client's settings: from its arguments, else from the environment; checked before first use."""
+"""A client's settings, from its arguments or the environment, checked before first use."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from urllib.parse import urlsplit
 
@@ -12,43 +13,87 @@ from aistemsplitter._errors import ConfigurationError
 from aistemsplitter._secret import Secret
 
 DEFAULT_BASE_URL = "https://api.aistemsplitter.org/v1"
+HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+#: Headers with an argument of their own, or that the HTTP library has to compute.
+RESERVED_HEADERS = {
+    "authorization": "pass api_key= instead",
+    "content-length": "it is computed",
+    "transfer-encoding": "it is computed",
+}
 
 
 def api_key(given: str | None) -> Secret:
-    """The API key. No message shows it, not even in part."""
+    """Return the API key. No message shows it, not even in part."""
     key = os.environ.get("AISTEMSPLITTER_API_KEY") if given is None else given
     if not key:
         raise ConfigurationError("no API key: set AISTEMSPLITTER_API_KEY or pass api_key=")
+    if not isinstance(key, str):
+        raise ConfigurationError(f"api_key= is a string, not {type(key).__name__}")
     if key != key.strip():
         raise ConfigurationError("the API key begins or ends with whitespace or a line break")
     if not (key.isascii() and key.isprintable()) or " " in key:
-        raise ConfigurationError("the API key holds a character that no key has")
+        raise ConfigurationError("the API key contains a character that no key has")
     return Secret(key)
 
 
 def base_url(given: str | None) -> str:
-    """The base URL without a slash at its end; one without a path gets ``/v1``."""
+    """Return the base URL without a slash at its end; one without a path gets ``/v1``."""
     url = os.environ.get("AISTEMSPLITTER_BASE_URL") or None if given is None else given
-    url = DEFAULT_BASE_URL if url is None else url.strip()
+    url = DEFAULT_BASE_URL if url is None else url
+    if not isinstance(url, str):
+        raise ConfigurationError(f"the base URL is a string, not {type(url).__name__}")
     try:
-        parts = urlsplit(url)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        parts = urlsplit(url.strip())
+        usable = parts.scheme in ("http", "https") and _is_host(parts.hostname) and parts.port != 0
     except ValueError:
         parts, usable = urlsplit(""), False
     if not usable:
-        raise ConfigurationError("the base URL is not one: it looks like https://host/v1")
+        raise ConfigurationError(
+            "the base URL is not valid: it looks like https://host/v1."
+            " Check base_url= or AISTEMSPLITTER_BASE_URL"
+        )
     if parts.query or parts.fragment or "@" in parts.netloc:
         raise ConfigurationError("the base URL has more than scheme, host, port and path")
     path = parts.path.rstrip("/") or "/v1"
     return f"{parts.scheme}://{parts.netloc}{path}"
 
 
+def _is_host(host: str | None) -> bool:
+    """Return False for names that cannot be looked up, such as ``a..b``."""
+    if not host or not host.isprintable() or re.search(r"\s", host):
+        return False
+    return ":" in host or all(0 < len(label) < 64 for label in host.rstrip(".").split("."))
+
+
 def webhook_secrets(given: str | Sequence[str] | None) -> tuple[Secret, ...]:
-    """The signing secrets; several while one is being rotated, in the environment by commas."""
+    """Return the signing secrets: several during a rotation, comma-separated in the environment."""
     if given is None:
         given = os.environ.get("AISTEMSPLITTER_WEBHOOK_SECRET", "").split(",")
     several = [given] if isinstance(given, str) else given
+    if isinstance(several, (bytes, bytearray)) or not isinstance(several, Sequence):
+        raise ConfigurationError(
+            f"the webhook secret is a string or a list of strings, not {type(given).__name__}"
+        )
+    for secret in several:
+        if not isinstance(secret, str):
+            raise ConfigurationError(f"a webhook secret is a string, not {type(secret).__name__}")
     return tuple(Secret(secret.strip()) for secret in several if secret.strip())
+
+
+def headers(given: Mapping[str, str] | None, argument: str) -> dict[str, str]:
+    """Return extra headers; ``argument`` names where they were passed."""
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        raise ConfigurationError(f"{argument} is a mapping, not {type(given).__name__}")
+    for name, value in given.items():
+        if not isinstance(name, str) or not HEADER_NAME.fullmatch(name):
+            raise ConfigurationError(f"{argument}: {name!r} is not the name of a header")
+        if not isinstance(value, str) or not (value.isascii() and value.isprintable()):
+            raise ConfigurationError(f"{argument}: the value of {name} is not printable ASCII text")
+        if reason := RESERVED_HEADERS.get(name.lower()):
+            raise ConfigurationError(f"{argument}: {name} cannot be set: {reason}")
+    return dict(given)
 
 
 def timeouts(given: float | Timeouts | None, current: Timeouts | None = None) -> Timeouts:
@@ -60,18 +105,21 @@ def timeouts(given: float | Timeouts | None, current: Timeouts | None = None) ->
     current = current or Timeouts()
     if given is None:
         return current
-    if not isinstance(given, Timeouts):
-        seconds = float(given)
-        given = replace(current, total=seconds, read=seconds, write=seconds)
-    for name in ("total", "connect", "read", "write"):
-        seconds = getattr(given, name)
-        if seconds is not None and not 0 < seconds < float("inf"):
-            raise ConfigurationError(f"the timeout {name} is not a positive number of seconds")
+    try:
+        if not isinstance(given, Timeouts):
+            seconds = float(given)
+            given = replace(current, total=seconds, read=seconds, write=seconds)
+        for name in ("total", "connect", "read", "write"):
+            limit = getattr(given, name)
+            if limit is not None and not 0 < limit < float("inf"):
+                raise ConfigurationError(f"the timeout {name} is not a positive number of seconds")
+    except (TypeError, ValueError):
+        raise ConfigurationError("timeout= is a number of seconds, or Timeouts") from None
     return given
 
 
 def max_retries(given: int) -> int:
-    """Tries after the first, 0 or more."""
-    if given < 0:
-        raise ConfigurationError("max_retries is below 0")
+    """Return the number of tries after the first, 0 or more."""
+    if not isinstance(given, int) or given < 0:
+        raise ConfigurationError("max_retries= is a whole number, 0 or more")
     return given

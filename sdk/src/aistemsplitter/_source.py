@@ -180,17 +180,17 @@ def _of_bytes(data: memoryview, filename: str | None) -> Opened:
 
 def _of_path(path: Path, filename: str | None, closing: ExitStack) -> Opened:
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            kind = "a directory" if path.is_dir() else "no regular file"
-            raise FileError(f"{path} is {kind}")
-        file = closing.enter_context(path.open("rb"))
+        regular = stat.S_ISREG(path.stat().st_mode)
+        file = closing.enter_context(path.open("rb")) if regular else None
     except OSError as problem:
         reason = problem.strerror or str(problem)
-    except ValueError as problem:
-        reason = str(problem)
-    else:
-        return _in_place(file, filename or path.name)
-    raise FileError(f"cannot read {path}: {reason}")
+        raise FileError(f"cannot read {path}: {reason}", path=path, cause=problem) from problem
+    except ValueError as problem:  # a null character
+        raise FileError(f"cannot read {path}: {problem}", path=path) from problem
+    if file is None:
+        kind = "a directory" if path.is_dir() else "not a regular file"
+        raise FileError(f"{path} is {kind}", path=path)
+    return _in_place(file, filename or path.name)
 
 
 def _of_file(source: object, filename: str | None, closing: ExitStack) -> Opened:

@@ -74,11 +74,11 @@ def upload(
         if isinstance(problem, AiStemSplitterError):  # DeadlineExceeded is both
             raise
         reason = problem.strerror or str(problem)
+        raise FileError(f"cannot read the input: {reason}", cause=problem) from problem
     else:
         return reserved
     finally:
         closing.close()  # not an effect: a cancelled operation cannot yield one
-    raise FileError(f"cannot read the input: {reason}")
 
 
 def _key_of(opened: Opened, key: str) -> str:
@@ -137,6 +137,7 @@ def _put(
                 status=error.status,
                 request_id=error.request_id,
                 retry_after=error.retry_after,
-            )
+                response=error.response,
+            ) from error
         yield Sleep(pause)
         retries += 1

@@ -38,8 +38,9 @@ from aistemsplitter._errors import (
     WaitTimeout,
 )
 from aistemsplitter._models import Split
-from aistemsplitter._paths import split_path
+from aistemsplitter._paths import id_of, split_path
 from aistemsplitter._sse import EventParser
+from aistemsplitter._types import SplitId
 
 FIRST_INTERVAL = 1.0  # seconds between two polls, growing by half up to the longest
 LONGEST_INTERVAL = 10.0
@@ -50,7 +51,7 @@ QUIET = 10.0  # seconds without an event after which the split is polled beside 
 
 def wait_for_split(
     session: Session,
-    split_id: str,
+    split: SplitId,
     *,
     timeout: float | None,
     on_progress: Callable[[Split], object] | None,
@@ -63,6 +64,7 @@ def wait_for_split(
     """
     if timeout is not None and not timeout > 0:
         raise InputError("timeout= is in seconds, more than 0; None waits without end")
+    split_id = id_of(split)
     session = session.within(timeout)
     watch = _Watch(session, split_id, on_progress)
     interval, error, stream_ended = FIRST_INTERVAL, None, False
@@ -189,14 +191,16 @@ class _Watch:
         return False
 
     def _request(self, last_id: str, deadline: float | None) -> Request:
-        headers = {"Accept": "text/event-stream", "Accept-Encoding": "identity"}
+        headers = self._session.headers_with(
+            {"Accept": "text/event-stream", "Accept-Encoding": "identity"}
+        )
         if last_id and last_id.isascii() and last_id.isprintable():
             headers["Last-Event-ID"] = last_id
         return Request(
             method="GET",
             url=self._session.base_url + split_path(self._split_id) + "/events",
             headers=headers,
-            authorized=True,
+            key=self._session.key,
             timeouts=self._session.timeouts,
             deadline=deadline,
         )

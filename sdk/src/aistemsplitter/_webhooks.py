@@ -1,4 +1,4 @@
-"""Deliveries of the service: checked first, in constant time, and only then read.
+"""Webhook deliveries: verified in constant time first, and only then parsed.
 
 The header is ``AIStemSplitter-Signature: t=<unix seconds>,v1=<hex>``, with one ``v1=`` for each
 live secret; ``v1`` is HMAC-SHA256 with the signing secret over ``<t>.<raw body>``.
@@ -11,18 +11,21 @@ import hmac
 import json
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any, Protocol
 
 from aistemsplitter import _settings
 from aistemsplitter._decode import camel, decode
 from aistemsplitter._errors import ConfigurationError, InvalidWebhook, UnexpectedResponse
-from aistemsplitter._models import Split
+from aistemsplitter._logs import logger
+from aistemsplitter._models import Serializable, Split, raw_field
 from aistemsplitter._secret import Secret
 
 SIGNATURE_HEADER = "AIStemSplitter-Signature"
 TOLERANCE = 300.0  # seconds that a delivery may be old, or ahead of this machine's clock
+NO_SECRET = "no webhook secret: set AISTEMSPLITTER_WEBHOOK_SECRET or pass the secret"
 
 
 class _HasItems(Protocol):
@@ -34,7 +37,7 @@ HeadersLike = Mapping[str, str] | _HasItems | Iterable[tuple[Any, Any]]
 
 
 class _Items(Mapping[str, Any]):
-    """Item access to what came, by the names on the wire or by those of the attributes."""
+    """Item access to the JSON, by the names on the wire or by those of the attributes."""
 
     __slots__ = ()
     raw: Mapping[str, Any]
@@ -51,18 +54,21 @@ class _Items(Mapping[str, Any]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventData(Split, _Items):
-    """The split that an event tells of: ``data.stems`` and ``data["stems"]`` are both there."""
+    """The split of an event. ``data.stems`` and ``data["stems"]`` both work."""
+
+    def __hash__(self) -> int:
+        return hash(self.id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WebhookEvent(_Items):
-    """A verified event; attributes, or items by the names on the wire.
+class WebhookEvent(Serializable, _Items):
+    """A verified event, read by attributes or as a mapping by the names on the wire.
 
     Attributes:
         id: the same in every delivery of this event; handle each id once.
         type: ``split.succeeded`` or ``split.failed``; a later service may send others.
         data: the split, with its stems or its error.
-        test: a sample that was asked for to try the receiver; there is no such split.
+        test: True for a sample event sent to try the receiver; its split does not exist.
     """
 
     id: str
@@ -71,7 +77,10 @@ class WebhookEvent(_Items):
     event: str | None = None
     created_at: datetime | None = None
     test: bool = False
-    raw: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    raw: Mapping[str, Any] = raw_field()
+
+    def __hash__(self) -> int:
+        return hash(self.id)
 
 
 def verify_signature(
@@ -81,18 +90,18 @@ def verify_signature(
     *,
     tolerance: float = TOLERANCE,
 ) -> WebhookEvent:
-    """The event of a delivery that this service has signed, lately.
+    """Verify a webhook delivery and return its event.
 
     Args:
-        headers: of the request, as any framework gives them.
-        raw_body: the bytes as they came, before any parsing.
-        secret: the signing secret (``whsec_...``), or several while one is being rotated; None for
-            AISTEMSPLITTER_WEBHOOK_SECRET.
+        headers: headers of the request, in the form any framework has them.
+        raw_body: the bytes as they were received, before any parsing.
+        secret: signing secret (``whsec_...``), or several during a rotation; read from
+            ``AISTEMSPLITTER_WEBHOOK_SECRET`` if omitted.
         tolerance: seconds that the signature's time may differ from now, either way.
 
     Raises:
-        InvalidWebhook: whatever is wrong with headers or body.
-        ConfigurationError: there is no secret.
+        InvalidWebhook: headers or body are not those of a genuine, recent delivery.
+        ConfigurationError: there is no secret. It is also logged as an error, once.
     """
     return verify(headers, raw_body, _settings.webhook_secrets(secret), tolerance)
 
@@ -100,11 +109,10 @@ def verify_signature(
 def verify(
     headers: HeadersLike, raw_body: bytes | str, secrets: tuple[Secret, ...], tolerance: float
 ) -> WebhookEvent:
-    """The same, with secrets at hand."""
+    """Verify a delivery with the secrets that were found."""
     if not secrets:
-        raise ConfigurationError(
-            "no webhook secret: set AISTEMSPLITTER_WEBHOOK_SECRET or pass the secret"
-        )
+        _log_missing_secret()
+        raise ConfigurationError(NO_SECRET)
     body = _bytes(raw_body)
     moment, signatures = _read_header(_only_header(headers))
     expected = [_signature(secret, moment, body) for secret in secrets]
@@ -117,8 +125,14 @@ def verify(
     return _event(body)
 
 
+@cache
+def _log_missing_secret() -> None:
+    """Log once: a receiver that answers any exception with 400 hides the error that is raised."""
+    logger.error("%s. Until then every webhook delivery is refused", NO_SECRET)
+
+
 def signature_header(secrets: Sequence[Secret], moment: int, body: bytes) -> str:
-    """The header's value for a body signed with each of the secrets."""
+    """Return the header's value for a body signed with each of the secrets."""
     signed = (f"v1={_signature(secret, str(moment), body).decode()}" for secret in secrets)
     return ",".join((f"t={moment}", *signed))
 

@@ -1,6 +1,10 @@
 """The two drivers, which carry out effects by httpx2; only this folder imports it."""
 
+from httpx2 import AsyncClient as AsyncHttpClient
+from httpx2 import Client as HttpClient
+
 from aistemsplitter._http.async_driver import AsyncDriver
+from aistemsplitter._http.connections import Network
 from aistemsplitter._http.sync_driver import SyncDriver
 
-__all__ = ["AsyncDriver", "SyncDriver"]
+__all__ = ["AsyncDriver", "AsyncHttpClient", "HttpClient", "Network", "SyncDriver"]

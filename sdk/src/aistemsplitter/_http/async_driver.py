@@ -33,13 +33,12 @@ from aistemsplitter._effects import (
     Send,
     Sleep,
     Stream,
-    Transport,
 )
-from aistemsplitter._errors import ConfigurationError
+from aistemsplitter._errors import ClientClosed
 from aistemsplitter._http import exchange
+from aistemsplitter._http.connections import CLOSED, Network
 from aistemsplitter._http.exchange import LIBRARY_ERRORS, build, failure_of, headers_of, left
 from aistemsplitter._http.stopping import Stopped, raise_first
-from aistemsplitter._secret import Secret
 
 T = TypeVar("T")
 
@@ -47,20 +46,23 @@ T = TypeVar("T")
 class AsyncDriver:
     """Carries operations out on the running event loop; file I/O in worker threads."""
 
-    def __init__(self, key: Secret, mock: Transport | None = None) -> None:
-        self._key = key
-        self._mock = mock
+    def __init__(self, network: Network) -> None:
+        self._network = network
         self._closed = False
-        # Built at once, so that wrong settings are reported to whoever constructs the client.
-        self._unused: httpx2.AsyncClient | None = self._new_client()
+        # Built at once, so that wrong settings are reported where the client is constructed.
+        self._unused: httpx2.AsyncClient | None = network.async_client()
         self._clients: WeakKeyDictionary[Any, tuple[int, httpx2.AsyncClient]] = WeakKeyDictionary()
 
     async def close(self) -> None:
-        """Close all connections of the running event loop, and drop those of loops that ended."""
+        """Close the running event loop's connections, and drop those of loops that ended.
+
+        Those of the caller's own ``http_client`` stay open.
+        """
         self._closed = True
         pid, client = self._clients.pop(_running_loop(), (0, None))
         self._clients.clear()
-        if client is not None and pid == os.getpid():
+        owned = self._network.http_client is None
+        if client is not None and pid == os.getpid() and owned:
             await client.aclose()
 
     async def run(self, operation: Operation[T]) -> T:
@@ -95,20 +97,18 @@ class AsyncDriver:
         cannot be used, nor closed. After a fork, both processes would read from the same ones.
         """
         if self._closed:
-            raise ConfigurationError("The client is closed. Create a new one.")
+            raise ClientClosed(CLOSED)
         loop = _running_loop()
         pid, client = self._clients.get(loop, (0, None))
         if client is None or pid != os.getpid():
             for other in list(self._clients):
                 if isinstance(other, asyncio.AbstractEventLoop) and other.is_closed():
                     self._clients.pop(other, None)
-            client, self._unused = self._unused or self._new_client(), None
+            client, self._unused = self._unused or self._network.async_client(), None
             self._clients[loop] = (os.getpid(), client)
+        if client.is_closed:
+            raise ClientClosed(CLOSED)
         return client
-
-    def _new_client(self) -> httpx2.AsyncClient:
-        mock = exchange.mock(self._mock) if self._mock else None
-        return httpx2.AsyncClient(**exchange.options(), transport=mock)
 
     async def _carry_out(self, effect: object, streams: list[Stream]) -> object:
         match effect:
@@ -138,7 +138,7 @@ class AsyncDriver:
     async def _open(self, request: Request) -> httpx2.Response:
         body = request.body
         content = _async_flow(body) if isinstance(body, Body) else body
-        built = build(request, self._key, content)
+        built = build(request, content)
         try:
             with _deadline(request), exchange.log_without_locations():
                 return await self._client().send(built, stream=True)

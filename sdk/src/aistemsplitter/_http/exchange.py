@@ -20,14 +20,16 @@ import httpcore2  # httpx2's own lower half
 import httpx2
 
 from aistemsplitter._effects import Body, Failure, Request, Transport
-from aistemsplitter._secret import Secret
 from aistemsplitter._version import __version__
 
 LARGEST_REPLY = 32 * 2**20  # bytes of an answer that is read whole
 LIMITS = httpx2.Limits(max_connections=1000, max_keepalive_connections=64, keepalive_expiry=30.0)
 
 #: Exceptions of the library and of its lower half, which the synchronous client meets directly.
+#: A host's name that cannot be encoded for a look-up is a UnicodeError.
 LIBRARY_ERRORS = (
+    httpx2.InvalidURL,
+    UnicodeError,
     httpx2.RequestError,
     httpx2.StreamError,
     httpcore2.NetworkError,
@@ -81,17 +83,18 @@ def options() -> dict[str, Any]:
     }
 
 
-def build(request: Request, key: Secret, content: Any) -> httpx2.Request:
+def build(request: Request, content: Any) -> httpx2.Request:
     """Return the library's request.
 
     Raises:
         Failure: The URL cannot be used, or the deadline has passed.
     """
-    headers = dict(request.headers)
+    headers = httpx2.Headers({"User-Agent": f"aistemsplitter-python/{__version__}"})
+    headers.update(request.headers)
     if isinstance(request.body, Body):
         headers["Content-Length"] = str(request.body.length)
-    if request.authorized:
-        headers["Authorization"] = f"Bearer {key.reveal()}"
+    if request.key:
+        headers["Authorization"] = f"Bearer {request.key.reveal()}"
     limits, time_left = request.timeouts, left(request)
     timeouts = {
         "connect": min(limits.connect, time_left),
@@ -103,7 +106,7 @@ def build(request: Request, key: Secret, content: Any) -> httpx2.Request:
         built = httpx2.Request(
             request.method,
             request.url,
-            headers={"User-Agent": f"aistemsplitter-python/{__version__}", **headers},
+            headers=headers,
             content=content,
             extensions={"timeout": timeouts},
         )
@@ -146,7 +149,24 @@ def failure_of(error: Exception, request: Request, within: float | None = None) 
         cause = cause.__cause__ or cause.__context__
     if isinstance(error, (httpx2.UnsupportedProtocol, httpcore2.UnsupportedProtocol)):
         return Failure("connection", "the address is not an http or https one")
-    return Failure("connection", str(error) or type(error).__name__)
+    if isinstance(error, (httpx2.InvalidURL, UnicodeError)):
+        return Failure("connection", "the host's name is not a valid one")
+    failure = Failure("connection", str(error) or type(error).__name__)
+    failure.__cause__ = _system_error(error)
+    return failure
+
+
+def _system_error(error: BaseException | None) -> OSError | None:
+    """Return the system's own error at the root of a chain, without the frames it came by."""
+    found = None
+    while error is not None:
+        if isinstance(error, OSError):
+            found = error
+        error = error.__cause__ or error.__context__
+    try:
+        return None if found is None else type(found)(*found.args)
+    except TypeError:  # a class with arguments of its own
+        return None
 
 
 def _timeout_message(error: Exception, request: Request, within: float | None) -> str:

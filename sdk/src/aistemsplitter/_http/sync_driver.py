@@ -27,15 +27,14 @@ from aistemsplitter._effects import (
     Send,
     Sleep,
     Stream,
-    Transport,
     only_async,
     refuse_awaitable,
 )
-from aistemsplitter._errors import ConfigurationError
-from aistemsplitter._http import exchange, network, transport
+from aistemsplitter._errors import ClientClosed
+from aistemsplitter._http import exchange, network
+from aistemsplitter._http.connections import CLOSED, Network
 from aistemsplitter._http.exchange import LIBRARY_ERRORS, build, failure_of, headers_of, left
 from aistemsplitter._http.stopping import Stopped, raise_first
-from aistemsplitter._secret import Secret
 
 T = TypeVar("T")
 
@@ -43,17 +42,16 @@ T = TypeVar("T")
 class SyncDriver:
     """Carries operations out in the calling thread; safe to share between threads."""
 
-    def __init__(self, key: Secret, mock: Transport | None = None) -> None:
-        self._key = key
-        self._mock = mock
-        self._owned = (os.getpid(), self._new_client())
+    def __init__(self, network: Network) -> None:
+        self._network = network
+        self._owned = (os.getpid(), network.client())
         self._closed = False
 
     def close(self) -> None:
-        """Close all connections."""
+        """Close all connections, unless they belong to the caller's own ``http_client``."""
         self._closed = True
         pid, client = self._owned
-        if pid == os.getpid():
+        if pid == os.getpid() and self._network.http_client is None:
             client.close()
 
     def run(self, operation: Operation[T], stop: threading.Event | None = None) -> T:
@@ -87,26 +85,13 @@ class SyncDriver:
         After a fork, both processes hold the same connections and would read each other's answers.
         The copy is dropped, not closed: its locks may be held by threads that do not exist here.
         """
-        if self._closed:
-            raise ConfigurationError("The client is closed. Create a new one.")
         pid, client = self._owned
+        if self._closed or client.is_closed:
+            raise ClientClosed(CLOSED)
         if pid != os.getpid():
-            client = self._new_client()
+            client = self._network.client()
             self._owned = (os.getpid(), client)
         return client
-
-    def _new_client(self) -> httpx2.Client:
-        options = exchange.options()
-        if self._mock:
-            return httpx2.Client(**options, transport=exchange.mock(self._mock))
-        context = httpx2.create_ssl_context(verify=options.pop("verify", True))
-        limits = options["limits"]
-        mounts = {
-            pattern: transport.Transport(context, limits, httpx2.Proxy(url)) if url else None
-            for pattern, url in transport.environment_proxies().items()
-        }
-        direct = transport.Transport(context, limits)
-        return httpx2.Client(**options, verify=context, transport=direct, mounts=mounts)
 
     def _carry_out(
         self, effect: object, streams: list[Stream], stop: threading.Event | None
@@ -142,10 +127,11 @@ class SyncDriver:
     def _open(self, request: Request, stop: threading.Event | None) -> httpx2.Response:
         body = request.body
         content = _flow(body) if isinstance(body, Body) else body
-        built = build(request, self._key, content)
+        built = build(request, content)
         try:
             with network.limited(request.deadline, stop), exchange.log_without_locations():
-                return self._client().send(built, stream=True)
+                # An http_client's own settings must not send the key elsewhere.
+                return self._client().send(built, stream=True, auth=None, follow_redirects=False)
         except LIBRARY_ERRORS as error:
             failure = failure_of(error, request)
         raise failure

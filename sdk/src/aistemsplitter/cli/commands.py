@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated, Optional, cast
 from urllib.parse import urlsplit
 
 import typer
@@ -20,6 +20,7 @@ from aistemsplitter._errors import (
     InvalidWebhook,
 )
 from aistemsplitter._models import Split
+from aistemsplitter._types import OutputFormat, SplitStatus, StemModelName
 from aistemsplitter._webhooks import WebhookEvent
 from aistemsplitter.cli import exits, show
 from aistemsplitter.cli.listen import Receiver
@@ -82,9 +83,9 @@ def split(
                 _check_free(out / name, overwrite)  # before anything is paid for
                 job = client.create_split(
                     input=song,
-                    model=model,
+                    model=cast("StemModelName | None", model),
                     stems=_listed(stems),
-                    output_format=output_format,
+                    output_format=cast("OutputFormat | None", output_format),
                     on_progress=bars.upload,
                 )
                 with _interruptible(
@@ -116,7 +117,8 @@ def list_splits(
 ) -> None:
     """List the account's splits, newest first."""
     with AiStemSplitter() as client:
-        found = list(islice(client.list_splits(limit=min(limit, 100), status=status), limit))
+        page = client.list_splits(limit=min(limit, 100), status=cast("SplitStatus | None", status))
+        found = list(islice(page, limit))
     if not json:
         show.splits(found)
         return
