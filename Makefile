@@ -5,6 +5,7 @@
 # make check   lint, check the layers and the types
 # make docs    build the documentation site into out/site
 # make screenshots   take pictures of all pages into out/screenshots (needs Chromium)
+# make pictures   take the pictures of README and documentation into docs/images (needs Chromium)
 # make setup   only set up .venv; the command is then .venv/bin/aistemsplitter-local
 #
 # Each set-up is remembered in .venv and repeated when a pyproject.toml changes.
@@ -16,7 +17,7 @@ PROJECTS := pyproject.toml engine/pyproject.toml sdk/pyproject.toml server/pypro
 
 PARALLEL := --numprocesses=4 --dist=worksteal
 
-.PHONY: setup demo test test-fast check ruff layers mypy pyright docs screenshots clean
+.PHONY: setup demo test test-fast check ruff layers mypy pyright docs screenshots pictures clean
 
 setup: .venv/.packages
 demo: .venv/.demo
@@ -50,6 +51,9 @@ docs: .venv/.docs
 
 screenshots: .venv/.test
 	$(BIN)/python server/tests/screenshots.py
+
+pictures: .venv/.test .venv/.demo
+	PYTHONPATH=server/tests $(BIN)/python demo/pictures.py
 
 clean:
 	rm -rf .venv out

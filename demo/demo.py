@@ -1,6 +1,6 @@
-"""Runs the whole system: starts the service, splits the sample song with the SDK, shows the result.
+"""Run the whole system: start the service, split the sample song with the SDK, show the result.
 
-Whoever runs it at a terminal can then open the song's page; the service stays until they are done.
+At a terminal the service stays, so that its pages can be opened, until Enter is pressed.
 
 The song's true stems are known, so the separation is compared with them: SDR is the energy of a
 true stem over the energy of the error, in dB, and the gain is what was won over taking the mixture
@@ -43,34 +43,41 @@ Audio = NDArray[np.float32]
 
 
 def main() -> None:
-    """Start, split, measure, draw, say where everything is, and stop."""
+    """Start the service, split the sample song, show the result, and stop."""
     console = Console(highlight=False, soft_wrap=True)
-    for stem in STEMS:  # the SDK keeps files that are there
-        (OUTPUT / f"{stem}.wav").unlink(missing_ok=True)
-    console.print("Starting the service")
-    with tempfile.TemporaryDirectory() as data, running_service(Path(data)) as url:
-        key = json.loads(tell("--data", data, "keys", "create", "--json"))["apiKey"]
-        console.print(f"It runs on {url}. Splitting the sample song by its API:")
-        console.print("  python examples/hello_world.py songs/sample/mixture.flac out/demo\n")
-        started = time.monotonic()
-        hello_world(url, key)
-        show(console, time.monotonic() - started)
-        link = page_to_open(Path(data), url)
-        console.print(f"\nTo hear the stems in the browser, open\n  {link}")
-        if sys.stdin.isatty() and sys.stdout.isatty():
-            console.print("The service runs until you press Enter, for ten minutes at most.")
-            with suppress(KeyboardInterrupt):
-                select.select([sys.stdin], [], [], STAYS)
-        else:
-            console.print("while the service runs. Nobody is at a terminal here, so it stops now.")
+    with tempfile.TemporaryDirectory() as data:
+        console.print("Starting the service")
+        with running_service(Path(data)) as url:
+            split_sample(console, Path(data), url)
+            if sys.stdin.isatty() and sys.stdout.isatty():
+                console.print("The service runs until you press Enter, for ten minutes at most.")
+                with suppress(KeyboardInterrupt):
+                    select.select([sys.stdin], [], [], STAYS)
+            else:
+                console.print("while the service runs. This is no terminal, so it stops now.")
     console.print(
-        "\nThe service has stopped, and its data is gone. To start one that stays:"
+        "\nThe service has stopped, and its data is deleted. To start one that stays:"
         "\n  .venv/bin/aistemsplitter-server up --demo"
     )
 
 
+def split_sample(console: Console, data: Path, url: str) -> str:
+    """Split the sample song, show the result, and return a link to the pages."""
+    for stem in STEMS:  # the SDK replaces no files
+        (OUTPUT / f"{stem}.wav").unlink(missing_ok=True)
+    key = json.loads(server_output("--data", str(data), "keys", "create", "--json"))["apiKey"]
+    console.print(f"It runs on {url}. Splitting the sample song by its API:")
+    console.print("  python examples/hello_world.py songs/sample/mixture.flac out/demo\n")
+    started = time.monotonic()
+    hello_world(url, key)
+    show(console, time.monotonic() - started)
+    link = page_to_open(data, url)
+    console.print(f"\nTo hear the stems in the browser, open\n  {link}")
+    return link
+
+
 def show(console: Console, elapsed: float) -> None:
-    """Tell how fast it was, and how near the stems are to the true ones."""
+    """Print the time it took and the quality of each stem, and draw mixture and stems."""
     mixture = read(SONG / "mixture.flac")
     estimates = {stem: read(OUTPUT / f"{stem}.wav") for stem in STEMS}
     picture = OUTPUT / "stems.png"
@@ -96,7 +103,7 @@ def show(console: Console, elapsed: float) -> None:
 
 @contextmanager
 def running_service(data: Path) -> Iterator[str]:
-    """The whole service, API and worker, on a free port; its base URL."""
+    """Run API and worker on a free port; yield the base URL."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -118,7 +125,7 @@ def running_service(data: Path) -> Iterator[str]:
 
 
 def ready(url: str) -> bool:
-    """Whether database, storage and a worker are at work."""
+    """Return whether database, storage and a worker are ready."""
     try:
         with urllib.request.urlopen(f"{url}/readyz", timeout=5):
             return True
@@ -126,8 +133,8 @@ def ready(url: str) -> bool:
         return False
 
 
-def tell(*arguments: str, **environment: str) -> str:
-    """What a command of the server prints."""
+def server_output(*arguments: str, **environment: str) -> str:
+    """Run a command of the server and return its output."""
     return subprocess.run(
         [*SERVER, *arguments],
         check=True,
@@ -138,9 +145,11 @@ def tell(*arguments: str, **environment: str) -> str:
 
 
 def page_to_open(data: Path, url: str) -> str:
-    """A link that signs its reader in, tried as a browser would."""
+    """Return a sign-in link, after opening it as a browser would."""
     port = url.rpartition(":")[2]
-    link = tell("--data", str(data), "accounts", "link", AISTEMSPLITTER_SERVER_PORT=port).strip()
+    link = server_output(
+        "--data", str(data), "accounts", "link", AISTEMSPLITTER_SERVER_PORT=port
+    ).strip()
     with urllib.request.urlopen(link, timeout=5):
         return link
 

@@ -1,5 +1,5 @@
-"""Every code block of the documentation runs, as a reader would run it; the site builds and calls
-nobody.
+"""Every page of the documentation works as one reader would use it: its blocks run in order, in one
+folder and one shell. The site builds, and its pages request nothing of other hosts.
 """
 
 from __future__ import annotations
@@ -7,111 +7,37 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
-import time
-import urllib.request
 from pathlib import Path
 
 import pytest
 
 from aistemsplitter import __version__
-from ports import free_port
+from reader import blocks, give_song, reader, without_settings
 from real_service import RealService
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 WHEEL = re.compile(r"aistemsplitter-[\w.-]+\.whl")
-BLOCK = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+PAGES = [path for path in sorted(DOCS.rglob("*.md")) if blocks(path)]
 
 
-def _blocks() -> list[object]:
-    found: list[object] = []
-    for page in sorted(DOCS.rglob("*.md")):
-        for index, (language, code) in enumerate(BLOCK.findall(page.read_text()), 1):
-            name = f"{page.relative_to(DOCS).as_posix()}-{index}-{language}"
-            found.append(pytest.param(language, code, id=name))
-    return found
+def _name(page: Path) -> str:
+    return page.relative_to(DOCS).as_posix()
 
 
-@pytest.fixture
-def place(tmp_path: Path, mp3: Path) -> Path:
-    """A reader's folder: a song, and the checkout."""
-    shutil.copy(mp3, tmp_path / "song.mp3")
-    for package in ("engine", "sdk", "server"):
-        (tmp_path / package).symlink_to(ROOT / package)
-    return tmp_path
-
-
-@pytest.mark.parametrize(("language", "code"), _blocks())
-def test_block(language: str, code: str, place: Path, service: RealService) -> None:
-    environment = service.environment
-    environment["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
-    match language:
-        case "json":
-            json.loads(code)
-        case "python":
-            (place / "test_block.py").write_text(code)
-            runner = ["-m", "pytest", "-q", "-p", "no:cacheprovider"] if "def test_" in code else []
-            run([sys.executable, *runner, "test_block.py"], environment, place)
-        case "console":
-            commands = re.findall(r"^\$ (.+)$", code, re.MULTILINE)
-            assert commands, "no line begins with $"
-            for command in commands:
-                console(command, environment, place)
-        case _:
-            pytest.fail(f"nothing runs blocks in {language!r}")
-
-
-def console(command: str, environment: dict[str, str], place: Path) -> None:
-    """Run one line; what would install is only resolved, and what would stay is stopped again."""
-    command = command.replace(
-        "pip install", f"{sys.executable} -m pip install -q --dry-run --no-deps"
-    ).replace("http://127.0.0.1:8000", environment["AISTEMSPLITTER_BASE_URL"])
-    if command.startswith("aistemsplitter-server up"):
-        return stays(command, environment, place)
-    if command.startswith("curl") and not shutil.which("curl"):
-        pytest.skip("no curl here")
-    return run(["bash", "-ec", command], {**environment, **own_server(place)}, place)
-
-
-def own_server(place: Path, port: int = 0) -> dict[str, str]:
-    """Settings of a server that belongs to this reader alone."""
-    names = {"DATA": str(place / "data"), "OFFLINE": "true", "PORT": str(port)}
-    return {f"AISTEMSPLITTER_SERVER_{name}": value for name, value in names.items()}
-
-
-def stays(command: str, environment: dict[str, str], place: Path) -> None:
-    """Start the service, see it ready, stop it."""
-    port = free_port()
-    with (place / "log").open("wb") as log:
-        running = subprocess.Popen(
-            command.split(),
-            cwd=place,
-            env={**environment, **own_server(place, port)},
-            stdout=log,
-            stderr=log,
-        )
-        try:
-            end = time.monotonic() + 180
-            while not ready(port):
-                assert running.poll() is None, (place / "log").read_text()
-                assert time.monotonic() < end, (place / "log").read_text()
-                time.sleep(0.1)
-        finally:
-            running.terminate()
-            running.wait(60)
-    assert "API key" in (place / "log").read_text()
-
-
-def ready(port: int) -> bool:
-    """Whether the service on this port is."""
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5):
-            return True
-    except OSError:
-        return False
+@pytest.mark.parametrize("page", PAGES, ids=_name)
+def test_page(page: Path, tmp_path: Path, mp3: Path, request: pytest.FixtureRequest) -> None:
+    """Readers of the quickstart have nothing but what it tells them to set up; the others do."""
+    give_song(tmp_path, mp3, ROOT)
+    if "aistemsplitter-server up" in page.read_text():
+        environment = without_settings()
+    else:
+        service: RealService = request.getfixturevalue("service")
+        environment = service.environment
+    with reader(tmp_path, environment) as someone:
+        someone.read(page)
 
 
 def run(command: list[str], environment: dict[str, str], place: Path) -> None:

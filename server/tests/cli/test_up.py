@@ -23,7 +23,7 @@ from command_line import COMMAND, run
 from ports import free_port
 from processes import ended, split, state, until, upload
 
-KEY = re.compile(r"^API key +(ast_live_\w+)$", re.MULTILINE)
+KEY = re.compile(r"^export AISTEMSPLITTER_API_KEY=(ast_live_\w+)$", re.MULTILINE)
 
 
 class Up:
@@ -121,7 +121,10 @@ def test_from_nothing_through_a_kill_to_an_orderly_end(tmp_path: Path) -> None:
         assert "htdemucs_tiny" in said
         found = KEY.search(said)
         assert found is not None
-        assert "whsec_" in said
+        # Ready to paste, with the address: a client without it would call the public service.
+        base_url, _key, secret = re.findall(r"^export .*$", said, re.MULTILINE)
+        assert base_url == f"export AISTEMSPLITTER_BASE_URL=http://127.0.0.1:{up.port}/v1"
+        assert secret.startswith("export AISTEMSPLITTER_WEBHOOK_SECRET=whsec_")
         data = tmp_path / "data"
         assert stat.S_IMODE(data.stat().st_mode) == 0o700
         assert stat.S_IMODE((data / "secret").stat().st_mode) == 0o600

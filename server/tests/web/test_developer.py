@@ -64,7 +64,9 @@ def test_a_key_is_made_and_shown_once(
     api_key, secret = shown(made, "api-key"), shown(made, "webhook-secret")
     assert api_key.startswith("ast_test_")
     assert status(signed_in, api_key) == 200
-    assert shown(made, "snippet-export") == f"export AISTEMSPLITTER_API_KEY={api_key}"
+    exported = shown(made, "snippet-export")  # both: the key goes to no other service
+    assert exported.startswith("export AISTEMSPLITTER_BASE_URL=http")
+    assert exported.endswith(f"/v1 AISTEMSPLITTER_API_KEY={api_key}")
     (row,) = keys(database, ada.account_id)
     assert (row.id, row.name, row.top_priority) == (form["id"], MARKUP, "batch")
     assert row.scopes == [*ALL]

@@ -14,7 +14,7 @@ from aistemsplitter_server.accounts.scopes import Scope
 from aistemsplitter_server.accounts.tables import ApiKey
 from aistemsplitter_server.audit import service as audit
 from aistemsplitter_server.audit.service import Action
-from aistemsplitter_server.cli.shared import Json, opened, print_json, print_table
+from aistemsplitter_server.cli.shared import Json, client_settings, opened, print_json, print_table
 from aistemsplitter_server.kit import secrets, times
 from aistemsplitter_server.operations import opening
 from aistemsplitter_server.splits.schemas import Priority
@@ -74,8 +74,8 @@ def create(
     if as_json:
         print_json(shown)
         return
-    typer.echo("\n".join(f"{label:14} {value}" for label, value in shown.items()))
-    typer.echo("Keep them now: they are not shown again.")
+    typer.echo(f"Key {key.id}. Copy these lines now, they are not shown again:\n")
+    typer.echo(client_settings(context.obj, key))
 
 
 @app.command("list")

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from aistemsplitter_server.accounts.service import NewKey
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.settings import Settings
 from aistemsplitter_server.migrations import migrate
@@ -32,6 +33,18 @@ def opened(settings: Settings) -> Iterator[Database]:
         yield database
     finally:
         database.close()
+
+
+def client_settings(settings: Settings, key: NewKey) -> str:
+    """Return shell commands that let a client use this service with a new key.
+
+    They name the service too: without its address the client would send the key to the public one.
+    """
+    return (
+        f"export AISTEMSPLITTER_BASE_URL={settings.base_url}/v1\n"
+        f"export AISTEMSPLITTER_API_KEY={key.api_key}\n"
+        f"export AISTEMSPLITTER_WEBHOOK_SECRET={key.webhook_secret}"
+    )
 
 
 def print_json(value: Any) -> None:

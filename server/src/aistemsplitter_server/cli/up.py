@@ -16,6 +16,7 @@ from aistemsplitter_server.accounts.service import NewKey
 from aistemsplitter_server.audit import service as audit
 from aistemsplitter_server.audit.service import Action
 from aistemsplitter_server.cli import supervisor
+from aistemsplitter_server.cli.shared import client_settings
 from aistemsplitter_server.cli.supervisor import Child
 from aistemsplitter_server.kit import logs, secrets, settings
 from aistemsplitter_server.kit.database import Database
@@ -118,11 +119,14 @@ def _greet(config: Settings, first: tuple[NewKey, str] | None) -> None:
     if first is not None:
         key, token = first
         lines += [
-            f"API key         {key.api_key}",
-            f"Webhook secret  {key.webhook_secret}",
-            "Keep both now: they are not shown again. Another: aistemsplitter-server keys create",
             f"Your sign-in    {config.page_url}/join/{token}",
-            "It works once, for 7 days. Another: aistemsplitter-server accounts link",
+            "                works once, for 7 days; another: aistemsplitter-server accounts link",
+            "",
+            "To use the API, paste these lines into another shell now. They are not shown again;",
+            "another key: aistemsplitter-server keys create",
+            "",
+            client_settings(config, key),
+            "",
         ]
     else:
         lines.append(f"Pages           {config.page_url}")
