@@ -9,11 +9,16 @@ import os
 import re
 import subprocess
 import sys
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import sync_playwright
 
 from aistemsplitter import __version__
+from browsers import FLAGS, chromium
 from reader import blocks, give_song, reader, without_settings
 from real_service import RealService
 
@@ -74,6 +79,43 @@ def test_pages_request_nothing_of_other_hosts(site: Path) -> None:
         assert not loading.findall(page.read_text()), page
     for style in site.rglob("*.css"):
         assert not re.findall(r"@import\s+[\"']?http|url\([\"']?(?:https?:)?//", style.read_text())
+
+
+@pytest.mark.skipif(chromium() is None, reason="no Chromium here")
+def test_copy_button_copies_commands_without_prompts(site: Path) -> None:
+    handler = partial(QuietHandler, directory=str(site))
+    with (
+        ThreadingHTTPServer(("127.0.0.1", 0), handler) as server,
+        sync_playwright() as playwright,
+    ):
+        threading.Thread(target=server.serve_forever).start()
+        browser = playwright.chromium.launch(executable_path=chromium(), args=[*FLAGS])
+        page = browser.new_page()
+        page.goto(f"http://127.0.0.1:{server.server_address[1]}/quickstart/")
+        page.locator(".language-console").first.hover()
+        button = page.locator(".language-console [data-clipboard-target]").first
+        button.click()
+        copied = button.get_attribute("data-clipboard-text")
+        browser.close()
+        server.shutdown()
+    assert copied == "pip install ./engine ./server './sdk[cli]'\naistemsplitter-server up --demo"
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        """Log nothing."""
+
+
+def test_reference_begins_with_splits(site: Path) -> None:
+    page = (site / "reference" / "rest" / "index.html").read_text()
+    contents = re.findall(r'<a href="#([^"]+)" class="md-nav__link"', page)
+    assert contents.index("splits") < contents.index("get-healthz")
+    assert "get-v1credits" in contents
+
+
+def test_long_signatures_are_wrapped(site: Path) -> None:
+    page = re.sub("<[^>]+>", "", (site / "reference" / "sdk" / "index.html").read_text())
+    assert re.search(r"create_split\(\n +input: [^\n]+\n", page)
 
 
 def test_reference_names_what_there_is(site: Path) -> None:

@@ -35,6 +35,15 @@ def test_the_file_in_docs_is_this_document() -> None:
     assert CHECKED_IN.read_text() == made, "aistemsplitter-server openapi > docs/openapi.json"
 
 
+def test_it_begins_with_splits_and_ends_with_health() -> None:
+    """The reference shows it in this order, under a heading for each tag."""
+    made = document(routed(), BASE_URL)
+    assert next(iter(made["paths"])) == "/v1/audio/splits"
+    assert [*made["paths"]][-2:] == ["/healthz", "/readyz"]
+    tags = [tag["name"] for tag in made["tags"]]
+    assert [*dict.fromkeys(of["tags"][0] for _, _, of in operations())] == tags
+
+
 def test_what_is_served(client: httpx2.Client) -> None:
     told = client.get("/openapi.json")
     assert told.headers["content-type"] == "application/json"

@@ -22,8 +22,19 @@ from aistemsplitter_server.kit.schemas import EXAMPLE
 
 DESCRIPTION = """\
 Splits songs into stems. Every answer is JSON: `{"success": true, "data": ...}` or
-`{"success": false, "error": {"code": "...", "message": "..."}}`, and bears a `Request-Id` that
-names it in our logs. Credits are counted in seconds of source audio."""
+`{"success": false, "error": {"code": "...", "message": "..."}}`, and carries a `Request-Id`
+that names it in the service's logs. Credits are counted in seconds of source audio."""
+
+# In the order of the reference: what a new reader needs comes first.
+TAGS = {
+    "splits": "Submit songs, follow their progress and get their stems.",
+    "uploads": "Upload a song straight to storage, then submit it.",
+    "credits": "The balance of the account.",
+    "models": "Models, their stems and whether they are installed.",
+    "webhooks": "Deliveries of events, with every attempt.",
+    "storage": "Stems and songs behind signed URLs.",
+    "health": "For load balancers and monitoring.",
+}
 
 LIMITS = "Not there while limits are off or the key is not known yet."
 HEADERS = {
@@ -90,9 +101,14 @@ def _rendered(app: FastAPI) -> _Rendered:
 
 def _made(app: FastAPI) -> Json:
     found = get_openapi(
-        title=app.title, version=app.version, description=DESCRIPTION, routes=app.routes
+        title=app.title,
+        version=app.version,
+        description=DESCRIPTION,
+        routes=app.routes,
+        tags=[{"name": name, "description": described} for name, described in TAGS.items()],
     )
     made: Json = json.loads(WRAPPED.sub(_wrapper, json.dumps(found)))
+    made["paths"] = dict(sorted(made["paths"].items(), key=_place))
     components = made.setdefault("components", {})
     schemas = components.setdefault("schemas", {})
     components["headers"] = {
@@ -114,6 +130,12 @@ def _made(app: FastAPI) -> Json:
     for name in FASTAPIS_OWN:
         schemas.pop(name, None)
     return made
+
+
+def _place(path: tuple[str, Json]) -> int:
+    """Return the position of a path's tag; the paths of one tag keep their order."""
+    operation = next(iter(path[1].values()))
+    return [*TAGS].index(operation["tags"][0])
 
 
 def _wrapper(match: re.Match[str]) -> str:

@@ -18,7 +18,7 @@ from aistemsplitter_server.kit.schemas import Response, Success
 
 TEST_BALANCE = 36_000  # seconds; splits of test keys spend nothing
 
-router = APIRouter(prefix="/v1/credits")
+router = APIRouter(prefix="/v1/credits", tags=["credits"])
 
 
 class Credits(Response):

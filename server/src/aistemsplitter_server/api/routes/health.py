@@ -17,7 +17,7 @@ from aistemsplitter_server.migrations import migrate
 from aistemsplitter_server.migrations.migrate import NotMigrated
 from aistemsplitter_server.workers import queries as workers
 
-router = APIRouter()
+router = APIRouter(tags=["health"])
 logger = logging.getLogger(__name__)
 
 

@@ -30,7 +30,7 @@ from aistemsplitter_server.storage.interface import Missing
 from aistemsplitter_server.storage.keys import InvalidKey
 from aistemsplitter_server.uploads.tables import Upload
 
-router = APIRouter(prefix="/storage")
+router = APIRouter(prefix="/storage", tags=["storage"])
 
 CHUNK = 1 << 18  # bytes: what one download holds in memory, give or take the sockets' buffers
 
