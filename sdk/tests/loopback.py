@@ -17,12 +17,14 @@ from aistemsplitter.testing import FakeService, Reply, Request
 
 @dataclass
 class Fault:
-    """What goes wrong with the next requests of one kind of path.
+    """A fault of the next requests whose path matches.
 
     Attributes:
-        kind: ``reset`` before an answer, ``reset_after`` (the service has done it, the answer is
-            lost), ``cut`` after so many bytes of the body, ``stall`` after so many bytes of it,
-            ``corrupt`` the byte there, ``no_range``, ``change`` the reply.
+        kind: ``reset`` before an answer, ``reset_after`` (the request was carried out, the answer
+            is lost), ``cut`` after ``at`` bytes of the body, ``stall`` after ``at`` bytes of it,
+            ``hold`` the answer back, ``drip`` the first ``at`` bytes of the headers or
+            ``drip_body`` those of the body, one every 50 ms, ``corrupt`` the byte there,
+            ``no_range``, ``change`` the reply.
     """
 
     kind: str
@@ -39,7 +41,8 @@ class Loopback:
         self.faults: list[Fault] = []
         self.seen: list[tuple[str, str, dict[str, str]]] = []
         self.open_connections = 0
-        self._stop = threading.Event()
+        self.connections = 0
+        self.stopping = threading.Event()
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.loopback = self
         if tls:
@@ -62,14 +65,14 @@ class Loopback:
         return None
 
     def wait_stalled(self) -> None:
-        self._stop.wait(30)
+        self.stopping.wait(30)
 
     def __enter__(self) -> Loopback:
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stop.set()
+        self.stopping.set()
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
@@ -92,6 +95,7 @@ class _Handler(BaseHTTPRequestHandler):
     def setup(self) -> None:
         super().setup()
         self.server.loopback.open_connections += 1
+        self.server.loopback.connections += 1
 
     def finish(self) -> None:
         self.server.loopback.open_connections -= 1
@@ -108,6 +112,9 @@ class _Handler(BaseHTTPRequestHandler):
         kind = fault.kind if fault else ""
         if kind == "reset":
             return self.reset()
+        if kind == "hold":
+            self.close_connection = True
+            return loopback.wait_stalled()
         body = self.rfile.read(int(headers.get("content-length", "0")))
         if kind == "no_range":
             headers.pop("range", None)
@@ -122,7 +129,12 @@ class _Handler(BaseHTTPRequestHandler):
         data = reply.body
         if kind == "corrupt" and fault:
             data = data[: fault.at] + bytes([data[fault.at] ^ 1]) + data[fault.at + 1 :]
-        self.send_response(reply.status)
+        if kind == "drip" and fault:
+            self.drip(b"HTTP/1.1 200 OK\r\nX-Drip: ".ljust(fault.at, b"x"))
+            self.wfile.write(b"\r\n")
+            self._headers_buffer: list[bytes] = []
+        else:
+            self.send_response(reply.status)
         for name, value in reply.headers.items():
             self.send_header(name, value)
         if "content-length" not in reply.headers:
@@ -135,8 +147,18 @@ class _Handler(BaseHTTPRequestHandler):
                 loopback.wait_stalled()
             self.close_connection = True  # in peace: a reset would take back what is under way
             return None
+        if kind == "drip_body" and fault:
+            self.drip(data[: fault.at])
+            data = data[fault.at :]
         self.wfile.write(data)
         return None
+
+    def drip(self, data: bytes) -> None:
+        for byte in data:
+            self.wfile.write(bytes([byte]))
+            self.wfile.flush()
+            if self.server.loopback.stopping.wait(0.05):
+                break
 
     do_GET = do_POST = do_PUT = do_DELETE = answer  # noqa: N815
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import io
 import os
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import anyio
+import anyio.lowlevel
 import pytest
+from starlette.datastructures import UploadFile
 
 from aistemsplitter import (
     FileChanged,
@@ -83,7 +86,10 @@ def test_no_key_goes_to_the_storage(client: Any, loopback: Loopback, song: Path)
         assert (KEY in str(headers)) == (not path.startswith("/storage/"))
 
 
-@pytest.mark.parametrize("what", ["bytes", "file", "bytesio", "middle", "pipe", "pieces"])
+@pytest.mark.parametrize(
+    "what",
+    ["bytes", "bytearray", "memoryview", "file", "bytesio", "middle", "pipe", "pieces", "wrapped"],
+)
 def test_every_source(client: Any, loopback: Loopback, song: Path, what: str) -> None:
     loopback.fault("reset", STORAGE)  # so that each has to be read twice
     expected = SONG
@@ -98,6 +104,9 @@ def test_every_source(client: Any, loopback: Loopback, song: Path, what: str) ->
             expected = SONG[100:]
         sources = {
             "bytes": SONG,
+            "bytearray": bytearray(SONG),
+            "memoryview": memoryview(SONG),
+            "wrapped": UploadFile(io.BytesIO(SONG), filename="song.mp3"),
             "bytesio": io.BytesIO(SONG),
             "middle": middle,
             "pipe": Pipe(SONG),
@@ -105,6 +114,76 @@ def test_every_source(client: Any, loopback: Loopback, song: Path, what: str) ->
         }
         client.create_split(sources[what], filename="a.flac")
     assert stored(loopback) == [expected]
+
+
+class AsyncPipe:
+    """An async file as anyio and aiofiles have them."""
+
+    def __init__(self, data: bytes) -> None:
+        self._inner = io.BytesIO(data)
+        self.name = "folder/piped.mp3"
+
+    async def read(self, size: int = -1) -> bytes:
+        return self._inner.read(size)
+
+
+async def async_pieces() -> AsyncIterator[bytes]:
+    for piece in pieces():
+        await anyio.lowlevel.checkpoint()
+        yield piece
+
+
+@pytest.mark.parametrize("what", ["pipe", "pieces"])
+def test_async_sources(kind: str, client: Any, loopback: Loopback, what: str) -> None:
+    loopback.fault("reset", STORAGE)  # so that each has to be read twice
+    source = AsyncPipe(SONG) if what == "pipe" else async_pieces()
+    if kind == "sync":
+        with pytest.raises(InputError, match="input= is asynchronous: use AsyncAiStemSplitter"):
+            client.create_split(source)
+        return
+    job = client.create_split(source)
+    assert stored(loopback) == [SONG]
+    assert client.get_split(job.id).filename == ("piped.mp3" if what == "pipe" else "audio")
+
+
+def test_names_of_uploads_of_web_frameworks(client: Any) -> None:
+    upload = UploadFile(io.BytesIO(SONG), filename="../my song.mp3")
+    assert client.get_split(client.create_split(upload).id).filename == "my song.mp3"
+
+
+def test_async_callbacks(kind: str, client: Any, loopback: Loopback, tmp_path: Path) -> None:
+    seen: list[TransferProgress] = []
+    at_once = 0
+
+    async def note(progress: TransferProgress) -> None:
+        nonlocal at_once
+        at_once += 1
+        assert at_once == 1
+        await anyio.sleep(0)
+        at_once -= 1
+        seen.append(progress)
+
+    if kind == "sync":
+        with pytest.raises(InputError, match="on_progress= is asynchronous: use Async"):
+            client.create_split(SONG, on_progress=note)
+        job = client.create_split(SONG)
+        for call in (client.wait, lambda job, **more: client.download(job, tmp_path, **more)):
+            loopback.service.finish(job.id)
+            with pytest.raises(InputError, match="on_progress= is asynchronous"):
+                call(job.id, on_progress=note)
+        return
+    job = client.create_split(SONG, on_progress=note)
+    assert seen[-1].bytes_done == len(SONG)
+    states: list[str] = []
+
+    async def note_state(split: Any) -> None:
+        states.append(split.status)
+
+    client.wait(job.id, on_progress=note_state)
+    assert states[-1] == "succeeded"
+    seen.clear()
+    client.download(job.id, tmp_path, on_progress=note)
+    assert {each.name for each in seen} == {"drums", "bass", "other", "vocals"}
 
 
 def test_progress(client: Any, song: Path) -> None:
@@ -205,6 +284,8 @@ def test_what_cannot_be_read(client: Any, tmp_path: Path) -> None:
         client.create_split(io.StringIO("text"))
     with pytest.raises(InputError, match="yields str instead of bytes"):
         client.create_split(iter(["text"]))
+    with pytest.raises(InputError, match="input= is of type int: give a path, bytes"):
+        client.create_split(7)
 
 
 def test_fifo_is_not_waited_for(tmp_path: Path) -> None:

@@ -13,6 +13,8 @@ from aistemsplitter import (
     Unauthorized,
     UnexpectedResponse,
     WaitTimeout,
+    _core,
+    _wait,
 )
 from aistemsplitter.testing import Reply
 from clients import Runner
@@ -151,3 +153,42 @@ def test_a_stream_ahead_of_its_server_makes_no_haste(client: Any, loopback: Loop
     loopback.service.answer_next(early, path=f"/v1/audio/splits/{job.id}/events", times=99)
     assert client.wait(job.id, timeout=20).succeeded
     assert paths(loopback).count("events") <= paths(loopback).count(job.id) / 2 + 1
+
+
+@pytest.fixture
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_wait, "FIRST_BYTES", 0.1)
+    monkeypatch.setattr(_wait, "QUIET", 0.1)
+
+
+@pytest.mark.usefixtures("_impatient")
+@pytest.mark.parametrize(("fault", "at"), [("hold", 0), ("stall", 0), ("stall", 300)])
+def test_a_silent_stream_is_polled_beside(
+    client: Any, loopback: Loopback, fault: str, at: int
+) -> None:
+    """Behind a proxy that holds the stream back, or collects it after the first event."""
+    loopback.service._streams = True
+    job = client.submit(audio_url=URL)
+    loopback.fault(fault, "events", at=at, times=99)
+    assert client.wait(job.id, timeout=20).succeeded
+    assert paths(loopback).count(job.id) <= 3
+
+
+@pytest.mark.usefixtures("_impatient")
+def test_streams_without_a_byte_are_given_up(client: Any, loopback: Loopback) -> None:
+    loopback.service._streams = True
+    loopback.service._states = [("queued", 0.0)] * 12
+    job = client.submit(audio_url=URL)
+    loopback.fault("hold", "events", times=99)
+    assert client.wait(job.id, timeout=20).succeeded
+    assert paths(loopback).count("events") == _wait.STREAM_TRIES
+
+
+def test_retry_after_is_capped(
+    client: Any, loopback: Loopback, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_core, "LONGEST_RETRY_AFTER", 0.01)
+    monkeypatch.setattr(_wait, "LONGEST_RETRY_AFTER", 0.01)
+    job = client.submit(audio_url=URL)
+    loopback.service.fail_next(503, path=f"/v1/audio/splits/{job.id}", retry_after=1e5, times=9)
+    assert client.wait(job.id, timeout=20).succeeded

@@ -6,7 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from functools import partial
 from typing import Any, TypeVar, cast
 
@@ -162,14 +162,19 @@ class SyncDriver:
 
     def _gather(self, operations: tuple[Operation[Any], ...], bound: int) -> list[Any]:
         stop = threading.Event()
+        futures: list[Future[Any]] = []
         with ThreadPoolExecutor(max(1, min(bound, len(operations)))) as pool:
-            futures = [pool.submit(self.run, operation, stop) for operation in operations]
             try:
+                for operation in operations:
+                    futures.append(pool.submit(self.run, operation, stop))
                 wait(futures, return_when=FIRST_EXCEPTION)
-            finally:
-                if not all(future.done() and not future.exception() for future in futures):
+                if any(future.done() and future.exception() for future in futures):
                     stop.set()
-                    pool.shutdown(cancel_futures=True)
+            except BaseException:  # Ctrl-C, which may come before all have been started
+                stop.set()
+                raise
+            finally:
+                pool.shutdown(cancel_futures=stop.is_set())
         raise_first([None if f.cancelled() else f.exception() for f in futures])
         return [future.result() for future in futures]
 
