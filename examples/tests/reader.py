@@ -19,6 +19,7 @@ from ports import free_port
 BLOCK = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 COMMAND = re.compile(r"^\$ ((?:.*\\\n)*.*)$", re.MULTILINE)
 EXPORT = re.compile(r"^export (\w+)=(.*)$", re.MULTILINE)
+UP = re.compile(r"(\S*/)?aistemsplitter-server up\b")
 NOT_RUN = {"text", "ini", "yaml", "toml"}  # output and configuration files
 SERVER = "AISTEMSPLITTER_SERVER_"
 STARTS_WITHIN = 180.0  # seconds; reached only if a test fails
@@ -81,7 +82,7 @@ class Reader:
 
         Packages are only resolved, not installed, and a service keeps running until the end.
         """
-        if command.startswith("aistemsplitter-server up"):
+        if UP.match(command):
             self._start(command)
             return
         pip = f"{sys.executable} -m pip install -q --dry-run --no-deps"
@@ -96,7 +97,7 @@ class Reader:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=900,
         )
         assert done.returncode == 0, done.stdout + done.stderr
         self.environment |= {
