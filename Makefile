@@ -4,6 +4,11 @@
 # make test-fast   run those that need no process, browser, database or real network
 # make check   lint, check the layers and the types
 # make docs    build the documentation site into out/site
+# make unit    run the unit tests of SDK and engine, newest and lowest dependencies (PYTHON_VERSION=3.13)
+# make matrix  the same on every Python that this machine has
+# make dist    build wheels and source packages into dist/ (TAG=sdk-v0.2.0: only that, after comparing versions)
+# make image   build the server's container image (needs Docker)
+# make publish upload dist/ to the package index (from the release workflow, which the index trusts)
 # make screenshots   take pictures of all pages into out/screenshots (needs Chromium)
 # make pictures   take the pictures of README and documentation into docs/images (needs Chromium)
 # make setup   only set up .venv; the command is then .venv/bin/aistemsplitter-local
@@ -11,13 +16,13 @@
 # Each set-up is remembered in .venv and repeated when a pyproject.toml changes.
 
 PYTHON ?= python3
-BIN := .venv/bin
+BIN := .venv/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 PROJECTS := pyproject.toml engine/pyproject.toml sdk/pyproject.toml server/pyproject.toml
 
 PARALLEL := --numprocesses=4 --dist=worksteal
 
-.PHONY: setup demo test test-fast check ruff layers mypy pyright docs screenshots pictures clean
+.PHONY: setup demo test test-fast check ruff layers mypy pyright docs screenshots pictures workflows unit matrix dist image publish clean
 
 setup: .venv/.packages
 demo: .venv/.demo
@@ -29,7 +34,7 @@ test: .venv/.test
 test-fast: .venv/.test
 	$(BIN)/python -m pytest --fast -n 2 $(ARGS)
 
-check: ruff layers mypy pyright
+check: ruff layers mypy pyright workflows
 
 ruff: .venv/.check
 	$(BIN)/ruff format --check .
@@ -45,6 +50,12 @@ mypy: .venv/.check
 pyright: .venv/.check
 	$(BIN)/pyright
 
+workflows: .venv/.check
+	$(BIN)/zizmor --offline --quiet --pedantic .github
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+	$(BIN)/yamllint --strict -d '{extends: relaxed, rules: {line-length: disable}}' .github .pre-commit-config.yaml
+
 docs: .venv/.docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 	@echo "The site is in out/site"
@@ -55,8 +66,23 @@ screenshots: .venv/.test
 pictures: .venv/.test .venv/.demo
 	PYTHONPATH=server/tests $(BIN)/python demo/pictures.py
 
+unit: .venv/.release
+	$(BIN)/nox --session unit $(if $(PYTHON_VERSION),--python $(PYTHON_VERSION),--python 3.11)
+
+matrix: .venv/.release
+	$(BIN)/nox --session unit
+
+dist: .venv/.release
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python scripts/build.py $(TAG)
+
+image:
+	docker build --file server/deploy/Dockerfile --tag aistemsplitter-server .
+
+publish: .venv/.release
+	$(BIN)/uv publish --trusted-publishing always dist/*
+
 clean:
-	rm -rf .venv out
+	rm -rf .venv .nox dist out
 
 .venv/.python:
 	@echo "Setting up .venv"
@@ -71,6 +97,11 @@ clean:
 
 .venv/.demo: .venv/.packages
 	$(PIP) --group demo
+	@touch $@
+
+# nox and uv: they build, publish, and test on other Pythons.
+.venv/.release: .venv/.python pyproject.toml
+	$(PIP) --group release
 	@touch $@
 
 .venv/.docs: .venv/.packages
