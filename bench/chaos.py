@@ -1,9 +1,11 @@
 """A thousand randomised splits against the real service, through a proxy that misbehaves.
 
-The proxy stands on loopback between both clients and the service, API and storage alike. A fifth
-of the requests is refused, reset, stalled, answered with 429, 500 or 503, cut short, has a byte
-changed, its Range ignored, is redirected to another host, or its URL declared expired. A split ends
-right if each stem is, byte for byte, what the song gives while the proxy behaves.
+The proxy stands on loopback between the clients and the service, API and storage alike. A fifth of
+the requests is refused, reset, stalled, answered byte by byte, with 429, 500 or 503, with a
+Retry-After of a day, cut short, has a byte changed, its Range ignored, is redirected to another
+host, or its URL declared expired; progress streams are held back until their end. A tenth of the
+splits is made by forked processes that share one client. A split ends right if each stem is, byte
+for byte, what the song gives while the proxy behaves. Downloads that failed are repeated last.
 
     python bench/chaos.py
     python bench/chaos.py --splits 100 --seed 7
@@ -39,7 +41,8 @@ def main() -> None:
         print(f"one {name}: {count}")
     print(f"splits made by the service: {outcome.made}, of them twice: {len(outcome.twice)}")
     print(f"secrets seen by the other host: {len(outcome.leaked)}")
-    print(f"temporary files left: {len(outcome.temporary)}")
+    print(f"failed downloads, resumed at the end: {len(outcome.unfinished)}")
+    print(f"partial files left: {len(outcome.temporary)}")
     print(f"anything else: {len(outcome.wrong)} {outcome.wrong[:3] or ''}")
     sys.exit(bool(outcome.wrong or outcome.twice or outcome.leaked or outcome.temporary))
 

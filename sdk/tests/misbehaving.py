@@ -12,10 +12,23 @@ from email.utils import formatdate
 from typing import Any
 
 STALL = 8.0  # seconds; longer than the client's patience
-API = ("refuse", "lose", "reset", "stall", "refuse_politely", "truncate", "redirect")
+DRIP = 0.1  # seconds between two bytes of a slow answer's head
+API = (
+    "refuse",
+    "lose",
+    "reset",
+    "stall",
+    "refuse_politely",
+    "truncate",
+    "redirect",
+    "drip",
+    "refuse_for_a_day",
+)
 STORAGE_GET = (*API, "corrupt", "ignore_range", "expire")
 STORAGE_PUT = ("refuse", "lose", "stall", "refuse_politely", "expire", "redirect")
-RARE = {"redirect": 0.15, "stall": 0.3}  # one ends a call, the other costs the test's time
+STREAM = (*API, "buffer")
+# Some end a call, others cost the test's time.
+RARE = {"redirect": 0.15, "stall": 0.3, "drip": 0.3, "refuse_for_a_day": 0.15, "buffer": 4.0}
 
 
 class Proxy:
@@ -96,6 +109,8 @@ class Proxy:
             kinds = STORAGE_GET
         elif path.startswith("/uploads/"):
             kinds = STORAGE_PUT
+        elif path.endswith("/events"):
+            kinds = STREAM
         if self._random.random() >= self.share:
             return "none"
         (kind,) = self._random.choices(kinds, [RARE.get(kind, 1.0) for kind in kinds])
@@ -136,6 +151,7 @@ class Proxy:
                 self._random.choice(("429 No", "500 No", "503 No")),
                 "Retry-After: " + self._random.choice(("0", formatdate(usegmt=True))),
             ),
+            "refuse_for_a_day": ("503 No", "Retry-After: 100000"),
             "expire": ("403 Forbidden", "X-Reason: expired"),
             "redirect": ("302 Found", f"Location: http://127.0.0.1:{self._thief_port}/mine"),
         }.get(fault, ("", ""))
@@ -148,6 +164,14 @@ class Proxy:
         head = await upstream.readuntil(b"\r\n\r\n")
         if fault == "lose":  # the service has done it
             return _reset(writer)
+        if fault == "buffer":  # as a proxy that collects a stream until it ends
+            head += await upstream.read(-1)
+        if fault == "drip":
+            for byte in head[:60]:
+                writer.write(bytes([byte]))
+                await writer.drain()
+                await asyncio.sleep(DRIP)
+            head = head[60:]
         writer.write(head)
         left = self._random.randrange(0, 4000) if fault in ("reset", "truncate", "corrupt") else -1
         while piece := await upstream.read(65536):
