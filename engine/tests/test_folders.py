@@ -6,11 +6,12 @@ import pwd
 from pathlib import Path
 from typing import NoReturn
 
+import platformdirs
 import pytest
 
 from aistemsplitter_engine.folders import NO_HOME, cache_folder, data_folder
-from aistemsplitter_engine.runtimes.kept import Kept
-from aistemsplitter_engine.weights.store import is_installed, models_folder
+from aistemsplitter_engine.runtimes.compiled_model_cache import CachedModel
+from aistemsplitter_engine.weights.store import folders, is_installed, models_folder
 
 
 @pytest.fixture
@@ -31,8 +32,37 @@ def test_without_a_home_nothing_is_kept(monkeypatch: pytest.MonkeyPatch, tmp_pat
     assert cache_folder() == data_folder() == NO_HOME
     assert models_folder() == NO_HOME / "models"
     assert not is_installed("htdemucs")
-    assert not Kept("any-thing").exists()
+    assert not CachedModel("anything").exists()
     assert [*tmp_path.iterdir()] == []
+
+
+@pytest.mark.usefixtures("_homeless")
+@pytest.mark.parametrize("found", [Path("~/.cache/aistemsplitter"), KeyError("uid not found")])
+def test_other_versions_of_platformdirs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, found: Path | KeyError
+) -> None:
+    """Those before 4.10 leave ``~``, which would be a folder of that name in the current one."""
+
+    def find(*_: object, **__: object) -> Path:
+        if isinstance(found, KeyError):
+            raise found
+        return found
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(platformdirs, "user_cache_path", find)
+    monkeypatch.setattr(platformdirs, "user_data_path", find)
+    assert cache_folder() == data_folder() == NO_HOME
+
+
+@pytest.mark.usefixtures("_homeless")
+@pytest.mark.parametrize("name", ["TORCH_HOME", "HF_HOME", "HF_HUB_CACHE"])
+def test_settings_that_name_a_home_that_is_not_there(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    for other in ("TORCH_HOME", "HF_HOME", "HF_HUB_CACHE", "AISTEMSPLITTER_WEIGHTS_PATH"):
+        monkeypatch.delenv(other, raising=False)
+    monkeypatch.setenv(name, "~/weights")
+    assert all(folder.is_absolute() for folder in folders())
 
 
 def test_with_a_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

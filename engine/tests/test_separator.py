@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -453,3 +454,100 @@ def test_the_processor_needs_no_torch(torch: str) -> None:
     command = [sys.executable, "-W", "error", "-c", WITHOUT_TORCH, torch]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert (done.stdout, done.stderr) == ("1000\n[]\n", "")
+
+
+# What NumPy gives
+
+
+def test_numbers_of_numpy(fakes: list[FakeRuntime], tmp_path: Path) -> None:
+    """They give the same stems, and a run that can be resumed: its journal is JSON."""
+    options = {"shifts": 2, "seed": 7, "overlap": 0.5, "batch_size": 2}
+    likewise = {
+        "shifts": np.int64(2),
+        "seed": np.uint32(7),
+        "overlap": np.float32(0.5),
+        "batch_size": 2.0,
+    }
+    audio = reference.music(3).astype(np.float64)
+    plain = Separator("htdemucs_tiny", **options).split(
+        AudioArray(audio, 48_000), tmp_path / "a", sample_rate=44_100, bit_depth=24
+    )
+    numpy = Separator("htdemucs_tiny", **likewise).split(
+        AudioArray(audio, np.float64(48_000)),
+        tmp_path / "b",
+        stems=np.array([*plain.stems]),
+        sample_rate=np.int64(44_100),
+        bit_depth=np.int16(24),
+    )
+    assert fakes
+    for stem, path in plain.stems.items():
+        assert numpy.stems[stem].read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"shifts": 1.5}, "shifts 1.5 is not a whole number"),
+        ({"shifts": "2"}, "shifts 2 is not a whole number"),
+        ({"seed": np.float64(0.5)}, "seed 0.5 is not a whole number"),
+        ({"overlap": "half"}, "overlap 'half' is not a number"),
+        ({"batch_size": float("nan")}, "batch size nan is not a whole number"),
+    ],
+)
+def test_options_that_are_no_numbers(options: dict[str, object], message: str) -> None:
+    with pytest.raises(OptionError) as caught:
+        Separator("htdemucs_tiny", **options)
+    assert str(caught.value) == message
+
+
+@pytest.mark.usefixtures("fakes")
+@pytest.mark.parametrize(
+    ("song", "message"),
+    [
+        (
+            np.zeros((2, 10), np.float32),
+            "array: its sample rate is missing; use AudioArray(samples, sample_rate)",
+        ),
+        (5, "a song is a path or an AudioArray, not int"),
+        (None, "a song is a path or an AudioArray, not NoneType"),
+    ],
+)
+def test_what_is_no_song(tmp_path: Path, song: Any, message: str) -> None:
+    separator = Separator("htdemucs_tiny")
+    for call in (separator.separate, lambda song: separator.split(song, tmp_path / "out")):
+        with pytest.raises(AudioError) as caught:
+            call(song)
+        assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("samples", "rate", "message"),
+    [
+        (np.zeros((10, 2)), RATE, "audio must be (1 or 2, frames), not (10, 2); transpose it"),
+        (np.zeros((3, 10)), RATE, "audio must be (1 or 2, frames), not (3, 10)"),
+        (np.zeros(10), 44_100.5, "sample rate 44100.5 is not a whole number"),
+        (np.zeros(10), "44100", "sample rate 44100 is not a whole number"),
+        (np.zeros(10), np.float32(-1), "a sample rate of -1 Hz is not possible"),
+    ],
+)
+def test_arrays_that_are_no_audio(samples: FloatArray, rate: Any, message: str) -> None:
+    with pytest.raises(AudioError) as caught:
+        AudioArray(samples, rate)
+    assert str(caught.value) == f"array: {message}"
+
+
+@pytest.mark.parametrize("dtype", [np.float16, ">f4", np.float64, np.longdouble])
+def test_arrays_of_any_floating_point(dtype: Any) -> None:
+    audio = np.linspace(-1, 1, 9).astype(dtype)
+    (block,) = AudioArray(audio, RATE).blocks()
+    assert block.dtype == np.float32
+    assert np.allclose(block[0], np.linspace(-1, 1, 9), atol=1e-3)
+
+
+def test_a_missing_song_is_named_before_networks_are_loaded(
+    fakes: list[FakeRuntime], tmp_path: Path
+) -> None:
+    with pytest.raises(AudioError, match=r"^typo\.mp3: cannot be opened: No such file"):
+        Separator("htdemucs_tiny").split("typo.mp3", tmp_path / "out")
+    assert fakes == []
+    assert [*tmp_path.iterdir()] == []

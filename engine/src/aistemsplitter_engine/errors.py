@@ -2,7 +2,7 @@
 
 EngineError                 base: its text is one line, written for the person who made the call
 ├── AudioError              an input cannot be read
-│   └── OutputError         stems cannot be written: no room, no permission, no such disk
+├── OutputError             stems cannot be written: no room, no permission, no such disk
 ├── ModelError              a model is unknown, damaged or not what it says
 │   ├── ModelNotInstalled   its weights are not on this machine; the text says how to get them
 │   └── DownloadError       its weights could not be fetched or failed their checksum
@@ -16,10 +16,10 @@ class EngineError(Exception):
 
 
 class AudioError(EngineError):
-    """An input cannot be read, or (see below) an output cannot be written."""
+    """An input cannot be read."""
 
 
-class OutputError(AudioError):
+class OutputError(EngineError):
     """Stems cannot be written, which is not the song's fault."""
 
 

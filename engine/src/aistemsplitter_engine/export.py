@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, get_args
 
 from aistemsplitter_engine.errors import OptionError
 from aistemsplitter_engine.formats import OutputFormat
-from aistemsplitter_engine.options import Clip
+from aistemsplitter_engine.options import Clip, whole_number
 
 if TYPE_CHECKING:
     from aistemsplitter_engine.track import Track
@@ -16,10 +16,18 @@ if TYPE_CHECKING:
 _RATES = range(1_000, 768_001)  # Hz, as of songs that can be read
 
 
-def check_sample_rate(rate: int | None) -> None:
-    """Raise OptionError for a rate that stems cannot have; None is the song's own."""
-    if rate is not None and rate not in _RATES:
+def checked_sample_rate(rate: int | None) -> int | None:
+    """Return the sample rate of stems in Hz; None is the song's own.
+
+    Raises:
+        OptionError: stems cannot have it.
+    """
+    if rate is None:
+        return None
+    rate = whole_number("sample rate", rate)
+    if rate not in _RATES:
         raise OptionError(f"sample rate {rate} is not between {_RATES[0]} and {_RATES[-1]} Hz")
+    return rate
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +47,7 @@ class Export:
     def __post_init__(self) -> None:
         if self.clip not in get_args(Clip):
             raise OptionError(f"clip {self.clip!r} is not one of {', '.join(get_args(Clip))}")
-        check_sample_rate(self.sample_rate)
+        object.__setattr__(self, "sample_rate", checked_sample_rate(self.sample_rate))
 
     @property
     def channels(self) -> int:
@@ -57,9 +65,9 @@ class Export:
         return self.clip == "clamp" and not self.format.is_float
 
     def name(self, stem: str) -> str:
-        """Tell the name of a stem's file."""
+        """Return the name of a stem's file."""
         return f"{stem}.{self.format.extension}"
 
     def rate(self, track: Track) -> int:
-        """Tell the sample rate of a track's stems in Hz."""
+        """Return the sample rate of a track's stems in Hz."""
         return self.format.sample_rate(self.sample_rate or track.source.sample_rate)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import get_args
 
 from aistemsplitter_engine.errors import OptionError
-from aistemsplitter_engine.options import FormatName
+from aistemsplitter_engine.options import FormatName, whole_number
 
 _BIT_DEPTHS: dict[str, tuple[int, ...]] = {"wav": (16, 24, 32), "flac": (16, 24)}
 _RATES = {
@@ -37,6 +37,8 @@ class OutputFormat:
         names = get_args(FormatName)
         if self.name not in names:
             raise OptionError(f"the format {self.name!r} is not one of {', '.join(names)}")
+        if self.bit_depth is not None:
+            object.__setattr__(self, "bit_depth", whole_number("bit depth", self.bit_depth))
         depths = _BIT_DEPTHS.get(self.name)
         if depths is None:
             if self.bit_depth is not None:

@@ -81,6 +81,7 @@ class Model:
             return self.sources
         if isinstance(stems, str):  # which is a sequence of strings, too
             raise OptionError(f"stems are a list of names: [{stems!r}], not {stems!r}")
+        stems = list(stems)  # of an array, whose truth value NumPy refuses to say
         for stem in stems:
             if stem not in self.stems:
                 raise OptionError(

@@ -1,8 +1,43 @@
-"""What may be chosen, by name; light to import, for the command line's sake."""
+"""The values of options, by name; light to import, for the command line's sake."""
 
-from typing import Literal
+from __future__ import annotations
+
+import operator
+from typing import Any, Literal
+
+from aistemsplitter_engine.errors import OptionError
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["auto", "float32", "bf16", "float16"]
 Clip = Literal["rescale", "clamp", "none"]
 FormatName = Literal["wav", "flac", "mp3", "opus", "m4a"]
+
+
+def number(name: str, value: Any) -> float:
+    """Return a number of any type, such as NumPy's, as a ``float``.
+
+    Raises:
+        OptionError: it is not a number.
+    """
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        raise OptionError(f"{name} {value!r} is not a number") from None
+
+
+def whole_number(name: str, value: Any) -> int:
+    """Return a number of any type, such as NumPy's, as an ``int``.
+
+    Raises:
+        OptionError: it is not a whole number.
+    """
+    try:
+        return operator.index(value)
+    except TypeError:
+        pass
+    try:
+        if float(value).is_integer() and not isinstance(value, str):
+            return int(value)
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise OptionError(f"{name} {value} is not a whole number")

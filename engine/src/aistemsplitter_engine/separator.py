@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aistemsplitter_engine import __version__
-from aistemsplitter_engine.errors import OptionError
-from aistemsplitter_engine.export import Export, check_sample_rate
+from aistemsplitter_engine.errors import AudioError, OptionError
+from aistemsplitter_engine.export import Export, checked_sample_rate
 from aistemsplitter_engine.formats import OutputFormat
+from aistemsplitter_engine.messages import printable
 from aistemsplitter_engine.model import MODEL_RATE, Model
-from aistemsplitter_engine.options import Clip, Device, FormatName, Precision
+from aistemsplitter_engine.options import Clip, Device, FormatName, Precision, number, whole_number
 from aistemsplitter_engine.separation.ahead import read_ahead
 from aistemsplitter_engine.separation.stream import draw_leads, separate
 
@@ -67,15 +68,18 @@ class Separator:
         overlap: float = 0.25,
         batch_size: int | None = None,
     ) -> None:
-        if not 0 <= shifts <= 100:
+        self._shifts = whole_number("shifts", shifts)
+        if not 0 <= self._shifts <= 100:
             raise OptionError(f"shifts {shifts} is not between 0 and 100")
-        if not 0 <= overlap <= 0.99:
+        self._overlap = number("overlap", overlap)
+        if not 0 <= self._overlap <= 0.99:
             raise OptionError(f"overlap {overlap:g} is not between 0 and 0.99")
-        if batch_size is not None and not 1 <= batch_size <= 1024:
+        self._batch_size = None if batch_size is None else whole_number("batch size", batch_size)
+        if self._batch_size is not None and not 1 <= self._batch_size <= 1024:
             raise OptionError(f"batch size {batch_size} is not between 1 and 1024")
+        seed = None if seed is None else whole_number("seed", seed)
+        self._seed = seed if self._shifts else None  # without shifts, nothing is drawn
         self._model = Model(model, device, precision)
-        self._shifts, self._overlap, self._batch_size = shifts, overlap, batch_size
-        self._seed = seed if shifts else None  # without shifts, nothing is drawn
 
     @property
     def model(self) -> str:
@@ -122,7 +126,7 @@ class Separator:
         """
         from aistemsplitter_engine.track import Track
 
-        check_sample_rate(sample_rate)
+        sample_rate = checked_sample_rate(sample_rate)
         track = Track(self._model, song, self.choose(stems), on_progress, cancel)
         return self._blocks(track, sample_rate or track.source.sample_rate)
 
@@ -160,12 +164,14 @@ class Separator:
             resume: go on where an unfinished run of the same song, model and options stopped.
 
         Raises:
-            AudioError: the song cannot be read or the stems not be written.
+            AudioError: the song cannot be read.
+            OutputError: the stems cannot be written.
             OptionError: the model has no such stem, or an option is wrong.
             Cancelled: the caller asked for it.
         """
         export = Export(Path(folder), OutputFormat(format, bit_depth), clip, mono, sample_rate)
         chosen = self.choose(stems)
+        _check_exists(song)  # loading networks takes seconds
         self._model.parts(self._model.needed(chosen))
         # They load while FFmpeg is imported, places are checked and the song is read.
         from aistemsplitter_engine.split import split
@@ -229,3 +235,13 @@ class Separator:
                     yield track.stems_of(block)
             for _ in track.reported(audio):  # its end tells whether the song is still the same
                 pass
+
+
+def _check_exists(song: Song) -> None:
+    """Raise AudioError for a path that does not exist, without importing what reads audio."""
+    if isinstance(song, str | os.PathLike):
+        try:
+            Path(song).stat()
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else str(error)
+            raise AudioError(f"{printable(Path(song))}: cannot be opened: {reason}") from error

@@ -41,7 +41,7 @@ class Track:
         on_progress: Progress | None,
         cancel: threading.Event | None,
     ) -> None:
-        self.source = AudioFile(Path(song)) if isinstance(song, str | os.PathLike) else song
+        self.source = _source(song)
         self.stems = stems
         self.needed = model.needed(stems)  # of the model's own, in its order
         self._on_progress = on_progress
@@ -123,3 +123,13 @@ class Track:
             read.frames += block.shape[1]
             read.checksum = crc32(np.ascontiguousarray(block).data, read.checksum)
             yield block
+
+
+def _source(song: Song) -> Source:
+    if isinstance(song, str | os.PathLike):
+        return AudioFile(Path(song))
+    if hasattr(song, "blocks"):
+        return song
+    if hasattr(song, "shape"):
+        raise AudioError("array: its sample rate is missing; use AudioArray(samples, sample_rate)")
+    raise AudioError(f"a song is a path or an AudioArray, not {type(song).__name__}")

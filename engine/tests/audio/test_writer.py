@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from aistemsplitter_engine.audio import AudioFile, StemWriter
-from aistemsplitter_engine.errors import AudioError, OptionError
+from aistemsplitter_engine.errors import AudioError, OptionError, OutputError
 from aistemsplitter_engine.formats import OutputFormat
 
 
@@ -91,7 +91,7 @@ def test_an_exception_leaves_nothing(tmp_path, make, output):
 
 def test_a_wrong_number_of_samples_leaves_nothing(tmp_path, make):
     path = tmp_path / "a.wav"
-    with pytest.raises(AudioError, match=r"a\.wav: got 100 samples of 101"):
+    with pytest.raises(OutputError, match=r"a\.wav: got 100 samples of 101"):
         fill(path, OutputFormat(), [make.music(100)], frames=101)
     assert not path.exists()
 
@@ -115,23 +115,23 @@ def test_nothing_written_is_an_empty_wav(tmp_path):
 
 
 def test_folders_that_cannot_be_written_to(tmp_path):
-    with pytest.raises(AudioError, match=r"a\.wav: cannot be made: No such file or directory"):
+    with pytest.raises(OutputError, match=r"a\.wav: cannot be made: No such file or directory"):
         StemWriter(tmp_path / "none" / "a.wav", OutputFormat(), 44100, 2)
-    with pytest.raises(AudioError, match=r"cannot be made: Is a directory"):
+    with pytest.raises(OutputError, match=r"cannot be made: Is a directory"):
         StemWriter(tmp_path, OutputFormat(), 44100, 2)
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write everywhere")
 def test_no_permission(tmp_path):
     tmp_path.chmod(0o500)
-    with pytest.raises(AudioError, match=r"a\.wav: cannot be made: Permission denied"):
+    with pytest.raises(OutputError, match=r"a\.wav: cannot be made: Permission denied"):
         StemWriter(tmp_path / "a.wav", OutputFormat(), 44100, 2)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
 def test_full_device(make, output):
     blocks = [make.music(50_000)] * 20
-    with pytest.raises(AudioError, match="/dev/full: cannot be written: No space left on device"):
+    with pytest.raises(OutputError, match="/dev/full: cannot be written: No space left on device"):
         fill("/dev/full", output, blocks, rate=output.sample_rate(44100))
     assert Path("/dev/full").exists()
 
@@ -141,7 +141,7 @@ import resource, signal, sys
 import numpy as np
 from aistemsplitter_engine.audio import StemWriter
 from aistemsplitter_engine.formats import OutputFormat
-from aistemsplitter_engine.errors import AudioError
+from aistemsplitter_engine.errors import OutputError
 path, name, rate, frames, limit = sys.argv[1], sys.argv[2], *map(int, sys.argv[3:])
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
@@ -149,7 +149,7 @@ song = np.random.default_rng(0).uniform(-0.5, 0.5, (2, frames)).astype(np.float3
 try:
     with StemWriter(path, OutputFormat(name), rate, 2) as writer:
         writer.write(song)
-except AudioError as error:
+except OutputError as error:
     print(error)
 """
 

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import os
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from networks import Bag, FakeRuntime, use_fake
@@ -10,3 +15,20 @@ from networks import Bag, FakeRuntime, use_fake
 @pytest.fixture
 def fakes(bag: Bag, monkeypatch: pytest.MonkeyPatch) -> list[FakeRuntime]:  # noqa: ARG001
     return use_fake(monkeypatch)
+
+
+@pytest.fixture
+def exfat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a folder that holds only names that exFAT does."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mkdir = os.mkdir
+
+    def refuse(path: Any, *more: Any) -> None:
+        below = os.fspath(path).removeprefix(str(disk))
+        if below != os.fspath(path) and set(below) & set('"*:<>?\\|'):
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), path)
+        mkdir(path, *more)
+
+    monkeypatch.setattr(os, "mkdir", refuse)
+    return disk

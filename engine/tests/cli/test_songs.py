@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -80,7 +81,10 @@ def test_songs_of_one_name_from_several_folders() -> None:
     make("m/a.wav", "n/a.wav", "n/b.wav")
     jobs, problems = find("m", "n")
     assert jobs == {"m/a.wav": "out/a.wav", "n/b.wav": "out/b"}
-    reason = "its stems would land in out/a.wav, as those of m/a.wav; split it apart"
+    reason = (
+        "its stems would go to out/a.wav, like those of m/a.wav;"
+        " split it alone, with another output folder"
+    )
     assert problems == [Problem(Path("n/a.wav"), reason)]
 
 
@@ -154,4 +158,49 @@ def test_a_folder_that_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_names_that_the_system_refuses() -> None:
     name = "x" * 300 + ".wav"
-    assert find(name)[0] == {name: "out/" + "x" * 300}
+    assert find(name)[0] == {name: "out/" + "x" * 255}
+
+
+@pytest.mark.parametrize(
+    ("names", "folders"),
+    [
+        (["Song.wav", "song.mp3"], ["out/Song.wav", "out/song.mp3"]),
+        (["Stra\u00dfe.wav", "STRASSE.mp3"], ["out/Stra\u00dfe.wav", "out/STRASSE.mp3"]),
+        (["\u00e9.wav", "e\u0301.mp3"], ["out/\u00e9.wav", "out/e\u0301.mp3"]),
+        (["Song.wav", "Song..mp3"], ["out/Song.wav", "out/Song..mp3"]),
+        (["a/Song.wav", "A/b.wav"], ["out/Song", "out/b"]),
+    ],
+)
+def test_names_that_a_file_system_takes_for_one(names: list[str], folders: list[str]) -> None:
+    jobs, problems = find(*names)
+    assert problems == []
+    assert list(jobs.values()) == folders
+
+
+def test_two_songs_that_a_file_system_takes_for_one() -> None:
+    jobs, (problem,) = find("Song.wav", "song.wav")
+    assert list(jobs) == ["Song.wav"]
+    assert problem.path == Path("song.wav")
+
+
+def test_names_that_the_output_cannot_hold(exfat: Path) -> None:
+    Path("m").mkdir()
+    for name in ("What?.wav", 'A "B".wav', "What_.mp3", "plain.wav"):
+        Path("m", name).touch()
+    jobs, problems = find("m", output=exfat / "stems")
+    assert problems == []
+    assert jobs == {
+        "m/What?.wav": f"{exfat}/stems/What_.wav",
+        'm/A "B".wav': f"{exfat}/stems/A _B_",
+        "m/What_.mp3": f"{exfat}/stems/What_.mp3",
+        "m/plain.wav": f"{exfat}/stems/plain",
+    }
+    assert [*exfat.iterdir()] == []
+    assert find("m/What?.wav")[0] == {"m/What?.wav": "out/What?"}
+
+
+def test_a_name_that_is_too_long_keeps_its_extension(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "pathconf", lambda *_: 143, raising=False)
+    long = "\u97f3" * 60
+    jobs, _ = find(f"{long}.wav", f"{long}.mp3")
+    assert jobs == {f"{long}.{kind}": f"out/{long[:46]}.{kind}" for kind in ("wav", "mp3")}

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from aistemsplitter_engine import Separator
+from aistemsplitter_engine.audio import AudioFile
 from cli_songs import NOTE, TINY, lines, split, tree, write_song
 from networks import FakeRuntime, use_fake
 from stem_files import RATE, STEMS
@@ -46,6 +47,24 @@ def test_options_reach_the_engine(tmp_path: Path) -> None:
     assert tree(tmp_path / "out") == {"song", "song/vocals.flac", "song/instrumental.flac"}
     for path in expected.stems.values():
         assert (tmp_path / "out" / "song" / path.name).read_bytes() == path.read_bytes()
+
+
+@pytest.mark.usefixtures("fakes")
+def test_a_bit_depth_in_words(tmp_path: Path) -> None:
+    song, out = write_song(tmp_path / "song.wav"), tmp_path / "out"
+    assert split(song, "-o", out, "--stems", "bass", "--bit-depth", "float")[0] == 0
+    assert AudioFile(out / "song" / "bass.wav").codec == "pcm_f32le"
+    code, _, err = split(song, "-o", out, "--bit-depth", "many")
+    assert code == 2
+    assert err.endswith("'many' is neither a number of bits nor 'float'.\n")
+
+
+@pytest.mark.usefixtures("fakes")
+def test_a_name_that_the_output_cannot_hold(tmp_path: Path, exfat: Path) -> None:
+    song = write_song(tmp_path / "What?.wav")
+    assert split(song, "-o", exfat / "stems", "--stems", "bass")[0] == 0
+    assert tree(exfat) == {"stems", "stems/What_", "stems/What_/bass.wav"}
+    assert "skipped" in split(song, "-o", exfat / "stems", "--stems", "bass")[1]
 
 
 def test_what_is_done_is_skipped(tmp_path: Path, fakes: list[FakeRuntime]) -> None:

@@ -57,7 +57,20 @@ def test_another_network_is_refused_by_name(argument: str, value: Any) -> None:
 
 @pytest.mark.parametrize(
     "sources",
-    [[], ["a", "a"], ["../../etc/passwd"], ["a/b"], [""], ["instrumental"], [".hidden"], None, 5],
+    [
+        [],
+        ["a", "a"],
+        ["../../etc/passwd"],
+        ["a/b"],
+        [""],
+        ["instrumental"],
+        [".hidden"],
+        None,
+        5,
+        ["a", "A"],
+        ["Residual"],
+        ["con"],
+    ],
 )
 def test_sources_that_are_no_file_names_are_refused(sources: Any) -> None:
     with pytest.raises(ModelError):

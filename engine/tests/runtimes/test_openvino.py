@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,8 @@ from openvino import Core, Model
 from torch.nn import functional
 
 from aistemsplitter_engine.errors import OptionError
-from aistemsplitter_engine.runtimes import open_runtime, winograd
+from aistemsplitter_engine.runtimes import compiled_model_cache, open_runtime, winograd
+from aistemsplitter_engine.runtimes import openvino as openvino_runtime
 from aistemsplitter_engine.runtimes.openvino import OpenVinoRuntime, choose_precision
 from aistemsplitter_engine.runtimes.openvino_ops import OpenVinoOps
 from aistemsplitter_engine.weights.checkpoint import load_checkpoint
@@ -42,9 +44,12 @@ def test_the_compiled_model_is_kept_and_used_again(cache: Path, tmp_path: Path) 
     file = save(network(**SMALL), tmp_path / "model.th")
     first = run(file)
     (kept,) = cache.iterdir()
-    written = kept.stat().st_mtime_ns
+    os.utime(kept, (1000, 1000))
+    inode = kept.stat().st_ino
     assert np.array_equal(run(file), first)
-    assert [path.stat().st_mtime_ns for path in cache.iterdir()] == [written]
+    (again,) = cache.iterdir()
+    assert again.stat().st_ino == inode
+    assert again.stat().st_mtime > 1000  # when it was used
 
 
 @pytest.mark.parametrize("damage", [b"", b"nonsense", slice(100_000), slice(-1)])
@@ -59,12 +64,57 @@ def test_a_damaged_cache_is_made_anew(cache: Path, tmp_path: Path, damage: bytes
 
 
 def test_what_a_killed_process_left_goes(cache: Path, tmp_path: Path) -> None:
+    """But not what another one is writing."""
     file = save(network(**SMALL), tmp_path / "model.th")
     run(file)
     (kept,) = cache.iterdir()
-    kept.rename(kept.with_suffix(".12345.part"))
+    abandoned = kept.rename(kept.with_suffix(".12345.part"))
+    os.utime(abandoned, (0, 0))
+    being_written = kept.with_suffix(".54321.part")
+    being_written.touch()
     run(file)
-    assert list(cache.iterdir()) == [kept]
+    assert {*cache.iterdir()} == {kept, being_written}
+
+
+def test_models_for_other_numbers_of_threads_are_kept(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two environments that share a home would otherwise compile at every start."""
+    file = save(network(**SMALL), tmp_path / "model.th")
+    for count in (1, 2):
+        monkeypatch.setattr(openvino_runtime, "cpu_count", lambda count=count: count)
+        run(file)
+    assert len([*cache.iterdir()]) == 2
+
+
+def test_the_models_that_were_not_used_for_longest_go(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = [save(network(seed, **SMALL), tmp_path / f"{seed}.th") for seed in range(3)]
+    kept = []
+    for age, file in enumerate(files[:2]):
+        run(file)
+        (new,) = {*cache.iterdir()} - {*kept}
+        os.utime(new, (1000 - age, 1000 - age))
+        kept.append(new)
+    monkeypatch.setattr(compiled_model_cache, "MAX_BYTES", int(2.5 * kept[0].stat().st_size))
+    run(files[1])  # is used again
+    run(files[2])
+    assert kept[0] not in [*cache.iterdir()]
+    assert kept[1] in [*cache.iterdir()]
+    assert len([*cache.iterdir()]) == 2
+
+
+def test_a_model_larger_than_the_cache_empties_it(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = save(network(**SMALL), tmp_path / "model.th")
+    monkeypatch.setattr(compiled_model_cache, "MAX_BYTES", 10)
+    cache.mkdir(parents=True)
+    (cache / "other.blob").write_bytes(bytes(20))
+    run(file)
+    (kept,) = cache.iterdir()
+    assert kept.name != "other.blob"
 
 
 def test_what_was_kept_may_go_while_it_is_used(cache: Path, tmp_path: Path) -> None:
@@ -109,6 +159,34 @@ with ThreadPoolExecutor(4) as pool:
 """
     for _ in range(3):
         subprocess.run([sys.executable, "-c", script], check=True, timeout=300)
+
+
+def test_importing_it_changes_nothing_for_other_code() -> None:
+    script = """
+import sys
+import aistemsplitter_engine.runtimes.openvino
+assert [name for name, module in sys.modules.items() if module is None] == []
+assert "openvino.tools.ovc" not in sys.modules
+import openvino as ov
+assert not hasattr(ov, "no_such_thing")
+from openvino import convert_model
+assert ov.convert_model is convert_model is sys.modules["openvino.tools.ovc"].convert_model
+"""
+    # Telemetry is off in CI, so that the last lines tell nobody.
+    environment = {**os.environ, "CI": "true"}
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=300, env=environment)
+
+
+def test_openvino_that_was_imported_before_stays_as_it_is() -> None:
+    script = """
+import sys
+sys.modules["openvino_telemetry"] = None  # the test tells nobody
+import openvino as ov
+before = dict(vars(ov))
+import aistemsplitter_engine.runtimes.openvino
+assert vars(ov) == before
+"""
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=300)
 
 
 def test_importing_it_tells_nobody() -> None:

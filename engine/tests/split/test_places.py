@@ -10,7 +10,7 @@ import pytest
 from filelock import FileLock
 
 import reference
-from aistemsplitter_engine.errors import AudioError
+from aistemsplitter_engine.errors import OutputError
 from stem_files import STEMS, WORK, read_all, separator, song, stop, write_song
 
 
@@ -22,14 +22,14 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
         ("x" * 300, "File name too long"),
         ("new/" + "x" * 300, "File name too long"),
     ):
-        with pytest.raises(AudioError, match=f"{place}.*: {reason}$"):
+        with pytest.raises(OutputError, match=f"{place}.*: {reason}$"):
             separator().split(song(1), tmp_path / place)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_a_folder_in_the_place_of_a_stem(tmp_path: Path) -> None:
     (tmp_path / "other.wav").mkdir()
-    with pytest.raises(AudioError, match=r"other\.wav: is a folder, where a stem should go"):
+    with pytest.raises(OutputError, match=r"other\.wav: is a folder, where a stem should go"):
         separator().split(song(1), tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["other.wav"]
 
@@ -41,7 +41,9 @@ def test_the_song_in_the_place_of_a_stem(tmp_path: Path, link: bool) -> None:
         (tmp_path / "link").symlink_to(tmp_path)
         song = tmp_path / "link" / "vocals.wav"
     before = song.read_bytes()
-    with pytest.raises(AudioError, match=r"vocals\.wav: is the song itself; choose another folder"):
+    with pytest.raises(
+        OutputError, match=r"vocals\.wav: is the song itself; choose another folder"
+    ):
         separator().split(song, tmp_path)
     assert song.read_bytes() == before
     separator().split(song, tmp_path, stems=["drums"])  # the others do not touch it
@@ -61,7 +63,7 @@ def test_a_disk_without_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     """4 stems of 10 s take 3.5 MB each in the spool and 1.8 MB as WAV of 16 bits."""
     free = [20e6]
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(0, 0, free[0]))
-    with pytest.raises(AudioError) as caught:
+    with pytest.raises(OutputError) as caught:
         separator().split(song(10), tmp_path / "out")
     assert str(caught.value) == (
         f"{tmp_path / 'out'}: the stems need up to 21 MB while they are made, and 20 MB are"
@@ -79,7 +81,7 @@ def test_another_run_in_the_same_folder(tmp_path: Path) -> None:
 
     def begin_another(fraction: float) -> None:
         if fraction == 0:
-            with pytest.raises(AudioError, match="out: another run is writing stems here; wait"):
+            with pytest.raises(OutputError, match="out: another run is writing stems here; wait"):
                 separator().split(song(1), folder)
 
     separator().split(song(10), folder, on_progress=begin_another)

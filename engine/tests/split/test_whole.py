@@ -137,8 +137,8 @@ def fail_in_the_spool(monkeypatch: pytest.MonkeyPatch) -> None:
 
 MAY_PASS = [
     (fail_in_the_network, RuntimeError, "no memory left"),
-    (fail_in_an_encoder, AudioError, r"bass\.wav: cannot be written: No space left"),
-    (fail_in_closing, AudioError, "cannot be written: No space left"),
+    (fail_in_an_encoder, OutputError, r"bass\.wav: cannot be written: No space left"),
+    (fail_in_closing, OutputError, "cannot be written: No space left"),
     (fail_in_the_spool, OutputError, r"b: No space left on device$"),
 ]
 FAILURES = [*MAY_PASS, (fail_in_the_song, AudioError, "a song: is damaged")]

@@ -1,6 +1,5 @@
 """What audio is inside the engine: arrays of shape (channels, frames), full scale at -1 and 1."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,11 +15,6 @@ def interleaved(block: NDArray[Any]) -> NDArray[Any]:
     """Return a block (channels, n) as (n, channels), one sample after the other in memory."""
     # Stacked, as copying what was transposed takes five times as long.
     return np.stack(list(block), axis=-1)
-
-
-def printable(path: str | Path) -> str:
-    """Return the path for a message: one line, whatever bytes the file's name is made of."""
-    return "".join(c if c.isprintable() else "?" for c in str(path))
 
 
 def clock(frames: int, sample_rate: int) -> str:

@@ -16,13 +16,13 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.stream import Discard
 
-from aistemsplitter_engine.audio._types import printable
 from aistemsplitter_engine.audio.id3 import without_tags
 from aistemsplitter_engine.audio.mp4 import ClaimsTooMuchError, check_index
 from aistemsplitter_engine.audio.peek import peek
 from aistemsplitter_engine.audio.streams import CODECS, supported_streams
 from aistemsplitter_engine.audio.tags import is_picture
 from aistemsplitter_engine.errors import AudioError
+from aistemsplitter_engine.messages import printable
 
 CONTAINERS = (
     "wav", "w64", "aiff", "caf",

@@ -16,12 +16,13 @@ from av.audio.stream import AudioStream
 from av.stream import Disposition, Stream
 from numpy.typing import NDArray
 
-from aistemsplitter_engine.audio._types import BLOCK_FRAMES, FloatArray, interleaved, printable
+from aistemsplitter_engine.audio._types import BLOCK_FRAMES, FloatArray, interleaved
 from aistemsplitter_engine.audio.output_file import OutputFile
 from aistemsplitter_engine.audio.picture import dimensions, is_usable, picture_block
 from aistemsplitter_engine.audio.tags import Cover
-from aistemsplitter_engine.errors import AudioError, OptionError
+from aistemsplitter_engine.errors import OptionError, OutputError
 from aistemsplitter_engine.formats import OutputFormat
+from aistemsplitter_engine.messages import printable
 
 # Format and bit depth: FFmpeg's container, encoder and sample format.
 _ENCODERS = {
@@ -104,7 +105,7 @@ class StemWriter:
         at it; floating point keeps it.
 
         Raises:
-            AudioError: the file cannot be written to.
+            OutputError: the file cannot be written.
         """
         if block.ndim != 2 or block.shape[0] != self._channels:
             raise ValueError(
@@ -121,14 +122,14 @@ class StemWriter:
         """Complete the file. Does nothing after ``close`` or ``abort``.
 
         Raises:
-            AudioError: the file cannot be written to, or has not as many frames as were announced;
+            OutputError: the file cannot be written, or has not as many frames as were announced;
                 it is removed.
         """
         if self._file.closed:
             return
         try:
             if self._expected not in (None, self.frames_written):
-                raise AudioError(
+                raise OutputError(
                     f"{printable(self.path)}: got {self.frames_written} samples of {self._expected}"
                 )
             self._encode(None)

@@ -11,7 +11,7 @@ from av import AudioFrame
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 
-from aistemsplitter_engine.audio._types import BLOCK_FRAMES, FloatArray, clock, printable
+from aistemsplitter_engine.audio._types import BLOCK_FRAMES, FloatArray, clock
 from aistemsplitter_engine.audio.clock import GAP, ClockDrift, read_clock
 from aistemsplitter_engine.audio.container import open_audio, open_file
 from aistemsplitter_engine.audio.decode import decoded, with_lengths
@@ -23,6 +23,7 @@ from aistemsplitter_engine.audio.picture import read_cover
 from aistemsplitter_engine.audio.streams import passed_over
 from aistemsplitter_engine.audio.tags import Pictures, read_tags
 from aistemsplitter_engine.errors import AudioError
+from aistemsplitter_engine.messages import printable
 
 MIN_RATE, MAX_RATE = 1_000, 768_000  # Hz
 

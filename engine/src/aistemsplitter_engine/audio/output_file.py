@@ -7,8 +7,8 @@ from pathlib import Path
 
 import av
 
-from aistemsplitter_engine.audio._types import printable
 from aistemsplitter_engine.errors import OutputError
+from aistemsplitter_engine.messages import printable
 
 
 class OutputFile:

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aistemsplitter_engine.audio._types import BLOCK_FRAMES, FloatArray
-from aistemsplitter_engine.errors import AudioError
+from aistemsplitter_engine.errors import AudioError, OptionError
+from aistemsplitter_engine.options import whole_number
 
 if TYPE_CHECKING:
     from aistemsplitter_engine.audio.tags import Cover
@@ -63,12 +64,12 @@ class TaggedSource(Source, Protocol):
 
 
 class AudioArray:
-    """Audio that is in memory already.
+    """Audio in memory.
 
     Args:
         samples: (frames,), (1, frames) or (2, frames), full scale at -1 and 1. It is not copied.
-        sample_rate: in Hz.
-        name: what messages call it.
+        sample_rate: in Hz, a whole number of any type.
+        name: its name in messages.
 
     Raises:
         AudioError: another shape or type, no samples, or a rate that is not positive.
@@ -77,7 +78,9 @@ class AudioArray:
     def __init__(self, samples: NDArray[Any], sample_rate: int, name: str = "array") -> None:
         array = np.atleast_2d(np.asarray(samples))
         if array.ndim != 2 or array.shape[0] not in (1, 2):
-            raise AudioError(f"{name}: audio must be (1 or 2, frames), not {np.shape(samples)}")
+            shape = tuple(map(int, np.shape(samples)))
+            way_out = "; transpose it" if array.ndim == 2 and shape[1] in (1, 2) else ""
+            raise AudioError(f"{name}: audio must be (1 or 2, frames), not {shape}{way_out}")
         if array.shape[1] == 0:
             raise AudioError(f"{name}: holds no audio")
         if not np.issubdtype(array.dtype, np.floating):
@@ -85,10 +88,14 @@ class AudioArray:
                 f"{name}: audio must be floating point in [-1, 1], not {array.dtype};"
                 " divide integers by their full scale"
             )
-        if sample_rate <= 0:
-            raise AudioError(f"{name}: a sample rate of {sample_rate} Hz is not possible")
+        try:
+            rate = whole_number("sample rate", sample_rate)
+        except OptionError as error:
+            raise AudioError(f"{name}: {error}") from None
+        if rate <= 0:
+            raise AudioError(f"{name}: a sample rate of {rate} Hz is not possible")
         self.name = name
-        self.sample_rate = sample_rate
+        self.sample_rate = rate
         self.channels = int(array.shape[0])
         self.frames = int(array.shape[1])
         self._array = array
@@ -113,4 +120,6 @@ def finite(samples: NDArray[np.floating[Any]]) -> tuple[FloatArray, int]:
     good = np.isfinite(samples)
     bad = int(good.size - np.count_nonzero(good))
     clean = np.where(good, samples, 0) if bad else samples
+    if clean.dtype == np.float16:  # cannot hold that limit, nor exceed it
+        return np.ascontiguousarray(clean, dtype=np.float32), bad
     return np.ascontiguousarray(np.clip(clean, -LARGEST, LARGEST), dtype=np.float32), bad

@@ -5,9 +5,9 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.stream import Disposition
 
-from aistemsplitter_engine.audio._types import printable
 from aistemsplitter_engine.audio.frames import layout_of
 from aistemsplitter_engine.errors import AudioError
+from aistemsplitter_engine.messages import printable
 
 CODECS = frozenset(
     [

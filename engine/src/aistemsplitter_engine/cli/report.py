@@ -10,6 +10,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from aistemsplitter_engine.messages import printable
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -53,7 +55,7 @@ class Report:
             TimeRemainingColumn(),
         )
         with Progress(*columns, console=self._console, transient=True) as bar:
-            task = bar.add_task(_printable(job.song.name)[:_LONGEST_NAME], total=1.0)
+            task = bar.add_task(printable(job.song.name)[:_LONGEST_NAME], total=1.0)
             yield lambda fraction: bar.update(task, completed=fraction)
 
     @cached_property
@@ -66,7 +68,7 @@ class Report:
         """Tell a person something that is not about one song."""
         from rich.text import Text
 
-        self._console.print(Text(_printable(text)))
+        self._console.print(Text(printable(text)))
 
     def done(self, job: Job, model: str, result: SplitResult) -> None:
         """Report a song that was split."""
@@ -118,15 +120,10 @@ class Report:
 
     def _person(self, line: str) -> None:
         if not self._json:
-            print(_printable(line), flush=True)
+            print(printable(line), flush=True)
 
     def _program(self, song: Path | None, status: str, **facts: Any) -> None:
         self._reported += 1
         if self._json:
             name = None if song is None else str(song)
             print(json.dumps({"song": name, "status": status, **facts}), flush=True)
-
-
-def _printable(line: str) -> str:
-    """Return one line that does nothing to a terminal, whatever names of files are in it."""
-    return "".join(c if c.isprintable() else "?" for c in line)

@@ -1,4 +1,4 @@
-"""Which songs a command line means, and the folder that each one's stems land in."""
+"""The songs that a command line names, and the folder for the stems of each."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from aistemsplitter_engine.cli.folder_names import OutputFileSystem, comparable
 
 # What is taken for a song inside a folder; a file that is named itself may be called anything.
 EXTENSIONS = (
@@ -33,8 +35,9 @@ class Problem:
 def find_jobs(paths: Sequence[Path], output: Path) -> tuple[list[Job], list[Problem]]:
     """Resolve files and folders into jobs, and problems with those that cannot be.
 
-    Songs of a folder keep their place in it. Songs that would share a folder, as ``a.wav`` and
-    ``a.mp3`` would, keep their extension in its name.
+    Songs of a folder keep their place in it. Songs that would share a folder on any common file
+    system, as ``a.wav`` and ``A.mp3`` would, keep their extension in its name. A name that the
+    output's file system cannot hold is replaced.
     """
     places: dict[Path, Path] = {}  # of each song, below the output
     problems: list[Problem] = []
@@ -50,19 +53,21 @@ def find_jobs(paths: Sequence[Path], output: Path) -> tuple[list[Job], list[Prob
             if not songs and not unreadable:
                 known = ", ".join(EXTENSIONS)
                 problems.append(Problem(path, f"holds no audio files ({known})"))
-    sharing = Counter(map(_without_extension, places.values()))
-    taken: dict[Path, Path] = {}
+    file_system = OutputFileSystem(output)
+    short = {song: file_system.fitted(_without_extension(place)) for song, place in places.items()}
+    sharing = Counter(map(comparable, short.values()))
+    jobs: dict[tuple[str, ...], Job] = {}
     for song, place in places.items():
-        short = _without_extension(place)
-        folder = output / (short if sharing[short] == 1 else place)
-        if folder in taken:
+        alone = sharing[comparable(short[song])] == 1
+        below = short[song] if alone else file_system.fitted(place)
+        other = jobs.setdefault(comparable(below), Job(song, output / below))
+        if other.song != song:
             reason = (
-                f"its stems would land in {folder}, as those of {taken[folder]}; split it apart"
+                f"its stems would go to {output / below}, like those of {other.song};"
+                " split it alone, with another output folder"
             )
             problems.append(Problem(song, reason))
-        else:
-            taken[folder] = song
-    return [Job(song, folder) for folder, song in taken.items()], problems
+    return list(jobs.values()), problems
 
 
 def _search(folder: Path, output: Path) -> tuple[list[Path], list[Problem]]:

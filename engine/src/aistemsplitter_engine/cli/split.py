@@ -37,6 +37,16 @@ def _one_of(names: Any) -> click.Choice[str]:
     return click.Choice(get_args(names))
 
 
+def _bit_depth(_context: click.Context, _option: click.Parameter, value: str | None) -> int | None:
+    if value is None:
+        return None
+    if value == "float":
+        return 32
+    if not value.isdecimal():
+        raise click.BadParameter(f"{value!r} is neither a number of bits nor 'float'.")
+    return int(value)
+
+
 @click.command()
 @click.argument("songs", metavar="SONG...", nargs=-1, required=True, type=_PATH)
 @click.option(
@@ -55,7 +65,12 @@ def _one_of(names: Any) -> click.Choice[str]:
     "residual (the mixture less all stems).",
 )
 @click.option("--format", type=_one_of(FormatName), default="wav", help="Of the stems.")
-@click.option("--bit-depth", type=int, help="16 (default), 24, or 32 for float (wav only).")
+@click.option(
+    "--bit-depth",
+    metavar="BITS",
+    callback=_bit_depth,
+    help="16 (default), 24, or 32 or float for floating point (wav only).",
+)
 @click.option("--sample-rate", metavar="HZ", type=int, help="Of the stems; the song's by default.")
 @click.option("--mono", is_flag=True, help="Fold the stems to one channel.")
 @click.option(

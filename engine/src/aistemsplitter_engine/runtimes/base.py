@@ -1,10 +1,14 @@
-"""What a runtime is, and the choice of one."""
+"""The interface of runtimes, and the choice of one."""
 
 from __future__ import annotations
 
 import importlib.util
+import logging
+import os
+import platform
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Literal, Protocol, get_args
 
@@ -17,6 +21,8 @@ from aistemsplitter_engine.options import Device, Precision
 from aistemsplitter_engine.weights.checkpoint import Checkpoint
 
 FloatArray = NDArray[np.float32]
+
+_logger = logging.getLogger(__name__)
 
 
 class Runtime(Protocol):
@@ -57,19 +63,38 @@ def open_runtime(device: Device, precision: Precision) -> Callable[[Checkpoint],
 
 
 def _best_device() -> Literal["cpu", "cuda", "mps"]:
-    if importlib.util.find_spec("torch") is None or not _may_have_gpu():
+    """Return the GPU if there is one that can be used; warn once if there is one that cannot."""
+    if not _has_gpu():  # importing PyTorch only to find that out would take seconds
+        return "cpu"
+    if importlib.util.find_spec("torch") is None:
+        _warn_of_unused_gpu("PyTorch is not installed: pip install 'aistemsplitter-engine[torch]'")
         return "cpu"
     import torch
 
     if torch.cuda.is_available():
         return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
+    if torch.backends.mps.is_available():
+        return "mps"
+    _warn_of_unused_gpu("the PyTorch that is installed cannot use it")
+    return "cpu"
 
 
-def _may_have_gpu() -> bool:
-    """Look for a driver: importing PyTorch only to hear that there is none takes seconds."""
+def _has_gpu() -> bool:
+    """Return whether this machine seems to have a GPU that PyTorch supports."""
+    if sys.platform == "darwin":
+        return platform.machine() == "arm64"
+    if sys.platform == "win32":
+        return Path(os.environ.get("SYSTEMROOT", ""), "System32", "nvcuda.dll").exists()
     drivers = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")  # NVIDIA, AMD, Windows' own in WSL
-    return sys.platform != "linux" or any(Path(driver).exists() for driver in drivers)
+    return any(Path(driver).exists() for driver in drivers)
+
+
+@cache
+def _warn_of_unused_gpu(reason: str) -> None:
+    _logger.warning(
+        "The CPU is used although this machine has a GPU: %s. Device cpu turns this warning off.",
+        reason,
+    )
 
 
 def _check(value: str, allowed: object, name: str) -> None:

@@ -1,8 +1,7 @@
-"""The network on CPUs: an OpenVINO graph built from the weights, its compiled form kept on disk."""
+"""The OpenVINO runtime, for CPUs: a graph built from the weights, and cached once compiled."""
 
 from __future__ import annotations
 
-import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -11,8 +10,6 @@ from pathlib import Path
 from queue import LifoQueue
 
 import numpy as np
-import openvino as ov
-import openvino.opset13 as opset
 
 from aistemsplitter_engine.errors import OptionError
 from aistemsplitter_engine.network import htdemucs as network
@@ -23,10 +20,13 @@ from aistemsplitter_engine.network.parameters import prepare
 from aistemsplitter_engine.network.shapes import check_weights
 from aistemsplitter_engine.network.transform import analyse, synthesize
 from aistemsplitter_engine.options import Precision
+from aistemsplitter_engine.resources import cpu_count
 from aistemsplitter_engine.runtimes import openvino_ops as operations
 from aistemsplitter_engine.runtimes import winograd
 from aistemsplitter_engine.runtimes.base import FloatArray
-from aistemsplitter_engine.runtimes.kept import Kept
+from aistemsplitter_engine.runtimes.compiled_model_cache import CachedModel
+from aistemsplitter_engine.runtimes.lean_openvino import openvino as ov
+from aistemsplitter_engine.runtimes.lean_openvino import opset13 as opset
 from aistemsplitter_engine.runtimes.openvino_ops import OpenVinoOps
 from aistemsplitter_engine.weights.checkpoint import Checkpoint
 
@@ -66,10 +66,10 @@ class OpenVinoRuntime:
     def __init__(self, checkpoint: Checkpoint, precision: Precision) -> None:
         self.config = Configuration.from_arguments(checkpoint.arguments)
         self.precision = precision
-        self._kept = Kept(_name(checkpoint, precision))
-        if not self._kept.exists():  # else they were checked before
+        self._cached = CachedModel(_name(checkpoint, precision))
+        if not self._cached.exists():  # else they were checked before
             check_weights(self.config, checkpoint.tensors)
-        self.concurrency = 2 if _cores() > 2 else 1
+        self.concurrency = 2 if cpu_count() > 2 else 1
         self._threads = ThreadPoolExecutor(2, "transform")
         self._requests: LifoQueue[ov.InferRequest] = LifoQueue()
         self._loaded = ThreadPoolExecutor(1, "load").submit(self._load, checkpoint)
@@ -84,11 +84,11 @@ class OpenVinoRuntime:
     def _load(self, checkpoint: Checkpoint) -> None:
         with _loading:
             options = _options(self.precision)
-            model = self._kept.load(_core(), options)
+            model = self._cached.load(_core(), options)
             if model is None:
                 graph = _graph(self.config, checkpoint, self.precision)
                 model = _core().compile_model(graph, "CPU", options)
-                self._kept.keep(model)
+                self._cached.store(model)
         for _ in range(self.concurrency):
             request = model.create_infer_request()
             # OpenVINO sets up its table of NumPy types in a way that two threads must not enter at
@@ -113,17 +113,11 @@ class OpenVinoRuntime:
             self._requests.put(request)
 
 
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def _options(precision: Precision) -> dict[str, object]:
     return {
         "INFERENCE_PRECISION_HINT": _HINTS[precision],
         "NUM_STREAMS": 1,
-        "INFERENCE_NUM_THREADS": _cores(),
+        "INFERENCE_NUM_THREADS": cpu_count(),
     }
 
 
@@ -141,7 +135,7 @@ def _graph(config: Configuration, checkpoint: Checkpoint, precision: Precision) 
 
 
 def _name(checkpoint: Checkpoint, precision: Precision) -> str:
-    """Name the compiled network: what it is of, and, behind the last dash, what made it."""
+    """Return the name of the compiled network: of its weights, and of all that it was made by."""
     modules = network, parameters, operations, winograd
     code = b"".join(Path(str(module.__file__)).read_bytes() for module in modules)
     processor = _core().get_property("CPU", "FULL_DEVICE_NAME")

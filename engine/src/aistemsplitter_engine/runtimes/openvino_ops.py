@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
-import openvino.opset13 as ov
-from openvino import Node, Output
 
 from aistemsplitter_engine.network.ops import Pair
 from aistemsplitter_engine.runtimes import winograd
+from aistemsplitter_engine.runtimes.lean_openvino import openvino
+from aistemsplitter_engine.runtimes.lean_openvino import opset13 as ov
 
 Value: TypeAlias = Any  # a node or one of its outputs; OpenVINO ships no types
 
@@ -174,10 +174,10 @@ class OpenVinoOps:
 
 
 def _output(x: Value) -> Any:
-    return x if isinstance(x, Output) else x.output(0)
+    return x if isinstance(x, openvino.Output) else x.output(0)
 
 
 def _constant(x: Any) -> Any:
-    if isinstance(x, Node | Output):
+    if isinstance(x, openvino.Node | openvino.Output):
         return x
     return ov.constant(np.ascontiguousarray(x, np.float32))

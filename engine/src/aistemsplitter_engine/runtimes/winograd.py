@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import openvino.opset13 as ov
 from numpy.typing import NDArray
 
 from aistemsplitter_engine.network.ops import Pair
+from aistemsplitter_engine.runtimes.lean_openvino import opset13 as ov
 
 _TILE = 4  # outputs
 _POINTS = (0, 3 / 4, -3 / 4, 3 / 2, -3 / 2)  # and infinity; these lose less than 0, 1, -1, 2, -2

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aistemsplitter_engine.errors import ModelNotInstalled
-from aistemsplitter_engine.folders import data_folder
+from aistemsplitter_engine.folders import data_folder, expanded
 from aistemsplitter_engine.weights.catalogue import MODELS, WeightFile, resolve_name
 from aistemsplitter_engine.weights.digests import sha256_of
 
@@ -40,7 +40,7 @@ class _Candidate:
 def models_folder() -> Path:
     """The folder that models are installed into; it need not exist yet."""
     if chosen := os.environ.get("AISTEMSPLITTER_MODELS_DIR"):
-        return _expanded(chosen)
+        return expanded(chosen)
     return data_folder() / "models"
 
 
@@ -50,8 +50,8 @@ def folders() -> tuple[Path, ...]:
     torch_home = os.environ.get("TORCH_HOME") or f"{_cache_home()}/torch"
     return (
         models_folder(),
-        *([_expanded(own)] if own else []),
-        _expanded(torch_home) / "hub" / "checkpoints",
+        *([expanded(own)] if own else []),
+        expanded(torch_home) / "hub" / "checkpoints",
         _hub_cache(),
     )
 
@@ -134,7 +134,7 @@ def _in_hub_cache(file: WeightFile) -> Iterator[_Candidate]:
 
 def _hub_cache() -> Path:
     home = os.environ.get("HF_HOME") or f"{_cache_home()}/huggingface"
-    return _expanded(os.environ.get("HF_HUB_CACHE") or f"{home}/hub")
+    return expanded(os.environ.get("HF_HUB_CACHE") or f"{home}/hub")
 
 
 def _files(folder: Path, pattern: str) -> list[Path]:
@@ -153,10 +153,3 @@ def _is_file(path: Path) -> bool:
 
 def _cache_home() -> str:
     return os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-
-
-def _expanded(path: str) -> Path:
-    try:
-        return Path(path).expanduser()
-    except RuntimeError:  # a user without a home, as in some containers
-        return Path(path)

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
+from aistemsplitter_engine.resources import memory_limit
 from aistemsplitter_server.sandbox import landlock, seccomp
 from aistemsplitter_server.sandbox.confinement import limit
 from aistemsplitter_server.sandbox.seccomp import ALLOW, REFUSE, UNKNOWN, Rule
@@ -145,7 +146,4 @@ def _has_gpu() -> bool:
 def machine_memory() -> int:
     """Return the bytes of memory that this machine, or this container, has."""
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    try:
-        return min(memory, int(Path("/sys/fs/cgroup/memory.max").read_text()))
-    except (OSError, ValueError):  # no such file, or "max"
-        return memory
+    return min(memory, memory_limit() or memory)

@@ -1,0 +1,77 @@
+"""The processors and the memory that this process may use, as limited by its control group."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+_ROOT = Path("/")
+
+
+def cpu_count(root: Path = _ROOT) -> int:
+    """Return how many processors this process may use.
+
+    Python counts those that it may run on. A container that is limited to two processors, as by
+    ``docker --cpus=2``, may run on all of them, for a part of the time.
+    """
+    if hasattr(os, "sched_getaffinity"):
+        available = len(os.sched_getaffinity(0))
+    else:
+        available = os.cpu_count() or 1
+    return max(1, min([available, *(math.ceil(quota) for quota in _cpu_quotas(root))]))
+
+
+def memory_limit(root: Path = _ROOT) -> int | None:
+    """Return the bytes of memory that this process may use, or None if it has no limit."""
+    files = ("memory.max", "memory.limit_in_bytes")  # of control groups version 2 and 1
+    limits = [
+        limit
+        for folder in _groups(root, "memory")
+        for file in files
+        for limit in _numbers(folder / file)
+    ]
+    return min(limits, default=None)
+
+
+def _cpu_quotas(root: Path) -> Iterator[float]:
+    for folder in _groups(root, "cpu"):
+        match [*_numbers(folder / "cpu.max")] or [
+            *_numbers(folder / "cpu.cfs_quota_us"),
+            *_numbers(folder / "cpu.cfs_period_us"),
+        ]:
+            case [quota, period] if quota > 0 and period > 0:  # -1 or "max": no quota
+                yield quota / period
+
+
+def _groups(root: Path, controller: str) -> Iterator[Path]:
+    """Yield the control group of this process, those around it, and the outermost one.
+
+    A container often sees the path that its group has on the host, where only the outermost one
+    exists.
+    """
+    try:
+        lines = (root / "proc/self/cgroup").read_text().splitlines()
+    except OSError:  # not Linux
+        return
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if not controllers:  # version 2
+            mounts = ("", "unified")
+        elif controller in controllers.split(","):
+            mounts = (controllers, controller)
+        else:
+            continue
+        group = Path(path.lstrip("/"))
+        for mount in mounts:
+            for part in (group, *group.parents):
+                yield root / "sys/fs/cgroup" / mount / part
+
+
+def _numbers(file: Path) -> list[int]:
+    """Return the numbers in a file; none if it is missing or says ``max``."""
+    try:
+        return [int(word) for word in file.read_text().split()]
+    except (OSError, ValueError):
+        return []

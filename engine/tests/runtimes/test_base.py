@@ -1,0 +1,39 @@
+"""The choice of a device."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from aistemsplitter_engine.runtimes import base
+
+
+@pytest.fixture
+def _gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A machine that has a GPU and no PyTorch."""
+    monkeypatch.setattr(base, "_has_gpu", lambda: True)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    base._warn_of_unused_gpu.cache_clear()
+    yield
+    base._warn_of_unused_gpu.cache_clear()
+
+
+@pytest.mark.usefixtures("_gpu")
+def test_a_gpu_that_is_not_used_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(3):
+        base.open_runtime("auto", "float32")
+    (record,) = caplog.records
+    assert record.levelno == logging.WARNING
+    assert record.getMessage() == (
+        "The CPU is used although this machine has a GPU: PyTorch is not installed:"
+        " pip install 'aistemsplitter-engine[torch]'. Device cpu turns this warning off."
+    )
+
+
+@pytest.mark.usefixtures("_gpu")
+def test_who_chose_the_cpu_is_not_warned(caplog: pytest.LogCaptureFixture) -> None:
+    base.open_runtime("cpu", "float32")
+    assert caplog.records == []
