@@ -84,6 +84,31 @@ def test_a_mirror_by_setting(server: Any, published: Any, monkeypatch: pytest.Mo
     assert install("some_model")[0].read_bytes() == published.content
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("ALL_PROXY", "socks5://127.0.0.1:9", r"ALL_PROXY is a SOCKS proxy.*httpx2\[socks\]"),
+        ("HTTP_PROXY", "ftp://127.0.0.1:9", "HTTP_PROXY is not the URL of a proxy"),
+        ("HTTP_PROXY", "http://a..b:80", "HTTP_PROXY has no usable host name"),
+        ("SSL_CERT_FILE", "/none", "SSL_CERT_FILE=/none cannot be read: No such file"),
+    ],
+)
+def test_settings_of_the_environment_that_cannot_be_used(
+    server: Any,
+    published: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    value: str,
+    message: str,
+) -> None:
+    for proxy in ("ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(proxy, raising=False)
+        monkeypatch.delenv(proxy.lower(), raising=False)
+    monkeypatch.setenv(name, value)
+    with pytest.raises(DownloadError, match=message):
+        install("some_model", homes=published.on(server))
+
+
 def test_a_redirect_is_followed(server: Any, published: Any) -> None:
     server.files["/moved"] = published.content
     server.answers[published.official_path] = [

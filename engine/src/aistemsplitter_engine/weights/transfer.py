@@ -8,12 +8,13 @@ right ones is for the caller to say.
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aistemsplitter_engine.errors import DownloadError
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     import httpx2
 
 CONNECT_TIMEOUT = 10.0  # seconds
+PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
+CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 TOO_MANY_OR_FAILING = frozenset({408, 429, 500, 502, 503, 504})
 
 
@@ -88,7 +91,7 @@ def fetch(
     at_first = _size(part)
     resumed = False
     problem = ""
-    with httpx2.Client(
+    with _client(
         follow_redirects=True,
         timeout=httpx2.Timeout(patience.read_timeout, connect=CONNECT_TIMEOUT),
         headers={"Accept-Encoding": "identity", "User-Agent": "aistemsplitter-engine"},
@@ -106,6 +109,8 @@ def fetch(
                 problem = _reason(error)
             except httpx2.ReadTimeout:
                 problem = f"nothing came for {patience.read_timeout:g} s"
+            except UnicodeError:  # the name of a proxy, such as a..b; that of the host was checked
+                raise DownloadError(f"{_proxy_variable()} has no usable host name") from None
             except (httpx2.RequestError, httpx2.InvalidURL, _RetryError) as error:
                 problem = _reason(error)
             resumed = resumed or _size(part) > 0
@@ -116,6 +121,34 @@ def discard(part: Path) -> None:
     """Remove a partial file and what is remembered of it."""
     part.unlink(missing_ok=True)
     _validator_of(part).unlink(missing_ok=True)
+
+
+def _client(**options: Any) -> httpx2.Client:
+    """Return a client with the proxies and certificates that the environment names.
+
+    Raises:
+        DownloadError: They cannot be used; it names the variable.
+    """
+    import httpx2
+
+    try:
+        return httpx2.Client(**options)
+    except ImportError:  # the package for SOCKS is optional
+        problem = f"{_proxy_variable()} is a SOCKS proxy, which needs: pip install 'httpx2[socks]'"
+    except OSError as error:
+        named = (f"{name}={os.environ[name]}" for name in CERTIFICATES if os.environ.get(name))
+        name = next(named, "the system's certificate store")
+        problem = f"{name} cannot be read: {error.strerror or error}"
+    except (ValueError, httpx2.InvalidURL):
+        problem = f"{_proxy_variable()} is not the URL of a proxy, such as http://host:3128"
+    raise DownloadError(problem)
+
+
+def _proxy_variable() -> str:
+    """Return the names of the variables that set a proxy; their values may hold passwords."""
+    spelled = (name for upper in PROXIES for name in (upper, upper.lower()))
+    names = [name for name in spelled if os.environ.get(name)]
+    return " or ".join(names) or "the system's proxy"
 
 
 def _attempt(
