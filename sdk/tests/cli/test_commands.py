@@ -8,13 +8,14 @@ import re
 import signal
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import cast
 
 import pytest
 
+from aistemsplitter import __version__
 from aistemsplitter.testing import split_succeeded
 from clients import KEY
 from loopback import Loopback
@@ -64,7 +65,7 @@ def test_a_song_becomes_stems(environment: dict[str, str], song: Path, tmp_path:
     assert json.loads(run(environment, "get", told["id"], "--json").stdout)["id"] == told["id"]
     again = run(environment, "download", told["id"], "-o", tmp_path / "again", "--stems", "vocals")
     assert again.returncode == 0
-    assert [path.name for path in (tmp_path / "again").iterdir()] == ["vocals.wav"]
+    assert again.stdout == f"{tmp_path / 'again' / 'my song' / 'vocals.wav'}\n"
 
 
 def test_a_song_that_fails_does_not_stop_the_others(
@@ -76,33 +77,160 @@ def test_a_song_that_fails_does_not_stop_the_others(
     assert (tmp_path / "out" / "my song" / "vocals.wav").exists()
 
 
-def test_stems_of_another_song_are_neither_kept_for_its_own_nor_replaced(
-    environment: dict[str, str], loopback: Loopback, song: Path, tmp_path: Path
+def test_songs_of_the_same_name_get_folders_of_their_own(
+    environment: dict[str, str], song: Path, tmp_path: Path
 ) -> None:
-    namesake = tmp_path / "other" / song.name
+    namesake, shouted = tmp_path / "other" / song.name, tmp_path / "other" / "MY SONG.wav"
     namesake.parent.mkdir()
-    namesake.write_bytes(song.read_bytes())
-    done = run(environment, "split", song, namesake, "-o", tmp_path / "out")
-    assert done.returncode == 2
-    assert "is not empty; --overwrite" in done.stderr
-    made = [path for method, path, _ in loopback.seen if (method, path[-7:]) == ("POST", "/splits")]
-    assert len(made) == 1  # nothing was paid for the second
+    for path in (namesake, shouted):
+        path.write_bytes(song.read_bytes())
+    out = tmp_path / "out"
+    done = run(environment, "split", song, namesake, "-o", out)
+    assert done.returncode == 0, done.stderr
+    done = run(environment, "split", shouted, "-o", out, "--concurrency", "1", "--json")
+    assert done.returncode == 0, done.stderr
+    folders = {path.name for path in out.iterdir()}
+    assert folders in ({"my song", "my song-2", "MY SONG"}, {"my song", "my song-2", "my song-3"})
+    assert all((out / name / "vocals.wav").stat().st_size for name in folders)
 
 
-def test_interrupted_while_it_waits(
+def test_a_song_is_not_charged_twice_by_mistake(
     environment: dict[str, str], loopback: Loopback, song: Path, tmp_path: Path
 ) -> None:
-    loopback.fault("stall", r"/splits/split_", times=9)
-    command = [*COMMAND, "split", str(song), "-o", str(tmp_path / "out")]
-    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as waiting:
-        deadline = time.monotonic() + 30
-        while not any("/splits/split_" in path for _, path, _ in loopback.seen):
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        waiting.send_signal(signal.SIGINT)
-        _, told = waiting.communicate(timeout=300)
-    assert waiting.returncode == 130
-    assert re.fullmatch(r"Interrupted; (split_\w+) goes on: aistemsplitter download \1 .*\n", told)
+    def submitted() -> int:
+        return [(m, path[-7:]) for m, path, _ in loopback.seen].count(("POST", "/splits"))
+
+    out = tmp_path / "out"
+    assert run(environment, "split", song, "-o", out).returncode == 0
+    again = run(environment, "split", song, "-o", out)
+    assert again.returncode == 2
+    assert re.search(r"my song holds split_\w+ of this song.*--overwrite", again.stderr)
+    assert submitted() == 1
+    assert run(environment, "split", song, "-o", out, "--overwrite").returncode == 0
+    assert submitted() == 2
+    assert [path.name for path in out.iterdir()] == ["my song"]
+
+
+def test_downloads_of_splits_of_the_same_name(
+    environment: dict[str, str], song: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    first, second = (
+        json.loads(run(environment, "split", song, "--no-wait", "--json").stdout)["id"]
+        for _ in range(2)
+    )
+    for _ in range(2):
+        for split, stems in ((first, "vocals"), (second, "drums")):
+            done = run(environment, "download", split, "-o", out, "--stems", stems)
+            assert done.returncode == 0, done.stderr
+    assert sorted(str(path.relative_to(out)) for path in out.rglob("*.wav")) == [
+        "my song-2/drums.wav",
+        "my song/vocals.wav",
+    ]
+
+
+def test_no_wait_only_submits(
+    environment: dict[str, str], loopback: Loopback, song: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    done = run(
+        environment, "split", song, "--no-wait", "-o", out, "--webhook-url", "https://e.com/hook"
+    )
+    assert done.returncode == 0, done.stderr
+    assert re.fullmatch(rf"split_\w+ {re.escape(str(song))}\n", done.stdout)
+    assert not out.exists()
+    (body,) = [r.body for r in loopback.service.requests if r.url.endswith("/v1/audio/splits")]
+    assert json.loads(cast(bytes, body))["webhookUrl"] == "https://e.com/hook"
+
+
+def test_an_upload_is_split_by_its_url(environment: dict[str, str], song: Path) -> None:
+    done = run(environment, "upload", song)
+    assert done.returncode == 0, done.stderr
+    assert re.fullmatch(r"http://\S+\n", done.stdout)
+    done = run(environment, "split", done.stdout.strip(), "--no-wait")
+    assert done.returncode == 0, done.stderr
+
+
+def test_cancel_delete_and_models(environment: dict[str, str], song: Path) -> None:
+    split = json.loads(run(environment, "split", song, "--no-wait", "--json").stdout)["id"]
+    assert "failed (CANCELED)" in run(environment, "cancel", split).stdout
+    assert run(environment, "cancel", split).returncode == 0  # it is cancelled: nothing to do
+    assert run(environment, "delete", split).stdout == f"{split} deleted\n"
+    assert run(environment, "get", split).returncode == 5
+    assert "htdemucs_6s / 6s" in run(environment, "models").stdout
+
+
+def test_version_and_completion(environment: dict[str, str]) -> None:
+    assert run(environment, "--version").stdout == f"aistemsplitter {__version__}\n"
+    completed = {**environment, "_AISTEMSPLITTER_COMPLETE": "complete_bash"}
+    words = {"COMP_WORDS": "aistemsplitter can", "COMP_CWORD": "1"}
+    script = (
+        "from aistemsplitter.cli import main; import sys; sys.argv[0] = 'aistemsplitter'; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**completed, **words},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert "cancel" in done.stdout, done.stderr
+
+
+def test_key_and_base_url_as_options(environment: dict[str, str], loopback: Loopback) -> None:
+    bare = {name: value for name, value in environment.items() if "AISTEMSPLITTER" not in name}
+    done = run(bare, "credits", "--key", "ast_test_other", "--base-url", loopback.url)
+    assert done.returncode == 0, done.stderr
+    assert loopback.seen[-1][2]["authorization"] == "Bearer ast_test_other"
+
+
+def test_messages_name_the_options(environment: dict[str, str], song: Path) -> None:
+    done = run(environment, "split", song, "--model", "hdtemucs")
+    assert done.returncode == 2
+    assert "--model: there is no hdtemucs" in done.stderr
+    assert "stemModel" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"ALL_PROXY": "socks5://127.0.0.1:9"},
+        {"HTTP_PROXY": "http://a..b:80"},
+        {"HTTP_PROXY": "nonsense"},
+        {"SSL_CERT_FILE": "/none"},
+        {"SSL_CERT_DIR": "/none"},
+    ],
+)
+def test_unusable_proxies_and_certificates(
+    environment: dict[str, str], setting: dict[str, str]
+) -> None:
+    done = run({**environment, "NO_PROXY": "", **setting}, "credits")
+    assert done.returncode in (0, 2, 6)  # an empty folder of certificates does no harm here
+    if done.returncode:
+        assert re.fullmatch(r"Error: .+\n", done.stderr)
+
+
+def test_songs_in_parallel_and_interrupted(
+    environment: dict[str, str], loopback: Loopback, song: Path, tmp_path: Path
+) -> None:
+    """The second song ends while the first waits; Ctrl-C says how to fetch what goes on."""
+    loopback.fault("stall", r"/splits/split_", times=1)
+    other = tmp_path / "other.wav"
+    other.write_bytes(song.read_bytes())
+    command = [*COMMAND, "split", str(song), str(other), "-o", str(tmp_path / "out")]
+    finished = False
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as running:
+        assert running.stdout is not None
+        for _ in range(4):  # the stems of the song that is not held up
+            finished = running.stdout.readline().endswith(".wav\n")
+        running.send_signal(signal.SIGINT)
+        _, messages = running.communicate(timeout=300)
+    assert finished
+    assert running.returncode == 130
+    told = r"Interrupted; (split_\w+) of \S.* goes on\. Fetch its stems with: "
+    assert re.fullmatch(told + r"aistemsplitter download \1 -o \S+\n", messages)
 
 
 def test_credits(environment: dict[str, str]) -> None:

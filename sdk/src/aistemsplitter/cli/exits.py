@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from aistemsplitter._errors import (
     AiStemSplitterError,
     ConfigurationError,
@@ -32,6 +34,18 @@ _CODES: tuple[tuple[type[AiStemSplitterError], int], ...] = (
     (DeadlineExceeded, 6),
 )
 
+# Names of the API and of the SDK's parameters, and the options that stand for them.
+_OPTIONS = {
+    "stemModel": "--model",
+    "outputFormat": "--format",
+    "webhookUrl": "--webhook-url",
+    "overwrite=True": "--overwrite",
+    "api_key=": "--key",
+    "base_url=": "--base-url",
+    "stems=": "--stems",
+}
+_NAMES = re.compile("|".join(rf"(?<![\w.]){re.escape(name)}(?!\w)" for name in _OPTIONS))
+
 HELP = (
     "Exit codes: 0 done; 1 the split or the transfer failed; 2 a wrong option, setting or file; "
     "3 the key was refused; 4 not enough credits; 5 no such split; 6 the service cannot be "
@@ -40,10 +54,15 @@ HELP = (
 
 
 def code_of(error: AiStemSplitterError) -> int:
-    """Tell the exit code for an error."""
+    """Return the exit code for an error."""
     return next((code for kind, code in _CODES if isinstance(error, kind)), FAILED)
 
 
+def explained(error: AiStemSplitterError) -> str:
+    """Return an error's text with the names of this command's options."""
+    return _NAMES.sub(lambda found: _OPTIONS[found[0]], str(error))
+
+
 def one_line(text: object) -> str:
-    """Make a line of whatever a server said, without what would steer a terminal."""
+    """Return a text as one line, without characters that would control a terminal."""
     return " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())

@@ -1,4 +1,4 @@
-"""What people see: results on standard output, progress on standard error, if a terminal."""
+"""Output: results on standard output; messages, and progress on a terminal, on standard error."""
 
 from __future__ import annotations
 
@@ -6,29 +6,31 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeAlias
 
+import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
-from aistemsplitter._models import Split, TransferProgress
-from aistemsplitter.cli.exits import one_line
+from aistemsplitter._models import Model, Split, TransferProgress
+from aistemsplitter.cli.exits import INTERRUPTED, one_line
 
-# Who reads a pipe wants whole lines, however wide a terminal may be.
+# In a pipe, lines are not wrapped to the width of a terminal.
 _WIDE = 250
 results = Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else _WIDE)
 progress = Console(stderr=True, soft_wrap=True, highlight=False)
 
 
 def say(text: object) -> None:
-    """Print one line of what came out."""
+    """Print one line of results."""
     results.print(Text(one_line(text)))
 
 
 def tell(text: object) -> None:
-    """Print one line to people, apart from the results."""
+    """Print one line of messages."""
     progress.print(Text(one_line(text)))
 
 
@@ -49,8 +51,48 @@ def splits(found: Iterable[Split]) -> None:
     results.print(table)
 
 
+def split(found: Split, json: bool) -> None:
+    """Print one split with its stems."""
+    if json:
+        as_json(found.raw)
+        return
+    splits([found])
+    if found.error is not None:
+        say(found.error.message)
+    for warning in found.warnings:
+        say(f"Note: {warning}")
+    for stem, url in found.stems.items():
+        say(f"{stem}  {url}")
+
+
+def stems(done: Split, paths: Mapping[str, Path], json: bool, **more: str) -> None:
+    """Print the files of a split's stems.
+
+    Args:
+        more: Further fields of the JSON object.
+    """
+    if json:
+        files = {stem: str(path) for stem, path in paths.items()}
+        as_json({"id": done.id, "status": done.status, **more, "files": files})
+        return
+    for warning in done.warnings:
+        tell(f"Note: {warning}")
+    for path in paths.values():
+        say(path)
+
+
+def models(found: Iterable[Model]) -> None:
+    """Print models as a table."""
+    table = Table("model", "stems", "installed", box=None, pad_edge=False)
+    installed = {True: "yes", False: "no", None: ""}
+    for model in found:
+        cells = (" / ".join((model.id, *model.aliases)), ", ".join(model.stems))
+        table.add_row(*(Text(one_line(cell)) for cell in (*cells, installed[model.installed])))
+    results.print(table)
+
+
 def state(split: Split) -> str:
-    """Say how a split stands."""
+    """Return a split's status with its error, progress or place in the queue."""
     if split.error is not None:
         return f"{split.status} ({split.error.code})"
     if split.status == "processing" and split.progress is not None:
@@ -61,24 +103,24 @@ def state(split: Split) -> str:
 
 
 class Bars:
-    """The progress of one song: uploaded, separated, downloaded."""
+    """The progress bars of one song: upload, separation, downloads."""
 
     def __init__(self, bars: Progress, name: str) -> None:
         self._bars, self._name = bars, one_line(name)
         self._tasks: dict[str, TaskID] = {}
 
-    def upload(self, told: TransferProgress) -> None:
-        """Show how far the song has got."""
-        self._show("upload", f"{self._name}: uploading", told.bytes_done, told.bytes_total)
+    def upload(self, now: TransferProgress) -> None:
+        """Show the progress of the upload."""
+        self._show("upload", f"{self._name}: uploading", now.bytes_done, now.bytes_total)
 
     def separation(self, split: Split) -> None:
-        """Show how far the split has got."""
+        """Show the progress of the separation."""
         self._show("split", f"{self._name}: {one_line(state(split))}", split.progress or 0.0, 1.0)
 
-    def download(self, told: TransferProgress) -> None:
-        """Show how far a stem has got."""
-        stem = one_line(told.name)
-        self._show(stem, f"{self._name}: {stem}", told.bytes_done, told.bytes_total)
+    def download(self, now: TransferProgress) -> None:
+        """Show the progress of a stem's download."""
+        stem = one_line(now.name)
+        self._show(stem, f"{self._name}: {stem}", now.bytes_done, now.bytes_total)
 
     def _show(self, key: str, text: str, done: float, total: float | None) -> None:
         if key not in self._tasks:
@@ -86,9 +128,13 @@ class Bars:
         self._bars.update(self._tasks[key], description=text, completed=done, total=total)
 
 
+#: Returns the bars of a song, given its name.
+NewBars: TypeAlias = Callable[[str], Bars]
+
+
 @contextmanager
-def bars() -> Iterator[Callable[[str], Bars]]:
-    """Show progress while inside; nothing where standard error is no terminal."""
+def bars() -> Iterator[NewBars]:
+    """Show progress bars inside the block, if standard error is a terminal."""
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
@@ -97,3 +143,14 @@ def bars() -> Iterator[Callable[[str], Bars]]:
     )
     with Progress(*columns, console=progress, disable=not progress.is_terminal) as shown:
         yield lambda name: Bars(shown, name)
+
+
+@contextmanager
+def interruptible(what_now: str = "") -> Iterator[None]:
+    """End the command with its own exit code on Ctrl-C, after a message."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if what_now:
+            tell(f"Interrupted; {what_now}")
+        raise typer.Exit(INTERRUPTED) from None
