@@ -19,6 +19,7 @@ from playwright.sync_api import sync_playwright
 
 from aistemsplitter import __version__
 from browsers import FLAGS, chromium
+from cli_reference import reference
 from reader import blocks, give_song, reader, without_settings
 from real_service import RealService
 
@@ -51,6 +52,11 @@ def run(command: list[str], environment: dict[str, str], place: Path) -> None:
         command, env=environment, cwd=place, capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_reference_of_the_commands_is_current() -> None:
+    page = (DOCS / "reference" / "cli.md").read_text()
+    assert page == reference(), "python examples/tests/cli_reference.py > docs/reference/cli.md"
 
 
 def test_every_wheel_that_is_named_is_the_current_one() -> None:
