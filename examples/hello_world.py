@@ -5,14 +5,16 @@ python examples/hello_world.py https://example.com/song.mp3
 """
 
 import sys
+from pathlib import Path
 
 from aistemsplitter import AiStemSplitter
 
 
-def main(song: str, folder: str = "stems") -> None:
+def main(song: str, folder: str | None = None) -> None:
     with AiStemSplitter() as client:  # the key comes from AISTEMSPLITTER_API_KEY
         job = client.create_split(input=song, stem_model="htdemucs_ft")
         result = client.wait_for_split(job.id)
+        folder = folder or f"stems/{Path(song).stem}"
         for name, path in client.download_split(result, folder).items():
             print(f"{name}: {path}")
 

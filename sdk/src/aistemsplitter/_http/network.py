@@ -23,7 +23,8 @@ import httpcore2
 
 from aistemsplitter._http.stopping import Stopped
 
-SLICE = 0.1  # seconds until a waiting thread notices that it should stop
+SLICE = 0.1  # seconds until a waiting thread of a download notices that it should stop
+IDLE_SLICE = 1.0  # the same for other threads; on Windows, Ctrl-C does not interrupt a read
 PIECE = 64 * 1024  # bytes written under one time limit
 
 
@@ -51,7 +52,7 @@ class Limit:
         """
         if self.stop and self.stop.is_set():
             raise Stopped
-        return min(SLICE, end - time.monotonic())
+        return min(SLICE if self.stop else IDLE_SLICE, end - time.monotonic())
 
 
 NO_LIMIT = Limit()
