@@ -14,6 +14,7 @@ from aistemsplitter import (
     AsyncAiStemSplitter,
     ConfigurationError,
     InvalidWebhook,
+    _webhooks,
     verify_signature,
 )
 from aistemsplitter.testing import sign, split_failed, split_succeeded
@@ -53,10 +54,26 @@ def test_clients_verify(monkeypatch: pytest.MonkeyPatch) -> None:
     verify_signature(delivery.headers, delivery.body)
 
 
-def test_secret_is_needed() -> None:
+def test_secret_is_needed(caplog: pytest.LogCaptureFixture) -> None:
+    _webhooks._log_missing_secret.cache_clear()
     delivery = split_succeeded()
-    with pytest.raises(ConfigurationError, match="pass the secret"):
-        AiStemSplitter("k").verify_webhook(delivery.headers, delivery.body)
+    for _ in range(3):  # a receiver that answers every exception with 400 hides this one
+        with pytest.raises(ConfigurationError, match="pass the secret"):
+            AiStemSplitter("k").verify_webhook(delivery.headers, delivery.body)
+    with pytest.raises(ConfigurationError):
+        verify_signature(delivery.headers, delivery.body)
+    (record,) = caplog.records
+    assert record.levelname == "ERROR"
+    assert "AISTEMSPLITTER_WEBHOOK_SECRET" in record.message
+
+
+@pytest.mark.parametrize("secret", [b"whsec_a", [b"whsec_a"], 7, [None], {"a": "b"}])
+def test_secrets_are_strings(secret: Any) -> None:
+    delivery = split_succeeded()
+    with pytest.raises(ConfigurationError, match="string"):
+        verify_signature(delivery.headers, delivery.body, secret)
+    with pytest.raises(ConfigurationError, match="string"):
+        AiStemSplitter("k", webhook_secret=secret)
 
 
 def test_rotation_either_way() -> None:

@@ -41,6 +41,7 @@ T = TypeVar("T")
 FIRST_PAUSE = 0.5  # bound of the first pause, in seconds
 LONGEST_PAUSE = 8.0
 LONGEST_RETRY_AFTER = 60.0  # a storage that asks for a day must not hold a program for a day
+REQUEST = "%s %s: %s in %.2f s (%s)"  # for the log: method, path, status, seconds, request id
 CALL_TOTAL = 60.0  # seconds for a call of the API if the client has no total of its own
 
 
@@ -133,6 +134,7 @@ def call(
     retries = 0
     while True:
         error: AiStemSplitterError
+        started = session.clock()
         try:
             reply = yield from send(request)
         except Failure as failure:
@@ -140,7 +142,8 @@ def call(
         else:
             if session.on_reply:
                 session.on_reply(reply)
-            logger.debug("%s %s: %s %s", method, path, reply.status, request_id(reply.headers))
+            took = session.clock() - started
+            logger.info(REQUEST, method, path, reply.status, took, request_id(reply.headers))
             if reply.status < 300:
                 return _result(reply, result)
             error = error_of_reply(reply.status, reply.headers, reply.body, request)
@@ -152,7 +155,7 @@ def call(
         exhausted = retries >= session.max_retries and not in_progress
         if exhausted or session.out_of_time(pause) or not worth_a_retry(error):
             raise error
-        logger.debug("%s %s: %s, next try in %.1f s", method, path, error.code, pause)
+        logger.info("%s %s: %s, next try in %.1f s", method, path, error.code, pause)
         yield Sleep(pause)
         retries += 1
 

@@ -105,8 +105,8 @@ def transfer(session: Session, split: Split, stem: str, receiver: Receiver) -> O
         if is_try and retries >= session.max_retries:
             again = False
         if not again or session.out_of_time(pause):
-            raise _final(stem, error, session)
-        logger.debug("download %s: %s at byte %d, next try", stem, error.code, receiver.done)
+            raise _final(stem, error, session) from error
+        logger.info("download %s: %s at byte %d, next try", stem, error.code, receiver.done)
         yield Sleep(pause)
         retries += is_try
         if renew:
@@ -178,6 +178,7 @@ def _final(stem: str, error: AiStemSplitterError, session: Session) -> AiStemSpl
         status=error.status,
         request_id=error.request_id,
         retry_after=error.retry_after,
+        response=error.response,
     )
 
 

@@ -122,7 +122,7 @@ def _put(
         except Failure as failure:
             error = error_of_failure(failure, request)
         else:
-            logger.debug("upload: %s", reply.status)
+            logger.info("upload of %s: %s", opened.name, reply.status)
             if reply.status < 300 or (retries and reply.status in ALREADY_THERE):
                 return True
             if reply.status in EXPIRED and not last:

@@ -160,6 +160,8 @@ def _system_error(error: BaseException | None) -> OSError | None:
     """Return the system's own error at the root of a chain, without the frames it came by."""
     found = None
     while error is not None:
+        if isinstance(error, BaseExceptionGroup):  # of the addresses that were tried
+            error = error.exceptions[0]
         if isinstance(error, OSError):
             found = error
         error = error.__cause__ or error.__context__
