@@ -268,3 +268,12 @@ def test_a_folder_that_cannot_be_written(
 def test_an_unknown_model() -> None:
     with pytest.raises(ModelError, match="there is no model"):
         install("mdx")
+
+
+def test_an_answer_that_a_proxy_has_changed(
+    server: Any, published: Any, empty_machine: Path
+) -> None:
+    server.files[published.official_path] = published.content
+    server.answers[published.official_path] = [lambda request, body: request.send(203, body)]
+    (path,) = install("some_model", homes=published.on(server))
+    assert path.parent == empty_machine

@@ -25,6 +25,7 @@ CONNECT_TIMEOUT = 10.0  # seconds
 PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
 CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 TOO_MANY_OR_FAILING = frozenset({408, 429, 500, 502, 503, 504})
+COMPLETE = frozenset({200, 203})  # 203: a proxy on the way has changed a header
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,11 +167,11 @@ def _attempt(
             total = _total_of_range(response, offset)
         elif response.status_code == 416:
             total = None
-        elif response.status_code == 200:
+        elif response.status_code in COMPLETE:
             offset, total = 0, _content_length(response)
         else:
             raise DownloadError(f"{shown(url)} answered {response.status_code}")
-        if response.status_code != 200 and total is None:
+        if response.status_code not in COMPLETE and total is None:
             discard(part)
             raise _RetryError("its answer did not continue the partial file")
         if total is not None and total > limit:
