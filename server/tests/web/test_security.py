@@ -13,7 +13,7 @@ import pytest
 from fastapi import FastAPI
 
 from aistemsplitter_server.accounts.tables import Person
-from aistemsplitter_server.app import create_app
+from aistemsplitter_server.app import Dispatch, create_app
 from aistemsplitter_server.kit import ids, times
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.secrets import Secrets
@@ -21,7 +21,6 @@ from aistemsplitter_server.kit.settings import Settings
 from aistemsplitter_server.splits.tables import Share, Split
 from aistemsplitter_server.storage.configured import configured
 from aistemsplitter_server.web import live
-from aistemsplitter_server.web.app import Dispatch
 from customers import Customer
 from databases import only_sqlite
 from estate import Estate, Things
