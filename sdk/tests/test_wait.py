@@ -174,6 +174,18 @@ def test_a_silent_stream_is_polled_beside(
     assert paths(loopback).count(job.id) <= 3
 
 
+def test_a_stream_that_has_begun_is_given_more_time(
+    client: Any, loopback: Loopback, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_wait, "FIRST_BYTES", 0.1)
+    loopback.service._streams = True
+    job = client.submit(audio_url=URL)
+    loopback.fault("stall", "events", at=300, times=99)
+    with pytest.raises(WaitTimeout):
+        client.wait(job.id, timeout=1)
+    assert paths(loopback).count("events") == 1
+
+
 @pytest.mark.usefixtures("_impatient")
 def test_streams_without_a_byte_are_given_up(client: Any, loopback: Loopback) -> None:
     loopback.service._streams = True

@@ -147,9 +147,14 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """Send a request and return the Stream. The driver closes it if the operation does not."""
+    """Send a request and return the Stream. The driver closes it if the operation does not.
+
+    Attributes:
+        within: Seconds until the response has to begin, if less than the request's own limits.
+    """
 
     request: Request
+    within: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,13 +235,16 @@ def send(request: Request) -> Operation[Reply]:
     return reply
 
 
-def open_stream(request: Request) -> Operation[Stream]:
+def open_stream(request: Request, within: float | None = None) -> Operation[Stream]:
     """Send a request and return the response, its body still to be read.
+
+    Args:
+        within: Seconds until the response has to begin, if less than the request's own limits.
 
     Raises:
         Failure: No response arrived.
     """
-    stream: Stream = yield Open(request)
+    stream: Stream = yield Open(request, within)
     return stream
 
 

@@ -154,11 +154,9 @@ class _Watch:
         stream: Stream | None = None
         said_done = False
         try:
-            opening = self._session.within(FIRST_BYTES).deadline
-            stream = yield from open_stream(self._request(last_id, opening))
+            stream = yield from open_stream(self._request(last_id), FIRST_BYTES)
             kind = stream.headers.get("content-type", "").partition(";")[0].strip().lower()
             if stream.status in (200, 203) and kind == "text/event-stream":
-                stream.request = self._request(last_id, self._session.deadline)
                 said_done = yield from self._read(stream)
             elif stream.status < 500 and stream.status != 429:
                 self._silent = STREAM_TRIES  # this server has none
@@ -190,7 +188,7 @@ class _Watch:
                 yield from self.report(split)
         return False
 
-    def _request(self, last_id: str, deadline: float | None) -> Request:
+    def _request(self, last_id: str) -> Request:
         headers = self._session.headers_with(
             {"Accept": "text/event-stream", "Accept-Encoding": "identity"}
         )
@@ -202,7 +200,7 @@ class _Watch:
             headers=headers,
             key=self._session.key,
             timeouts=self._session.timeouts,
-            deadline=deadline,
+            deadline=self._session.deadline,
         )
 
 

@@ -114,8 +114,8 @@ class AsyncDriver:
         match effect:
             case Send(request):
                 return await self._send(request)
-            case Open(request):
-                response = await self._open(request)
+            case Open(request, within):
+                response = await self._open(request, within)
                 source = _Source(response)
                 streams.append(Stream(response.status_code, headers_of(response), source, request))
                 return streams[-1]
@@ -135,15 +135,15 @@ class AsyncDriver:
                 return await self._gather(operations, bound)
         return None
 
-    async def _open(self, request: Request) -> httpx2.Response:
+    async def _open(self, request: Request, within: float | None = None) -> httpx2.Response:
         body = request.body
         content = _async_flow(body) if isinstance(body, Body) else body
         built = build(request, content)
         try:
-            with _deadline(request), exchange.log_without_locations():
+            with _deadline(request, within), exchange.log_without_locations():
                 return await self._client().send(built, stream=True)
         except LIBRARY_ERRORS as error:
-            failure = failure_of(error, request)
+            failure = failure_of(error, request, within)
         raise failure
 
     async def _send(self, request: Request) -> Reply:

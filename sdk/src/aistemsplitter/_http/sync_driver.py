@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 import time
@@ -99,8 +100,8 @@ class SyncDriver:
         match effect:
             case Send(request):
                 return self._send(request, stop)
-            case Open(request):
-                response = self._open(request, stop)
+            case Open(request, within):
+                response = self._open(request, stop, within)
                 source = _Source(response)
                 streams.append(Stream(response.status_code, headers_of(response), source, request))
                 return streams[-1]
@@ -124,16 +125,19 @@ class SyncDriver:
                 return self._gather(operations, bound)
         return None
 
-    def _open(self, request: Request, stop: threading.Event | None) -> httpx2.Response:
+    def _open(
+        self, request: Request, stop: threading.Event | None, within: float | None = None
+    ) -> httpx2.Response:
         body = request.body
         content = _flow(body) if isinstance(body, Body) else body
         built = build(request, content)
         try:
-            with network.limited(request.deadline, stop), exchange.log_without_locations():
+            deadline = _soonest(request, within)
+            with network.limited(deadline, stop), exchange.log_without_locations():
                 # An http_client's own settings must not send the key elsewhere.
                 return self._client().send(built, stream=True, auth=None, follow_redirects=False)
         except LIBRARY_ERRORS as error:
-            failure = failure_of(error, request)
+            failure = failure_of(error, request, within)
         raise failure
 
     def _send(self, request: Request, stop: threading.Event | None) -> Reply:
@@ -151,10 +155,8 @@ class SyncDriver:
         raise failure
 
     def _read(self, stream: Stream, within: float | None, stop: threading.Event | None) -> bytes:
-        seconds = left(stream.request)
-        deadline = time.monotonic() + min(seconds, seconds if within is None else within)
         try:
-            with network.limited(deadline, stop):
+            with network.limited(_soonest(stream.request, within), stop):
                 return cast(bytes, stream.source.read())
         except LIBRARY_ERRORS as error:
             failure = failure_of(error, stream.request, within)
@@ -177,6 +179,11 @@ class SyncDriver:
                 pool.shutdown(cancel_futures=stop.is_set())
         raise_first([None if f.cancelled() else f.exception() for f in futures])
         return [future.result() for future in futures]
+
+
+def _soonest(request: Request, within: float | None) -> float:
+    """Return the request's deadline, or the time after ``within`` seconds if that is sooner."""
+    return time.monotonic() + min(left(request), math.inf if within is None else within)
 
 
 def _flow(body: Body) -> Iterator[bytes]:
