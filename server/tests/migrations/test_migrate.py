@@ -16,7 +16,7 @@ from aistemsplitter_server.kit import jobs
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.settings import Settings
 from aistemsplitter_server.migrations import migrate
-from databases import Databases
+from databases import Databases, only_sqlite
 
 UPGRADE = """
 import sys
@@ -57,6 +57,26 @@ def test_a_database_that_is_not_migrated(empty: str) -> None:
     database = Database(empty)
     with pytest.raises(migrate.NotMigrated, match="db upgrade"):
         migrate.check(database)
+    database.close()
+
+
+@only_sqlite
+def test_an_index_made_after_statistics_is_not_preferred(empty: str) -> None:
+    database = Database(empty)
+    migrate.upgrade(database, "0008")
+    with database.connection() as connection:
+        for statement in BEFORE:
+            connection.execute(text(statement))
+        connection.execute(text("ANALYZE"))
+    migrate.upgrade(database)
+    with database.engine.connect() as connection:
+        plan = connection.execute(
+            text(
+                "EXPLAIN QUERY PLAN SELECT balance FROM credit_entries WHERE account_id = 'acc_1'"
+                " ORDER BY number DESC LIMIT 1"
+            )
+        )
+        assert not any("TEMP B-TREE" in row.detail for row in plan)
     database.close()
 
 

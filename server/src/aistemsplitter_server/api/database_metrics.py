@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -22,11 +24,19 @@ from aistemsplitter_server.kit.settings import Settings
 from aistemsplitter_server.retention import overdue
 from aistemsplitter_server.retention.tables import Sweep, SweepFailure
 from aistemsplitter_server.splits import queries
-from aistemsplitter_server.splits.tables import Split
+from aistemsplitter_server.splits.tables import (
+    IS_PROCESSING,
+    IS_QUEUED,
+    PROCESSING,
+    QUEUED,
+    TERMINAL,
+    Split,
+)
 from aistemsplitter_server.webhooks.tables import Delivery
 from aistemsplitter_server.workers.tables import DEAD_AFTER, Worker
 
 FRESH = 10.0  # seconds that counts are good for
+SETTLES = timedelta(minutes=5)  # no transaction takes longer, so none adds to what was before
 
 
 class DatabaseMetrics(Collector):
@@ -38,6 +48,7 @@ class DatabaseMetrics(Collector):
         self._lock = threading.Lock()
         self._taken = float("-inf")
         self._counted: Sequence[Metric] = ()
+        self._ended = _EndedSplits()
 
     def describe(self) -> Iterable[Metric]:
         """Nothing: registering must not ask the database."""
@@ -56,7 +67,7 @@ class DatabaseMetrics(Collector):
         try:
             with self._database.reading() as connection:
                 found = [
-                    *_splits(connection),
+                    *_splits(connection, self._ended),
                     *_workers(connection),
                     _deliveries(connection),
                     _ledger(connection),
@@ -70,11 +81,35 @@ class DatabaseMetrics(Collector):
         return (up, *found)
 
 
-def _splits(connection: Connection) -> Iterable[Metric]:
+class _EndedSplits:
+    """Counts ended splits by status. Those of the past are counted once and remembered."""
+
+    def __init__(self) -> None:
+        self._settled = Counter[str]()
+        self._until = datetime.fromtimestamp(0, UTC)  # all that ended before are in it
+
+    def count(self, connection: Connection) -> Counter[str]:
+        until = times.now() - SETTLES
+        self._settled += self._between(connection, self._until, until)
+        self._until = until
+        return self._settled + self._between(connection, until, None)
+
+    def _between(
+        self, connection: Connection, first: datetime, last: datetime | None
+    ) -> Counter[str]:
+        ended = [Split.finished_at >= first]
+        if last is not None:
+            ended.append(Split.finished_at < last)
+        query = select(Split.status, func.count()).where(Split.status.in_(TERMINAL), *ended)
+        return Counter(dict(connection.execute(query.group_by(Split.status)).all()))
+
+
+def _splits(connection: Connection, ended: _EndedSplits) -> Iterable[Metric]:
     states = GaugeMetricFamily("aistemsplitter_splits", "Splits by status.", labels=("status",))
-    for status, number in connection.execute(
-        select(Split.status, func.count()).group_by(Split.status)
-    ):
+    numbers = ended.count(connection)
+    for status, condition in ((QUEUED, IS_QUEUED), (PROCESSING, IS_PROCESSING)):
+        numbers[status] = connection.scalar(select(func.count()).where(condition)) or 0
+    for status, number in sorted(numbers.items()):
         states.add_metric((status,), number)
     yield states
     oldest = queries.queued_since(connection)

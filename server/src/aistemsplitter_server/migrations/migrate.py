@@ -12,11 +12,12 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from filelock import FileLock
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from aistemsplitter_server.kit import jobs
 from aistemsplitter_server.kit.database import Database
 
+SAMPLE = 400  # rows that SQLite reads of each index; its documentation says 100 to 1,000
 ADVISORY_LOCK = 0x41535453  # any number that nothing else in this database uses
 
 
@@ -41,6 +42,18 @@ def _upgrade(database: Database, revision: str) -> None:
         config = _config()
         config.attributes["connection"] = connection
         command.upgrade(config, revision)
+        _update_statistics(connection, database)
+
+
+def _update_statistics(connection: Connection, database: Database) -> None:
+    """Update the query planner's statistics from a sample of each table.
+
+    If SQLite has statistics of the old indexes but not of a new one, it prefers the new one even
+    where it fits badly: reading an account's balance then took 0.4 s with a million splits.
+    """
+    if database.sqlite:
+        connection.execute(text(f"PRAGMA analysis_limit = {SAMPLE}"))
+    connection.execute(text("ANALYZE"))
 
 
 def check(database: Database) -> None:

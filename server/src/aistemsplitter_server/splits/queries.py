@@ -205,9 +205,11 @@ _PLACES = places_query()
 
 
 def queued_since(session: Session | Connection) -> datetime | None:
-    """When the split that waits longest was made; ids sort by time, and an index has them."""
-    oldest = select(func.min(Split.id)).where(IS_QUEUED).scalar_subquery()
-    return session.scalar(select(Split.created_at).where(Split.id == oldest))
+    """Return when the split that has waited longest was made; ids sort by time."""
+    unfinished = Split.finished_at.is_(None)  # the index of these is in the order of ids
+    return session.scalar(
+        select(Split.created_at).where(unfinished, IS_QUEUED).order_by(Split.id).limit(1)
+    )
 
 
 def turns(

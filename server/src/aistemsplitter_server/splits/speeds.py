@@ -20,10 +20,10 @@ WORK: ColumnElement[float] = case(
 
 
 def lately(session: Session) -> dict[str, float]:
-    """Seconds of audio that one worker separates in a second, for each model that ran of late."""
+    """Return seconds of audio separated per second of one worker, by model that ran recently."""
     query = (
         select(Split.served_by, WORK, Split.started_at, Split.finished_at)
-        .where(Split.status == SUCCEEDED)
+        .where(Split.status == SUCCEEDED, Split.finished_at.is_not(None))  # as in the index
         .order_by(Split.finished_at.desc())
         .limit(MEASURED)
     )

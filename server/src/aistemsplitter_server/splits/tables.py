@@ -49,7 +49,10 @@ class Split(Base):
             ["served_by", "is_test", "duration_seconds"],
             "status = 'queued'",
         ),
-        partial_index("ix_splits_processing", ["turn"], "status = 'processing'"),
+        # SQLite takes it for the first column's sake, and would scan the table without that.
+        partial_index(
+            "ix_splits_processing", ["status", "account_id", "turn"], "status = 'processing'"
+        ),
         Index("ix_splits_swept_at_expires_at", "swept_at", "expires_at"),
         Index(
             "ix_splits_retry_of",
@@ -64,7 +67,11 @@ class Split(Base):
             postgresql_where=UNERASED,
         ),
         # What was done in a month is counted from this alone, without reading a row.
-        Index("ix_splits_ended", "status", "finished_at", "error_code", "duration_seconds"),
+        partial_index(
+            "ix_splits_ended",
+            ["status", "finished_at", "error_code", "duration_seconds"],
+            "finished_at IS NOT NULL",
+        ),
         # Of an account's splits, those that count against its limits.
         partial_index("ix_splits_queued", ["account_id", "is_test"], "status = 'queued'"),
         partial_index(
