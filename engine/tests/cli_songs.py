@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from click.testing import CliRunner
 
-import reference
 from aistemsplitter_engine.audio import StemWriter
 from aistemsplitter_engine.cli.app import app
 from aistemsplitter_engine.formats import OutputFormat
+from fakes import music
 from stem_files import RATE
 
 TINY = ("--model", "htdemucs_tiny", "--device", "cpu")
@@ -32,7 +32,7 @@ def split(*arguments: str | Path) -> tuple[int, str, str]:
 def write_song(path: Path, seconds: float = 3, gain: float = 1) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     with StemWriter(path, OutputFormat("wav", 32), RATE, 2) as writer:
-        writer.write(reference.music(seconds) * np.float32(gain))
+        writer.write(music(seconds) * np.float32(gain))
     return path
 
 

@@ -6,7 +6,6 @@ do nothing). Here these are drawn at random too, so that every weight has a say.
 
 from __future__ import annotations
 
-import functools
 import random
 import warnings
 from fractions import Fraction
@@ -97,19 +96,3 @@ def engine_separate(
     leads = draw_leads(len(parts), shifts, seed, config, loudness.frames, 0.25)
     out = separate(blocks, loudness, parts, leads, overlap=0.25, batch_size=1)
     return np.concatenate([estimates.sources for estimates in out], axis=2)
-
-
-def music(seconds: float, seed: int = 0) -> FloatArray:
-    """Make something with the spectrum and the crests of music, (2, n) at 44.1 kHz."""
-    return _music(seconds, seed).copy()
-
-
-@functools.lru_cache(maxsize=8)  # many tests take the same song
-def _music(seconds: float, seed: int) -> FloatArray:
-    rng = np.random.default_rng(seed)
-    time = np.arange(int(seconds * 44100)) / 44100
-    beat = np.exp(-6 * (time * 2 % 1))
-    tones = sum(np.sin(2 * np.pi * f * time + f) for f in (110, 220.5, 331, 883))
-    noise = rng.standard_normal((2, time.size)) * beat
-    audio = 0.08 * np.stack([tones, np.roll(tones, 50)]) + 0.05 * noise
-    return audio.astype(np.float32)

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import reference
 from aistemsplitter_engine import AudioArray, Separator
 from aistemsplitter_engine.audio import AudioFile, FloatArray, StemWriter
 from aistemsplitter_engine.errors import Cancelled, OutputError
 from aistemsplitter_engine.formats import OutputFormat
+from fakes import music
 
 RATE = 44_100
 STEMS = ("drums", "bass", "other", "vocals")
@@ -25,7 +25,7 @@ def separator(**options: object) -> Separator:
 
 
 def song(seconds: float = 4, gain: float = 1, rate: int = RATE) -> AudioArray:
-    return AudioArray(reference.music(seconds) * np.float32(gain), rate, "a song")
+    return AudioArray(music(seconds) * np.float32(gain), rate, "a song")
 
 
 def write_song(path: Path, audio: FloatArray, rate: int = RATE, **more: object) -> Path:

@@ -16,7 +16,8 @@ from aistemsplitter_engine.errors import ModelError, ModelNotInstalled, OptionEr
 from aistemsplitter_engine.model import Model
 from aistemsplitter_engine.network.config import Configuration
 from aistemsplitter_engine.weights.store import TINY
-from networks import SMALL, Bag, FakeRuntime, use_fake, write_safetensors
+from fakes import FakeRuntime, use_fake
+from networks import SMALL, Bag, write_safetensors
 
 
 def open_model(name: str | os.PathLike[str]) -> Model:

@@ -9,17 +9,19 @@ import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
-import reference
 from aistemsplitter_engine import AudioArray, Block, Separator
 from aistemsplitter_engine.audio import AudioFile, FloatArray
 from aistemsplitter_engine.errors import AudioError, Cancelled, OptionError
-from networks import Bag, BrokenRuntime, FakeRuntime, threads, use_fake
+from fakes import BrokenRuntime, FakeRuntime, music, threads, use_fake
 from stem_files import steps
+
+if TYPE_CHECKING:
+    from networks import Bag
 
 RATE = 44_100
 
@@ -52,7 +54,7 @@ def joined(blocks: Iterable[Block]) -> dict[str, FloatArray]:
 
 
 def song(seconds: float = 5, rate: int = RATE) -> AudioArray:
-    return AudioArray(reference.music(seconds), rate)
+    return AudioArray(music(seconds), rate)
 
 
 class Song:
@@ -109,7 +111,7 @@ def test_options_of_a_song_that_cannot_be(
     fakes: list[FakeRuntime], tmp_path: Path, options: dict[str, object], message: str
 ) -> None:
     """They are refused at the call, before the song is read or anything is made."""
-    separator, source = Separator("htdemucs_tiny"), Song(reference.music(1))
+    separator, source = Separator("htdemucs_tiny"), Song(music(1))
     with pytest.raises(OptionError) as caught:
         separator.split(source, tmp_path / "out", **options)
     assert str(caught.value).startswith(message)
@@ -131,7 +133,7 @@ def test_it_says_what_it_has() -> None:
 
 
 def test_nothing_happens_before_a_block_is_asked_for(fakes: list[FakeRuntime]) -> None:
-    source = Song(reference.music(1))
+    source = Song(music(1))
     blocks = Separator("htdemucs_tiny").separate(source)
     assert (source.read, fakes) == (0, [])
     next(blocks)
@@ -184,7 +186,7 @@ def test_silence_stays_silence(tiny: Separator, frames: int) -> None:
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_samples_that_are_not_numbers_are_silence(tiny: Separator, value: float) -> None:
-    audio, clean = reference.music(1), reference.music(1)
+    audio, clean = music(1), music(1)
     audio[0, 1000:2000] = value
     clean[0, 1000:2000] = 0
     got = joined(tiny.separate(AudioArray(audio, RATE)))
@@ -195,7 +197,7 @@ def test_samples_that_are_not_numbers_are_silence(tiny: Separator, value: float)
 @pytest.mark.parametrize("right", [1, 0, -1])
 @pytest.mark.parametrize("level", [1e-30, 1e-4, 1, 1e30, 3e38])
 def test_any_level_gives_numbers(tiny: Separator, level: float, right: int) -> None:
-    audio = reference.music(1)[:1] * np.array([[1], [right]])
+    audio = music(1)[:1] * np.array([[1], [right]])
     loud = (audio / np.abs(audio).max() * level).astype(np.float32)
     stems = joined(tiny.separate(AudioArray(loud, RATE), stems=tiny.stems))
     assert all(np.isfinite(stem).all() for stem in stems.values())
@@ -289,7 +291,7 @@ def test_progress(fakes: list[FakeRuntime]) -> None:
 
 
 def test_cancelled_before_it_begins(fakes: list[FakeRuntime]) -> None:
-    cancel, source = threading.Event(), Song(reference.music(1))
+    cancel, source = threading.Event(), Song(music(1))
     cancel.set()
     with pytest.raises(Cancelled, match="a song: stopped on request"):
         next(Separator("htdemucs_tiny").separate(source, cancel=cancel))
@@ -328,7 +330,7 @@ def test_a_network_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     assert threads() == set()
 
 
-ONE = reference.music(6)
+ONE = music(6)
 LOUDER = ONE.copy()
 LOUDER[0, -1] += 0.1
 
@@ -344,7 +346,7 @@ def test_a_song_that_changes_between_the_passes(second: FloatArray) -> None:
 @pytest.mark.usefixtures("fakes")
 def test_a_change_is_seen_where_the_song_ends_with_a_segment() -> None:
     """Nothing would be read after its last sample but for that."""
-    audio = reference.music(3)
+    audio = music(3)
     other = audio.copy()
     other[:, 0] = 0.5
     separator = Separator("htdemucs_tiny", overlap=0)  # whose segments have 3 s
@@ -380,7 +382,7 @@ def test_threads_may_share_a_separator(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.network
 def test_threads_may_share_a_real_network(tiny: Separator) -> None:
-    sources = [song(3), AudioArray(reference.music(4, seed=1), RATE)]
+    sources = [song(3), AudioArray(music(4, seed=1), RATE)]
     expected = [joined(tiny.separate(source)) for source in sources]
     with ThreadPoolExecutor(2) as pool:
         results = list(pool.map(lambda source: joined(tiny.separate(source)), sources))
@@ -393,7 +395,9 @@ def test_threads_may_share_a_real_network(tiny: Separator) -> None:
 
 @pytest.mark.network
 def test_a_seeded_run_with_skipped_models_is_that_of_demucs(bag: Bag) -> None:
-    audio = reference.music(2.5)
+    import reference  # not above: it needs PyTorch, which other tests do not
+
+    audio = music(2.5)
     separator = Separator("htdemucs_ft", device="cpu", precision="float32", shifts=2, seed=4)
     got = joined(separator.separate(AudioArray(audio, RATE), stems=["other", "instrumental"]))
     expected = reference.demucs_separate(bag.models, audio, shifts=2, seed=4)
@@ -406,7 +410,9 @@ def test_a_seeded_run_with_skipped_models_is_that_of_demucs(bag: Bag) -> None:
 def test_a_real_network_as_a_stream_equals_the_whole_track(
     bag: Bag, seconds: float, overlap: float, batch: int
 ) -> None:
-    audio = reference.music(seconds)
+    import reference
+
+    audio = music(seconds)
     separator = Separator(
         bag.paths[0], device="cpu", overlap=overlap, batch_size=batch, precision="float32"
     )

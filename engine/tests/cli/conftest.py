@@ -5,11 +5,14 @@ from __future__ import annotations
 import errno
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from networks import Bag, FakeRuntime, use_fake
+from fakes import FakeRuntime, use_fake
+
+if TYPE_CHECKING:
+    from networks import Bag
 
 
 @pytest.fixture

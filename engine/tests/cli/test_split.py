@@ -9,7 +9,7 @@ import pytest
 from aistemsplitter_engine import Separator
 from aistemsplitter_engine.audio import AudioFile
 from cli_songs import NOTE, TINY, lines, split, tree, write_song
-from networks import FakeRuntime, use_fake
+from fakes import FakeRuntime, use_fake
 from stem_files import RATE, STEMS
 
 pytestmark = pytest.mark.timeout(300)  # whatever hangs shows where

@@ -8,6 +8,7 @@ import struct
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -15,8 +16,11 @@ from filelock import FileLock
 
 from aistemsplitter_engine.audio import FloatArray
 from cli_songs import lines, split, tree, write_song
-from networks import Bag, FakeRuntime, use_fake
+from fakes import FakeRuntime, use_fake
 from stem_files import RATE, read
+
+if TYPE_CHECKING:
+    from networks import Bag
 
 pytestmark = pytest.mark.timeout(300)  # whatever hangs shows where
 

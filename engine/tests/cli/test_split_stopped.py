@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import signal
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from aistemsplitter_engine.audio import FloatArray
 from aistemsplitter_engine.cli.split import _stoppable
 from cli_songs import split, tree, write_song
-from networks import Bag, FakeRuntime, use_fake
+from fakes import FakeRuntime, use_fake
+
+if TYPE_CHECKING:
+    from networks import Bag
 
 pytestmark = pytest.mark.timeout(300)  # whatever hangs shows where
 

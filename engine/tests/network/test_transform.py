@@ -7,7 +7,8 @@ import torch
 
 from aistemsplitter_engine.network.config import Configuration
 from aistemsplitter_engine.network.transform import analyse, synthesize
-from reference import SMALL, SOURCES, music, network
+from fakes import music
+from reference import SMALL, SOURCES, network
 
 CONFIG = Configuration.from_arguments({"sources": SOURCES, **SMALL})
 

@@ -15,6 +15,7 @@ from aistemsplitter_engine.runtimes import Runtime
 from aistemsplitter_engine.runtimes.openvino import OpenVinoRuntime
 from aistemsplitter_engine.runtimes.torch import TorchRuntime
 from aistemsplitter_engine.weights.checkpoint import Checkpoint, load_checkpoint
+from fakes import music
 from reference import (
     OFFICIAL,
     OFFICIAL_6S,
@@ -22,7 +23,6 @@ from reference import (
     SOURCES,
     demucs_separate,
     engine_separate,
-    music,
     network,
     save,
 )

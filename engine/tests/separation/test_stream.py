@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from aistemsplitter_engine.network.config import Configuration
 from aistemsplitter_engine.separation.loudness import Loudness, measure
 from aistemsplitter_engine.separation.stream import Estimates, Part, draw_leads, separate
-from networks import FakeRuntime, FloatArray
+from fakes import FakeRuntime, FloatArray
 
 RATE = 44_100
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from networks import FakeRuntime, use_fake
+from fakes import FakeRuntime, use_fake
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from aistemsplitter_engine.errors import OutputError
-from networks import FakeRuntime
+from fakes import FakeRuntime
 from stem_files import WORK, separator, song, tree
 
 

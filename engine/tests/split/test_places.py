@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-import reference
 from aistemsplitter_engine.errors import OutputError
+from fakes import music
 from stem_files import STEMS, WORK, read_all, separator, song, stop, write_song
 
 
@@ -36,7 +36,7 @@ def test_a_folder_in_the_place_of_a_stem(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("link", [False, True])
 def test_the_song_in_the_place_of_a_stem(tmp_path: Path, link: bool) -> None:
-    song = write_song(tmp_path / "vocals.wav", reference.music(1))
+    song = write_song(tmp_path / "vocals.wav", music(1))
     if link:
         (tmp_path / "link").symlink_to(tmp_path)
         song = tmp_path / "link" / "vocals.wav"
@@ -51,7 +51,7 @@ def test_the_song_in_the_place_of_a_stem(tmp_path: Path, link: bool) -> None:
 
 
 def test_a_song_beside_its_stems(tmp_path: Path) -> None:
-    song = write_song(tmp_path / "song.wav", reference.music(1))
+    song = write_song(tmp_path / "song.wav", music(1))
     separator().split(song, tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"song.wav", *(f"{s}.wav" for s in STEMS)}
 

@@ -8,11 +8,10 @@ from pathlib import Path
 
 import pytest
 
-import reference
 from aistemsplitter_engine import AudioArray
 from aistemsplitter_engine.audio import FloatArray, StemWriter
 from aistemsplitter_engine.errors import Cancelled, OutputError
-from networks import FakeRuntime, use_fake
+from fakes import FakeRuntime, music, use_fake
 from stem_files import (
     RATE,
     STEMS,
@@ -86,7 +85,7 @@ def test_what_was_separated_can_be_written_otherwise(
 
 
 def test_a_song_is_the_same_wherever_it_lies(tmp_path: Path, fakes: list[FakeRuntime]) -> None:
-    path = write_song(tmp_path / "song.wav", reference.music(15))
+    path = write_song(tmp_path / "song.wav", music(15))
     stop(path, tmp_path / "out")
     path = path.rename(tmp_path / "moved.wav")
     path.touch()

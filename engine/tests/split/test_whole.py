@@ -9,11 +9,10 @@ from pathlib import Path
 
 import pytest
 
-import reference
 from aistemsplitter_engine import AudioArray
 from aistemsplitter_engine.audio import FloatArray, StemWriter
 from aistemsplitter_engine.errors import AudioError, OutputError
-from networks import FakeRuntime, threads, use_fake
+from fakes import FakeRuntime, music, threads, use_fake
 from stem_files import (
     RATE,
     WORK,
@@ -77,7 +76,7 @@ def test_the_first_bytes_are_on_disk_before_a_tenth_is_separated(tmp_path: Path)
         name, sample_rate, channels = "ten minutes", RATE, 2
 
         def blocks(self) -> Iterator[FloatArray]:
-            block = reference.music(65_536 / RATE)
+            block = music(65_536 / RATE)
             for start in range(0, 600 * RATE, 65_536):
                 yield block[:, : 600 * RATE - start]
 
@@ -222,7 +221,7 @@ def test_a_failure_leaves_what_was_there(
 
 
 def test_a_song_that_cannot_be_read_leaves_nothing(tmp_path: Path) -> None:
-    path = write_song(tmp_path / "song.flac", reference.music(2))
+    path = write_song(tmp_path / "song.flac", music(2))
     path.write_bytes(path.read_bytes()[:-30_000])
     with pytest.raises(AudioError, match=r"song\.flac: is (truncated|damaged)"):
         separator().split(path, tmp_path / "a" / "b")

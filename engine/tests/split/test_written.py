@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import reference
 from aistemsplitter_engine.audio import AudioFile, Cover, FloatArray, StemWriter
 from aistemsplitter_engine.formats import OutputFormat
+from fakes import music
 from stem_files import RATE, STEMS, Options, read, read_all, separator, song, write_song
 
 
 def test_the_stems_of_a_song(tmp_path: Path) -> None:
-    path = write_song(tmp_path / "song.wav", reference.music(3))
+    path = write_song(tmp_path / "song.wav", music(3))
     result = separator().split(path, tmp_path / "new" / "folder", format="flac", bit_depth=24)
     stems = read_all(tmp_path / "new" / "folder", "flac")
     assert list(result.stems) == list(STEMS)
@@ -78,7 +78,7 @@ def test_tags_and_cover_are_carried_over(tmp_path: Path, format: str) -> None:
         b"\xcf\xc0\0\0\3\1\1\0\xc9\xfe\x92\xef\0\0\0\0IEND\xaeB`\x82"
     )
     tags, cover = {"title": "Ein Lied", "artist": "Wir"}, Cover("image/png", png)
-    path = write_song(tmp_path / "song.flac", reference.music(1), tags=tags, cover=cover)
+    path = write_song(tmp_path / "song.flac", music(1), tags=tags, cover=cover)
     result = separator().split(path, tmp_path / "out", format=format)
     for stem in result.stems.values():
         written = AudioFile(stem)
@@ -87,7 +87,7 @@ def test_tags_and_cover_are_carried_over(tmp_path: Path, format: str) -> None:
 
 
 def test_warnings_about_the_song(tmp_path: Path) -> None:
-    audio = reference.music(1)
+    audio = music(1)
     audio[0, 5:10] = np.nan
     output = OutputFormat("wav", 32)
     with StemWriter(tmp_path / "song.wav", output, RATE, 2) as writer:
@@ -99,7 +99,7 @@ def test_warnings_about_the_song(tmp_path: Path) -> None:
 
 
 def test_memory_does_not_grow_with_the_song(tmp_path: Path) -> None:
-    block = reference.music(65_536 / RATE)
+    block = music(65_536 / RATE)
 
     class Long:
         name, sample_rate, channels = "long", RATE, 2

@@ -1,0 +1,89 @@
+"""What stands in for songs and networks, and needs neither PyTorch nor files."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from aistemsplitter_engine.network.config import Configuration
+from aistemsplitter_engine.weights.checkpoint import Checkpoint
+
+FloatArray = NDArray[np.float32]
+
+
+def music(seconds: float, seed: int = 0) -> FloatArray:
+    """Make something with the spectrum and the crests of music, (2, n) at 44.1 kHz."""
+    return _music(seconds, seed).copy()
+
+
+@functools.lru_cache(maxsize=8)  # many tests take the same song
+def _music(seconds: float, seed: int) -> FloatArray:
+    rng = np.random.default_rng(seed)
+    time = np.arange(int(seconds * 44100)) / 44100
+    beat = np.exp(-6 * (time * 2 % 1))
+    tones = sum(np.sin(2 * np.pi * f * time + f) for f in (110, 220.5, 331, 883))
+    noise = rng.standard_normal((2, time.size)) * beat
+    audio = 0.08 * np.stack([tones, np.roll(tones, 50)]) + 0.05 * noise
+    return audio.astype(np.float32)
+
+
+class FakeRuntime:
+    """Estimates by arithmetic, which depend on where in a window and beside what a sample stands.
+
+    So they come out wrong if a window is cut, filled or trimmed by one sample more or less.
+    """
+
+    precision = "float32"
+
+    def __init__(self, config: Configuration, *, concurrency: int = 2, batch_size: int = 1) -> None:
+        self.config, self.concurrency, self.batch_size = config, concurrency, batch_size
+        self.calls = 0  # segments that were separated
+        self.gain = 1.0
+        self._ramp = np.linspace(-0.5, 0.5, config.segment_frames, dtype=np.float32)
+
+    def __call__(self, segments: FloatArray, sources: tuple[int, ...]) -> FloatArray:
+        self.calls += len(segments)
+        return np.stack([self._estimate(segments, source) for source in sources], axis=1)
+
+    def _estimate(self, segments: FloatArray, source: int) -> FloatArray:
+        before, after = (np.roll(segments, n * (source + 1), axis=-1) for n in (17, -23))
+        beside = (before - after) / 2
+        return np.float32(0.1 * self.gain * (source + 1)) * segments + self._ramp * beside
+
+
+class BrokenRuntime(FakeRuntime):
+    """Fails after three calls."""
+
+    def __call__(self, segments: FloatArray, sources: tuple[int, ...]) -> FloatArray:
+        if self.calls > 3:
+            raise RuntimeError("no memory left")
+        return super().__call__(segments, sources)
+
+
+def threads() -> set[str]:
+    """Names of the engine's threads; a loaded network may keep some of its own."""
+    ours = ("separate", "read", "encode")
+    return {thread.name for thread in threading.enumerate() if thread.name.startswith(ours)}
+
+
+def use_fake(
+    monkeypatch: pytest.MonkeyPatch,
+    make: Callable[[Configuration], Any] = FakeRuntime,
+) -> list[Any]:
+    """Let every model that is opened be a fake of its configuration; returns those opened."""
+    opened: list[Any] = []
+
+    def load(checkpoint: Checkpoint) -> Any:
+        fake = make(Configuration.from_arguments(checkpoint.arguments))
+        fake.gain = 1 + int(checkpoint.digest[:4], 16) / 16**4  # to tell one file from another
+        opened.append(fake)
+        return fake
+
+    monkeypatch.setattr("aistemsplitter_engine.model.open_runtime", lambda *_: load)
+    return opened
