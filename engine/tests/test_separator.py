@@ -474,7 +474,7 @@ def test_numbers_of_numpy(fakes: list[FakeRuntime], tmp_path: Path) -> None:
         "overlap": np.float32(0.5),
         "batch_size": 2.0,
     }
-    audio = reference.music(3).astype(np.float64)
+    audio = music(3).astype(np.float64)
     plain = Separator("htdemucs_tiny", **options).split(
         AudioArray(audio, 48_000), tmp_path / "a", sample_rate=44_100, bit_depth=24
     )
