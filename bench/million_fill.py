@@ -186,6 +186,7 @@ def _entry(
 
 def _upload(song: Row) -> Row:
     expires = song["created_at"] + timedelta(hours=72)
+    deleted = expires if expires < times.now() else None
     return {
         "id": song["upload_id"],
         "account_id": song["account_id"],
@@ -200,7 +201,8 @@ def _upload(song: Row) -> Row:
         "measured_at": song["created_at"],
         "duration_seconds": song["duration_seconds"],
         "sample_rate": 44100,
-        "deleted_at": expires if expires < times.now() else None,
+        "deleted_at": deleted,
+        "swept_at": deleted,
     }
 
 
