@@ -22,7 +22,7 @@ from aistemsplitter_server.cli import (
 from aistemsplitter_server.cli.doctor import doctor
 from aistemsplitter_server.cli.shared import opened
 from aistemsplitter_server.cli.up import up
-from aistemsplitter_server.kit import heartbeats, ids, logs, secrets, settings
+from aistemsplitter_server.kit import heartbeats, ids, jobs, logs, secrets, settings
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
 app.command()(up)
@@ -59,6 +59,7 @@ def api(
 
     chosen = settings.load(data=context.obj.data, host=host, port=port)
     logs.configure()
+    jobs.preload()
     # An API that stalls may hold SQLite's write lock as well as a worker that does.
     with heartbeats.beating(chosen.data, ids.new("api")), opened(chosen) as database:
         serving.serve(create_app(chosen, database, secrets.of(chosen)), chosen)

@@ -7,11 +7,13 @@ then it is run again from its start: so a job first asks its own rows what is le
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Engine
@@ -56,6 +58,15 @@ def is_table(name: str | None) -> bool:
 
     tables = SystemSchema.metadata_obj.tables.values()
     return name in {"dbos_migrations", *(table.name for table in tables)}
+
+
+def preload() -> None:
+    """Import DBOS in a thread.
+
+    It takes some tenths of a second, which the API's start should not wait for, and the first
+    split, which holds SQLite's write lock, even less.
+    """
+    threading.Thread(target=import_module, args=("dbos",), name="preload", daemon=True).start()
 
 
 def enqueue(
