@@ -22,7 +22,7 @@ from omegaconf import OmegaConf
 
 from aistemsplitter_engine.runtimes import Runtime
 from aistemsplitter_engine.separation.loudness import measure
-from aistemsplitter_engine.separation.stream import Part, draw_leads, separate
+from aistemsplitter_engine.separation.stream import Part, draw_offsets, separate
 
 FloatArray = NDArray[np.float32]
 SOURCES = ["drums", "bass", "other", "vocals"]
@@ -93,6 +93,6 @@ def engine_separate(
     parts = [Part(r, (k,) if len(runtimes) > 1 else every) for k, r in enumerate(runtimes)]
     blocks = [mixture[:, start : start + 50_000] for start in range(0, mixture.shape[1], 50_000)]
     loudness = measure(blocks)
-    leads = draw_leads(len(parts), shifts, seed, config, loudness.frames, 0.25)
-    out = separate(blocks, loudness, parts, leads, overlap=0.25, batch_size=1)
+    offsets = draw_offsets(len(parts), shifts, seed, config, loudness.frames, 0.25)
+    out = separate(blocks, loudness, parts, offsets, overlap=0.25, batch_size=1)
     return np.concatenate([estimates.sources for estimates in out], axis=2)

@@ -1,4 +1,4 @@
-"""The engine's front: a model and how to use it."""
+"""The engine's main class: a model and the options to use it with."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from aistemsplitter_engine.messages import printable
 from aistemsplitter_engine.model import MODEL_RATE, Model
 from aistemsplitter_engine.options import Clip, Device, FormatName, Precision, number, whole_number
 from aistemsplitter_engine.separation.ahead import read_ahead
-from aistemsplitter_engine.separation.stream import draw_leads, separate
+from aistemsplitter_engine.separation.stream import draw_offsets, separate
 
 if TYPE_CHECKING:
     from aistemsplitter_engine.audio import FloatArray
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A stretch of every stem: ``stems[name]`` is (2, n) from sample ``start`` on."""
+    """A part of every stem: ``stems[name]`` is (2, n) from sample ``start`` on."""
 
     start: int
     sample_rate: int
@@ -37,24 +37,25 @@ class Block:
 
 
 class Separator:
-    """Splits songs into stems with one model, which is loaded at the first song and kept.
+    """Splits songs into stems with one model, which is loaded for the first song and then kept.
 
-    Threads may share a separator, each with a song of its own.
+    Threads may share a separator and split different songs with it.
 
     Args:
         model: ``htdemucs``, ``htdemucs_ft``, ``htdemucs_6s``, ``htdemucs_tiny`` (for
             demonstration), an alias (``4s``, ``6s``), or the path of an HTDemucs checkpoint.
-        device: ``auto`` takes a GPU where PyTorch and one are there, else the processor.
-        precision: ``auto`` takes bf16 where the device multiplies in it, else float32.
-        shifts: how often a song is separated, shifted in time, to average the estimates.
-        seed: for the shifts; the same seed gives the same stems, and those of Demucs.
-        overlap: of neighbouring segments, 0 to 0.99.
-        batch_size: segments computed at once; by default 1 on the processor and 8 on a GPU.
+        device: ``auto`` uses a GPU if PyTorch finds one, else the CPU.
+        precision: ``auto`` uses bf16 if the device supports it, else float32.
+        shifts: Number of times that a song is separated, each time shifted by another offset, to
+            average the estimates. 0 separates it once, without an offset.
+        seed: Seed of the offsets; the same seed gives the same stems, and those of Demucs.
+        overlap: Overlap of adjacent segments, 0 to 0.99.
+        batch_size: Segments computed at once; by default 1 on the CPU and 8 on a GPU.
 
     Raises:
-        OptionError: an option is wrong or this machine cannot do it.
-        ModelError: there is no such model, or it is damaged.
-        ModelNotInstalled: its weights are not on this machine.
+        OptionError: An option is invalid or not supported on this machine.
+        ModelError: There is no such model, or it is damaged.
+        ModelNotInstalled: The model's weights are not on this machine.
     """
 
     def __init__(
@@ -83,16 +84,20 @@ class Separator:
 
     @property
     def model(self) -> str:
-        """The model's name."""
+        """Name of the model."""
         return self._model.name
 
     @property
     def stems(self) -> tuple[str, ...]:
-        """The stems that may be asked for."""
+        """Names of the stems that can be requested."""
         return self._model.stems
 
     def choose(self, stems: Sequence[str] | None) -> tuple[str, ...]:
-        """Check the stems that are wanted, None for the model's own; raises OptionError."""
+        """Return the stems to compute, the model's own for None.
+
+        Raises:
+            OptionError: The model has no such stem.
+        """
         return self._model.choose(stems)
 
     def separate(
@@ -106,23 +111,22 @@ class Separator:
     ) -> Generator[Block]:
         """Yield the stems of a song block by block, in memory that does not grow with it.
 
-        Options are checked and the song is opened at once; all else happens as blocks are asked
-        for. Closing the generator ends it.
+        The options are checked and the song is opened immediately; the rest happens as blocks are
+        requested. Closing the generator ends the separation.
 
         Args:
-            song: a path, or audio in memory as :class:`AudioArray`.
-            stems: those wanted, of :attr:`stems`; the model's own by default. Nothing is computed
-                for others.
-            sample_rate: of the blocks in Hz; the song's own by default.
+            song: A path, or audio in memory as :class:`AudioArray`.
+            stems: Names from :attr:`stems`; the model's own by default. No others are computed.
+            sample_rate: Sample rate of the blocks in Hz; that of the song by default.
             on_progress: Called with the fraction done, from 0 to 1: after every segment, and with
                 an unchanged fraction at least once per 1.5 s of audio in every other phase, so a
                 watchdog can rely on it. Called in the caller's own thread.
-            cancel: once set, :class:`Cancelled` is raised before the next segment.
+            cancel: Once set, :class:`Cancelled` is raised before the next segment.
 
         Raises:
-            AudioError: the song cannot be read.
-            OptionError: the model has no such stem, or there is no such sample rate.
-            Cancelled: the caller asked for it.
+            AudioError: The song cannot be read.
+            OptionError: The model has no such stem, or the sample rate is not supported.
+            Cancelled: ``cancel`` was set.
         """
         from aistemsplitter_engine.track import Track
 
@@ -145,35 +149,36 @@ class Separator:
         on_progress: Progress | None = None,
         cancel: threading.Event | None = None,
     ) -> SplitResult:
-        """Write the stems of a song to ``folder/<stem>.<format>``; files there are replaced.
+        """Write the stems of a song to ``folder/<stem>.<format>``, replacing existing files.
 
-        The stems appear under their names when all are complete. A run that was killed, cancelled
-        or failed for a reason that may pass, such as a full disk, leaves what it had in
+        The stems appear under their names when all are complete. A run that is killed, cancelled,
+        or fails for a temporary reason such as a full disk keeps its work in
         ``folder/.aistemsplitter``, for ``resume``.
 
         Args:
-            song, stems, on_progress, cancel: as for :meth:`separate`.
-            folder: is made where it does not exist.
+            song, stems, on_progress, cancel: As for :meth:`separate`.
+            folder: Folder for the stems, created if it does not exist.
             format: ``wav``, ``flac``, ``mp3``, ``opus`` or ``m4a``.
             bit_depth: 16, 24 or, for wav, 32 (float); 16 by default.
-            clip: what happens to stems that exceed full scale, in all formats but float WAV:
-                ``rescale`` turns all stems down together until none does, ``clamp`` cuts the
-                peaks off, ``none`` leaves it to the format.
-            mono: fold the stems to one channel.
-            sample_rate: of the files in Hz; by default the song's own, as far as the format has it.
-            resume: go on where an unfinished run of the same song, model and options stopped.
+            clip: Treatment of stems that exceed full scale, in all formats but float WAV:
+                ``rescale`` attenuates all stems by one gain, ``clamp`` clips the peaks, ``none``
+                leaves it to the format.
+            mono: Mix the stems down to one channel.
+            sample_rate: Sample rate of the files in Hz; by default that of the song, or the next
+                one that the format supports.
+            resume: Continue an unfinished run of the same song, model and options.
 
         Raises:
-            AudioError: the song cannot be read.
-            OutputError: the stems cannot be written.
-            OptionError: the model has no such stem, or an option is wrong.
-            Cancelled: the caller asked for it.
+            AudioError: The song cannot be read.
+            OutputError: The stems cannot be written.
+            OptionError: The model has no such stem, or an option is invalid.
+            Cancelled: ``cancel`` was set.
         """
         export = Export(Path(folder), OutputFormat(format, bit_depth), clip, mono, sample_rate)
         chosen = self.choose(stems)
         _check_exists(song)  # loading networks takes seconds
         self._model.parts(self._model.needed(chosen))
-        # They load while FFmpeg is imported, places are checked and the song is read.
+        # They load while FFmpeg is imported and the song is read.
         from aistemsplitter_engine.split import split
         from aistemsplitter_engine.track import Track
 
@@ -186,7 +191,7 @@ class Separator:
         return split(track, run, export, lambda: self._identity(track), seed, resume=resume)
 
     def _identity(self, track: Track) -> dict[str, object]:
-        """Say what decides the stems' samples, so that a run is only resumed as the same run."""
+        """Return all that determines the stems' samples; only a run with the same is resumed."""
         networks = self._model.identity(track.needed)
         return {
             "engine": __version__,
@@ -208,23 +213,25 @@ class Separator:
                 pairs = block.reshape(len(track.stems), 2, -1)
                 yield Block(start, rate, dict(zip(track.stems, pairs, strict=True)))
                 start += block.shape[1]
-            for _ in blocks:  # none, but the end of the song may tell that it has changed
+            for _ in blocks:  # none, but the song's end shows whether it has changed
                 pass
 
     def _run(self, track: Track, seed: int | None, begin: int) -> Generator[FloatArray]:
         """Yield blocks (stems, 2, n) at the model's rate, from sample ``begin`` on."""
-        parts = self._model.parts(track.needed)  # they load while the song is read
+        parts = self._model.parts(track.needed)  # which load while the song is read
         loudness = track.loudness
         present = [part for part in parts if part is not None]
         config = present[0].runtime.config
-        leads = draw_leads(len(parts), self._shifts, seed, config, loudness.frames, self._overlap)
+        offsets = draw_offsets(
+            len(parts), self._shifts, seed, config, loudness.frames, self._overlap
+        )
 
         with closing(read_ahead(track.audio())) as audio:
             blocks = separate(
                 track.reported(audio),
                 loudness,
                 present,
-                [lead for lead, part in zip(leads, parts, strict=True) if part is not None],
+                [offset for offset, part in zip(offsets, parts, strict=True) if part is not None],
                 overlap=self._overlap,
                 batch_size=self._batch_size or present[0].runtime.batch_size,
                 begin=begin,
@@ -233,7 +240,7 @@ class Separator:
             with closing(blocks):
                 for block in blocks:
                     yield track.stems_of(block)
-            for _ in track.reported(audio):  # its end tells whether the song is still the same
+            for _ in track.reported(audio):  # its end shows whether the song has changed
                 pass
 
 

@@ -23,10 +23,10 @@ def test_analysis_is_that_of_demucs() -> None:
     expected = torch.view_as_real(model._spec(audio).transpose(2, 3)).flatten(-2)
     inputs = analyse(CONFIG, segment())
     scale = inputs.spectrogram_scale
-    got = inputs.spectrogram * (scale.deviation + 1e-5) + scale.mean
+    got = inputs.spectrogram * (scale.std + 1e-5) + scale.mean
     assert np.abs(got - expected.numpy()).max() < 1e-5 * np.abs(got).max()
     assert abs(scale.mean - expected.mean().item()) < 1e-7
-    assert abs(scale.deviation / expected.std().item() - 1) < 1e-5
+    assert abs(scale.std / expected.std().item() - 1) < 1e-5
 
 
 def test_synthesis_is_that_of_demucs() -> None:
@@ -37,10 +37,10 @@ def test_synthesis_is_that_of_demucs() -> None:
     waveform = rng.standard_normal((1, 8, 1, CONFIG.segment_frames)).astype(np.float32)
     inputs = analyse(CONFIG, segment())
     s, w = inputs.spectrogram_scale, inputs.waveform_scale
-    parts = torch.from_numpy(spectrogram * s.deviation + s.mean).unflatten(-1, (-1, 2))
+    parts = torch.from_numpy(spectrogram * s.std + s.mean).unflatten(-1, (-1, 2))
     image = torch.view_as_complex(parts).transpose(2, 3).unflatten(1, (4, 2))
     expected = model._ispec(image, CONFIG.segment_frames).numpy()[0]
-    expected = expected + waveform.reshape(4, 2, -1) * w.deviation + w.mean
+    expected = expected + waveform.reshape(4, 2, -1) * w.std + w.mean
     got = np.empty((4, 2, CONFIG.segment_frames), np.float32)
     synthesize(CONFIG, inputs, spectrogram, waveform, (0, 1, 2, 3), got)
     assert np.abs(got - expected).max() < 1e-5 * np.abs(expected).max()
@@ -53,7 +53,7 @@ def test_analysis_and_synthesis_are_inverse() -> None:
     inputs = analyse(CONFIG, segment())
     one = Configuration(sources=("mixture",), segment=CONFIG.segment)
     nothing = np.full_like(inputs.waveform, -inputs.waveform_scale.mean)
-    nothing /= inputs.waveform_scale.deviation
+    nothing /= inputs.waveform_scale.std
     back = np.empty((1, *segment().shape), np.float32)
     synthesize(one, inputs, inputs.spectrogram, nothing, (0,), back)
     inner = slice(4096, -4096)  # at the edges frames are left out

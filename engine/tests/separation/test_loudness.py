@@ -26,7 +26,7 @@ def test_blocks_make_no_difference(
     measured = measure(np.split(audio, sorted(c for c in cuts if c <= frames), axis=1))
     assert measured.frames == frames
     assert measured.mean == pytest.approx(mono.mean(), rel=1e-9, abs=1e-12)
-    assert measured.deviation == pytest.approx(mono.std(ddof=1), rel=1e-6)
+    assert measured.std == pytest.approx(mono.std(ddof=1), rel=1e-6)
 
 
 def test_nothing_and_one_sample() -> None:
@@ -36,7 +36,7 @@ def test_nothing_and_one_sample() -> None:
 
 @pytest.mark.parametrize("level", [0.0, 0.25])
 def test_what_does_not_change_stays_as_it_is(level: float) -> None:
-    """No deviation to divide by: zeros go in, and zeros come back at the level."""
+    """No std to divide by: zeros go in, and zeros come back at the level."""
     audio = np.full((2, 1000), level, np.float32)
     loudness = measure([audio])
     assert np.array_equal(loudness.normalize(audio), np.zeros_like(audio))
@@ -60,7 +60,7 @@ def test_channels_that_cancel_out_are_not_lost() -> None:
     left = np.random.default_rng(0).standard_normal((1, 999)).astype(np.float32)
     audio = np.concatenate([left, -left])
     loudness = measure([audio])
-    assert loudness.deviation == 0
+    assert loudness.std == 0
     assert loudness.restore(loudness.normalize(audio)) == pytest.approx(audio)
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from aistemsplitter_engine.network.config import Configuration
 from aistemsplitter_engine.separation.loudness import Loudness, measure
-from aistemsplitter_engine.separation.stream import Estimates, Part, draw_leads, separate
+from aistemsplitter_engine.separation.stream import Estimates, Part, draw_offsets, separate
 from fakes import FakeRuntime, FloatArray
 
 RATE = 44_100
@@ -33,12 +33,12 @@ def noise(frames: int) -> FloatArray:
 
 
 def whole_track(
-    runtime: FakeRuntime, track: FloatArray, overlap: float, leads: Sequence[int]
+    runtime: FakeRuntime, track: FloatArray, overlap: float, offsets: Sequence[int]
 ) -> FloatArray:
     """Separate in one go, with the whole track and every stem in memory, as Demucs does."""
     mono = track.mean(0, dtype=np.float64)
-    mean, deviation = mono.mean(), mono.std(ddof=1) if mono.size > 1 else 0.0
-    normal = ((track - mean) / (deviation + 1e-8)).astype(np.float32)
+    mean, std = mono.mean(), mono.std(ddof=1) if mono.size > 1 else 0.0
+    normal = ((track - mean) / (std + 1e-8)).astype(np.float32)
     segment = runtime.config.segment_frames
     stride = int((1 - overlap) * segment)
     rise = np.arange(1, segment // 2 + 1, dtype=np.float32)
@@ -46,8 +46,8 @@ def whole_track(
     triangle /= triangle.max()
     every = tuple(range(len(runtime.config.sources)))
     total = np.zeros((len(every), 2, track.shape[1]))
-    for lead in leads:
-        shifted = np.pad(normal, ((0, 0), (lead, 0)))
+    for offset in offsets:
+        shifted = np.pad(normal, ((0, 0), (offset, 0)))
         length = shifted.shape[1]
         roomy = np.pad(shifted, ((0, 0), (segment, segment)))
         out, weights = np.zeros((len(every), 2, length)), np.zeros(length)
@@ -60,8 +60,8 @@ def whole_track(
                 triangle[:size] * estimate[:, :, left : left + size]
             )
             weights[offset : offset + size] += triangle[:size]
-        total += (out / weights)[:, :, lead:]
-    return (total / len(leads) * (deviation + 1e-8) + mean).astype(np.float32)
+        total += (out / weights)[:, :, offset:]
+    return (total / len(offsets) * (std + 1e-8) + mean).astype(np.float32)
 
 
 def blocks_of(track: FloatArray, size: int) -> Iterator[FloatArray]:
@@ -93,7 +93,7 @@ lengths = st.sampled_from([1, 100, 5_000, 30_000, RATE, 5 * RATE, 20 * RATE, 40 
     segment=st.sampled_from([Fraction(1, 10), Fraction(1, 2), Fraction(2), Fraction(39, 5)]),
     overlap=st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.77]),
     batch=st.integers(1, 9),
-    leads=st.lists(st.integers(0, 22_050), min_size=1, max_size=3),
+    offsets=st.lists(st.integers(0, 22_050), min_size=1, max_size=3),
     concurrency=st.integers(1, 3),
 )
 @example(1, 1, Fraction(39, 5), 0.25, 1, [0], 1)
@@ -108,7 +108,7 @@ def test_streaming_equals_the_whole_track(
     segment: Fraction,
     overlap: float,
     batch: int,
-    leads: list[int],
+    offsets: list[int],
     concurrency: int,
 ) -> None:
     track = noise(frames)
@@ -119,25 +119,25 @@ def test_streaming_equals_the_whole_track(
         blocks_of(track, block),
         loudness,
         [Part(runtime, (0, 1))],
-        [leads],
+        [offsets],
         overlap=overlap,
         batch_size=batch,
     )
     mixture, sources = collect(stream)
     assert np.array_equal(mixture, track)
-    expected = whole_track(runtime, track, overlap, leads)
+    expected = whole_track(runtime, track, overlap, offsets)
     assert np.abs(sources - expected).max() <= 1e-5 * np.abs(expected).max()
 
 
 def run(
     track: FloatArray,
     parts: Sequence[Part],
-    leads: Sequence[Sequence[int]] | None = None,
+    offsets: Sequence[Sequence[int]] | None = None,
     **options: object,
 ) -> tuple[FloatArray, FloatArray]:
     options = {"overlap": 0.25, "batch_size": 1} | options
     stream = separate(
-        blocks_of(track, 10_000), measure([track]), parts, leads or [[0]] * len(parts), **options
+        blocks_of(track, 10_000), measure([track]), parts, offsets or [[0]] * len(parts), **options
     )
     return collect(stream, options.get("begin", 0))
 
@@ -145,9 +145,12 @@ def run(
 def test_models_of_a_bag_keep_their_order_and_their_segments() -> None:
     track = noise(4 * RATE)
     first, second = FakeRuntime(configuration(1, 4)), FakeRuntime(configuration(2, 4))
-    leads = [[100, 9000], [3, 22_050]]
-    _, got = run(track, [Part(first, (3, 0)), Part(second, (1,))], leads)
-    alone = whole_track(first, track, 0.25, leads[0]), whole_track(second, track, 0.25, leads[1])
+    offsets = [[100, 9000], [3, 22_050]]
+    _, got = run(track, [Part(first, (3, 0)), Part(second, (1,))], offsets)
+    alone = (
+        whole_track(first, track, 0.25, offsets[0]),
+        whole_track(second, track, 0.25, offsets[1]),
+    )
     expected = np.stack([alone[0][3], alone[0][0], alone[1][1]])
     assert np.abs(got - expected).max() < 1e-5
 
@@ -167,11 +170,11 @@ def test_leaving_out_sources_or_models_changes_no_sample() -> None:
 def test_beginning_later_gives_the_same_bits(begin: int, batch: int) -> None:
     """And computes no more than what has a say from there on."""
     track = noise(4 * RATE + 10)
-    leads = [[0, 15_000]]
+    offsets = [[0, 15_000]]
     whole = FakeRuntime(configuration(1))
-    mixture, sources = run(track, [Part(whole, (0, 1))], leads, batch_size=batch)
+    mixture, sources = run(track, [Part(whole, (0, 1))], offsets, batch_size=batch)
     rest = FakeRuntime(configuration(1))
-    later_mixture, later = run(track, [Part(rest, (0, 1))], leads, batch_size=batch, begin=begin)
+    later_mixture, later = run(track, [Part(rest, (0, 1))], offsets, batch_size=batch, begin=begin)
     assert np.array_equal(later_mixture, mixture[:, begin:])
     assert np.array_equal(later, sources[:, :, begin:])
     skipped = whole.calls - rest.calls
@@ -198,8 +201,8 @@ def test_beginning_at_the_end_computes_nothing() -> None:
 @pytest.mark.parametrize(("batch", "shifts"), [(1, 1), (1, 2), (4, 1), (4, 3)])
 def test_progress_is_the_share_of_segments_that_are_done(batch: int, shifts: int) -> None:
     track, runtime, told = noise(10 * RATE), FakeRuntime(configuration(1), concurrency=1), []
-    leads = [[1000 * k for k in range(shifts)]]
-    run(track, [Part(runtime, (0,))], leads, batch_size=batch, on_progress=told.append)
+    offsets = [[1000 * k for k in range(shifts)]]
+    run(track, [Part(runtime, (0,))], offsets, batch_size=batch, on_progress=told.append)
     assert told[0] == 0
     assert told[-1] == 1
     steps = np.diff(told)
@@ -303,11 +306,11 @@ def test_memory_does_not_grow_with_the_track() -> None:
 
 def test_shifts_are_drawn_for_every_model_and_by_the_seed() -> None:
     config = configuration(1)
-    four = draw_leads(4, 2, 7, config, 5 * RATE, 0.25)
-    assert four == draw_leads(4, 2, 7, config, 5 * RATE, 0.25)
-    assert four != draw_leads(4, 2, 8, config, 5 * RATE, 0.25)
-    assert four[:2] == draw_leads(2, 2, 7, config, 5 * RATE, 0.25)
-    assert len({lead for leads in four for lead in leads}) == 8
-    assert all(0 <= lead <= 22_050 for leads in four for lead in leads)
-    assert draw_leads(4, 2, None, config, 5 * RATE, 0.25) != four
-    assert draw_leads(4, 0, 7, config, 5 * RATE, 0.25) == [[0]] * 4
+    four = draw_offsets(4, 2, 7, config, 5 * RATE, 0.25)
+    assert four == draw_offsets(4, 2, 7, config, 5 * RATE, 0.25)
+    assert four != draw_offsets(4, 2, 8, config, 5 * RATE, 0.25)
+    assert four[:2] == draw_offsets(2, 2, 7, config, 5 * RATE, 0.25)
+    assert len({offset for offsets in four for offset in offsets}) == 8
+    assert all(0 <= offset <= 22_050 for offsets in four for offset in offsets)
+    assert draw_offsets(4, 2, None, config, 5 * RATE, 0.25) != four
+    assert draw_offsets(4, 0, 7, config, 5 * RATE, 0.25) == [[0]] * 4

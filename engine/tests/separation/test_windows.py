@@ -15,7 +15,7 @@ grids = st.builds(
     frames=st.integers(1, 500),
     segment=st.integers(20, 60),
     overlap=st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.75, 0.9]),
-    lead=st.integers(0, 100),
+    offset=st.integers(0, 100),
 )
 wide = settings(max_examples=300)
 
@@ -24,7 +24,7 @@ wide = settings(max_examples=300)
 @given(grids)
 def test_chunks_follow_each_other_and_cover_the_track(grid: Grid) -> None:
     chunks = [grid.chunk(index) for index in range(len(grid))]
-    assert [c.start for c in chunks] == list(range(-grid.lead, grid.frames, grid.stride))
+    assert [c.start for c in chunks] == list(range(-grid.offset, grid.frames, grid.stride))
     for chunk in chunks:
         length = chunk.stop - chunk.start
         assert length == min(grid.segment, grid.frames - chunk.start)
@@ -37,8 +37,8 @@ def test_chunks_follow_each_other_and_cover_the_track(grid: Grid) -> None:
 def test_what_is_settled_and_what_reaches(grid: Grid, data: st.DataObject) -> None:
     chunks = [grid.chunk(index) for index in range(len(grid))]
     done = data.draw(st.integers(0, len(grid)))
-    settled = grid.settled(done)
-    assert settled == max(0, min([c.start for c in chunks[done:]], default=grid.frames))
+    finalized = grid.finalized(done)
+    assert finalized == max(0, min([c.start for c in chunks[done:]], default=grid.frames))
     frame = data.draw(st.integers(0, grid.frames - 1))
     first = grid.first_reaching(frame)
     assert first == min(i for i, c in enumerate(chunks) if c.start + grid.segment > frame)
@@ -109,7 +109,7 @@ def test_joining_does_not_depend_on_when_it_is_taken(grid: Grid, data: st.DataOb
         taken, at = [], begin
         for index in range(grid.first_reaching(begin), len(grid)):
             join.add(grid.chunk(index), estimates[index])
-            stop = grid.settled(index + 1)
+            stop = grid.finalized(index + 1)
             if stop > at and (index in takes or index == len(grid) - 1):
                 taken.append(join.take(stop))
                 at = stop

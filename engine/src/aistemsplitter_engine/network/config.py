@@ -1,4 +1,4 @@
-"""What a checkpoint says about its network, checked, and the shapes that follow from it."""
+"""The configuration of a network, checked, and the shapes that follow from it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 
 from aistemsplitter_engine.errors import ModelError
 
-# Arguments of ``demucs.htdemucs.HTDemucs`` that change what it computes and that only ever had one
-# value in published checkpoints. Another value means another network, so it is refused by name.
+# Arguments of ``demucs.htdemucs.HTDemucs`` that change its output and have a single value in all
+# published checkpoints. Another value means another network, which is refused by that name.
 _FIXED: dict[str, tuple[Any, ...]] = {
     "cac": (True,),
     "wiener_iters": (0,),
@@ -30,7 +30,7 @@ _FIXED: dict[str, tuple[Any, ...]] = {
     "t_sparse_cross_attn": (False,),
     "use_train_segment": (True,),
 }
-# The others, and what could be meant; a hostile file must not ask for gigabytes or for zero.
+# Ranges of the others: a hostile file must not ask for gigabytes or for zero.
 _RANGES: dict[str, tuple[float, float]] = {
     "channels": (1, 4096), "growth": (1, 8), "depth": (1, 12), "kernel_size": (2, 256),
     "stride": (1, 128), "context": (0, 16), "context_enc": (0, 16), "norm_starts": (0, 99),
@@ -53,7 +53,7 @@ _RESERVED = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """The arguments of HTDemucs that matter when it runs; names and defaults are its own."""
+    """The arguments of HTDemucs that matter for inference; names and defaults are Demucs'."""
 
     sources: tuple[str, ...]
     audio_channels: int = 2
@@ -181,12 +181,12 @@ class Configuration:
 
     @property
     def filled_frames(self) -> int:
-        """Samples of one segment, filled to a multiple of the stride."""
+        """Samples of one segment, padded to a multiple of the stride."""
         return self.waveform_lengths[1] * self.stride
 
     @property
     def bottom_bins(self) -> int:
-        """Frequencies that are left where the transformer sits."""
+        """Frequencies that are left at the transformer."""
         return self.bins // int(self.stride**self.depth)
 
     @property
@@ -195,5 +195,5 @@ class Configuration:
         return self.bottom_channels or self.channels * int(self.growth ** (self.depth - 1))
 
     def is_cross(self, index: int) -> bool:
-        """Tell whether the transformer's layer ``index`` attends to the other branch."""
+        """Return whether the transformer's layer ``index`` attends to the other branch."""
         return index % 2 != (1 if self.t_cross_first else 0)

@@ -30,16 +30,16 @@ def htdemucs(
     """Estimate every source of standardized segments.
 
     ``spectrogram`` is (batch, channels, frames, 2 * bins), each bin's real part and then its
-    imaginary part; ``waveform`` is (batch, channels, 1, samples), filled with zeros to a multiple
-    of the stride. The results have the same shapes, unfilled, with channels times the number of
-    sources, sources outermost; the estimate is the inverse transform of the first plus the second,
-    each with its mean and deviation given back.
+    imaginary part; ``waveform`` is (batch, channels, 1, samples), padded with zeros to a multiple
+    of the stride. The results have the same shapes, without the padding, and channels times the
+    number of sources, sources outermost. The estimate is the inverse transform of the first plus
+    the second, each scaled back by its mean and standard deviation.
     """
     geometries = _Geometry(config, time=False), _Geometry(config, time=True)
     branches = parameters.spectrogram, parameters.waveform
 
     images = spectrogram, waveform
-    x = [_folded(ops, g, image) for g, image in zip(geometries, images, strict=True)]
+    x = [_space_to_depth(ops, g, image) for g, image in zip(geometries, images, strict=True)]
     skips: list[list[Any]] = [[], []]
     for index in range(config.depth):
         for b, (branch, geometry) in enumerate(zip(branches, geometries, strict=True)):
@@ -63,37 +63,37 @@ class _Geometry:
         self.time, self.lengths = time, config.waveform_lengths
         self.stride: Pair = (1, config.stride) if time else (config.stride, 1)
         self.kernel, self.step = config.kernel_size, config.stride
-        self.neighbours = self.step * (1 if time else 2)  # numbers: a bin has two parts
+        self.block = self.step * (1 if time else 2)  # a bin has two parts
         self.edge = config.kernel_size // 4
-        # Of the outermost convolutions, once folded.
+        # Padding of the outermost convolutions, after space-to-depth.
         self.around: tuple[Pair, Pair] = ((0, 0), (1, 1)) if time else ((1, 1), (0, 0))
 
     def fill(self, index: int) -> int:
-        """Samples that fill the waveform before encoder layer ``index`` to the stride."""
+        """Return how many samples pad the waveform to the stride before encoder layer ``index``."""
         return -self.lengths[index] % self.step
 
     def down(self, index: int) -> tuple[Pair, Pair]:
-        """Padding of encoder layer ``index``; waveforms are first filled to the stride."""
+        """Return the padding of encoder layer ``index``, with that of waveforms to the stride."""
         if not self.time:
             return (self.edge, self.edge), (0, 0)
         return (0, 0), (self.edge, self.edge + self.fill(index))
 
     def up(self, index: int) -> tuple[Pair, Pair]:
-        """Crop of the transposed convolution that undoes encoder layer ``index``."""
+        """Return the crop of the transposed convolution that undoes encoder layer ``index``."""
         if not self.time:
             return (self.edge, self.edge), (0, 0)
         full = (self.lengths[index + 1] - 1) * self.step + self.kernel
         return (0, 0), (self.edge, full - self.edge - self.lengths[index])
 
     def context(self, reach: int) -> tuple[Pair, Pair]:
-        """Padding of a rewrite convolution that sees ``reach`` neighbours on each side."""
+        """Return the padding of a rewrite convolution with ``reach`` taps on each side."""
         return ((0, 0) if self.time else (reach, reach)), (reach, reach)
 
 
 def _encode(
     ops: Ops[Any], config: Configuration, layer: Layer, geometry: _Geometry, index: int, x: Any
 ) -> Any:
-    if index == 0:  # folded
+    if index == 0:  # after space-to-depth
         x = ops.conv(x, layer.conv.weight, layer.conv.bias, padding=geometry.around)
     else:
         x = ops.conv(
@@ -118,11 +118,11 @@ def _decode(
     crop = geometry.up(index)
     if index == 0 and layer.norm is None:
         x = ops.conv(x, layer.conv.weight, layer.conv.bias, padding=geometry.around)
-        x = _unfolded(ops, geometry, ops.result(x))
+        x = _depth_to_space(ops, geometry, ops.result(x))
         return ops.crop(x, ((0, 0), (0, geometry.fill(0)))) if geometry.time else x
     if layer.norm is None:
         x = ops.conv_transpose(x, layer.conv.weight, layer.conv.bias, geometry.stride, crop)
-    else:  # it also sees what is cropped
+    else:  # which covers the cropped edges, too
         whole = (0, 0), (0, 0)
         x = ops.conv_transpose(x, layer.conv.weight, layer.conv.bias, geometry.stride, whole)
         x = ops.crop(_group_norm(ops, layer.norm, x), crop)
@@ -131,30 +131,30 @@ def _decode(
     return ops.gelu(x)
 
 
-def _folded(ops: Ops[Any], geometry: _Geometry, x: Any) -> Any:
-    """Turn a stride of neighbours on the last axis into channels (channel, neighbour).
+def _space_to_depth(ops: Ops[Any], geometry: _Geometry, x: Any) -> Any:
+    """Move each stride of the last axis into channels (channel, sample of the stride).
 
     A spectrogram (batch, channels, frames, 2 * bins) becomes an image of bins / stride times
     frames, a waveform (batch, channels, 1, samples) one of 1 times samples / stride.
     """
     channels = ops.shape(x)[1]
-    x = ops.reshape(x, (0, 0, 0, -1, geometry.neighbours))
+    x = ops.reshape(x, (0, 0, 0, -1, geometry.block))
     x = ops.transpose(x, (0, 2, 3, 1, 4) if geometry.time else (0, 3, 2, 1, 4))
-    return ops.transpose(ops.reshape(x, (0, 0, 0, channels * geometry.neighbours)), (0, 3, 1, 2))
+    return ops.transpose(ops.reshape(x, (0, 0, 0, channels * geometry.block)), (0, 3, 1, 2))
 
 
-def _unfolded(ops: Ops[Any], geometry: _Geometry, x: Any) -> Any:
-    """Undo :func:`_folded`."""
+def _depth_to_space(ops: Ops[Any], geometry: _Geometry, x: Any) -> Any:
+    """Undo :func:`_space_to_depth`."""
     _, channels, height, width = ops.shape(x)
     rows, columns = (height, width) if geometry.time else (width, height)
     x = ops.transpose(x, (0, 2, 3, 1))
-    x = ops.reshape(x, (0, 0, 0, channels // geometry.neighbours, geometry.neighbours))
+    x = ops.reshape(x, (0, 0, 0, channels // geometry.block, geometry.block))
     x = ops.transpose(x, (0, 3, 1, 2, 4) if geometry.time else (0, 3, 2, 1, 4))
-    return ops.reshape(x, (0, 0, rows, columns * geometry.neighbours))
+    return ops.reshape(x, (0, 0, rows, columns * geometry.block))
 
 
 def _interleaved(ops: Ops[Any], x: Any) -> Any:
-    """Put a spectrogram's parts, which are channels of an image of bins times frames, in place."""
+    """Turn an image (bins, frames) with two channels for each bin into (frames, 2 * bins)."""
     _, _, bins, frames = ops.shape(x)
     x = ops.transpose(ops.reshape(x, (0, -1, 2, bins, frames)), (0, 1, 4, 3, 2))
     return ops.reshape(x, (0, 0, 0, -1))
@@ -195,20 +195,20 @@ def _residual(ops: Ops[Any], layer: Residual, x: Any) -> Any:
 
 
 def _expand(ops: Ops[Any], layer: Residual, h: Any) -> Any:
-    """Map h to 2C channels, norm each row over channels and width, gate: without the 2C tensor.
+    """Project h to 2C channels, normalize each row and apply the GLU, without the 2C tensor.
 
-    With y = W h + b the norm is r (y - m) with a mean m and a factor r for each row. Both follow
-    from h alone, which is sixteen times smaller: ``moments`` maps h to a few channels, the first
-    of them y's mean over channels, whose squares sum to the mean square of y. Then
-    r (W h + b - m) = [W b -1] [r h; r; r m], a plain map of h with two channels more.
+    With y = W h + b, the norm is r (y - m) with a mean m and a factor r for each row. Both follow
+    from h alone, which is sixteen times smaller: ``statistics`` projects h to a few channels whose
+    squares sum to the mean square of y; the first is y's mean over channels. Then
+    r (W h + b - m) = [W b -1] [r h; r; r m], a projection of h with two more channels.
     """
-    moments = ops.conv(h, layer.moments.weight, layer.moments.bias)
-    mean = ops.mean(ops.channels(moments, 0, 1), (3,))
-    square = ops.mean(ops.multiply(moments, moments), (1, 3))
-    square = ops.multiply(square, layer.moments.bias.shape[0])
+    statistics = ops.conv(h, layer.statistics.weight, layer.statistics.bias)
+    mean = ops.mean(ops.channels(statistics, 0, 1), (3,))
+    square = ops.mean(ops.multiply(statistics, statistics), (1, 3))
+    square = ops.multiply(square, layer.statistics.bias.shape[0])
     factor = ops.rsqrt(ops.add(ops.subtract(square, ops.multiply(mean, mean)), _EPSILON))
     rows = ops.concat([factor, ops.multiply(factor, mean)], 1)
-    h = ops.concat([ops.multiply(h, factor), ops.spread(rows, ops.shape(h)[3])], 1)
+    h = ops.concat([ops.multiply(h, factor), ops.expand(rows, ops.shape(h)[3])], 1)
     value = ops.conv(h, layer.expand.value.weight, layer.expand.value.bias)
     gate = ops.conv(h, layer.expand.gate.weight, layer.expand.gate.bias)
     return ops.multiply(value, ops.sigmoid(gate))
@@ -217,7 +217,7 @@ def _expand(ops: Ops[Any], layer: Residual, h: Any) -> Any:
 def _transform(
     ops: Ops[Any], config: Configuration, parameters: Parameters, x: Any, t: Any
 ) -> tuple[Any, Any]:
-    """Let the branches attend to themselves and each other; tokens are (batch, places, width)."""
+    """Apply the transformer: self and cross attention over tokens (batch, positions, width)."""
     branches = parameters.spectrogram, parameters.waveform
     shapes = (config.bottom_bins, config.spectrogram_frames), (1, config.waveform_lengths[-1])
     tokens = []

@@ -1,4 +1,4 @@
-"""The operations that the network is made of; each runtime has its own way to carry them out."""
+"""The operations that the network consists of, which each runtime implements."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Ops(Protocol[Tensor]):
     def conv_transpose(
         self, x: Tensor, weight: Any, bias: Any, stride: Pair, crop: tuple[Pair, Pair]
     ) -> Tensor:
-        """Convolve transposed; ``weight`` is (in, out, kh, kw), ``crop`` is cut off the edges."""
+        """Apply a transposed convolution: ``weight`` is (in, out, kh, kw), ``crop`` is cut off."""
 
     def crop(self, x: Tensor, edges: tuple[Pair, Pair]) -> Tensor:
         """Cut (top, bottom), (left, right) off."""
@@ -36,7 +36,7 @@ class Ops(Protocol[Tensor]):
         """Apply ``x @ weight.T + bias`` to the last axis."""
 
     def result(self, x: Tensor) -> Tensor:
-        """Keep x, which the results are made of, as precise as the runtime can."""
+        """Return ``x``, from which results are computed, as precise as the runtime can."""
 
     def add(self, a: Tensor, b: Any) -> Tensor:
         """Add, broadcasting; ``b`` may be a constant."""
@@ -48,34 +48,34 @@ class Ops(Protocol[Tensor]):
         """Multiply, broadcasting; ``b`` may be a constant."""
 
     def rsqrt(self, x: Tensor) -> Tensor:
-        """One over the square root."""
+        """Compute 1 / sqrt(x)."""
 
     def gelu(self, x: Tensor) -> Tensor:
-        """Exact (erf) GELU."""
+        """Apply the exact (erf) GELU."""
 
     def relu(self, x: Tensor) -> Tensor:
-        """Rectify."""
+        """Apply the ReLU."""
 
     def sigmoid(self, x: Tensor) -> Tensor:
-        """Logistic function."""
+        """Apply the logistic function."""
 
     def mean(self, x: Tensor, axes: Sequence[int]) -> Tensor:
-        """Mean over axes, which stay with length one."""
+        """Average over ``axes``, which stay with length 1."""
 
     def concat(self, parts: Sequence[Tensor], axis: int) -> Tensor:
-        """Join along an axis."""
+        """Concatenate along an axis."""
 
     def channels(self, x: Tensor, start: int, stop: int) -> Tensor:
-        """Cut ``start`` to ``stop`` out of axis 1."""
+        """Return channels ``start`` to ``stop``."""
 
-    def spread(self, x: Tensor, width: int) -> Tensor:
-        """Repeat the last axis, of length one, ``width`` times."""
+    def expand(self, x: Tensor, width: int) -> Tensor:
+        """Repeat the last axis, of length 1, ``width`` times."""
 
     def shape(self, x: Tensor) -> tuple[int, ...]:
-        """Tell the shape."""
+        """Return the shape."""
 
     def reshape(self, x: Tensor, shape: Sequence[int]) -> Tensor:
-        """Reshape; 0 keeps that axis, -1 is what remains."""
+        """Reshape; 0 keeps an axis, -1 stands for the rest."""
 
     def transpose(self, x: Tensor, order: Sequence[int]) -> Tensor:
         """Permute axes."""
@@ -84,4 +84,4 @@ class Ops(Protocol[Tensor]):
         """Subtract the mean and divide by sqrt(variance + epsilon), both over ``axes``."""
 
     def attention(self, query: Tensor, key: Tensor, value: Tensor, heads: int) -> Tensor:
-        """Multi-head attention of (batch, tokens, width) inputs; the query is already scaled."""
+        """Apply multi-head attention to (batch, tokens, width) with an already scaled query."""

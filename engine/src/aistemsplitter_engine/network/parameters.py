@@ -1,13 +1,13 @@
 """A checkpoint's weights, rearranged once so that the network computes less.
 
-* Scales that follow or precede a linear map (layer scale, the affine part of a norm, 1/sqrt(d) of
-  attention) are multiplied into that map.
-* A gated linear unit becomes two maps of half the width, so that nothing needs to be split.
-* The first convolution, and the last, transposed one, become plain ones of three taps between the
-  channels inside and, for each channel outside, ``stride`` neighbours at once: nothing strided is
-  left where the images are largest, and all of it is computed in bf16, if any.
-* A residual branch gets the small map from which :func:`network.htdemucs._expand` knows the mean
-  and deviation of its largest tensor without making it.
+* Scales before or after a linear layer (layer scale, the affine part of a norm, 1/sqrt(d) of
+  attention) are multiplied into that layer.
+* A gated linear unit becomes two projections of half the width, so that nothing has to be split.
+* The first convolution, and the last, transposed one, become convolutions of three taps after a
+  space-to-depth by the stride. So none is strided where the images are largest, and in bf16 all of
+  them are computed in bf16.
+* A residual branch gets a small projection, from which :func:`network.htdemucs._expand` computes
+  the mean and standard deviation of its largest tensor without computing that tensor.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ Weights = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Map:
-    """A linear map or convolution: weight (out, in, ...) and bias (out,)."""
+class Linear:
+    """A linear layer or convolution: weight (out, in, ...) and bias (out,)."""
 
     weight: Any
     bias: Any
@@ -44,21 +44,21 @@ class Norm:
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """A gated linear unit: value * sigmoid(gate). ``norm`` stands before the halves, if any."""
+    """A gated linear unit: value * sigmoid(gate), after ``norm`` over both, if there is one."""
 
-    value: Map
-    gate: Map
+    value: Linear
+    gate: Linear
     norm: Norm | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Residual:
-    """One layer of a DConv branch, as :func:`_expand` wants it."""
+    """One layer of a DConv branch, rearranged for :func:`network.htdemucs._expand`."""
 
-    squeeze: Map
+    squeeze: Linear
     norm_scale: Any
     norm_bias: Any
-    moments: Map
+    statistics: Linear
     expand: Gate
     dilation: int
 
@@ -67,7 +67,7 @@ class Residual:
 class Layer:
     """One layer of an encoder or decoder of one branch."""
 
-    conv: Map
+    conv: Linear
     norm: Norm | None
     residuals: tuple[Residual, ...]
     rewrite: Gate
@@ -75,12 +75,12 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class Attention:
-    """Query, key and value maps with the norms before them multiplied in; the output map."""
+    """Projections to query, key and value, with the preceding norms folded in, and the output's."""
 
-    query: Map
-    key: Map
-    value: Map
-    out: Map
+    query: Linear
+    key: Linear
+    value: Linear
+    out: Linear
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,20 +89,20 @@ class Block:
 
     attention: Attention
     cross: bool
-    up: Map
-    down: Map
+    up: Linear
+    down: Linear
     out_scale: Any
     out_bias: Any
 
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """Everything of one branch; the transformer's parts are None where there is none."""
+    """All weights of one branch; those of the transformer are None in a network without one."""
 
     encoder: tuple[Layer, ...]
     decoder: tuple[Layer, ...]
-    upsample: Map | None
-    downsample: Map | None
+    upsample: Linear | None
+    downsample: Linear | None
     norm_scale: Any
     positions: Any
     blocks: tuple[Block, ...]
@@ -164,7 +164,7 @@ class _Preparation:
         normed = index >= self.config.norm_starts
         conv = self._conv(f"{name}.conv", time)
         return Layer(
-            conv=conv if index else self._from_neighbours(conv, time),
+            conv=conv if index else self._space_to_depth(conv, time),
             norm=self._norm(f"{name}.norm1") if normed else None,
             residuals=self._residuals(name) if self.config.dconv_mode & 1 else (),
             rewrite=self._gate(name, "norm2" if normed else None, time),
@@ -174,47 +174,48 @@ class _Preparation:
         normed = index >= self.config.norm_starts
         conv = self._conv(f"{name}.conv_tr", time)
         return Layer(
-            conv=conv if index or normed else self._to_neighbours(conv, time),
+            conv=conv if index or normed else self._depth_to_space(conv, time),
             norm=self._norm(f"{name}.norm2") if normed else None,
             residuals=self._residuals(name) if self.config.dconv_mode & 2 else (),
             rewrite=self._gate(name, "norm1" if normed else None, time),
         )
 
-    def _conv(self, name: str, time: bool) -> Map:
+    def _conv(self, name: str, time: bool) -> Linear:
         weight = self.weights[f"{name}.weight"]
-        return Map(weight[:, :, None] if time else weight, self.weights[f"{name}.bias"])
+        return Linear(weight[:, :, None] if time else weight, self.weights[f"{name}.bias"])
 
-    def _from_neighbours(self, conv: Map, time: bool) -> Map:
-        """Rearrange a strided convolution: channels (channel, neighbour), one output for each.
+    def _space_to_depth(self, conv: Linear, time: bool) -> Linear:
+        """Rearrange a strided convolution for an input after space-to-depth.
 
-        A spectrogram's are (channel, neighbour, real or imaginary part).
+        Its channels are (channel, sample of the stride) or, in a spectrogram, (channel, bin of the
+        stride, real or imaginary part).
         """
-        taps = self.xp.moveaxis(self._taps(conv, time), 4, 2)  # (out, in, neighbour, part, tap)
+        taps = self.xp.moveaxis(self._taps(conv, time), 4, 2)  # (out, in, sample, part, tap)
         taps = taps.reshape(taps.shape[0], -1, 3)
-        return Map(taps[:, :, None] if time else taps[..., None], conv.bias)
+        return Linear(taps[:, :, None] if time else taps[..., None], conv.bias)
 
-    def _to_neighbours(self, conv: Map, time: bool) -> Map:
-        """Rearrange a transposed one: one input for each, channels as above."""
+    def _depth_to_space(self, conv: Linear, time: bool) -> Linear:
+        """Rearrange a transposed convolution for an output before depth-to-space, likewise."""
         taps = self.xp.flip(self._taps(conv, time), (3,))
-        taps = self.xp.moveaxis(taps, (1, 4, 2), (0, 1, 2))  # (out, neighbour, part, in, tap)
+        taps = self.xp.moveaxis(taps, (1, 4, 2), (0, 1, 2))  # (out, sample, part, in, tap)
         bias = conv.bias.reshape(-1, 1, taps.shape[2])
         bias = self.xp.concat([bias] * self.config.stride, axis=1).reshape(-1)
         taps = taps.reshape(-1, *taps.shape[3:])
-        return Map(taps[:, :, None] if time else taps[..., None], bias)
+        return Linear(taps[:, :, None] if time else taps[..., None], bias)
 
-    def _taps(self, conv: Map, time: bool) -> Any:
-        """Cut a kernel of twice the stride into the parts that see the strides before, at, after.
+    def _taps(self, conv: Linear, time: bool) -> Any:
+        """Cut a kernel of twice the stride into three taps of one stride each.
 
-        It starts half a stride before its own, and so has a half of the outer two. The result is
-        (first axis of the weight, channel, part, tap, neighbour); a spectrogram has two parts.
+        The kernel begins half a stride before the middle tap, so half of each outer tap is 0. The
+        result is (first axis of the weight, channel, part, tap, sample); a spectrogram has 2 parts.
         """
         kernel = conv.weight[:, :, 0] if time else conv.weight[..., 0]
         none = self.xp.zeros_like(kernel[:, :, : self.config.stride // 2])
         taps = self.xp.concat([none, kernel, none], axis=2)
         return taps.reshape(kernel.shape[0], -1, 1 if time else 2, 3, self.config.stride)
 
-    def _pointwise(self, name: str) -> Map:
-        return Map(self.weights[f"{name}.weight"][:, :, 0], self.weights[f"{name}.bias"])
+    def _pointwise(self, name: str) -> Linear:
+        return Linear(self.weights[f"{name}.weight"][:, :, 0], self.weights[f"{name}.bias"])
 
     def _norm(self, name: str) -> Norm:
         scale, bias = self.weights[f"{name}.weight"], self.weights[f"{name}.bias"]
@@ -224,8 +225,8 @@ class _Preparation:
         both = self._conv(f"{layer}.rewrite", time)
         half = both.bias.shape[0] // 2
         return Gate(
-            value=Map(both.weight[:half], both.bias[:half]),
-            gate=Map(both.weight[half:], both.bias[half:]),
+            value=Linear(both.weight[:half], both.bias[:half]),
+            gate=Linear(both.weight[half:], both.bias[half:]),
             norm=self._norm(f"{layer}.{norm}") if norm else None,
         )
 
@@ -250,25 +251,25 @@ class _Preparation:
         columns = columns * scale[:, None]
         layer_scale = get["6.scale"]
         return Residual(
-            squeeze=Map(get["0.weight"][:, :, None], get["0.bias"]),
+            squeeze=Linear(get["0.weight"][:, :, None], get["0.bias"]),
             norm_scale=get["1.weight"].reshape(1, -1, 1, 1),
             norm_bias=get["1.bias"].reshape(1, -1, 1, 1),
-            moments=self._moments(weight, bias),
+            statistics=self._statistics(weight, bias),
             expand=Gate(
-                value=Map(
+                value=Linear(
                     (columns[:channels] * layer_scale[:, None])[:, :, None, None],
                     shift[:channels] * layer_scale,
                 ),
-                gate=Map(columns[channels:, :, None, None], shift[channels:]),
+                gate=Linear(columns[channels:, :, None, None], shift[channels:]),
             ),
             dilation=dilation,
         )
 
-    def _moments(self, weight: Any, bias: Any) -> Map:
-        """Find a map of h whose few outputs' squares sum to the mean square of ``weight h + bias``.
+    def _statistics(self, weight: Any, bias: Any) -> Linear:
+        """Return a projection of h whose squares sum to the mean square of ``weight h + bias``.
 
-        Its first output is the mean over channels itself; the others are a root of the channels'
-        covariance, so that nothing large is subtracted from anything large.
+        Its first output is the mean over channels; the others are a root of the channels'
+        covariance, so that no large numbers are subtracted from each other.
         """
         both = self.xp.concat([weight, bias[:, None]], axis=1)
         mean = both.mean(0)
@@ -276,7 +277,7 @@ class _Preparation:
         values, vectors = self.xp.linalg.eigh(centred.T @ centred / bias.shape[0])
         root = vectors.T * (values * (values > 0))[:, None] ** 0.5
         rows = self.xp.concat([mean[None], root], axis=0)
-        return Map(rows[:, :-1, None, None], rows[:, -1])
+        return Linear(rows[:, :-1, None, None], rows[:, -1])
 
     def _block(self, name: str, index: int) -> Block:
         cross = self.config.is_cross(index)
@@ -306,26 +307,26 @@ class _Preparation:
             for i, n in enumerate(norms)
         )
         return Attention(
-            query=Map(query.weight * scale, query.bias * scale),
+            query=Linear(query.weight * scale, query.bias * scale),
             key=key,
             value=value,
             out=self._scaled(f"{name_attention}.out_proj", f"{name}.gamma_1"),
         )
 
-    def _after_norm(self, name: str, norm: str) -> Map:
+    def _after_norm(self, name: str, norm: str) -> Linear:
         weight, bias = self.weights[f"{name}.weight"], self.weights[f"{name}.bias"]
         return self._fold_norm(weight, bias, norm)
 
-    def _fold_norm(self, weight: Any, bias: Any, norm: str) -> Map:
+    def _fold_norm(self, weight: Any, bias: Any, norm: str) -> Linear:
         scale, shift = self.weights[f"{norm}.weight"], self.weights[f"{norm}.bias"]
-        return Map(weight * scale[None], bias + weight @ shift)
+        return Linear(weight * scale[None], bias + weight @ shift)
 
-    def _scaled(self, name: str, gamma: str) -> Map:
+    def _scaled(self, name: str, gamma: str) -> Linear:
         weight, bias = self.weights[f"{name}.weight"], self.weights[f"{name}.bias"]
         if not self.config.t_layer_scale:
-            return Map(weight, bias)
+            return Linear(weight, bias)
         scale = self.weights[f"{gamma}.scale"]
-        return Map(weight * scale[:, None], bias * scale)
+        return Linear(weight * scale[:, None], bias * scale)
 
     def _like(self, array: NDArray[np.float32], other: Any) -> Any:
         if self.xp is np:

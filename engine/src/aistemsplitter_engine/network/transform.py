@@ -1,8 +1,8 @@
-"""From the samples of a segment to the network's inputs, and from its outputs back to samples.
+"""The transform of a segment's samples to the network's inputs, and of its outputs to samples.
 
 The short-time Fourier transform is Demucs': 4096 samples every 1024, periodic Hann window,
-orthonormal scale, the signal reflected over its edges, the highest bin and two frames at each end
-left out. Spectrogram and waveform are each standardized over the segment.
+orthonormal scale, reflection padding, without the highest bin and two frames at each end.
+Spectrogram and waveform are each standardized over the segment.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from aistemsplitter_engine.network.config import Configuration
 
 FloatArray = NDArray[np.float32]
 ComplexArray = NDArray[np.complex64]
-Map = Callable[..., Iterator[Any]]
+ParallelMap = Callable[..., Iterator[Any]]
 _EPSILON = 1e-5
-_RUN = 32  # frames that are transformed at once: they stay in the processor's cache
-_ROW = 1024  # numbers that are added up in float32
+_RUN = 32  # frames that are transformed at once, few enough for the processor's cache
+_ROW = 1024  # numbers that are summed in float32
 
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """Mean and deviation that were taken off an input and go back onto the estimates."""
+    """The mean and standard deviation of an input, to scale the estimates back."""
 
     mean: np.float32
-    deviation: np.float32
+    std: np.float32
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +38,12 @@ class Inputs:
     """The network's inputs for one segment, see :func:`network.htdemucs.htdemucs`."""
 
     spectrogram: FloatArray  # (1, channels, frames, 2 * bins), real and imaginary parts
-    waveform: FloatArray  # (1, channels, 1, samples filled to a multiple of the stride)
+    waveform: FloatArray  # (1, channels, 1, samples padded to a multiple of the stride)
     spectrogram_scale: Scale
     waveform_scale: Scale
 
 
-def analyse(config: Configuration, segment: FloatArray, each: Map = map) -> Inputs:
+def analyse(config: Configuration, segment: FloatArray, each: ParallelMap = map) -> Inputs:
     """Transform a segment (channels, samples) of the configuration's length.
 
     ``each`` maps a function over the channels, as an executor's ``map`` does in parallel.
@@ -84,12 +84,12 @@ def synthesize(
     waveform: FloatArray,
     sources: tuple[int, ...],
     estimates: FloatArray,
-    each: Map = map,
+    each: ParallelMap = map,
 ) -> None:
-    """Turn the network's outputs for one segment into samples.
+    """Write the samples of the network's outputs for one segment into ``estimates``.
 
-    They fill ``estimates`` (sources, channels, samples). Only the ``sources`` that are named, by
-    number, are computed; ``each`` maps over them.
+    ``estimates`` is (sources, channels, samples). Only ``sources``, given by index, are computed;
+    ``each`` maps over them.
     """
     shape = (len(config.sources), config.audio_channels)
     images = spectrogram.view(np.complex64).reshape(*shape, config.spectrogram_frames, -1)
@@ -97,9 +97,9 @@ def synthesize(
     scale = inputs.waveform_scale
 
     def transform(estimate: FloatArray, source: int) -> None:
-        np.multiply(waves[source], scale.deviation, out=estimate)
+        np.multiply(waves[source], scale.std, out=estimate)
         estimate += scale.mean
-        estimate += _invert(config, images[source], inputs.spectrogram_scale.deviation)
+        estimate += _invert(config, images[source], inputs.spectrogram_scale.std)
         estimate += _of_ones(config) * inputs.spectrogram_scale.mean
 
     for _ in each(transform, estimates, sources):  # not at once, to save memory
@@ -110,8 +110,8 @@ def _invert(config: Configuration, image: ComplexArray, scale: np.float32) -> Fl
     """Turn a spectrogram (channels, frames, bins) into samples (channels, samples), scaled."""
     hop, bins, frames, channels = config.hop, config.bins, config.spectrogram_frames, len(image)
     overlap = config.nfft // hop
-    # Everywhere four windows meet, two frames of silence being thought of at each end; the squares
-    # of a periodic Hann window, a quarter of its length apart, sum to 3/2.
+    # Four windows overlap everywhere, with two frames of silence assumed at each end. The squares
+    # of periodic Hann windows, a quarter of their length apart, sum to 3/2.
     window = _window(config.nfft) * (scale / np.float32(1.5))
     spectrum = np.zeros((channels, _RUN, bins + 1), np.complex64)
     signal = np.zeros((channels, frames + overlap - 1, hop), np.float32)
@@ -121,7 +121,7 @@ def _invert(config: Configuration, image: ComplexArray, scale: np.float32) -> Fl
         pieces = np.fft.irfft(spectrum[:, :count], axis=2, norm="ortho")
         pieces *= window
 
-        # Overlap-add: a frame is nfft / hop pieces of one hop, each falls onto the next hop.
+        # Overlap-add: a frame is nfft / hop pieces of one hop, each for the next hop.
         pieces = pieces.reshape(channels, count, overlap, hop)
         for piece in range(overlap):
             place = start + piece
@@ -132,13 +132,13 @@ def _invert(config: Configuration, image: ComplexArray, scale: np.float32) -> Fl
 
 @lru_cache(maxsize=4)
 def _of_ones(config: Configuration) -> FloatArray:
-    """Samples (1, samples) of a spectrogram whose parts are all one, as a mean is."""
+    """Return the samples (1, samples) of a spectrogram of which every part is 1."""
     shape = 1, config.spectrogram_frames, config.bins
     return _invert(config, np.full(shape, 1 + 1j, np.complex64), np.float32(1))
 
 
-def _standardize(x: FloatArray, each: Map) -> Scale:
-    """Take mean and deviation off all of x, in place; ``each`` maps over its first axis."""
+def _standardize(x: FloatArray, each: ParallelMap) -> Scale:
+    """Standardize x in place and return its scale; ``each`` maps over its first axis."""
     means = each(lambda part: part.mean(dtype=np.float64), x)
     mean = np.float32(sum(means) / len(x))
 
@@ -146,18 +146,18 @@ def _standardize(x: FloatArray, each: Map) -> Scale:
         part -= mean
         return _energy(part.reshape(-1))
 
-    deviation = np.float32(np.sqrt(sum(each(centre, x)) / (x.size - 1)))
+    std = np.float32(np.sqrt(sum(each(centre, x)) / (x.size - 1)))
 
     def scale(part: FloatArray) -> None:
-        part /= deviation + np.float32(_EPSILON)
+        part /= std + np.float32(_EPSILON)
 
     for _ in each(scale, x):
         pass
-    return Scale(mean, deviation)
+    return Scale(mean, std)
 
 
 def _energy(x: FloatArray) -> float:
-    """Sum the squares of numbers, in short rows by BLAS and these in double precision."""
+    """Return the sum of squares: short rows by BLAS in float32, their sums in float64."""
     whole = len(x) // _ROW * _ROW
     rows, rest = x[:whole].reshape(-1, _ROW), x[whole:]
     return float(np.vecdot(rows, rows).sum(dtype=np.float64) + np.vecdot(rest, rest))
@@ -165,7 +165,7 @@ def _energy(x: FloatArray) -> float:
 
 @lru_cache(maxsize=4)
 def _window(length: int) -> FloatArray:
-    """Periodic Hann window."""
+    """Return the periodic Hann window."""
     window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(length) / length)
     result: FloatArray = window.astype(np.float32)
     return result

@@ -26,11 +26,11 @@ _logger = logging.getLogger(__name__)
 
 
 class Runtime(Protocol):
-    """A loaded network. Calls may come from ``concurrency`` threads at once, for full speed."""
+    """A loaded network. It is fastest when called from ``concurrency`` threads at once."""
 
     config: Configuration
     concurrency: int
-    batch_size: int  # what it is fastest at
+    batch_size: int  # the fastest one
     precision: Precision
 
     def __call__(self, segments: FloatArray, sources: tuple[int, ...]) -> FloatArray:
@@ -38,10 +38,10 @@ class Runtime(Protocol):
 
 
 def open_runtime(device: Device, precision: Precision) -> Callable[[Checkpoint], Runtime]:
-    """Choose a runtime and tell how to load a checkpoint into it.
+    """Choose a runtime, and return the function that loads a checkpoint into it.
 
-    Nothing is loaded before the returned function is called. Raises :class:`OptionError` where this
-    machine has no such device, or the device no such precision.
+    Raises:
+        OptionError: this machine has no such device, or the device no such precision.
     """
     _check(device, Device, "device")
     _check(precision, Precision, "precision")

@@ -30,12 +30,12 @@ from aistemsplitter_engine.runtimes.lean_openvino import opset13 as opset
 from aistemsplitter_engine.runtimes.openvino_ops import OpenVinoOps
 from aistemsplitter_engine.weights.checkpoint import Checkpoint
 
-_loading = threading.Lock()  # one network at a time: it takes twice the memory of a loaded one
+_loading = threading.Lock()  # one at a time: loading takes twice the memory of a loaded network
 _HINTS = {"float32": "f32", "bf16": "bf16"}
 
 
 def choose_precision(precision: Precision) -> Precision:
-    """Resolve ``auto`` to bf16 where the processor multiplies in it, else to float32."""
+    """Resolve ``auto`` to bf16 if the processor supports it, else to float32."""
     if precision == "float16":
         raise OptionError("precision float16 needs a GPU; on the CPU choose auto, float32 or bf16")
     if precision == "float32":
@@ -48,26 +48,26 @@ def choose_precision(precision: Precision) -> Precision:
 
 @cache
 def _core() -> ov.Core:
-    """Return the process's one core: with a second one gone, the next signal can crash it."""
+    """Return the process's only core: after freeing a second one, signals can crash Python."""
     return ov.Core()
 
 
 class OpenVinoRuntime:
     """A network on the CPU, computed by all cores together.
 
-    It is loaded by a thread, while whoever made it reads the song and transforms the first segment.
+    A thread loads it, while the caller reads the song and transforms the first segment.
 
-    The Fourier transforms run in two threads. With more than two cores they are done for one
-    segment while another is in the network; with two that would only disturb.
+    The Fourier transforms run in two threads. With more than two cores, one segment is transformed
+    while another is in the network; with two cores that would be slower.
     """
 
-    batch_size = 1  # a larger one takes memory and no less time
+    batch_size = 1  # a larger batch takes more memory and is not faster
 
     def __init__(self, checkpoint: Checkpoint, precision: Precision) -> None:
         self.config = Configuration.from_arguments(checkpoint.arguments)
         self.precision = precision
         self._cached = CachedModel(_name(checkpoint, precision))
-        if not self._cached.exists():  # else they were checked before
+        if not self._cached.exists():  # else they were checked when it was compiled
             check_weights(self.config, checkpoint.tensors)
         self.concurrency = 2 if cpu_count() > 2 else 1
         self._threads = ThreadPoolExecutor(2, "transform")
@@ -91,8 +91,8 @@ class OpenVinoRuntime:
                 self._cached.store(model)
         for _ in range(self.concurrency):
             request = model.create_infer_request()
-            # OpenVINO sets up its table of NumPy types in a way that two threads must not enter at
-            # once: each would wait, forever, for what the other holds. So one goes first, here.
+            # OpenVINO's table of NumPy types deadlocks if two threads initialize it at once, so
+            # it is initialized here.
             _ = request.get_input_tensor(0).data
             self._requests.put(request)
 
@@ -100,12 +100,12 @@ class OpenVinoRuntime:
         self, segment: FloatArray, sources: tuple[int, ...], estimates: FloatArray
     ) -> None:
         inputs = analyse(self.config, segment, self._threads.map)
-        self._loaded.result()  # raises what went wrong
+        self._loaded.result()  # raises errors of loading
         request = self._requests.get()
         try:
             for i, values in enumerate((inputs.spectrogram, inputs.waveform)):
                 request.set_input_tensor(i, ov.Tensor(values, shared_memory=True))
-            request.infer(share_outputs=True)  # else it would copy them, for nobody
+            request.infer(share_outputs=True)  # without a copy
             spectrogram, waveform = (request.get_output_tensor(i).data for i in range(2))
             each = self._threads.map
             synthesize(self.config, inputs, spectrogram, waveform, sources, estimates, each)
@@ -135,7 +135,7 @@ def _graph(config: Configuration, checkpoint: Checkpoint, precision: Precision) 
 
 
 def _name(checkpoint: Checkpoint, precision: Precision) -> str:
-    """Return the name of the compiled network: of its weights, and of all that it was made by."""
+    """Return a name for the compiled network, which depends on all that it was compiled from."""
     modules = network, parameters, operations, winograd
     code = b"".join(Path(str(module.__file__)).read_bytes() for module in modules)
     processor = _core().get_property("CPU", "FULL_DEVICE_NAME")

@@ -15,17 +15,17 @@ from aistemsplitter_engine.runtimes.lean_openvino import opset13 as ov
 
 Value: TypeAlias = Any  # a node or one of its outputs; OpenVINO ships no types
 
-_LONG = 1024  # numbers that are added up in one go
+_LONG = 1024  # numbers that are summed at once
 _LARGEST = float(np.finfo(np.float32).max)
-_MANY = 1 << 15  # numbers that are standardized by OpenVINO's own means
+_MANY = 1 << 15  # from here on, OpenVINO's own standardization is too imprecise
 
 
 class OpenVinoOps:
-    """Builds nodes; constants are NumPy arrays or numbers and become float32.
+    """Operations that build nodes; constants are NumPy arrays or numbers and become float32.
 
-    ``exact`` adds long rows up in steps. OpenVINO adds number after number, and in silence, where
-    all are the same, each step errs in the same direction: by 1e-5 in all over a segment. In bf16
-    that is nothing, and intermediate steps would be rounded to it.
+    ``exact`` sums long rows in steps. OpenVINO adds number after number, and in silence, where all
+    are the same, each addition errs in the same direction: by 1e-5 in all over a segment. In bf16
+    that does not matter, and the partial sums would be rounded to bf16.
     """
 
     def __init__(self, *, exact: bool) -> None:
@@ -53,7 +53,7 @@ class OpenVinoOps:
         return ov.add(y, _constant(bias.reshape(1, -1, 1, 1)))
 
     def _values(self, x: Value) -> list[Any]:
-        """Transform an image for Winograd; both halves of a gate want the same."""
+        """Transform an image for Winograd, once for both halves of a gate."""
         if x is not self._transformed[0]:
             self._transformed = x, winograd.transform(x, self.shape(x))
         return self._transformed[1]
@@ -81,11 +81,11 @@ class OpenVinoOps:
         y = ov.add(ov.matmul(x, _constant(weight), False, True), _constant(bias))
         if not self._exact:
             return y
-        # Cuts nothing off, but has float32 computed by oneDNN, which is faster here than MLAS.
+        # Clamps nothing, but makes oneDNN compute float32, which is faster here than MLAS.
         return ov.clamp(y, -_LARGEST, _LARGEST)
 
     def result(self, x: Value) -> Any:
-        # Cuts nothing off, but in bf16 has the convolution before it write float32.
+        # Clamps nothing, but in bf16 makes the preceding convolution write float32.
         return ov.clamp(x, -_LARGEST, _LARGEST)
 
     def add(self, a: Value, b: Any) -> Any:
@@ -120,11 +120,11 @@ class OpenVinoOps:
     def _sum(self, x: Value, axis: int) -> Any:
         shape = self.shape(x)
         length = shape[axis]
-        if length > _LONG:  # folded
+        if length > _LONG:  # rows first
             fewest = -(-length // _LONG)
             rows = next((n for n in range(fewest, _LONG) if length % n == 0), fewest)
             columns = -(-length // rows)
-            if missing := rows * columns - length:  # what fills the last row adds nothing
+            if missing := rows * columns - length:  # zeros fill the last row
                 none = np.zeros(len(shape), np.int32)
                 fill = none.copy()
                 fill[axis] = missing
@@ -139,7 +139,7 @@ class OpenVinoOps:
     def channels(self, x: Value, start: int, stop: int) -> Any:
         return ov.slice(x, *(np.array([v], np.int32) for v in (start, stop, 1, 1)))
 
-    def spread(self, x: Value, width: int) -> Any:
+    def expand(self, x: Value, width: int) -> Any:
         return ov.tile(x, np.array([1, 1, 1, width], np.int32))
 
     def shape(self, x: Value) -> tuple[int, ...]:
@@ -165,7 +165,7 @@ class OpenVinoOps:
             x = ov.reshape(x, np.array([0, 0, heads, width // heads], np.int32), True)
             return ov.transpose(x, np.array([0, 2, 1, 3], np.int32))
 
-        # OpenVINO's own node of all this would have the keys transposed in a step of their own.
+        # OpenVINO's attention node would transpose the keys in a separate step.
         weights = ov.softmax(ov.matmul(split(query), split(key), False, True), -1)
         y = ov.transpose(
             ov.matmul(weights, split(value), False, False), np.array([0, 2, 1, 3], np.int32)

@@ -1,4 +1,4 @@
-"""The network in PyTorch: on CUDA and MPS, and on the CPU for comparison."""
+"""The PyTorch runtime, for CUDA and MPS, and on the CPU for comparison."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _EPSILON = 1e-5
 
 
 def choose_precision(device: TorchDevice, precision: Precision) -> Precision:
-    """Check that the device is there; resolve ``auto`` to bf16 on CUDA cards that have it."""
+    """Check that the device exists; resolve ``auto`` to bf16 on CUDA cards that support it."""
     if device == "cuda" and not torch.cuda.is_available():
         raise OptionError("device cuda: PyTorch finds no CUDA card on this machine")
     if device == "mps" and not torch.backends.mps.is_available():
@@ -39,9 +39,9 @@ def choose_precision(device: TorchDevice, precision: Precision) -> Precision:
 
 
 class TorchRuntime:
-    """A network on a PyTorch device, with its Fourier transforms there too."""
+    """A network on a PyTorch device, which also computes its Fourier transforms."""
 
-    concurrency = 2  # one batch travels while another is computed
+    concurrency = 2  # one batch is copied while another is computed
 
     def __init__(self, checkpoint: Checkpoint, device: TorchDevice, precision: Precision) -> None:
         self.config = Configuration.from_arguments(checkpoint.arguments)
@@ -66,23 +66,23 @@ class TorchRuntime:
         return result.numpy()
 
     def separate(self, segments: Tensor) -> Tensor:
-        """Separate segments (batch, channels, samples) that lie on the device, every source."""
+        """Separate segments (batch, channels, samples) on the device into all sources."""
         spectrum = self._analyse(segments)
         image = torch.view_as_real(spectrum).flatten(-2)
-        image, image_mean, image_deviation = _standardize(image)
-        waves, waves_mean, waves_deviation = _standardize(segments[:, :, None])
+        image, image_mean, image_std = _standardize(image)
+        waves, waves_mean, waves_std = _standardize(segments[:, :, None])
         waves = F.pad(waves, (0, self.config.filled_frames - segments.shape[-1]))
         image, waves = htdemucs(
             TorchOps(), self.config, self._parameters, image.to(self._dtype), waves.to(self._dtype)
         )
-        image = image.float() * image_deviation + image_mean
-        waves = waves.float() * waves_deviation + waves_mean
+        image = image.float() * image_std + image_mean
+        waves = waves.float() * waves_std + waves_mean
         shape = (len(segments), len(self.config.sources), self.config.audio_channels)
         image = torch.view_as_complex(image.unflatten(-1, (-1, 2)).contiguous())
         return self._synthesize(image.unflatten(1, shape[1:])) + waves.view(*shape, -1)
 
     def _analyse(self, segments: Tensor) -> Tensor:
-        """Spectrogram (batch, channels, frames, bins); the steps are network.transform's."""
+        """Return the spectrogram (batch, channels, frames, bins), as in ``network.transform``."""
         config, samples = self.config, segments.shape[-1]
         edge = config.hop // 2 * 3
         fill = config.spectrogram_frames * config.hop - samples
@@ -91,7 +91,7 @@ class TorchRuntime:
         return torch.fft.rfft(windows, norm="ortho")[..., : config.bins]
 
     def _synthesize(self, spectrum: Tensor) -> Tensor:
-        """Samples of a spectrogram (..., frames, bins)."""
+        """Return the samples of a spectrogram (..., frames, bins)."""
         config = self.config
         overlap, edge = config.nfft // config.hop, config.hop // 2 * 3
         pieces = torch.fft.irfft(F.pad(spectrum, (0, 1)), norm="ortho") * self._window
@@ -105,12 +105,12 @@ class TorchRuntime:
 
 
 def _standardize(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    deviation, mean = torch.std_mean(x, (1, 2, 3), keepdim=True)
-    return (x - mean) / (deviation + _EPSILON), mean, deviation
+    std, mean = torch.std_mean(x, (1, 2, 3), keepdim=True)
+    return (x - mean) / (std + _EPSILON), mean, std
 
 
 def _map_tensors(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
-    """Rebuild nested dataclasses and tuples with every tensor changed."""
+    """Return nested dataclasses and tuples with ``change`` applied to every tensor."""
     if isinstance(value, Tensor):
         return change(value)
     if isinstance(value, tuple):

@@ -13,7 +13,7 @@ from aistemsplitter_engine.network.ops import Pair
 
 
 class TorchOps:
-    """Runs at once on the tensors' device; norms keep their statistics in float32."""
+    """Operations that run immediately, on the tensors' device; norms compute in float32."""
 
     def conv(
         self,
@@ -75,7 +75,7 @@ class TorchOps:
     def channels(self, x: Tensor, start: int, stop: int) -> Tensor:
         return x[:, start:stop]
 
-    def spread(self, x: Tensor, width: int) -> Tensor:
+    def expand(self, x: Tensor, width: int) -> Tensor:
         return x.expand(*x.shape[:-1], width)
 
     def shape(self, x: Tensor) -> tuple[int, ...]:

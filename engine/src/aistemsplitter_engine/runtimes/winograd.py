@@ -1,8 +1,7 @@
-"""Convolutions of three taps along the width with half the multiplications.
+"""Winograd convolutions: three taps along the width with half the multiplications.
 
-Winograd's F(4, 3): taken as polynomials, four neighbouring outputs follow from products of values
-at six points, where they would take twelve products of inputs with taps. Going to the values and
-back costs passes over memory, so that it is worth it where many channels go into many.
+F(4, 3) computes four adjacent outputs from six products of transformed inputs and taps, in place of
+twelve products. The transforms cost passes over memory, so this pays with many channels.
 """
 
 from __future__ import annotations
@@ -16,19 +15,19 @@ from numpy.typing import NDArray
 from aistemsplitter_engine.network.ops import Pair
 from aistemsplitter_engine.runtimes.lean_openvino import opset13 as ov
 
-_TILE = 4  # outputs
+_TILE = 4  # outputs of one tile
 _POINTS = (0, 3 / 4, -3 / 4, 3 / 2, -3 / 2)  # and infinity; these lose less than 0, 1, -1, 2, -2
 _FEWEST = 96  # channels on either side
 
 
 def is_worth_it(weight: NDArray[np.float32]) -> bool:
-    """Tell whether a kernel (out, in, kh, kw) is one that this computes, and faster."""
+    """Return whether a kernel (out, in, kh, kw) is supported here, and faster."""
     out, into, height, width = weight.shape
     return bool(min(out, into) >= _FEWEST and height > 1 and width == 3)
 
 
 def transform(x: Any, shape: Sequence[int]) -> list[Any]:
-    """Map an image (batch, channels, height, width) to the six values of each tile."""
+    """Transform an image (batch, channels, height, width) to the six values of each tile."""
     _, channels, _, width = shape
     start, stop = [0, 1], [0, 1 + -width % _TILE]
     kernels = np.tile(
@@ -41,14 +40,14 @@ def transform(x: Any, shape: Sequence[int]) -> list[Any]:
 
 
 def convolve(values: Sequence[Any], weight: NDArray[np.float32], rows: Pair, width: int) -> Any:
-    """Convolve what :func:`transform` made of an image of that width, padded by ``rows`` and 1."""
+    """Convolve a transformed image of this width, padded by ``rows`` and by 1."""
     taps = np.einsum("jk,oihk->joih", _taps(), weight.astype(np.float64)).astype(np.float32)
     (top, bottom), one = rows, [1, 1]
     products = [
         ov.convolution(x, ov.constant(tap[..., None]), one, [top, 0], [bottom, 0], one)
         for x, tap in zip(values, taps, strict=True)
     ]
-    # Where channels lie innermost, four images' channels side by side are four neighbours.
+    # With channels innermost, the channels of four images are four adjacent outputs.
     y = ov.concat([_sum(products, factors) for factors in _outputs()], 1)
     y = ov.transpose(y, np.array([0, 2, 3, 1], np.int32))
     y = ov.reshape(y, np.array([0, 0, -1, len(weight)], np.int32), special_zero=True)
@@ -59,13 +58,13 @@ def convolve(values: Sequence[Any], weight: NDArray[np.float32], rows: Pair, wid
 
 
 def _inputs() -> NDArray[np.float64]:
-    """Six inputs to six values: the polynomials that are zero at all points but one."""
+    """Return the transform of six inputs: polynomials that are zero at all points but one."""
     finite = [[*np.poly([p for p in _POINTS if p != point])[::-1], 0] for point in _POINTS]
     return np.array([*finite, np.poly(_POINTS)[::-1]])
 
 
 def _taps() -> NDArray[np.float64]:
-    """Three taps to six values."""
+    """Return the transform of three taps to six values."""
     rows = [
         np.array([1, point, point**2]) / np.prod([point - p for p in _POINTS if p != point])
         for point in _POINTS
@@ -74,7 +73,7 @@ def _taps() -> NDArray[np.float64]:
 
 
 def _outputs() -> NDArray[np.float64]:
-    """Six products to four outputs."""
+    """Return the transform of six products to four outputs."""
     columns = [[point**k for k in range(_TILE)] for point in _POINTS]
     return np.array([*columns, [0] * (_TILE - 1) + [1]]).T
 

@@ -1,4 +1,4 @@
-"""Reading ahead: a generator that works in a thread of its own."""
+"""Reading ahead: a generator that runs in its own thread."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ Item = TypeVar("Item")
 
 
 def read_ahead(items: Generator[Item], depth: int = 8) -> Generator[Item]:
-    """Yield ``items`` while the next ``depth`` are already being made in a thread.
+    """Yield ``items`` while a thread already computes the next ``depth`` of them.
 
-    What they raise is raised here, in its place. Closing this generator closes them and ends the
-    thread.
+    An exception of ``items`` is raised in its place in the sequence. Closing this generator closes
+    ``items`` and ends the thread.
     """
     queue: Queue[Item | BaseException | None] = Queue(depth)
     closed = threading.Event()
@@ -28,7 +28,7 @@ def read_ahead(items: Generator[Item], depth: int = 8) -> Generator[Item]:
                     queue.put(item)
                     if closed.is_set():
                         return
-        except BaseException as error:  # carried over to the reader
+        except BaseException as error:  # raised in the reader's thread
             end = error
         queue.put(end)
 

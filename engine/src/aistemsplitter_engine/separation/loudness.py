@@ -1,4 +1,4 @@
-"""The first pass over a track: how long it is, and the mean and deviation that Demucs takes off."""
+"""The first pass over a track: its length, and the mean and std that normalize it."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float32]
-_EPSILON = 1e-8  # Demucs'; all that is left where both channels cancel out
+_EPSILON = 1e-8  # as in Demucs; the mono mixture is silent where the channels cancel out
 _LOUDEST = 1e12  # the network squares and sums samples
 
 
 @dataclass(frozen=True, slots=True)
 class Loudness:
-    """Length in samples, and mean and unbiased deviation of the mono mixture."""
+    """Length in samples, and mean and unbiased standard deviation of the mono mixture."""
 
     frames: int
     mean: float
-    deviation: float
+    std: float
 
     def normalize(self, audio: FloatArray) -> FloatArray:
-        """Take mean and deviation off the mixture; silence stays silence."""
-        result = (audio - np.float32(self.mean)) / np.float32(self.deviation + _EPSILON)
+        """Return the mixture with mean 0 and standard deviation 1; silence stays silence."""
+        result = (audio - np.float32(self.mean)) / np.float32(self.std + _EPSILON)
         return np.clip(result, -_LOUDEST, _LOUDEST, out=result)
 
     def restore(self, estimate: FloatArray) -> FloatArray:
-        """Give deviation and mean back to an estimate, in place."""
-        estimate *= np.float32(self.deviation + _EPSILON)
+        """Undo :meth:`normalize` on an estimate, in place, and return it."""
+        estimate *= np.float32(self.std + _EPSILON)
         estimate += np.float32(self.mean)
         return estimate
 
 
 def measure(blocks: Iterable[FloatArray]) -> Loudness:
-    """Measure a track from its stereo blocks (2, n), in double precision and constant memory."""
+    """Return the loudness of a track, given as blocks (2, n). Computes in float64."""
     count, mean, squares = 0, 0.0, 0.0  # squares: sum of squared distances from the mean
     for block in blocks:
         n = block.shape[1]

@@ -1,4 +1,4 @@
-"""The second pass: windows of the mixture go through the models, settled stems come out."""
+"""The second pass: separate windows of the mixture, and yield stems once they are finalized."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _LONGEST_SHIFT = 0.5  # seconds
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A model and the numbers of those of its sources that are wanted from it."""
+    """A model and the indices of the sources that are wanted from it."""
 
     runtime: Runtime
     sources: tuple[int, ...]
@@ -31,42 +31,43 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Estimates:
-    """Settled samples from ``start`` on: the mixture (2, n) and each wanted source (s, 2, n)."""
+    """Finalized samples from ``start`` on: the mixture (2, n) and the wanted sources (s, 2, n)."""
 
     start: int
     mixture: FloatArray
     sources: FloatArray
 
 
-def draw_leads(
+def draw_offsets(
     models: int, shifts: int, seed: int | None, config: Configuration, frames: int, overlap: float
 ) -> list[list[int]]:
-    """Draw the shifts of every model of a bag as Demucs does; ``[0]`` each where there are none.
+    """Draw the offsets of every model of a bag as Demucs does; ``[0]`` each without shifts.
 
-    All models draw, needed or not, so that leaving one out changes nothing for the others.
+    Offsets are drawn for all models, needed or not, so that leaving one out does not change the
+    others.
     """
     longest = int(_LONGEST_SHIFT * config.samplerate)
     # Python's own generator, as Demucs seeds it; a stronger one would draw other numbers.
     generator = random.Random(seed)
-    leads: list[list[int]] = []
+    offsets: list[list[int]] = []
     for _ in range(models):
-        leads.append([])
+        offsets.append([])
         for _ in range(shifts):
-            lead = longest - generator.randint(0, longest)
-            leads[-1].append(lead)
+            offset = longest - generator.randint(0, longest)
+            offsets[-1].append(offset)
             if config.t_layers:
-                # Demucs' position embedding draws a number for every segment that it separates,
-                # without a use for it; what is drawn next depends on how many these were.
-                for _ in range(len(Grid(frames, config.segment_frames, overlap, lead))):
+                # Demucs' position embedding draws an unused number for every segment, which
+                # changes the numbers after it.
+                for _ in range(len(Grid(frames, config.segment_frames, overlap, offset))):
                     generator.randrange(1)
-    return leads if shifts else [[0]] * models
+    return offsets if shifts else [[0]] * models
 
 
 def separate(
     blocks: Iterable[FloatArray],
     loudness: Loudness,
     parts: Sequence[Part],
-    leads: Sequence[Sequence[int]],
+    offsets: Sequence[Sequence[int]],
     *,
     overlap: float,
     batch_size: int,
@@ -75,14 +76,14 @@ def separate(
 ) -> Generator[Estimates]:
     """Separate a track, given as stereo blocks (2, n) at the models' rate, from ``begin`` on.
 
-    Yields as soon as samples are settled, about one stride at a time, and holds a few segments
-    whatever the track's length. The yielded sources are those of all parts, in the parts' order.
-    ``on_progress`` is told the fraction of segments that are done before the first of them and
-    after each batch, and once what it settled was taken; what it raises ends the separation.
+    Samples are yielded as soon as they are finalized, about one stride at a time. Memory holds a
+    few segments, whatever the track's length. The sources are those of all parts, in their order.
+    ``on_progress`` is called with the fraction of segments that are done: before the first one, and
+    after each batch, once its finalized samples were consumed. Its exceptions end the separation.
     """
     passes = [
-        [_Pass(part, loudness.frames, overlap, lead, begin) for lead in its_leads]
-        for part, its_leads in zip(parts, leads, strict=True)
+        [_Pass(part, loudness.frames, overlap, offset, begin) for offset in offsets_of_part]
+        for part, offsets_of_part in zip(parts, offsets, strict=True)
     ]
     flat = [one for group in passes for one in group]
     total = sum(len(one.grid) for one in flat)
@@ -103,7 +104,7 @@ def separate(
             for (one, chunk), estimate in zip(batch, future.result(), strict=True):
                 one.add(chunk, estimate)
             done += len(batch)
-            stop = min(one.settled for one in flat)
+            stop = min(one.finalized for one in flat)
             if stop > begin:
                 sources = np.concatenate([_average(group, stop) for group in passes])
                 yield Estimates(begin, mixture.read(begin, stop), loudness.restore(sources))
@@ -113,29 +114,31 @@ def separate(
 
 
 class _Pass:
-    """One model's way over the track, with one lead."""
+    """One pass of a model over the track, with one offset."""
 
-    def __init__(self, part: Part, frames: int, overlap: float, lead: int, begin: int) -> None:
+    def __init__(self, part: Part, frames: int, overlap: float, offset: int, begin: int) -> None:
         self.part = part
-        self.grid = Grid(frames, part.runtime.config.segment_frames, overlap, lead)
-        self.join = OverlapAdd(self.grid, len(part.sources), begin)
-        self.next = self._done = self.grid.first_reaching(begin)  # next: to be handed out
+        self.grid = Grid(frames, part.runtime.config.segment_frames, overlap, offset)
+        self.overlap_add = OverlapAdd(self.grid, len(part.sources), begin)
+        self.next = self._done = self.grid.first_reaching(
+            begin
+        )  # next: the first chunk that was not submitted
 
     @property
-    def settled(self) -> int:
-        """Up to where all estimates are joined."""
-        return self.grid.settled(self._done)
+    def finalized(self) -> int:
+        """The end of the samples that are finalized."""
+        return self.grid.finalized(self._done)
 
     @property
     def needs(self) -> int:
-        """Where the next window begins."""
+        """The beginning of the next window: the first sample that is still needed."""
         if self.next == len(self.grid):
             return self.grid.frames
         return self.grid.chunk(self.next).window
 
     def add(self, chunk: Chunk, estimate: FloatArray) -> None:
-        """Join the estimate of the first chunk that was not."""
-        self.join.add(chunk, estimate)
+        """Add the estimate of the next chunk."""
+        self.overlap_add.add(chunk, estimate)
         self._done += 1
 
 
@@ -143,14 +146,14 @@ _Batch = list[tuple[_Pass, Chunk]]  # all of one pass
 
 
 def _average(group: Sequence[_Pass], stop: int) -> FloatArray:
-    total = group[0].join.take(stop)
+    total = group[0].overlap_add.take(stop)
     for one in group[1:]:
-        total += one.join.take(stop)
+        total += one.overlap_add.take(stop)
     return total / np.float32(len(group)) if len(group) > 1 else total
 
 
 def _rounds(passes: Sequence[_Pass], batch_size: int) -> Iterator[_Batch]:
-    """Hand out all chunks, the passes in turn, so that all come forward in the track together."""
+    """Yield all chunks in batches, the passes in turn, so that all advance together."""
     while any(one.next < len(one.grid) for one in passes):
         for one in passes:
             stop = min(one.next + batch_size, len(one.grid))
@@ -171,6 +174,6 @@ def _submit(
 def _window(mixture: Mixture, loudness: Loudness, grid: Grid, chunk: Chunk) -> FloatArray:
     start, stop = chunk.window, chunk.window + grid.segment
     audio = loudness.normalize(mixture.read(start, stop))
-    audio[:, : max(0, -start)] = 0  # past the ends is silence after normalising, not before
+    audio[:, : max(0, -start)] = 0  # past the ends, the normalized track is silent
     audio[:, max(0, grid.frames - start) :] = 0
     return audio

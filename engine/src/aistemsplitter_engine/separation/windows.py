@@ -1,7 +1,7 @@
-"""Which windows of a track are separated, and how their estimates are joined.
+"""The windows of a track that are separated, and the overlap-add of their estimates.
 
-A track is cut at every ``stride`` into chunks of a segment's length; the last are shorter. A chunk
-is separated in the middle of a window of one segment, filled with what really stands beside it and
+A track is cut at every ``stride`` into chunks of one segment's length; the last ones are shorter. A
+chunk is separated in the middle of a window of one segment, padded with the samples around it, and
 with zeros past the ends of the track. Estimates overlap and are weighted with a triangle.
 """
 
@@ -20,7 +20,7 @@ FloatArray = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Samples ``start`` to ``stop`` of a track, seen through a window that begins at ``window``."""
+    """Samples ``start`` to ``stop`` of a track, separated in a window that begins at ``window``."""
 
     start: int
     stop: int
@@ -29,16 +29,15 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """All chunks of a track of ``frames`` samples, the first of them ``lead`` samples before it.
+    """All chunks of a track of ``frames`` samples, the first of them ``offset`` samples before it.
 
-    A lead shifts the grid against the track: separating at several and averaging is Demucs'
-    shift trick.
+    Separating a track with several offsets and averaging is Demucs' shift trick.
     """
 
     frames: int
     segment: int
     overlap: float
-    lead: int = 0
+    offset: int = 0
 
     def __post_init__(self) -> None:
         if not 0 <= self.overlap < 1 or self.stride < 1:
@@ -50,27 +49,27 @@ class Grid:
         return int((1 - self.overlap) * self.segment)
 
     def __len__(self) -> int:
-        return -(-(self.frames + self.lead) // self.stride)
+        return -(-(self.frames + self.offset) // self.stride)
 
     def chunk(self, index: int) -> Chunk:
-        """Tell the chunk of a number from 0 to ``len(grid) - 1``."""
-        start = index * self.stride - self.lead
+        """Return a chunk by its number, from 0 to ``len(grid) - 1``."""
+        start = index * self.stride - self.offset
         stop = min(start + self.segment, self.frames)
         return Chunk(start, stop, start - (self.segment - (stop - start)) // 2)
 
     def first_reaching(self, frame: int) -> int:
-        """Number of the first chunk that has a say about ``frame`` or what follows it."""
+        """Return the number of the first chunk that contributes to ``frame`` or to later ones."""
         if frame >= self.frames:
             return len(self)
-        return max(0, (frame + self.lead - self.segment) // self.stride + 1)
+        return max(0, (frame + self.offset - self.segment) // self.stride + 1)
 
-    def settled(self, done: int) -> int:
-        """How many samples of the track no chunk after the first ``done`` will change."""
-        return self.frames if done >= len(self) else max(0, done * self.stride - self.lead)
+    def finalized(self, done: int) -> int:
+        """Return how many samples no chunk after the first ``done`` will change."""
+        return self.frames if done >= len(self) else max(0, done * self.stride - self.offset)
 
 
 class Mixture:
-    """The part of a track that windows still need, filled from a stream of blocks."""
+    """A buffer of the part of a track that windows still need, filled from a stream of blocks."""
 
     def __init__(self, blocks: Iterator[FloatArray]) -> None:
         self._blocks = blocks
@@ -100,19 +99,19 @@ class Mixture:
         return audio
 
     def forget(self, before: int) -> None:
-        """Let go of the samples before a place, also of those to come; they are not read again."""
+        """Discard samples before a position, including those not received yet."""
         self._needed = before
         while self._parts and self._start + self._parts[0].shape[1] <= before:
             self._start += self._parts.pop(0).shape[1]
 
 
 class OverlapAdd:
-    """Joins a grid's estimates, in order, into a stream; keeps about one segment."""
+    """Overlap-add of a grid's estimates, in order, into a stream. Holds about one segment."""
 
     def __init__(self, grid: Grid, sources: int, begin: int) -> None:
         self._segment = grid.segment
         self._weight = _triangle(grid.segment)
-        self._begin = begin  # the first sample that was not taken yet
+        self._begin = begin  # the first sample that was not returned yet
         self._sum = np.zeros((sources, 2, 0), np.float32)
         self._weights = np.zeros(0, np.float32)
 
@@ -128,7 +127,7 @@ class OverlapAdd:
         self._weights[place] += weight
 
     def take(self, stop: int) -> FloatArray:
-        """Take the estimates (sources, 2, n) of all samples up to ``stop``, which are settled."""
+        """Return and drop the estimates (sources, 2, n) up to ``stop``, which must be finalized."""
         n = stop - self._begin
         taken: FloatArray = self._sum[:, :, :n] / self._weights[:n]
         self._sum, self._weights = self._sum[:, :, n:].copy(), self._weights[n:].copy()
