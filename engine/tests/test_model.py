@@ -85,7 +85,7 @@ def test_choosing_stems() -> None:
     assert tiny.choose(["vocals", "residual", "vocals"]) == ("vocals", "residual")
     with pytest.raises(OptionError, match="has no stem 'voice'; it has drums, bass, other, vocals"):
         tiny.choose(["vocals", "voice"])
-    with pytest.raises(OptionError, match="no stem was asked for"):
+    with pytest.raises(OptionError, match="no stem was requested"):
         tiny.choose([])
     with pytest.raises(OptionError, match=r"stems are a list of names: \['vocals'\], not 'vocals'"):
         tiny.choose("vocals")

@@ -99,7 +99,7 @@ def test_options_that_cannot_be(options: dict[str, object], message: str) -> Non
     ("options", "message"),
     [
         ({"stems": ["voice"]}, "htdemucs_tiny has no stem 'voice'; it has drums, bass, other"),
-        ({"stems": []}, "no stem was asked for"),
+        ({"stems": []}, "no stem was requested"),
         ({"sample_rate": 999}, "sample rate 999 is not between 1000 and 768000 Hz"),
         ({"sample_rate": 0}, "sample rate 0 is not between"),
         ({"format": "ogg"}, "the format 'ogg' is not one of wav, flac, mp3, opus, m4a"),

@@ -1,4 +1,4 @@
-"""Stems into files: encoded from the spool while it grows, each in a thread of its own."""
+"""Encoding stems from the spool while it grows, each in its own thread."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _POLL_SECONDS = 0.1
 
 
 class Encoders:
-    """Threads that encode the stems of a spool into files in its folder, following it to its end.
+    """Threads that encode the stems of a spool into files in its folder, until its end.
 
-    Once a sample exceeds full scale where stems are turned down for that, the files are given up:
-    all are to be encoded again, with a gain, and only the peak is still looked for.
+    If stems are rescaled and a sample exceeds full scale, the files are deleted: all stems will be
+    encoded again, with a gain. From there on, only the peak is measured.
     """
 
     def __init__(
@@ -32,15 +32,15 @@ class Encoders:
         self._running = [pool.submit(self._encode, stem) for stem in track.stems]
 
     def check(self) -> None:
-        """Raise what ended one of them, such as a full disk."""
+        """Raise the error that has ended one of the threads, if any, such as a full disk."""
         for encoder in self._running:
             if encoder.done():
                 encoder.result()
 
     def peak(self) -> float:
-        """Wait until all are done; return the highest sample before the gain, of all stems.
+        """Wait until all are done; return the peak of all stems before the gain.
 
-        Reports progress for as long as any of them advances.
+        Reports progress as long as any thread advances.
         """
         encoded = 0
         while True:

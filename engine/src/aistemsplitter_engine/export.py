@@ -1,4 +1,4 @@
-"""Where stems go, and what they are there."""
+"""The destination and the format of stems."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _RATES = range(1_000, 768_001)  # Hz, as of songs that can be read
 
 
 def checked_sample_rate(rate: int | None) -> int | None:
-    """Return the sample rate of stems in Hz; None is the song's own.
+    """Return a valid sample rate for stems in Hz, or None for that of the song.
 
     Raises:
         OptionError: stems cannot have it.
@@ -32,10 +32,10 @@ def checked_sample_rate(rate: int | None) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """Where stems go and what they are there; see :meth:`Separator.split`.
+    """The destination and the format of a song's stems; see :meth:`Separator.split`.
 
     Raises:
-        OptionError: there is no such way to deal with full scale, or no such sample rate.
+        OptionError: ``clip`` or the sample rate is not supported.
     """
 
     folder: Path
@@ -56,12 +56,12 @@ class Export:
 
     @property
     def rescales(self) -> bool:
-        """Whether stems over full scale are turned down."""
+        """Whether stems that exceed full scale are attenuated."""
         return self.clip == "rescale" and not self.format.is_float
 
     @property
     def clamps(self) -> bool:
-        """Whether samples over full scale are cut off."""
+        """Whether samples that exceed full scale are clipped."""
         return self.clip == "clamp" and not self.format.is_float
 
     def name(self, stem: str) -> str:

@@ -1,4 +1,4 @@
-"""The formats that stems can be written in."""
+"""Output formats."""
 
 from bisect import bisect_left
 from dataclasses import dataclass
@@ -56,22 +56,22 @@ class OutputFormat:
 
     @property
     def is_float(self) -> bool:
-        """Whether it keeps samples beyond full scale."""
+        """Whether samples may exceed full scale."""
         return self.bit_depth == 32
 
     @property
     def bit_rate(self) -> int | None:
-        """Bits a second of stereo; None for those that lose nothing."""
+        """Bit rate of stereo in bits per second; None for lossless formats."""
         return _BIT_RATES.get(self.name)
 
     def sample_rate(self, for_rate: int) -> int:
-        """Return the rate in Hz to write audio of ``for_rate`` at.
+        """Return the sample rate in Hz for audio of ``for_rate``.
 
-        The same where the format has it, else the next higher, else its highest.
+        The same rate if the format supports it, else the next higher one, else its highest.
         """
         if self.name == "wav":
             return for_rate
-        if self.name == "flac":  # tens of Hz where 16 bits do not hold the rate
+        if self.name == "flac":  # multiples of 10 Hz above what 16 bits hold
             return for_rate if for_rate < 1 << 16 else min(for_rate, _FLAC_MAX_RATE - 10) // 10 * 10
         rates = _RATES[self.name]
         return rates[min(bisect_left(rates, for_rate), len(rates) - 1)]

@@ -1,4 +1,4 @@
-"""A model by name or path: its stems, and the networks that make them."""
+"""A model by name or path: its stems and its networks."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MODEL_RATE = 44_100  # Hz, of every network of the family
 
 @dataclass(frozen=True, slots=True)
 class _Member:
-    """One file of a model and the one stem it is used for, or None for all."""
+    """One file of a model, and the only stem that it is used for, or None for all."""
 
     path: Path
     stem: str | None
@@ -33,23 +33,23 @@ class _Member:
 
 @dataclass(frozen=True, slots=True)
 class _Loaded:
-    """The network of a file, and the file's digest."""
+    """A file's network and digest."""
 
     runtime: Runtime
     digest: str
 
 
 class Model:
-    """A model whose networks are loaded when a stem first needs them, and then kept.
+    """A model, whose networks are loaded when a stem first needs them, and then kept.
 
-    ``name`` is one of the catalogue (or an alias) or the path of an HTDemucs checkpoint. Threads
+    ``name`` is a name or alias from the catalogue, or the path of an HTDemucs checkpoint. Threads
     may share a model.
     """
 
     def __init__(self, name: str | os.PathLike[str], device: Device, precision: Precision) -> None:
         self._loading = threading.Lock()
         self._loaded: dict[Path, _Loaded] = {}
-        self._read: dict[Path, Checkpoint] = {}  # and not yet loaded
+        self._read: dict[Path, Checkpoint] = {}  # read, but not loaded yet
         if _is_path(name):
             path = Path(name)
             self.name = path.name
@@ -71,12 +71,12 @@ class Model:
 
     @property
     def stems(self) -> tuple[str, ...]:
-        """Every stem that may be asked for: the model's own, and those made of the mixture."""
+        """All stems that can be requested: the model's own, and those computed from the mixture."""
         made = (INSTRUMENTAL, RESIDUAL) if "vocals" in self.sources else (RESIDUAL,)
         return (*self.sources, *made)
 
     def choose(self, stems: Sequence[str] | None) -> tuple[str, ...]:
-        """Check the stems that were asked for; None means the model's own."""
+        """Return the stems to compute, without duplicates; the model's own for None."""
         if stems is None:
             return self.sources
         if isinstance(stems, str):  # which is a sequence of strings, too
@@ -88,18 +88,18 @@ class Model:
                     f"{self.name} has no stem {stem!r}; it has {', '.join(self.stems)}"
                 )
         if not stems:
-            raise OptionError("no stem was asked for")
+            raise OptionError("no stem was requested")
         return tuple(dict.fromkeys(stems))
 
     def needed(self, stems: Sequence[str]) -> tuple[str, ...]:
-        """Tell which of the model's own stems must be separated to make ``stems``."""
+        """Return the model's own stems that ``stems`` are computed from."""
         if RESIDUAL in stems:
             return self.sources
         wanted = {"vocals" if stem == INSTRUMENTAL else stem for stem in stems}
         return tuple(source for source in self.sources if source in wanted)
 
     def parts(self, needed: Sequence[str]) -> list[Part | None]:
-        """Load what is needed: a part for each member, None for one that nothing is needed from."""
+        """Load the needed networks; return one part per member, None for those not needed."""
         parts: list[Part | None] = []
         for member in self._members:
             wanted = [stem for stem in needed if member.stem in (None, stem)]
@@ -108,7 +108,7 @@ class Model:
         return parts
 
     def identity(self, needed: Sequence[str]) -> list[str]:
-        """Tell the networks that make the needed stems, and what runs them, to know both again."""
+        """Return names of the networks and runtimes that compute the needed stems."""
         members = [m for m in self._members if m.stem is None or m.stem in needed]
         networks = [self._load(member) for member in members]
         return [f"{n.digest} {type(n.runtime).__name__} {n.runtime.precision}" for n in networks]

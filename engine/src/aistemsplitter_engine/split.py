@@ -1,4 +1,4 @@
-"""A song into files: separated into the spool, encoded while it grows, renamed when all is done."""
+"""Splitting a song into files: separation into a spool, encoding meanwhile, renaming at the end."""
 
 from __future__ import annotations
 
@@ -19,15 +19,21 @@ from aistemsplitter_engine.spool import FRAME_BYTES, Spool
 from aistemsplitter_engine.track import Track
 
 Run = Callable[[int, int], Generator[FloatArray]]
-WORK = ".aistemsplitter"  # the folder in the stems' folder that a run works in
+WORK = ".aistemsplitter"  # a run's working folder, inside the stems' folder
 
 
 @dataclass(frozen=True, slots=True)
 class SplitResult:
-    """What was written.
+    """The files of a song's stems.
 
-    ``duration`` is the song's and ``elapsed`` the run's in seconds; every stem was multiplied with
-    ``gain`` to keep all of them within full scale.
+    Attributes:
+        stems: Paths by stem.
+        sample_rate: Sample rate of the files in Hz.
+        frames: Samples per channel of each file.
+        duration: Length of the song in seconds.
+        elapsed: Seconds that the run took.
+        gain: Factor that all stems were multiplied with to stay within full scale.
+        warnings: Warnings about the song.
     """
 
     stems: dict[str, Path]
@@ -50,7 +56,8 @@ def split(
 ) -> SplitResult:
     """Write a track's stems.
 
-    ``run(seed, begin)`` yields them from a sample on, ``identity()`` says what decides them.
+    ``run(seed, begin)`` yields the stems from sample ``begin`` on. ``identity()`` returns all that
+    determines their samples.
     """
     started = time.monotonic()
     paths = {stem: export.folder / export.name(stem) for stem in track.stems}
@@ -80,7 +87,7 @@ def split(
 
 
 def _separate_and_encode(track: Track, run: Run, spool: Spool, export: Export) -> float:
-    """Separate into the spool while encoders follow it; return the gain that all stems share."""
+    """Separate into the spool while encoders read it; return the gain of all stems."""
     with ThreadPoolExecutor(len(track.stems), "encode") as pool:
         try:
             encoders = Encoders(pool, track, spool, export)
@@ -95,27 +102,27 @@ def _separate_and_encode(track: Track, run: Run, spool: Spool, export: Export) -
             Encoders(pool, track, spool, export, 1 / peak).peak()
             return 1 / peak
         except BaseException:
-            spool.end(failed=True)  # so that the encoders end, too
+            spool.end(failed=True)  # ends the encoders, too
             raise
 
 
 @contextmanager
 def _made(folder: Path) -> Iterator[None]:
-    """Make a folder and those above it; in the end, take those away again that stayed empty."""
+    """Create a folder and its parents; at the end, remove those of them that stayed empty."""
     new = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         yield
     finally:
         for path in new:
-            with suppress(OSError):  # something was left in it, or it could not be made
+            with suppress(OSError):  # it is not empty, or could not be created
                 path.rmdir()
 
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Give a folder to one run at a time."""
-    from filelock import FileLock, Timeout  # slow to import; meanwhile the networks load
+    """Lock a folder, so that only one run writes stems there."""
+    from filelock import FileLock, Timeout  # slow to import; the networks load meanwhile
 
     lock = FileLock(folder / f"{WORK}.lock")
     try:
@@ -125,7 +132,7 @@ def _locked(folder: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        # While it is held: once it is free, another run may have it, and must keep its file.
+        # Before it is released: afterwards the file may belong to another run.
         with suppress(OSError):
             Path(lock.lock_file).unlink()
         lock.release()
@@ -140,7 +147,7 @@ def _check_place(path: Path, track: Track) -> None:
 
 
 def _check_space(track: Track, spool: Spool, export: Export) -> None:
-    """Refuse at once what would fill the disk in the end."""
+    """Raise OutputError if the stems will not fit on the disk."""
     rate, duration = export.rate(track), track.loudness.frames / MODEL_RATE
     bits = export.format.bit_rate or rate * export.channels * (export.format.bit_depth or 16)
     spooled = (track.loudness.frames - spool.frames) * FRAME_BYTES

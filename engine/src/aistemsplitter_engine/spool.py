@@ -1,8 +1,8 @@
-"""Stems on their way to their files: raw, on disk, resumable, and readable while they grow.
+"""The spool: a run's raw stems on disk, which encoders read while it grows, and runs resume from.
 
-The spool holds every stem as interleaved float32 at the model's rate, with a journal that says how
-many samples are good. Encoders follow it at their own pace, or read it a second time where the gain
-that all stems share is known only at the end; a run that was killed goes on behind what it holds.
+It holds every stem as interleaved float32 at the model's rate, and a journal of how many samples
+are valid. Encoders read it at their own pace, and a second time if the common gain of all stems,
+known only at the end, is not 1. A run that was killed continues after the samples that it holds.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from aistemsplitter_engine.errors import Cancelled, EngineError, OutputError
 
 FRAME_BYTES = 8  # two float32
 _JOURNAL = "journal.json"
-_JOURNAL_SHARE = 10  # of the time at most one part in ten goes into waiting for the disk
+_JOURNAL_SHARE = 10  # at most a tenth of the time is spent waiting for the disk
 
 
 def copy_unfinished(folder: Path, to: Path) -> None:
-    """Copy what a run in a folder holds so far to another, so that a second run can go on there.
+    """Copy the spool of an unfinished run to another folder, where a second run can resume it.
 
-    The first one may go on meanwhile, and need not be asked: it only adds, and the journal, which
-    is copied first, tells how much of the rest is good.
+    The first run may continue meanwhile: it only appends, and the journal, which is copied first,
+    counts only samples that are copied after it.
 
     Raises:
-        OSError: it cannot be copied; what was is harmless.
+        OSError: A file cannot be copied. Those that were copied are harmless.
     """
     to.mkdir(parents=True, exist_ok=True)
     for path in [folder / _JOURNAL, *folder.glob("*.f32")]:
@@ -43,14 +43,15 @@ def copy_unfinished(folder: Path, to: Path) -> None:
 
 
 class Spool:
-    """The raw stems of one run in a folder of their own.
+    """The raw stems of one run, in a folder of their own.
 
-    ``run`` says what would have to be the same for another run to go on here: anything that JSON
-    holds. With ``resume``, samples of such a run are kept, and its seed in place of the one given;
-    all else in the folder is removed.
+    ``run`` holds, as JSON values, all that another run must have in common to continue here. With
+    ``resume``, the samples and the seed of such a run are kept; everything else in the folder is
+    deleted.
 
-    A context manager that makes the folder and removes it. The samples of a run that was cancelled,
-    or failed for a reason that may pass (a full disk, no memory), stay for another to resume.
+    A context manager that creates the folder and deletes it. The samples of a run that is
+    cancelled, or fails for a temporary reason (a full disk, no memory), are kept for another run to
+    resume.
     """
 
     def __init__(
@@ -64,7 +65,7 @@ class Spool:
     ) -> None:
         self.folder = folder
         self._paths = {stem: folder / f"{stem}.f32" for stem in stems}
-        self._run = json.loads(json.dumps(run))  # as it is read again
+        self._run = json.loads(json.dumps(run))  # as it will be read
         self.frames, self.seed = (self._left_behind() if resume else None) or (0, seed)
         self._files: list[BinaryIO] = []
         self._journal_due = 0.0
@@ -79,7 +80,9 @@ class Spool:
         try:
             for path in self._paths.values():
                 self._files.append(path.open("ab"))
-                self._files[-1].truncate(self.frames * FRAME_BYTES)  # a kill may have left more
+                self._files[-1].truncate(
+                    self.frames * FRAME_BYTES
+                )  # a killed run may have left more
         except BaseException:
             self._remove()
             raise
@@ -98,7 +101,7 @@ class Spool:
             self._remove_all_but_samples()
 
     def append(self, stems: FloatArray) -> None:
-        """Add (stems, 2, n)."""
+        """Append samples of all stems (stems, 2, n)."""
         for file, stem in zip(self._files, stems, strict=True):
             file.write(interleaved(stem).astype("<f4", copy=False).data)
             file.flush()
@@ -110,23 +113,23 @@ class Spool:
             self._journal_due = began + _JOURNAL_SHARE * (time.monotonic() - began)
 
     def end(self, *, failed: bool = False) -> None:
-        """Tell followers that nothing is to come, or that all was in vain."""
+        """Mark the spool as complete, or as failed, for those that read it."""
         with self._changed:
             first, self._ended = not self._ended, True
             self._failed = self._failed or failed
             self._changed.notify_all()
         if first:
-            with suppress(OSError):  # a full disk was reported before
+            with suppress(OSError):  # a full disk has been reported
                 self._write_journal()
             for file in self._files:
                 with suppress(OSError):
                     file.close()
 
     def follow(self, stem: str) -> Iterator[FloatArray]:
-        """Yield a stem's blocks (2, n) from its start, waiting for those that are to come.
+        """Yield a stem's blocks (2, n) from its start, waiting for more until the end.
 
         Raises:
-            Cancelled: the run has failed.
+            Cancelled: The run has failed.
         """
         read = 0
         with self._paths[stem].open("rb") as file:
@@ -136,15 +139,15 @@ class Spool:
                 read += count
 
     def _ready(self, read: int) -> int:
-        """Wait for more samples than ``read``; return how many of them to read, 0 at the end."""
+        """Wait for more than ``read`` samples; return how many to read next, 0 at the end."""
         with self._changed:
             self._changed.wait_for(lambda: self._ended or self.frames > read)
             if self._failed:
-                raise Cancelled("the stems were given up")
+                raise Cancelled("the run has failed")
             return min(self.frames - read, BLOCK_FRAMES)
 
     def _left_behind(self) -> tuple[int, int] | None:
-        """Tell how many samples of the same run are here, and its seed."""
+        """Return the number of samples that an equal run has left here, and its seed."""
         try:
             journal = json.loads((self.folder / _JOURNAL).read_text())
             frames, seed = int(journal["frames"]), int(journal["seed"])
@@ -156,7 +159,9 @@ class Spool:
 
     def _write_journal(self) -> None:
         for file in self._files:
-            os.fsync(file.fileno())  # or after a loss of power, it might count what never was
+            os.fsync(
+                file.fileno()
+            )  # else, after a power failure, it might count samples that were never written
         unfinished = self.folder / f"{_JOURNAL}.part"
         unfinished.write_text(
             json.dumps({"run": self._run, "seed": self.seed, "frames": self.frames})
@@ -164,7 +169,7 @@ class Spool:
         unfinished.replace(self.folder / _JOURNAL)
 
     def _remove_all_but_samples(self) -> None:
-        """Remove finished stems: a resumed run encodes them again, and the disk may be full."""
+        """Delete encoded stems: a resumed run encodes them again, and the disk may be full."""
         with suppress(OSError):
             for path in self.folder.iterdir():
                 if path.suffix != ".f32" and path.name != _JOURNAL:
@@ -177,5 +182,5 @@ class Spool:
 
 
 def _is_final(error: BaseException) -> bool:
-    """Return whether resuming would fail alike: the song is damaged or has changed."""
+    """Return whether resuming would fail too: the song is damaged or has changed."""
     return isinstance(error, EngineError) and not isinstance(error, Cancelled | OutputError)

@@ -1,4 +1,4 @@
-"""One song on its way through a model: what pass one learns of it, and its stems from estimates."""
+"""A song that is separated: its length and level, its audio, and its stems from estimates."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ Progress = Callable[[float], None]
 
 @dataclass(slots=True)
 class _Read:
-    """What a pass over a song came by, at the song's own rate."""
+    """Frames and checksum of a pass over a song, at the song's own rate."""
 
     frames: int = 0
     checksum: int = 0
 
 
 class Track:
-    """A song, the stems that are wanted of it, and its caller, who sees progress and may cancel."""
+    """A song, its wanted stems, and the caller's progress callback and cancel event."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class Track:
     ) -> None:
         self.source = _source(song)
         self.stems = stems
-        self.needed = model.needed(stems)  # of the model's own, in its order
+        self.needed = model.needed(stems)  # stems of the model, in its order
         self._on_progress = on_progress
         self._fraction = 0.0
         self._cancel = cancel
@@ -51,12 +51,12 @@ class Track:
 
     @property
     def warnings(self) -> list[str]:
-        """What a user should hear of the song, as far as it was read."""
+        """Warnings about the song, as far as it was read."""
         return self.source.warnings if isinstance(self.source, TaggedSource) else []
 
     @cached_property
     def loudness(self) -> Loudness:
-        """Length and level at the model's rate; takes a pass over the song."""
+        """Length and level at the model's rate; computed by a pass over the song."""
         self._first = _Read()
         measured = measure(self.reported(self._resampled(self._first)))
         if measured.frames == 0:
@@ -65,17 +65,17 @@ class Track:
 
     @property
     def identity(self) -> dict[str, int]:
-        """Tell this song from others by its audio, wherever it lies and whatever it is called."""
+        """The song's length and checksum, which do not depend on its path or name."""
         frames = self.loudness.frames
         return {"frames": frames, "checksum": self._first.checksum}
 
     def frames_at(self, rate: int) -> int:
-        """Samples of the song at a rate in Hz: its own number at its own rate."""
+        """Return the song's number of samples at a rate in Hz, exact at its own rate."""
         _ = self.loudness
         return -(-self._first.frames * rate // self.source.sample_rate)
 
     def audio(self) -> Generator[FloatArray]:
-        """Read the song once more, at the model's rate; all of it, to know that it is the same."""
+        """Yield the song once more, at the model's rate; fail at the end if it has changed."""
         _ = self.loudness
         second = _Read()
         yield from self._resampled(second)
@@ -83,7 +83,7 @@ class Track:
             raise AudioError(f"{self.source.name}: changed while it was read; try again")
 
     def stems_of(self, estimates: Estimates) -> FloatArray:
-        """Put the wanted stems (stems, 2, n) together from estimates of the needed ones."""
+        """Return the wanted stems (stems, 2, n), computed from estimates of the needed ones."""
         made = dict(zip(self.needed, estimates.sources, strict=True))
         if INSTRUMENTAL in self.stems:
             made[INSTRUMENTAL] = estimates.mixture - made["vocals"]
@@ -92,10 +92,10 @@ class Track:
         return np.stack([made[stem] for stem in self.stems])
 
     def report(self, fraction: float | None = None) -> None:
-        """Report the fraction done, by default the last one again; raise if cancelled.
+        """Report the fraction done, by default the previous one; raise if cancelled.
 
-        Called in the caller's own thread only, at least once for every block of audio that any
-        phase works on, so that a caller can tell slow work from a hang.
+        Called in the caller's thread only, at least once per block of audio in every phase, so
+        that the caller can distinguish slow work from a hang.
         """
         if fraction is not None:
             self._fraction = fraction
@@ -104,13 +104,13 @@ class Track:
         self.check_cancelled()
 
     def reported(self, blocks: Iterable[FloatArray]) -> Iterator[FloatArray]:
-        """Yield the blocks, and report progress for each."""
+        """Yield the blocks, reporting progress for each."""
         for block in blocks:
             self.report()
             yield block
 
     def check_cancelled(self) -> None:
-        """Raise :class:`Cancelled` once the caller asked for it."""
+        """Raise :class:`Cancelled` if the caller has requested it."""
         if self._cancel is not None and self._cancel.is_set():
             raise Cancelled(f"{self.source.name}: stopped on request")
 

@@ -81,7 +81,7 @@ def test_things_that_are_no_files(tmp_path: Path) -> None:
     ("options", "message"),
     [
         (["--stems", "vocals,voice"], "htdemucs_ft has no stem 'voice'; it has drums, bass, oth"),
-        (["--stems", ","], "no stem was asked for"),
+        (["--stems", ","], "no stem was requested"),
         (["--model", "umx"], "there is no model 'umx'; there are htdemucs, htdemucs_ft, htdemucs_"),
         (
             ["--model", "6s"],
