@@ -1,4 +1,4 @@
-"""Separates a song into its stems on this machine: HTDemucs as a stream."""
+"""Stem separation on this machine: HTDemucs models, in memory that does not grow with the song."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _LATE = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import what needs NumPy, FFmpeg and OpenVINO when it is first used: `--help` needs none."""
+    """Import what needs NumPy, FFmpeg and OpenVINO on first use: ``--help`` needs none of it."""
     if name not in _LATE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module

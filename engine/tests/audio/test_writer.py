@@ -115,16 +115,16 @@ def test_nothing_written_is_an_empty_wav(tmp_path):
 
 
 def test_folders_that_cannot_be_written_to(tmp_path):
-    with pytest.raises(OutputError, match=r"a\.wav: cannot be made: No such file or directory"):
+    with pytest.raises(OutputError, match=r"a\.wav: cannot be created: No such file or directory"):
         StemWriter(tmp_path / "none" / "a.wav", OutputFormat(), 44100, 2)
-    with pytest.raises(OutputError, match=r"cannot be made: Is a directory"):
+    with pytest.raises(OutputError, match=r"cannot be created: Is a directory"):
         StemWriter(tmp_path, OutputFormat(), 44100, 2)
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write everywhere")
 def test_no_permission(tmp_path):
     tmp_path.chmod(0o500)
-    with pytest.raises(OutputError, match=r"a\.wav: cannot be made: Permission denied"):
+    with pytest.raises(OutputError, match=r"a\.wav: cannot be created: Permission denied"):
         StemWriter(tmp_path / "a.wav", OutputFormat(), 44100, 2)
 
 

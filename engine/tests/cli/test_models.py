@@ -204,7 +204,7 @@ def test_an_interruption_says_how_to_go_on(
         over.set()
         server.shutdown()
     assert process.returncode == 130
-    assert err == "Error: interrupted; run the same command again to go on from here\n"
+    assert err == "Error: interrupted; run the same command again to continue\n"
     assert part.exists()
 
 

@@ -243,6 +243,6 @@ def test_a_full_disk(
     else:
         kept = small_disk / "out" / "song" / ".aistemsplitter"
         assert err.startswith(place)
-        assert ": No space left on device; what was separated is kept in " in err
-        assert err.endswith(f" {kept}, --resume continues from it\n")
+        assert ": No space left on device; its work is kept in " in err
+        assert err.endswith(f" {kept}; continue with --resume\n")
         assert kept.is_dir()

@@ -102,7 +102,7 @@ def test_a_signal(tmp_path: Path, number: int) -> None:
         said, err = kill(process, number, folder / ".aistemsplitter")
     assert process.returncode == 130
     assert said == ""
-    assert one_line(err) == "Stopped. The same command with --resume goes on from here."
+    assert one_line(err) == "Stopped. To continue, run the same command with --resume."
     assert {path.name for path in folder.iterdir()} == {".aistemsplitter"}
 
 
@@ -138,8 +138,7 @@ def test_a_file_that_cannot_grow(tmp_path: Path) -> None:
     folder = tmp_path / "out" / "song"
     kept = folder / ".aistemsplitter"
     assert one_line(err) == (
-        f"Error: {folder}: File too large;"
-        f" what was separated is kept in {kept}, --resume continues from it"
+        f"Error: {folder}: File too large; its work is kept in {kept}; continue with --resume"
     )
     assert kept.is_dir()
 

@@ -50,7 +50,7 @@ def test_a_stop_between_two_segments(
     arguments = [*songs, "-o", tmp_path / "out", "--stems", "vocals"]
     code, said, err = split(*arguments, *["--json"] * as_json)
     assert code == 130
-    assert err == "Stopped. The same command with --resume goes on from here.\n"
+    assert err == "Stopped. To continue, run the same command with --resume.\n"
     assert said == ('{"song": null, "status": "stopped"}\n' if as_json else "")
     assert signal.getsignal(number) is before
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["a"]

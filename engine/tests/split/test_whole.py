@@ -192,7 +192,7 @@ def test_an_encoder_that_fails_ends_the_run_at_once(
 
     def fail(*_: object, **__: object) -> None:
         failed.set()
-        raise AudioError("bass.wav: cannot be made: Permission denied")
+        raise AudioError("bass.wav: cannot be created: Permission denied")
 
     fakes = use_fake(monkeypatch, Slow)
     monkeypatch.setattr(StemWriter, "__init__", fail)

@@ -1,4 +1,4 @@
-"""Audio files: decoding, folding, resampling, encoding, tags."""
+"""Audio files: decoding, downmixing, resampling, encoding and tags."""
 
 from aistemsplitter_engine.audio._types import BLOCK_FRAMES, FloatArray, interleaved
 from aistemsplitter_engine.audio.encode import StemWriter

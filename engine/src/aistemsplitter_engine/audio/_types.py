@@ -1,4 +1,4 @@
-"""What audio is inside the engine: arrays of shape (channels, frames), full scale at -1 and 1."""
+"""Arrays of audio: (channels, frames) in float32, full scale at -1 and 1."""
 
 from typing import Any
 
@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 FloatArray = NDArray[np.float32]
 
 BLOCK_FRAMES = 65536
-"""The most frames a block holds: about 1.5 s at 44.1 kHz, half a megabyte of stereo."""
+"""Maximum number of frames in a block: about 1.5 s at 44.1 kHz, half a megabyte of stereo."""
 
 
 def interleaved(block: NDArray[Any]) -> NDArray[Any]:
-    """Return a block (channels, n) as (n, channels), one sample after the other in memory."""
-    # Stacked, as copying what was transposed takes five times as long.
+    """Return a block (channels, n) as (n, channels), contiguous in memory."""
+    # Copying the transposed array would take five times as long.
     return np.stack(list(block), axis=-1)
 
 

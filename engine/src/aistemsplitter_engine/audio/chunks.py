@@ -1,7 +1,7 @@
 """The length in the headers of uncompressed audio.
 
-FFmpeg takes the end of a truncated file for the end of its audio, so the sizes that its writer
-promised have to be read here.
+FFmpeg takes the end of a truncated file for the end of its audio, so the sizes in the header have
+to be read here.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ _MAX_CHUNKS = 1000  # before the audio; real files have ten
 
 
 def data_frames(container: str, file: BinaryIO) -> int | None:
-    """Return the frames that a WAV, RF64, W64 or CAF of PCM promises, None if it does not say."""
+    """Return the frames that the header of a WAV, RF64, W64 or CAF of PCM states, if it does."""
     return _READERS[container](file)
 
 
@@ -39,7 +39,7 @@ def _wav(file: BinaryIO) -> int | None:
 
 
 def _is_unknown(size: int) -> bool:
-    """Tell whether a size is one that writers leave when they stream: 0, or near the largest."""
+    """Return whether a size is a placeholder of streaming writers: 0, or near the maximum."""
     return size == 0 or size >= 0xFFFFF000 or 0x7FFFF000 <= size <= 0x800000FF
 
 

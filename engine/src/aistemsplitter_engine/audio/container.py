@@ -1,8 +1,8 @@
-"""Opening a file with FFmpeg so that a hostile one can do no more than fail.
+"""Opening a file with FFmpeg, so that a hostile file can only fail.
 
-FFmpeg gets an open file and never its name, every attempt to open another file is refused, and only
-the containers and codecs of audio are let through: playlists, scripts of concatenation, image
-sequences and the like can name other files and addresses.
+FFmpeg gets an open file without its name, every attempt to open another file is refused, and only
+containers and codecs of audio are allowed: playlists, concatenation scripts, image sequences and
+the like can refer to other files and addresses.
 """
 
 import os
@@ -36,16 +36,16 @@ _OPTIONS = {
     "format_whitelist": ",".join(CONTAINERS),
     "codec_whitelist": ",".join(sorted(CODECS)),
     "protocol_whitelist": "none",
-    "probesize": "5000000",  # bytes, all of them FFmpeg's own defaults, stated so that they stay
+    "probesize": "5000000",  # bytes; FFmpeg's defaults, fixed here
     "formatprobesize": "1048576",
     "max_streams": "100",
-    "max_probe_packets": "4",  # 256 KiB: enough to see DTS in a WAV, and quick
-    "max_size": "65536",  # bytes of WAV a packet: the default of 4096 costs more calls than work
+    "max_probe_packets": "4",  # 256 KiB: enough to recognise DTS in a WAV
+    "max_size": "65536",  # bytes of WAV per packet; the default of 4096 is slow
 }
 
 
 class _Nameless:
-    """An open file without its name, which FFmpeg would resolve references against."""
+    """An open file without a name, which FFmpeg would resolve references against."""
 
     def __init__(self, file: BinaryIO) -> None:
         self.read = file.read
@@ -53,7 +53,7 @@ class _Nameless:
         self._seek = file.seek
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        """Go elsewhere; negative where there is no such place, as damaged files ask for."""
+        """Seek; return -1 for invalid positions, which damaged files contain."""
         try:
             return self._seek(offset, whence)
         except (OSError, ValueError, OverflowError):
@@ -61,7 +61,11 @@ class _Nameless:
 
 
 def open_file(path: Path, descriptor: int | None = None) -> BinaryIO:
-    """Open a regular file for reading, or its descriptor; an AudioError says why it cannot be."""
+    """Open a regular file, or its descriptor, for reading.
+
+    Raises:
+        AudioError: It cannot be opened, is not a regular file, or is empty.
+    """
     try:
         found = path.stat() if descriptor is None else os.fstat(descriptor)
         mode = found.st_mode
@@ -136,7 +140,7 @@ def _select(container: InputContainer, stream: AudioStream) -> None:
         if other.index != stream.index and not is_picture(other):
             other.discard = Discard.all
     codec = stream.codec_context
-    codec.thread_count = 1  # decoding takes little time; threads would only be in the way
+    codec.thread_count = 1  # decoding is fast enough without threads
     if codec.name == "flac":
         codec.options = {"err_detect": "crccheck+explode"}
 

@@ -1,4 +1,4 @@
-"""From packets to frames."""
+"""Decoding packets into frames."""
 
 from __future__ import annotations  # PyAV's Packet is generic only to type checkers
 
@@ -18,9 +18,9 @@ from aistemsplitter_engine.audio.tags import Pictures, is_picture
 def decoded(
     container: InputContainer, stream: AudioStream, pictures: Pictures
 ) -> Iterator[AudioFrame | str]:
-    """Yield the frames of a stream, and in its place the reason of each packet that gave none.
+    """Yield the frames of a stream, and a reason in place of each packet that cannot be decoded.
 
-    The pictures of the file come before the music, and are added to ``pictures``.
+    The pictures of the file, which precede the audio, are appended to ``pictures``.
     """
     beside = [other for other in container.streams if is_picture(other)]
     packets = container.demux(stream, *beside)
@@ -33,7 +33,7 @@ def decoded(
             if is_picture(packet.stream):
                 pictures.append(packet)
                 continue
-            # All are kept before one is handed on: who asks for no more drops the others.
+            # All are made safe before one is yielded: the caller may not request the others.
             frames = [kept(frame) for frame in packet.decode() if isinstance(frame, AudioFrame)]
         except av.FFmpegError as error:
             if packet is None or not _is_tag(packet):
@@ -45,23 +45,23 @@ def decoded(
 
 
 def _is_tag(packet: Packet[Stream]) -> bool:
-    """Tell whether this is a tag between two MP3s that were joined, which is no damage."""
+    """Return whether a packet is a tag between two concatenated MP3s, which is not damage."""
     return bytes(packet).startswith((b"ID3", b"TAG", b"APETAGEX"))
 
 
 def _reason(error: av.FFmpegError) -> str:
     if isinstance(error, av.error.PatchWelcomeError) or not error.strerror:
-        return "it cannot be decoded"  # says no more than "Not yet implemented"
+        return "it cannot be decoded"  # FFmpeg says "Not yet implemented"
     return error.strerror[0].lower() + error.strerror[1:]
 
 
 def with_lengths(
     frames: Iterator[AudioFrame | str], ends_within: bool
 ) -> Iterator[tuple[AudioFrame | str, int]]:
-    """Yield each frame with how many of its samples are music.
+    """Yield each frame with the number of its samples that are not padding.
 
-    That is all of them, but at the end where ``ends_within``: MP4 tells of padding there only by
-    the duration of its last packet, which FFmpeg leaves to its callers.
+    With ``ends_within``, the last frame may contain padding: MP4 marks it only by the duration of
+    the last packet, which FFmpeg does not apply.
     """
     held: AudioFrame | None = None
     for frame in frames:

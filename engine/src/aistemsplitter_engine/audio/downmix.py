@@ -1,7 +1,7 @@
-"""Folding any number of loudspeakers down to two.
+"""Downmixing any loudspeaker layout to stereo.
 
-The coefficients of ITU-R BS.775, not normalised: what was in front stays as loud as it was, and
-stems of a surround mix add up to its fold. The subwoofer's channel is left out, as there.
+Uses the coefficients of ITU-R BS.775, not normalized, so that the front channels keep their level
+and the stems of a surround mix add up to its downmix. As there, the LFE channel is left out.
 """
 
 from functools import cache
@@ -15,7 +15,7 @@ HALF = 0.5**0.5  # -3 dB: half the power to each side
 _LEFT, _RIGHT, _SIDE_LEFT, _SIDE_RIGHT = (1.0, 0.0), (0.0, 1.0), (HALF, 0.0), (0.0, HALF)
 _CENTRE, _FAR_CENTRE, _NOTHING = (HALF, HALF), (0.5, 0.5), (0.0, 0.0)
 
-# FFmpeg's names of positions.
+# By FFmpeg's names of the positions.
 _POSITIONS = {
     **dict.fromkeys(["FL", "FLC", "DL", "WL", "BIL"], _LEFT),
     **dict.fromkeys(["FR", "FRC", "DR", "WR", "BIR"], _RIGHT),
@@ -30,7 +30,7 @@ _POSITIONS = {
     **dict.fromkeys([f"AMBI{n}" for n in range(2, 64)], _NOTHING),
 }
 
-# What files with so many channels and no word about their positions mean, in WAV's order.
+# The positions of channels in files that do not state them, in WAV's order.
 _CUSTOMARY = {
     2: ("FL", "FR"),
     3: ("FL", "FR", "FC"),
@@ -44,9 +44,9 @@ _CUSTOMARY = {
 
 @cache
 def fold_matrix(positions: tuple[str, ...]) -> FloatArray | None:
-    """Return the (2, channels) matrix that folds these loudspeaker positions to stereo.
+    """Return the (2, channels) matrix that downmixes these loudspeaker positions to stereo.
 
-    None when they cannot be folded: more than eight channels of unknown meaning.
+    None for more than eight channels of unknown positions.
     """
     if len(positions) == 1:
         return np.ones((2, 1), dtype=np.float32)

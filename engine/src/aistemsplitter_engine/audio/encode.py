@@ -35,8 +35,8 @@ _ENCODERS = {
     ("opus", None): ("opus", "libopus", "flt"),
     ("m4a", None): ("mp4", "aac", "fltp"),
 }
-# Chosen for the least difference to what went in, since stems are mixed again: LAME's own noise
-# shaping and AAC's noise substitution and intensity stereo sound as good alone and cost more time.
+# Chosen for the smallest error, since stems are mixed again. LAME's noise shaping and AAC's noise
+# substitution and intensity stereo take more time and do not sound better.
 _ENCODER_OPTIONS = {
     "flac24": {"bits_per_raw_sample": "24"},
     "mp3": {"compression_level": "7"},
@@ -46,21 +46,21 @@ _PICTURE_CODECS = {"image/jpeg": "mjpeg", "image/png": "png"}
 
 
 class StemWriter:
-    """Writes one stem to exactly the path that it is given.
+    """Writes one stem to a path.
 
-    A context manager: leaving it completes the file, leaving it by an exception removes it. What
-    players trim of MP3, AAC and Opus is written into the file, so a decoder gets back exactly as
-    many samples as went in, at the same place. A WAV past 4 GiB becomes an RF64.
+    A context manager: leaving it completes the file, an exception deletes it. MP3, AAC and Opus
+    files state the encoder's delay and padding, so decoders return exactly the samples that were
+    written, without an offset. A WAV of more than 4 GiB becomes an RF64.
 
     Args:
-        path: the file, made or overwritten.
-        output: its format.
-        sample_rate: Hz, of the blocks; one that ``output.sample_rate`` returns.
-        channels: of the blocks, 1 or 2.
-        tags: texts by name. WAV and M4A keep those that they have a place for.
+        path: The file, which is created or overwritten.
+        output: The format of the file.
+        sample_rate: Sample rate of the blocks in Hz; one that ``output.sample_rate`` returns.
+        channels: Channels of the blocks, 1 or 2.
+        tags: Texts by name. WAV and M4A keep only common tags.
         cover: a picture, left out where it is not a readable JPEG or PNG of up to 10 MB; WAV has no
             place for it.
-        frames: how many will be written, where that is known: ``close`` then makes sure of it.
+        frames: The number of frames that will be written, if known; ``close`` checks it.
 
     Raises:
         OptionError: the format does not have this rate or number of channels.
@@ -101,8 +101,8 @@ class StemWriter:
     def write(self, block: FloatArray) -> None:
         """Append a (channels, n) block; full scale is at -1 and 1.
 
-        Integer formats round to the nearest step, without dither, and hold what exceeds full scale
-        at it; floating point keeps it.
+        Integer formats round to the nearest step, without dither, and clip at full scale; floating
+        point does not.
 
         Raises:
             OutputError: the file cannot be written.
@@ -143,7 +143,7 @@ class StemWriter:
 
     def abort(self) -> None:
         """Remove the file. Does nothing after ``close`` or ``abort``."""
-        # The file first: a container whose file is closed is let go without completing it.
+        # The file first: a container whose file is closed does not complete it.
         self._file.discard()
 
     def __enter__(self) -> Self:
@@ -163,11 +163,11 @@ class StemWriter:
     def _open(self, tags: dict[str, str], cover: Cover | None) -> None:
         output = self._output
         container, codec, self._sample_format = _ENCODERS[output.name, output.bit_depth]
-        options = {"fflags": "+bitexact"}  # no dates or versions: the same stem makes the same file
+        options = {"fflags": "+bitexact"}  # no dates or versions, for reproducible files
         if container == "wav":
             options["rf64"] = "auto"  # past 4 GiB
         if container == "mp4":
-            options["brand"] = "M4A "  # FFmpeg's own muxer of that name takes no pictures
+            options["brand"] = "M4A "  # FFmpeg's muxer for M4A supports no pictures
             options["movie_timescale"] = str(self._rate)  # lengths are rounded to its ticks
         with self._file.explained():
             self._container = av.open(self._file, "w", format=container, container_options=options)
@@ -233,10 +233,10 @@ class StemWriter:
 
 
 def _state_whole_padding(packets: list[Packet[Stream]]) -> None:
-    """Tell the last packet of an MP3 of the padding in all of them.
+    """Set the padding of an MP3's last packet to that of all packets.
 
-    FFmpeg writes the last one's alone into the gapless tag, which is short where the padding goes
-    over more than one packet.
+    FFmpeg writes only the last one's into the gapless tag, which is wrong if the padding spans
+    several packets.
     """
     padding = 0
     for packet in packets:
@@ -249,7 +249,7 @@ def _state_whole_padding(packets: list[Packet[Stream]]) -> None:
 
 
 def _integers(block: FloatArray, bits: int) -> FloatArray:
-    """Return the nearest steps of a scale of so many bits and a sign, held within it."""
+    """Return samples as integers of ``bits`` bits and a sign, rounded and clipped."""
     full = np.float32(2**bits)
     steps: FloatArray = np.clip(np.rint(block * full), -full, full - 1)
     return steps

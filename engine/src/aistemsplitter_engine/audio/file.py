@@ -29,31 +29,31 @@ MIN_RATE, MAX_RATE = 1_000, 768_000  # Hz
 
 
 class AudioFile:
-    """A song in a file, of any container and codec that FFmpeg's audio decoders read.
+    """An audio file, in any container and codec that FFmpeg's audio decoders read.
 
-    Opening it reads its head and decodes its first samples; ``blocks`` reads the file anew each
-    time, so several readers may go through it at once.
+    Opening it reads the header and decodes the first samples. ``blocks`` reads the file again each
+    time, so several readers may read it at once.
 
     Args:
-        path: where it is.
-        descriptor: of the file, where it is open already and the path is only its name; it is not
-            closed, and one reader at a time may go through it.
+        path: Path of the file.
+        descriptor: Descriptor of the file, if it is open already and the path is only its name. It
+            is not closed, and supports one reader at a time.
 
     Attributes:
-        name: the path, fit for a message.
-        sample_rate: its own, in Hz.
-        channels: its own, before folding; 1 is mono.
-        frames: how many the container states, or None where it does not state them exactly. Only
-            reading to the end tells how many there are.
-        duration: seconds, stated or estimated, for showing; None where nobody knows.
-        container, codec: FFmpeg's names of them.
-        tags: texts by name (title, artist, album ...), less those about the file itself.
-        cover: the picture, or None.
-        warnings: what a user should hear of, such as samples that were not numbers; it grows while
-            the file is read.
+        name: The path, in printable characters.
+        sample_rate: Sample rate in Hz.
+        channels: Number of channels before downmixing; 1 is mono.
+        frames: Number of frames that the container states, None if it does not state them exactly.
+            The true number is known after reading to the end.
+        duration: Stated or estimated length in seconds, for display; None if unknown.
+        container, codec: Names of the container and the codec in FFmpeg.
+        tags: Texts by name (title, artist, album ...), without those about the file itself.
+        cover: Cover picture, or None.
+        warnings: Warnings for the user, such as about samples that are not numbers; more may follow
+            while the file is read.
 
     Raises:
-        AudioError: it cannot be opened, is not audio, or is of a kind that is not supported.
+        AudioError: The file cannot be opened, is not audio, or is not supported.
     """
 
     def __init__(self, path: str | Path, descriptor: int | None = None) -> None:
@@ -61,7 +61,7 @@ class AudioFile:
         self._descriptor = descriptor
         self.name = printable(path)
         self.warnings: list[str] = []
-        self._rank = 0  # of the stream that is read, among those that are supported
+        self._rank = 0  # of the stream that is read; see open_audio
         failure: AudioError | None = None
         while not hasattr(self, "sample_rate"):
             with open_file(self.path, self._descriptor) as file:
@@ -84,7 +84,7 @@ class AudioFile:
     def _describe(
         self, container: InputContainer, stream: AudioStream, file: BinaryIO, first: AudioFrame
     ) -> None:
-        """Set the attributes that are known when the first frame is."""
+        """Set the attributes that follow from the header and the first frame."""
         positions = positions_of(first)
         self._matrix(positions)
         self.container = container.format.name
@@ -105,13 +105,13 @@ class AudioFile:
         self.sample_rate = rate
 
     def blocks(self) -> Iterator[FloatArray]:
-        """Yield the whole song as (2, n) blocks, n at most ``BLOCK_FRAMES``; mono is on both.
+        """Yield the song as (2, n) blocks, n at most ``BLOCK_FRAMES``; mono is on both channels.
 
-        More than two channels are folded with the centre in both. Samples that are not numbers
-        become silence, which ``warnings`` counts.
+        More than two channels are downmixed. Samples that are not numbers become silence, with a
+        warning.
 
         Raises:
-            AudioError: the file is damaged or truncated; the text says where.
+            AudioError: The file is damaged or truncated; the message says where.
         """
         with open_file(self.path, self._descriptor) as file:
             container, stream, _ = open_audio(self.path, file, self._rank)
@@ -119,7 +119,7 @@ class AudioFile:
                 yield from _rebuffered(self._stereo(decoded(container, stream, [])))
 
     def _stereo(self, frames: Iterator[AudioFrame | str]) -> Iterator[FloatArray]:
-        """Yield frame after frame as (2, n), and judge the end."""
+        """Yield each frame as (2, n), and check the length at the end."""
         read = bad = 0
         damage = ""
         drift = ClockDrift(self.container, self._clock)
@@ -159,7 +159,7 @@ class AudioFile:
 
     @property
     def _resynchronises(self) -> bool:
-        """Whether junk before and after the music is usual and skipped by every player."""
+        """Whether junk before and after the audio is common and skipped by all players."""
         return self.container in ("mp3", "aac")
 
     def _first_frame(self, frames: Iterator[AudioFrame | str]) -> AudioFrame:
@@ -187,7 +187,7 @@ class AudioFile:
         return matrix
 
     def _check_end(self, read: int, damage: str) -> None:
-        """Raise or warn if the song ended before its end."""
+        """Raise or warn if fewer frames were read than the file states."""
         stated = self._length
         if stated is not None and read < stated.frames - stated.slack:
             readable, whole = (
@@ -216,7 +216,7 @@ class AudioFile:
 
 
 def _rebuffered(parts: Iterator[FloatArray]) -> Iterator[FloatArray]:
-    """Gather small parts and split large ones into blocks of ``BLOCK_FRAMES``."""
+    """Merge and split parts into blocks of ``BLOCK_FRAMES``."""
     waiting: list[FloatArray] = []
     count = 0
     for part in parts:

@@ -1,4 +1,4 @@
-"""Decoded frames of FFmpeg as arrays."""
+"""FFmpeg's decoded frames as arrays."""
 
 import ctypes
 from typing import Any
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from aistemsplitter_engine.audio._types import FloatArray
 from aistemsplitter_engine.audio.source import finite
 
-# FFmpeg's name, less the "p" of planar formats: the type, and the bits of its full scale.
+# By FFmpeg's name, without the "p" of planar formats: type, and bits of full scale.
 _INTEGERS = {
     "u8": (np.uint8, 7),
     "s16": (np.int16, 15),
@@ -20,11 +20,11 @@ _INTEGERS = {
 }
 _FLOATS = {"flt": np.float32, "dbl": np.float64}
 
-_PLANES = 8  # FFmpeg keeps the pointers to more planes than these apart
+_PLANES = 8  # FFmpeg stores pointers to further planes elsewhere
 
 
 def samples_of(frame: AudioFrame, channels: int) -> tuple[FloatArray, int]:
-    """Return a frame as (channels, n), and how many of its samples were not numbers.
+    """Return a frame as (channels, n), and the number of samples that are not numbers.
 
     Raises:
         ValueError: a sample format or a number of planes that has no array.

@@ -1,4 +1,4 @@
-"""How long a file says it is, for telling a complete one from a truncated one."""
+"""The length that a file states, to recognise truncated files."""
 
 import struct
 from dataclasses import dataclass
@@ -18,11 +18,12 @@ from aistemsplitter_engine.audio.tags import is_picture
 
 @dataclass(frozen=True)
 class Length:
-    """What a container states.
+    """A stated length.
 
-    frames: at the stream's sample rate, after the encoder's delay and padding are trimmed.
-    exact: no complete file has fewer. Elsewhere recorders leave gaps, or round generously.
-    slack: frames by which complete files fall short of it all the same.
+    Attributes:
+        frames: Length at the stream's sample rate, without the encoder's delay and padding.
+        exact: Whether complete files are never shorter. Some recorders leave gaps, or round up.
+        slack: Frames by which complete files may be shorter all the same.
     """
 
     frames: int
@@ -41,10 +42,10 @@ def stated_length(
     sample_rate: int,
     start: Fraction,
 ) -> Length | None:
-    """Return the length that the container states, or None where it states none.
+    """Return the length that the container states, or None if it states none.
 
-    FFmpeg estimates a length from the bit rate when a file states none, so only what each
-    container is known to state is asked for. ``start`` is the clock's at the first frame.
+    FFmpeg estimates a length from the bit rate if a file states none, so only fields that a
+    container is known to have are used. ``start`` is the clock's at the first frame.
     """
     kind = container.format.name
     codec = stream.codec_context
@@ -63,7 +64,7 @@ def stated_length(
         alone = all(other.index == stream.index or is_picture(other) for other in container.streams)
         seconds = Fraction(container.duration or 0, av.time_base) - start if alone else 0
         return _measured(seconds, sample_rate, sample_rate // 2, exact=False)
-    slack = sample_rate // 10  # packets are whole, and clocks of containers coarse
+    slack = sample_rate // 10  # clocks are coarse, and packets are not cut
     if kind == "ogg" and (end := last_position(file, stream.index)) is not None:
         return _measured(Fraction(end, sample_rate) - start, sample_rate, slack)
     if not stream.duration or stream.time_base is None:
@@ -83,21 +84,21 @@ def _measured(
 
 
 def _length_of_asf(file: BinaryIO, sample_rate: int, start: Fraction) -> Length | None:
-    """Read the play time in the header, in whose place FFmpeg has a guess if the file is short."""
+    """Return the play time in the header, which FFmpeg replaces by an estimate in short files."""
     header = peek(file, 0, 1 << 16)
     at = header.find(_ASF_FILE_PROPERTIES)
     fields = header[at + 64 : at + 92]
     if at < 0 or len(fields) < 28:
         return None
     duration, _, preroll, flags = struct.unpack("<QQQI", fields)  # 100 ns, and ms
-    if flags & 1:  # a broadcast, whose length was not known yet
+    if flags & 1:  # a broadcast of unknown length
         return None
     seconds = Fraction(duration, 10**7) - Fraction(preroll, 1000) - start
     return _measured(seconds, sample_rate, sample_rate, exact=False)
 
 
 def _length_of_mp3(file: BinaryIO) -> Length | None:
-    """Read the number of MP3 frames from the Xing, Info or VBRI tag in the first of them."""
+    """Return the length in the Xing, Info or VBRI tag in the first MP3 frame."""
     data = peek(file, tags_end(file), 1 << 16)
     for at in range(len(data) - 4):
         if data[at] == 0xFF and data[at + 1] & 0xE6 == 0xE2:  # the sync of a layer III frame

@@ -1,7 +1,7 @@
-"""A look at an MP4's tables before FFmpeg builds its index from them.
+"""A check of an MP4's tables before FFmpeg builds its index from them.
 
-A few bytes there can claim billions of samples, and FFmpeg takes memory for each without looking
-whether the file could hold them.
+A few bytes there can claim billions of samples, and FFmpeg allocates memory for each without
+checking that the file could hold them.
 """
 
 from collections.abc import Iterator
@@ -11,26 +11,26 @@ from typing import BinaryIO
 from aistemsplitter_engine.audio.peek import number_at, peek, size_of
 
 MAX_ENTRIES = 10_000_000
-"""Of FFmpeg's index: about 400 MB, and fifty hours of AAC."""
+"""Maximum size of FFmpeg's index: about 400 MB, enough for fifty hours of AAC."""
 
 _MAX_ATOMS = 1_000_000
 _MAX_DEPTH = 12
-_MAX_TABLE = 1 << 24  # bytes of the one table that is read whole
+_MAX_TABLE = 1 << 24  # bytes of the only table that is read as a whole
 
-# Those that FFmpeg looks into. After its eight bytes of header, "meta" has four of its own.
+# The atoms that FFmpeg descends into. "meta" has four more bytes after the header.
 _PARENTS = {
     *(b"moov", b"trak", b"mdia", b"minf", b"stbl", b"edts", b"dinf", b"udta", b"clip", b"meta"),
     *(b"moof", b"traf", b"mvex", b"mfra", b"wave", b"sinf", b"schi", b"ilst", b"clef", b"tref"),
 }
-_PCM_STEP = 1024  # samples of one tick each that FFmpeg gathers into one entry
+_PCM_STEP = 1024  # samples of one tick each per entry of FFmpeg's index
 
 
 class ClaimsTooMuchError(ValueError):
-    """The tables claim more than can be."""
+    """The tables claim more samples than the file can hold."""
 
 
 def check_index(file: BinaryIO) -> None:
-    """Raise ClaimsTooMuchError if the index of this MP4 would not fit into a sane memory.
+    """Raise ClaimsTooMuchError if the index of this MP4 would take too much memory.
 
     Other files have no such tables.
     """
@@ -47,7 +47,7 @@ def is_fragmented(file: BinaryIO) -> bool:
 
 @dataclass
 class _Track:
-    """What the tables of a track, or of the fragments together, claim."""
+    """The size that the tables of a track, or of all fragments, claim."""
 
     samples: int = 0
     chunks: int = 0
@@ -55,7 +55,7 @@ class _Track:
     ticks: list[tuple[int, int]] = field(default_factory=list)  # entries, ticks of the first
 
     def entries(self) -> int:
-        """Return how many FFmpeg's index will have."""
+        """Return the number of entries that FFmpeg's index will have."""
         if any(tick != (1, 1) for tick in self.ticks):
             return self.samples
         # Uncompressed: by chunks, in steps.
@@ -65,7 +65,7 @@ class _Track:
 def _tracks(file: BinaryIO, whole: int) -> Iterator[_Track]:
     track = _Track()
     for name, start, end in _atoms(file, whole):
-        if name == b"cmov":  # a compressed index, out of use since the nineties, hides its tables
+        if name == b"cmov":  # a compressed index, obsolete since the nineties, hides its tables
             raise ClaimsTooMuchError
         if name == b"trak":
             yield track

@@ -1,4 +1,4 @@
-"""A file being written, which is complete or is not there."""
+"""A file that is either written completely or deleted."""
 
 import stat
 from collections.abc import Iterator
@@ -12,10 +12,10 @@ from aistemsplitter_engine.messages import printable
 
 
 class OutputFile:
-    """What FFmpeg writes into: a file that has no name and remembers what went wrong first.
+    """The file that FFmpeg writes into, which remembers the first error.
 
     Raises:
-        OutputError: it cannot be made.
+        OutputError: The file cannot be created.
     """
 
     def __init__(self, path: Path) -> None:
@@ -26,24 +26,24 @@ class OutputFile:
             self._file = path.open("wb", buffering=1 << 18)
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else str(error)
-            raise OutputError(f"{printable(path)}: cannot be made: {reason}") from error
+            raise OutputError(f"{printable(path)}: cannot be created: {reason}") from error
 
     @property
     def closed(self) -> bool:
-        """Whether it was closed; FFmpeg's container then leaves it alone."""
+        """Whether the file is closed; FFmpeg's container does not use it then."""
         return self._file.closed
 
-    # FFmpeg calls these two, and takes a negative number for a failure.
+    # Called by FFmpeg, for which a negative result is an error.
 
     def write(self, data: bytes) -> int:
-        """Write all of it."""
+        """Write the data; return the number of bytes."""
         try:
             return self._file.write(data)
         except OSError as error:
             return self._failure(error)
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        """Go elsewhere, as writing a length into a header needs."""
+        """Seek, as for writing a length into the header."""
         try:
             return self._file.seek(offset, whence)
         except OSError as error:
@@ -54,23 +54,23 @@ class OutputFile:
         return self._file.tell()
 
     def close(self) -> None:
-        """Write what is buffered; a full disk may show only now."""
+        """Write the buffer and close; this may be the first to fail on a full disk."""
         self._file.close()
         self._complete = True
 
     def discard(self) -> None:
-        """Close and remove it, unless it was completed."""
+        """Close and delete the file, unless it is complete."""
         if self._complete:
             return
-        with suppress(OSError):  # what is buffered may not fit, and need not
+        with suppress(OSError):  # on a full disk, the buffer cannot be written
             self._file.close()
         with suppress(OSError):
-            if stat.S_ISREG(self._path.lstat().st_mode):  # not /dev/full, say
+            if stat.S_ISREG(self._path.lstat().st_mode):  # not a device such as /dev/full
                 self._path.unlink()
 
     @contextmanager
     def explained(self) -> Iterator[None]:
-        """Turn failures of encoding into an OutputError, with the operating system's reason."""
+        """Raise errors of encoding as OutputError, with the operating system's reason."""
         try:
             yield
         except (av.FFmpegError, OSError, ValueError) as error:

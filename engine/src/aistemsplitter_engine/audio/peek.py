@@ -5,7 +5,7 @@ from typing import BinaryIO
 
 
 def peek(file: BinaryIO, start: int, size: int) -> bytes:
-    """Return up to ``size`` bytes from ``start``, none where damaged headers point at nothing."""
+    """Return up to ``size`` bytes from ``start``; none at positions outside of the file."""
     here = file.tell()
     try:
         file.seek(start)
@@ -17,7 +17,7 @@ def peek(file: BinaryIO, start: int, size: int) -> bytes:
 
 
 def number_at(file: BinaryIO, start: int) -> int:
-    """Return the big-endian 32-bit number at ``start``, 0 where there is nothing."""
+    """Return the big-endian 32-bit number at ``start``, 0 past the end."""
     return int.from_bytes(peek(file, start, 4), "big")
 
 

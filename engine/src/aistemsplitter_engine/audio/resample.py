@@ -1,4 +1,4 @@
-"""Changing the sample rate of a stream."""
+"""Resampling of a stream."""
 
 from collections.abc import Iterable, Iterator
 
@@ -11,17 +11,17 @@ from aistemsplitter_engine.audio._types import BLOCK_FRAMES, FloatArray, interle
 def resample(
     blocks: Iterable[FloatArray], source_rate: int, target_rate: int, frames: int | None = None
 ) -> Iterator[FloatArray]:
-    """Yield the stream at another rate, in blocks, in memory that does not grow with it.
+    """Yield the stream at another sample rate, in blocks, in constant memory.
 
-    The first sample stays where it was: there is no delay. Exactly ``frames`` come out where that
-    is given (what is missing is silence), else n * target_rate / source_rate, rounded up. An empty
-    stream stays empty unless ``frames`` is given; equal rates pass the samples through.
+    There is no delay. The result has ``frames`` frames if that is given, padded with silence if
+    necessary, else n * target_rate / source_rate, rounded up. An empty stream stays empty unless
+    ``frames`` is given. With equal rates, the samples do not change.
 
     Args:
-        blocks: (channels, n) each, all with the same channels.
-        source_rate: Hz, of ``blocks``.
-        target_rate: Hz, of what is yielded.
-        frames: the exact number of frames to yield.
+        blocks: Blocks (channels, n), all with the same number of channels.
+        source_rate: Sample rate of ``blocks`` in Hz.
+        target_rate: Sample rate of the result in Hz.
+        frames: Exact number of frames to yield.
     """
     if source_rate == target_rate:
         converted = iter(blocks)
@@ -33,8 +33,8 @@ def resample(
 def _convert(
     blocks: Iterable[FloatArray], source_rate: int, target_rate: int
 ) -> Iterator[FloatArray]:
-    """Resample, and end at the length that the docstring of ``resample`` promises."""
-    # Sliced so that a block does not grow into one many times as long, as 1 kHz to 768 kHz would.
+    """Resample to the length that the docstring of ``resample`` states."""
+    # In slices, since 1 kHz to 768 kHz would make a block many times as long.
     step = max(1, min(BLOCK_FRAMES, BLOCK_FRAMES * source_rate // target_rate))
     stream: soxr.ResampleStream | None = None
     read = written = channels = 0
@@ -52,7 +52,7 @@ def _convert(
             yield from _blocks(out)
     if stream is None or read == 0:
         return
-    # soxr ends at the nearest sample; some silence after the end lets it go on to the next.
+    # soxr rounds the length to the nearest; silence after the end lets it round up.
     silence = np.zeros((source_rate // target_rate + 1, channels), dtype=np.float32)
     missing = -(-read * target_rate // source_rate) - written
     tail = [stream.resample_chunk(silence), stream.resample_chunk(silence[:0], last=True)]
@@ -60,13 +60,13 @@ def _convert(
 
 
 def _blocks(frames: FloatArray) -> Iterator[FloatArray]:
-    """Yield (n, channels) as blocks: rates far apart come out of soxr in large pieces."""
+    """Yield (n, channels) as blocks: soxr returns large pieces if the rates differ a lot."""
     for start in range(0, frames.shape[0], BLOCK_FRAMES):
         yield np.ascontiguousarray(frames[start : start + BLOCK_FRAMES].T)
 
 
 def _exactly(blocks: Iterable[FloatArray], frames: int, channels: int = 2) -> Iterator[FloatArray]:
-    """Cut a stream off after so many frames, or fill it up with silence."""
+    """Truncate a stream to ``frames`` frames, or pad it with silence."""
     left = frames
     for block in blocks:
         channels = block.shape[0]

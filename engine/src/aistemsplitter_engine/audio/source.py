@@ -1,4 +1,4 @@
-"""Where a song's audio comes from."""
+"""Sources of a song's audio."""
 
 from __future__ import annotations
 
@@ -17,35 +17,35 @@ if TYPE_CHECKING:
 
 
 class Source(Protocol):
-    """A song that yields its audio as often as asked: finding its level takes a pass of its own."""
+    """A song that can be read several times: measuring its level takes a pass."""
 
     @property
     def name(self) -> str:
-        """What messages call it."""
+        """Name for messages."""
         ...
 
     @property
     def sample_rate(self) -> int:
-        """Its own rate in Hz."""
+        """Sample rate in Hz."""
         ...
 
     @property
     def channels(self) -> int:
-        """Its own number of channels, before folding; 1 is mono."""
+        """Number of channels before downmixing; 1 is mono."""
         ...
 
     def blocks(self) -> Iterator[FloatArray]:
         """Yield the song from its start as (2, n) blocks, n at most ``BLOCK_FRAMES``.
 
         Raises:
-            AudioError: it cannot be read to its end.
+            AudioError: The song cannot be read to its end.
         """
         ...
 
 
 @runtime_checkable
 class TaggedSource(Source, Protocol):
-    """A source with texts and a picture that its stems take over, such as an audio file."""
+    """A source with tags and a cover picture for its stems, such as an audio file."""
 
     @property
     def tags(self) -> Mapping[str, str]:
@@ -54,12 +54,12 @@ class TaggedSource(Source, Protocol):
 
     @property
     def cover(self) -> Cover | None:
-        """The picture, or None."""
+        """Cover picture, or None."""
         ...
 
     @property
     def warnings(self) -> list[str]:
-        """What a user should hear of the song, as far as it was read."""
+        """Warnings about the song, as far as it was read."""
         ...
 
 
@@ -109,13 +109,13 @@ class AudioArray:
 
 
 LARGEST = 1e30
-"""Finite samples are held within this, 600 dB over full scale, so that their sums stay finite."""
+"""Limit of finite samples, 600 dB over full scale, so that their sums stay finite."""
 
 
 def finite(samples: NDArray[np.floating[Any]]) -> tuple[FloatArray, int]:
-    """Return a float32 copy in which every sample is a finite number, and how many were not.
+    """Return a float32 copy in which all samples are finite, and the number that were not.
 
-    NaN and infinity become 0, for silence is the least harm; huge numbers stay huge.
+    NaN and infinity become 0, which does the least harm; huge numbers stay huge.
     """
     good = np.isfinite(samples)
     bad = int(good.size - np.count_nonzero(good))

@@ -1,4 +1,4 @@
-"""Tags and cover art that stems take over from their song."""
+"""Tags and cover pictures, which stems take over from their song."""
 
 from __future__ import annotations  # PyAV's Packet is generic only to type checkers
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 else:
     Pictures = list
 
-# True of the file that they are in, and wrong in any other.
+# Tags about the file itself, which are wrong in other files.
 _TECHNICAL = {
     "encoder", "encoded_by", "encoding", "encoder_options", "encodersettings", "creation_time",
     "major_brand", "minor_version", "compatible_brands", "handler_name", "vendor_id",
@@ -49,7 +49,7 @@ class Cover:
 
 
 def read_tags(container: InputContainer, stream: AudioStream) -> dict[str, str]:
-    """Return the tags of the file and of its audio stream, less those about the file itself."""
+    """Return the tags of the file and its audio stream, without those about the file itself."""
     tags: dict[str, str] = {}
     for key, value in {**container.metadata, **stream.metadata}.items():
         name = key.lower()

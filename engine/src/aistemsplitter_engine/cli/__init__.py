@@ -1,4 +1,4 @@
-"""``aistemsplitter-local``: the engine on the command line."""
+"""The command line, ``aistemsplitter-local``."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ import sys
 
 
 def main() -> None:
-    """Run the command line, and end the process."""
+    """Run the command line and exit."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a name that the terminal cannot show is no error
+            stream.reconfigure(errors="replace")  # for file names that the terminal cannot show
     try:
-        # Here, since Ctrl-C may come meanwhile.
+        # Imported here, so that Ctrl-C during the import is handled below.
         from aistemsplitter_engine.cli.app import app
 
         try:
             app()
-        except SystemExit as end:  # holds on to what its frames hold, such as a network
+        except SystemExit as end:  # its traceback keeps networks alive
             sys.stdout.flush()
             sys.stderr.flush()
-            # All is written; to free memory before it goes with the process takes 0.1 s.
+            # Everything is written. Exiting the usual way would free memory first, for 0.1 s.
             os._exit(end.code if isinstance(end.code, int) else 1)
     except KeyboardInterrupt:
         sys.exit(130)
-    except OSError as error:  # such as output that goes to a full disk
+    except OSError as error:  # such as output redirected to a full disk
         sys.exit(f"Error: {error.strerror or error}")

@@ -1,4 +1,4 @@
-"""The commands. Nothing heavy is imported before one runs, so that ``--help`` answers at once."""
+"""The commands. Heavy modules are imported when a command runs, so that ``--help`` is fast."""
 
 import click
 

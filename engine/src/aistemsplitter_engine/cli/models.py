@@ -1,4 +1,4 @@
-"""``aistemsplitter-local models``: what there is to separate with, and installing it."""
+"""``aistemsplitter-local models``: listing and installing models."""
 
 from __future__ import annotations
 
@@ -78,12 +78,12 @@ def list_models(as_json: bool) -> None:
 @group.command()
 @click.argument("names", metavar="NAME...", nargs=-1, required=True)
 def install(names: tuple[str, ...]) -> None:
-    """Download models and verify them; resumes what was interrupted."""
+    """Download and verify models; resumes interrupted downloads."""
     install_models(names)
 
 
 def install_models(names: Sequence[str]) -> None:
-    """Install models by name or alias, telling how it goes; a failure ends the program."""
+    """Install models by name or alias and print the progress; exit if that fails."""
     from aistemsplitter_engine.weights.catalogue import MODELS, resolve_name
 
     try:
@@ -93,7 +93,7 @@ def install_models(names: Sequence[str]) -> None:
     except EngineError as error:
         _fail(str(error), 1)
     except KeyboardInterrupt:
-        _fail("interrupted; run the same command again to go on from here", 130)
+        _fail("interrupted; run the same command again to continue", 130)
 
 
 def _install(spec: ModelSpec) -> None:
@@ -141,7 +141,7 @@ def _console() -> Console:
 
     console = Console(highlight=False)
     if not console.is_terminal:
-        console.width = 400  # nothing is wrapped in a file or a pipe
+        console.width = 400  # no line breaks in a file or a pipe
     return console
 
 

@@ -1,4 +1,4 @@
-"""What ``split`` tells a person (on the terminal) and a program (JSON lines on standard output)."""
+"""The output of ``split``: lines for a person, or JSON lines on standard output for a program."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from aistemsplitter_engine.cli.songs import Job
     from aistemsplitter_engine.split import SplitResult
 
-_LONGEST_NAME = 40  # characters beside a progress bar
+_LONGEST_NAME = 40  # characters, beside a progress bar
 
 
 class Report:
-    """Lines for each song, and at the end the list of those that failed."""
+    """A report of each song, and at the end a list of those that failed."""
 
     def __init__(self, as_json: bool) -> None:
         self._json = as_json
@@ -36,7 +36,7 @@ class Report:
 
     @contextmanager
     def progress(self, job: Job) -> Iterator[Callable[[float], None]]:
-        """Show a bar for a song while there is a terminal to show it on."""
+        """Show a progress bar for a song, if there is a terminal."""
         if not sys.stderr.isatty():
             yield lambda _: None
             return
@@ -60,12 +60,12 @@ class Report:
 
     @cached_property
     def _console(self) -> Console:
-        from rich.console import Console  # where nothing is to be told, networks load sooner
+        from rich.console import Console  # imported late, so that networks load sooner
 
         return Console(stderr=True, highlight=False, soft_wrap=True)
 
     def note(self, text: str) -> None:
-        """Tell a person something that is not about one song."""
+        """Print a line about the whole run on standard error."""
         from rich.text import Text
 
         self._console.print(Text(printable(text)))
@@ -94,7 +94,7 @@ class Report:
         )
 
     def skipped(self, job: Job, paths: dict[str, Path]) -> None:
-        """Report a song whose stems are there."""
+        """Report a song whose stems exist already."""
         self._person(
             f"{job.song}: skipped, its stems are in {job.folder} (--overwrite splits again)"
         )
@@ -107,12 +107,12 @@ class Report:
         self._program(song, "failed", error=error)
 
     def stopped(self) -> None:
-        """Report that the person at the terminal, or the system, stopped the run."""
-        self.note("Stopped. The same command with --resume goes on from here.")
+        """Report that the run was stopped by Ctrl-C or a signal."""
+        self.note("Stopped. To continue, run the same command with --resume.")
         self._program(None, "stopped")
 
     def close(self) -> None:
-        """List once more what failed among several songs."""
+        """List the failures again if there were several songs."""
         if self._failures and self._reported > 1:
             self.note(f"{len(self._failures)} of {self._reported} failed:")
             for failure in self._failures:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from aistemsplitter_engine.cli.folder_names import OutputFileSystem, comparable
 
-# What is taken for a song inside a folder; a file that is named itself may be called anything.
+# Files in folders with these extensions are songs; a file that is named itself may have any.
 EXTENSIONS = (
     *(".aac", ".aif", ".aifc", ".aiff", ".alac", ".caf", ".flac", ".m4a", ".m4b", ".mka", ".mkv"),
     *(".mov", ".mp3", ".mp4", ".oga", ".ogg", ".opus", ".w64", ".wav", ".webm", ".wma"),
@@ -26,20 +26,20 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A song or a folder that cannot be split, and why."""
+    """A song or a folder that cannot be split, and the reason."""
 
     path: Path
     reason: str
 
 
 def find_jobs(paths: Sequence[Path], output: Path) -> tuple[list[Job], list[Problem]]:
-    """Resolve files and folders into jobs, and problems with those that cannot be.
+    """Return a job for each song in the files and folders, and the problems with the others.
 
-    Songs of a folder keep their place in it. Songs that would share a folder on any common file
+    Songs in subfolders keep their relative path. Songs that would share a folder on any common file
     system, as ``a.wav`` and ``A.mp3`` would, keep their extension in its name. A name that the
     output's file system cannot hold is replaced.
     """
-    places: dict[Path, Path] = {}  # of each song, below the output
+    places: dict[Path, Path] = {}  # of each song, relative to the output folder
     problems: list[Problem] = []
     for path in paths:
         if not _is_folder(path):
@@ -103,12 +103,12 @@ def _without_extension(place: Path) -> Path:
 def _is_folder(path: Path) -> bool:
     try:
         return path.is_dir()
-    except OSError:  # whoever opens it is told why
+    except OSError:  # opening it will report why
         return False
 
 
 def _is_same(path: Path, output: Path) -> bool:
     try:
         return path.samefile(output)
-    except OSError:  # there is no output yet
+    except OSError:  # the output folder does not exist yet
         return False

@@ -29,7 +29,7 @@ DEMONSTRATION = (
 )
 
 
-# One that may not be read is no reason to end it all, as click would.
+# Not checked by click, which would stop at the first path that cannot be read.
 _PATH = click.Path(path_type=Path, readable=False)
 
 
@@ -50,47 +50,61 @@ def _bit_depth(_context: click.Context, _option: click.Parameter, value: str | N
 @click.command()
 @click.argument("songs", metavar="SONG...", nargs=-1, required=True, type=_PATH)
 @click.option(
-    "-o", "--output", metavar="DIR", required=True, type=_PATH, help="Stems land in DIR/<song>/."
+    "-o",
+    "--output",
+    metavar="DIR",
+    required=True,
+    type=_PATH,
+    help="Folder for the stems, which are written to DIR/<song>/.",
 )
 @click.option(
     "--model",
     metavar="NAME|PATH",
     default="htdemucs_ft",
-    help="A model, or a checkpoint of your own.",
+    help="Model name, or path of your own checkpoint.",
 )
 @click.option(
     "--stems",
     metavar="STEM,...",
-    help="Only these: the model's own, instrumental (the mixture less the vocals), "
-    "residual (the mixture less all stems).",
+    help="Stems to write: the model's own, instrumental (the mixture minus the vocals) or "
+    "residual (the mixture minus all stems).",
 )
-@click.option("--format", type=_one_of(FormatName), default="wav", help="Of the stems.")
+@click.option("--format", type=_one_of(FormatName), default="wav", help="Format of the stems.")
 @click.option(
     "--bit-depth",
     metavar="BITS",
     callback=_bit_depth,
     help="16 (default), 24, or 32 or float for floating point (wav only).",
 )
-@click.option("--sample-rate", metavar="HZ", type=int, help="Of the stems; the song's by default.")
-@click.option("--mono", is_flag=True, help="Fold the stems to one channel.")
+@click.option(
+    "--sample-rate",
+    metavar="HZ",
+    type=int,
+    help="Sample rate of the stems; that of the song by default.",
+)
+@click.option("--mono", is_flag=True, help="Mix the stems down to one channel.")
 @click.option(
     "--clip",
     type=_one_of(Clip),
     default="rescale",
-    help="Stems over full scale: turn all down alike, cut the peaks, or neither.",
+    help="Stems that exceed full scale: attenuate all alike, clip the peaks, or neither.",
 )
-@click.option("--device", type=_one_of(Device), default="auto", help="What to compute on.")
-@click.option("--precision", type=_one_of(Precision), default="auto", help="What to compute in.")
+@click.option("--device", type=_one_of(Device), default="auto", help="Device to compute on.")
+@click.option(
+    "--precision", type=_one_of(Precision), default="auto", help="Precision to compute in."
+)
 @click.option(
     "--shifts",
     type=click.IntRange(min=0),
     default=0,
-    help="Average so many passes shifted in time: slower, better.",
+    help="Average this many time-shifted passes: slower, better.",
 )
-@click.option("--seed", type=int, help="For the shifts; the same seed gives the same stems.")
-@click.option("--overlap", type=float, default=0.25, help="Of neighbouring segments, 0 to 0.99.")
+@click.option("--seed", type=int, help="Seed of the shifts; the same seed gives the same stems.")
+@click.option(
+    "--overlap", type=float, default=0.25, help="Overlap of adjacent segments, 0 to 0.99."
+)
 @click.option("--resume", is_flag=True, help="Continue a run that was stopped or failed.")
-@click.option("--overwrite", is_flag=True, help="Split songs again whose stems are there.")
+@click.option("--overwrite", is_flag=True, help="Split songs again whose stems exist.")
 @click.option("--json", "as_json", is_flag=True, help="Print a line of JSON for each song.")
 def split(
     songs: tuple[Path, ...],
@@ -113,10 +127,10 @@ def split(
 ) -> None:
     """Split songs into stems: DIR/<song>/<stem>.<format>.
 
-    Folders are searched for songs, less hidden ones and links to folders, and keep their structure.
-    Songs whose stems are all there are skipped. A song that fails does not stop the others; the
-    exit code is then 1. One that was stopped, or failed for a reason that may pass, leaves what it
-    had in DIR/<song>/, for --resume.
+    Folders are searched for songs, except hidden files and links to folders, and keep their
+    structure. Songs whose stems all exist are skipped. If a song fails, the others are still split,
+    and the exit code is 1. A song that was stopped, or failed for a temporary reason, keeps its
+    work in DIR/<song>/, for --resume.
     """
     from aistemsplitter_engine.cli.report import Report
 
@@ -137,7 +151,7 @@ def split(
                 overlap=overlap,
             )
             wanted = separator.choose(None if stems is None else _names(stems))
-            # Options that are right for no song are refused before the first one.
+            # Validates the options before the first song.
             export = Export(output, OutputFormat(format, bit_depth), clip, mono, sample_rate)
             if separator.model == "htdemucs_tiny":
                 report.note(DEMONSTRATION)
@@ -169,7 +183,7 @@ def split(
     except EngineError as error:
         report.failed(str(error))
     report.close()
-    raise SystemExit(int(report.failed_any))  # in any case: main says why
+    raise SystemExit(int(report.failed_any))  # click would return instead; see main
 
 
 def _names(stems: str) -> list[str]:
@@ -179,12 +193,12 @@ def _names(stems: str) -> list[str]:
 def _are_files(paths: Iterable[Path]) -> bool:
     try:
         return all(path.is_file() for path in paths)
-    except OSError:  # whoever writes there is told why
+    except OSError:  # writing there will report why
         return False
 
 
 def _split_one(run: Callable[..., SplitResult], job: Job, model: str, report: Report) -> None:
-    """Split a song; what is wrong with it, but not with the model, must not stop the others."""
+    """Split a song and report errors, except those of the model, which concern all songs."""
     try:
         with report.progress(job) as on_progress:
             result = run(on_progress=on_progress)
@@ -192,7 +206,7 @@ def _split_one(run: Callable[..., SplitResult], job: Job, model: str, report: Re
         raise
     except EngineError as error:
         report.failed(f"{error}{_way_out(job)}", job.song)
-    except Exception as error:  # a bug, or the memory of this machine or its GPU is full
+    except Exception as error:  # a bug, or out of memory on this machine or its GPU
         place = traceback.extract_tb(error.__traceback__)[-1]
         what = " ".join(f"{type(error).__name__}: {error}".split())
         where = f"{Path(place.filename).name}:{place.lineno}"
@@ -202,22 +216,22 @@ def _split_one(run: Callable[..., SplitResult], job: Job, model: str, report: Re
 
 
 def _way_out(job: Job) -> str:
-    """Return the end of an error's message if a run has left samples to resume from."""
+    """Return how to resume, for the end of an error message, if the run has kept its work."""
     from aistemsplitter_engine.split import WORK
 
     kept = job.folder / WORK
     try:
         found = kept.is_dir()
-    except OSError:  # its name is too long, so nothing was written there either
+    except OSError:  # such as a name that is too long: nothing was written there
         return ""
-    return f"; what was separated is kept in {kept}, --resume continues from it" if found else ""
+    return f"; its work is kept in {kept}; continue with --resume" if found else ""
 
 
 @contextmanager
 def _stoppable() -> Iterator[threading.Event]:
-    """Let Ctrl-C, and a service manager's stop, end the run between two segments; twice, at once.
+    """Handle Ctrl-C and SIGTERM: the first one sets the event that is yielded, the next one raises.
 
-    Gives the event that says so.
+    The event ends the run between two segments.
     """
     stop = threading.Event()
 
