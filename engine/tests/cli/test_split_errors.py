@@ -85,7 +85,7 @@ def test_things_that_are_no_files(tmp_path: Path) -> None:
         (["--model", "umx"], "there is no model 'umx'; there are htdemucs, htdemucs_ft, htdemucs_"),
         (
             ["--model", "6s"],
-            "the model htdemucs_6s is not installed (its weights are not here); in",
+            "the model htdemucs_6s is not installed (its weights were not found); in",
         ),
         (["--model", "./my.th"], "the model my.th cannot be read: No such file or directory"),
         (["--bit-depth", "20"], "wav has a bit depth of 16 or 24 or 32, not 20"),

@@ -1,4 +1,4 @@
-"""The models that can be named, and the files that they are made of.
+"""The catalogue of models and their weight files.
 
 Sources: names, order and checksums of the files as published with Demucs (``demucs/remote`` in its
 package; the eight hex digits after a dash begin the SHA-256).
@@ -25,13 +25,13 @@ class WeightFile:
     """One file of weights.
 
     Attributes:
-        signature: what Demucs calls it; the hub's file is named after it alone.
-        name: its official file name.
-        sha256: of the official file, in hex.
-        size: of the official file in bytes. Exact for 955717e8; the others are counted from their
-            parameters and right within 1 %, enough to show and to stop an endless download.
-        stem: the one stem that it is used for, None where it is used for all.
-        hub_repository: where the same weights lie on the hub.
+        signature: Demucs' name of the file, and the name of the hub's file.
+        name: Name of the official file.
+        sha256: SHA-256 of the official file in hex.
+        size: Size of the official file in bytes. Exact for 955717e8; the others follow from the
+            number of parameters to within 1 %, enough to display and to stop an endless download.
+        stem: The only stem that it is used for, or None for all.
+        hub_repository: The hub's repository of the same weights.
     """
 
     signature: str
@@ -44,15 +44,15 @@ class WeightFile:
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
-    """A model: one file, or a bag of several of which each gives one stem.
+    """A model: one file, or a bag of several files that each separate one stem.
 
     Attributes:
-        name: canonical.
-        files: in bag order; empty for a model that ships inside this package.
-        sources: its stems, in the order of the network's output.
-        size: of all files together, in bytes.
-        licence: a note for whoever installs it.
-        description: one sentence for whoever chooses.
+        name: Canonical name.
+        files: Files in the order of the bag; empty for a model that ships in this package.
+        sources: Stems, in the order of the network's output.
+        size: Size of all files together in bytes.
+        licence: Licence note, shown on installation.
+        description: One sentence to choose by.
     """
 
     name: str
@@ -148,10 +148,10 @@ ALIASES = {"4s": "htdemucs_ft", "6s": "htdemucs_6s"}
 
 
 def resolve_name(name: str) -> str:
-    """The canonical name of a model or of an alias.
+    """Return the canonical name of a model, given by name or alias.
 
     Raises:
-        ModelError: there is no such model; lists those that there are.
+        ModelError: There is no such model; the message lists the existing ones.
     """
     canonical = ALIASES.get(name, name)
     if canonical not in MODELS:

@@ -1,9 +1,8 @@
-"""A trained HTDemucs from a file: its constructor's arguments and its weights.
+"""Checkpoints of HTDemucs: the arguments of the constructor, and the weights.
 
-Reads what Demucs writes, in both its formats, told apart by content: ``.th`` (PyTorch) as
-downloaded from the authors or written by a training run, and ``.safetensors`` with the class and
-arguments in its metadata, as on the hub. Neither PyTorch nor Demucs is needed, and nothing in the
-file is run.
+Reads both formats of Demucs, recognised by content: ``.th`` (PyTorch), as published by the authors
+and written by training runs, and ``.safetensors`` with the class and its arguments in the metadata,
+as on the hub. Needs neither PyTorch nor Demucs, and executes nothing in the file.
 """
 
 from __future__ import annotations
@@ -31,20 +30,20 @@ from aistemsplitter_engine.weights.torch_archive import TorchArchive
 
 HTDEMUCS = "demucs.htdemucs.HTDemucs"
 LARGEST_FILE = 2 << 30  # bytes; the largest of the family has 168 MB in float32
-_DEEPEST = 8  # lists within lists in an argument
+_DEEPEST = 8  # nesting of lists in an argument
 _MOST_VALUES = 10_000  # in all arguments together
 _ReadTensors = Callable[[], dict[str, NDArray[Any]]]
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """What a file holds.
+    """The content of a checkpoint.
 
     Attributes:
-        arguments: keyword arguments of ``HTDemucs.__init__``, plain Python (str, int, float, bool,
-            None, list, Fraction).
-        tensors: the weights by their official names, float16 or float32, finite, C-contiguous.
-        digest: SHA-256 of the file in hex; names everything derived from it, such as a cache.
+        arguments: Keyword arguments of ``HTDemucs.__init__`` as plain Python values (str, int,
+            float, bool, None, list, Fraction).
+        tensors: Weights by their official names, float16 or float32, finite, C-contiguous.
+        digest: SHA-256 of the file in hex, for naming what is derived from it, such as a cache.
     """
 
     arguments: Mapping[str, Any]
@@ -53,7 +52,7 @@ class Checkpoint:
 
 
 class _Weights(Mapping[str, NDArray[np.floating]]):
-    """Weights that are read and checked when they are first asked for."""
+    """Weights that are read and checked on first access."""
 
     def __init__(self, read: _ReadTensors) -> None:
         self._read = read
@@ -73,13 +72,13 @@ class _Weights(Mapping[str, NDArray[np.floating]]):
 
 
 def load_checkpoint(path: Path, *, late: bool = False) -> Checkpoint:
-    """Read an HTDemucs from a ``.th`` or ``.safetensors`` file, told apart by content.
+    """Read a checkpoint of HTDemucs from a ``.th`` or ``.safetensors`` file.
 
-    ``late`` leaves its weights unread until they are first asked for, which raises what is wrong
-    with them, without the file's name: where the network was compiled before, nobody asks.
+    With ``late``, the weights are read on first access, which raises their errors, without the
+    file's name. If the compiled network is in the cache, they are never accessed.
 
     Raises:
-        ModelError: there is no such file, or it is damaged, or not an HTDemucs.
+        ModelError: The file does not exist, is damaged, or is not an HTDemucs.
     """
     data = _read(path)
     try:
@@ -89,12 +88,12 @@ def load_checkpoint(path: Path, *, late: bool = False) -> Checkpoint:
 
 
 def parse_checkpoint(data: bytes, *, late: bool = False) -> Checkpoint:
-    """The same from the file's bytes.
+    """Read a checkpoint from the content of a file, as :func:`load_checkpoint` does.
 
     Raises:
-        ModelError: without the file's name.
+        ModelError: The message does not contain the file's name.
     """
-    with ThreadPoolExecutor(1, "digest") as pool:  # takes as long as half of the rest
+    with ThreadPoolExecutor(1, "digest") as pool:  # takes half as long as the rest
         digest = pool.submit(hashlib.sha256, data)
         arguments, tensors = _parse(data)
         if not late:
@@ -120,7 +119,7 @@ def _parse(data: bytes) -> tuple[dict[str, Any], _Weights]:
 
 
 def _read(path: Path) -> bytes:
-    # Read, not mapped: where another process cuts a mapped file short, this one is killed.
+    # Not mapped: if another process truncated the file, this one would be killed.
     try:
         if (size := path.stat().st_size) > LARGEST_FILE:
             raise ModelError(f"{path} cannot be used as a model: it has {size >> 20} MiB")
@@ -172,7 +171,7 @@ def _parse_safetensors(data: bytes) -> tuple[str, dict[str, Any], _ReadTensors]:
 
 
 def _merged(args: Any, kwargs: dict[Any, Any]) -> dict[Any, Any]:
-    """Positional arguments by name. Demucs passes at most the first by position."""
+    """Return positional arguments by name. Demucs passes at most the first one by position."""
     if not isinstance(args, list | tuple) or len(args) > 1:
         raise ModelError("its args are more than the sources; save the rest as kwargs")
     if args and "sources" in kwargs:
@@ -186,7 +185,7 @@ def _plain_arguments(arguments: Mapping[Any, Any]) -> dict[str, Any]:
     def plain(name: str, value: Any, depth: int) -> Any:
         nonlocal budget
         budget -= 1
-        if budget < 0 or depth > _DEEPEST:  # lists may hold one another, or themselves
+        if budget < 0 or depth > _DEEPEST:  # lists may contain each other, or themselves
             raise ModelError("its arguments have no end")
         if value is None or type(value) in (str, int, float, bool, Fraction):
             return value

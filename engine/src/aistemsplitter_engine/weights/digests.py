@@ -1,8 +1,8 @@
-"""SHA-256 of files, computed once as long as a file does not change.
+"""SHA-256 of files, computed again only if a file has changed.
 
-Hashing htdemucs_ft takes about a second, too long for every start. What was computed is remembered
-in ``digests.json`` in the models folder for the file's path, size and time of change. That trusts
-the file system, as one must: whoever can forge a time of change can also write the record.
+Hashing htdemucs_ft takes about a second, too long for every start. Digests are stored in
+``digests.json`` in the models folder, by the file's path, size and modification time. This trusts
+the file system: a process that can forge a modification time can also write that file.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ RECORD = "digests.json"
 
 
 def sha256_of(path: Path, models_folder: Path) -> str:
-    """The file's SHA-256 in hex, from the record in ``models_folder`` where it holds.
+    """Return the file's SHA-256 in hex, from the record in ``models_folder`` if it is valid.
 
     Raises:
         OSError: the file cannot be read.
@@ -50,8 +50,8 @@ def _read(models_folder: Path) -> dict[str, list[int | str]]:
 
 
 def _write(models_folder: Path, record: dict[str, list[int | str]]) -> None:
-    # Where it cannot be written, files are hashed again next time. Two writers at once: the later
-    # one wins, and what the other knew is found again.
+    # If it cannot be written, files are hashed again next time. Of two concurrent writers the later
+    # wins, and the other's digests are computed again.
     with contextlib.suppress(OSError):
         models_folder.mkdir(parents=True, exist_ok=True)
         handle, draft = tempfile.mkstemp(dir=models_folder, prefix=f".{RECORD}.")

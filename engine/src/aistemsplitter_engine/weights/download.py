@@ -1,20 +1,18 @@
-"""Installing models: fetch, verify, and only then let the file appear under its name.
+"""Installing models: a file is downloaded and verified before it appears under its name.
 
-Two homes are tried in turn. The first holds the official ``.th`` files, whose SHA-256 the catalogue
-knows, so it does not matter who serves them: a mirror (``AISTEMSPLITTER_WEIGHTS_MIRROR``, a base
-URL) takes the place of both.
+Two sources are tried in turn. The first has the official ``.th`` files, whose SHA-256 is in the
+catalogue, so any server may provide them: a mirror (``AISTEMSPLITTER_WEIGHTS_MIRROR``, a base URL)
+replaces both sources.
 
-The second, the authors' repositories on the Hugging Face hub, holds the same weights as
-``.safetensors``. The catalogue has no SHA-256 for those. What is checked instead, and what that
-shows:
+The second, the authors' repositories on the Hugging Face hub, has the same weights as
+``.safetensors``, whose SHA-256 is not in the catalogue. Instead, the following is verified:
 
-- https, and the SHA-256 that the hub announces for the file against what arrived: it is unharmed
-  and what the repository holds today. It does not show that the repository still holds what its
-  authors once put there.
+- The file is transferred by https and has the SHA-256 that the hub announces: it is undamaged and
+  what the repository has today, but not necessarily what the authors once published.
 - It is an HTDemucs with this model's stems, in order, with finite weights and as many parameters as
   the official file: it is not another model by mistake.
 
-Neither format can run code when it is read. The file is kept as ``SIGNATURE-DIGEST.safetensors``,
+Reading either format cannot execute code. The file is stored as ``SIGNATURE-DIGEST.safetensors``,
 so that later damage is noticed.
 """
 
@@ -34,20 +32,20 @@ from aistemsplitter_engine.weights.transfer import Arrival, Patience, discard, f
 
 OFFICIAL_HOME = "https://dl.fbaipublicfiles.com/demucs/hybrid_transformer/"
 HUB_HOME = "https://huggingface.co/"
-SLACK = 1.05  # of an official file over its size in the catalogue
-HUB_SLACK = 2.5  # of a hub file: it may hold float32
+SLACK = 1.05  # maximum size of an official file, relative to the catalogue
+HUB_SLACK = 2.5  # the same of a hub's file, which may be float32
 
 Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Homes:
-    """Where files are fetched from.
+    """The servers that files are downloaded from.
 
     Attributes:
-        official: base URL of the official ``.th`` files.
-        hub: base URL of the hub, None for no second home.
-        patience: with either of them.
+        official: Base URL of the official ``.th`` files.
+        hub: Base URL of the hub, or None to leave it out.
+        patience: Timeouts and retries for both.
     """
 
     official: str = OFFICIAL_HOME
@@ -56,34 +54,34 @@ class Homes:
 
     @staticmethod
     def from_environment() -> Homes:
-        """The homes, or the mirror of the setting."""
+        """Return the usual servers, or the mirror that the environment names."""
         if mirror := os.environ.get("AISTEMSPLITTER_WEIGHTS_MIRROR"):
             return Homes(mirror, None)
         return Homes()
 
 
 class _ContentError(DownloadError):
-    """What arrived is not what was asked for: no reason to try elsewhere quietly."""
+    """The content is not what was requested, which is reported in place of trying elsewhere."""
 
 
 def install(
     model: str, *, on_progress: Progress | None = None, homes: Homes | None = None
 ) -> tuple[Path, ...]:
-    """Fetch those of the model's files that are not on this machine yet.
+    """Download the files of a model that are not on this machine.
 
-    Safe to run twice at once: the second waits, and finds the work done. Interrupted, it resumes.
+    Concurrent calls wait for each other. Interrupted downloads are resumed.
 
     Args:
-        model: a name of the catalogue or an alias.
-        on_progress: called with the bytes done and to do, over all files of the model.
-        homes: where from; the environment says by default.
+        model: Name or alias of a model in the catalogue.
+        on_progress: Called with the bytes done and the bytes in total, of all files of the model.
+        homes: Servers to download from; by default those of :meth:`Homes.from_environment`.
 
     Returns:
-        The files in bag order, as :func:`find_files` gives them.
+        The files in the order of the bag, as :func:`find_files` returns them.
 
     Raises:
-        ModelError: there is no such model.
-        DownloadError: a file could not be fetched or stored, or was not the right one.
+        ModelError: There is no such model.
+        DownloadError: A file cannot be downloaded or stored, or is not the right one.
     """
     spec = MODELS[resolve_name(model)]
     sizes = {file: file.size for file in spec.files}
@@ -109,10 +107,10 @@ def install_file(
     on_bytes: Callable[[int, int | None], None] = lambda _done, _total: None,
     homes: Homes | None = None,
 ) -> Path:
-    """The same for one file of a model.
+    """Download one file of a model, as :func:`install` does.
 
     Raises:
-        DownloadError: as :func:`install`.
+        DownloadError: The file cannot be downloaded or stored, or is not the right one.
     """
     from filelock import FileLock
 
@@ -123,7 +121,7 @@ def install_file(
             return found
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / f".{file.signature}.lock"):
-            if found := find_file(file):  # the one before us fetched it
+            if found := find_file(file):  # another process has downloaded it
                 return found
             return _fetch_from_homes(file, spec, folder, homes, on_bytes)
     except OSError as error:
@@ -200,7 +198,7 @@ def _fetch_verified(
     *,
     sha256: str | None,
 ) -> str:
-    """Fetch until the file has ``sha256``, or the one that the server announces; returns it."""
+    """Download a file with ``sha256``, or that which the server announces, and return it."""
 
     def arrive() -> tuple[Arrival, str, str | None]:
         arrival = fetch(url, part, limit=limit, patience=patience, on_bytes=on_bytes)
@@ -208,7 +206,7 @@ def _fetch_verified(
 
     arrival, digest, expected = arrive()
     if digest != expected and arrival.resumed:
-        discard(part)  # the pieces may not have been of one file
+        discard(part)  # the parts may be of different files
         arrival, digest, expected = arrive()
     if expected is None:
         discard(part)
@@ -230,7 +228,7 @@ def _check_model(part: Path, file: WeightFile, spec: ModelSpec) -> None:
     if sources != list(spec.sources):
         raise ModelError(f"its stems are {sources}")
     parameters = sum(tensor.size for tensor in checkpoint.tensors.values())
-    if abs(parameters * 2 / file.size - 1) > 0.02:  # the official files hold two bytes for each
+    if abs(parameters * 2 / file.size - 1) > 0.02:  # the official files have two bytes for each
         raise ModelError(f"it has {parameters} parameters")
 
 
@@ -238,7 +236,7 @@ def _publish(part: Path, target: Path) -> Path:
     with part.open("rb+") as file:
         os.fsync(file.fileno())
     part.replace(target)
-    discard(part)  # the validator beside it
+    discard(part)  # also deletes its validator
     return target
 
 

@@ -28,7 +28,7 @@ STORED_AS: dict[str, np.dtype[Any]] = {
 
 
 def decode(values: NDArray[Any], element: str) -> NDArray[Any]:
-    """Numbers of the format ``element``, held as ``STORED_AS[element]``, as a C-contiguous array.
+    """Return numbers of the format ``element``, stored as ``STORED_AS[element]``, C-contiguous.
 
     bfloat16 and float64 come as float32, which the network computes in, the rest as stored, and
     uncopied where they were contiguous already.

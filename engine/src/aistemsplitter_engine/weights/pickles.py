@@ -46,14 +46,14 @@ _ELEMENT_OF_STORAGE = {
 
 @dataclass(frozen=True, slots=True)
 class Global:
-    """The name of a class or function; never the thing itself."""
+    """The name of a class or function, which is never imported."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """A run of ``count`` numbers in an entry of the archive."""
+    """``count`` numbers in an entry of the archive."""
 
     element: str
     key: str
@@ -62,7 +62,7 @@ class Storage:
 
 @dataclass(frozen=True, slots=True)
 class StoredTensor:
-    """A view of a storage; ``offset`` and ``strides`` count numbers, not bytes."""
+    """A view of a storage; ``offset`` and ``strides`` are in numbers, not bytes."""
 
     storage: Storage
     offset: int
@@ -71,7 +71,7 @@ class StoredTensor:
 
 
 def read_pickle(data: bytes) -> Any:
-    """What the pickle describes: plain Python values, :class:`Global`, :class:`StoredTensor`.
+    """Return the pickle's value: plain Python values, :class:`Global` and :class:`StoredTensor`.
 
     Raises:
         ModelError: it is damaged, or asks for more than a checkpoint needs.
@@ -80,13 +80,13 @@ def read_pickle(data: bytes) -> Any:
         raise ModelError(f"its description has {len(data)} bytes, more than any checkpoint needs")
     try:
         return _run(data)
-    # pickletools warns of a backslash in a name, which is an error where warnings are.
+    # pickletools warns of a backslash in a name, and warnings may be errors.
     except (ValueError, TypeError, LookupError, AttributeError, OverflowError, Warning) as error:
         raise ModelError(f"its pickle is damaged ({printable(error)})") from None
 
 
 def printable(value: object) -> str:
-    """``value`` as text for one line of an error: no control characters, not endless."""
+    """Return ``value`` as short text for an error, without control characters."""
     text = ascii(str(value))[1:-1]
     return text if len(text) <= 100 else text[:97] + "..."
 
@@ -172,7 +172,7 @@ def _set_items(target: dict[Any, Any], items: list[Any]) -> None:
     if len(items) % 2:
         raise ValueError("a key without a value")
     for key in items[::2]:
-        # Hashing a tuple nested a million deep would overflow the C stack.
+        # Hashing a deeply nested tuple would overflow the C stack.
         if not isinstance(key, str | int | float | None):
             raise TypeError("a dictionary key that is not a plain value")
     target.update(zip(items[::2], items[1::2], strict=True))
@@ -206,11 +206,11 @@ def _build(function: Any, arguments: Any) -> Any:
 
 
 def _check_state(target: Any, state: Any) -> None:
-    """Attributes given to an object: read where they matter, and never set."""
+    """Read the attributes that an object is given; never set them."""
     if isinstance(target, np.dtype):
         if not (isinstance(state, tuple) and len(state) > 1 and state[1] in ("<", "|", "=")):
             raise ValueError("a number format that is not little-endian")
-    elif type(target) is not dict:  # an OrderedDict of PyTorch carries `_metadata`
+    elif type(target) is not dict:  # PyTorch's OrderedDict has `_metadata`
         raise ModelError("its pickle sets attributes of an object, which no checkpoint needs")
 
 
@@ -239,7 +239,7 @@ def _parameter(tensor: Any, *_hooks: Any) -> StoredTensor:
 
 
 def _fraction(numerator: Any, denominator: Any = None) -> Fraction:
-    # Fraction("1e999999999") would compute for hours: only whole numbers of few digits are parsed.
+    # Only short whole numbers are parsed: Fraction("1e999999999") would compute for hours.
     if isinstance(numerator, str) and denominator is None:
         match = re.fullmatch(r"(-?[0-9]{1,18})(?:/([0-9]{1,18}))?", numerator)
         if match is None:

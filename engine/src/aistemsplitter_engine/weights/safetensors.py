@@ -34,12 +34,12 @@ _ELEMENTS = {
 
 
 def looks_like_safetensors(data: bytes) -> bool:
-    """Whether the file begins as the format does."""
+    """Return whether the file begins like a ``.safetensors`` file."""
     return data[8:9] == b"{" and int.from_bytes(data[:8], "little") < 1 << 40
 
 
 def read_safetensors(data: bytes) -> tuple[dict[str, str], dict[str, NDArray[Any]]]:
-    """The metadata and the tensors by name, each an array of its own.
+    """Return the metadata, and the tensors by name, each in its own memory.
 
     Raises:
         ModelError: the file is cut short, damaged, or its header contradicts itself.
@@ -73,7 +73,7 @@ def read_safetensors(data: bytes) -> tuple[dict[str, str], dict[str, NDArray[Any
 
 
 def parse_json(text: str | bytes, what: str) -> Any:
-    """JSON in which no name stands twice in one object.
+    """Parse JSON; names must be unique in each object.
 
     Raises:
         ModelError: it is something else.
@@ -104,6 +104,6 @@ def _tensor(name: str, entry: Any, body: memoryview) -> tuple[NDArray[Any], tupl
     dtype = STORED_AS[element]
     if not start < stop <= len(body) or math.prod(shape) * dtype.itemsize != stop - start:
         raise ModelError(f"its tensor {printable(name)} does not fit its place in the file")
-    # A copy is aligned, can be written to, and lets go of the file.
+    # A copy is aligned and writable, and does not keep the file in memory.
     values = np.array(np.frombuffer(body[start:stop], dtype)).reshape(shape)
     return decode(values, element), (start, stop)

@@ -1,18 +1,18 @@
-"""Where weight files lie on this machine, and whether they are what they say.
+"""Finding and verifying weight files on this machine.
 
-Looked at in this order:
+Folders are searched in this order:
 
-1. our folder, where ``models install`` puts them (``AISTEMSPLITTER_MODELS_DIR``, else the user's
-   data folder)
-2. a folder of files that the user already has (``AISTEMSPLITTER_WEIGHTS_PATH``)
-3. PyTorch's hub cache, where Demucs puts them (``TORCH_HOME``, else ``~/.cache/torch``)
-4. the Hugging Face hub's cache, where Demucs 4.1 can put them (``HF_HUB_CACHE``, ``HF_HOME``, else
+1. the models folder of ``models install`` (``AISTEMSPLITTER_MODELS_DIR``, else in the user's data
+   folder)
+2. a folder of the user's own weight files (``AISTEMSPLITTER_WEIGHTS_PATH``)
+3. PyTorch's hub cache, which Demucs uses (``TORCH_HOME``, else ``~/.cache/torch``)
+4. the Hugging Face hub's cache, which Demucs 4.1 can use (``HF_HUB_CACHE``, ``HF_HOME``, else
    ``~/.cache/huggingface``)
 
-Only the first is ever written to. A file counts when its SHA-256 is right: the catalogue's for an
-official ``.th``; for the hub's ``.safetensors``, for which there is none in the catalogue, the one
-in its name in our folder (see :mod:`~aistemsplitter_engine.weights.download`) and in the hub's
-cache. A bare ``SIGNATURE.safetensors`` in the user's own folder is taken on the user's word.
+Only the first one is written to. A file is used if its SHA-256 is correct: that in the catalogue
+for an official ``.th``, and that in the file's name for the hub's ``.safetensors``, both in our
+folder (see :mod:`~aistemsplitter_engine.weights.download`) and in the hub's cache. A file named
+``SIGNATURE.safetensors`` in the user's own folder is not verified.
 """
 
 from __future__ import annotations
@@ -34,18 +34,18 @@ TINY = Path(__file__).parent.parent / "models" / "htdemucs_tiny.safetensors"
 @dataclass(frozen=True, slots=True)
 class _Candidate:
     path: Path
-    sha256: str | None  # how it must begin
+    sha256: str | None  # its first digits; None: not verified
 
 
 def models_folder() -> Path:
-    """The folder that models are installed into; it need not exist yet."""
+    """Return the folder that models are installed into; it may not exist yet."""
     if chosen := os.environ.get("AISTEMSPLITTER_MODELS_DIR"):
         return expanded(chosen)
     return data_folder() / "models"
 
 
 def folders() -> tuple[Path, ...]:
-    """Return the folders that weights are looked for in; they need not exist."""
+    """Return the folders that are searched for weights; they may not exist."""
     own = os.environ.get("AISTEMSPLITTER_WEIGHTS_PATH")
     torch_home = os.environ.get("TORCH_HOME") or f"{_cache_home()}/torch"
     return (
@@ -57,11 +57,11 @@ def folders() -> tuple[Path, ...]:
 
 
 def find_files(model: str) -> tuple[Path, ...]:
-    """The model's weight files, in bag order (see :class:`ModelSpec`).
+    """Return the model's weight files, in the order of its bag (see :class:`ModelSpec`).
 
     Raises:
-        ModelNotInstalled: one is missing or damaged; the text says how to install it.
-        ModelError: there is no such model.
+        ModelNotInstalled: A file is missing or damaged; the message says how to install it.
+        ModelError: There is no such model.
     """
     name = resolve_name(model)
     if name == "htdemucs_tiny":
@@ -71,7 +71,7 @@ def find_files(model: str) -> tuple[Path, ...]:
     if len(paths) == len(found):
         return paths
     damaged = [path for file in MODELS[name].files for path in _damaged(file)]
-    reason = f"{damaged[0]} is damaged or another file" if damaged else "its weights are not here"
+    reason = f"{damaged[0]} is damaged or another file" if damaged else "its weights were not found"
     raise ModelNotInstalled(
         f"the model {name} is not installed ({reason}); "
         f"install it with: aistemsplitter-local models install {name}"
@@ -79,10 +79,10 @@ def find_files(model: str) -> tuple[Path, ...]:
 
 
 def is_installed(model: str) -> bool:
-    """Whether :func:`find_files` would find the model.
+    """Return whether all weight files of a model are on this machine.
 
     Raises:
-        ModelError: there is no such model.
+        ModelError: There is no such model.
     """
     try:
         find_files(model)
@@ -92,7 +92,7 @@ def is_installed(model: str) -> bool:
 
 
 def find_file(file: WeightFile) -> Path | None:
-    """One weight file where it lies with the right content, None where nowhere."""
+    """Return the path of a weight file with the correct content, or None."""
     return next((c.path for c in _candidates(file) if _matches(c)), None)
 
 
@@ -111,7 +111,7 @@ def _matches(candidate: _Candidate) -> bool:
 
 
 def _candidates(file: WeightFile) -> Iterator[_Candidate]:
-    """The files that exist under the right names, whatever is in them."""
+    """Yield the files with the right names, whatever their content."""
     ours, *others, _ = folders()
     for folder in (ours, *others):
         if _is_file(path := folder / file.name):
@@ -126,7 +126,7 @@ def _candidates(file: WeightFile) -> Iterator[_Candidate]:
 def _in_hub_cache(file: WeightFile) -> Iterator[_Candidate]:
     repository = _hub_cache() / f"models--{file.hub_repository.replace('/', '--')}"
     for path in _files(repository, f"snapshots/*/{file.signature}.safetensors"):
-        # The hub's cache links to a file that is named after its SHA-256.
+        # The hub's cache links to a file named by its SHA-256.
         digest = path.resolve().name
         if re.fullmatch("[0-9a-f]{64}", digest):
             yield _Candidate(path, digest)
@@ -147,7 +147,7 @@ def _files(folder: Path, pattern: str) -> list[Path]:
 def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
-    except OSError:  # a folder that may not be looked into
+    except OSError:  # a folder without permission
         return False
 
 

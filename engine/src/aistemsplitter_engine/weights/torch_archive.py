@@ -21,7 +21,7 @@ from aistemsplitter_engine.weights.elements import STORED_AS, decode
 from aistemsplitter_engine.weights.pickles import Storage, StoredTensor, printable, read_pickle
 
 MOST_ENTRIES = 20_000  # htdemucs has 537
-DAMAGE = (  # what zipfile raises for broken bytes
+DAMAGE = (  # raised by zipfile for damaged files
     zipfile.BadZipFile,
     ValueError,
     OverflowError,
@@ -61,15 +61,15 @@ class TorchArchive:
         if sum(entry.file_size for entry in entries) > len(data):
             raise ModelError("its entries are larger than the file")
         self._storages: dict[str, NDArray[Any]] = {}
-        self._room = len(data)  # bytes that tensors may still take
+        self._room = len(data)  # remaining bytes for tensors
         self._root = self._find_root()
 
     def contents(self) -> Any:
-        """What was saved, its tensors as :class:`StoredTensor`."""
+        """The saved value, with its tensors as :class:`StoredTensor`."""
         return read_pickle(self._read(f"{self._root}/data.pkl"))
 
     def array(self, tensor: StoredTensor) -> NDArray[Any]:
-        """The tensor's numbers, contiguous.
+        """Return the tensor as a contiguous array.
 
         Raises:
             ModelError: it reaches out of its storage, or its storage is not in the file.
@@ -85,7 +85,7 @@ class TorchArchive:
         self._room -= size * dtype.itemsize
         if self._room < 0:
             raise ModelError("its tensors are larger than the file")
-        # The step along an axis of one number is never taken, and may be any number.
+        # The stride of an axis of length 1 is irrelevant.
         steps = [
             step * dtype.itemsize if n > 1 else 0 for n, step in zip(shape, strides, strict=True)
         ]

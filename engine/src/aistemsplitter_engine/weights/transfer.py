@@ -1,9 +1,9 @@
-"""Fetching one URL into a file that grows across attempts and across runs.
+"""Downloading a URL into a file, resumed across attempts and runs.
 
-What has arrived stays in the ``.part`` file, whatever ends the transfer, and the next attempt asks
-for the rest: ``Range``, guarded by ``If-Range`` where the server gave an ``ETag`` or a date, which
-lies beside it. A server that ignores this and starts over is followed. Whether the bytes are the
-right ones is for the caller to say.
+The received bytes stay in the ``.part`` file, whatever ends the transfer, and the next attempt
+requests the rest: with ``Range``, and with ``If-Range`` if the server sent an ``ETag`` or a date,
+which is stored beside the file. If a server ignores this and starts over, so does the file. The
+caller verifies the content.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ COMPLETE = frozenset({200, 203})  # 203: a proxy on the way has changed a header
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long a server is waited for.
+    """Timeouts and retries.
 
     Attributes:
-        read_timeout: seconds without a byte after which an attempt has stalled.
-        attempts: in all.
-        pause: seconds before the second attempt; twice as long before each further one.
+        read_timeout: Seconds without a byte after which an attempt has stalled.
+        attempts: Number of attempts in total.
+        pause: Seconds before the second attempt, doubled before each further one.
     """
 
     read_timeout: float = 30.0
@@ -48,8 +48,8 @@ class Arrival:
     """A complete transfer.
 
     Attributes:
-        resumed: whether some of the bytes came from an earlier answer.
-        announced_sha256: what the hub says of the file, in hex; None where nothing is said.
+        resumed: Whether some of the bytes are of an earlier response.
+        announced_sha256: SHA-256 in hex that the hub announces, or None.
     """
 
     resumed: bool
@@ -57,7 +57,7 @@ class Arrival:
 
 
 class _RetryError(Exception):
-    """An attempt failed in a way that another may not."""
+    """An attempt failed, but another may succeed."""
 
 
 def fetch(
@@ -105,7 +105,7 @@ def fetch(
                 answer = _attempt(client, url, part, limit, on_bytes)
                 return Arrival(resumed or answer.resumed, answer.announced_sha256)
             except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
-                if _size(part) == at_first:  # it was not there before either: nothing to wait for
+                if _size(part) == at_first:  # nothing was received: waiting will not help
                     raise DownloadError(f"{host} cannot be reached ({_reason(error)})") from None
                 problem = _reason(error)
             except httpx2.ReadTimeout:
@@ -119,7 +119,7 @@ def fetch(
 
 
 def discard(part: Path) -> None:
-    """Remove a partial file and what is remembered of it."""
+    """Delete a partial file and its validator."""
     part.unlink(missing_ok=True)
     _validator_of(part).unlink(missing_ok=True)
 
@@ -197,7 +197,7 @@ def _attempt(
 
 
 def shown(url: str) -> str:
-    """``url`` for people to read: without the password that a mirror's may hold."""
+    """Return the URL without a password, for messages."""
     return re.sub(r"//[^/]*@", "//", url)
 
 
@@ -219,7 +219,7 @@ def _resuming(part: Path, offset: int) -> dict[str, str]:
     headers = {"Range": f"bytes={offset}-"}
     if _validator_of(part).exists():
         validator = _validator_of(part).read_text("latin-1")
-        if validator.isascii() and validator.isprintable():  # it is, but for a crash
+        if validator.isascii() and validator.isprintable():  # not so after a crash
             headers["If-Range"] = validator
     return headers
 
@@ -227,7 +227,7 @@ def _resuming(part: Path, offset: int) -> dict[str, str]:
 def _remember_validator(part: Path, response: httpx2.Response) -> None:
     etag = response.headers.get("ETag", "")
     validator = etag if etag.startswith('"') else response.headers.get("Last-Modified", "")
-    part.unlink(missing_ok=True)  # never old bytes beside a new validator
+    part.unlink(missing_ok=True)  # old bytes must not get a new validator
     if validator:
         _validator_of(part).write_text(validator, "latin-1")
     else:
@@ -235,7 +235,7 @@ def _remember_validator(part: Path, response: httpx2.Response) -> None:
 
 
 def _total_of_range(response: httpx2.Response, offset: int) -> int | None:
-    """The whole file's length, None where the answer is not the rest that was asked for."""
+    """Return the length of the whole file, or None if the response is not the requested range."""
     match = re.fullmatch(
         r"bytes (\d{1,15})-(\d{1,15})/(\d{1,15})", response.headers.get("Content-Range", "")
     )
@@ -251,7 +251,7 @@ def _content_length(response: httpx2.Response) -> int | None:
 
 
 def _announced_sha256(response: httpx2.Response) -> str | None:
-    # The hub says it on its own answer, before it redirects to where the bytes are.
+    # In the hub's own response, which redirects to the content.
     for answer in (*response.history, response):
         etag = answer.headers.get("X-Linked-Etag", "").strip('"')
         if re.fullmatch("[0-9a-f]{64}", etag):
