@@ -56,12 +56,12 @@ class Export:
 
     @property
     def rescales(self) -> bool:
-        """Whether stems that exceed full scale are attenuated."""
+        """True if stems that exceed full scale are attenuated."""
         return self.clip == "rescale" and not self.format.is_float
 
     @property
     def clamps(self) -> bool:
-        """Whether samples that exceed full scale are clipped."""
+        """True if samples that exceed full scale are clipped."""
         return self.clip == "clamp" and not self.format.is_float
 
     def name(self, stem: str) -> str:

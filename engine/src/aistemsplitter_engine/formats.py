@@ -56,7 +56,7 @@ class OutputFormat:
 
     @property
     def is_float(self) -> bool:
-        """Whether samples may exceed full scale."""
+        """True if samples may exceed full scale."""
         return self.bit_depth == 32
 
     @property

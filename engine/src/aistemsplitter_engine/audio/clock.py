@@ -65,7 +65,7 @@ def _clock_of_ogg_flac(file: BinaryIO, stream: AudioStream, first: AudioFrame) -
 
 
 class ClockDrift:
-    """How far the times that a container gives its frames run ahead of their samples."""
+    """The drift between the times of a container's frames and their number of samples."""
 
     def __init__(self, container: str, clock: Clock) -> None:
         self._applies = container in _GAPLESS
@@ -73,7 +73,7 @@ class ClockDrift:
         self._start: float | None = None
 
     def of(self, frame: AudioFrame, read: int) -> float:
-        """Return seconds that are missing before this frame; a clock that goes back starts anew."""
+        """Return the seconds missing before this frame; a clock that jumps back starts over."""
         if not self._applies or frame.pts is None or frame.time_base is None:
             return 0.0
         if read < self._known_from:

@@ -159,7 +159,7 @@ class AudioFile:
 
     @property
     def _resynchronises(self) -> bool:
-        """Whether junk before and after the audio is common and skipped by all players."""
+        """True if junk before and after the audio is common and skipped by all players."""
         return self.container in ("mp3", "aac")
 
     def _first_frame(self, frames: Iterator[AudioFrame | str]) -> AudioFrame:

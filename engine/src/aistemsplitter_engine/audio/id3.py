@@ -1,7 +1,7 @@
 """ID3 tags in front of containers that have no place for them.
 
-Some programs tag a WAV or an MP4 as if it were an MP3. FFmpeg recognises what follows the tag, and
-then fails to read it. Such files are read as if they began behind the tag.
+Some programs tag a WAV or an MP4 like an MP3. FFmpeg recognises the container after the tag, but
+fails to read it. Such files are read from the end of the tag on.
 """
 
 import io
@@ -28,7 +28,7 @@ def tags_end(file: BinaryIO) -> int:
 
 
 def without_tags(file: BinaryIO) -> BinaryIO:
-    """Return a file that begins at its container, which must not be closed before it."""
+    """Return the file from the end of its tags on, if the container has no place for tags."""
     at = tags_end(file)
     magic = peek(file, at, 8)
     if at and (magic.startswith(_MAGICS) or magic[4:] == b"ftyp"):

@@ -1,4 +1,4 @@
-"""Ogg pages: where the clock of a stream begins and ends, and whether the file has its end."""
+"""Ogg pages: the first and last position of a stream, and whether the file is complete."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class Page:
 
 
 def first_page(file: BinaryIO, stream: int) -> Page | None:
-    """Return the first page of a stream on which audio ends."""
+    """Return the first page of a stream on which an audio packet ends."""
     serial = _serial(file, stream)
     return next(
         (p for p in _pages(file) if p.serial == serial and p.position not in (0, _UNKNOWN)), None

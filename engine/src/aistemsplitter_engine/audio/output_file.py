@@ -30,7 +30,7 @@ class OutputFile:
 
     @property
     def closed(self) -> bool:
-        """Whether the file is closed; FFmpeg's container does not use it then."""
+        """True if the file is closed; FFmpeg's container does not use it then."""
         return self._file.closed
 
     # Called by FFmpeg, for which a negative result is an error.

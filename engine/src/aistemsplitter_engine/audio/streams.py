@@ -24,7 +24,7 @@ CODECS = frozenset(
     ]
 )
 
-# Copy-protected audio in MP4 goes by these names.
+# Codec tags of copy-protected audio in MP4.
 _PROTECTED = {"drms", "enca", "aavd"}
 _FOR_SOME = (
     Disposition.hearing_impaired,
@@ -58,7 +58,7 @@ def supported_streams(name: str, container: InputContainer) -> list[AudioStream]
 
 
 def passed_over(container: InputContainer, stream: AudioStream) -> str | None:
-    """Return a warning that names the audio streams beside the one that is read, if any."""
+    """Return a warning about the audio streams that are not read, if there are any."""
     streams = container.streams.audio
     others = [
         f"{number} ({_described(other)})"
@@ -75,7 +75,7 @@ def passed_over(container: InputContainer, stream: AudioStream) -> str | None:
 
 
 def _problem(stream: AudioStream) -> str:
-    """Return why a stream cannot be decoded, as far as is known without trying; else nothing."""
+    """Return why a stream is not supported, as far as its header shows, or an empty string."""
     codec = stream.codec_context
     if codec is not None and _tag_of(codec) in _PROTECTED:
         return "is copy-protected and cannot be decoded"

@@ -1,4 +1,4 @@
-"""Names of folders that every common file system tells apart, and that the output's can hold."""
+"""Folder names that are distinct on all common file systems and valid on the output's."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _OTHER_REASONS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.ED
 
 
 def comparable(path: Path) -> tuple[str, ...]:
-    """Return what is equal for two paths that some file system takes for the same.
+    """Return a key that is equal for two paths that some file system considers the same.
 
     APFS, NTFS and exFAT ignore case, APFS also how accents are composed, and Windows ignores dots
     and spaces at the end.
@@ -31,7 +31,7 @@ def comparable(path: Path) -> tuple[str, ...]:
 
 
 class OutputFileSystem:
-    """What the file system that an output folder is on, or will be, accepts as names."""
+    """The file system of an output folder, which may not exist yet, and its valid names."""
 
     def __init__(self, output: Path) -> None:
         existing = (path for path in (output, *output.absolute().parents) if _exists(path))
@@ -40,7 +40,7 @@ class OutputFileSystem:
         self._fitted = cache(self._fit)
 
     def fitted(self, place: Path) -> Path:
-        """Return a path whose names it can hold: they are replaced as little as necessary."""
+        """Return the path with valid names, changed as little as necessary."""
         return Path(*map(self._fitted, place.parts))
 
     def _fit(self, name: str) -> str:
@@ -54,7 +54,7 @@ class OutputFileSystem:
         return name
 
     def _try(self, characters: str) -> bool:
-        """Create a folder to find out whether names with these characters are refused."""
+        """Return whether names with these characters are refused, by creating a folder."""
         probe = self._folder / f".aistemsplitter-{os.getpid()}{characters}"
         try:
             probe.mkdir()
@@ -64,7 +64,7 @@ class OutputFileSystem:
         return False
 
     def _longest_name(self) -> int:
-        """Return the most bytes that a name may have."""
+        """Return the maximum length of a name in bytes."""
         try:
             return os.pathconf(self._folder, "PC_NAME_MAX")
         except (AttributeError, OSError, ValueError):  # Windows counts characters
@@ -72,7 +72,7 @@ class OutputFileSystem:
 
 
 def _shortened(name: str, most: int) -> str:
-    """Return a name of at most so many bytes, which keeps the extension."""
+    """Return the name, cut to ``most`` bytes, with its extension."""
     raw = os.fsencode(name)
     if len(raw) <= most:
         return name

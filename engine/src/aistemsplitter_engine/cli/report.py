@@ -31,7 +31,7 @@ class Report:
 
     @property
     def failed_any(self) -> bool:
-        """Whether a song, or the whole command, failed."""
+        """True if a song, or the whole command, failed."""
         return bool(self._failures)
 
     @contextmanager

@@ -1,9 +1,9 @@
 """OpenVINO, imported without its model converter and the telemetry that comes with it.
 
 ``import openvino`` also imports the converter, which takes a fifth of the time and reports each
-import over the network. OpenVINO has no setting against that: it only works without the converter
-where that cannot be imported. So it cannot for as long as this import takes. Afterwards
-``openvino.convert_model`` is there for other code in this process, imported when first used.
+import over the network. OpenVINO has no setting against that, but works without the converter if it
+cannot be imported. This module blocks it during the import, and lets other code in the process
+import ``openvino.convert_model`` on first use.
 """
 
 from __future__ import annotations

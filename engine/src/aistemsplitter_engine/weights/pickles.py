@@ -74,7 +74,7 @@ def read_pickle(data: bytes) -> Any:
     """Return the pickle's value: plain Python values, :class:`Global` and :class:`StoredTensor`.
 
     Raises:
-        ModelError: it is damaged, or asks for more than a checkpoint needs.
+        ModelError: It is damaged, or uses more than checkpoints need.
     """
     if len(data) > LARGEST_PICKLE:
         raise ModelError(f"its description has {len(data)} bytes, more than any checkpoint needs")

@@ -82,7 +82,7 @@ def parse_json(text: str | bytes, what: str) -> Any:
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         result = dict(pairs)
         if len(result) != len(pairs):
-            raise ValueError("a name stands twice")
+            raise ValueError("duplicate name")
         return result
 
     try:
