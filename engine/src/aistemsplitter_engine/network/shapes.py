@@ -39,17 +39,17 @@ def _branch(config: Configuration, prefix: str) -> Iterator[tuple[str, Shape]]:
         normed = index >= config.norm_starts
         encoder = f"{prefix}encoder.{index}"
         decoder = f"{prefix}decoder.{config.depth - 1 - index}"
-        yield from _linear(f"{encoder}.conv", (width, outer, *kernel))
+        yield from _weight_and_bias(f"{encoder}.conv", (width, outer, *kernel))
         yield from _gate(encoder, width, time, config.context_enc)
         if index == 0:
             outer = parts * len(config.sources)
-        yield from _linear(f"{decoder}.conv_tr", (width, outer, *kernel), outputs=outer)
+        yield from _weight_and_bias(f"{decoder}.conv_tr", (width, outer, *kernel), outputs=outer)
         yield from _gate(decoder, width, time, config.context)
         if normed:
-            yield from _linear(f"{encoder}.norm1", (width,))
-            yield from _linear(f"{encoder}.norm2", (2 * width,))
-            yield from _linear(f"{decoder}.norm1", (2 * width,))
-            yield from _linear(f"{decoder}.norm2", (outer,))
+            yield from _weight_and_bias(f"{encoder}.norm1", (width,))
+            yield from _weight_and_bias(f"{encoder}.norm2", (2 * width,))
+            yield from _weight_and_bias(f"{decoder}.norm1", (2 * width,))
+            yield from _weight_and_bias(f"{decoder}.norm2", (outer,))
         if config.dconv_mode & 1:
             yield from _residuals(config, encoder, width)
         if config.dconv_mode & 2:
@@ -57,32 +57,34 @@ def _branch(config: Configuration, prefix: str) -> Iterator[tuple[str, Shape]]:
         outer, width = width, int(width * config.growth)
     bottom, wide = outer, config.transformer_width
     if config.bottom_channels:
-        yield from _linear(f"channel_upsampler{suffix}", (wide, bottom, 1))
-        yield from _linear(f"channel_downsampler{suffix}", (bottom, wide, 1))
+        yield from _weight_and_bias(f"channel_upsampler{suffix}", (wide, bottom, 1))
+        yield from _weight_and_bias(f"channel_downsampler{suffix}", (bottom, wide, 1))
     if config.t_layers:
-        yield from _linear(f"crosstransformer.norm_in{suffix}", (wide,))
+        yield from _weight_and_bias(f"crosstransformer.norm_in{suffix}", (wide,))
     for index in range(config.t_layers):
         yield from _block(config, f"crosstransformer.layers{suffix}.{index}", index, wide)
 
 
-def _linear(name: str, shape: Shape, outputs: int | None = None) -> Iterator[tuple[str, Shape]]:
+def _weight_and_bias(
+    name: str, shape: Shape, outputs: int | None = None
+) -> Iterator[tuple[str, Shape]]:
     yield f"{name}.weight", shape
     yield f"{name}.bias", (shape[0] if outputs is None else outputs,)
 
 
 def _gate(layer: str, width: int, time: bool, reach: int) -> Iterator[tuple[str, Shape]]:
     kernel = (1 + 2 * reach,) * (1 if time else 2)
-    yield from _linear(f"{layer}.rewrite", (2 * width, width, *kernel))
+    yield from _weight_and_bias(f"{layer}.rewrite", (2 * width, width, *kernel))
 
 
 def _residuals(config: Configuration, layer: str, width: int) -> Iterator[tuple[str, Shape]]:
     hidden = int(width / config.dconv_comp)
     for index in range(abs(config.dconv_depth)):
         name = f"{layer}.dconv.layers.{index}"
-        yield from _linear(f"{name}.0", (hidden, width, 3))
-        yield from _linear(f"{name}.1", (hidden,))
-        yield from _linear(f"{name}.3", (2 * width, hidden, 1))
-        yield from _linear(f"{name}.4", (2 * width,))
+        yield from _weight_and_bias(f"{name}.0", (hidden, width, 3))
+        yield from _weight_and_bias(f"{name}.1", (hidden,))
+        yield from _weight_and_bias(f"{name}.3", (2 * width, hidden, 1))
+        yield from _weight_and_bias(f"{name}.4", (2 * width,))
         yield f"{name}.6.scale", (width,)
 
 
@@ -92,13 +94,13 @@ def _block(config: Configuration, name: str, index: int, width: int) -> Iterator
     hidden = int(width * config.t_hidden_scale)
     yield f"{attention}.in_proj_weight", (3 * width, width)
     yield f"{attention}.in_proj_bias", (3 * width,)
-    yield from _linear(f"{attention}.out_proj", (width, width))
-    yield from _linear(f"{name}.linear1", (hidden, width))
-    yield from _linear(f"{name}.linear2", (width, hidden))
+    yield from _weight_and_bias(f"{attention}.out_proj", (width, width))
+    yield from _weight_and_bias(f"{name}.linear1", (hidden, width))
+    yield from _weight_and_bias(f"{name}.linear2", (width, hidden))
     for norm in (
         ("norm1", "norm2", "norm3", "norm_out") if cross else ("norm1", "norm2", "norm_out")
     ):
-        yield from _linear(f"{name}.{norm}", (width,))
+        yield from _weight_and_bias(f"{name}.{norm}", (width,))
     if config.t_layer_scale:
         yield f"{name}.gamma_1.scale", (width,)
         yield f"{name}.gamma_2.scale", (width,)
