@@ -36,7 +36,7 @@ def test_nothing_and_one_sample() -> None:
 
 @pytest.mark.parametrize("level", [0.0, 0.25])
 def test_what_does_not_change_stays_as_it_is(level: float) -> None:
-    """No std to divide by: zeros go in, and zeros come back at the level."""
+    """No standard deviation to divide by: zeros go in, and zeros come back at the level."""
     audio = np.full((2, 1000), level, np.float32)
     loudness = measure([audio])
     assert np.array_equal(loudness.normalize(audio), np.zeros_like(audio))

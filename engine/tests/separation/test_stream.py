@@ -46,8 +46,8 @@ def whole_track(
     triangle /= triangle.max()
     every = tuple(range(len(runtime.config.sources)))
     total = np.zeros((len(every), 2, track.shape[1]))
-    for offset in offsets:
-        shifted = np.pad(normal, ((0, 0), (offset, 0)))
+    for shift in offsets:
+        shifted = np.pad(normal, ((0, 0), (shift, 0)))
         length = shifted.shape[1]
         roomy = np.pad(shifted, ((0, 0), (segment, segment)))
         out, weights = np.zeros((len(every), 2, length)), np.zeros(length)
@@ -60,7 +60,7 @@ def whole_track(
                 triangle[:size] * estimate[:, :, left : left + size]
             )
             weights[offset : offset + size] += triangle[:size]
-        total += (out / weights)[:, :, offset:]
+        total += (out / weights)[:, :, shift:]
     return (total / len(offsets) * (std + 1e-8) + mean).astype(np.float32)
 
 
