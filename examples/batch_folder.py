@@ -1,9 +1,9 @@
-"""Split every song of a folder, a few at a time; run again, it goes on where it stopped.
+"""Split every song of a folder, a few at a time. A second run resumes an interrupted one.
 
 python examples/batch_folder.py songs/ stems/ --at-once 4
 
-A note beside the stems keeps the split's id, so a song that was submitted by a run that was then
-interrupted is neither split nor charged again. Files that are there are not fetched again.
+The id of each split is stored next to its stems, so a song that was submitted before an
+interruption is not split and charged again. Complete files are not downloaded again.
 """
 
 import argparse
@@ -17,27 +17,27 @@ SONGS = {".mp3", ".wav", ".flac", ".m4a", ".ogg", ".opus"}
 
 
 async def main(songs: Path, stems: Path, at_once: int) -> int:
-    """Split them all; how many failed."""
-    turns = asyncio.Semaphore(at_once)
+    """Split all songs and return the number of failures."""
+    slots = asyncio.Semaphore(at_once)
     failures: list[str] = []
 
     async with AsyncAiStemSplitter() as client:
 
         async def split(song: Path) -> None:
             folder = stems / song.name
-            note = folder / ".split-id"
-            async with turns:
+            id_file = folder / ".split-id"
+            async with slots:
                 try:
-                    if not note.exists():
+                    if not id_file.exists():
                         job = await client.create_split(song)
                         folder.mkdir(parents=True, exist_ok=True)
-                        note.write_text(job.id)
-                    result = await client.wait_for_split(note.read_text())
+                        id_file.write_text(job.id)
+                    result = await client.wait_for_split(id_file.read_text())
                     await client.download_split(result, folder)
                     print(f"{song.name}: done")
                 except AiStemSplitterError as error:
                     if isinstance(error, (SplitFailed, NotFound)):
-                        note.unlink()  # the next run tries it anew
+                        id_file.unlink(missing_ok=True)  # the next run submits the song again
                     failures.append(song.name)
                     print(f"{song.name}: {error}", file=sys.stderr)
 

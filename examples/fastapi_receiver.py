@@ -1,4 +1,4 @@
-"""Webhooks with FastAPI: verified, answered at once, each event handled once.
+"""Receive webhooks with FastAPI: verify, answer at once, and handle each event once.
 
 AISTEMSPLITTER_WEBHOOK_SECRET=whsec_... uvicorn --app-dir examples fastapi_receiver:app --port 9000
 """
@@ -13,7 +13,7 @@ from fastapi import BackgroundTasks, Depends, FastAPI, HTTPException, Request
 from aistemsplitter import AsyncAiStemSplitter, InvalidWebhook, WebhookEvent
 
 log = logging.getLogger("uvicorn.error")
-handled: set[str] = set()  # a table with a unique column, where several processes receive
+handled: set[str] = set()  # with several processes, use a table with a unique column
 
 
 @asynccontextmanager
@@ -27,7 +27,7 @@ app = FastAPI(lifespan=lifespan)
 
 
 async def verified(request: Request) -> WebhookEvent:
-    """The event, verified before anything reads the body; anything else is answered 400."""
+    """Return the verified event; answer 400 to anything else."""
     client: AsyncAiStemSplitter = request.app.state.client
     try:
         return client.verify_webhook(request.headers, await request.body())
@@ -39,10 +39,10 @@ async def verified(request: Request) -> WebhookEvent:
 async def receive(
     event: Annotated[WebhookEvent, Depends(verified)], request: Request, later: BackgroundTasks
 ) -> None:
-    if event.id in handled:  # a delivery may come twice
+    if event.id in handled:  # an event may be delivered twice
         return
     handled.add(event.id)
-    later.add_task(handle, request.app.state.client, event)  # the answer must not wait for this
+    later.add_task(handle, request.app.state.client, event)  # the response must not wait for this
 
 
 async def handle(client: AsyncAiStemSplitter, event: WebhookEvent) -> None:

@@ -1,4 +1,4 @@
-"""Webhooks with Flask: verified, answered at once, each event handled once.
+"""Receive webhooks with Flask: verify, answer at once, and handle each event once.
 
 AISTEMSPLITTER_WEBHOOK_SECRET=whsec_... flask --app examples/flask_receiver.py run --port 9000
 """
@@ -12,7 +12,7 @@ from aistemsplitter import AiStemSplitter, InvalidWebhook, WebhookEvent
 app = Flask(__name__)
 client = AiStemSplitter()  # safe to share between threads
 later = ThreadPoolExecutor(2)
-handled: set[str] = set()  # a table with a unique column, where several processes receive
+handled: set[str] = set()  # with several processes, use a table with a unique column
 
 
 @app.post("/webhooks")
@@ -21,9 +21,9 @@ def receive() -> tuple[str, int]:
         event = client.verify_webhook(request.headers, request.get_data())
     except InvalidWebhook as problem:
         abort(400, str(problem))
-    if event.id not in handled:  # a delivery may come twice
+    if event.id not in handled:  # an event may be delivered twice
         handled.add(event.id)
-        later.submit(handle, event)  # the answer must not wait for this
+        later.submit(handle, event)  # the response must not wait for this
     return "", 204
 
 

@@ -1,4 +1,4 @@
-"""A song becomes its stems.
+"""Split a song and download its stems.
 
 python examples/hello_world.py song.mp3 [FOLDER]
 python examples/hello_world.py https://example.com/song.mp3

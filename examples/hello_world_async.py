@@ -1,4 +1,4 @@
-"""A song becomes its stems, with await.
+"""Split a song and download its stems, with await.
 
 python examples/hello_world_async.py song.mp3 [FOLDER]
 python examples/hello_world_async.py https://example.com/song.mp3

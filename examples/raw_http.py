@@ -1,4 +1,4 @@
-"""The plain REST API by any HTTP library, mixed freely with typed calls.
+"""Use the plain REST API with any HTTP library, mixed with typed calls.
 
 python examples/raw_http.py song.mp3 [FOLDER]
 """
@@ -7,12 +7,13 @@ import os
 import sys
 from pathlib import Path
 
-import httpx2  # or httpx, requests, ...: nothing of the SDK's is needed
+import httpx2  # or any other HTTP library
 
 from aistemsplitter import AiStemSplitter
 
 
-def main(song: str, folder: str = "stems") -> None:
+def main(song: str, folder: str | None = None) -> None:
+    folder = folder or f"stems/{Path(song).stem}"
     base_url = os.environ.get("AISTEMSPLITTER_BASE_URL", "https://api.aistemsplitter.org")
     key = os.environ["AISTEMSPLITTER_API_KEY"]
     with (
@@ -22,15 +23,16 @@ def main(song: str, folder: str = "stems") -> None:
             headers={"Authorization": f"Bearer {key}"},
         ) as http,
     ):
-        # Typed, with what HTTP knows of it.
+        # A typed call, with the status and request id of its HTTP response.
         submitted = client.with_raw_response.create_split(song, stems=["vocals", "instrumental"])
         print(f"{submitted.status} {submitted.request_id}: {submitted.data.id}")
 
-        # Raw: one envelope around all of the API's answers.
-        told = http.get(f"/audio/splits/{submitted.data.id}").raise_for_status().json()
-        print(f"{told['data']['id']} is {told['data']['status']}")
+        # A raw call: every successful response has its content in "data".
+        response = http.get(f"/audio/splits/{submitted.data.id}").raise_for_status()
+        split = response.json()["data"]
+        print(f"{split['id']} is {split['status']}")
 
-        # Typed again, and the stems by any HTTP library: their URLs need no key, so send none.
+        # Typed again, with the stems downloaded by any HTTP library. Their URLs need no key.
         result = client.wait_for_split(submitted.data.id)
         Path(folder).mkdir(parents=True, exist_ok=True)
         for name, url in result.stems.items():

@@ -1,4 +1,4 @@
-"""As little Django as it takes; a project of your own has all this."""
+"""Minimal Django settings for this example."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""The slow part, in a Celery worker: fetching the stems.
+"""Download the stems in a Celery worker.
 
 cd examples/django_celery && celery -A tasks worker
 """
@@ -10,14 +10,14 @@ from celery import Celery
 from aistemsplitter import AiStemSplitter, AiStemSplitterError
 
 app = Celery("stems", broker=os.environ.get("CELERY_BROKER_URL", "redis://127.0.0.1"))
-if folder := os.environ.get("CELERY_BROKER_FOLDER"):  # a broker for trying this out without one
+if folder := os.environ.get("CELERY_BROKER_FOLDER"):  # a file-based broker, to try this out
     app.conf.broker_transport_options = {"data_folder_in": folder, "data_folder_out": folder}
 
 
-# The SDK retries by itself for a minute; Celery takes over where a service is down for longer.
-# Its errors pickle, so they come through any of Celery's result backends.
+# The SDK retries for up to a minute; Celery retries when the service is down for longer.
+# The SDK's errors can be pickled, so they work with all result backends of Celery.
 @app.task(autoretry_for=(AiStemSplitterError,), retry_backoff=True, max_retries=5)
 def fetch_stems(split_id: str) -> list[str]:
     with AiStemSplitter() as client:
-        paths = client.download_split(split_id, f"stems/{split_id}")  # files there are kept
+        paths = client.download_split(split_id, f"stems/{split_id}")  # keeps complete files
     return [str(path) for path in paths.values()]

@@ -1,4 +1,4 @@
-"""Two views: one submits a song, one receives the webhook and leaves the rest to Celery.
+"""Views that submit a song and receive its webhook; Celery downloads the stems.
 
 cd examples/django_celery && django-admin runserver 9000 --settings settings --pythonpath .
 """
@@ -18,7 +18,7 @@ client = AiStemSplitter()  # safe to share between threads
 @csrf_exempt
 @require_POST
 def submit(request: HttpRequest) -> HttpResponse:
-    """Submit the song that was posted as the form's ``song``."""
+    """Submit the uploaded file in the form field ``song``."""
     song = request.FILES.get("song")
     if not isinstance(song, UploadedFile):
         return JsonResponse({"error": "no song"}, status=400)
@@ -37,7 +37,7 @@ def submit(request: HttpRequest) -> HttpResponse:
 @csrf_exempt  # the signature takes its place
 @require_POST
 def receive(request: HttpRequest) -> HttpResponse:
-    """Verify the delivery and answer at once; a second delivery fetches nothing again."""
+    """Verify the delivery and answer at once. A repeated delivery downloads nothing again."""
     try:
         event = client.verify_webhook(request.headers, request.body)
     except InvalidWebhook as problem:

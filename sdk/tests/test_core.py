@@ -30,8 +30,9 @@ from aistemsplitter import (
     ValidationFailed,
     _core,
 )
-from aistemsplitter._core import Session, call, retry_after
+from aistemsplitter._core import Session, call
 from aistemsplitter._effects import Failure, Operation, Reply, Send, Sleep
+from aistemsplitter._failures import retry_after
 
 OK = Reply(200, {}, b'{"success": true, "data": 7}')
 
@@ -207,7 +208,7 @@ def test_missing_credits_are_named() -> None:
 
 
 def test_a_page_of_html() -> None:
-    with pytest.raises(UnexpectedResponse, match=r"text/html\). Is the base URL right"):
+    with pytest.raises(UnexpectedResponse, match=r"text/html\). Check the base URL"):
         Play().call(Reply(200, {"content-type": "text/html; charset=utf-8"}, b"<html>"))
     with pytest.raises(ServerError, match=r"HTTP_502"):
         Play(max_retries=0).call(Reply(502, {"content-type": "text/html"}, b"<html>"))
@@ -217,7 +218,7 @@ def test_a_page_of_html() -> None:
 
 def test_redirects_are_refused() -> None:
     elsewhere = Reply(307, {"location": "https://evil.test/v1/credits?x=1"})
-    with pytest.raises(RedirectRefused, match=r"to evil\.test; not followed"):
+    with pytest.raises(RedirectRefused, match=r"redirects to evil\.test; not followed"):
         Play().call(elsewhere)
 
 

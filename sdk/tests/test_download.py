@@ -399,7 +399,7 @@ def test_folder_that_is_a_file(client: Any, split_id: str, tmp_path: Path) -> No
 
 
 def test_what_cannot_be_downloaded(client: Any, split_id: str, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="not piano"):
+    with pytest.raises(InputError, match="has no piano"):
         client.download(split_id, tmp_path, stems=["piano"])
     with pytest.raises(InputError, match="list of names"):
         client.download(split_id, tmp_path, stems="bass")
@@ -408,7 +408,7 @@ def test_what_cannot_be_downloaded(client: Any, split_id: str, tmp_path: Path) -
     with pytest.raises(NotFound):
         client.download("split_none", tmp_path)
     queued = client.submit(audio_url="https://example.com/song.mp3")
-    with pytest.raises(InputError, match="is queued: wait_for_split first"):
+    with pytest.raises(InputError, match="is still queued: call wait_for_split first"):
         client.download(queued.id, tmp_path)
     client.cancel_split(queued.id)
     with pytest.raises(SplitFailed, match="CANCELED"):

@@ -113,6 +113,13 @@ class TestClient:
         for twin in (pickle.loads(pickle.dumps(error)), copy.copy(error)):
             assert (twin.status_code, twin.details) == (402, error.details)
 
+    def test_a_lost_response_is_not_charged_twice(self, loopback: Loopback) -> None:
+        loopback.fault("lost", r"/splits$")
+        AIStemSplitter(KEY).create_split(
+            {"input": {"type": "direct_url", "url": "https://example.com/song.mp3"}}
+        )
+        assert loopback.service.balance == 36_000 - 180
+
     def test_no_key(self) -> None:
         with pytest.raises(AIStemSplitterError) as caught:
             AIStemSplitter("")

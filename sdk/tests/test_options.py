@@ -90,7 +90,7 @@ def test_extra_headers_and_body(kind: str, loopback: Loopback) -> None:
     [
         ({"Authorization": "Bearer x"}, "api_key="),
         ({"content-length": "1"}, "computed"),
-        ({"a b": "c"}, "name of a header"),
+        ({"a b": "c"}, "valid header name"),
         ({"a": "b\r\nc: d"}, "printable"),
         ({"a": 1}, "printable"),
         ("a: b", "mapping"),
@@ -305,7 +305,7 @@ def test_hosts_that_cannot_be(url: str, kind: str, loopback: Loopback) -> None:
         ({"verify": "/none/such.pem"}, "/none/such.pem"),
         ({"verify": __file__}, "test_options.py"),
         ({"verify": 7}, "verify="),
-        ({"http_client": HttpxClient()}, r"is an httpx2\.\w+, not httpx\.Client"),
+        ({"http_client": HttpxClient()}, r"must be an httpx2\.\w+, not httpx\.Client"),
         ({"http_client": object(), "proxy": "http://x"}, "http_client="),
         ({"transport": FakeService(), "verify": False}, "transport="),
     ],
@@ -321,8 +321,8 @@ def test_wrong_settings_are_named(wrong: dict[str, Any], says: str) -> None:
     [
         ("ALL_PROXY", "socks5://me:secret@127.0.0.1:9", "ALL_PROXY is a SOCKS proxy.*httpx2.socks"),
         ("https_proxy", "socks5h://127.0.0.1:9", "https_proxy is a SOCKS proxy"),
-        ("HTTPS_PROXY", "foo://x", "HTTPS_PROXY is not the URL of a proxy"),
-        ("HTTP_PROXY", "http://[::1", "HTTP_PROXY is not the URL of a proxy"),
+        ("HTTPS_PROXY", "foo://x", "HTTPS_PROXY is not a valid proxy URL"),
+        ("HTTP_PROXY", "http://[::1", "HTTP_PROXY is not a valid proxy URL"),
         ("SSL_CERT_FILE", "/none", "SSL_CERT_FILE=/none cannot be read: No such file"),
         ("SSL_CERT_FILE", __file__, "SSL_CERT_FILE=.*cannot be read"),
     ],

@@ -284,7 +284,7 @@ def test_what_cannot_be_read(client: Any, tmp_path: Path) -> None:
         client.create_split(io.StringIO("text"))
     with pytest.raises(InputError, match="yields str instead of bytes"):
         client.create_split(iter(["text"]))
-    with pytest.raises(InputError, match="input= is of type int: give a path, bytes"):
+    with pytest.raises(InputError, match="input= has the type int: pass a path, bytes"):
         client.create_split(7)
 
 

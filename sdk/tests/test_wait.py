@@ -80,7 +80,7 @@ def test_timeout_says_how_to_go_on(client: Any, loopback: Loopback) -> None:
     loopback.service._states = [("queued", 0.0)] * 1000
     job = client.submit(audio_url=URL)
     loopback.service.answer_next(Reply(404), path=f"/v1/audio/splits/{job.id}/events")
-    with pytest.raises(WaitTimeout, match=r"It goes on: pick it up again with wait_for") as caught:
+    with pytest.raises(WaitTimeout, match="It continues on the service: wait again") as caught:
         client.wait(job.id, timeout=0.3)
     assert caught.value.split_id == job.id
     assert isinstance(caught.value, TimeoutError)
@@ -89,7 +89,7 @@ def test_timeout_says_how_to_go_on(client: Any, loopback: Loopback) -> None:
 def test_a_server_that_is_down_all_the_time(client: Any, loopback: Loopback) -> None:
     job = client.submit(audio_url=URL)
     loopback.fault("reset", job.id, times=10_000)
-    with pytest.raises(WaitTimeout, match="last trouble: no answer from 127"):
+    with pytest.raises(WaitTimeout, match="last error: no answer from 127"):
         client.wait(job.id, timeout=0.3)
 
 

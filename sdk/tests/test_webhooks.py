@@ -170,7 +170,7 @@ def test_parsed_body_is_refused() -> None:
              b'{"id":"evt_1","type":"split.succeeded","data":{}}'],
 )  # fmt: skip
 def test_signed_nonsense(body: bytes) -> None:
-    with pytest.raises(InvalidWebhook, match="signature is good"):
+    with pytest.raises(InvalidWebhook, match="signature is valid"):
         verify_signature(sign(body, SECRET), body, SECRET)
 
 

@@ -1,14 +1,14 @@
-"""Split songs into stems with the AI Stem Splitter service.
+"""Python client of the AI Stem Splitter API, which splits songs into stems.
 
     from aistemsplitter import AiStemSplitter
 
     with AiStemSplitter() as client:  # the key comes from AISTEMSPLITTER_API_KEY
         job = client.create_split(input="song.mp3", stem_model="htdemucs_ft")
         result = client.wait_for_split(job.id)
-        client.download_split(result, "stems")
+        client.download_split(result, f"stems/{job.id}")
 
-``AsyncAiStemSplitter`` has the same methods for asyncio and trio, ``aistemsplitter.testing`` a
-service for tests that needs no server.
+``AsyncAiStemSplitter`` has the same methods for asyncio and trio. ``aistemsplitter.testing`` has a
+fake service for tests that need no server.
 """
 
 from aistemsplitter._async_client import AsyncAiStemSplitter, AsyncStemSplitter

@@ -1,9 +1,9 @@
-"""From JSON to models: snake_case fields from camelCase keys, by the fields' annotations.
+"""Decoding of JSON into models: camelCase keys to snake_case fields, by the fields' annotations.
 
-A client outlives the server that it was written for: unknown keys are ignored, and a missing or
-null key takes the field's default. So does a value of an unexpected type, because a field that
-the caller may not even read must not lose a split that is paid for. Only what the caller cannot
-do without is an error, which names the field: required fields, stems' URLs, and cursors.
+Decoding is lenient, because a client may be older than its server. Unknown keys are ignored, and a
+key that is missing, null or of an unexpected type takes the field's default: a field that the
+caller may never read must not cost a split that is already paid for. Only required fields, stem
+URLs and cursors are strict; an error names the field.
 """
 
 from __future__ import annotations
@@ -22,28 +22,34 @@ from aistemsplitter._logs import logger
 
 T = TypeVar("T")
 
-LARGEST = 2**63  # JSON has no bound for numbers, and Python reads Infinity too
+LARGEST = 2**63  # JSON numbers are unbounded, and Python also parses Infinity
 
 
 class _Field(NamedTuple):
     name: str
-    key: str  # on the wire
+    key: str  # in the JSON
     hint: Any
     required: bool
     strict: bool
 
 
 def camel(name: str) -> str:
-    """Return a field's name on the wire: ``createdAt`` for ``created_at``."""
+    """Convert a field name to its JSON key: ``created_at`` to ``createdAt``."""
     head, *rest = name.split("_")
     return head + "".join(word.capitalize() for word in rest)
 
 
 def decode(model: type[T], data: Any, where: str = "data") -> T:
-    """Return an instance of a model dataclass; it keeps the JSON as ``raw`` if it has that field.
+    """Decode a JSON object into a model; the model keeps the JSON if it has a field ``raw``.
+
+    Args:
+        model: Dataclass to create.
+        data: Parsed JSON.
+        where: Name of the object in error messages.
 
     Raises:
-        UnexpectedResponse: not an object, or a required key is missing or of another type.
+        UnexpectedResponse: The data is not an object, or a strict field is missing or of another
+            type.
     """
     if not isinstance(data, Mapping):
         raise UnexpectedResponse(f"{where} is {_kind(data)}, not an object")
@@ -78,7 +84,7 @@ def _fields(model: Any) -> tuple[_Field, ...]:
 
 def _convert(hint: Any, value: Any, where: str) -> Any:
     origin = typing.get_origin(hint)
-    if origin in (Union, types.UnionType):  # X | None, and null does not come here
+    if origin in (Union, types.UnionType):  # X | None; null values are handled by decode()
         return _convert(typing.get_args(hint)[0], value, where)
     if hint is Any:
         return value

@@ -1,4 +1,4 @@
-"""Checksums that storages announce in the headers of a download, and those of files."""
+"""Checksums: those announced in a storage's response headers, and those of local files."""
 
 from __future__ import annotations
 
@@ -18,21 +18,22 @@ ALGORITHMS = {"sha-256": "sha256", "sha-512": "sha512", "md5": "md5"}
 
 @dataclass(frozen=True, slots=True)
 class Announced:
-    """The checksum that the whole file should have."""
+    """The announced checksum of a whole file."""
 
     algorithm: str
     digest: bytes = field(repr=False)
 
     def new(self) -> Any:
-        """Return a hash object for the file's bytes."""
+        """Return a new hash object of the checksum's algorithm."""
         return hashlib.new(self.algorithm, usedforsecurity=False)
 
 
 def announced(headers: Mapping[str, str], *, whole: bool) -> Announced | None:
-    """Return the strongest checksum of the whole file in the headers, None if there is none.
+    """Return the strongest checksum of the whole file in the headers; None without one.
 
-    Understands Repr-Digest (RFC 9530), Digest, and the headers of S3 and Google. Content-MD5 and
-    Content-Digest cover only what is sent, so they count if that is the whole file.
+    Reads Repr-Digest (RFC 9530), Digest, and the headers of S3 and Google Cloud Storage.
+    Content-MD5 and Content-Digest cover only the bytes of the response, so they count only if
+    those are the whole file.
 
     Args:
         whole: True if the response contains the whole file.
@@ -49,7 +50,7 @@ def announced(headers: Mapping[str, str], *, whole: bool) -> Announced | None:
         for name, text in re.findall(pattern, value):
             algorithm = ALGORITHMS.get(name.lower())
             digest = _decoded(text)
-            # One of another length is not of the file, such as S3's of several parts.
+            # A different length means it is not the file's own, such as S3's multipart checksum.
             if algorithm and digest and len(digest) == hashlib.new(algorithm).digest_size:
                 found.setdefault(algorithm, digest)
     for algorithm in ("sha256", "sha512", "md5"):
@@ -59,7 +60,7 @@ def announced(headers: Mapping[str, str], *, whole: bool) -> Announced | None:
 
 
 def of_file(path: Path, algorithm: str) -> bytes:
-    """Return the checksum of a file; blocks."""
+    """Return the checksum of a file. Blocks."""
     found = hashlib.new(algorithm, usedforsecurity=False)
     with path.open("rb") as file:
         while chunk := file.read(CHUNK):

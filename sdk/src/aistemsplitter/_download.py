@@ -1,4 +1,4 @@
-"""Downloading stems: each into a partial file, resumed, checked, and renamed when it is whole."""
+"""Downloads of stems: into partial files that are resumed, verified and renamed when complete."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from aistemsplitter import _digests
-from aistemsplitter._core import Session, logger
+from aistemsplitter._core import Session
 from aistemsplitter._effects import Listener, Operation, blocking, gather
 from aistemsplitter._errors import (
     AiStemSplitterError,
@@ -19,6 +19,7 @@ from aistemsplitter._errors import (
     InputError,
     IntegrityError,
 )
+from aistemsplitter._logs import logger
 from aistemsplitter._models import Split, TransferProgress
 from aistemsplitter._names import file_names
 from aistemsplitter._operations import get_split
@@ -39,42 +40,38 @@ def download_split(
     timeout: float | None,
     on_progress: Callable[[TransferProgress], object] | None,
 ) -> Operation[dict[str, Path]]:
-    """Download the stems of a split that succeeded; return their paths, in the split's order."""
+    """Download the stems of a split that succeeded and return their paths, in the split's order."""
     if isinstance(stems, str):
-        raise InputError('stems= is a list of names, such as ["vocals"]')
+        raise InputError('stems= must be a list of names, such as ["vocals"]')
     if parallel < 1:
-        raise InputError("parallel= is the number of downloads at once, 1 or more")
+        raise InputError("parallel= must be 1 or more")
     session = session.within(session.timeouts.total if timeout is None else timeout)
-    # with_raw_response has an answer of the API to return, so one is asked for.
+    # with_raw_response must return a response of the API, so the split is read again for it.
     if not isinstance(split, Split) or session.on_reply:
         split = yield from get_split(session, split)
     raise_if_failed(split)
     if not split.succeeded:
-        raise InputError(f"{split.id} is {split.status}: wait_for_split first")
+        raise InputError(f"{split.id} is still {split.status}: call wait_for_split first")
     wanted = list(split.stems) if stems is None else list(dict.fromkeys(stems))
     if missing := [stem for stem in wanted if stem not in split.stems]:
-        raise InputError(f"{split.id} has {', '.join(split.stems)}, not {', '.join(missing)}")
+        available = ", ".join(split.stems)
+        raise InputError(f"{split.id} has no {', '.join(missing)}; its stems are {available}")
     folder = Path(directory)
     yield from blocking(partial(_make_folder, folder))
-    names = file_names(split.stems, split.output_format)  # of all: so a name depends on no choice
+    # Named among all stems, so that a stem's file name does not depend on the choice of stems.
+    names = file_names(split.stems, split.output_format)
     jobs = [_Job(session, split, stem, folder / names[stem], overwrite) for stem in wanted]
-    # Before the first byte, so that a folder with another song's stems stays as it is.
+    # Checked before the first download, so that a folder with another song's stems stays unchanged.
     present = yield from gather([_is_present(job) for job in jobs], parallel)
+    missing_jobs = [job for job, found in zip(jobs, present, strict=True) if not found]
     listener = Listener(on_progress)
-    yield from gather(
-        [
-            _download(job, listener)
-            for job, is_there in zip(jobs, present, strict=True)
-            if not is_there
-        ],
-        parallel,
-    )
+    yield from gather([_download(job, listener) for job in missing_jobs], parallel)
     return {job.stem: job.target for job in jobs}
 
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """One stem and where it goes."""
+    """The download of one stem to its target path."""
 
     session: Session
     split: Split
@@ -84,19 +81,19 @@ class _Job:
 
 
 def _is_present(job: _Job) -> Operation[bool]:
-    """Return True if the target is this stem already; by length and checksum, not by its name.
+    """Return True if length and checksum prove that the target already is this stem.
 
     Raises:
-        FileError: It is another file, or nothing proves that it is this stem.
+        FileError: The target is another file, or cannot be verified.
     """
     if job.overwrite or not (yield from blocking(partial(os.path.lexists, job.target))):
         return False
     probe = Probe()
     yield from transfer(job.session, job.split, job.stem, probe)
     if (yield from blocking(partial(_matches, job.target, probe))):
-        logger.debug("download %s: %s is complete", job.stem, job.target.name)
+        logger.debug("download of %s: %s is already complete", job.stem, job.target.name)
         return True
-    raise _exists(job, known=probe.digest is not None)
+    raise _file_exists(job, verifiable=probe.digest is not None)
 
 
 def _matches(path: Path, probe: Probe) -> bool:
@@ -108,12 +105,12 @@ def _matches(path: Path, probe: Probe) -> bool:
         return False
 
 
-def _exists(job: _Job, *, known: bool = True) -> FileError:
-    what = f"is not {job.stem} of {job.split.id}"
-    if not known:
-        what = f"cannot be checked, because the storage announces no checksum of {job.stem}"
+def _file_exists(job: _Job, *, verifiable: bool = True) -> FileError:
+    problem = f"is not {job.stem} of {job.split.id}"
+    if not verifiable:
+        problem = f"cannot be verified, because the storage announces no checksum of {job.stem}"
     return FileError(
-        f"{job.target} exists and {what}. Choose another folder or pass overwrite=True.",
+        f"{job.target} exists and {problem}. Choose another folder or pass overwrite=True",
         code="FILE_EXISTS",
         path=job.target,
     )
@@ -121,7 +118,7 @@ def _exists(job: _Job, *, known: bool = True) -> FileError:
 
 def _download(job: _Job, listener: Listener[TransferProgress]) -> Operation[None]:
     part = Part(job.target.parent, job.split.id, job.stem)
-    keep = True  # so that the next call continues where this one ended
+    keep = True  # so that the next call can resume the download
     try:
         yield from blocking(part.open)
         yield from transfer(job.session, job.split, job.stem, Filling(job.stem, part, listener))
@@ -131,16 +128,16 @@ def _download(job: _Job, listener: Listener[TransferProgress]) -> Operation[None
         keep = False
         raise
     except FileExistsError:
-        failed: AiStemSplitterError = _exists(job)
+        failed: AiStemSplitterError = _file_exists(job)
     except OSError as problem:
         if isinstance(problem, AiStemSplitterError):  # DeadlineExceeded is both
             raise
         keep = problem.errno not in (errno.ENOSPC, errno.EDQUOT)
         kind = FileError if keep else DiskFull
-        message = f"cannot write {job.target}: {problem.strerror or problem}"
+        message = f"{job.target}: cannot be written: {problem.strerror or problem}"
         failed = kind(message, path=job.target, cause=problem)
     finally:
-        part.close(keep=keep)  # not an effect: a cancelled operation cannot yield one
+        part.close(keep=keep)  # not an effect, because a cancelled operation cannot yield
     raise failed
 
 
@@ -148,5 +145,5 @@ def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as problem:
-        message = f"cannot make the folder {folder}: {problem.strerror or problem}"
+        message = f"{folder}: the folder cannot be created: {problem.strerror or problem}"
         raise FileError(message, path=folder, cause=problem) from problem

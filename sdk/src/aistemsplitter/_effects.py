@@ -1,8 +1,8 @@
-"""The effects that an operation asks its driver to carry out.
+"""Effects: the I/O that an operation requests from its driver.
 
-An operation is a generator that does no I/O. It yields effects; the driver carries each one out and
-sends back its result, or throws in its exception. The same operation therefore runs under threads,
-asyncio and trio, and a test can play the driver by hand.
+An operation is a generator that does no I/O itself. It yields effects; the driver performs each one
+and sends the result back into the generator, or throws the exception. The same operation therefore
+runs under threads, asyncio and trio, and a test can act as the driver.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ class Timeouts:
     """Time limits of a call, in seconds.
 
     Attributes:
-        total: Limit for a whole call: connecting, all tries and the pauses between them, and the
-            upload or download that belongs to it. If None, a call of the API may take 60 s, and an
-            upload or a download as long as it makes progress.
+        total: Limit for a whole call: connecting, all attempts and the pauses between them, and
+            the upload or download that is part of it. If None, an API call may take 60 s, and an
+            upload or download may take as long as it makes progress.
         connect: Limit for opening a connection.
-        read: Limit for the next bytes of an answer to arrive.
-        write: Limit for the server to accept the next bytes.
+        read: Limit for the wait for the next bytes of a response.
+        write: Limit for sending the next bytes of a request.
     """
 
     total: float | None = None
@@ -41,14 +41,14 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """A request's body as a stream that can be opened again for another try.
+    """A request body as a stream that can be opened again for a retry.
 
     Attributes:
         length: Length in bytes.
-        chunks: Opens the stream at its start. Reading may block, so the asynchronous driver does it
-            in a worker thread.
-        on_sent: Called with the bytes sent so far, on the caller's thread or event loop; an
-            awaitable that it returns is awaited.
+        chunks: Function that opens the stream at its start. Reading may block, so the asynchronous
+            driver reads in a worker thread.
+        on_sent: Callback that receives the number of bytes sent so far, on the caller's thread or
+            event loop. An awaitable that it returns is awaited.
     """
 
     length: int
@@ -57,11 +57,12 @@ class Body:
 
 
 class Listener(Generic[T]):
-    """A progress callback, plain or async, that is never called twice at once.
+    """A progress callback, plain or async, that is never called concurrently.
 
     Attributes:
-        thread_lock: Held during a call by the synchronous driver.
-        task_lock: The same for the asynchronous driver, which creates it on its event loop.
+        thread_lock: Lock that the synchronous driver holds during a call.
+        task_lock: Lock that the asynchronous driver holds during a call, and creates on its event
+            loop.
     """
 
     def __init__(self, callback: Callable[[T], object] | None) -> None:
@@ -75,9 +76,10 @@ class Request:
     """An HTTP request.
 
     Attributes:
-        url: Absolute URL. It may contain a signature, so it must not appear in messages and logs.
-        key: API key to send; None for requests that leave the API, such as transfers.
-        deadline: Latest time for the whole answer, by ``time.monotonic``; None for no limit.
+        url: Absolute URL. It may contain a signature, so it must not appear in messages or logs.
+        key: API key to send; None for requests to other hosts, such as the storage.
+        deadline: Time on ``time.monotonic`` by which the response must be complete; None for no
+            limit.
     """
 
     method: str
@@ -95,8 +97,8 @@ class Reply:
 
     Attributes:
         status: HTTP status.
-        headers: Headers by their names in lower case.
-        body: The bytes, decompressed.
+        headers: Headers by their lower-case names.
+        body: Body, decompressed.
     """
 
     status: int
@@ -105,16 +107,20 @@ class Reply:
 
     @property
     def text(self) -> str:
-        """The body as UTF-8; bytes that are not are replaced."""
+        """The body decoded as UTF-8; invalid bytes are replaced."""
         return self.body.decode("utf-8", "replace")
 
     def json(self) -> Any:
-        """Return the body as JSON; ValueError if it is not."""
+        """Return the parsed JSON body.
+
+        Raises:
+            ValueError: The body is not JSON.
+        """
         return json.loads(self.body)
 
 
-#: Answers a request in place of the network, or raises ConnectionError;
-#: ``aistemsplitter.testing.FakeService`` is one.
+#: Function that answers requests in place of the network, such as
+#: ``aistemsplitter.testing.FakeService``. It returns a Reply or raises ConnectionError.
 Transport: TypeAlias = Callable[[Request], Reply]
 
 
@@ -129,7 +135,7 @@ class Stream:
 
 
 class Failure(Exception):
-    """No complete response arrived. Operations turn it into a public error."""
+    """No complete response arrived. Operations convert it to a public error."""
 
     def __init__(
         self, kind: Literal["connection", "tls", "timeout", "deadline"], message: str
@@ -147,10 +153,10 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """Send a request and return the Stream. The driver closes it if the operation does not.
+    """Send a request and return the response as a Stream. The driver closes forgotten streams.
 
     Attributes:
-        within: Seconds until the response has to begin, if less than the request's own limits.
+        within: Limit in seconds for the response to begin, in addition to the request's own.
     """
 
     request: Request
@@ -159,10 +165,10 @@ class Open:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """Return the stream's next bytes as they arrived; empty at its end.
+    """Return the next bytes of a stream as they arrive; empty at its end.
 
     Attributes:
-        within: Seconds to wait for them, if less than the request's own limits.
+        within: Limit for the wait in seconds, in addition to the request's own.
     """
 
     stream: Stream
@@ -171,31 +177,32 @@ class Read:
 
 @dataclass(frozen=True, slots=True)
 class Close:
-    """Close a stream, whether or not it was read to its end."""
+    """Close a stream, even before its end."""
 
     stream: Stream
 
 
 @dataclass(frozen=True, slots=True)
 class Sleep:
-    """Wait for some seconds."""
+    """Pause the operation for a number of seconds."""
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class Blocking:
-    """Call a function that may block on files, off the event loop, and return its result."""
+    """Call a function that may block, outside the event loop, and return its result."""
 
     work: Callable[[], Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Await:
-    """Await what a function returns; only the asynchronous driver can.
+    """Await an asynchronous source. The synchronous driver raises InputError instead.
 
     Attributes:
-        subject: Name of what is asynchronous, for the synchronous driver's error message.
+        start: Function that returns the awaitable.
+        subject: Name of the asynchronous argument, for the error message.
     """
 
     start: Callable[[], Awaitable[Any]]
@@ -212,9 +219,9 @@ class Notify:
 
 @dataclass(frozen=True, slots=True)
 class Gather:
-    """Run operations concurrently, at most ``bound`` at a time; return their results in order.
+    """Run operations concurrently, at most ``bound`` at a time, and return their results in order.
 
-    The first one that fails stops the others.
+    The first failure stops the other operations.
     """
 
     operations: tuple[Operation[Any], ...]
@@ -226,7 +233,7 @@ Operation: TypeAlias = Generator[Effect, Any, T]
 
 
 def send(request: Request) -> Operation[Reply]:
-    """Send a request and return its reply.
+    """Send a request and return the complete response.
 
     Raises:
         Failure: No complete response arrived.
@@ -236,10 +243,10 @@ def send(request: Request) -> Operation[Reply]:
 
 
 def open_stream(request: Request, within: float | None = None) -> Operation[Stream]:
-    """Send a request and return the response, its body still to be read.
+    """Send a request and return the response with its body unread.
 
     Args:
-        within: Seconds until the response has to begin, if less than the request's own limits.
+        within: Limit in seconds for the response to begin, in addition to the request's own.
 
     Raises:
         Failure: No response arrived.
@@ -249,20 +256,20 @@ def open_stream(request: Request, within: float | None = None) -> Operation[Stre
 
 
 def read(stream: Stream, within: float | None = None) -> Operation[bytes]:
-    """Return the stream's next bytes; empty at its end.
+    """Return the next bytes of a stream; empty at its end.
 
     Args:
-        within: Seconds to wait for them, if less than the request's own limits.
+        within: Limit for the wait in seconds, in addition to the request's own.
 
     Raises:
-        Failure: The connection failed or was silent for too long.
+        Failure: The connection failed or timed out.
     """
     chunk: bytes = yield Read(stream, within)
     return chunk
 
 
 def blocking(work: Callable[[], T]) -> Operation[T]:
-    """Call a function that may block, off the event loop, and return its result."""
+    """Call a function that may block, outside the event loop, and return its result."""
     result: T = yield Blocking(work)
     return result
 
@@ -288,5 +295,5 @@ def refuse_awaitable(result: object, subject: str) -> None:
 
 
 def only_async(subject: str) -> InputError:
-    """Return the error for something asynchronous that was given to the synchronous client."""
-    return InputError(f"{subject} is asynchronous: use AsyncAiStemSplitter, or a plain one.")
+    """Return the error for an asynchronous argument of the synchronous client."""
+    return InputError(f"{subject} is asynchronous: use AsyncAiStemSplitter or a synchronous one")

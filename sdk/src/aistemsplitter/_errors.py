@@ -1,44 +1,44 @@
-"""Every error this package raises, one class per cause.
+"""Errors raised by this package, one class per cause.
 
 AiStemSplitterError
-├── ConfigurationError         the client was set up wrongly: no key, a malformed key or base URL
+├── ConfigurationError         a client setting is missing or invalid, such as the key or base URL
 ├── ClientClosed               the client was closed before the call (also a RuntimeError)
-├── NotPicklable               a client cannot be pickled or copied (also a TypeError)
-├── InputError                 an argument cannot be used (also a ValueError)
-├── FileError                  a local file or folder: missing, no permission (also an OSError)
-│   ├── FileChanged            it changed while it was being uploaded
-│   └── DiskFull               no space left for a download
-├── ConnectionFailed           no whole answer came: refused, reset, cut short, name not found
-│   └── TLSFailed              the certificate or the handshake was not accepted
-├── DeadlineExceeded           out of time (also a TimeoutError)
-│   └── WaitTimeout            wait_for_split gave up waiting; the job goes on
-├── UnexpectedResponse         an answer, but not this API's: a page of HTML, another JSON
-│   └── RedirectRefused        a redirect that would have taken the key or the audio elsewhere
-├── APIError                   the service said no; has a status and the service's code
+├── NotPicklable               clients cannot be pickled or copied (also a TypeError)
+├── InputError                 an argument is invalid (also a ValueError)
+├── FileError                  a local file or folder cannot be read or written (also an OSError)
+│   ├── FileChanged            the file changed during its upload
+│   └── DiskFull               no space is left for a download
+├── ConnectionFailed           no complete response: refused, reset, cut short, host not found
+│   └── TLSFailed              the certificate or the TLS handshake was rejected
+├── DeadlineExceeded           a time limit was reached (also a TimeoutError)
+│   └── WaitTimeout            the time limit of wait_for_split; the split continues
+├── UnexpectedResponse         a response that is not from this API, such as an HTML page
+│   └── RedirectRefused        a redirect that would send the key or the audio elsewhere
+├── APIError                   an error response of the API; has a status and a code
 │   ├── Unauthorized           401  the key is missing, malformed, revoked or unknown
 │   ├── InsufficientCredits    402  has required_seconds and balance_seconds
 │   ├── Forbidden              403  the key lacks the scope
 │   │   └── AccountSuspended        the operator has suspended the account
-│   ├── NotFound               404  no such thing, or another account's
-│   ├── Conflict               409  upload not finished, split already finished
-│   │   ├── IdempotencyInProgress   the first request with this key is still running
+│   ├── NotFound               404  does not exist, or belongs to another account
+│   ├── Conflict               409  upload not finished, split already done
+│   │   ├── IdempotencyInProgress   the first request with this key is still being processed
 │   │   ├── LimitExceeded           the account has reached a limit; has limit and maximum
 │   │   └── ModelUnavailable        the model's weights are not installed on the server
-│   ├── PayloadTooLarge        413
-│   ├── ValidationFailed       422  names the fields that are wrong
+│   ├── PayloadTooLarge        413  the audio exceeds the server's limit
+│   ├── ValidationFailed       422  names the invalid fields
 │   │   └── IdempotencyMismatch     the idempotency key was used with another body
 │   ├── RateLimited            429  has retry_after
 │   └── ServerError            5xx
 │       └── ServiceUnavailable 503
-├── SplitFailed                the split ended as failed; has the split and its code
-├── TransferFailed             audio did not get through
+├── SplitFailed                the split has failed; has the split and the code of the reason
+├── TransferFailed             audio could not be transferred
 │   ├── UploadFailed
 │   └── DownloadFailed
-│       └── IntegrityError     what arrived is not what was announced: length or checksum
-└── InvalidWebhook             not a genuine, fresh delivery of this service
+│       └── IntegrityError     length or checksum differ from those announced
+└── InvalidWebhook             not a genuine, recent webhook delivery
 
-All of them pickle, together with their ``__cause__``. None carries a key, a signature or an
-exception of the HTTP library.
+All of them can be pickled, together with their ``__cause__``. None contains an API key, a signature
+or an exception of the HTTP library.
 """
 
 from __future__ import annotations
@@ -52,17 +52,17 @@ if TYPE_CHECKING:
 
 
 class AiStemSplitterError(Exception):
-    """Base of all errors of this package.
+    """Base class of all errors of this package.
 
     Attributes:
-        message: what happened, in words.
-        code: the service's code where it gave one, otherwise one of this package; upper case.
-        status: HTTP status, None where no answer came.
-        request_id: the service's name for the request; quote it when asking for help.
-        retry_after: seconds the service asked to wait, None where it did not.
-        required_seconds: seconds of credit the split needs, only with INSUFFICIENT_CREDITS.
-        response: the answer, with its ``status``, ``headers`` (names in lower case), ``body``,
-            ``text`` and ``json()``; None where no whole answer came.
+        message: Description of the error, without the code.
+        code: Error code of the service, or one of this package if the service sent none.
+        status: HTTP status; None without a response.
+        request_id: Request id assigned by the service; include it when you ask for help.
+        retry_after: Seconds that the service asked to wait; None if it did not.
+        required_seconds: Credits that the split needs, in seconds; None with other errors.
+        response: Response with ``status``, ``headers`` (lower-case names), ``body``, ``text`` and
+            ``json()``; None without a complete response.
     """
 
     default_code = "ERROR"
@@ -96,12 +96,12 @@ class AiStemSplitterError(Exception):
         return f"{self.message} ({', '.join(facts)})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Exception's own way calls the class with the message alone and forgets the keywords.
+        # Exception's own implementation calls the class without the keyword arguments.
         return _rebuild, (type(self), self.message), self._state()
 
     def _state(self) -> dict[str, Any]:
         cause = self.__cause__
-        safe = isinstance(cause, (AiStemSplitterError, OSError))  # others need not pickle
+        safe = isinstance(cause, (AiStemSplitterError, OSError))  # others may not be picklable
         return {**self.__dict__, **({"__cause__": cause} if safe else {})}
 
 
@@ -112,7 +112,7 @@ def _rebuild(kind: type[AiStemSplitterError], message: str) -> AiStemSplitterErr
 
 
 class ConfigurationError(AiStemSplitterError):
-    """The client was set up wrongly: no key, a malformed key or base URL, no webhook secret."""
+    """A client setting is missing or invalid, such as the key, base URL or webhook secret."""
 
     default_code = "CONFIG_ERROR"
 
@@ -122,15 +122,20 @@ class ClientClosed(AiStemSplitterError, RuntimeError):
 
     default_code = "CLIENT_CLOSED"
 
+    def __init__(
+        self, message: str = "the client is closed: create another, or call it before close()"
+    ) -> None:
+        super().__init__(message)
+
 
 class NotPicklable(AiStemSplitterError, TypeError):
-    """A client cannot be pickled or copied, because it holds an API key and open connections."""
+    """Clients cannot be pickled or copied, because they hold an API key and open connections."""
 
     default_code = "NOT_PICKLABLE"
 
 
 class InputError(AiStemSplitterError, ValueError):
-    """An argument cannot be used as it is."""
+    """An argument is invalid."""
 
     default_code = "INPUT_ERROR"
 
@@ -139,8 +144,8 @@ class FileError(AiStemSplitterError, OSError):
     """A local file or folder cannot be read or written.
 
     Attributes:
-        errno: the system's error number, None where the system reported no error.
-        filename: path of the file, None where it is not known.
+        errno: Error number of the operating system; None if it reported no error.
+        filename: Path of the file; None if it is not known.
     """
 
     default_code = "FILE_ERROR"
@@ -165,40 +170,40 @@ class FileError(AiStemSplitterError, OSError):
 
 
 class FileChanged(FileError):
-    """A file changed while it was being uploaded; nothing was submitted."""
+    """The file changed during its upload; nothing was submitted."""
 
     default_code = "FILE_CHANGED"
 
 
 class DiskFull(FileError):
-    """No space left on the device for a download; the part that had come is deleted."""
+    """No space is left on the device for a download; the partial file is deleted."""
 
     default_code = "DISK_FULL"
 
 
 class ConnectionFailed(AiStemSplitterError):
-    """No whole answer came: refused, reset, cut short, or the name was not found."""
+    """No complete response: the connection was refused, reset or cut short, or the host unknown."""
 
     default_code = "CONNECTION_FAILED"
 
 
 class TLSFailed(ConnectionFailed):
-    """The server's certificate or the TLS handshake was not accepted."""
+    """The server's certificate or the TLS handshake was rejected."""
 
     default_code = "TLS_FAILED"
 
 
 class DeadlineExceeded(AiStemSplitterError, TimeoutError):
-    """The call's total deadline or one of its phases ran out of time."""
+    """The time limit of a call, or of one of its phases, was reached."""
 
     default_code = "TIMEOUT"
 
 
 class WaitTimeout(DeadlineExceeded):
-    """The wait ran out of time; the job goes on.
+    """The time limit of ``wait_for_split`` was reached; the split continues.
 
     Attributes:
-        split_id: to pick it up again with ``wait_for_split(error.split_id)``.
+        split_id: Id of the split, for another ``wait_for_split(error.split_id)``.
     """
 
     default_code = "WAIT_TIMEOUT"
@@ -209,22 +214,22 @@ class WaitTimeout(DeadlineExceeded):
 
 
 class UnexpectedResponse(AiStemSplitterError):
-    """An answer came, but not one of this API: a page of HTML, or a JSON of another shape."""
+    """The response is not from this API: an HTML page, for example, or JSON of another shape."""
 
     default_code = "UNEXPECTED_RESPONSE"
 
 
 class RedirectRefused(UnexpectedResponse):
-    """A redirect was not followed, because it would have taken the key or the audio elsewhere."""
+    """A redirect was not followed, because it would send the key or the audio elsewhere."""
 
     default_code = "REDIRECT_REFUSED"
 
 
 class APIError(AiStemSplitterError):
-    """The service said no.
+    """Error response of the API.
 
     Attributes:
-        details: what else the service's ``error`` object holds, by its names on the wire.
+        details: JSON of the response's ``error`` object.
     """
 
     default_code = "API_ERROR"
@@ -241,11 +246,11 @@ class Unauthorized(APIError):
 
 
 class InsufficientCredits(APIError):
-    """402: the balance does not cover the split; the message names the seconds missing.
+    """402: the balance does not cover the split; the message names the missing seconds.
 
     Attributes:
-        required_seconds: what the split needs, None where the service did not say.
-        balance_seconds: what the account has, None where the service did not say.
+        required_seconds: Seconds that the split needs; None if the service did not say.
+        balance_seconds: Seconds that the account has; None if the service did not say.
     """
 
     default_code = "INSUFFICIENT_CREDITS"
@@ -268,25 +273,25 @@ class AccountSuspended(Forbidden):
 
 
 class NotFound(APIError):
-    """404: there is no such thing, or it is another account's."""
+    """404: the split or upload does not exist, or belongs to another account."""
 
     default_code = "NOT_FOUND"
 
 
 class Conflict(APIError):
-    """409: the upload is not finished, or the split already is."""
+    """409: the upload is not finished, or the split is already done."""
 
     default_code = "CONFLICT"
 
 
 class IdempotencyInProgress(Conflict):
-    """409: the first request with this idempotency key is still running."""
+    """409: the first request with this idempotency key is still being processed."""
 
     default_code = "IDEMPOTENCY_IN_PROGRESS"
 
 
 class LimitExceeded(Conflict):
-    """409: the account has reached one of its limits; the message says which, and what helps.
+    """409: the account has reached one of its limits; the message names it and the way out.
 
     Limits: ``storedBytes``, ``openUploads``, ``queuedSplits``, ``queuedTestSplits``, ``keys`` and
     ``streams``.
@@ -302,7 +307,7 @@ class LimitExceeded(Conflict):
 
     @property
     def maximum(self) -> int | None:
-        """What the account may have at once."""
+        """Value of the limit."""
         maximum = self.details.get("maximum")
         return maximum if type(maximum) is int else None
 
@@ -314,13 +319,13 @@ class ModelUnavailable(Conflict):
 
 
 class PayloadTooLarge(APIError):
-    """413: over the server's limit."""
+    """413: the audio or the request exceeds the server's limit."""
 
     default_code = "PAYLOAD_TOO_LARGE"
 
 
 class ValidationFailed(APIError):
-    """422: the message names every field that is wrong."""
+    """422: the request is invalid; the message names every invalid field."""
 
     default_code = "VALIDATION_ERROR"
 
@@ -332,30 +337,30 @@ class IdempotencyMismatch(ValidationFailed):
 
 
 class RateLimited(APIError):
-    """429: too many requests; ``retry_after`` says for how many seconds."""
+    """429: too many requests; ``retry_after`` is the number of seconds to wait."""
 
     default_code = "RATE_LIMITED"
 
 
 class ServerError(APIError):
-    """5xx: the service, or something on the way to it, failed."""
+    """5xx: the service, or a proxy in front of it, failed."""
 
     default_code = "INTERNAL"
 
 
 class ServiceUnavailable(ServerError):
-    """503: not now."""
+    """503: the service is temporarily unavailable."""
 
     default_code = "UNAVAILABLE"
 
 
 class SplitFailed(AiStemSplitterError):
-    """The split ended as failed; what was charged is given back.
+    """The split has failed; its charge is refunded.
 
-    ``code`` is the split's own, such as INPUT_UNREACHABLE, UNSUPPORTED_MEDIA or CANCELED.
+    ``code`` is the reason, such as INPUT_UNREACHABLE, UNSUPPORTED_MEDIA or CANCELED.
 
     Attributes:
-        split: the split as the service told it.
+        split: State of the split, with its ``error``.
     """
 
     default_code = "SPLIT_FAILED"
@@ -366,63 +371,30 @@ class SplitFailed(AiStemSplitterError):
 
 
 class TransferFailed(AiStemSplitterError):
-    """Audio did not get through."""
+    """Audio could not be uploaded or downloaded."""
 
     default_code = "TRANSFER_FAILED"
 
 
 class UploadFailed(TransferFailed):
-    """The storage did not take the upload; nothing was submitted."""
+    """The storage did not accept the upload; nothing was submitted."""
 
     default_code = "UPLOAD_FAILED"
 
 
 class DownloadFailed(TransferFailed):
-    """A stem could not be fetched."""
+    """A stem could not be downloaded."""
 
     default_code = "DOWNLOAD_FAILED"
 
 
 class IntegrityError(DownloadFailed):
-    """What arrived is not what was announced: its length or its checksum differs."""
+    """A download's length or checksum differs from the announced one."""
 
     default_code = "INTEGRITY_ERROR"
 
 
 class InvalidWebhook(AiStemSplitterError):
-    """Not a genuine and fresh delivery of this service, or not in a form that can be read."""
+    """Not a genuine, recent webhook delivery: unsigned, changed, too old or malformed."""
 
     default_code = "INVALID_WEBHOOK"
-
-
-BY_CODE: dict[str, type[APIError]] = {
-    kind.default_code: kind
-    for kind in (
-        Unauthorized,
-        InsufficientCredits,
-        Forbidden,
-        AccountSuspended,
-        NotFound,
-        Conflict,
-        IdempotencyInProgress,
-        LimitExceeded,
-        ModelUnavailable,
-        PayloadTooLarge,
-        ValidationFailed,
-        IdempotencyMismatch,
-        RateLimited,
-        ServerError,
-        ServiceUnavailable,
-    )
-}
-BY_STATUS: dict[int, type[APIError]] = {
-    401: Unauthorized,
-    402: InsufficientCredits,
-    403: Forbidden,
-    404: NotFound,
-    409: Conflict,
-    413: PayloadTooLarge,
-    422: ValidationFailed,
-    429: RateLimited,
-    503: ServiceUnavailable,
-}

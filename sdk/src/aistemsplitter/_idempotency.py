@@ -1,4 +1,4 @@
-"""Idempotency keys: checked, and given out to the submissions of one client."""
+"""Idempotency keys: validation, and one key for each submission of a client."""
 
 from __future__ import annotations
 
@@ -7,25 +7,32 @@ import threading
 
 from aistemsplitter._errors import InputError
 
-LONGEST = 255  # characters, by the API's limit
+LONGEST = 255  # characters; the API's limit
 
 
 def check_key(key: object) -> str:
-    """Return the key, or raise InputError if the API would refuse it."""
+    """Return the idempotency key if the API accepts it.
+
+    Raises:
+        InputError: The API would reject the key.
+    """
     if not isinstance(key, str):
-        raise InputError(f"idempotency_key= is a string, not {type(key).__name__}")
+        raise InputError(f"idempotency_key= must be a string, not {type(key).__name__}")
     if not (key.isascii() and key.isprintable() and 0 < len(key) <= LONGEST and key == key.strip()):
-        raise InputError("an idempotency key has 1 to 255 printable ASCII characters")
+        raise InputError(
+            "an idempotency key must have 1 to 255 printable ASCII characters, and no space at"
+            " its ends"
+        )
     return key
 
 
 class IdempotencyKeys:
-    """Keys for the submissions of a client made by ``with_options(idempotency_key=...)``.
+    """Keys for the submissions of a client created by ``with_options(idempotency_key=...)``.
 
-    A key belongs to one request body; the API refuses it with another. So the first submission
-    gets the key as it is, each different one after it gets the key with ``-2``, ``-3`` and so on,
-    and a repeated one its earlier key. A program that repeats its submissions in the same order,
-    after a crash for example, repeats their keys.
+    The API accepts a key with one request body only. So the first submission gets the key itself,
+    each further, different one gets the key with ``-2``, ``-3`` and so on appended, and a repeated
+    one gets its earlier key. A program that repeats its submissions in the same order, for example
+    after a crash, therefore repeats their keys.
     """
 
     def __init__(self, key: str) -> None:
@@ -34,7 +41,7 @@ class IdempotencyKeys:
         self._keys: dict[bytes, str] = {}
 
     def key_for(self, body: bytes) -> str:
-        """Return the key of a request with this body."""
+        """Return the key for a request with this body."""
         digest = hashlib.sha256(body).digest()
         with self._lock:
             if digest not in self._keys:

@@ -1,20 +1,21 @@
-"""The client of version 0.1, kept for programs that were written for it. Deprecated.
+"""The client of version 0.1, for programs that were written for it. Deprecated.
 
-Same names, arguments and results (plain dictionaries) as in 0.1.1, carried out by the current
-client. New programs use ``AiStemSplitter``.
+It has the names, arguments and results (plain dictionaries) of 0.1.1 and uses the current client
+underneath. New programs use ``AiStemSplitter``.
 """
 
 from __future__ import annotations
 
 import json
 import time
+import uuid
 import warnings
 import weakref
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias, TypeVar
 
 from aistemsplitter._client import AiStemSplitter
-from aistemsplitter._core import call, error_of_failure, error_of_reply
+from aistemsplitter._core import call
 from aistemsplitter._effects import Body, Failure, Operation, Reply, Request, send
 from aistemsplitter._effects import Transport as CurrentTransport
 from aistemsplitter._errors import (
@@ -23,13 +24,14 @@ from aistemsplitter._errors import (
     ConfigurationError,
     UnexpectedResponse,
 )
+from aistemsplitter._failures import error_from_failure, error_from_reply
 from aistemsplitter._paths import split_path
 from aistemsplitter._settings import DEFAULT_BASE_URL
 
 T = TypeVar("T")
-#: A JSON object as the service sent it.
+#: JSON object as the service sent it.
 Data: TypeAlias = dict[str, Any]
-#: Method, URL, headers and body of a request to status, headers and body of its answer.
+#: Function from a request's method, URL, headers and body to a response's status, headers and body.
 Transport: TypeAlias = Callable[
     [str, str, dict[str, str], bytes | None], tuple[int, dict[str, str], Data | bytes | str]
 ]
@@ -39,11 +41,11 @@ __all__ = ["DEFAULT_BASE_URL", "AIStemSplitter", "AIStemSplitterError", "Sleep",
 
 
 class AIStemSplitterError(AiStemSplitterError):
-    """Any error of version 0.1's client.
+    """Any error of the client of version 0.1.
 
     Attributes:
-        status_code: HTTP status; 0 where no answer came.
-        details: the service's answer, None where there is none.
+        status_code: HTTP status; 0 if no response arrived.
+        details: JSON of the error response; None without one.
     """
 
     def __init__(self, message: str, status_code: int, code: str, details: Any = None) -> None:
@@ -59,10 +61,10 @@ class AIStemSplitter:
     """The client of version 0.1. Deprecated: use ``AiStemSplitter``.
 
     Args:
-        api_key: The API key.
+        api_key: API key.
         base_url: Base URL of the API; read from ``AISTEMSPLITTER_BASE_URL`` if omitted.
-        transport: Answers requests in place of the network, without retries.
-        sleep: Called to pause between two polls of ``wait_for_split``.
+        transport: Function that answers requests in place of the network. Disables retries.
+        sleep: Function that pauses between the polls of ``wait_for_split``.
 
     Raises:
         AIStemSplitterError: The key is missing, or a setting is invalid.
@@ -77,8 +79,8 @@ class AIStemSplitter:
         sleep: Sleep = time.sleep,
     ) -> None:
         warnings.warn(
-            "AIStemSplitter is deprecated: use AiStemSplitter, as 'Upgrading from 0.1' in the"
-            " documentation shows",
+            "AIStemSplitter is deprecated: use AiStemSplitter. See 'Upgrading from 0.1' in the"
+            " documentation",
             DeprecationWarning,
             stacklevel=2,
         )
@@ -102,7 +104,7 @@ class AIStemSplitter:
         return self._call("GET", "/credits")
 
     def create_upload(self, *, filename: str, content_type: str, content_length: int) -> Data:
-        """Reserve an upload; returns where and how to send the bytes."""
+        """Request a presigned URL for an upload and return it with its headers."""
         body = {
             "filename": filename,
             "contentType": content_type,
@@ -111,7 +113,7 @@ class AIStemSplitter:
         return self._call("POST", "/audio/uploads", body)
 
     def upload_audio(self, data: bytes, *, filename: str, content_type: str) -> Data:
-        """Upload audio; the result's ``input`` is what ``create_split`` takes as its input."""
+        """Upload audio and return the upload, whose ``input`` is an input for ``create_split``."""
         reserved = self.create_upload(
             filename=filename, content_type=content_type, content_length=len(data)
         )
@@ -128,19 +130,31 @@ class AIStemSplitter:
     def create_split(
         self, request: Mapping[str, Any], *, idempotency_key: str | None = None
     ) -> Data:
-        """Submit a split; ``request`` is the body of ``POST /audio/splits``."""
-        headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
+        """Submit a split and return its id and status.
+
+        Args:
+            request: Body of ``POST /audio/splits``.
+            idempotency_key: Key under which a repeated call returns the same split; a random one
+                if omitted.
+        """
+        # Without a key, a retry after a lost response would create and charge a second split.
+        headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
         return self._call("POST", "/audio/splits", request, headers)
 
     def get_split(self, split_id: str) -> Data:
-        """Return a split in its current state."""
+        """Return the current state of a split."""
         return self._call("GET", split_path(split_id))
 
     def wait_for_split(self, split_id: str, *, timeout: float = 300, interval: float = 2) -> Data:
         """Poll until the split has succeeded or failed, and return it.
 
+        Args:
+            split_id: Id of the split.
+            timeout: Time limit of the wait, in seconds.
+            interval: Seconds between two polls.
+
         Raises:
-            AIStemSplitterError: With the code TIMEOUT after ``timeout`` seconds.
+            AIStemSplitterError: The time limit was reached; the code is TIMEOUT.
         """
         end = time.monotonic() + timeout
         while True:
@@ -169,9 +183,9 @@ class AIStemSplitter:
         try:
             reply = yield from send(request)
         except Failure as failure:
-            raise error_of_failure(failure, request) from None
+            raise error_from_failure(failure, request) from None
         if reply.status >= 300:
-            raise error_of_reply(reply.status, reply.headers, reply.body, request)
+            raise error_from_reply(reply, request)
         try:
             stored: Data = json.loads(reply.body)["data"]
         except (ValueError, KeyError, TypeError):
@@ -186,7 +200,7 @@ class AIStemSplitter:
 
 
 def _translated(error: AiStemSplitterError) -> AIStemSplitterError:
-    """Return the error that version 0.1 raised for this one."""
+    """Return the error of version 0.1 that corresponds to this one."""
     details = None
     if isinstance(error, APIError) and error.details:
         details = {"success": False, "error": dict(error.details)}
@@ -196,7 +210,7 @@ def _translated(error: AiStemSplitterError) -> AIStemSplitterError:
 
 
 def _adapted(transport: Transport) -> CurrentTransport:
-    """Return version 0.1's transport as one of the current client."""
+    """Convert a transport of version 0.1 to one of the current client."""
 
     def answer(request: Request) -> Reply:
         body = request.body

@@ -1,7 +1,7 @@
-"""Logging: one logger named ``aistemsplitter``, and a handler for it on request.
+"""The logger ``aistemsplitter``, and an optional handler that writes to standard error.
 
-``AISTEMSPLITTER_LOG=info`` or ``debug`` writes its records to standard error. Programs that
-configure logging themselves leave the variable unset and set the logger's level.
+``AISTEMSPLITTER_LOG=info`` or ``debug`` adds the handler. Programs that configure logging
+themselves leave the variable unset and set the logger's level.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ FORMAT = "%(asctime)s %(name)s %(levelname)s %(message)s"
 
 
 class _EnvironmentHandler(logging.StreamHandler):  # type: ignore[type-arg]
-    """The handler that the environment asked for; its class tells it from the user's own."""
+    """The handler added by ``AISTEMSPLITTER_LOG``; a class of its own, to be found again."""
 
 
 def set_up() -> None:
-    """Write the logger's records to standard error if the environment asks for it."""
+    """Add the handler if ``AISTEMSPLITTER_LOG`` is set."""
     wanted = os.environ.get(VARIABLE, "").strip().lower()
     if not wanted:
         return

@@ -1,8 +1,8 @@
-"""What the service returns, as frozen dataclasses; each keeps the JSON it came from as ``raw``.
+"""Models of the API's results: frozen dataclasses that keep their JSON as ``raw``.
 
-Times are aware datetimes in UTC, lengths are seconds of audio. The repr of a model shortens
-presigned URLs: whoever reads a whole one can read the audio. ``to_dict`` and ``to_json`` have them
-in full. As plain dataclasses the models work as fields and return types of pydantic and FastAPI.
+Times are timezone-aware datetimes, lengths are seconds of audio. The repr of a model shortens
+presigned URLs, because anyone who has one can read the audio; ``to_dict`` and ``to_json`` contain
+them in full. The models also work as pydantic fields and as return types in FastAPI.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ FAILED = "failed"
 
 
 class Serializable:
-    """A dataclass that turns into plain Python values and JSON."""
+    """Base of the models: conversion to plain Python values and to JSON."""
 
     __slots__ = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields by their Python names, as values that ``json`` can write.
+        """Return the fields by their Python names, as values that ``json.dumps`` accepts.
 
-        Times are strings in ISO 8601. ``raw``, the JSON by the API's names, is left out.
+        Times become ISO 8601 strings. ``raw`` is left out.
         """
         return {
             each.name: _plain(getattr(self, each.name))
@@ -37,7 +37,7 @@ class Serializable:
         }
 
     def to_json(self, *, indent: int | None = None) -> str:
-        """Return ``to_dict()`` as JSON."""
+        """Return ``to_dict()`` as a JSON string."""
         return json.dumps(self.to_dict(), indent=indent, ensure_ascii=False)
 
 
@@ -54,15 +54,15 @@ def _plain(value: Any) -> Any:
 
 
 def raw_field() -> Any:
-    """Return the field that keeps a model's JSON; pydantic leaves it out as well."""
+    """Return the dataclass field for a model's JSON, which pydantic excludes from its output."""
     return field(default_factory=dict, repr=False, compare=False, metadata={"exclude": True})
 
 
 class StemUrls(Mapping[str, str]):
-    """Stem name to presigned URL, in the server's order; read-only.
+    """Read-only mapping of stem names to presigned URLs, in the server's order.
 
-    Each URL can be fetched without credentials by any HTTP library until it expires. Read the
-    split again for fresh ones.
+    Any HTTP library can download a URL without credentials until it expires. ``get_split`` returns
+    fresh URLs.
     """
 
     __slots__ = ("_urls",)
@@ -72,7 +72,11 @@ class StemUrls(Mapping[str, str]):
 
     @classmethod
     def from_wire(cls, value: Any, where: str) -> StemUrls:
-        """Return the URLs in a JSON object."""
+        """Convert a JSON object; ``where`` names it in error messages.
+
+        Raises:
+            UnexpectedResponse: The value is not an object of strings.
+        """
         if not isinstance(value, Mapping):
             raise UnexpectedResponse(f"{where} is not an object")
         if not all(isinstance(url, str) for url in value.values()):
@@ -81,7 +85,7 @@ class StemUrls(Mapping[str, str]):
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
-        """Let pydantic read and write an object of strings."""
+        """Return pydantic's schema: an object of strings."""
         from pydantic_core import core_schema  # only pydantic calls this
 
         urls = core_schema.dict_schema(core_schema.str_schema(), core_schema.str_schema())
@@ -112,7 +116,7 @@ def _as_dict(value: Any) -> Any:
 
 
 def _shortened(url: str) -> str:
-    """Return a URL without what may be a signature: its host and file name."""
+    """Return a URL's host and file name, without the parts that may contain a signature."""
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -126,7 +130,7 @@ def _shortened(url: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credits(Serializable):
-    """The account's balance; one credit is one second of source audio."""
+    """Balance of an account; one credit is one second of source audio."""
 
     balance: int
     unit: str = "seconds"
@@ -135,7 +139,7 @@ class Credits(Serializable):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorInfo(Serializable):
-    """Why a split failed."""
+    """Reason why a split failed."""
 
     code: str
     message: str = ""
@@ -144,7 +148,7 @@ class ErrorInfo(Serializable):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SplitJob(Serializable):
-    """A split that was just submitted: it has its id and waits in the queue."""
+    """A split that was just submitted, with its id and status."""
 
     id: str
     status: str
@@ -161,15 +165,26 @@ class Split(Serializable):
     """The current state of a split. Hashes by its id.
 
     Attributes:
-        status: ``queued``, ``processing``, ``succeeded`` or ``failed``; a newer server may have
+        id: Id of the split.
+        status: ``queued``, ``processing``, ``succeeded`` or ``failed``; a newer server may report
             others.
-        duration_seconds: length of the source, 0 until known.
-        credits_used: seconds charged, 0 until known.
-        stems: stem name to presigned URL; empty until the split has succeeded.
-        error: why the split failed, None otherwise.
-        progress: from 0 to 1, None where the server does not report it.
-        queue_position: number of splits ahead, None where the server does not report it.
-        served_by: name of the model that ran, also where the request named an alias.
+        stem_model: Model name or alias that was requested.
+        filename: File name of the source audio.
+        duration_seconds: Length of the source audio in seconds; 0 until known.
+        credits_used: Seconds charged; 0 until known.
+        created_at: Time of the submission.
+        updated_at: Time of the last change.
+        stems: Presigned URLs by stem name; empty until the split has succeeded.
+        error: Reason of the failure; None unless the split has failed.
+        progress: Progress from 0 to 1; None if the server does not report it.
+        queue_position: Number of splits ahead in the queue; None if the server does not report it.
+        output_format: File format of the stems.
+        sample_rate: Sample rate of the stems in Hz.
+        expires_at: Time at which the stems are deleted.
+        served_by: Name of the model that ran, even if the request named an alias.
+        warnings: Remarks of the service about the result.
+        metadata: Strings that were passed to ``create_split``.
+        raw: JSON of the split as the service sent it.
     """
 
     id: str
@@ -194,12 +209,12 @@ class Split(Serializable):
 
     @property
     def succeeded(self) -> bool:
-        """True once the stems can be downloaded."""
+        """True once the split has succeeded and its stems can be downloaded."""
         return self.status == SUCCEEDED
 
     @property
     def failed(self) -> bool:
-        """True if the split ended without stems; ``error`` says why."""
+        """True if the split has failed; ``error`` has the reason."""
         return self.status == FAILED
 
     @property
@@ -213,7 +228,7 @@ class Split(Serializable):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeletedSplit(Serializable):
-    """A split whose audio was deleted."""
+    """Confirmation that a split was deleted."""
 
     id: str
     deleted: bool = True
@@ -222,7 +237,7 @@ class DeletedSplit(Serializable):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DirectUpload(Serializable):
-    """A presigned request that uploads the bytes straight to the storage."""
+    """Presigned request that uploads the bytes straight to the storage."""
 
     url: str = field(repr=False)
     method: str = "PUT"
@@ -235,13 +250,21 @@ class DirectUpload(Serializable):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upload(Serializable):
-    """A reservation to upload one file of the announced length before it expires.
+    """Permission to upload one file of the announced length to a presigned URL.
 
-    Send the bytes with ``direct``, or with PUT to ``upload_url`` with ``upload_headers``; never
-    send the API key along. Then submit ``audio_url``, or ``input`` as the input.
+    Send the bytes with the request in ``direct``, or with PUT to ``upload_url`` with
+    ``upload_headers``, and never send the API key with them. Then pass ``audio_url`` or ``input``
+    to ``create_split``.
 
     Attributes:
+        upload_id: Id of the upload.
+        upload_url: Presigned URL for the bytes.
+        upload_headers: Headers to send with the bytes.
+        expires_at: Time at which the URL expires.
+        direct: Method, URL and headers of the upload request; None if the server sent none.
+        audio_url: URL of the uploaded audio, for ``create_split(audio_url=...)``.
         uploaded: True if an earlier call with the same idempotency key uploaded the bytes.
+        raw: JSON of the upload as the service sent it.
     """
 
     upload_id: str
@@ -255,7 +278,7 @@ class Upload(Serializable):
 
     @property
     def input(self) -> dict[str, str]:
-        """The value for ``create_split(input=...)`` once the bytes are uploaded."""
+        """Value for ``create_split(input=...)`` after the bytes are uploaded."""
         return {"type": "uploaded_file", "uploadId": self.upload_id}
 
     def __hash__(self) -> int:
@@ -264,10 +287,14 @@ class Upload(Serializable):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model(Serializable):
-    """A model that the server runs.
+    """A model of the server.
 
     Attributes:
-        installed: True if the model can run now, None where the server does not report it.
+        id: Name of the model.
+        stems: Names of its stems.
+        aliases: Other names that the server accepts for it.
+        installed: True if its weights are installed; None if the server does not report it.
+        raw: JSON of the model as the service sent it.
     """
 
     id: str
@@ -279,7 +306,7 @@ class Model(Serializable):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageData(Serializable):
-    """One page of splits, newest first."""
+    """Splits of one page, newest first, and the cursor of the next page."""
 
     items: tuple[Split, ...]
     next_cursor: str | None = field(default=None, metadata={"strict": True})
@@ -291,9 +318,9 @@ class TransferProgress(Serializable):
     """Progress of one upload or download.
 
     Attributes:
-        name: name of the stem, or of the uploaded file.
-        bytes_done: bytes transferred; falls back when a transfer has to start over.
-        bytes_total: length of the whole, None where the server does not announce it.
+        name: Name of the stem or of the uploaded file.
+        bytes_done: Number of bytes transferred; it decreases when a transfer starts over.
+        bytes_total: Length of the file in bytes; None if the server does not announce it.
     """
 
     name: str

@@ -1,17 +1,20 @@
-"""File names from names that a server gave, safe on every system and in every folder."""
+"""File names for stems and songs that are safe on every operating system."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
 
-# CON, NUL and their like are devices on Windows, with any suffix.
+# Device names on Windows, with any extension.
 RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\.|$)")
-LONGEST = 80  # characters, of up to three bytes after NFC: under the 255 bytes of most file systems
+LONGEST = 80  # characters of up to 3 bytes: with a suffix, below the common limit of 255 bytes
 
 
 def file_stem(name: str) -> str:
-    """The name without what leads out of a folder, hides a file or means something to a system."""
+    """Return a safe file name without an extension.
+
+    The result stays in its folder, is not hidden, and is not reserved on Windows.
+    """
     safe = re.sub(r"[^\w .()+-]", "_", name).strip(" .")[:LONGEST].rstrip(" .")
     safe = re.sub(r"\.{2,}", ".", safe)
     if not safe:
@@ -20,13 +23,13 @@ def file_stem(name: str) -> str:
 
 
 def file_suffix(output_format: str | None) -> str:
-    """The suffix of an output format, with its dot; ``.wav`` where none is told."""
+    """Return the file extension of an output format, with its dot; ``.wav`` without a format."""
     safe = re.sub(r"[^a-z0-9]", "", (output_format or "").lower())[:8]
     return f".{safe or 'wav'}"
 
 
 def file_names(stems: Iterable[str], output_format: str | None) -> dict[str, str]:
-    """One file name for each stem, none twice, also where upper and lower case are the same."""
+    """Return a file name for each stem; no two differ only in case."""
     suffix, names, taken = file_suffix(output_format), {}, set[str]()
     for stem in stems:
         base = name = file_stem(stem)

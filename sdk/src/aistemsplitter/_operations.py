@@ -1,4 +1,4 @@
-"""The API's calls as operations: the request of each, and the model of its answer."""
+"""The API's calls as operations: the request of each and the model of its response."""
 
 from __future__ import annotations
 
@@ -51,22 +51,26 @@ class Submission:
     extra_body: Mapping[str, Any] | None
 
     def check(self) -> None:
-        """Raise InputError if the arguments contradict each other or are of another type."""
+        """Check the arguments' types and combinations.
+
+        Raises:
+            InputError: Arguments contradict each other or have the wrong type.
+        """
         if (self.input is None) == (self.audio_url is None):
-            raise InputError("give the audio as one of input= and audio_url=")
+            raise InputError("pass the audio either as input= or as audio_url=")
         if self.stem_model is not None and self.model is not None:
-            raise InputError("model= is the short form of stem_model=: give one of them")
+            raise InputError("pass either stem_model= or its short form model=, not both")
         if self.stems is not None and (
             isinstance(self.stems, str) or not isinstance(self.stems, Sequence)
         ):
-            raise InputError('stems= is a list of names, such as ["vocals"]')
+            raise InputError('stems= must be a list of names, such as ["vocals"]')
         for name, value in (("metadata", self.metadata), ("extra_body", self.extra_body)):
             if value is not None and not isinstance(value, Mapping):
-                raise InputError(f"{name}= is a mapping, not {type(value).__name__}")
+                raise InputError(f"{name}= must be a mapping, not {type(value).__name__}")
 
 
 def create_split(session: Session, submission: Submission) -> Operation[SplitJob]:
-    """Upload a local input first, then submit."""
+    """Upload a local input, if any, and submit the split."""
     submission.check()
     session = session.within(session.timeouts.total)  # one deadline for upload and submission
     once = None if submission.idempotency_key is None else check_key(submission.idempotency_key)
@@ -82,7 +86,7 @@ def create_split(session: Session, submission: Submission) -> Operation[SplitJob
     }
     body = {name: value for name, value in fields.items() if value is not None}
     body.update(submission.extra_body or {})
-    # Made before the first try and kept over all: what makes a retry of a billed call safe.
+    # The same key is sent with every attempt, so that a retry cannot be charged twice.
     key = keys.key_for(encode(body)) if keys else once or str(uuid.uuid4())
     return (
         yield from fetch(
@@ -126,7 +130,7 @@ def create_upload(
     idempotency_key: str | None = None,
     extra_body: Mapping[str, Any] | None = None,
 ) -> Operation[Upload]:
-    """Reserve the upload of one file."""
+    """Request a presigned URL for uploading one file."""
     body = {
         "filename": filename,
         "contentType": content_type or content_type_of(filename),
@@ -144,9 +148,9 @@ def presign_upload(
     content_type: str | None,
     extra_body: Mapping[str, Any] | None,
 ) -> Operation[Upload]:
-    """Reserve an upload; without a length the name is that of a local file, which has one."""
+    """Request a presigned URL; the length is read from a local file unless it is given."""
     if not isinstance(filename, (str, os.PathLike)):
-        raise InputError(f"filename= is a name or a path, not {type(filename).__name__}")
+        raise InputError(f"filename= must be a name or a path, not {type(filename).__name__}")
     if content_length is None:
         path = Path(filename)
         content_length = yield from blocking(partial(_length_of, path))
@@ -162,15 +166,16 @@ def _length_of(path: Path) -> int:
     try:
         found = path.stat()
     except OSError as problem:
-        message = f"cannot read {path}: {problem.strerror or problem}. Or pass content_length="
+        reason = problem.strerror or str(problem)
+        message = f"{path}: cannot read its length: {reason}. Pass content_length= instead"
         raise FileError(message, path=path, cause=problem) from problem
     if path.is_dir():
-        raise FileError(f"{path} is a directory", path=path)
+        raise FileError(f"{path}: is a directory. Pass the path of a file", path=path)
     return found.st_size
 
 
 def get_split(session: Session, split: SplitId) -> Operation[Split]:
-    """Read a split."""
+    """Return the current state of a split."""
     found = yield from fetch(session, Split, "GET", split_path(split))
     return check_id(found, id_of(split))
 
@@ -178,14 +183,14 @@ def get_split(session: Session, split: SplitId) -> Operation[Split]:
 def list_splits(
     session: Session, limit: int | None, cursor: str | None, status: SplitStatus | None
 ) -> Operation[PageData]:
-    """Read one page."""
+    """Return one page of the account's splits."""
     values = {"limit": limit, "cursor": cursor, "status": status}
     query = {name: value for name, value in values.items() if value is not None}
     return fetch(session, PageData, "GET", "/audio/splits", query=query)
 
 
 def cancel_split(session: Session, split_id: SplitId) -> Operation[Split]:
-    """Cancel; a retry that finds its own first try done has succeeded too."""
+    """Cancel a split. A retry that finds it already canceled succeeds too."""
     try:
         split = yield from fetch(session, Split, "POST", split_path(split_id) + "/cancel")
         return check_id(split, id_of(split_id))
@@ -198,23 +203,23 @@ def cancel_split(session: Session, split_id: SplitId) -> Operation[Split]:
 
 
 def delete_split(session: Session, split_id: SplitId) -> Operation[DeletedSplit]:
-    """Delete; a retry that finds its own first try done has succeeded too."""
+    """Delete a split. A retry that finds it already deleted succeeds too."""
     answer = yield from call(session, "DELETE", split_path(split_id), settled=NotFound)
     return decode(DeletedSplit, answer or {"id": id_of(split_id), "deleted": True})
 
 
 def get_credits(session: Session) -> Operation[Credits]:
-    """Read the balance."""
+    """Return the account's balance."""
     return fetch(session, Credits, "GET", "/credits")
 
 
 def list_models(session: Session) -> Operation[tuple[Model, ...]]:
-    """Read the models that the server runs."""
+    """Return the models that the server runs."""
     return call(session, "GET", "/models", result=_models)
 
 
 def _models(data: Any) -> tuple[Model, ...]:
-    if isinstance(data, Mapping):  # a later server may add a frame, for paging for example
+    if isinstance(data, Mapping):  # a later server may wrap the list, for example for paging
         data = data.get("items", data.get("models"))
     if not isinstance(data, list):
         raise UnexpectedResponse("data contains no list of models")

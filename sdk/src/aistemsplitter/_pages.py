@@ -1,4 +1,4 @@
-"""Pages of splits, which iterate across the pages that follow."""
+"""Pages of splits; iterating one continues across the following pages."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from aistemsplitter._models import PageData, Serializable, Split
 
 
 class _Page:
-    """A page's data, without the client that reads the next one."""
+    """Data of a page, without the client that reads the next page."""
 
     def __init__(self, data: PageData) -> None:
         self.items = data.items
@@ -22,7 +22,7 @@ class _Page:
         return self.next_cursor is not None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return this page's ``items`` and ``next_cursor``, as values that ``json`` can write."""
+        """Return ``items`` and ``next_cursor`` as values that ``json.dumps`` accepts."""
         data = PageData(items=self.items, next_cursor=self.next_cursor)
         return Serializable.to_dict(data)
 
@@ -34,19 +34,18 @@ class _Page:
 
 
 def _detached() -> InputError:
-    return InputError(
-        "a page that was pickled has no client: call list_splits(cursor=page.next_cursor)"
-    )
+    return InputError("an unpickled page has no client: call list_splits(cursor=page.next_cursor)")
 
 
 class SplitPage(_Page):
-    """One page of splits, newest first. Iterating continues across the pages that follow.
+    """A page of splits, newest first. Iterating it continues across the following pages.
 
-    A page can be pickled; it then has no client, and only ``items`` can be read.
+    A page can be pickled. An unpickled page has no client and cannot read the next page.
 
     Attributes:
-        items: the splits of this page alone.
-        next_cursor: cursor of the next page, None on the last.
+        items: Splits of this page only.
+        next_cursor: Cursor of the next page; None on the last page.
+        raw: JSON of the page as the service sent it.
     """
 
     def __init__(self, data: PageData, read: Callable[[str], SplitPage]) -> None:
@@ -54,7 +53,7 @@ class SplitPage(_Page):
         self._read: Callable[[str], SplitPage] | None = read
 
     def next_page(self) -> SplitPage | None:
-        """Read the next page; None after the last."""
+        """Return the next page; None after the last."""
         if self.next_cursor is None:
             return None
         if self._read is None:
@@ -69,13 +68,14 @@ class SplitPage(_Page):
 
 
 class AsyncSplitPage(_Page):
-    """One page of splits, newest first. Iterating continues across the pages that follow.
+    """A page of splits, newest first. Iterating it continues across the following pages.
 
-    A page can be pickled; it then has no client, and only ``items`` can be read.
+    A page can be pickled. An unpickled page has no client and cannot read the next page.
 
     Attributes:
-        items: the splits of this page alone.
-        next_cursor: cursor of the next page, None on the last.
+        items: Splits of this page only.
+        next_cursor: Cursor of the next page; None on the last page.
+        raw: JSON of the page as the service sent it.
     """
 
     def __init__(self, data: PageData, read: Callable[[str], Awaitable[AsyncSplitPage]]) -> None:
@@ -83,7 +83,7 @@ class AsyncSplitPage(_Page):
         self._read: Callable[[str], Awaitable[AsyncSplitPage]] | None = read
 
     async def next_page(self) -> AsyncSplitPage | None:
-        """Read the next page; None after the last."""
+        """Return the next page; None after the last."""
         if self.next_cursor is None:
             return None
         if self._read is None:
@@ -99,9 +99,9 @@ class AsyncSplitPage(_Page):
 
 
 class AsyncSplits(Coroutine[Any, Any, AsyncSplitPage]):
-    """A list that was not read yet: ``await`` it for its first page, or iterate with ``async for``.
+    """A list to ``await`` for its first page, or to iterate with ``async for`` across all pages.
 
-    It is a coroutine too, so ``asyncio.create_task`` and ``gather`` take it.
+    It is also a coroutine, so ``asyncio.create_task`` and ``asyncio.gather`` accept it.
     """
 
     def __init__(self, read: Callable[[], Coroutine[Any, Any, AsyncSplitPage]]) -> None:
@@ -116,18 +116,18 @@ class AsyncSplits(Coroutine[Any, Any, AsyncSplitPage]):
             yield split
 
     def send(self, value: Any) -> Any:
-        """Resume as a coroutine."""
+        """Resume the coroutine with a value."""
         if self._running is None:
             self._running = self._read()
         return self._running.send(value)
 
     def throw(self, *error: Any) -> Any:
-        """Raise an exception where the coroutine waits."""
+        """Raise an exception in the coroutine."""
         if self._running is None:
             self._running = self._read()
         return self._running.throw(*error)
 
     def close(self) -> None:
-        """Close the coroutine, if it was started."""
+        """Close the coroutine if it was started."""
         if self._running is not None:
             self._running.close()

@@ -1,4 +1,4 @@
-"""The partial file of a download: hidden, locked while in use, and resumed by a later run."""
+"""Partial files of downloads: hidden, locked while in use, and resumed by later runs."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from typing import IO, Any
 
 from aistemsplitter._digests import CHUNK, Announced
 
-LOCKED_BYTE = 2**40  # on Windows a locked byte cannot be read by others, so one beyond any file
+LOCKED_BYTE = 2**40  # beyond the end of any file: on Windows, others cannot read a locked byte
 
 
 class Part:
-    """The partial file of one stem, and what is known of the whole.
+    """The partial file of one stem, and what is known about the complete file.
 
-    A file that an earlier run left is continued. All methods block.
+    A file left by an earlier run is resumed. All methods block.
 
     Attributes:
         written: Number of bytes in the file.
-        inherited: True while the file holds bytes of an earlier run.
-        total: Length of the whole in bytes, None while unknown.
-        validator: ETag or modification time by which the storage recognizes the file.
-        announced: Checksum that the whole should have.
+        inherited: True while the file contains bytes of an earlier run.
+        total: Length of the complete file in bytes; None while unknown.
+        validator: ETag or modification time for ``If-Range``; None while unknown.
+        announced: Checksum of the complete file; None if none was announced.
     """
 
     def __init__(self, folder: Path, split_id: str, stem: str) -> None:
@@ -42,22 +42,22 @@ class Part:
         self._temporary = False
 
     def open(self) -> None:
-        """Open the file that an earlier run left, or create it.
+        """Open the file left by an earlier run, or create it.
 
-        If another download is writing to it, a file of our own is used, which is always removed.
+        If another download is writing to it, a separate file is used, which no later run resumes.
         """
         self._file = _open_locked(self.path)
         if self._file is None:
             self._temporary = True
             self.path = self.path.with_name(f"{self.path.stem}-{uuid.uuid4().hex}.part")
             self._file = self.path.open("x+b", buffering=0)
-        # Its last byte is fetched again: a request for the rest of a whole file is refused.
+        # The last byte is requested again: a range beyond the end of a complete file is refused.
         self.written = max(0, os.fstat(self._file.fileno()).st_size - 1)
         self.inherited = self.written > 0
         self._truncate()
 
     def expect(self, announced: Announced | None) -> None:
-        """Set the checksum of the whole, which is computed as bytes are appended."""
+        """Set the expected checksum and hash the bytes written so far."""
         self.announced = announced
         self._hash = announced.new() if announced else None
         if self._hash and self.written:
@@ -69,7 +69,7 @@ class Part:
     def append(self, batch: bytes) -> None:
         """Append bytes."""
         view, file = memoryview(batch), self._opened()
-        while view:  # an unbuffered file may take less than it is given
+        while view:  # an unbuffered write may be partial
             view = view[file.write(view) :]
         if self._hash:
             self._hash.update(batch)
@@ -77,37 +77,37 @@ class Part:
 
     @property
     def intact(self) -> bool:
-        """True if the file has the announced checksum, or none was announced."""
+        """True if the checksum matches the announced one, or none was announced."""
         return self.announced is None or bool(self._hash.digest() == self.announced.digest)
 
     def start_over(self) -> None:
-        """Empty the file and forget what is known of the whole."""
+        """Empty the file and forget what is known about the complete file."""
         self.written, self.inherited = 0, False
         self.total, self.validator = None, None
         self.expect(None)
         self._truncate()
 
     def publish(self, target: Path, *, overwrite: bool) -> None:
-        """Rename the finished file to its own name.
+        """Rename the complete file to its final name.
 
         Raises:
-            FileExistsError: Another file has that name by now.
+            FileExistsError: Another file with that name has appeared.
         """
         # Some network file systems report a full disk only when a descriptor is closed.
         os.close(os.dup(self._opened().fileno()))
         if not overwrite and os.path.lexists(target) and not _same_content(self.path, target):
             raise FileExistsError
-        if sys.platform == "win32":  # no open file can be renamed there
+        if sys.platform == "win32":  # Windows cannot rename an open file
             self._opened().close()
         self.path.replace(target)
         self._opened().close()
         self._file = None
 
     def close(self, *, keep: bool) -> None:
-        """Close the file unless it was published.
+        """Close the file, unless it was published.
 
         Args:
-            keep: Leave it for a later run, if it holds anything.
+            keep: True to leave a file that is not empty for a later run.
         """
         file, self._file = self._file, None
         if file is None:
@@ -118,7 +118,7 @@ class Part:
         if remove:
             with suppress(OSError):
                 self.path.unlink(missing_ok=True)
-        file.close()  # only now, so that no other download opens a file that is removed next
+        file.close()  # after the removal, so that no other download can lock the file in between
 
     def _opened(self) -> IO[bytes]:
         assert self._file is not None
@@ -131,12 +131,12 @@ class Part:
 
 
 def _open_locked(path: Path) -> IO[bytes] | None:
-    """Open or create a file that only one download writes to; None if it is in use."""
+    """Open or create a file and lock it; return None if another download has locked it."""
     flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
     file = os.fdopen(os.open(path, flags, 0o666), "r+b", buffering=0)
     try:
         _lock(file.fileno())
-        # Whoever held the lock before may have renamed or removed the file meanwhile.
+        # The previous holder of the lock may have renamed or removed the file.
         if os.path.samestat(os.fstat(file.fileno()), path.stat()):
             return file
     except OSError:
@@ -146,7 +146,11 @@ def _open_locked(path: Path) -> IO[bytes] | None:
 
 
 def _lock(descriptor: int) -> None:
-    """Lock a file until it is closed; OSError if it is locked, or cannot be."""
+    """Lock a file until it is closed.
+
+    Raises:
+        OSError: The file is locked already, or its file system has no locks.
+    """
     if sys.platform == "win32":
         import msvcrt
 

@@ -1,4 +1,4 @@
-"""Paths of the API that several modules use."""
+"""API paths of a split."""
 
 from __future__ import annotations
 
@@ -8,14 +8,18 @@ from aistemsplitter._errors import InputError
 
 
 def id_of(split: object) -> str:
-    """Return the id of a split: of the object that has it, or the id itself."""
+    """Return a split's id, given the id itself or an object that has it.
+
+    Raises:
+        InputError: The argument is neither.
+    """
     found = getattr(split, "id", split)
     if not isinstance(found, str) or not found.strip(". "):
         given = repr(found) if isinstance(found, str) else type(split).__name__
-        raise InputError(f"{given} is not a split or a split's id, such as split_01J...")
+        raise InputError(f"{given} is not a split: pass a split or its id, such as split_01J...")
     return found
 
 
 def split_path(split: object) -> str:
-    """Return the path of a split, given its id or object."""
-    return f"/audio/splits/{quote(id_of(split), safe='')}"  # an id stays one segment
+    """Return the API path of a split, given its id or an object that has it."""
+    return f"/audio/splits/{quote(id_of(split), safe='')}"  # even an odd id stays one path segment

@@ -1,4 +1,4 @@
-"""A typed call's result together with the HTTP answer that it came in."""
+"""Raw responses: the results of typed calls together with their HTTP responses."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar
 
-from aistemsplitter._core import request_id
 from aistemsplitter._effects import Reply
+from aistemsplitter._failures import request_id
 
 if TYPE_CHECKING:
     from aistemsplitter._async_client import AsyncAiStemSplitter
@@ -20,14 +20,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RawResponse(Generic[T]):
-    """The result of a call, and the last answer of the API that it received.
+    """Result of a call together with the last API response that it received.
 
     Attributes:
-        data: what the typed call returns.
-        status: HTTP status.
-        headers: the answer's headers, by their names in lower case.
-        request_id: the service's id of the request.
-        body: the bytes of the answer.
+        data: Result of the typed call.
+        status: HTTP status of the response.
+        headers: Headers of the response, by their lower-case names.
+        request_id: Request id assigned by the service; None if the response has none.
+        body: Body of the response.
     """
 
     data: T
@@ -38,7 +38,7 @@ class RawResponse(Generic[T]):
 
 
 class RawCalls:
-    """A client's calls, each returning a RawResponse. The arguments are the same."""
+    """The calls of a client, with the same arguments, each returning a RawResponse."""
 
     def __init__(self, client: AiStemSplitter) -> None:
         kind = type(client)
@@ -55,7 +55,7 @@ class RawCalls:
 
 
 class AsyncRawCalls:
-    """A client's calls, each returning a RawResponse. The arguments are the same."""
+    """The calls of a client, with the same arguments, each returning a RawResponse."""
 
     def __init__(self, client: AsyncAiStemSplitter) -> None:
         kind = type(client)
@@ -77,7 +77,7 @@ def _raw(
     @functools.wraps(method)
     def call(*args: P.args, **kwargs: P.kwargs) -> RawResponse[T]:
         replies: list[Any] = []
-        return _with_reply(method(client._noting(replies.append), *args, **kwargs), replies)
+        return _with_reply(method(client._recording(replies.append), *args, **kwargs), replies)
 
     return call
 
@@ -89,7 +89,9 @@ def _async_raw(
     @functools.wraps(method)
     async def call(*args: P.args, **kwargs: P.kwargs) -> RawResponse[T]:
         replies: list[Any] = []
-        return _with_reply(await method(client._noting(replies.append), *args, **kwargs), replies)
+        return _with_reply(
+            await method(client._recording(replies.append), *args, **kwargs), replies
+        )
 
     return call
 

@@ -1,4 +1,4 @@
-"""Keys and signing secrets, wrapped so that no repr or pickle shows them."""
+"""Wrapper of API keys and signing secrets that keeps them out of reprs, logs and pickles."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from aistemsplitter._errors import NotPicklable
 
 
 class Secret:
-    """A key or a signing secret. Its repr and str hide it, and it does not pickle."""
+    """An API key or signing secret. ``repr`` and ``str`` hide it, and it cannot be pickled."""
 
     __slots__ = ("_value",)
 
@@ -16,7 +16,7 @@ class Secret:
         self._value = value
 
     def reveal(self) -> str:
-        """Return the secret itself."""
+        """Return the secret as a string."""
         return self._value
 
     def __repr__(self) -> str:

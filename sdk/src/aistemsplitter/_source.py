@@ -1,7 +1,7 @@
-"""Sources of an upload, brought to one form: a length, and bytes that can be read again.
+"""Sources of uploads in one form: a length, and bytes that can be read again for a retry.
 
 Paths, bytes and seekable files are read in place. Other sources are first written to a temporary
-file, because the length is part of the upload's permission.
+file, because the presigned URL is bound to the length.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ from aistemsplitter._errors import FileChanged, FileError, InputError
 
 
 class HasFile(Protocol):
-    """An upload of a web framework that wraps its file, such as Starlette's ``UploadFile``."""
+    """Uploaded file of a web framework that wraps a file, such as Starlette's ``UploadFile``."""
 
     @property
     def file(self) -> IO[bytes]:
-        """The file with the bytes."""
+        """The wrapped file."""
         ...
 
     @property
     def filename(self) -> str | None:
-        """The name that the browser sent."""
+        """File name that the browser sent."""
         ...
 
 
-#: A local path, bytes, a file open for reading bytes, an upload of a web framework, or an iterable
-#: of bytes; with the asynchronous client also an async file or an async iterable.
+#: Local path, bytes, file opened in binary mode, uploaded file of a web framework, or iterable of
+#: bytes; with the asynchronous client also an async file or async iterable.
 Source: TypeAlias = (
     str
     | os.PathLike[str]
@@ -51,9 +51,9 @@ Source: TypeAlias = (
     | AsyncIterable[bytes]
 )
 
-CHUNK = 256 * 1024  # bytes; each is read in a worker thread, so not small
-IN_MEMORY = 4 * 2**20  # bytes of a temporary file that stay in memory
-NOT_BYTES = 'give a path, bytes, a file opened with "rb", or an iterable of bytes.'
+CHUNK = 256 * 1024  # bytes; not small, because each chunk is read in a worker thread
+IN_MEMORY = 4 * 2**20  # bytes; larger temporary files are written to disk
+NOT_BYTES = 'pass a path, bytes, a file opened with "rb", or an iterable of bytes'
 
 AUDIO_TYPES = {
     "aac": "audio/aac",
@@ -74,12 +74,12 @@ AUDIO_TYPES = {
 
 
 def content_type_of(filename: str) -> str:
-    """Return the media type of a file by its extension, else ``application/octet-stream``."""
+    """Return a file's media type by its extension; ``application/octet-stream`` if unknown."""
     return AUDIO_TYPES.get(Path(filename).suffix[1:].lower(), "application/octet-stream")
 
 
 def digest(opened: Opened) -> str:
-    """Return the SHA-256 of all bytes in hexadecimal; blocks."""
+    """Return the SHA-256 of a source in hexadecimal. Blocks."""
     found = hashlib.sha256()
     for chunk in opened.chunks():
         found.update(chunk)
@@ -88,11 +88,13 @@ def digest(opened: Opened) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A source that can be sent, again if necessary.
+    """An open source that can be sent several times.
 
     Attributes:
-        chunks: Reads it from its start. Raises FileChanged before the last bytes if it has changed,
-            so that an upload of a changed file never completes.
+        name: File name of the upload.
+        length: Length in bytes.
+        chunks: Function that reads the source from its start. It raises FileChanged before the
+            last bytes if the file has changed, so that an upload of a changed file never completes.
     """
 
     name: str
@@ -101,14 +103,16 @@ class Opened:
 
 
 def open_source(source: Source, filename: str | None, closing: ExitStack) -> Opened:
-    """Open a source; blocks.
+    """Open a source. Blocks.
 
     Args:
-        closing: Receives the files to close.
+        source: Audio to upload.
+        filename: File name of the upload; None for that of the source.
+        closing: Stack that closes the opened files.
 
     Raises:
-        FileError: It is missing, a directory, or cannot be read.
-        InputError: It is no source of bytes, or it is empty.
+        FileError: The file is missing, is a directory, or cannot be read.
+        InputError: The source is empty, or does not contain bytes.
     """
     if isinstance(source, (bytes, bytearray, memoryview)):
         opened = _of_bytes(memoryview(source), filename)
@@ -117,7 +121,7 @@ def open_source(source: Source, filename: str | None, closing: ExitStack) -> Ope
     else:
         opened = _of_file(source, filename, closing)
     if opened.length == 0:
-        raise InputError(f"{opened.name} is empty")
+        raise InputError(f"{opened.name}: the file is empty")
     return opened
 
 
@@ -136,16 +140,16 @@ def spool_async(source: Source, closing: ExitStack) -> Operation[Source]:
 
 
 class _Named(tempfile.SpooledTemporaryFile[bytes]):
-    """A temporary file that keeps the name of what was copied into it."""
+    """A temporary file with the name of the source that was copied into it."""
 
     filename: str | None = None
 
 
 def _async_reader(source: Any) -> Callable[[], Awaitable[bytes]] | None:
-    """Return a function that awaits the next bytes, None if the source is not asynchronous."""
+    """Return a function that reads the next bytes; None if the source is not asynchronous."""
     if inspect.iscoroutinefunction(getattr(source, "read", None)):
         if _wrapped_file(source) is not None:
-            return None  # the file in it can be read directly, and again
+            return None  # the wrapped file can be read directly, several times
         return cast("Callable[[], Awaitable[bytes]]", partial(source.read, CHUNK))
     if not isinstance(source, AsyncIterable):
         return None
@@ -160,7 +164,7 @@ def _wrapped_file(source: object) -> IO[bytes] | None:
 
 
 def _name_of(source: object) -> str | None:
-    """Return the name that a source has, without folders."""
+    """Return the file name of a source without folders; None if it has none."""
     for attribute in ("filename", "name"):
         name = getattr(source, attribute, None)
         if isinstance(name, str) and name:
@@ -184,24 +188,25 @@ def _of_path(path: Path, filename: str | None, closing: ExitStack) -> Opened:
         file = closing.enter_context(path.open("rb")) if regular else None
     except OSError as problem:
         reason = problem.strerror or str(problem)
-        raise FileError(f"cannot read {path}: {reason}", path=path, cause=problem) from problem
+        message = f"{path}: cannot be read: {reason}"
+        raise FileError(message, path=path, cause=problem) from problem
     except ValueError as problem:  # a null character
-        raise FileError(f"cannot read {path}: {problem}", path=path) from problem
+        raise FileError(f"{path}: cannot be read: {problem}", path=path) from problem
     if file is None:
         kind = "a directory" if path.is_dir() else "not a regular file"
-        raise FileError(f"{path} is {kind}", path=path)
+        raise FileError(f"{path}: is {kind}. Pass the path of an audio file", path=path)
     return _in_place(file, filename or path.name)
 
 
 def _of_file(source: object, filename: str | None, closing: ExitStack) -> Opened:
     if isinstance(source, io.TextIOBase):
-        raise InputError('the file is open as text: open it with "rb"')
+        raise InputError('input= is a file opened in text mode: open it with "rb"')
     name = filename or _name_of(source) or "audio"
     if inspect.iscoroutinefunction(getattr(source, "read", None)):
         source = _wrapped_file(source)
     seekable = getattr(source, "seekable", None)
     if callable(seekable) and seekable():
-        return _in_place(cast("IO[bytes]", source), name)  # not closed: it is the caller's
+        return _in_place(cast("IO[bytes]", source), name)  # not closed: it belongs to the caller
     return _spooled(source, name, closing)
 
 
@@ -218,16 +223,16 @@ def _in_place(file: IO[bytes], name: str) -> Opened:
             chunk = file.read(min(CHUNK, left))
             left -= len(chunk)
             if not chunk or (not left and _state(file) != before):
-                raise FileChanged(f"{name} changed while it was being uploaded")
+                raise FileChanged(f"{name}: the file changed during its upload. Try again")
             yield chunk
 
     return Opened(name, length, chunks)
 
 
 def _state(file: IO[bytes]) -> object:
-    """Return what changes when the file is written to; None for one without a descriptor."""
+    """Return the file's size and modification time; None for a file without a descriptor."""
     if isinstance(file, tempfile.SpooledTemporaryFile):
-        return None  # asking for its descriptor would move it from memory to disk
+        return None  # fileno() would move it from memory to disk
     try:
         found = os.fstat(file.fileno())
     except (OSError, ValueError, AttributeError):
@@ -242,7 +247,7 @@ def _spooled(source: object, name: str, closing: ExitStack) -> Opened:
     elif isinstance(source, Iterable):
         pieces = source
     else:
-        raise InputError(f"input= is of type {type(source).__name__}: {NOT_BYTES}")
+        raise InputError(f"input= has the type {type(source).__name__}: {NOT_BYTES}")
     spool = tempfile.SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115  # closed by the caller
     closing.callback(spool.close)
     for piece in pieces:

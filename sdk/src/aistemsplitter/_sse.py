@@ -1,4 +1,4 @@
-"""Server-sent events from bytes as they come, by the WHATWG's rules for text/event-stream."""
+"""Parser of server-sent events, as defined by the WHATWG for ``text/event-stream``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ LARGEST_EVENT = 2**20  # bytes
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One event; ``id`` is the last one said, empty if none was."""
+    """One event; ``id`` is the last id of the stream, empty if it has sent none."""
 
     name: str
     data: str
@@ -19,7 +19,7 @@ class Event:
 
 
 class EventParser:
-    """Takes pieces of a stream, cut anywhere; gives the events that they complete."""
+    """Incremental parser: receives pieces of a stream and returns the events they complete."""
 
     def __init__(self) -> None:
         self._rest = b""
@@ -30,22 +30,22 @@ class EventParser:
         self.last_id = ""
 
     def feed(self, piece: bytes) -> list[Event]:
-        """The events that end in this piece.
+        """Return the events that end in this piece.
 
         Raises:
-            UnexpectedResponse: an event does not end.
+            UnexpectedResponse: An event is longer than 1 MiB.
         """
         text = self._rest + piece
         if not self._begun and len(text) >= 3:
             text, self._begun = text.removeprefix(b"\xef\xbb\xbf"), True
-        # A CR at the end may be half a CRLF: it waits for what follows.
+        # A CR at the end may be the first half of a CRLF: keep it for the next piece.
         held = b"\r" if text.endswith(b"\r") else b""
         lines = text[: len(text) - len(held)].replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         *whole, rest = lines.split(b"\n")
         self._rest = rest + held
         found = [self._line(line.decode("utf-8", "replace")) for line in whole]
         if len(self._rest) + self._size > LARGEST_EVENT:
-            raise UnexpectedResponse("an event of the progress stream does not end")
+            raise UnexpectedResponse("an event of the progress stream is too long")
         return [event for event in found if event]
 
     def _line(self, line: str) -> Event | None:

@@ -1,7 +1,6 @@
-"""Requests for a stem's bytes: retries, fresh URLs for expired ones, and redirects.
+"""Requests for a stem's bytes: retries, renewal of expired URLs, and redirects.
 
-What is done with a response is up to the receiver: it fills a partial file, or only reads what the
-storage says about the whole.
+A receiver handles the responses: one writes a partial file, another only reads length and checksum.
 """
 
 from __future__ import annotations
@@ -13,19 +12,14 @@ from functools import partial
 from typing import Protocol
 from urllib.parse import urljoin, urlsplit
 
-from aistemsplitter._core import (
-    Session,
-    error_of_failure,
-    error_of_reply,
-    logger,
-    worth_a_retry,
-)
+from aistemsplitter._core import Session, worth_a_retry
 from aistemsplitter._digests import Announced, announced
 from aistemsplitter._effects import (
     Close,
     Failure,
     Listener,
     Operation,
+    Reply,
     Request,
     Sleep,
     Stream,
@@ -41,24 +35,26 @@ from aistemsplitter._errors import (
     IntegrityError,
     RedirectRefused,
 )
+from aistemsplitter._failures import error_from_failure, error_from_reply
+from aistemsplitter._logs import logger
 from aistemsplitter._models import Split, TransferProgress
 from aistemsplitter._operations import get_split
 from aistemsplitter._part import Part
 
-BATCH = 2**20  # bytes a write, each in a worker thread
-SUCCESS = (200, 203, 206)  # 203: a proxy on the way has changed something; the checksum decides
+BATCH = 2**20  # bytes per write; each write uses a worker thread
+SUCCESS = (200, 203, 206)  # 203: modified by a proxy; the checksum decides
 EXPIRED = (401, 403, 404, 410)
-UNSATISFIABLE = 416  # the file is shorter than what is already there
+UNSATISFIABLE = 416  # the stored file is shorter than the partial file
 REDIRECTS = 5
-RENEWALS = 3  # fresh URLs for one stem without a byte of it in between
+RENEWALS = 3  # consecutive URL renewals for one stem without any progress
 
 
 class Receiver(Protocol):
-    """Takes responses for one stem until it has what it needs."""
+    """Handler of the responses for one stem."""
 
     @property
     def done(self) -> int:
-        """Number of bytes received, by which progress is judged."""
+        """Number of bytes received; progress resets the retry count."""
         ...
 
     def headers(self) -> dict[str, str]:
@@ -66,19 +62,19 @@ class Receiver(Protocol):
         ...
 
     def receive(self, stream: Stream) -> Operation[bool]:
-        """Take a response; False if another request is needed."""
+        """Handle a response; return False if another request is needed."""
         ...
 
     def start_over(self) -> bool:
-        """Drop what was received; True if an earlier run is to blame, not this one."""
+        """Discard the received bytes; return True if some were left by an earlier run."""
         ...
 
 
 def transfer(session: Session, split: Split, stem: str, receiver: Receiver) -> Operation[None]:
-    """Send requests for a stem until the receiver has what it needs.
+    """Send requests for a stem until the receiver is done.
 
     Raises:
-        DownloadFailed: All tries failed. IntegrityError: What arrived is damaged.
+        DownloadFailed: All attempts failed. IntegrityError: The received bytes are damaged.
         DeadlineExceeded: The session's deadline has passed.
     """
     url, retries, renewals, furthest = split.stems[stem], 0, 0, 0
@@ -86,29 +82,29 @@ def transfer(session: Session, split: Split, stem: str, receiver: Receiver) -> O
         error = yield from _attempt(session, url, receiver)
         if error is None:
             return
-        if receiver.done > furthest:  # more than ever: a file that starts over must end too
+        if receiver.done > furthest:  # a file that starts over again and again is no progress
             retries, renewals, furthest = 0, 0, receiver.done
         pause = session.pause(retries, error.retry_after)
         renew = error.status in (*EXPIRED, UNSATISFIABLE)
         if isinstance(error, IntegrityError) or error.status == UNSATISFIABLE:
             if (yield from blocking(receiver.start_over)):
                 continue
-            renew = True  # a fresh URL may lead to a better copy
+            renew = True  # a fresh URL may lead to an intact copy
         if renew:
-            # An expired URL is no failed try: it is renewed even with max_retries=0.
-            is_try = isinstance(error, IntegrityError)
+            # The renewal of an expired URL is not a retry: it works even with max_retries=0.
+            is_retry = isinstance(error, IntegrityError)
             pause = pause if renewals else 0.0
             renewals += 1
-            again = renewals <= RENEWALS
+            try_again = renewals <= RENEWALS
         else:
-            is_try, again = True, worth_a_retry(error)
-        if is_try and retries >= session.max_retries:
-            again = False
-        if not again or session.out_of_time(pause):
+            is_retry, try_again = True, worth_a_retry(error)
+        if is_retry and retries >= session.max_retries:
+            try_again = False
+        if not try_again or session.out_of_time(pause):
             raise _final(stem, error, session) from error
-        logger.info("download %s: %s at byte %d, next try", stem, error.code, receiver.done)
+        logger.info("download of %s: %s at byte %d, retrying", stem, error.code, receiver.done)
         yield Sleep(pause)
-        retries += is_try
+        retries += is_retry
         if renew:
             fresh = yield from get_split(session, split.id)
             url = fresh.stems.get(stem, url)
@@ -117,7 +113,7 @@ def transfer(session: Session, split: Split, stem: str, receiver: Receiver) -> O
 def _attempt(
     session: Session, url: str, receiver: Receiver
 ) -> Operation[AiStemSplitterError | None]:
-    """Send one request, and another where the receiver wants one; return what went wrong."""
+    """Send requests until the receiver is done; return the first error, None without one."""
     while True:
         stream: Stream | None = None
         error: AiStemSplitterError | None = None
@@ -134,9 +130,9 @@ def _attempt(
             if stream.status in SUCCESS:
                 complete = yield from receiver.receive(stream)
             else:
-                error = error_of_reply(stream.status, stream.headers, b"", request)
+                error = error_from_reply(Reply(stream.status, stream.headers), request)
         except Failure as failure:
-            error = error_of_failure(failure, request)
+            error = error_from_failure(failure, request)
         except (RedirectRefused, IntegrityError) as problem:
             error = problem
         if stream is not None:
@@ -146,7 +142,7 @@ def _attempt(
 
 
 def _follow(request: Request) -> Operation[Stream]:
-    """Open a presigned URL, following redirects: it sends no credentials that could be lost."""
+    """Open a presigned URL and follow redirects, which is safe because no credentials are sent."""
     url = request.url
     for _ in range(REDIRECTS + 1):
         stream = yield from open_stream(
@@ -163,7 +159,7 @@ def _follow(request: Request) -> Operation[Stream]:
         yield Close(stream)
         before, url = url, urljoin(url, stream.headers.get("location", ""))
         if urlsplit(before).scheme == "https" and urlsplit(url).scheme != "https":
-            raise RedirectRefused("the storage redirects from https to something else")
+            raise RedirectRefused("the storage redirects from https to an insecure URL")
     raise RedirectRefused(f"the storage redirects more than {REDIRECTS} times")
 
 
@@ -184,7 +180,7 @@ def _final(stem: str, error: AiStemSplitterError, session: Session) -> AiStemSpl
 
 @dataclass(slots=True)
 class Filling:
-    """A receiver that brings the whole stem into a partial file and checks it."""
+    """Receiver that writes the whole stem to a partial file and verifies it."""
 
     stem: str
     part: Part
@@ -196,20 +192,20 @@ class Filling:
         return self.part.written
 
     def headers(self) -> dict[str, str]:
-        """Ask for the rest, if it is certain or can be checked that it belongs to the same file."""
+        """Return the Range header that resumes the file, where the result can be verified."""
         part = self.part
         if part.written and part.validator is not None:
             return {"Range": f"bytes={part.written}-", "If-Range": part.validator}
         return {"Range": f"bytes={part.written}-"} if part.inherited else {}
 
     def start_over(self) -> bool:
-        """Empty the file; True if bytes of an earlier run were in it."""
+        """Empty the file; return True if it contained bytes of an earlier run."""
         inherited = self.part.inherited
         self.part.start_over()
         return inherited
 
     def receive(self, stream: Stream) -> Operation[bool]:
-        """Append the response to the file and, at its end, check the whole."""
+        """Append the response to the file and verify the whole file at the end."""
         part = self.part
         if not (yield from blocking(partial(_prepare, stream, part))):
             return False
@@ -223,36 +219,36 @@ class Filling:
                     yield from self._append(batch)
                     batch, size = [], 0
         except Failure:
-            if size:  # what arrived before the connection failed need not be sent again
+            if size:  # keep what arrived before the failure, so that it is not sent again
                 yield from blocking(partial(part.append, b"".join(batch)))
             raise
         if size:
             yield from self._append(batch)
         if part.total is not None and part.written != part.total:
-            raise IntegrityError(f"{part.written} bytes came of {part.total}")
+            raise IntegrityError(f"received {part.written} of {part.total} bytes")
         if not part.intact:
             algorithm = part.announced and part.announced.algorithm
-            raise IntegrityError(f"the {algorithm} checksum is not the announced one")
+            raise IntegrityError(f"the {algorithm} checksum differs from the announced one")
         return True
 
     def _append(self, batch: list[bytes]) -> Operation[None]:
         part = self.part
         yield from blocking(partial(part.append, b"".join(batch)))
         if part.total is not None and part.written > part.total:
-            raise IntegrityError(f"more bytes came than the {part.total} announced")
+            raise IntegrityError(f"received more than the announced {part.total} bytes")
         progress = TransferProgress(name=self.stem, bytes_done=part.written, bytes_total=part.total)
         yield from notify(self.listener, progress)
 
 
 def _prepare(stream: Stream, part: Part) -> bool:
-    """Read the head of a response: continue the file, or start over if the whole is sent again.
+    """Prepare the file for the response's bytes: resume it, or empty it if the whole is sent again.
 
-    False if a file of an earlier run cannot be continued, and was emptied: without a checksum of
-    the whole nothing would prove that both halves belong together.
+    Return False if a file of an earlier run cannot be resumed and was emptied: without a checksum
+    of the whole file, nothing proves that the two halves belong together.
     """
     headers = stream.headers
     if headers.get("content-encoding", "identity") != "identity":
-        raise IntegrityError("the stem came compressed, which was not asked for")
+        raise IntegrityError("the storage sent compressed data, which was not requested")
     if stream.status != 206:
         part.start_over()
         length = headers.get("content-length", "")
@@ -262,10 +258,10 @@ def _prepare(stream: Stream, part: Part) -> bool:
         return True
     span = re.fullmatch(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", _span(headers))
     if not span or int(span[1]) != part.written:
-        raise IntegrityError("another part of the file came than was asked for")
+        raise IntegrityError("the storage sent another part of the file than requested")
     total = None if span[3] == "*" else int(span[3])
     if None not in (total, part.total) and total != part.total:
-        raise IntegrityError("the file's length changed while it was downloaded")
+        raise IntegrityError("the file's length changed during the download")
     part.total = part.total if total is None else total
     if part.inherited and part.announced is None:
         digest = announced(headers, whole=False)
@@ -288,11 +284,11 @@ def _span(headers: Mapping[str, str]) -> str:
 
 @dataclass(slots=True)
 class Probe:
-    """A receiver that only learns the stem's length and checksum.
+    """Receiver that reads only the stem's length and checksum, from the response headers.
 
     Attributes:
-        total: Length in bytes, None if the storage does not say.
-        digest: Checksum of the whole, None if the storage announces none.
+        total: Length in bytes; None if the storage does not announce it.
+        digest: Checksum of the whole file; None if the storage announces none.
     """
 
     total: int | None = None
@@ -300,19 +296,19 @@ class Probe:
     done: int = 0
 
     def headers(self) -> dict[str, str]:
-        """Ask for one byte: a presigned URL is good for GET alone."""
+        """Return the headers that request one byte, because a presigned URL allows only GET."""
         return {"Range": "bytes=0-0"}
 
     def start_over(self) -> bool:
-        """Return False: there is nothing to drop."""
+        """Return False, because there is nothing to discard."""
         return False
 
     def receive(self, stream: Stream) -> Operation[bool]:
-        """Read the headers."""
+        """Read length and checksum from the headers."""
         whole = stream.status != 206
         length = stream.headers.get("content-length", "") if whole else _span(stream.headers)
         found = re.search(r"(\d{1,18})$", length)
         self.total = int(found[1]) if found else None
         self.digest = announced(stream.headers, whole=whole)
         return True
-        yield  # an operation is a generator, also one that has nothing to wait for
+        yield  # makes this a generator, as every operation is

@@ -1,7 +1,7 @@
-"""Types of the arguments that the clients' methods take.
+"""Types of the arguments of the clients' methods.
 
-The literals list what this version of the service knows. A newer or customised server may know
-more; pass such a name with ``typing.cast(StemModelName, "mymodel")``.
+The literals list the names that this version knows. A newer or customised server may accept more:
+pass such a name as ``typing.cast(StemModelName, "mymodel")``.
 """
 
 from __future__ import annotations
@@ -11,23 +11,23 @@ from typing import Any, Literal, TypeAlias, TypedDict
 
 from aistemsplitter._models import Split, SplitJob, TransferProgress
 
-#: Models and their aliases; ``list_models()`` returns what a server really runs.
 StemModelName: TypeAlias = Literal[
     "htdemucs_ft", "htdemucs", "htdemucs_6s", "htdemucs_tiny", "4s", "6s"
 ]
+"""Models and their aliases; ``list_models()`` returns those of a server."""
 
-#: File formats of the stems.
 OutputFormat: TypeAlias = Literal["wav", "flac", "mp3", "opus", "m4a"]
+"""File formats of the stems."""
 
-#: States of a split, for filtering a list.
 SplitStatus: TypeAlias = Literal["queued", "processing", "succeeded", "failed"]
+"""States of a split, for ``list_splits(status=...)``."""
 
-#: A split's id, or an object that has it: what ``create_split`` or ``get_split`` returned.
 SplitId: TypeAlias = str | Split | SplitJob
+"""Id of a split, or an object with an id, as returned by ``create_split`` and ``get_split``."""
 
 
 class SplitOptions(TypedDict, total=False):
-    """Options of ``create_split``, whose documentation describes them."""
+    """Keyword arguments of ``create_split``, where they are documented."""
 
     stem_model: StemModelName | None
     model: StemModelName | None

@@ -1,4 +1,4 @@
-"""Uploading: reserve, then send the bytes straight to the storage, again if that fails."""
+"""Uploads: request a presigned URL and send the bytes straight to the storage, with retries."""
 
 from __future__ import annotations
 
@@ -8,13 +8,7 @@ from contextlib import ExitStack
 from functools import partial
 from typing import TypeAlias
 
-from aistemsplitter._core import (
-    Session,
-    error_of_failure,
-    error_of_reply,
-    logger,
-    worth_a_retry,
-)
+from aistemsplitter._core import Session, worth_a_retry
 from aistemsplitter._effects import Body, Failure, Operation, Request, Sleep, blocking, send
 from aistemsplitter._errors import (
     AiStemSplitterError,
@@ -22,6 +16,8 @@ from aistemsplitter._errors import (
     FileError,
     UploadFailed,
 )
+from aistemsplitter._failures import error_from_failure, error_from_reply
+from aistemsplitter._logs import logger
 from aistemsplitter._models import DirectUpload, TransferProgress, Upload
 from aistemsplitter._source import (
     Opened,
@@ -32,11 +28,11 @@ from aistemsplitter._source import (
     spool_async,
 )
 
-#: ``create_upload`` of the operations, which import this module.
+#: ``_operations.create_upload``, passed as an argument because ``_operations`` imports this module.
 Reserve: TypeAlias = Callable[[Session, str, int, str | None, str | None], Operation[Upload]]
 
 EXPIRED = (401, 403, 410)
-ALREADY_THERE = (409, 412)  # the permission was used, by a try whose answer was lost
+ALREADY_STORED = (409, 412)  # the URL was used before, by an attempt whose response was lost
 
 
 def upload(
@@ -48,15 +44,16 @@ def upload(
     key: str | None,
     on_progress: Callable[[TransferProgress], object] | None,
 ) -> Operation[Upload]:
-    """Upload a source and return its reservation.
+    """Upload a source and return the upload, ready to be submitted.
 
     Args:
-        key: Key under which the same content is uploaded only once, by any process; None to upload
-            it in any case.
+        reserve: Operation that requests the presigned URL.
+        key: Idempotency key under which the same content is uploaded only once, by any process;
+            None to upload it every time.
 
     Raises:
-        FileError: It cannot be read. FileChanged: It changed during the upload.
-        UploadFailed: The storage did not accept it.
+        FileError: The source cannot be read. FileChanged: It changed during the upload.
+        UploadFailed: The storage did not accept the upload.
     """
     closing = ExitStack()
     try:
@@ -69,20 +66,20 @@ def upload(
                 break
             if (yield from _put(session, reserved, opened, on_progress, last=renewal)):
                 break
-            once = None  # with it, the same expired reservation would come again
+            once = None  # the same key would return the same expired URL
     except OSError as problem:
         if isinstance(problem, AiStemSplitterError):  # DeadlineExceeded is both
             raise
         reason = problem.strerror or str(problem)
-        raise FileError(f"cannot read the input: {reason}", cause=problem) from problem
+        raise FileError(f"the input cannot be read: {reason}", cause=problem) from problem
     else:
         return reserved
     finally:
-        closing.close()  # not an effect: a cancelled operation cannot yield one
+        closing.close()  # not an effect, because a cancelled operation cannot yield
 
 
 def _key_of(opened: Opened, key: str) -> str:
-    """Return the key of the reservation, which is another one for other content."""
+    """Return the idempotency key of the upload, which also depends on its content."""
     return f"upload-{hashlib.sha256(f'{key} {digest(opened)}'.encode()).hexdigest()}"
 
 
@@ -94,7 +91,7 @@ def _put(
     *,
     last: bool,
 ) -> Operation[bool]:
-    """Send the bytes; False if the permission has expired and a new one can be requested."""
+    """Send the bytes; return False if the URL has expired, unless this is the last one."""
     direct = reserved.direct or DirectUpload(
         url=reserved.upload_url, headers=reserved.upload_headers
     )
@@ -120,14 +117,14 @@ def _put(
         try:
             reply = yield from send(request)
         except Failure as failure:
-            error = error_of_failure(failure, request)
+            error = error_from_failure(failure, request)
         else:
             logger.info("upload of %s: %s", opened.name, reply.status)
-            if reply.status < 300 or (retries and reply.status in ALREADY_THERE):
+            if reply.status < 300 or (retries and reply.status in ALREADY_STORED):
                 return True
             if reply.status in EXPIRED and not last:
                 return False
-            error = error_of_reply(reply.status, reply.headers, reply.body, request)
+            error = error_from_reply(reply, request)
         pause = session.pause(retries, error.retry_after)
         exhausted = retries >= session.max_retries
         if exhausted or session.out_of_time(pause) or not worth_a_retry(error):

@@ -1,7 +1,7 @@
-"""Waiting for a split: by its progress stream where the server has one, and by polling.
+"""Waiting for a split, by its progress stream where the server has one and by polling otherwise.
 
-The wait survives broken streams, connection errors and restarts of the server. Only the end of the
-split, the deadline, or an error that waiting cannot change ends it.
+The wait survives dropped streams, connection errors and server restarts. It ends when the split is
+done, at the deadline, or with an error that a retry cannot fix.
 """
 
 from __future__ import annotations
@@ -9,14 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
-from aistemsplitter._core import (
-    LONGEST_RETRY_AFTER,
-    Session,
-    call,
-    check_id,
-    logger,
-    worth_a_retry,
-)
+from aistemsplitter._core import LONGEST_RETRY_AFTER, Session, call, check_id, worth_a_retry
 from aistemsplitter._decode import decode
 from aistemsplitter._effects import (
     Close,
@@ -37,16 +30,17 @@ from aistemsplitter._errors import (
     UnexpectedResponse,
     WaitTimeout,
 )
+from aistemsplitter._logs import logger
 from aistemsplitter._models import Split
 from aistemsplitter._paths import id_of, split_path
 from aistemsplitter._sse import EventParser
 from aistemsplitter._types import SplitId
 
-FIRST_INTERVAL = 1.0  # seconds between two polls, growing by half up to the longest
+FIRST_INTERVAL = 1.0  # seconds between the first two polls; each interval is 1.5 times the last
 LONGEST_INTERVAL = 10.0
-STREAM_TRIES = 5  # streams in a row without a byte; after them the split is only polled
-FIRST_BYTES = 3.0  # seconds; a stream that is not held back by a proxy begins at once
-QUIET = 10.0  # seconds without an event after which the split is polled beside the stream
+STREAM_TRIES = 5  # consecutive streams without an event, after which the split is only polled
+FIRST_BYTES = 3.0  # seconds; a stream that no proxy buffers begins at once
+QUIET = 10.0  # seconds without an event, after which the split is polled and the stream reopened
 
 
 def wait_for_split(
@@ -56,14 +50,14 @@ def wait_for_split(
     timeout: float | None,
     on_progress: Callable[[Split], object] | None,
 ) -> Operation[Split]:
-    """Return the split once it has succeeded.
+    """Wait until a split has succeeded and return it.
 
     Raises:
-        SplitFailed: It ended as failed.
-        WaitTimeout: The time is up; the job goes on.
+        SplitFailed: The split failed.
+        WaitTimeout: The time limit was reached; the split continues.
     """
     if timeout is not None and not timeout > 0:
-        raise InputError("timeout= is in seconds, more than 0; None waits without end")
+        raise InputError("timeout= must be more than 0 seconds, or None to wait without limit")
     split_id = id_of(split)
     session = session.within(timeout)
     watch = _Watch(session, split_id, on_progress)
@@ -75,15 +69,15 @@ def wait_for_split(
             if not worth_a_retry(problem):
                 raise
             error = problem
-            logger.debug("wait for %s: %s", split_id, problem.code)
+            logger.debug("waiting for %s: %s", split_id, problem.code)
         else:
             split, error = check_id(decode(Split, answer), split_id), None
             yield from watch.report(split)
             raise_if_failed(split)
             if split.succeeded:
                 return split
-            # The stream has told of the end, but the stems come with the split itself: poll at
-            # once. A server that does not know of the end yet is not polled any faster than others.
+            # The stream reports the end, but only the split itself has the stems: poll at once.
+            # If the poll does not show the end yet, the intervals grow as usual.
             said_done = False
             if not stream_ended:
                 said_done = yield from watch.follow()
@@ -100,28 +94,29 @@ def wait_for_split(
         interval = min(interval * 1.5, LONGEST_INTERVAL)
         if session.out_of_time():
             break
+    last_error = f" (last error: {error.message})" if error else ""
     raise WaitTimeout(
-        f"{split_id} was not done within {timeout:g} s. It goes on: pick it up again with"
-        f' wait_for_split("{split_id}"){f"; last trouble: {error.message}" if error else ""}',
+        f"{split_id} was not done within {timeout:g} s{last_error}. It continues on the service:"
+        f' wait again with wait_for_split("{split_id}")',
         split_id=split_id,
     )
 
 
 def raise_if_failed(split: Split) -> None:
-    """Raise SplitFailed for a split that failed."""
+    """Raise SplitFailed if the split has failed."""
     if split.failed:
         reason = split.error
-        message = (reason and reason.message) or "the service does not say why"
+        message = (reason and reason.message) or "the service gave no reason"
         raise SplitFailed(
             f"{split.id} failed: {message}", split=split, code=reason.code if reason else None
         )
 
 
 class _Watch:
-    """The progress stream of one split, reopened when it breaks.
+    """The progress stream of one split, reopened when it drops.
 
     Attributes:
-        was_quiet: True if the last stream was left because it said nothing for too long.
+        was_quiet: True if the last stream was closed because it sent no event for too long.
     """
 
     def __init__(
@@ -137,13 +132,13 @@ class _Watch:
         self.was_quiet = False
 
     def report(self, split: Split) -> Operation[None]:
-        """Pass the split to the caller's callback, unless it is unchanged."""
+        """Pass the split to the caller's callback if it has changed."""
         changed, self._reported = split != self._reported, split
         if changed:
             yield from notify(self._listener, split)
 
     def follow(self) -> Operation[bool]:
-        """Follow the stream until it ends or is quiet; return True if the split has ended."""
+        """Follow the stream until it ends or is quiet; return True if it reports the split done."""
         self.was_quiet = False
         if self._silent >= STREAM_TRIES:
             return False
@@ -159,14 +154,14 @@ class _Watch:
             if stream.status in (200, 203) and kind == "text/event-stream":
                 said_done = yield from self._read(stream)
             elif stream.status < 500 and stream.status != 429:
-                self._silent = STREAM_TRIES  # this server has none
+                self._silent = STREAM_TRIES  # this server has no progress stream
         except UnexpectedResponse as problem:
-            logger.debug("progress of %s: %s", self._split_id, problem)
+            logger.debug("progress stream of %s: %s", self._split_id, problem)
         except Failure as failure:
             self.was_quiet = failure.kind in ("timeout", "deadline")
             if self.was_quiet and self._begun:
-                self._silent = 0  # it is not held back: nothing has happened
-            logger.debug("progress of %s: %s", self._split_id, failure)
+                self._silent = 0  # the stream works; the split made no progress
+            logger.debug("progress stream of %s: %s", self._split_id, failure)
         if stream is not None:
             yield Close(stream)
         return said_done
@@ -174,7 +169,7 @@ class _Watch:
     def _read(self, stream: Stream) -> Operation[bool]:
         clock = self._session.clock
         quiet_at = clock() + FIRST_BYTES
-        # A comment keeps the connection alive, but only an event says how the split is doing.
+        # Comments keep the connection open; only events report the state of the split.
         while piece := (yield from read(stream, max(0.0, quiet_at - clock()))):
             if not self._begun:
                 self._begun, quiet_at = True, clock() + QUIET
@@ -189,7 +184,7 @@ class _Watch:
         return False
 
     def _request(self, last_id: str) -> Request:
-        headers = self._session.headers_with(
+        headers = self._session.request_headers(
             {"Accept": "text/event-stream", "Accept-Encoding": "identity"}
         )
         if last_id and last_id.isascii() and last_id.isprintable():
@@ -205,7 +200,7 @@ class _Watch:
 
 
 def _split_in(data: str, split_id: str) -> Split | None:
-    """Return the split in an event's data, None if it is something else."""
+    """Return the split in an event's data; None if the data is something else."""
     try:
         value = json.loads(data)
         split = decode(Split, {"id": split_id, **value} if isinstance(value, dict) else value)

@@ -1,7 +1,8 @@
-"""Webhook deliveries: verified in constant time first, and only then parsed.
+"""Webhooks: verification of deliveries, and their events.
 
-The header is ``AIStemSplitter-Signature: t=<unix seconds>,v1=<hex>``, with one ``v1=`` for each
-live secret; ``v1`` is HMAC-SHA256 with the signing secret over ``<t>.<raw body>``.
+Deliveries carry ``AIStemSplitter-Signature: t=<unix seconds>,v1=<hex>``, with one ``v1=`` for each
+active secret; ``v1`` is the HMAC-SHA256 of ``<t>.<raw body>`` with the secret. Signatures are
+compared in constant time, and a body is parsed only after it was verified.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ from aistemsplitter._models import Serializable, Split, raw_field
 from aistemsplitter._secret import Secret
 
 SIGNATURE_HEADER = "AIStemSplitter-Signature"
-TOLERANCE = 300.0  # seconds that a delivery may be old, or ahead of this machine's clock
+KNOWN_EVENTS = ("split.succeeded", "split.failed")
+TOLERANCE = 300.0  # maximum difference between a signature's time and this clock, in seconds
 NO_SECRET = "no webhook secret: set AISTEMSPLITTER_WEBHOOK_SECRET or pass the secret"
 
 
@@ -32,12 +34,12 @@ class _HasItems(Protocol):
     def items(self) -> Iterable[tuple[Any, Any]]: ...
 
 
-#: Headers as any framework gives them: something with ``items()``, or pairs.
+#: Headers as any web framework provides them: an object with ``items()``, or pairs.
 HeadersLike = Mapping[str, str] | _HasItems | Iterable[tuple[Any, Any]]
 
 
 class _Items(Mapping[str, Any]):
-    """Item access to the JSON, by the names on the wire or by those of the attributes."""
+    """Item access to the JSON, by its keys or by the names of the attributes."""
 
     __slots__ = ()
     raw: Mapping[str, Any]
@@ -54,7 +56,7 @@ class _Items(Mapping[str, Any]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventData(Split, _Items):
-    """The split of an event. ``data.stems`` and ``data["stems"]`` both work."""
+    """Split of a webhook event, with attributes and items: ``data.stems`` and ``data["stems"]``."""
 
     def __hash__(self) -> int:
         return hash(self.id)
@@ -62,13 +64,16 @@ class EventData(Split, _Items):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebhookEvent(Serializable, _Items):
-    """A verified event, read by attributes or as a mapping by the names on the wire.
+    """Verified webhook event, read by attributes or, as a mapping, by its JSON keys.
 
     Attributes:
-        id: the same in every delivery of this event; handle each id once.
-        type: ``split.succeeded`` or ``split.failed``; a later service may send others.
-        data: the split, with its stems or its error.
-        test: True for a sample event sent to try the receiver; its split does not exist.
+        id: Id of the event, the same in every delivery of it; handle each id once.
+        type: ``split.succeeded`` or ``split.failed``; a newer service may send others.
+        data: The split, with its stems or its error.
+        event: Older name of the kind of event.
+        created_at: Time of the event.
+        test: True for a sample event that tests the receiver; its split does not exist.
+        raw: JSON of the event as the service sent it.
     """
 
     id: str
@@ -93,15 +98,16 @@ def verify_signature(
     """Verify a webhook delivery and return its event.
 
     Args:
-        headers: headers of the request, in the form any framework has them.
-        raw_body: the bytes as they were received, before any parsing.
-        secret: signing secret (``whsec_...``), or several during a rotation; read from
+        headers: Headers of the request, as any web framework provides them.
+        raw_body: Body of the request exactly as received, before any parsing.
+        secret: Signing secret (``whsec_...``), or several during a rotation; read from
             ``AISTEMSPLITTER_WEBHOOK_SECRET`` if omitted.
-        tolerance: seconds that the signature's time may differ from now, either way.
+        tolerance: Maximum difference between the signature's timestamp and this machine's clock,
+            in seconds.
 
     Raises:
-        InvalidWebhook: headers or body are not those of a genuine, recent delivery.
-        ConfigurationError: there is no secret. It is also logged as an error, once.
+        InvalidWebhook: The headers or the body are not those of a genuine, recent delivery.
+        ConfigurationError: There is no secret. This is also logged as an error, once.
     """
     return verify(headers, raw_body, _settings.webhook_secrets(secret), tolerance)
 
@@ -109,30 +115,35 @@ def verify_signature(
 def verify(
     headers: HeadersLike, raw_body: bytes | str, secrets: tuple[Secret, ...], tolerance: float
 ) -> WebhookEvent:
-    """Verify a delivery with the secrets that were found."""
+    """Verify a webhook delivery with these secrets and return its event."""
     if not secrets:
         _log_missing_secret()
         raise ConfigurationError(NO_SECRET)
     body = _bytes(raw_body)
     moment, signatures = _read_header(_only_header(headers))
     expected = [_signature(secret, moment, body) for secret in secrets]
-    # All are compared, so that the time taken does not tell which of them matched.
+    # All are compared, so that the time taken does not reveal which of them matched.
     matches = [hmac.compare_digest(one, other) for one in expected for other in signatures]
     if not any(matches):
-        raise InvalidWebhook("no signature matches: another secret, or the body was changed")
+        raise InvalidWebhook(
+            "no signature matches: check the webhook secret, and pass the body exactly as received"
+        )
     if not abs(time.time() - int(moment)) <= tolerance:
-        raise InvalidWebhook(f"signed more than {tolerance:g} s from now, by this machine's clock")
+        raise InvalidWebhook(
+            f"the signature's time is more than {tolerance:g} s from now. Check this machine's"
+            " clock, or raise tolerance="
+        )
     return _event(body)
 
 
 @cache
 def _log_missing_secret() -> None:
-    """Log once: a receiver that answers any exception with 400 hides the error that is raised."""
-    logger.error("%s. Until then every webhook delivery is refused", NO_SECRET)
+    """Log the error once, because receivers that answer 400 to any exception hide the exception."""
+    logger.error("%s. Every webhook delivery is rejected until then", NO_SECRET)
 
 
 def signature_header(secrets: Sequence[Secret], moment: int, body: bytes) -> str:
-    """Return the header's value for a body signed with each of the secrets."""
+    """Return the signature header's value for a body, signed with each of the secrets."""
     signed = (f"v1={_signature(secret, str(moment), body).decode()}" for secret in secrets)
     return ",".join((f"t={moment}", *signed))
 
@@ -147,7 +158,7 @@ def _bytes(raw_body: object) -> bytes:
         return raw_body.encode("utf-8", "surrogatepass")
     if isinstance(raw_body, (bytes, bytearray, memoryview)):
         return bytes(raw_body)
-    raise InvalidWebhook(f"pass the body's raw bytes, not {type(raw_body).__name__}")
+    raise InvalidWebhook(f"the body must be its raw bytes, not {type(raw_body).__name__}")
 
 
 def _only_header(headers: Any) -> str:
@@ -157,7 +168,7 @@ def _only_header(headers: Any) -> str:
             if _text(name).lower() == SIGNATURE_HEADER.lower():
                 found.append(_text(value))
     except (TypeError, ValueError):
-        raise InvalidWebhook("the headers are neither a mapping nor pairs") from None
+        raise InvalidWebhook("the headers must be a mapping or pairs") from None
     if len(found) != 1:
         raise InvalidWebhook(f"{'more than one' if found else 'no'} {SIGNATURE_HEADER} header")
     return found[0]
@@ -173,7 +184,7 @@ def _read_header(value: str) -> tuple[str, list[bytes]]:
         name, _, content = item.strip().partition("=")
         if name == "t":
             moments.append(content)
-        elif name == "v1" and content.isascii():  # schemes of later versions are passed over
+        elif name == "v1" and content.isascii():  # signatures of later schemes are ignored
             signatures.append(content.lower().encode())
     digits = moments[0] if len(moments) == 1 else ""
     if not (digits.isascii() and digits.isdigit() and len(digits) <= 12) or not signatures:
@@ -183,15 +194,15 @@ def _read_header(value: str) -> tuple[str, list[bytes]]:
 
 def _event(body: bytes) -> WebhookEvent:
     try:
-        told = json.loads(body)
-        known = isinstance(told, dict) and told.get("type") in ("split.succeeded", "split.failed")
-        if isinstance(told, dict) and isinstance(data := told.get("data", {}), dict) and not known:
-            # An event of a later service need not be about a split.
-            data = {"id": "", "status": "", **data}
-            return decode(WebhookEvent, {**told, "data": data}, "event")
-        return decode(WebhookEvent, told, "event")
+        event = json.loads(body)
+        known = isinstance(event, dict) and event.get("type") in KNOWN_EVENTS
+        data = event.get("data", {}) if isinstance(event, dict) else None
+        if isinstance(data, dict) and not known:
+            # Events that a newer service adds need not be about a split.
+            event = {**event, "data": {"id": "", "status": "", **data}}
+        return decode(WebhookEvent, event, "event")
     except (ValueError, RecursionError):
-        reason = "it is no JSON"
+        reason = "it is not JSON"
     except UnexpectedResponse as problem:
         reason = problem.message
-    raise InvalidWebhook(f"the signature is good, but the body is no event: {reason}")
+    raise InvalidWebhook(f"the signature is valid, but the body is not an event: {reason}")

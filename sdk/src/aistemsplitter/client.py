@@ -1,4 +1,4 @@
-"""The module in which version 0.1 had its names. Deprecated; import from ``aistemsplitter``."""
+"""Names of version 0.1 in their old module. Deprecated: import from ``aistemsplitter``."""
 
 from aistemsplitter._legacy import (
     DEFAULT_BASE_URL,

@@ -104,7 +104,10 @@ def test_a_song_is_not_charged_twice_by_mistake(
     assert run(environment, "split", song, "-o", out).returncode == 0
     again = run(environment, "split", song, "-o", out)
     assert again.returncode == 2
-    assert re.search(r"my song holds split_\w+ of this song.*--overwrite", again.stderr)
+    assert re.search(
+        r"my song: this song was already submitted as (split_\w+)\. .*download \1 -o .*--overwrite",
+        again.stderr,
+    )
     assert submitted() == 1
     assert run(environment, "split", song, "-o", out, "--overwrite").returncode == 0
     assert submitted() == 2
@@ -213,7 +216,7 @@ def test_unusable_proxies_and_certificates(
 def test_songs_in_parallel_and_interrupted(
     environment: dict[str, str], loopback: Loopback, song: Path, tmp_path: Path
 ) -> None:
-    """The second song ends while the first waits; Ctrl-C says how to fetch what goes on."""
+    """The second song ends while the first waits; Ctrl-C prints how to download the first."""
     loopback.fault("stall", r"/splits/split_", times=1)
     other = tmp_path / "other.wav"
     other.write_bytes(song.read_bytes())
@@ -229,8 +232,10 @@ def test_songs_in_parallel_and_interrupted(
         _, messages = running.communicate(timeout=300)
     assert finished
     assert running.returncode == 130
-    told = r"Interrupted; (split_\w+) of \S.* goes on\. Fetch its stems with: "
-    assert re.fullmatch(told + r"aistemsplitter download \1 -o \S+\n", messages)
+    expected = (
+        r"Interrupted; \S.* continues on the service as (split_\w+)\. Download its stems with: "
+    )
+    assert re.fullmatch(expected + r"aistemsplitter download \1 -o \S+\n", messages)
 
 
 def test_credits(environment: dict[str, str]) -> None:
@@ -290,7 +295,7 @@ def test_deliveries_are_received_and_verified(environment: dict[str, str]) -> No
             urllib.request.urlopen(request, timeout=10)
         refused.value.close()
         assert refused.value.code == 400
-        assert listening.stderr.readline().startswith("refused: ")
+        assert listening.stderr.readline().startswith("Rejected a delivery: ")
         listening.send_signal(signal.SIGINT)
         assert listening.wait(timeout=10) == 130
     finally:
@@ -304,4 +309,4 @@ def test_without_the_extra_it_says_how_to_get_it(environment: dict[str, str]) ->
         [sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 1
-    assert done.stderr == "The command line is an extra: pip install 'aistemsplitter[cli]'\n"
+    assert done.stderr == "The command line is not installed: pip install 'aistemsplitter[cli]'\n"

@@ -1,4 +1,4 @@
-"""The two drivers, which carry out effects by httpx2; only this folder imports it."""
+"""Drivers that perform an operation's effects with httpx2. Only this package imports it."""
 
 from httpx2 import AsyncClient as AsyncHttpClient
 from httpx2 import Client as HttpClient

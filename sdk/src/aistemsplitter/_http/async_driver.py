@@ -1,4 +1,4 @@
-"""Carries operations out on an event loop, asyncio's or trio's."""
+"""Driver of the asynchronous client, for asyncio and trio."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from aistemsplitter._effects import (
 )
 from aistemsplitter._errors import ClientClosed
 from aistemsplitter._http import exchange
-from aistemsplitter._http.connections import CLOSED, Network
+from aistemsplitter._http.connections import HTTP_CLIENT_CLOSED, Network
 from aistemsplitter._http.exchange import LIBRARY_ERRORS, build, failure_of, headers_of, left
 from aistemsplitter._http.stopping import Stopped, raise_first
 
@@ -44,19 +44,19 @@ T = TypeVar("T")
 
 
 class AsyncDriver:
-    """Carries operations out on the running event loop; file I/O in worker threads."""
+    """Runs operations on the running event loop, with file I/O in worker threads."""
 
     def __init__(self, network: Network) -> None:
         self._network = network
         self._closed = False
-        # Built at once, so that wrong settings are reported where the client is constructed.
+        # Created at once, so that invalid settings are reported where the client is constructed.
         self._unused: httpx2.AsyncClient | None = network.async_client()
         self._clients: WeakKeyDictionary[Any, tuple[int, httpx2.AsyncClient]] = WeakKeyDictionary()
 
     async def close(self) -> None:
-        """Close the running event loop's connections, and drop those of loops that ended.
+        """Close the connections of the running event loop and drop those of other loops.
 
-        Those of the caller's own ``http_client`` stay open.
+        The connections of the caller's own ``http_client`` stay open.
         """
         self._closed = True
         pid, client = self._clients.pop(_running_loop(), (0, None))
@@ -85,7 +85,7 @@ class AsyncDriver:
                     step = partial(operation.throw, problem)
         finally:
             with anyio.CancelScope(shield=True):  # a cancellation must not interrupt the cleanup
-                if not ended:  # it may have files to close and remove
+                if not ended:  # the operation may have files to close and remove
                     await anyio.to_thread.run_sync(operation.close)
                 for stream in streams:
                     await stream.source.close()
@@ -93,11 +93,12 @@ class AsyncDriver:
     def _client(self) -> httpx2.AsyncClient:
         """Return the HTTP client of the running event loop and this process.
 
-        A connection belongs to the loop on which it was opened; those of a loop that has ended
-        cannot be used, nor closed. After a fork, both processes would read from the same ones.
+        A connection belongs to the loop on which it was opened; once the loop has ended, it can
+        neither be used nor closed. After a fork, both processes would read from the same
+        connections.
         """
         if self._closed:
-            raise ClientClosed(CLOSED)
+            raise ClientClosed
         loop = _running_loop()
         pid, client = self._clients.get(loop, (0, None))
         if client is None or pid != os.getpid():
@@ -107,7 +108,7 @@ class AsyncDriver:
             client, self._unused = self._unused or self._network.async_client(), None
             self._clients[loop] = (os.getpid(), client)
         if client.is_closed:
-            raise ClientClosed(CLOSED)
+            raise ClientClosed(HTTP_CLIENT_CLOSED)
         return client
 
     async def _carry_out(self, effect: object, streams: list[Stream]) -> object:
@@ -183,7 +184,7 @@ class AsyncDriver:
                 errors.append(error)
                 group.cancel_scope.cancel()
             finally:
-                operation.close()  # no file is open yet if it was never started
+                operation.close()  # does not block: an operation that was not started has no files
 
         async with anyio.create_task_group() as group:
             for index, operation in enumerate(operations):
@@ -193,9 +194,9 @@ class AsyncDriver:
 
 
 def _running_loop() -> Any:
-    """Return the running event loop, or trio's token for it."""
+    """Return the running asyncio event loop, or trio's token."""
     token = anyio.lowlevel.current_token()
-    return getattr(token, "native_token", token)  # anyio before 4.11 has no token of its own
+    return getattr(token, "native_token", token)  # before anyio 4.11 the token is the native one
 
 
 async def _notify(listener: Listener[Any], value: Any) -> None:
@@ -225,10 +226,10 @@ async def _async_flow(body: Body) -> AsyncIterator[bytes]:
 
 
 async def _off_loop(work: Callable[[], T]) -> T:
-    """Call a function that may block in a worker thread; never return before it has ended.
+    """Call a function that may block in a worker thread, and return only after it has ended.
 
-    anyio waits for the thread when its own scopes are cancelled. A cancellation of the task by
-    asyncio does not wait, and the cleanup must not meet a thread that still writes to the file.
+    anyio waits for the thread when one of its own scopes is cancelled. When asyncio cancels the
+    task, nothing waits, and the cleanup would run while the thread still writes to the file.
     """
     running = threading.Lock()
     dropped = False
@@ -236,7 +237,7 @@ async def _off_loop(work: Callable[[], T]) -> T:
     def turn() -> T:
         with running:
             if dropped:
-                raise Stopped  # the result is not awaited any more
+                raise Stopped  # the task was cancelled before the thread started
             return work()
 
     try:
@@ -247,7 +248,7 @@ async def _off_loop(work: Callable[[], T]) -> T:
 
 
 class _Source:
-    """The body of a response, decoded or as it arrived."""
+    """Body of a response, decompressed or as it arrives."""
 
     def __init__(self, response: httpx2.Response, *, decoded: bool = False) -> None:
         self._response = response
@@ -260,9 +261,9 @@ class _Source:
 
     async def close(self) -> None:
         if self._begun and not self._response.is_closed:
-            # The body is read by generators of the HTTP library that are nested in each other.
-            # Closing the outermost leaves the others to the garbage collector, of which trio warns.
-            # A cancelled read ends them all, and the connection with them.
+            # The HTTP library reads the body with nested generators. Closing the outermost leaves
+            # the others to the garbage collector, about which trio warns. A cancelled read ends
+            # all of them, and the connection.
             with (
                 contextlib.suppress(httpx2.RequestError, httpx2.StreamError),
                 anyio.CancelScope(shield=True) as scope,

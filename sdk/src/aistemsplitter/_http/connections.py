@@ -1,4 +1,4 @@
-"""Clients of the HTTP library: with a proxy, with certificates, or the user's own."""
+"""HTTP clients with the user's proxies and certificates, or the user's own HTTP client."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from aistemsplitter._http import exchange, transport
 
 C = TypeVar("C", httpx2.Client, httpx2.AsyncClient)
 
-CLOSED = "the client is closed: create another, or make the call inside its with statement"
+HTTP_CLIENT_CLOSED = "the http_client= of this client is closed: keep it open, or create another"
 PROXY_VARIABLES = ("ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
-    """How requests leave this machine.
+    """Network settings: proxy, certificates, or a replacement of the network.
 
     Attributes:
-        mock: Answers in place of the network.
-        http_client: The user's own client, which is not closed with ours.
-        proxy: URL of the proxy, in place of those in the environment.
-        verify: Trusted certificates: True for the system's, a path, or a TLS context; False for
-            no verification.
+        mock: Function that answers requests in place of the network.
+        http_client: HTTP client of the user, which is never closed here.
+        proxy: URL of a proxy, instead of those in the environment.
+        verify: Trusted certificates: True for the system's, a path, or a TLS context; False to
+            disable verification.
     """
 
     mock: Transport | None = None
@@ -41,11 +41,11 @@ class Network:
     verify: bool | str | os.PathLike[str] | ssl.SSLContext = True
 
     def client(self) -> httpx2.Client:
-        """Return a synchronous client.
+        """Return a synchronous HTTP client.
 
         Raises:
-            ConfigurationError: The settings contradict each other or cannot be used; the message
-                names the argument or environment variable.
+            ConfigurationError: A setting is invalid or contradicts another; the message names the
+                argument or environment variable.
         """
         self._check()
         if self.http_client is not None:
@@ -66,10 +66,11 @@ class Network:
             return httpx2.Client(**options, verify=context, transport=direct, mounts=mounts)
 
     def async_client(self) -> httpx2.AsyncClient:
-        """Return an asynchronous client.
+        """Return an asynchronous HTTP client.
 
         Raises:
-            ConfigurationError: As for ``client``.
+            ConfigurationError: A setting is invalid or contradicts another; the message names the
+                argument or environment variable.
         """
         self._check()
         if self.http_client is not None:
@@ -81,10 +82,10 @@ class Network:
         custom = self.proxy is not None or self.verify is not True
         if self.http_client is not None and (custom or self.mock):
             raise ConfigurationError(
-                "http_client= brings its own proxy, verify and transport: set them there"
+                "http_client= has its own proxy, verify and transport: set them on that client"
             )
         if self.mock and custom:
-            raise ConfigurationError("transport= replaces the network: leave out proxy and verify")
+            raise ConfigurationError("transport= replaces the network: omit proxy= and verify=")
 
     def _options(self) -> dict[str, Any]:
         options = exchange.options()
@@ -98,25 +99,25 @@ class Network:
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
-        """Turn the library's errors about settings into one line that names the setting."""
+        """Convert the library's errors about settings to one line that names the setting."""
         try:
             yield
         except ConfigurationError:
             raise
         except (ImportError, RuntimeError):  # the package for SOCKS is optional
             proxy = self._bad_proxy("socks")
-            problem = f"{proxy} is a SOCKS proxy, which needs: pip install 'httpx2[socks]'"
+            problem = f"{proxy} is a SOCKS proxy: install its support, pip install 'httpx2[socks]'"
         except OSError as error:
             problem = f"{_certificates_variable()} cannot be read: {error.strerror or error}"
         except (ValueError, TypeError, httpx2.InvalidURL):
             proxy = self._bad_proxy("")
-            problem = f"{proxy} is not the URL of a proxy, such as http://host:3128"
+            problem = f"{proxy} is not a valid proxy URL: set a URL such as http://host:3128"
         else:
             return
         raise ConfigurationError(problem)
 
     def _bad_proxy(self, scheme: str) -> str:
-        """Return the name of the setting with a proxy of this scheme, or of an unknown one."""
+        """Return the name of the setting with a proxy of this scheme, or of an unknown scheme."""
         if self.proxy is not None:
             return "proxy="
         for name, value in _proxies():
@@ -132,7 +133,7 @@ class Network:
 def _own(client: object, kind: type[C]) -> C:
     if not isinstance(client, kind):
         given = f"{type(client).__module__.partition('.')[0]}.{type(client).__name__}"
-        raise ConfigurationError(f"http_client= is an httpx2.{kind.__name__}, not {given}")
+        raise ConfigurationError(f"http_client= must be an httpx2.{kind.__name__}, not {given}")
     return client
 
 
@@ -148,9 +149,9 @@ def _trust(verify: bool | str | os.PathLike[str] | ssl.SSLContext) -> bool | ssl
         reason = getattr(error, "strerror", None) or str(error)
     except TypeError:
         raise ConfigurationError(
-            "verify= is True, False, a path to certificates, or an ssl.SSLContext"
+            "verify= must be True, False, a path to certificates or an ssl.SSLContext"
         ) from None
-    raise ConfigurationError(f"verify={str(verify)!r} has no readable certificates: {reason}")
+    raise ConfigurationError(f"verify={str(verify)!r}: no certificates could be read: {reason}")
 
 
 def _proxies() -> Iterator[tuple[str, str]]:

@@ -1,7 +1,7 @@
-"""Shared by both drivers: building requests, reading responses, and translating exceptions.
+"""Requests, responses and exceptions of the HTTP library, for both drivers.
 
-Only this module puts the API key into a request. The HTTP library's exceptions end here: each
-becomes a Failure, raised outside the handler so that its traceback holds no frame with headers.
+Only this module adds the API key to a request. It converts the library's exceptions to Failures,
+which the drivers raise outside the handler, so that no traceback has a frame with headers.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from contextvars import ContextVar
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 
-import httpcore2  # httpx2's own lower half
+import httpcore2  # the transport layer of httpx2
 import httpx2
 
 from aistemsplitter._effects import Body, Failure, Request, Transport
 from aistemsplitter._version import __version__
 
-LARGEST_REPLY = 32 * 2**20  # bytes of an answer that is read whole
+LARGEST_REPLY = 32 * 2**20  # bytes of a response that is read into memory
 LIMITS = httpx2.Limits(max_connections=1000, max_keepalive_connections=64, keepalive_expiry=30.0)
 
-#: Exceptions of the library and of its lower half, which the synchronous client meets directly.
-#: A host's name that cannot be encoded for a look-up is a UnicodeError.
+#: Exceptions of httpx2 and httpcore2; the synchronous client's own transport raises the latter.
+#: A host name that cannot be encoded raises UnicodeError.
 LIBRARY_ERRORS = (
     httpx2.InvalidURL,
     UnicodeError,
@@ -45,10 +45,10 @@ _ours: ContextVar[bool] = ContextVar("ours", default=False)
 
 @contextmanager
 def log_without_locations() -> Iterator[None]:
-    """Keep the targets of redirects, which may be signed, out of the HTTP library's debug log.
+    """Keep redirect targets, which may be signed, out of the HTTP library's debug log.
 
-    The library logs every header of a response and has no option against it. Records of other
-    users of the library in the same process stay as they are.
+    The library logs all response headers and has no option to turn that off. Records of the
+    library's other users in the same process are not changed.
     """
     token = _ours.set(True)
     try:
@@ -68,26 +68,30 @@ for _name in ("httpcore2.http11", "httpcore2.http2"):
 
 
 class _Url(httpx2.URL):
-    """A URL whose text, which the HTTP library logs, does not show a signature."""
+    """A URL whose text, which the HTTP library logs, hides path and query with the signature."""
 
     def __str__(self) -> str:
         return f"{self.scheme}://{self.netloc.decode('ascii')}/..."
 
 
 def options() -> dict[str, Any]:
-    """Return the settings of the HTTP library's clients."""
+    """Return the arguments for the HTTP library's clients."""
     return {
-        "cookies": CookieJar(DefaultCookiePolicy(allowed_domains=())),  # none is kept
+        "cookies": CookieJar(DefaultCookiePolicy(allowed_domains=())),  # accepts no cookies
         "limits": LIMITS,
         "follow_redirects": False,
     }
 
 
 def build(request: Request, content: Any) -> httpx2.Request:
-    """Return the library's request.
+    """Convert a request to one of the HTTP library.
+
+    Args:
+        request: Request to convert.
+        content: Body in the form that the library's client expects.
 
     Raises:
-        Failure: The URL cannot be used, or the deadline has passed.
+        Failure: The URL is invalid, or the deadline has passed.
     """
     headers = httpx2.Headers({"User-Agent": f"aistemsplitter-python/{__version__}"})
     headers.update(request.headers)
@@ -115,32 +119,34 @@ def build(request: Request, content: Any) -> httpx2.Request:
         pass
     else:
         return built
-    raise Failure("connection", "the address cannot be used")
+    raise Failure("connection", "the URL is invalid")
 
 
 def left(request: Request) -> float:
     """Return the seconds until the request's deadline.
 
     Raises:
-        Failure: It has passed.
+        Failure: The deadline has passed.
     """
     if request.deadline is None:
         return float("inf")
     seconds = request.deadline - time.monotonic()
     if seconds <= 0:
-        raise Failure("deadline", "out of time")
+        raise Failure("deadline", "the deadline has passed")
     return seconds
 
 
 def failure_of(error: Exception, request: Request, within: float | None = None) -> Failure:
-    """Return the Failure for an exception of the HTTP library.
+    """Convert an exception of the HTTP library to a Failure.
 
     Args:
-        within: Seconds that one read was allowed, if less than the request's limits.
+        error: Exception to convert.
+        request: Request that failed.
+        within: Limit of the effect in seconds, in addition to the request's own.
     """
     if isinstance(error, (httpx2.TimeoutException, httpcore2.TimeoutException, TimeoutError)):
         if request.deadline is not None and time.monotonic() >= request.deadline - 0.005:
-            return Failure("deadline", "out of time")
+            return Failure("deadline", "the deadline has passed")
         return Failure("timeout", _timeout_message(error, request, within))
     cause: BaseException | None = error
     while cause is not None:
@@ -148,26 +154,26 @@ def failure_of(error: Exception, request: Request, within: float | None = None) 
             return Failure("tls", getattr(cause, "verify_message", "") or cause.reason or "TLS")
         cause = cause.__cause__ or cause.__context__
     if isinstance(error, (httpx2.UnsupportedProtocol, httpcore2.UnsupportedProtocol)):
-        return Failure("connection", "the address is not an http or https one")
+        return Failure("connection", "the URL does not begin with http:// or https://")
     if isinstance(error, (httpx2.InvalidURL, UnicodeError)):
-        return Failure("connection", "the host's name is not a valid one")
+        return Failure("connection", "the host name is invalid")
     failure = Failure("connection", str(error) or type(error).__name__)
     failure.__cause__ = _system_error(error)
     return failure
 
 
 def _system_error(error: BaseException | None) -> OSError | None:
-    """Return the system's own error at the root of a chain, without the frames it came by."""
+    """Return a copy of the OSError at the root of an exception chain, without its traceback."""
     found = None
     while error is not None:
-        if isinstance(error, BaseExceptionGroup):  # of the addresses that were tried
+        if isinstance(error, BaseExceptionGroup):  # one error for each address that was tried
             error = error.exceptions[0]
         if isinstance(error, OSError):
             found = error
         error = error.__cause__ or error.__context__
     try:
         return None if found is None else type(found)(*found.args)
-    except TypeError:  # a class with arguments of its own
+    except TypeError:  # a subclass with a different constructor
         return None
 
 
@@ -183,26 +189,26 @@ def _timeout_message(error: Exception, request: Request, within: float | None) -
 
 
 def grow(body: bytearray, piece: bytes) -> None:
-    """Append to a body that is read completely.
+    """Append a piece to a response body.
 
     Raises:
-        Failure: It has become too long.
+        Failure: The body is too long.
     """
     body += piece
     if len(body) > LARGEST_REPLY:
-        raise Failure("connection", f"the answer is longer than {LARGEST_REPLY >> 20} MiB")
+        raise Failure("connection", f"the response is longer than {LARGEST_REPLY >> 20} MiB")
 
 
 def headers_of(response: httpx2.Response) -> dict[str, str]:
-    """Return the headers by their names in lower case."""
+    """Return a response's headers by their lower-case names."""
     return {name.lower(): value for name, value in response.headers.items()}
 
 
 def mock(transport: Transport) -> httpx2.MockTransport:
-    """Return a transport of the library that answers in place of the network."""
+    """Convert a transport function to a transport of the HTTP library."""
 
     def answer(sent: httpx2.Request) -> httpx2.Response:
-        # The text of a _Url is shortened; this is the whole URL.
+        # str() of a _Url hides the path, so the whole URL is put together here.
         netloc, path = sent.url.netloc.decode("ascii"), sent.url.raw_path.decode("ascii")
         url = f"{sent.url.scheme}://{netloc}{path}"
         headers = {name.lower(): value for name, value in sent.headers.items()}

@@ -1,9 +1,9 @@
-"""Connections of the synchronous client that keep to a deadline and can be interrupted.
+"""Connections of the synchronous client that observe a call's deadline and can be interrupted.
 
-The HTTP library knows only a time limit for each read and write. A server that sends one byte now
-and then never exceeds it, and a thread that waits in a read cannot be stopped. So reads wait in
-short slices, and every operation on a connection is limited by what is left of the whole call. The
-asynchronous client needs none of this: its event loop can cancel any operation.
+The HTTP library limits only the time of each read and write. A server that sends one byte at a time
+never exceeds such a limit, and a thread that waits in a read cannot be stopped. So reads wait in
+short slices, and every operation is limited by the time left for the whole call. The asynchronous
+client needs none of this, because its event loop can cancel any operation.
 """
 
 from __future__ import annotations
@@ -23,32 +23,32 @@ import httpcore2
 
 from aistemsplitter._http.stopping import Stopped
 
-SLICE = 0.1  # seconds until a waiting thread of a download notices that it should stop
-IDLE_SLICE = 1.0  # the same for other threads; on Windows, Ctrl-C does not interrupt a read
-PIECE = 64 * 1024  # bytes written under one time limit
+SLICE = 0.1  # seconds; the longest wait in which a download's thread does not notice a stop
+IDLE_SLICE = 1.0  # seconds, for other threads; on Windows, Ctrl-C does not interrupt a read
+PIECE = 64 * 1024  # bytes per write; each write has the full time limit
 
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """What ends the I/O of the current thread early.
+    """Limit of the current thread's I/O: a deadline and an event that stops it.
 
     Attributes:
-        deadline: Latest time by ``time.monotonic``.
-        stop: Event that is set when nobody needs the result any more.
+        deadline: Time on ``time.monotonic`` at which the I/O ends.
+        stop: Event that is set when the result is no longer needed.
     """
 
     deadline: float = math.inf
     stop: threading.Event | None = None
 
     def end(self, timeout: float | None) -> float:
-        """Return the time at which an operation with this timeout has to end."""
+        """Return the time at which an operation with this timeout ends."""
         return min(self.deadline, math.inf if timeout is None else time.monotonic() + timeout)
 
     def slice(self, end: float) -> float:
-        """Return the seconds to wait before looking again; 0 or less after the end.
+        """Return the seconds to wait before the next check; 0 or less after the end.
 
         Raises:
-            Stopped: The operation is not needed any more.
+            Stopped: The result is no longer needed.
         """
         if self.stop and self.stop.is_set():
             raise Stopped
@@ -61,7 +61,7 @@ _limit: ContextVar[Limit] = ContextVar("limit", default=NO_LIMIT)
 
 @contextmanager
 def limited(deadline: float | None, stop: threading.Event | None) -> Iterator[None]:
-    """Limit all I/O of this thread's connections while the block runs."""
+    """Limit the I/O of the current thread inside the block."""
     token = _limit.set(Limit(math.inf if deadline is None else deadline, stop))
     try:
         yield
@@ -70,7 +70,7 @@ def limited(deadline: float | None, stop: threading.Event | None) -> Iterator[No
 
 
 class Backend(httpcore2.NetworkBackend):
-    """Opens connections that keep to the current limit."""
+    """Network backend whose connections observe the current limit."""
 
     def __init__(self) -> None:
         self._inner = httpcore2.SyncBackend()
@@ -83,7 +83,7 @@ class Backend(httpcore2.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
     ) -> httpcore2.NetworkStream:
-        """Resolve the name and connect; each of its addresses may take ``timeout`` seconds."""
+        """Resolve the host and connect; each of its addresses may take ``timeout`` seconds."""
         connect = partial(
             self._inner.connect_tcp, host, port, timeout, local_address, socket_options
         )
@@ -91,13 +91,13 @@ class Backend(httpcore2.NetworkBackend):
 
 
 class LimitedStream(httpcore2.NetworkStream):
-    """A connection that keeps to the current limit."""
+    """Connection that observes the current limit."""
 
     def __init__(self, inner: httpcore2.NetworkStream) -> None:
         self._inner = inner
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        """Read what has arrived, up to ``max_bytes``; empty at the end."""
+        """Return the next bytes, up to ``max_bytes``; empty at the end of the stream."""
         limit = _limit.get()
         end = limit.end(timeout)
         while (seconds := limit.slice(end)) > 0:
@@ -108,7 +108,7 @@ class LimitedStream(httpcore2.NetworkStream):
         raise httpcore2.ReadTimeout
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        """Write all of it; each piece of 64 KiB may take ``timeout`` seconds."""
+        """Write all bytes; each piece of 64 KiB may take ``timeout`` seconds."""
         limit = _limit.get()
         view = memoryview(buffer)
         for start in range(0, len(view), PIECE):
@@ -128,19 +128,19 @@ class LimitedStream(httpcore2.NetworkStream):
         server_hostname: str | None = None,
         timeout: float | None = None,
     ) -> httpcore2.NetworkStream:
-        """Encrypt the connection."""
+        """Return the connection encrypted with TLS."""
         handshake = partial(self._inner.start_tls, ssl_context, server_hostname, timeout)
         return LimitedStream(_Opening(handshake).wait())
 
     def get_extra_info(self, info: str) -> Any:
-        """Return what the library knows of the connection, such as ``socket``."""
+        """Return information about the connection, such as its ``socket``."""
         return self._inner.get_extra_info(info)
 
 
 class _Opening:
-    """A connection that is opened in a thread of its own, so that the caller need not wait for it.
+    """Opening of a connection in a separate thread, so that the caller can stop waiting for it.
 
-    Resolving a name cannot be interrupted, nor can a handshake.
+    Neither name resolution nor a TLS handshake can be interrupted.
     """
 
     def __init__(self, open_stream: Callable[[], httpcore2.NetworkStream]) -> None:
@@ -155,8 +155,8 @@ class _Opening:
         """Return the open connection.
 
         Raises:
-            httpcore2.ConnectTimeout: The deadline of the call has passed.
-            Stopped: The connection is not needed any more.
+            httpcore2.ConnectTimeout: The call's deadline has passed.
+            Stopped: The connection is no longer needed.
         """
         limit = _limit.get()
         threading.Thread(target=self._run, name="aistemsplitter connecting", daemon=True).start()

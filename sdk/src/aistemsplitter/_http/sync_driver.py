@@ -1,4 +1,4 @@
-"""Carries operations out in the calling thread."""
+"""Driver of the synchronous client."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from aistemsplitter._effects import (
 )
 from aistemsplitter._errors import ClientClosed
 from aistemsplitter._http import exchange, network
-from aistemsplitter._http.connections import CLOSED, Network
+from aistemsplitter._http.connections import HTTP_CLIENT_CLOSED, Network
 from aistemsplitter._http.exchange import LIBRARY_ERRORS, build, failure_of, headers_of, left
 from aistemsplitter._http.stopping import Stopped, raise_first
 
@@ -41,7 +41,7 @@ T = TypeVar("T")
 
 
 class SyncDriver:
-    """Carries operations out in the calling thread; safe to share between threads."""
+    """Runs operations in the calling thread. Safe to share between threads."""
 
     def __init__(self, network: Network) -> None:
         self._network = network
@@ -49,7 +49,7 @@ class SyncDriver:
         self._closed = False
 
     def close(self) -> None:
-        """Close all connections, unless they belong to the caller's own ``http_client``."""
+        """Close all connections, except those of the caller's own ``http_client``."""
         self._closed = True
         pid, client = self._owned
         if pid == os.getpid() and self._network.http_client is None:
@@ -83,12 +83,15 @@ class SyncDriver:
     def _client(self) -> httpx2.Client:
         """Return the HTTP client of this process.
 
-        After a fork, both processes hold the same connections and would read each other's answers.
-        The copy is dropped, not closed: its locks may be held by threads that do not exist here.
+        After a fork, both processes have the same connections and would read each other's
+        responses. The copy is dropped, not closed: its locks may be held by threads that exist
+        only in the parent process.
         """
         pid, client = self._owned
-        if self._closed or client.is_closed:
-            raise ClientClosed(CLOSED)
+        if self._closed:
+            raise ClientClosed
+        if client.is_closed:
+            raise ClientClosed(HTTP_CLIENT_CLOSED)
         if pid != os.getpid():
             client = self._network.client()
             self._owned = (os.getpid(), client)
@@ -132,9 +135,9 @@ class SyncDriver:
         content = _flow(body) if isinstance(body, Body) else body
         built = build(request, content)
         try:
-            deadline = _soonest(request, within)
+            deadline = _deadline(request, within)
             with network.limited(deadline, stop), exchange.log_without_locations():
-                # An http_client's own settings must not send the key elsewhere.
+                # The settings of the caller's http_client must not send the key elsewhere.
                 return self._client().send(built, stream=True, auth=None, follow_redirects=False)
         except LIBRARY_ERRORS as error:
             failure = failure_of(error, request, within)
@@ -156,7 +159,7 @@ class SyncDriver:
 
     def _read(self, stream: Stream, within: float | None, stop: threading.Event | None) -> bytes:
         try:
-            with network.limited(_soonest(stream.request, within), stop):
+            with network.limited(_deadline(stream.request, within), stop):
                 return cast(bytes, stream.source.read())
         except LIBRARY_ERRORS as error:
             failure = failure_of(error, stream.request, within)
@@ -172,7 +175,7 @@ class SyncDriver:
                 wait(futures, return_when=FIRST_EXCEPTION)
                 if any(future.done() and future.exception() for future in futures):
                     stop.set()
-            except BaseException:  # Ctrl-C, which may come before all have been started
+            except BaseException:  # Ctrl-C, possibly before all operations have been started
                 stop.set()
                 raise
             finally:
@@ -181,8 +184,8 @@ class SyncDriver:
         return [future.result() for future in futures]
 
 
-def _soonest(request: Request, within: float | None) -> float:
-    """Return the request's deadline, or the time after ``within`` seconds if that is sooner."""
+def _deadline(request: Request, within: float | None) -> float:
+    """Return the request's deadline, or ``within`` seconds from now if that is sooner."""
     return time.monotonic() + min(left(request), math.inf if within is None else within)
 
 
@@ -195,7 +198,7 @@ def _flow(body: Body) -> Iterator[bytes]:
 
 
 class _Source:
-    """The body of a response, as it arrived."""
+    """Body of a response as it arrives."""
 
     def __init__(self, response: httpx2.Response) -> None:
         self._response = response

@@ -1,4 +1,4 @@
-"""The synchronous client's transport: the library's connection pool on our own connections."""
+"""Transport of the synchronous client: the HTTP library's pool over our own connections."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from aistemsplitter._http.network import Backend
 
 
 class Transport(httpx2.BaseTransport):
-    """A connection pool, optionally behind a proxy."""
+    """Connection pool, optionally behind a proxy."""
 
     def __init__(
         self, context: ssl.SSLContext, limits: httpx2.Limits, proxy: httpx2.Proxy | None = None
@@ -45,7 +45,7 @@ class Transport(httpx2.BaseTransport):
             )
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Send a request and return the response, its body still to be read."""
+        """Send a request and return the response with its body unread."""
         assert isinstance(request.stream, httpx2.SyncByteStream)
         response = self._pool.handle_request(
             httpcore2.Request(
@@ -86,11 +86,11 @@ def _core_url(url: httpx2.URL) -> httpcore2.URL:
 
 
 def environment_proxies() -> dict[str, str | None]:
-    """Return the proxy for each URL pattern, None for a direct connection.
+    """Return the environment's proxy for each URL pattern; None for a direct connection.
 
-    The variables mean what they mean to the asynchronous client: ``HTTP_PROXY``, ``HTTPS_PROXY``
-    and ``ALL_PROXY`` name proxies, ``NO_PROXY`` the hosts to reach directly. The library reads them
-    only for transports that it builds itself.
+    ``HTTP_PROXY``, ``HTTPS_PROXY`` and ``ALL_PROXY`` name proxies, ``NO_PROXY`` the hosts to reach
+    directly. The HTTP library does the same for the asynchronous client, but reads the variables
+    only for transports that it creates itself.
     """
     found = getproxies()
     proxies: dict[str, str | None] = {}
@@ -104,7 +104,7 @@ def environment_proxies() -> dict[str, str | None]:
 
 
 def _usable(entry: str) -> bool:
-    """Return False for an entry of ``NO_PROXY`` that is empty or no host; it is ignored."""
+    """Return True if an entry of ``NO_PROXY`` is a host; other entries are ignored."""
     try:
         return bool(entry) and bool(httpx2.URL(_pattern(entry)).host)
     except (httpx2.InvalidURL, ValueError):
@@ -112,7 +112,7 @@ def _usable(entry: str) -> bool:
 
 
 def _pattern(entry: str) -> str:
-    """Return the URL pattern of an entry of ``NO_PROXY``; a domain includes its subdomains."""
+    """Convert an entry of ``NO_PROXY`` to a URL pattern; a domain includes its subdomains."""
     if "://" in entry:
         return entry
     bare = entry.strip("[]")

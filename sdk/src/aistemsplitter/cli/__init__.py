@@ -1,4 +1,4 @@
-"""The command ``aistemsplitter``; needs the extra ``aistemsplitter[cli]``."""
+"""The command ``aistemsplitter``, installed with the extra ``aistemsplitter[cli]``."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import sys
 
 
 def main() -> None:
-    """Run the command; ends the process with one of the codes that ``--help`` lists."""
+    """Run the command and exit with one of the codes listed in ``--help``."""
     try:
         from aistemsplitter.cli.commands import run
     except ModuleNotFoundError as error:
         if error.name not in ("typer", "rich"):
             raise
-        sys.exit("The command line is an extra: pip install 'aistemsplitter[cli]'")
+        sys.exit("The command line is not installed: pip install 'aistemsplitter[cli]'")
     sys.exit(run())

@@ -1,4 +1,4 @@
-"""``python -m aistemsplitter.cli``."""
+"""Entry point of ``python -m aistemsplitter.cli``."""
 
 from aistemsplitter.cli import main
 

@@ -1,4 +1,4 @@
-"""The commands; each is a few calls of the client."""
+"""The commands of ``aistemsplitter``, each a few calls of the client."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ from aistemsplitter.cli.splitting import Options, split_songs
 
 app = typer.Typer(
     name="aistemsplitter",
-    help="Split songs into stems with an AI Stem Splitter service. The key is read from "
-    "AISTEMSPLITTER_API_KEY, the base URL of the service from AISTEMSPLITTER_BASE_URL.",
+    help="Split songs into stems with an AI Stem Splitter service. The API key is read from "
+    "AISTEMSPLITTER_API_KEY, and the base URL of the service from AISTEMSPLITTER_BASE_URL.",
     epilog=exits.HELP,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -44,7 +44,7 @@ def run() -> int:
     try:
         app()
     except AiStemSplitterError as error:
-        show.tell(f"Error: {exits.explained(error)}")
+        show.message(f"Error: {exits.with_option_names(error)}")
         return exits.code_of(error)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else exits.FAILED
@@ -53,7 +53,7 @@ def run() -> int:
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        show.say(f"aistemsplitter {__version__}")
+        show.line(f"aistemsplitter {__version__}")
         raise typer.Exit
 
 
@@ -64,39 +64,47 @@ def main(
         typer.Option("--version", is_eager=True, callback=_print_version, help="Show the version."),
     ] = False,
 ) -> None:
-    """Options of the command itself; the help text is that of ``app``."""
+    """Define the options of the command itself. Its help text is that of ``app``."""
 
 
 @app.command()
 def split(
-    songs: Annotated[list[str], typer.Argument(help="Files or URLs.")],
+    songs: Annotated[list[str], typer.Argument(help="Audio files or URLs.")],
     out: Out = Path("stems"),
     model: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="htdemucs_ft, htdemucs, htdemucs_6s, ... See 'models'."),
+        typer.Option(
+            metavar="NAME",
+            help="Model: htdemucs_ft, htdemucs, htdemucs_6s or another one listed by 'models'.",
+        ),
     ] = None,
     stems: Stems = None,
     output_format: Annotated[
-        str | None, typer.Option("--format", metavar="NAME", help="wav, flac, mp3, ...")
+        str | None,
+        typer.Option(
+            "--format",
+            metavar="NAME",
+            help="File format of the stems: wav, flac, mp3, opus or m4a.",
+        ),
     ] = None,
     webhook_url: Annotated[
         str | None,
-        typer.Option(metavar="URL", help="Receives a signed event when each split has ended."),
+        typer.Option(metavar="URL", help="URL that receives a signed event when a split is done."),
     ] = None,
     no_wait: Annotated[
-        bool, typer.Option("--no-wait", help="Only submit and print the ids of the splits.")
+        bool, typer.Option("--no-wait", help="Submit the songs and print the split ids only.")
     ] = False,
     concurrency: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Number of songs in progress at a time.")
+        int, typer.Option(min=1, metavar="N", help="Maximum number of songs in progress at once.")
     ] = 4,
     overwrite: Overwrite = False,
     json: Json = False,
     key: Key = None,
     base_url: BaseUrl = None,
 ) -> None:
-    """Upload songs, have them split, and write the stems to OUT/<song>/<stem>.<format>.
+    """Upload and split songs, and write the stems to OUT/<song>/<stem>.<format>.
 
-    A song that fails does not stop the others. Songs of the same name get folders of their own.
+    A song that fails does not stop the others. Songs with the same name get separate folders.
     """
     options = Options(
         out=out,
@@ -117,10 +125,10 @@ def split(
 
 @app.command("list")
 def list_splits(
-    limit: Annotated[int, typer.Option(min=1, metavar="N", help="Number of splits.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, metavar="N", help="Maximum number of splits.")] = 20,
     status: Annotated[
         str | None,
-        typer.Option(help="Only splits that are queued, processing, succeeded or failed."),
+        typer.Option(help="Only splits in this status: queued, processing, succeeded or failed."),
     ] = None,
     json: Json = False,
     key: Key = None,
@@ -133,13 +141,13 @@ def list_splits(
     if not json:
         show.splits(found)
         return
-    for one in found:
-        show.as_json(one.raw)
+    for each in found:
+        show.as_json(each.raw)
 
 
 @app.command()
 def get(split_id: SplitId, json: Json = False, key: Key = None, base_url: BaseUrl = None) -> None:
-    """Show a split."""
+    """Show the state of a split and the URLs of its stems."""
     with connect(key, base_url) as client:
         show.split(client.get_split(split_id), json)
 
@@ -154,13 +162,13 @@ def download(
     key: Key = None,
     base_url: BaseUrl = None,
 ) -> None:
-    """Write a split's stems to OUT/<song>/; waits for a split that is in progress.
+    """Download a split's stems to OUT/<song>/, after waiting until it is done.
 
-    Run again, it keeps what is complete and fetches the rest.
+    If the command is run again, it keeps complete files and downloads the rest.
     """
     folders = Folders(out, overwrite=overwrite)
-    again = "run the same command again to continue"
-    with connect(key, base_url) as client, show.bars() as new_bars, show.interruptible(again):
+    way_out = "run the same command again to continue"
+    with connect(key, base_url) as client, show.bars() as new_bars, show.interruptible(way_out):
         bars = new_bars(split_id)
         done = client.wait_for_split(split_id, timeout=None, on_progress=bars.separation)
         folder = folders.for_split(done.id, done.filename)
@@ -175,7 +183,7 @@ def download(
 def cancel(
     split_id: SplitId, json: Json = False, key: Key = None, base_url: BaseUrl = None
 ) -> None:
-    """Cancel a split that is queued or processing; its credits are refunded."""
+    """Cancel a split that is queued or processing and refund its credits."""
     with connect(key, base_url) as client:
         show.split(client.cancel_split(split_id), json)
 
@@ -184,23 +192,23 @@ def cancel(
 def delete(
     split_id: SplitId, json: Json = False, key: Key = None, base_url: BaseUrl = None
 ) -> None:
-    """Delete a split and its audio on the service."""
+    """Delete a split and its audio from the service."""
     with connect(key, base_url) as client:
         deleted = client.delete_split(split_id)
     if json:
         show.as_json({"id": deleted.id, "deleted": deleted.deleted})
     else:
-        show.say(f"{deleted.id} deleted")
+        show.line(f"{deleted.id} deleted")
 
 
 @app.command()
 def upload(
-    song: Annotated[Path, typer.Argument(help="An audio file.")],
+    song: Annotated[Path, typer.Argument(help="Audio file.")],
     json: Json = False,
     key: Key = None,
     base_url: BaseUrl = None,
 ) -> None:
-    """Upload a file without splitting it, and print its URL, which 'split' accepts."""
+    """Upload a file without splitting it, and print a URL that 'split' accepts."""
     with connect(key, base_url) as client, show.bars() as new_bars, show.interruptible():
         uploaded = client._run(
             upload_file(
@@ -215,7 +223,7 @@ def upload(
     if json:
         show.as_json({"uploadId": uploaded.upload_id, "audioUrl": uploaded.audio_url})
     else:
-        show.say(uploaded.audio_url or uploaded.upload_id)
+        show.line(uploaded.audio_url or uploaded.upload_id)
 
 
 @app.command()
@@ -232,11 +240,11 @@ def models(json: Json = False, key: Key = None, base_url: BaseUrl = None) -> Non
 
 @app.command()
 def credits(json: Json = False, key: Key = None, base_url: BaseUrl = None) -> None:
-    """Show the account's balance."""
+    """Show the account's balance in seconds of audio."""
     with connect(key, base_url) as client:
         found = client.get_credits()
     if json:
         show.as_json(found.raw)
     else:
         minutes, seconds = divmod(found.balance, 60)
-        show.say(f"{found.balance} {found.unit} ({minutes} min {seconds} s of audio)")
+        show.line(f"{found.balance} {found.unit} ({minutes} min {seconds} s of audio)")

@@ -1,4 +1,4 @@
-"""Errors as one line and an exit code that scripts can use."""
+"""Exit codes of the command, and the text of its error messages."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _CODES: tuple[tuple[type[AiStemSplitterError], int], ...] = (
     (DeadlineExceeded, 6),
 )
 
-# Names of the API and of the SDK's parameters, and the options that stand for them.
+# Field names of the API and parameters of the SDK, with the corresponding options.
 _OPTIONS = {
     "stemModel": "--model",
     "outputFormat": "--format",
@@ -47,9 +47,9 @@ _OPTIONS = {
 _NAMES = re.compile("|".join(rf"(?<![\w.]){re.escape(name)}(?!\w)" for name in _OPTIONS))
 
 HELP = (
-    "Exit codes: 0 done; 1 the split or the transfer failed; 2 a wrong option, setting or file; "
-    "3 the key was refused; 4 not enough credits; 5 no such split; 6 the service cannot be "
-    "reached or took too long; 130 interrupted."
+    "Exit codes: 0 success; 1 a split or a transfer failed; 2 an option, setting or file is "
+    "invalid; 3 the API key was rejected; 4 not enough credits; 5 no such split; 6 the service "
+    "cannot be reached or did not answer in time; 130 interrupted."
 )
 
 
@@ -58,11 +58,11 @@ def code_of(error: AiStemSplitterError) -> int:
     return next((code for kind, code in _CODES if isinstance(error, kind)), FAILED)
 
 
-def explained(error: AiStemSplitterError) -> str:
-    """Return an error's text with the names of this command's options."""
+def with_option_names(error: AiStemSplitterError) -> str:
+    """Return an error's text with this command's options in place of API and SDK names."""
     return _NAMES.sub(lambda found: _OPTIONS[found[0]], str(error))
 
 
 def one_line(text: object) -> str:
-    """Return a text as one line, without characters that would control a terminal."""
+    """Return a text as one line without control characters."""
     return " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())

@@ -1,11 +1,12 @@
-"""One folder for each song under the output folder: ``stems/<song>/``, never shared by two.
+"""Output folders of the command: ``stems/<song>/``, one for each song.
 
-A hidden file in each folder records which split and which song the stems in it belong to.
+A hidden file in each folder records the split and the song that its stems belong to.
 """
 
 from __future__ import annotations
 
 import json
+import shlex
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -21,9 +22,10 @@ RECORD = ".aistemsplitter.json"
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """Whose stems a folder holds.
+    """Split and song that the stems in a folder belong to.
 
     Attributes:
+        split: Id of the split.
         song: Absolute path or URL of the song; None if only the split is known.
     """
 
@@ -32,11 +34,11 @@ class Record:
 
 
 class Folders:
-    """The folders of one run of a command.
+    """Choice of the folders in one run of a command; no two songs share one.
 
     Args:
-        out: The folder above them.
-        overwrite: Replace what an earlier run wrote for a song of the same name.
+        out: Output folder that contains the folders of the songs.
+        overwrite: True to reuse the folder of another song with the same name.
     """
 
     def __init__(self, out: Path, *, overwrite: bool) -> None:
@@ -48,23 +50,23 @@ class Folders:
         """Return the folder for a song that is about to be submitted.
 
         Raises:
-            InputError: The song was submitted before; to submit it again would charge it again.
+            InputError: The song was submitted before; submitting it again would charge it again.
         """
         source = _source(song)
         for folder in self._candidates(_name(song)):
             record = _read(folder)
             if not self._overwrite and record is not None and record.song == source:
                 raise InputError(
-                    f"{folder} holds {record.split} of this song. Fetch its stems with"
-                    f" 'aistemsplitter download {record.split}', or split it again with"
-                    " --overwrite."
+                    f"{folder}: this song was already submitted as {record.split}. Download its"
+                    f" stems with '{download_command(record.split, self._out)}', or split it"
+                    " again with --overwrite"
                 )
             if self._overwrite or _is_free(folder):
                 return self._take(folder)
         raise AssertionError("unreachable: the candidates never end")
 
     def for_split(self, split_id: str, filename: str | None) -> Path:
-        """Return the folder for the stems of a split, the same one each time."""
+        """Return the folder for a split's stems, the same one on every run."""
         for folder in self._candidates(_name(filename or split_id)):
             record = _read(folder)
             own = record is not None and record.split == split_id
@@ -73,7 +75,7 @@ class Folders:
         raise AssertionError("unreachable: the candidates never end")
 
     def record(self, folder: Path, split_id: str, song: str | None = None) -> None:
-        """Make the folder and record whose stems it will hold."""
+        """Create the folder and record the split and song that it belongs to."""
         found = _read(folder)
         if song is None and found is not None and found.split == split_id:
             return
@@ -83,10 +85,10 @@ class Folders:
             (folder / RECORD).write_text(json.dumps(asdict(record)) + "\n", encoding="utf-8")
         except OSError as error:
             reason = error.strerror or str(error)
-            raise FileError(f"cannot write to the folder {folder}: {reason}") from error
+            raise FileError(f"{folder}: the folder cannot be written to: {reason}") from error
 
     def _candidates(self, name: str) -> Iterator[Path]:
-        """Yield ``name``, ``name-2``, ... as far as this run has not used them."""
+        """Yield ``name``, ``name-2``, ... without those that this run has already used."""
         for number in count(1):
             folder = self._out / (name if number == 1 else f"{name}-{number}")
             if _key(folder.name) not in self._taken:
@@ -97,8 +99,13 @@ class Folders:
         return folder
 
 
+def download_command(split_id: str, out: Path) -> str:
+    """Return the command that downloads a split's stems to its folder under ``out``."""
+    return f"aistemsplitter download {split_id} -o {shlex.quote(str(out))}"
+
+
 def _name(song: str) -> str:
-    """Return a folder name for a file or URL: its last part without the extension."""
+    """Return a folder name for a file or URL: its last path segment without the extension."""
     if "://" in song:
         song = unquote(urlsplit(song).path)
     name = song.replace("\\", "/").rstrip("/").rpartition("/")[2]
@@ -110,7 +117,7 @@ def _source(song: str) -> str:
 
 
 def _key(name: str) -> str:
-    """Return what names have in common that are the same on some file system."""
+    """Return a key that is equal for names that are the same on some file system."""
     return unicodedata.normalize("NFC", name).casefold()
 
 
@@ -120,7 +127,7 @@ def _is_free(folder: Path) -> bool:
     except FileNotFoundError:
         return True
     except OSError as error:
-        raise FileError(f"cannot use {folder}: {error.strerror or error}") from error
+        raise FileError(f"{folder}: cannot be used: {error.strerror or error}") from error
 
 
 def _read(folder: Path) -> Record | None:

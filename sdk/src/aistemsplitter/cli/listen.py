@@ -1,4 +1,4 @@
-"""A receiver on this machine, to watch deliveries while an application is being written."""
+"""HTTP server that receives and verifies webhook deliveries, for development."""
 
 from __future__ import annotations
 
@@ -11,11 +11,18 @@ from aistemsplitter._errors import InvalidWebhook
 from aistemsplitter._webhooks import WebhookEvent, verify_signature
 
 LONGEST_BODY = 1 << 20  # bytes; an event has a few thousand
-PATIENCE = 10  # seconds for a sender to come to its end
+READ_TIMEOUT = 10  # seconds
 
 
 class Receiver(ThreadingHTTPServer):
-    """Serves on ``host:port``; every POST is verified, and answered with 204 or 400."""
+    """Server that verifies every POST and answers it with 204 or 400.
+
+    Args:
+        host: Address to listen on.
+        port: Port to listen on; 0 for any free port.
+        on_event: Callback for verified events; never called concurrently.
+        on_rejection: Callback for deliveries that are not genuine; never called concurrently.
+    """
 
     daemon_threads = True
 
@@ -24,27 +31,27 @@ class Receiver(ThreadingHTTPServer):
         host: str,
         port: int,
         on_event: Callable[[WebhookEvent], object],
-        on_refusal: Callable[[InvalidWebhook], object],
+        on_rejection: Callable[[InvalidWebhook], object],
     ) -> None:
         super().__init__((host, port), _Handler)
-        self.on_event, self.on_refusal = on_event, on_refusal
-        self.telling = threading.Lock()  # deliveries may come at once, lines come one by one
+        self.on_event, self.on_rejection = on_event, on_rejection
+        self.callback_lock = threading.Lock()
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """URL on which the server listens."""
         return f"http://{self.server_address[0]!s}:{self.server_address[1]}/"
 
 
 class _Handler(BaseHTTPRequestHandler):
-    timeout = PATIENCE
+    timeout = READ_TIMEOUT
 
     @property
     def _receiver(self) -> Receiver:
         return cast(Receiver, self.server)
 
     def do_POST(self) -> None:
-        """Verify one delivery."""
+        """Verify a delivery and answer it."""
         length = self.headers.get("Content-Length", "")
         if not (length.isascii() and length.isdigit()):
             self._answer(411)
@@ -55,12 +62,12 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(length))
         try:
             event = verify_signature(self.headers.items(), body)
-        except InvalidWebhook as refusal:
-            with self._receiver.telling:
-                self._receiver.on_refusal(refusal)
+        except InvalidWebhook as rejection:
+            with self._receiver.callback_lock:
+                self._receiver.on_rejection(rejection)
             self._answer(400)
             return
-        with self._receiver.telling:
+        with self._receiver.callback_lock:
             self._receiver.on_event(event)
         self._answer(204)
 
@@ -70,4 +77,4 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, format: str, *args: object) -> None:
-        """Say nothing: what matters is told by the callbacks."""
+        """Log nothing, because the callbacks report every delivery."""

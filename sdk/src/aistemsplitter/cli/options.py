@@ -1,4 +1,4 @@
-"""Options that several commands take, and the client that they describe."""
+"""Options shared by several commands, and the client created from them."""
 
 from __future__ import annotations
 
@@ -9,35 +9,36 @@ import typer
 
 from aistemsplitter._client import AiStemSplitter
 
-Json: TypeAlias = Annotated[
-    bool, typer.Option("--json", help="Print JSON, one object on each line.")
-]
+Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON, one object per line.")]
 Key: TypeAlias = Annotated[
     str | None,
     typer.Option(
         "--key",
         metavar="KEY",
-        help="API key; AISTEMSPLITTER_API_KEY if omitted. Other users of this machine can see "
-        "the options of running commands.",
+        help="API key; read from AISTEMSPLITTER_API_KEY if omitted. Prefer the variable: other "
+        "users of this machine can see the options of running commands.",
     ),
 ]
 BaseUrl: TypeAlias = Annotated[
     str | None,
     typer.Option(
-        "--base-url", metavar="URL", help="Base URL of the API; AISTEMSPLITTER_BASE_URL if omitted."
+        "--base-url",
+        metavar="URL",
+        help="Base URL of the API; read from AISTEMSPLITTER_BASE_URL if omitted.",
     ),
 ]
 Out: TypeAlias = Annotated[
-    Path, typer.Option("--out", "-o", help="Folder above the folders of the songs.")
+    Path, typer.Option("--out", "-o", help="Output folder, in which each song gets its own folder.")
 ]
 Stems: TypeAlias = Annotated[
-    str | None, typer.Option(metavar="NAMES", help="Only these stems, such as vocals,instrumental.")
+    str | None,
+    typer.Option(metavar="NAMES", help="Comma-separated names of stems, such as vocals,drums."),
 ]
 Overwrite: TypeAlias = Annotated[
-    bool, typer.Option("--overwrite", help="Replace the stems of a song of the same name.")
+    bool, typer.Option("--overwrite", help="Replace existing stems of a song with the same name.")
 ]
 SplitId: TypeAlias = Annotated[
-    str, typer.Argument(metavar="SPLIT", help="Id of the split, split_...")
+    str, typer.Argument(metavar="SPLIT", help="Id of the split, such as split_01J...")
 ]
 
 
@@ -47,5 +48,5 @@ def connect(key: str | None, base_url: str | None) -> AiStemSplitter:
 
 
 def listed(names: str | None) -> list[str] | None:
-    """Return the names in a list that is separated by commas."""
+    """Split a comma-separated list of names; None if there is no list."""
     return None if names is None else [name.strip() for name in names.split(",") if name.strip()]

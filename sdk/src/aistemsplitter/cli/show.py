@@ -1,4 +1,4 @@
-"""Output: results on standard output; messages, and progress on a terminal, on standard error."""
+"""Output of the command: results on standard output, messages and progress on standard error."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from rich.text import Text
 from aistemsplitter._models import Model, Split, TransferProgress
 from aistemsplitter.cli.exits import INTERRUPTED, one_line
 
-# In a pipe, lines are not wrapped to the width of a terminal.
+# Width outside a terminal, so that tables in a pipe are not wrapped.
 _WIDE = 250
 results = Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else _WIDE)
 progress = Console(stderr=True, soft_wrap=True, highlight=False)
 
 
-def say(text: object) -> None:
-    """Print one line of results."""
+def line(text: object) -> None:
+    """Print a line of results."""
     results.print(Text(one_line(text)))
 
 
-def tell(text: object) -> None:
-    """Print one line of messages."""
+def message(text: object) -> None:
+    """Print a message."""
     progress.print(Text(one_line(text)))
 
 
@@ -43,7 +43,7 @@ def splits(found: Iterable[Split]) -> None:
     """Print splits as a table."""
     table = Table(box=None, pad_edge=False)
     for heading in ("id", "status", "model", "seconds", "created", "file"):
-        table.add_column(heading, no_wrap=heading != "file")  # which alone gives way
+        table.add_column(heading, no_wrap=heading != "file")
     for split in found:
         created = f"{split.created_at:%Y-%m-%d %H:%M}" if split.created_at else ""
         cells = (split.id, state(split), split.stem_model, split.duration_seconds or "", created)
@@ -52,33 +52,36 @@ def splits(found: Iterable[Split]) -> None:
 
 
 def split(found: Split, json: bool) -> None:
-    """Print one split with its stems."""
+    """Print a split with the URLs of its stems."""
     if json:
         as_json(found.raw)
         return
     splits([found])
     if found.error is not None:
-        say(found.error.message)
+        line(found.error.message)
     for warning in found.warnings:
-        say(f"Note: {warning}")
+        line(f"Note: {warning}")
     for stem, url in found.stems.items():
-        say(f"{stem}  {url}")
+        line(f"{stem}  {url}")
 
 
 def stems(done: Split, paths: Mapping[str, Path], json: bool, **more: str) -> None:
-    """Print the files of a split's stems.
+    """Print the paths of a split's stems.
 
     Args:
-        more: Further fields of the JSON object.
+        done: The split.
+        paths: Path of each stem.
+        json: True to print a JSON object.
+        more: Additional fields of the JSON object.
     """
     if json:
         files = {stem: str(path) for stem, path in paths.items()}
         as_json({"id": done.id, "status": done.status, **more, "files": files})
         return
     for warning in done.warnings:
-        tell(f"Note: {warning}")
+        message(f"Note: {warning}")
     for path in paths.values():
-        say(path)
+        line(path)
 
 
 def models(found: Iterable[Model]) -> None:
@@ -92,7 +95,7 @@ def models(found: Iterable[Model]) -> None:
 
 
 def state(split: Split) -> str:
-    """Return a split's status with its error, progress or place in the queue."""
+    """Return a split's status with its error code, progress or position in the queue."""
     if split.error is not None:
         return f"{split.status} ({split.error.code})"
     if split.status == "processing" and split.progress is not None:
@@ -103,7 +106,7 @@ def state(split: Split) -> str:
 
 
 class Bars:
-    """The progress bars of one song: upload, separation, downloads."""
+    """Progress bars of one song: upload, separation and downloads."""
 
     def __init__(self, bars: Progress, name: str) -> None:
         self._bars, self._name = bars, one_line(name)
@@ -128,7 +131,7 @@ class Bars:
         self._bars.update(self._tasks[key], description=text, completed=done, total=total)
 
 
-#: Returns the bars of a song, given its name.
+#: Function that creates the progress bars of a song, given its name.
 NewBars: TypeAlias = Callable[[str], Bars]
 
 
@@ -146,11 +149,15 @@ def bars() -> Iterator[NewBars]:
 
 
 @contextmanager
-def interruptible(what_now: str = "") -> Iterator[None]:
-    """End the command with its own exit code on Ctrl-C, after a message."""
+def interruptible(way_out: str = "") -> Iterator[None]:
+    """Exit with the code for an interruption on Ctrl-C.
+
+    Args:
+        way_out: Text printed after "Interrupted"; empty to print nothing.
+    """
     try:
         yield
     except KeyboardInterrupt:
-        if what_now:
-            tell(f"Interrupted; {what_now}")
+        if way_out:
+            message(f"Interrupted; {way_out}")
         raise typer.Exit(INTERRUPTED) from None

@@ -1,8 +1,7 @@
-"""``aistemsplitter split``: several songs at a time, each to its own folder."""
+"""``aistemsplitter split``: submission, wait and download for several songs at once."""
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +14,12 @@ from aistemsplitter._errors import AiStemSplitterError
 from aistemsplitter._models import SplitJob
 from aistemsplitter._types import OutputFormat, StemModelName
 from aistemsplitter.cli import exits, show
-from aistemsplitter.cli.folders import Folders
+from aistemsplitter.cli.folders import Folders, download_command
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What is wanted of all songs of one command."""
+    """Options of ``aistemsplitter split``."""
 
     out: Path
     model: str | None
@@ -36,7 +35,7 @@ class Options:
 def split_songs(
     songs: Sequence[str], options: Options, key: str | None, base_url: str | None
 ) -> int:
-    """Split the songs and return the exit code: that of the first song that failed, or 0."""
+    """Split songs and return the exit code: 0, or that of the first song that failed."""
 
     async def main() -> int:
         async with AsyncAiStemSplitter(key, base_url=base_url) as client:
@@ -47,7 +46,7 @@ def split_songs(
 
 
 class _Run:
-    """One run of the command."""
+    """One run of the command, with its client and folders."""
 
     def __init__(
         self, client: AsyncAiStemSplitter, options: Options, new_bars: show.NewBars
@@ -56,28 +55,29 @@ class _Run:
         self._options = options
         self._new_bars = new_bars
         self._folders = Folders(options.out, overwrite=options.overwrite)
-        self._turns = anyio.Semaphore(options.concurrency)
+        self._slots = anyio.Semaphore(options.concurrency)
 
     async def all(self, songs: Sequence[str]) -> int:
-        """Split all songs; one that fails does not stop the others."""
+        """Split all songs and return the exit code. A song that fails does not stop the others."""
         codes = [0] * len(songs)
 
         async def one(index: int, song: str) -> None:
             try:
                 codes[index] = await self._split(song)
             finally:
-                self._turns.release()
+                self._slots.release()
 
         async with anyio.create_task_group() as group:
             for index, song in enumerate(songs):
-                await self._turns.acquire()  # here, so that songs begin in their order
+                await self._slots.acquire()  # here, so that songs start in their order
                 group.start_soon(one, index, song)
         return next((code for code in codes if code), 0)
 
     async def _split(self, song: str) -> int:
         options, bars = self._options, self._new_bars(song.rpartition("/")[2] or song)
         try:
-            folder = self._folders.for_song(song) if options.wait else None  # before it is charged
+            # Chosen before the submission, so that an unusable folder costs nothing.
+            folder = self._folders.for_song(song) if options.wait else None
             job = await self._client.create_split(
                 input=song,
                 model=cast("StemModelName | None", options.model),
@@ -92,7 +92,7 @@ class _Run:
                 self._folders.record(folder, job.id, song)
                 await self._fetch(song, job, folder, bars)
         except AiStemSplitterError as error:
-            show.tell(f"{song}: {exits.explained(error)}")
+            show.message(f"{song}: {exits.with_option_names(error)}")
             return exits.code_of(error)
         return 0
 
@@ -105,8 +105,10 @@ class _Run:
                 split, folder, overwrite=self._options.overwrite, on_progress=bars.download
             )
         except anyio.get_cancelled_exc_class():
-            fetch = f"aistemsplitter download {job.id} -o {shlex.quote(str(self._options.out))}"
-            show.tell(f"Interrupted; {job.id} of {song} goes on. Fetch its stems with: {fetch}")
+            show.message(
+                f"Interrupted; {song} continues on the service as {job.id}. Download its stems"
+                f" with: {download_command(job.id, self._options.out)}"
+            )
             raise
         show.stems(split, paths, self._options.json, song=song)
 
@@ -115,4 +117,4 @@ def _submitted(song: str, job: SplitJob, json: bool) -> None:
     if json:
         show.as_json({"id": job.id, "status": job.status, "song": song})
     else:
-        show.say(f"{job.id} {song}")
+        show.line(f"{job.id} {song}")

@@ -1,4 +1,4 @@
-"""``aistemsplitter webhooks``: receive deliveries while an application is being developed."""
+"""``aistemsplitter webhooks``: a receiver of webhook deliveries, for development."""
 
 from __future__ import annotations
 
@@ -13,20 +13,21 @@ from aistemsplitter.cli import show
 from aistemsplitter.cli.listen import Receiver
 from aistemsplitter.cli.options import Json
 
-app = typer.Typer(help="Receive webhook deliveries.", no_args_is_help=True)
+app = typer.Typer(help="Receive webhook deliveries during development.", no_args_is_help=True)
 
 
 @app.command()
 def listen(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Port to listen on; 0 for any free one.")
+        int, typer.Option(min=0, max=65535, help="Port to listen on; 0 for any free port.")
     ] = 4242,
     json: Json = False,
 ) -> None:
-    """Receive deliveries on this machine and verify them with AISTEMSPLITTER_WEBHOOK_SECRET.
+    """Receive webhook deliveries on this machine and verify them.
 
-    For development. A service elsewhere cannot reach this machine without a tunnel.
+    The secret is read from AISTEMSPLITTER_WEBHOOK_SECRET. A service on another machine needs a
+    tunnel to reach this one.
     """
     if not _settings.webhook_secrets(None):
         raise ConfigurationError("no webhook secret: set AISTEMSPLITTER_WEBHOOK_SECRET")
@@ -35,15 +36,17 @@ def listen(
         if json:
             show.as_json(event.raw)
         else:
-            show.say(f"{event.type} {event.id}: {event.data.id} {', '.join(event.data.stems)}")
+            show.line(f"{event.type} {event.id}: {event.data.id} {', '.join(event.data.stems)}")
 
-    def refused(reason: InvalidWebhook) -> None:
-        show.tell(f"refused: {reason.message}")
+    def rejected(reason: InvalidWebhook) -> None:
+        show.message(f"Rejected a delivery: {reason.message}")
 
     try:
-        receiver = Receiver(host, port, received, refused)
+        receiver = Receiver(host, port, received, rejected)
     except OSError as error:
-        raise ConfigurationError(f"cannot listen on {host}:{port}: {error.strerror}") from None
+        raise ConfigurationError(
+            f"{host}:{port}: cannot listen there: {error.strerror or error}. Choose another --port"
+        ) from None
     with receiver, show.interruptible("no more deliveries are received"):
-        show.tell(f"Listening on {receiver.url}; Ctrl-C ends it.")
+        show.message(f"Listening on {receiver.url}. Press Ctrl-C to stop.")
         receiver.serve_forever(poll_interval=0.1)

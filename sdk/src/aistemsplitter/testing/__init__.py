@@ -1,4 +1,4 @@
-"""Test code that uses the client, without a server.
+"""Test helpers: a fake service in place of the network, and signed webhook deliveries.
 
     from aistemsplitter import AiStemSplitter
     from aistemsplitter.testing import FakeService
@@ -6,11 +6,11 @@
     service = FakeService()
     client = AiStemSplitter("ast_test_key", transport=service)
     job = client.create_split(audio_url="https://example.com/song.mp3")
-    service.fail_next(429, retry_after=0)  # the client tries again
+    service.fail_next(429, retry_after=0)  # the client retries
     result = client.get_split(job.id)
 
-``AsyncAiStemSplitter`` takes the same ``transport=service``. ``split_succeeded`` and
-``split_failed`` make webhook deliveries with valid signatures, for tests of receivers.
+``AsyncAiStemSplitter`` accepts the same ``transport=service``. ``split_succeeded`` and
+``split_failed`` create webhook deliveries with valid signatures, for tests of receivers.
 """
 
 from aistemsplitter._effects import Reply, Request

@@ -1,4 +1,4 @@
-"""Webhook deliveries as the service makes them, signatures and all."""
+"""Signed webhook deliveries like those of the service."""
 
 from __future__ import annotations
 
@@ -18,25 +18,26 @@ SECRET = "whsec_test"
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A delivery: post ``body`` with ``headers`` to the receiver that is tested."""
+    """Webhook delivery: POST ``body`` with ``headers`` to the receiver under test."""
 
     headers: Mapping[str, str]
     body: bytes
 
     @property
     def event_id(self) -> str:
-        """The event's id, the same in every delivery of it."""
+        """Id of the event, the same in every delivery of it."""
         return str(json.loads(self.body)["id"])
 
 
 def sign(
     body: bytes, secret: str | Sequence[str] = SECRET, *, timestamp: int | None = None
 ) -> dict[str, str]:
-    """The signature header for a body.
+    """Return the signature header for a body, as a dictionary.
 
     Args:
-        secret: the signing secret, or several, as while one is being rotated.
-        timestamp: Unix seconds; None for now.
+        body: Body of the delivery.
+        secret: Signing secret, or several as during a rotation.
+        timestamp: Time of the signature in Unix seconds; now if omitted.
     """
     secrets = [Secret(one) for one in ([secret] if isinstance(secret, str) else secret)]
     moment = int(time.time()) if timestamp is None else timestamp
@@ -51,11 +52,14 @@ def split_succeeded(
     timestamp: int | None = None,
     **fields: Any,
 ) -> Delivery:
-    """A delivery of ``split.succeeded``.
+    """Create a delivery of ``split.succeeded``.
 
     Args:
-        stems: name to URL; None for four under example.com.
-        fields: of the split, by their names on the wire, such as ``metadata={"song": "7"}``.
+        split_id: Id of the split.
+        stems: URLs by stem name; four URLs under example.com if omitted.
+        secret: Signing secret, or several as during a rotation.
+        timestamp: Time of the signature in Unix seconds; now if omitted.
+        fields: Fields of the split by their JSON keys, such as ``metadata={"song": "7"}``.
     """
     if stems is None:
         names = ("drums", "bass", "other", "vocals")
@@ -68,15 +72,20 @@ def split_failed(
     split_id: str = "split_test",
     *,
     code: str = "UNSUPPORTED_MEDIA",
-    message: str = "this is not audio",
+    message: str = "the file is not audio",
     secret: str | Sequence[str] = SECRET,
     timestamp: int | None = None,
     **fields: Any,
 ) -> Delivery:
-    """A delivery of ``split.failed``.
+    """Create a delivery of ``split.failed``.
 
     Args:
-        fields: of the split, by their names on the wire.
+        split_id: Id of the split.
+        code: Error code of the split.
+        message: Error message of the split.
+        secret: Signing secret, or several as during a rotation.
+        timestamp: Time of the signature in Unix seconds; now if omitted.
+        fields: Fields of the split by their JSON keys.
     """
     error = {"code": code, "message": message}
     data = split_json(split_id, "failed", error=error, **fields)
@@ -90,7 +99,14 @@ def delivery(
     secret: str | Sequence[str] = SECRET,
     timestamp: int | None = None,
 ) -> Delivery:
-    """A delivery of an event of this type about this split."""
+    """Create a delivery of an event of this type.
+
+    Args:
+        kind: Type of the event, such as ``split.succeeded``.
+        data: JSON of the split.
+        secret: Signing secret, or several as during a rotation.
+        timestamp: Time of the signature in Unix seconds; now if omitted.
+    """
     event = {
         "id": f"evt_{uuid.uuid4().hex}",
         "type": kind,

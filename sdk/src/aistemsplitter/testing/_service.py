@@ -1,4 +1,4 @@
-"""A service in memory that answers as the real one does, and misbehaves on demand."""
+"""In-memory service that behaves like the real one and fails on demand."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from aistemsplitter._effects import Reply, Request
-from aistemsplitter._errors import BY_STATUS
+from aistemsplitter._failures import BY_STATUS
 from aistemsplitter.testing._events import SECRET, Delivery, delivery
 from aistemsplitter.testing._storage import FakeStorage, silence
 from aistemsplitter.testing._wire import failure, split_json, success, timestamp
@@ -25,7 +25,7 @@ ALIASES = {"4s": "htdemucs_ft", "6s": "htdemucs_6s"}
 PSEUDO = ("instrumental",)
 
 
-class _Refused(Exception):
+class _Rejected(Exception):
     def __init__(self, status: int, code: str, message: str, **details: Any) -> None:
         super().__init__(message)
         self.reply = failure(status, code, message, details)
@@ -33,7 +33,7 @@ class _Refused(Exception):
 
 @dataclass(slots=True)
 class _Split:
-    """A split of the fake: what it was asked, and the states still before it."""
+    """A split of the fake service and the states that it has yet to pass through."""
 
     json: dict[str, Any]
     ahead: list[tuple[str, float]]
@@ -43,7 +43,7 @@ class _Split:
 
 @dataclass(slots=True)
 class _Fault:
-    """What to answer instead, so many times, to paths that begin so."""
+    """A reply, or a reset without one, for the next requests whose path has a prefix."""
 
     reply: Reply | None
     times: int
@@ -51,24 +51,25 @@ class _Fault:
 
 
 class FakeService:
-    """The service for tests: pass it as ``transport=`` to either client.
+    """Fake service for tests: pass it to either client as ``transport=``.
 
-    A split goes one state on each time it is read: queued, processing, succeeded. Credits,
-    idempotency keys, uploads, presigned URLs, paging and errors work as the real ones do; no audio
-    is separated, every stem is the same short silence. Safe across threads.
+    Each time a split is read, it advances by one state: queued, processing, succeeded. Credits,
+    idempotency keys, uploads, presigned URLs, paging and errors behave like those of the real
+    service. No audio is separated; every stem is the same short silence. Thread-safe.
 
     Args:
-        api_key: the only one that is let in; None lets any in.
-        balance: seconds of credit.
-        duration: seconds that every song is taken to last.
-        states: ``(status, progress)`` that a split passes through before its end.
-        stem_audio: the bytes of every stem; None for a short WAV of silence.
-        streams: whether it has the progress stream, by which a wait is over at once; without it,
-            clients ask again and again, a second apart at first.
-        url: where its presigned URLs lie, for a test that serves it over HTTP.
+        api_key: The only accepted API key; None accepts any.
+        balance: Balance of the account, in seconds.
+        duration: Length of every song, in seconds.
+        states: ``(status, progress)`` pairs that a split passes through before it is done.
+        stem_audio: Content of every stem; a short silent WAV file if omitted.
+        streams: True to offer the progress stream, which ends a wait at once. Without it, clients
+            poll, at first after one second.
+        url: Base of the presigned URLs, for tests that serve the fake service over HTTP.
 
     Attributes:
-        requests: all that came, in order, faults included. Headers show the key: it is a fake one.
+        requests: All requests in order, including failed ones, with their ``Authorization`` header.
+        balance: Balance of the account, in seconds.
     """
 
     def __init__(
@@ -102,7 +103,7 @@ class FakeService:
         self,
         status: int = 503,
         code: str | None = None,
-        message: str = "as the test asked",
+        message: str = "requested by the test",
         *,
         times: int = 1,
         path: str = "",
@@ -112,57 +113,73 @@ class FakeService:
         """Answer the next requests with an error.
 
         Args:
-            code: None for the one that goes with the status.
-            path: only those whose path begins so, such as ``/v1/audio/splits`` or ``/storage/``.
-            retry_after: seconds or a date for the header.
-            details: more keys of the ``error`` object, such as ``requiredSeconds=180``.
+            status: HTTP status of the responses.
+            code: Error code; the usual one for the status if omitted.
+            message: Error message.
+            times: Number of requests to answer with the error.
+            path: Prefix of the affected paths, such as ``/storage/``; all paths if omitted.
+            retry_after: Value of the ``Retry-After`` header, in seconds or as a date.
+            details: Additional keys of the ``error`` object, such as ``requiredSeconds=180``.
         """
         kind = BY_STATUS.get(status)
-        named = code or (kind.default_code if kind else f"HTTP_{status}")
+        code = code or (kind.default_code if kind else f"HTTP_{status}")
         headers = {} if retry_after is None else {"retry_after": str(retry_after)}
-        self.answer_next(
-            failure(status, named, message, details, **headers), times=times, path=path
-        )
+        self.answer_next(failure(status, code, message, details, **headers), times=times, path=path)
 
     def answer_next(self, reply: Reply, *, times: int = 1, path: str = "") -> None:
-        """Answer the next requests with just this."""
+        """Answer the next requests with this reply.
+
+        Args:
+            reply: Response to send.
+            times: Number of requests to answer with it.
+            path: Prefix of the affected paths; all paths if omitted.
+        """
         self._faults.append(_Fault(reply, times, path))
 
     def drop_next(self, *, times: int = 1, path: str = "") -> None:
-        """Break the connection of the next requests, before anything is done."""
+        """Reset the connections of the next requests, before they are processed.
+
+        Args:
+            times: Number of requests to reset.
+            path: Prefix of the affected paths; all paths if omitted.
+        """
         self._faults.append(_Fault(None, times, path))
 
     def fail_split(
-        self, code: str = "UNSUPPORTED_MEDIA", message: str = "this is no audio"
+        self, code: str = "UNSUPPORTED_MEDIA", message: str = "the file is not audio"
     ) -> None:
-        """Let the next split that is made end as failed; its charge is given back."""
+        """Let the next submitted split fail and refund its charge."""
         self._endings.append((code, message))
 
     def expire_urls(self) -> None:
-        """Let all presigned URLs that were given out expire."""
+        """Expire all presigned URLs issued so far."""
         self._storage.expire()
 
     def finish(self, split_id: str) -> None:
-        """Bring a split to its end at once."""
+        """Finish a split at once."""
         with self._lock:
             while self._splits[split_id].ahead:
                 self._advance(self._splits[split_id])
             self._advance(self._splits[split_id])
 
     def uploaded(self, upload_id: str) -> bytes | None:
-        """The bytes of an upload, None before they came."""
+        """Return the bytes of an upload; None before they have arrived."""
         return self._storage.get(upload_id)
 
     def webhook(self, split_id: str, secret: str | Sequence[str] = SECRET) -> Delivery:
-        """The delivery of the event that a split's end makes."""
+        """Return the webhook delivery for a split that is done.
+
+        Raises:
+            ValueError: The split is not done.
+        """
         with self._lock:
-            told = self._told(self._splits[split_id])
-        if told["status"] not in ("succeeded", "failed"):
-            raise ValueError(f"{split_id} is {told['status']}: finish it first")
-        return delivery(f"split.{told['status']}", told, secret=secret)
+            fields = self._json_of(self._splits[split_id])
+        if fields["status"] not in ("succeeded", "failed"):
+            raise ValueError(f"{split_id} is {fields['status']}: finish it first")
+        return delivery(f"split.{fields['status']}", fields, secret=secret)
 
     def __call__(self, request: Request) -> Reply:
-        """Answer a request, as a client's transport."""
+        """Answer a request: the fake service is a client's transport."""
         with self._lock:
             self.requests.append(request)
             reply = self._fault(request) or self._answer(request)
@@ -177,7 +194,7 @@ class FakeService:
                 if fault.times < 1:
                     self._faults.remove(fault)
                 if fault.reply is None:
-                    raise ConnectionResetError("reset, as the test asked")
+                    raise ConnectionResetError("reset by the test")
                 return fault.reply
         return None
 
@@ -188,13 +205,13 @@ class FakeService:
         try:
             self._authorize(request)
             return self._route(request, unquote(parts.path.removeprefix("/v1")), parts.query)
-        except _Refused as refused:
-            return refused.reply
+        except _Rejected as rejected:
+            return rejected.reply
 
     def _authorize(self, request: Request) -> None:
         kind, _, key = request.headers.get("authorization", "").partition(" ")
         if kind != "Bearer" or not key or self._api_key not in (None, key):
-            raise _Refused(401, "UNAUTHORIZED", "the API key is missing or not known")
+            raise _Rejected(401, "UNAUTHORIZED", "the API key is missing or unknown")
 
     def _route(self, request: Request, path: str, query: str) -> Reply:
         match request.method, path.strip("/").split("/"):
@@ -210,30 +227,30 @@ class FakeService:
                 return self._list({name: values[0] for name, values in parse_qs(query).items()})
             case "GET", ["audio", "splits", split_id]:
                 split = self._find(split_id)
-                told = self._told(split)
+                fields = self._json_of(split)
                 self._advance(split)
-                return success(told)
+                return success(fields)
             case "DELETE", ["audio", "splits", split_id]:
                 self._find(split_id)
                 del self._splits[split_id]
-                self._storage.forget(f"{split_id}/")
+                self._storage.delete(f"{split_id}/")
                 return success({"id": split_id, "deleted": True})
             case "POST", ["audio", "splits", split_id, "cancel"]:
                 return self._cancel(self._find(split_id))
             case "GET", ["audio", "splits", split_id, "events"] if self._streams:
                 return self._stream(self._find(split_id))
-        raise _Refused(404, "NOT_FOUND", "there is no such thing")
+        raise _Rejected(404, "NOT_FOUND", "there is no such path")
 
-    def _once(self, request: Request, make: Callable[[], Reply]) -> Reply:
-        """Answer a request that was made before as then."""
+    def _once(self, request: Request, process: Callable[[], Reply]) -> Reply:
+        """Process a request once per idempotency key, and replay the reply after that."""
         key = request.headers.get("idempotency-key")
         body = request.body if isinstance(request.body, bytes) else b""
         if key in self._answers:
             before, reply = self._answers[key]
             if before != body:
-                raise _Refused(422, "IDEMPOTENCY_MISMATCH", "the key was used with another body")
+                raise _Rejected(422, "IDEMPOTENCY_MISMATCH", "the key was used with another body")
             return replace(reply, headers={**reply.headers, "idempotency-replayed": "true"})
-        reply = make()
+        reply = process()
         if key:
             self._answers[key] = body, reply
         return reply
@@ -241,12 +258,12 @@ class FakeService:
     def _reserve(self, body: Mapping[str, Any], key: str | None) -> Reply:
         missing = [n for n in ("filename", "contentType", "contentLength") if not body.get(n)]
         if missing:
-            raise _Refused(422, "VALIDATION_ERROR", f"missing: {', '.join(missing)}")
+            raise _Rejected(422, "VALIDATION_ERROR", f"missing: {', '.join(missing)}")
         upload_id = f"upl_{uuid.uuid4().hex}"
         if key:
             before, upload_id = self._reserved.setdefault(key, (body, upload_id))
             if before != body:
-                raise _Refused(422, "IDEMPOTENCY_MISMATCH", "the key was used with another body")
+                raise _Rejected(422, "IDEMPOTENCY_MISMATCH", "the key was used with another body")
         self._uploads[upload_id] = str(body["filename"])
         url = self._storage.presign(upload_id, body["contentLength"])
         return success(
@@ -265,13 +282,14 @@ class FakeService:
         name = str(body.get("stemModel", "htdemucs_ft"))
         model = ALIASES.get(name, name)
         if model not in STEMS:
-            raise _Refused(422, "VALIDATION_ERROR", f"stemModel: there is no {name}")
+            raise _Rejected(422, "VALIDATION_ERROR", f"stemModel: there is no model {name}")
         stems = tuple(body.get("stems") or STEMS[model])
         if unknown := set(stems) - {*STEMS[model], *PSEUDO}:
-            raise _Refused(422, "VALIDATION_ERROR", f"stems: no {', '.join(sorted(unknown))}")
+            names = ", ".join(sorted(unknown))
+            raise _Rejected(422, "VALIDATION_ERROR", f"stems: the model has no {names}")
         filename = self._source_name(body.get("input"))
         if self.balance < self._duration:
-            raise _Refused(
+            raise _Rejected(
                 402,
                 "INSUFFICIENT_CREDITS",
                 "the balance does not cover this split",
@@ -279,7 +297,7 @@ class FakeService:
                 balanceSeconds=self.balance,
             )
         self.balance -= self._duration
-        told = split_json(
+        fields = split_json(
             f"split_{uuid.uuid4().hex}",
             "queued",
             stemModel=name,
@@ -291,30 +309,30 @@ class FakeService:
             metadata=dict(body.get("metadata") or {}),
         )
         ending = self._endings.pop(0) if self._endings else None
-        split = _Split(told, list(self._states), stems, ending)
-        self._splits[told["id"]] = split
+        split = _Split(fields, list(self._states), stems, ending)
+        self._splits[fields["id"]] = split
         if split.ahead:
             split.json["status"], split.json["progress"] = split.ahead.pop(0)
-        job = {name: told[name] for name in ("id", "creditsUsed", "createdAt")}
+        job = {name: fields[name] for name in ("id", "creditsUsed", "createdAt")}
         return success({"id": job.pop("id"), "status": "queued", **job})
 
     def _source_name(self, source: Any) -> str:
-        told = source if isinstance(source, dict) else {}
-        if told.get("type") == "direct_url" and told.get("url"):
-            return urlsplit(str(told["url"])).path.rpartition("/")[2] or "audio"
-        if told.get("type") != "uploaded_file":
-            raise _Refused(422, "VALIDATION_ERROR", "input: is neither a URL nor an upload")
-        upload_id = str(told.get("uploadId"))
+        fields = source if isinstance(source, dict) else {}
+        if fields.get("type") == "direct_url" and fields.get("url"):
+            return urlsplit(str(fields["url"])).path.rpartition("/")[2] or "audio"
+        if fields.get("type") != "uploaded_file":
+            raise _Rejected(422, "VALIDATION_ERROR", "input: neither a URL nor an upload")
+        upload_id = str(fields.get("uploadId"))
         if upload_id not in self._uploads:
-            raise _Refused(404, "NOT_FOUND", "there is no such upload")
+            raise _Rejected(404, "NOT_FOUND", "there is no such upload")
         if self._storage.get(upload_id) is None:
-            raise _Refused(409, "CONFLICT", "the upload is not finished")
+            raise _Rejected(409, "CONFLICT", "the upload is not finished")
         return self._uploads[upload_id]
 
     def _list(self, query: Mapping[str, str]) -> Reply:
         status, limit = query.get("status"), int(query.get("limit", "20"))
-        newest = [self._told(split) for split in reversed(self._splits.values())]
-        found = [told for told in newest if status in (None, told["status"])]
+        newest = [self._json_of(split) for split in reversed(self._splits.values())]
+        found = [split for split in newest if status in (None, split["status"])]
         start = int(query.get("cursor", "0"))
         more = start + limit < len(found)
         cursor = str(start + limit) if more else None
@@ -322,49 +340,49 @@ class FakeService:
 
     def _cancel(self, split: _Split) -> Reply:
         if split.json["status"] in ("succeeded", "failed"):
-            raise _Refused(409, "CONFLICT", f"the split is already {split.json['status']}")
+            raise _Rejected(409, "CONFLICT", f"the split is already {split.json['status']}")
         split.ending, split.ahead = ("CANCELED", "cancelled"), []
         self._advance(split)
-        return success(self._told(split))
+        return success(self._json_of(split))
 
     def _stream(self, split: _Split) -> Reply:
         lines: list[str] = []
         while True:
-            told = self._told(split)
-            lines.append(f"id: {len(lines) + 1}\ndata: {json.dumps(told)}\n\n")
-            if told["status"] in ("succeeded", "failed"):
+            fields = self._json_of(split)
+            lines.append(f"id: {len(lines) + 1}\ndata: {json.dumps(fields)}\n\n")
+            if fields["status"] in ("succeeded", "failed"):
                 break
             self._advance(split)
         return Reply(200, {"content-type": "text/event-stream"}, "".join(lines).encode())
 
     def _find(self, split_id: str) -> _Split:
         if split_id not in self._splits:
-            raise _Refused(404, "NOT_FOUND", "there is no such split")
+            raise _Rejected(404, "NOT_FOUND", "there is no such split")
         return self._splits[split_id]
 
     def _advance(self, split: _Split) -> None:
-        told = split.json
-        if told["status"] in ("succeeded", "failed"):
+        fields = split.json
+        if fields["status"] in ("succeeded", "failed"):
             return
-        told["updatedAt"] = timestamp()
+        fields["updatedAt"] = timestamp()
         if split.ahead:
-            told["status"], told["progress"] = split.ahead.pop(0)
+            fields["status"], fields["progress"] = split.ahead.pop(0)
         elif split.ending:
             code, message = split.ending
-            self.balance += told["creditsUsed"]
-            told.update(status="failed", error={"code": code, "message": message}, creditsUsed=0)
+            self.balance += fields["creditsUsed"]
+            fields.update(status="failed", error={"code": code, "message": message}, creditsUsed=0)
         else:
-            told.update(status="succeeded", progress=1.0)
+            fields.update(status="succeeded", progress=1.0)
             for stem in split.stems:
-                self._storage.put(f"{told['id']}/{stem}", self._stem_audio)
+                self._storage.put(f"{fields['id']}/{stem}", self._stem_audio)
 
-    def _told(self, split: _Split) -> dict[str, Any]:
-        told = dict(split.json)
-        if told["status"] == "succeeded":
-            told["stems"] = {
-                stem: self._storage.presign(f"{told['id']}/{stem}") for stem in split.stems
+    def _json_of(self, split: _Split) -> dict[str, Any]:
+        fields = dict(split.json)
+        if fields["status"] == "succeeded":
+            fields["stems"] = {
+                stem: self._storage.presign(f"{fields['id']}/{stem}") for stem in split.stems
             }
-        return told
+        return fields
 
 
 def _model(name: str) -> dict[str, Any]:
@@ -374,9 +392,9 @@ def _model(name: str) -> dict[str, Any]:
 
 def _body(request: Request) -> Mapping[str, Any]:
     try:
-        told = json.loads(request.body if isinstance(request.body, bytes) else b"")
+        body = json.loads(request.body if isinstance(request.body, bytes) else b"")
     except ValueError:
-        told = None
-    if not isinstance(told, dict):
-        raise _Refused(422, "VALIDATION_ERROR", "the body is no JSON object")
-    return told
+        body = None
+    if not isinstance(body, dict):
+        raise _Rejected(422, "VALIDATION_ERROR", "the body is not a JSON object")
+    return body

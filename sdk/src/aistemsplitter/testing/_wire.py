@@ -1,4 +1,4 @@
-"""Shapes of the API's JSON, in the order of its keys."""
+"""JSON of the fake service's responses, with the keys and their order of the real API."""
 
 from __future__ import annotations
 
@@ -11,13 +11,17 @@ from aistemsplitter._effects import Reply
 
 
 def timestamp(ahead: float = 0) -> str:
-    """Now, or some seconds later, as the API writes times."""
+    """Return the time ``ahead`` seconds from now in the API's format."""
     moment = datetime.now(UTC) + timedelta(seconds=ahead)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def split_json(split_id: str, status: str, **fields: Any) -> dict[str, Any]:
-    """A split as the API tells it."""
+    """Return the JSON of a split.
+
+    Raises:
+        TypeError: A field does not exist.
+    """
     now = timestamp()
     whole: dict[str, Any] = {
         "id": split_id,
@@ -48,18 +52,19 @@ def split_json(split_id: str, status: str, **fields: Any) -> dict[str, Any]:
 
 
 def success(data: Any, **headers: str) -> Reply:
-    """An answer with data."""
+    """Return a successful response with data."""
     return _reply(200, {"success": True, "data": data}, headers)
 
 
 def failure(
     status: int, code: str, message: str, details: Mapping[str, Any], **headers: str
 ) -> Reply:
-    """An answer that says no."""
+    """Return an error response."""
     error = {"code": code, "message": message, **details}
     return _reply(status, {"success": False, "error": error}, headers)
 
 
-def _reply(status: int, told: Any, headers: Mapping[str, str]) -> Reply:
+def _reply(status: int, envelope: Any, headers: Mapping[str, str]) -> Reply:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return Reply(status, {"content-type": "application/json", **named}, json.dumps(told).encode())
+    body = json.dumps(envelope).encode()
+    return Reply(status, {"content-type": "application/json", **named}, body)
