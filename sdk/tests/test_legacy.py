@@ -114,7 +114,7 @@ class TestClient:
             assert (twin.status_code, twin.details) == (402, error.details)
 
     def test_a_lost_response_is_not_charged_twice(self, loopback: Loopback) -> None:
-        loopback.fault("lost", r"/splits$")
+        loopback.fault("reset_after", r"/splits$")
         AIStemSplitter(KEY).create_split(
             {"input": {"type": "direct_url", "url": "https://example.com/song.mp3"}}
         )

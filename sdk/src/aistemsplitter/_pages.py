@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Gener
 from typing import Any
 
 from aistemsplitter._errors import InputError
-from aistemsplitter._models import PageData, Serializable, Split
+from aistemsplitter._models import PageData, Split
 
 
 class _Page:
@@ -23,8 +23,7 @@ class _Page:
 
     def to_dict(self) -> dict[str, Any]:
         """Return ``items`` and ``next_cursor`` as values that ``json.dumps`` accepts."""
-        data = PageData(items=self.items, next_cursor=self.next_cursor)
-        return Serializable.to_dict(data)
+        return PageData(items=self.items, next_cursor=self.next_cursor).to_dict()
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_read": None}  # a client cannot be pickled
