@@ -220,6 +220,8 @@ def test_redirects_are_refused() -> None:
     elsewhere = Reply(307, {"location": "https://evil.test/v1/credits?x=1"})
     with pytest.raises(RedirectRefused, match=r"redirects to evil\.test; not followed"):
         Play().call(elsewhere)
+    with pytest.raises(RedirectRefused, match="an invalid URL"):
+        Play().call(Reply(307, {"location": "http://["}))
 
 
 def test_code_goes_before_status() -> None:

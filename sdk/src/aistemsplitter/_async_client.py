@@ -327,7 +327,9 @@ class AsyncAiStemSplitter(BaseClient):
     async def cancel_split(
         self, split_id: SplitId, *, extra_headers: Mapping[str, str] | None = None
     ) -> Split:
-        """Cancel a split and refund its charge. It then has failed, with the code CANCELED.
+        """Cancel a split and refund its charge.
+
+        The status of the split becomes ``failed``, with the error code CANCELED.
 
         Args:
             split_id: Id of the split, or the object returned by ``create_split``.
@@ -374,7 +376,11 @@ class AsyncAiStemSplitter(BaseClient):
         return AsyncRawCalls(self)
 
     async def close(self) -> None:
-        """Close all connections. The client cannot be used afterwards."""
+        """Close all connections. The client cannot be used afterwards.
+
+        A client created by ``with_options`` closes only itself: its connections belong to the
+        client that it was created from.
+        """
         self._closed = True
         if self._root is None:
             await self._driver.close()

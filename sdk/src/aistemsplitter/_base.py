@@ -1,4 +1,4 @@
-"""The part of the two clients that does no I/O: settings, webhooks, and clients derived from one.
+"""Base class of the two clients, without I/O: settings, webhooks, and clients with other options.
 
 ``_client.py`` and ``_async_client.py`` add the calls of the API.
 """

@@ -323,7 +323,9 @@ class AiStemSplitter(BaseClient):
     def cancel_split(
         self, split_id: SplitId, *, extra_headers: Mapping[str, str] | None = None
     ) -> Split:
-        """Cancel a split and refund its charge. It then has failed, with the code CANCELED.
+        """Cancel a split and refund its charge.
+
+        The status of the split becomes ``failed``, with the error code CANCELED.
 
         Args:
             split_id: Id of the split, or the object returned by ``create_split``.
@@ -364,7 +366,11 @@ class AiStemSplitter(BaseClient):
         return RawCalls(self)
 
     def close(self) -> None:
-        """Close all connections. The client cannot be used afterwards."""
+        """Close all connections. The client cannot be used afterwards.
+
+        A client created by ``with_options`` closes only itself: its connections belong to the
+        client that it was created from.
+        """
         self._closed = True
         if self._root is None:
             self._driver.close()

@@ -36,7 +36,7 @@ from aistemsplitter._paths import id_of, split_path
 from aistemsplitter._sse import EventParser
 from aistemsplitter._types import SplitId
 
-FIRST_INTERVAL = 1.0  # seconds between the first two polls; each interval is 1.5 times the last
+FIRST_INTERVAL = 1.0  # seconds between the first two polls; each interval is 1.5 times as long
 LONGEST_INTERVAL = 10.0
 STREAM_TRIES = 5  # consecutive streams without an event, after which the split is only polled
 FIRST_BYTES = 3.0  # seconds; a stream that no proxy buffers begins at once
