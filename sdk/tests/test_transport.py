@@ -21,6 +21,7 @@ from aistemsplitter import (
     AiStemSplitterError,
     APIError,
     AsyncAiStemSplitter,
+    ClientClosed,
     TLSFailed,
     UnexpectedResponse,
 )
@@ -140,6 +141,13 @@ def test_a_closed_client(loopback: Loopback) -> None:
     client = AiStemSplitter(KEY, base_url=loopback.url)
     client.close()
     with pytest.raises(AiStemSplitterError, match="client is closed"):
+        client.get_credits()
+
+
+def test_a_closed_http_client_is_named(loopback: Loopback) -> None:
+    with httpx2.Client() as own:
+        client = AiStemSplitter(KEY, base_url=loopback.url, http_client=own)
+    with pytest.raises(ClientClosed, match="http_client= of this client is closed"):
         client.get_credits()
 
 

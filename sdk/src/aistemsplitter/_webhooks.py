@@ -131,7 +131,7 @@ def verify(
     if not abs(time.time() - int(moment)) <= tolerance:
         raise InvalidWebhook(
             f"the signature's time is more than {tolerance:g} s from now. Check this machine's"
-            " clock, or raise tolerance="
+            " clock"
         )
     return _event(body)
 

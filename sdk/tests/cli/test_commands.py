@@ -190,7 +190,7 @@ def test_key_and_base_url_as_options(environment: dict[str, str], loopback: Loop
 def test_messages_name_the_options(environment: dict[str, str], song: Path) -> None:
     done = run(environment, "split", song, "--model", "hdtemucs")
     assert done.returncode == 2
-    assert "--model: there is no hdtemucs" in done.stderr
+    assert "--model: there is no model hdtemucs" in done.stderr
     assert "stemModel" not in done.stderr
 
 
