@@ -122,10 +122,8 @@ class ClientClosed(AiStemSplitterError, RuntimeError):
 
     default_code = "CLIENT_CLOSED"
 
-    def __init__(
-        self, message: str = "the client is closed: create another, or call it before close()"
-    ) -> None:
-        super().__init__(message)
+    def __init__(self, message: str = "the client is closed: create another one", **facts: Any):
+        super().__init__(message, **facts)
 
 
 class NotPicklable(AiStemSplitterError, TypeError):

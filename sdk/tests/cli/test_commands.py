@@ -187,6 +187,15 @@ def test_key_and_base_url_as_options(environment: dict[str, str], loopback: Loop
     assert loopback.seen[-1][2]["authorization"] == "Bearer ast_test_other"
 
 
+def test_messages_name_the_song_once(environment: dict[str, str], tmp_path: Path) -> None:
+    done = run(environment, "split", tmp_path / "none.mp3")
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"{tmp_path / 'none.mp3'}: cannot be read: No such file")
+    (tmp_path / "empty.mp3").touch()
+    done = run(environment, "split", tmp_path / "empty.mp3")
+    assert done.stderr.startswith("empty.mp3: the file is empty")
+
+
 def test_messages_name_the_options(environment: dict[str, str], song: Path) -> None:
     done = run(environment, "split", song, "--model", "hdtemucs")
     assert done.returncode == 2

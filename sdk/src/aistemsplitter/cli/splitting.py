@@ -92,7 +92,7 @@ class _Run:
                 self._folders.record(folder, job.id, song)
                 await self._fetch(song, job, folder, bars)
         except AiStemSplitterError as error:
-            show.message(f"{song}: {exits.with_option_names(error)}")
+            show.message(_about(song, exits.with_option_names(error)))
             return exits.code_of(error)
         return 0
 
@@ -111,6 +111,12 @@ class _Run:
             )
             raise
         show.stems(split, paths, self._options.json, song=song)
+
+
+def _about(song: str, text: str) -> str:
+    """Return a message that begins with the song's name, once."""
+    named = text.startswith((f"{Path(song)}: ", f"{Path(song).name}: "))
+    return text if named else f"{song}: {text}"
 
 
 def _submitted(song: str, job: SplitJob, json: bool) -> None:
