@@ -7,8 +7,11 @@ which the drivers raise outside the handler, so that no traceback has a frame wi
 from __future__ import annotations
 
 import logging
+import os
 import re
+import socket
 import ssl
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -157,9 +160,21 @@ def failure_of(error: Exception, request: Request, within: float | None = None) 
         return Failure("connection", "the URL does not begin with http:// or https://")
     if isinstance(error, (httpx2.InvalidURL, UnicodeError)):
         return Failure("connection", "the host name is invalid")
-    failure = Failure("connection", str(error) or type(error).__name__)
-    failure.__cause__ = _system_error(error)
+    system_error = _system_error(error)
+    reason = _reason(system_error) or str(error) or type(error).__name__
+    failure = Failure("connection", reason)
+    failure.__cause__ = system_error
     return failure
+
+
+def _reason(error: OSError | None) -> str:
+    """Return the system's text for an error; empty if it has none."""
+    if error is None:
+        return ""
+    # asyncio and trio replace strerror; codes of name resolution and of Windows are not errnos.
+    if error.errno and not isinstance(error, socket.gaierror) and sys.platform != "win32":
+        return os.strerror(error.errno)
+    return error.strerror or ""
 
 
 def _system_error(error: BaseException | None) -> OSError | None:

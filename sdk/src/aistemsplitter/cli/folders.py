@@ -127,7 +127,8 @@ def _is_free(folder: Path) -> bool:
     except FileNotFoundError:
         return True
     except OSError as error:
-        raise FileError(f"{folder}: cannot be used: {error.strerror or error}") from error
+        reason = error.strerror or str(error)
+        raise FileError(f"{folder}: cannot be used: {reason}. Choose another --out") from error
 
 
 def _read(folder: Path) -> Record | None:
