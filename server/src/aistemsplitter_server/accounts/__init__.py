@@ -1,1 +1,1 @@
-"""Accounts and their API keys."""
+"""Accounts, their people, their API keys and their limits."""

@@ -1,8 +1,8 @@
-"""How an API key is written: ``ast_live_`` or ``ast_test_``, then id, secret and checksum.
+"""The format of API keys: ``ast_live_`` or ``ast_test_``, then id, secret and checksum.
 
-The id (26 letters, a ULID) finds the row, the secret (32) proves the right to it. The checksum
-(6) lets a mistyped key be refused without asking the database, and scanners of leaked secrets be
-sure of what they found.
+The id (26 characters, a ULID) identifies the row, and the secret (32) authenticates the caller. The
+checksum (6) lets a mistyped key be refused without a query, and lets secret scanners recognise
+leaked keys without doubt.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import string
 import zlib
 
 ALPHABET = string.digits + string.ascii_uppercase + string.ascii_lowercase
-SECRET_LENGTH = 32  # letters of 62: 190 bits
-CHECKSUM_LENGTH = 6  # letters of 62 hold the 32 bits of a CRC
+SECRET_LENGTH = 32  # letters and digits: 190 bits
+CHECKSUM_LENGTH = 6  # letters and digits, which hold the 32 bits of a CRC
 SHAPE = re.compile(
     rf"(ast_(?:live|test)_)([0-9A-HJKMNP-TV-Z]{{26}})[0-9A-Za-z]{{{SECRET_LENGTH}}}"
     rf"([0-9A-Za-z]{{{CHECKSUM_LENGTH}}})",
@@ -23,14 +23,14 @@ SHAPE = re.compile(
 
 
 def make(key_id: str, *, test: bool) -> str:
-    """A new key for the row ``key_...``, different at every call."""
+    """Return a new random key for the row ``key_...``."""
     secret = "".join(secrets.choice(ALPHABET) for _ in range(SECRET_LENGTH))
     start = f"ast_{'test' if test else 'live'}_{key_id.removeprefix('key_')}{secret}"
     return start + _checksum(start)
 
 
 def key_id(api_key: str) -> str | None:
-    """The id of the row that the key belongs to; None when it is no key at all."""
+    """Return the id of the row that a key belongs to; None if it is not a key at all."""
     match = SHAPE.fullmatch(api_key)
     if match is None or _checksum(api_key[:-CHECKSUM_LENGTH]) != match[3]:
         return None

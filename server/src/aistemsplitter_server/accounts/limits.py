@@ -1,6 +1,6 @@
-"""Limits of an account: the settings' defaults, which the operator can override for each account.
+"""Limits of an account: the settings' defaults, which the operator can override per account.
 
-A limit of 0 is no limit.
+A limit of 0 means no limit.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from aistemsplitter_server.accounts.tables import Account, AccountLimit
 from aistemsplitter_server.kit.errors import LimitExceeded, NotFound, ValidationFailed
 from aistemsplitter_server.kit.settings import Settings
 
-HIGHEST = (1 << 53) - 1  # what JSON numbers hold exactly
+HIGHEST = (1 << 53) - 1  # the largest integer that every JSON parser reads exactly
 ASK = "ask the operator for a higher limit."
 MESSAGES = {
     "stored_bytes": "The account's limit of stored bytes ({maximum}) leaves no room for this."
@@ -34,7 +34,7 @@ MESSAGES = {
     " Close one, poll instead, or ",
 }
 
-# Built once, and of the tables: asked with every new split.
+# Built once, and on the tables instead of the mapped classes: run with every new split.
 _LIMITS = AccountLimit.__table__.c
 _OVERRIDES = select(_LIMITS.name, _LIMITS.value).where(
     _LIMITS.account_id == bindparam("account_id")
@@ -47,17 +47,17 @@ _HOLD = (
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one account may have at once; each field has a setting, ``ACCOUNT_`` and its name.
+    """Limits of one account. Each field has a setting, ``ACCOUNT_`` and its name.
 
     Attributes:
-        stored_bytes: uploads and stems that are stored, and what is reserved for those to come.
-        open_uploads: reserved uploads whose bytes have not all arrived.
-        queued_splits: splits of live keys and of people that have not begun.
-        queued_test_splits: splits of test keys that have not begun.
+        stored_bytes: Bytes of uploads and stems that are stored or reserved.
+        open_uploads: Reserved uploads whose bytes have not all arrived.
+        queued_splits: Queued splits of live keys and of people.
+        queued_test_splits: Queued splits of test keys.
         keys: API keys that are neither revoked nor expired.
-        streams: event streams of one API process.
-        requests_per_minute: requests of all its API keys together.
-        concurrent_fetches: songs being fetched from their URLs.
+        streams: Open event streams, per API process.
+        requests_per_minute: Requests per minute of all its API keys together.
+        concurrent_fetches: Songs being fetched from their URLs at the same time.
     """
 
     stored_bytes: int = 0
@@ -71,7 +71,7 @@ class Limits:
 
     @classmethod
     def defaults(cls, settings: Settings) -> Self:
-        """Return the limits of an account for which the operator has set none."""
+        """Return the limits of an account without overrides."""
         return cls(**{name: getattr(settings, f"account_{name}") for name in NAMES})
 
 
@@ -79,7 +79,7 @@ NAMES = tuple(field.name for field in fields(Limits))
 
 
 def overrides(session: Session, account_id: str) -> dict[str, int]:
-    """Return the limits that the operator has set for this account, by name."""
+    """Return the limits that the operator has overridden for an account, by name."""
     rows = session.execute(_OVERRIDES, {"account_id": account_id})
     return {name: value for name, value in rows if name in NAMES}
 
@@ -90,11 +90,11 @@ def limits_of(session: Session, settings: Settings, account_id: str) -> Limits:
 
 
 def set_limits(session: Session, account_id: str, values: Mapping[str, int | None]) -> None:
-    """Override limits of an account; None returns one to the setting's default.
+    """Override limits of an account. None removes the override.
 
     Raises:
-        NotFound: there is no such account.
-        ValidationFailed: there is no such limit, or its value is out of range.
+        NotFound: The account does not exist.
+        ValidationFailed: A limit does not exist, or its value is out of range.
     """
     wrong = [(name, "is not a limit") for name in values if name not in NAMES]
     wrong += [
@@ -116,15 +116,15 @@ def set_limits(session: Session, account_id: str, values: Mapping[str, int | Non
 
 
 def check(limits: Limits, name: str, count: int, adding: int = 1) -> None:
-    """Make sure that there is room for more; ``hold`` the account before counting.
+    """Check that an account may have more of something. Lock the account before counting.
 
     Args:
-        name: of the limit.
-        count: what the account has of it.
-        adding: what is about to be added.
+        name: The limit's name.
+        count: How many the account has.
+        adding: How many are about to be added.
 
     Raises:
-        LimitExceeded: there is not.
+        LimitExceeded: The limit would be exceeded.
     """
     maximum: int = getattr(limits, name)
     if maximum and count + adding > maximum:
@@ -133,24 +133,24 @@ def check(limits: Limits, name: str, count: int, adding: int = 1) -> None:
 
 
 def hold(session: Session, account_id: str) -> None:
-    """Hold an account to the end of the transaction, so that what is counted now stays true.
+    """Lock an account until the end of the transaction, so that counts stay valid.
 
-    Its key is not locked (FOR NO KEY UPDATE), so rows that refer to the account can be added
-    meanwhile; on SQLite a writer is alone anyway.
+    The lock leaves out the key (FOR NO KEY UPDATE), so rows that refer to the account can still be
+    added. On SQLite there is only one writer anyway.
 
     Raises:
-        NotFound: there is no such account.
+        NotFound: The account does not exist.
     """
     if _held_state(session, account_id) is None:
         raise NotFound(f"There is no account {account_id[:64]}.")
 
 
 def hold_active(session: Session, account_id: str) -> None:
-    """Hold an account that is about to get something new.
+    """Lock an active account that something is about to be added to.
 
     Raises:
-        AccountSuspended: it is suspended.
-        NotFound: there is no such account, or it is deleted.
+        AccountSuspended: The account is suspended.
+        NotFound: The account does not exist or is deleted.
     """
     standing.refuse(_held_state(session, account_id))
 

@@ -1,6 +1,6 @@
-"""The rules of who belongs to an account. Nothing here commits; the caller's unit of work does.
+"""The rules for an account's people. Nothing here commits; the caller's unit of work does.
 
-Who is invited joins by a one-time link (``people.py``).
+People join by a one-time link (``people.py``).
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from aistemsplitter_server.kit.errors import Conflict, NotFound
 
 
 class LastPerson(Conflict):
-    """Nobody would be left who could sign in for the account."""
+    """The person is the last one who can sign in for the account."""
 
 
 def one(session: Session, account_id: str, person_id: str) -> Person:
-    """Someone of the account.
+    """Return a person of the account.
 
     Raises:
-        NotFound: there is nobody like that, or it is another account's.
+        NotFound: The account has no such person.
     """
     person = session.get(Person, person_id)
     if person is None or person.account_id != account_id:
@@ -29,15 +29,15 @@ def one(session: Session, account_id: str, person_id: str) -> Person:
 
 
 def remove(session: Session, account_id: str, person_id: str) -> str:
-    """Remove a person, end their sign-ins, and return their email.
+    """Remove a person, end their sign-ins, and return their email address.
 
-    What they have split stays the account's.
+    Their splits stay with the account.
 
     Raises:
-        NotFound: there is nobody like that, or it is another account's.
-        LastPerson: it is the only one.
+        NotFound: The account has no such person.
+        LastPerson: It is the account's only person.
     """
-    # All are held, so that two who remove each other do not both succeed.
+    # All are locked, so that two people who remove each other do not both succeed.
     people = queries.people(session, account_id, hold=True)
     person = next((each for each in people if each.id == person_id), None)
     if person is None:
@@ -51,10 +51,10 @@ def remove(session: Session, account_id: str, person_id: str) -> str:
 
 
 def revoke_link(session: Session, account_id: str, link_id: str) -> None:
-    """Make a one-time link worth nothing.
+    """Revoke a one-time link.
 
     Raises:
-        NotFound: there is none, it was used, or it is another account's.
+        NotFound: The account has no such link, or it was used.
     """
     link = session.get(Link, link_id, with_for_update=True)
     if link is None or link.account_id != account_id or link.used_at is not None:

@@ -1,6 +1,6 @@
-"""The rules of people who sign in. Nothing here commits; the caller's unit of work does.
+"""The rules for people and their passwords. Nothing here commits; the caller's unit of work does.
 
-Nobody registers by himself: a one-time link lets someone join an account or choose a new password.
+There is no sign-up: a one-time link lets someone join an account or choose a new password.
 """
 
 from __future__ import annotations
@@ -24,16 +24,17 @@ from aistemsplitter_server.kit.errors import Conflict, NotFound, Unavailable, Va
 from aistemsplitter_server.kit.secrets import Secrets
 
 LINK_LIFETIME = timedelta(days=7)
-EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,190}")  # what it is called; nothing is ever sent there
-SHORTEST, LONGEST = 10, 256  # letters of a password
+EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,190}")  # an identifier only; nothing is ever sent to it
+SHORTEST, LONGEST = 10, 256  # characters of a password
 _hasher = PasswordHasher.from_parameters(RFC_9106_LOW_MEMORY)
-_places = threading.Semaphore(2)  # hashing takes 64 MiB each, so few do so at once
-_room = threading.Semaphore(10)  # with those who wait: all requests share the process's threads
-_nobody: list[str] = []  # the hash that is compared with where there is no such person
+_places = threading.Semaphore(2)  # each hash takes 64 MiB, so few are computed at a time
+_room = threading.Semaphore(10)  # including those that wait, since they block the process's threads
+# a hash to compare with when the person is unknown, so that it takes as long
+_nobody: list[str] = []
 
 
 class WrongPassword(Exception):
-    """No such person, or another password; which, is nobody's business."""
+    """The email address or the password is wrong. Deliberately not more exact."""
 
 
 def link(
@@ -44,14 +45,14 @@ def link(
     note: str = "",
     person_id: str | None = None,
 ) -> str:
-    """A one-time link's token, shown only here.
+    """Create a one-time link and return its token, which is not stored.
 
     Args:
-        note: whom it is meant for.
-        person_id: whose password it lets choose anew; None: it lets someone new join.
+        note: The person whom the link is meant for, in the words of whoever creates it.
+        person_id: The person who may choose a new password; None for someone new who may join.
 
     Raises:
-        NotFound: there is no such account.
+        NotFound: The account does not exist.
     """
     standing.require_not_deleted(session, account_id)
     token, now = token_urlsafe(32), times.now()
@@ -70,11 +71,11 @@ def link(
 
 
 def usable(session: Session, secrets: Secrets, token: str, *, hold: bool = False) -> Link:
-    """The link that a token is of.
+    """Return the link of a token, if it can still be used.
 
     Raises:
-        NotFound: there is none, it was used, or its time is over.
-        AccountSuspended: of its account.
+        NotFound: The link does not exist, was used, or has expired.
+        AccountSuspended: The link's account is suspended.
     """
     found = queries.link(session, secrets.digest(token), hold=hold)
     if found is None or found.used_at is not None or found.expires_at <= times.now():
@@ -86,15 +87,15 @@ def usable(session: Session, secrets: Secrets, token: str, *, hold: bool = False
 def follow(
     session: Session, secrets: Secrets, token: str, email: str, password_hash: str
 ) -> Person:
-    """Use a link up: someone joins, or has a new password, which ends all sign-ins with the old.
+    """Use a link: a new person joins, or a person gets a new password, which ends all sign-ins.
 
     Args:
-        password_hash: made by ``hashed`` before the transaction, for it takes its time.
+        password_hash: Made by ``hashed`` before the transaction, since hashing is slow.
 
     Raises:
-        NotFound: see ``usable``.
-        ValidationFailed: the email is none.
-        Conflict: someone has that email already.
+        NotFound: See ``usable``.
+        ValidationFailed: The email address is not valid.
+        Conflict: A person with this email address exists.
     """
     found = usable(session, secrets, token, hold=True)
     found.used_at = times.now()
@@ -124,10 +125,10 @@ def follow(
 def set_password(
     session: Session, person: Person, password_hash: str, *, but: str | None = None
 ) -> None:
-    """Choose another password: sign-ins with the old one end, and so do links to choose one.
+    """Set a password, and end the person's sign-ins and password links.
 
     Args:
-        but: the sign-in that goes on.
+        keep: The sign-in that does not end.
     """
     person.password_hash = password_hash
     queries.delete_links(session, person.id)
@@ -137,13 +138,13 @@ def set_password(
 def change_password(
     session: Session, person_id: str, *, verified: str, password_hash: str, sign_in_id: str
 ) -> None:
-    """Choose another password oneself; all sign-ins but this one end.
+    """Change the person's own password, and end all their sign-ins but this one.
 
     Args:
-        verified: the hash that the present password was found to be of.
+        verified: The hash that the current password was checked against.
 
     Raises:
-        WrongPassword: it was changed meanwhile.
+        WrongPassword: The password was changed in the meantime.
     """
     person = session.get(Person, person_id, with_for_update=True)
     if person is None or person.password_hash != verified:
@@ -152,11 +153,11 @@ def change_password(
 
 
 def hashed(password: str) -> str:
-    """What is kept of a password.
+    """Return the hash of a password.
 
     Raises:
-        ValidationFailed: it is too short or too long.
-        Unavailable: too many passwords are hashed already.
+        ValidationFailed: The password is too short or too long.
+        Unavailable: Too many passwords are being hashed.
     """
     if not SHORTEST <= len(password) <= LONGEST:
         raise ValidationFailed([("password", f"must have {SHORTEST} to {LONGEST} characters")])
@@ -165,11 +166,11 @@ def hashed(password: str) -> str:
 
 
 def verify(password: str, password_hash: str | None) -> None:
-    """Make sure that a password is the right one; it takes as long where there is no hash.
+    """Verify a password. It takes as long when there is no hash.
 
     Raises:
-        WrongPassword: it is not.
-        Unavailable: too many passwords are hashed already.
+        WrongPassword: The password is wrong.
+        Unavailable: Too many passwords are being hashed.
     """
     if password_hash is None and not _nobody:
         _nobody.append(hashed(token_urlsafe()))

@@ -1,4 +1,4 @@
-"""The queries on accounts, keys and people."""
+"""Queries on accounts, keys and people."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from aistemsplitter_server.accounts.tables import (
     SignIn,
 )
 
-# Asked with every request, so it is built once, and of the table: rows as objects cost twice.
+# Run with every request. Built once, and on the table: mapped objects take twice the time.
 _KEYS = ApiKey.__table__.c
 _ACCOUNTS = Account.__table__.c
 _LIMITS = AccountLimit.__table__.c
@@ -37,7 +37,7 @@ _IDENTIFYING = select(
     .scalar_subquery()
     .label("requests_per_minute"),
 ).where(_KEYS.id == bindparam("key_id"), _ACCOUNTS.id == _KEYS.account_id)
-# Asked with every request to a page.
+# Run with every request for a page.
 _SIGNED_IN = (
     select(
         SignIn.id,
@@ -56,17 +56,17 @@ _SIGNED_IN = (
 
 
 def identifying(connection: Connection, key_id: str) -> Row[*tuple[Any, ...]] | None:
-    """What decides about a request that comes with the key."""
+    """Return what authentication needs to know of a key, and of its account."""
     return connection.execute(_IDENTIFYING, {"key_id": key_id}).one_or_none()
 
 
 def owner(session: Session) -> Account | None:
-    """The operator's own account."""
+    """Return the operator's own account."""
     return session.scalars(select(Account).where(Account.is_owner)).one_or_none()
 
 
 def accounts(session: Session) -> Sequence[Account]:
-    """All accounts, oldest first."""
+    """Return all accounts, oldest first."""
     return session.scalars(select(Account).order_by(Account.id)).all()
 
 
@@ -77,7 +77,7 @@ def names(session: Session, ids: Collection[str]) -> dict[str, str]:
 
 
 def keys(session: Session, account_id: str | None) -> Sequence[ApiKey]:
-    """The keys of an account, or for the operator of all, oldest first."""
+    """Return the keys of an account, or of all for the operator, oldest first."""
     query = select(ApiKey).order_by(ApiKey.id)
     if account_id is not None:
         query = query.where(ApiKey.account_id == account_id)
@@ -94,28 +94,28 @@ def keys_in_use(session: Session, account_id: str, now: datetime) -> int:
 
 
 def person(session: Session, email: str) -> Person | None:
-    """Who has this email, in small letters."""
+    """Return the person with an email address, given in lower case."""
     return session.scalars(select(Person).where(Person.email == email)).one_or_none()
 
 
 def emails(session: Session, ids: Collection[str]) -> dict[str, str]:
-    """Return the emails of people by their ids; other ids are left out."""
+    """Return the email addresses of people by their ids; unknown ids are left out."""
     rows = session.execute(select(Person.id, Person.email).where(Person.id.in_(ids)))
     return {row.id: row.email for row in rows}
 
 
 def link(session: Session, digest: bytes, *, hold: bool) -> Link | None:
-    """A one-time link, used or not.
+    """Return a one-time link, used or not.
 
     Args:
-        hold: till the end of the transaction, to use it up.
+        hold: Lock it until the end of the transaction, to use it.
     """
     query = select(Link).where(Link.digest == digest)
     return session.scalars(query.with_for_update() if hold else query).one_or_none()
 
 
 def signed_in(session: Session, digest: bytes) -> Row[*tuple[Any, ...]] | None:
-    """A sign-in with its person, whether its time is over or not."""
+    """Return a sign-in with its person, expired or not."""
     return session.execute(_SIGNED_IN, {"digest": digest}).one_or_none()
 
 
@@ -125,29 +125,29 @@ def end_sign_in(session: Session, digest: bytes) -> None:
 
 
 def end_sign_ins(session: Session, person_id: str, *, but: str | None = None) -> None:
-    """Delete all of a person's sign-ins, but for one."""
+    """Delete all sign-ins of a person except one."""
     query = delete(SignIn).where(SignIn.person_id == person_id)
     session.execute(query if but is None else query.where(SignIn.id != but))
 
 
 def with_old_secret(session: Session, now: datetime, limit: int) -> Sequence[ApiKey]:
-    """Keys whose previous webhook secret is no longer valid, held."""
+    """Return keys whose previous webhook secret is no longer valid, locked."""
     query = select(ApiKey).where(ApiKey.previous_secret_until < now).limit(limit)
     return session.scalars(query.with_for_update(skip_locked=True)).all()
 
 
 def people(session: Session, account_id: str, *, hold: bool = False) -> Sequence[Person]:
-    """Who belongs to an account, in the order that they joined.
+    """Return the people of an account, in the order in which they joined.
 
     Args:
-        hold: till the end of the transaction.
+        hold: Lock them until the end of the transaction.
     """
     query = select(Person).where(Person.account_id == account_id).order_by(Person.id)
     return session.scalars(query.with_for_update() if hold else query).all()
 
 
 def last_seen(session: Session, account_id: str) -> dict[str, datetime]:
-    """When each person of an account was seen last, of those who are signed in somewhere."""
+    """Return when each signed-in person of an account was last seen."""
     query = (
         select(Person.id, func.max(SignIn.seen_at).label("seen_at"))
         .join(SignIn, SignIn.person_id == Person.id)
@@ -158,7 +158,7 @@ def last_seen(session: Session, account_id: str) -> dict[str, datetime]:
 
 
 def pending_links(session: Session, account_id: str, now: datetime) -> Sequence[Link]:
-    """An account's one-time links that can still be used, newest first."""
+    """Return an account's one-time links that can still be used, newest first."""
     query = select(Link).where(
         Link.account_id == account_id, Link.used_at.is_(None), Link.expires_at > now
     )
@@ -166,14 +166,14 @@ def pending_links(session: Session, account_id: str, now: datetime) -> Sequence[
 
 
 def delete_links(session: Session, person_id: str) -> None:
-    """Delete the links by which someone could choose a new password."""
+    """Delete the links by which a person could choose a new password."""
     session.execute(delete(Link).where(Link.person_id == person_id))
 
 
 def sign_ins(
     session: Session, person_id: str, now: datetime, seen_since: datetime
 ) -> Sequence[SignIn]:
-    """Where someone is signed in still, the newest seen first."""
+    """Return the sign-ins of a person that have not ended, the most recently seen first."""
     query = select(SignIn).where(
         SignIn.person_id == person_id, SignIn.expires_at > now, SignIn.seen_at > seen_since
     )

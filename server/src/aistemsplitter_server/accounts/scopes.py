@@ -1,4 +1,4 @@
-"""What a key may be allowed to do."""
+"""Scopes of API keys."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Scope(StrEnum):
-    """One right; a key has those that it was made with."""
+    """A permission of an API key. A key keeps the scopes that it was created with."""
 
     CREDITS_READ = "credits:read"
     UPLOADS_WRITE = "uploads:write"

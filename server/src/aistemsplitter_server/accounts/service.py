@@ -33,7 +33,8 @@ from aistemsplitter_server.kit.secrets import Secrets
 logger = logging.getLogger(__name__)
 
 WEBHOOK_SECRET_BYTES = 32  # Standard Webhooks asks for 24 to 64
-LAST_USE_STEP = timedelta(minutes=1)  # last use is kept this exactly, so that reading stays reading
+# resolution of the last use, so that most requests write nothing
+LAST_USE_STEP = timedelta(minutes=1)
 ROTATION = timedelta(hours=24)
 NO_DIGEST = bytes(32)
 MADE = "This key has been made already."
@@ -42,7 +43,7 @@ ACCOUNT_EXISTS = "This account has been made already."
 
 @dataclass(frozen=True, slots=True)
 class NewKey:
-    """A key as its owner sees it, this once."""
+    """A new key with its secrets, which are shown only once."""
 
     id: str
     api_key: str = field(repr=False)
@@ -51,20 +52,20 @@ class NewKey:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Whose key a request came with, and what it may do."""
+    """The key that a request was sent with, and what it may do."""
 
     account_id: str
     key_id: str
     is_test: bool
     scopes: frozenset[str]
-    top_priority: Literal["interactive", "batch"]  # the best that it may ask for
-    use_is_due: bool = False  # that the key's last use is kept
-    requests_per_minute: int | None = None  # of the account, where it differs from the setting
+    top_priority: Literal["interactive", "batch"]  # the highest that it may ask for
+    use_is_due: bool = False  # the time of the key's last use has to be updated
+    requests_per_minute: int | None = None  # the account's override of the setting, if any
 
     def scoped(self, idempotency_key: str | None) -> str | None:
-        """Return an idempotency key as it is stored: those of test keys have a space of their own.
+        """Return an idempotency key as it is stored: those of test keys have their own namespace.
 
-        A line break cannot be part of a key that was sent.
+        The prefix contains a line break, which no key in a header can.
         """
         if idempotency_key is None or not self.is_test:
             return idempotency_key
@@ -116,17 +117,17 @@ def create_key(
     key_id: str | None = None,
     limits: Limits = Limits(),  # noqa: B008  immutable
 ) -> NewKey:
-    """A new key with its webhook secret; both can be seen only here.
+    """Create a key with its webhook secret. Neither can be read again.
 
     Args:
-        top_priority: the best that its splits may ask for.
-        key_id: made beforehand where one wish must not make two keys, however often it is sent.
-        limits: of the account.
+        top_priority: The highest priority that its splits may ask for.
+        key_id: The id to use, where a form that is sent twice must not create two keys.
+        limits: The account's limits.
 
     Raises:
-        NotFound: there is no such account.
-        Conflict: the key has been made already.
-        LimitExceeded: the account has as many keys as it may.
+        NotFound: The account does not exist.
+        Conflict: The key was created already.
+        LimitExceeded: The account has reached its limit of keys.
     """
     hold(session, account_id)
     standing.require_not_deleted(session, account_id)
@@ -157,7 +158,7 @@ def create_key(
 
 
 def webhook_secrets(secrets: Secrets, key: ApiKey) -> list[str]:
-    """The secrets that the key's deliveries are signed with: for a day after a rotation, two."""
+    """Return the secrets that sign a key's deliveries: two for a day after a rotation."""
     sealed = [key.sealed_webhook_secret]
     until = key.previous_secret_until
     if key.sealed_previous_secret is not None and until is not None and times.now() < until:
@@ -168,14 +169,14 @@ def webhook_secrets(secrets: Secrets, key: ApiKey) -> list[str]:
 def known_key(
     session: Session, account_id: str | None, key_id: str, *, hold: bool = False
 ) -> ApiKey:
-    """A key of the account.
+    """Return a key of the account.
 
     Args:
-        account_id: None for the operator, who sees all.
-        hold: till the end of the transaction, to change it.
+        account_id: The account; None for the operator, who may see all keys.
+        hold: Lock the key until the end of the transaction, to change it.
 
     Raises:
-        NotFound: there is none, or it is another account's.
+        NotFound: The account has no such key.
     """
     key = session.get(ApiKey, key_id, with_for_update=hold)
     if key is None or account_id not in (None, key.account_id):
@@ -184,7 +185,7 @@ def known_key(
 
 
 def secret_version(key: ApiKey) -> str:
-    """Which of its webhook secrets a key has now, without telling anything of that."""
+    """Return a fingerprint of a key's current webhook secret that reveals nothing of it."""
     return sha256(key.sealed_webhook_secret).hexdigest()[:16]
 
 
@@ -196,14 +197,15 @@ def rotate_webhook_secret(
     *,
     version: str | None = None,
 ) -> str:
-    """A new webhook secret for a key, shown only here; the old one signs along for a day.
+    """Replace a key's webhook secret and return the new one. The old one signs too for a day.
 
     Args:
-        version: of the secret to be replaced, so that one wish does not replace two; None: any.
+        version: Replace only this version of the secret, so that a form that is sent twice replaces
+            one; None for any.
 
     Raises:
-        NotFound: see ``known_key``.
-        Conflict: the key has another secret by now.
+        NotFound: See ``known_key``.
+        Conflict: The key has another secret by now.
     """
     key = known_key(session, account_id, key_id, hold=True)
     if version not in (None, secret_version(key)):
@@ -216,7 +218,7 @@ def rotate_webhook_secret(
 
 
 def erase_old_secrets(session: Session, now: datetime, limit: int) -> int:
-    """Erase webhook secrets that were replaced a day ago; return how many."""
+    """Erase webhook secrets that were replaced over a day ago; return how many."""
     found = queries.with_old_secret(session, now, limit)
     for key in found:
         key.sealed_previous_secret = key.previous_secret_until = None
@@ -228,10 +230,10 @@ def _new_webhook_secret() -> str:
 
 
 def revoke_key(session: Session, account_id: str | None, key_id: str) -> ApiKey:
-    """Revoke a key; it is refused from the commit on, in all processes. Again changes nothing.
+    """Revoke a key. All processes refuse it from the commit on. Revoking again changes nothing.
 
     Raises:
-        NotFound: see ``known_key``.
+        NotFound: See ``known_key``.
     """
     key = known_key(session, account_id, key_id, hold=True)
     key.revoked_at = key.revoked_at or times.now()
@@ -239,17 +241,18 @@ def revoke_key(session: Session, account_id: str | None, key_id: str) -> ApiKey:
 
 
 def is_good(session: Session, key_id: str) -> bool:
-    """Whether a key that a request began with is still good, and its account active."""
+    """Return whether the key of a long request is still valid and its account active."""
     key = session.get(ApiKey, key_id)
     good = key is not None and not key.is_over(times.now())
     return good and key is not None and standing.is_active(session, key.account_id)
 
 
 def authenticate(database: Database, secrets: Secrets, api_key: str) -> Caller:
-    """Who calls, and a note that the key was used.
+    """Return the caller of a key, and note that the key was used.
 
     Raises:
-        Unauthorized: malformed, unknown, expired or revoked; which, it does not say.
+        Unauthorized: The key is malformed, unknown, expired or revoked; the error does not say
+            which.
     """
     who = identify(database, secrets, api_key)
     if who.use_is_due:
@@ -258,18 +261,19 @@ def authenticate(database: Database, secrets: Secrets, api_key: str) -> Caller:
 
 
 def identify(database: Database, secrets: Secrets, api_key: str) -> Caller:
-    """Who calls; only reads. Nothing is cached, so a revoked key is refused at once.
+    """Return the caller of a key. Nothing is cached, so a revoked key is refused at once.
 
     Raises:
-        Unauthorized: malformed, unknown, expired or revoked; which, it does not say.
-        AccountSuspended: the key is good, its account suspended.
+        Unauthorized: The key is malformed, unknown, expired or revoked; the error does not say
+            which.
+        AccountSuspended: The key is valid, and its account is suspended.
     """
     key_id = key_format.key_id(api_key)
     if key_id is None:
         raise Unauthorized
     with database.reading() as connection:
         key = queries.identifying(connection, key_id)
-    # The comparison is made for an unknown key too, so that its time tells nothing.
+    # Unknown keys are compared too, so that the response time reveals nothing.
     genuine = hmac.compare_digest(secrets.digest(api_key), key.digest if key else NO_DIGEST)
     now = times.now()
     if not genuine or key is None or key.revoked_at or (key.expires_at and key.expires_at <= now):
@@ -290,7 +294,7 @@ def identify(database: Database, secrets: Secrets, api_key: str) -> Caller:
 
 
 def note_use(database: Database, key_id: str) -> None:
-    """Keep when a key was last used; where that cannot be written, the request goes on."""
+    """Note when a key was last used. The request continues if that cannot be written."""
     now = times.now()
     try:
         with database.write() as session:

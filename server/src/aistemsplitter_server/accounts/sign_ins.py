@@ -1,4 +1,4 @@
-"""The rules of browsers that are signed in. Nothing here commits."""
+"""The rules of sign-ins: browsers where a person is signed in. Nothing here commits."""
 
 from __future__ import annotations
 
@@ -17,27 +17,28 @@ from aistemsplitter_server.kit import ids, times
 from aistemsplitter_server.kit.errors import NotFound
 from aistemsplitter_server.kit.secrets import Secrets
 
-IDLE = timedelta(days=14)  # unseen for so long, it has ended
+IDLE = timedelta(days=14)  # a sign-in ends when it was not seen for this long
 LIFETIME = timedelta(days=90)
-SEEN_STEP = timedelta(minutes=5)  # last seen is kept this exactly, so that reading stays reading
-LONGEST_AGENT = 300  # letters
+# resolution of the time last seen, so that most requests write nothing
+SEEN_STEP = timedelta(minutes=5)
+LONGEST_AGENT = 300  # characters
 
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:
-    """Who a request comes from, as its cookie proves."""
+    """The person that a request comes from, as its cookie proves."""
 
     sign_in_id: str
     person_id: str
     account_id: str
     email: str
-    is_owner: bool  # of the service: the operator
+    is_owner: bool  # of the service: the operator's own account
     seen_is_due: bool
     is_suspended: bool = False
 
     @property
     def caller(self) -> Caller:
-        """The same for the rules that both API and pages go by."""
+        """The person as a caller, for the rules that the API and the pages share."""
         return Caller(
             self.account_id,
             self.person_id,
@@ -50,14 +51,14 @@ class SignedIn:
 def begin(
     session: Session, secrets: Secrets, person: Person, *, user_agent: str, address: str
 ) -> str:
-    """Sign a browser in; the token for its cookie, always a new one.
+    """Sign a browser in and return a new token for its cookie.
 
     Args:
-        person: as they were when their password was looked at.
+        person: The person as of when their password was verified.
 
     Raises:
-        WrongPassword: it was changed meanwhile, or they were removed.
-        AccountSuspended: of their account.
+        WrongPassword: The password was changed, or the person removed, in the meantime.
+        AccountSuspended: The person's account is suspended.
     """
     there = session.get(Person, person.id, with_for_update=True, populate_existing=True)
     if there is None or there.password_hash != person.password_hash:
@@ -83,7 +84,7 @@ def begin(
 
 
 def of(session: Session, secrets: Secrets, token: str) -> SignedIn | None:
-    """Who is signed in with this token; None where nobody is, or not any more."""
+    """Return who is signed in with a token, if anyone."""
     found = queries.signed_in(session, secrets.digest(token))
     now = times.now()
     if found is None or found.state not in (ACTIVE, SUSPENDED):
@@ -102,7 +103,7 @@ def of(session: Session, secrets: Secrets, token: str) -> SignedIn | None:
 
 
 def lasts(session: Session, sign_in_id: str) -> bool:
-    """Whether someone is signed in still, as they were when their request began."""
+    """Return whether a sign-in has neither ended nor lost its rights since the request began."""
     row = session.get(SignIn, sign_in_id)
     person = None if row is None else session.get(Person, row.person_id)
     return (
@@ -114,28 +115,28 @@ def lasts(session: Session, sign_in_id: str) -> bool:
 
 
 def note_seen(session: Session, sign_in_id: str) -> None:
-    """Keep that it was seen now."""
+    """Note that a sign-in was seen now."""
     row = session.get(SignIn, sign_in_id)
     if row is not None:
         row.seen_at = times.now()
 
 
 def end(session: Session, secrets: Secrets, token: str) -> None:
-    """Sign a browser out; its token is worth nothing from the commit on."""
+    """Sign a browser out. Its token is refused from the commit on."""
     queries.end_sign_in(session, secrets.digest(token))
 
 
 def everywhere(session: Session, person_id: str) -> Sequence[SignIn]:
-    """Where someone is signed in, the newest seen first."""
+    """Return the sign-ins of a person, the most recently seen first."""
     now = times.now()
     return queries.sign_ins(session, person_id, now, now - IDLE)
 
 
 def end_one(session: Session, person_id: str, sign_in_id: str) -> None:
-    """Sign one of someone's browsers out from afar.
+    """Revoke another sign-in of a person.
 
     Raises:
-        NotFound: there is none, or it is somebody else's.
+        NotFound: The person has no such sign-in.
     """
     row = session.get(SignIn, sign_in_id)
     if row is None or row.person_id != person_id:
@@ -144,5 +145,5 @@ def end_one(session: Session, person_id: str, sign_in_id: str) -> None:
 
 
 def end_all(session: Session, person_id: str) -> None:
-    """Sign all of someone's browsers out."""
+    """End all sign-ins of a person."""
     queries.end_sign_ins(session, person_id)

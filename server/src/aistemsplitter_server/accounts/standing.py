@@ -1,6 +1,6 @@
-"""The standing of accounts: one that is suspended or deleted may not act.
+"""The state of accounts: suspended and deleted accounts may not act.
 
-Nothing is cached, so what is read here holds in all processes from the commit on.
+Nothing is cached, so a change takes effect in all processes from the commit on.
 """
 
 from __future__ import annotations
@@ -20,32 +20,32 @@ CHECK_EVERY = 1.0  # seconds, during a transfer
 
 
 def is_active(session: Session, account_id: str) -> bool:
-    """Return whether an account may act."""
+    """Return whether an account is active."""
     return session.scalar(_STATE, {"id": account_id}) == ACTIVE
 
 
 def require_active(session: Session, account_id: str) -> None:
-    """Return if an account may act.
+    """Check that an account is active.
 
     Raises:
-        AccountSuspended: it is suspended.
-        NotFound: there is no such account, or it is deleted.
+        AccountSuspended: The account is suspended.
+        NotFound: The account does not exist or is deleted.
     """
     refuse(session.scalar(_STATE, {"id": account_id}))
 
 
 def require_not_deleted(session: Session, account_id: str) -> None:
-    """Return if there is such an account, suspended or not.
+    """Check that an account exists and is not deleted. It may be suspended.
 
     Raises:
-        NotFound: there is none, or it is deleted.
+        NotFound: The account does not exist or is deleted.
     """
     if session.scalar(_STATE, {"id": account_id}) not in (ACTIVE, SUSPENDED):
         raise NotFound(f"There is no account {account_id[:64]}.")
 
 
 def refuse(state: str | None) -> None:
-    """Raise what ``require_active`` does, unless the state is active."""
+    """Raise what :func:`require_active` raises for an account in this state."""
     if state == SUSPENDED:
         raise AccountSuspended
     if state != ACTIVE:
@@ -53,14 +53,14 @@ def refuse(state: str | None) -> None:
 
 
 def suspend(session: Session, account_id: str) -> bool:
-    """Suspend an account; False if it is suspended already.
+    """Suspend an account; return False if it was suspended already.
 
-    Its keys, pages and URLs are refused from the commit on. What it has queued is cancelled by
-    ``operations/closing.py``.
+    Its keys, pages and URLs are refused from the commit on. ``operations/closing.py`` cancels its
+    queued splits.
 
     Raises:
-        NotFound: there is no such account, or it is deleted.
-        Conflict: it is the operator's own.
+        NotFound: The account does not exist or is deleted.
+        Conflict: It is the operator's own account.
     """
     account = held(session, account_id)
     if account.state == SUSPENDED:
@@ -70,11 +70,11 @@ def suspend(session: Session, account_id: str) -> bool:
 
 
 def resume(session: Session, account_id: str) -> bool:
-    """Let a suspended account act again; False if it may already. What has ended stays so.
+    """Resume a suspended account; return False if it was active. Cancelled splits stay cancelled.
 
     Raises:
-        NotFound: there is no such account, or it is deleted.
-        Conflict: it is the operator's own.
+        NotFound: The account does not exist or is deleted.
+        Conflict: It is the operator's own account.
     """
     account = held(session, account_id)
     if account.state == ACTIVE:
@@ -84,23 +84,23 @@ def resume(session: Session, account_id: str) -> bool:
 
 
 def start_deletion(session: Session, account_id: str) -> None:
-    """Begin to delete an account: its keys and people are refused from the commit on.
+    """Start to delete an account. Its keys and people are refused from the commit on.
 
-    ``operations/closing.py`` finishes it.
+    ``operations/closing.py`` finishes the deletion.
 
     Raises:
-        NotFound: there is no such account, or it is deleted.
-        Conflict: it is the operator's own.
+        NotFound: The account does not exist or is deleted.
+        Conflict: It is the operator's own account.
     """
     held(session, account_id).state = DELETING
 
 
 def held(session: Session, account_id: str) -> Account:
-    """Return an account, locked, whose standing can be changed.
+    """Return an account whose state can be changed, locked.
 
     Raises:
-        NotFound: there is no such account, or it is deleted.
-        Conflict: it is the operator's own.
+        NotFound: The account does not exist or is deleted.
+        Conflict: It is the operator's own account.
     """
     query = select(Account).where(Account.id == account_id).with_for_update(key_share=True)
     account = session.scalars(query.execution_options(populate_existing=True)).one_or_none()
@@ -115,7 +115,7 @@ class Recheck:
     """Repeats a check during a long transfer, at most once a second.
 
     Args:
-        check: raises if the transfer must end.
+        check: Raises an exception if the transfer must end.
     """
 
     def __init__(self, check: Callable[[], None]) -> None:
@@ -128,7 +128,7 @@ class Recheck:
         return time.monotonic() >= self._due
 
     def __call__(self) -> None:
-        """Check, if it is due."""
+        """Run the check if it is due."""
         if self.is_due:
             self._due = time.monotonic() + CHECK_EVERY
             self._check()

@@ -1,4 +1,4 @@
-"""Tables: accounts, their limits and API keys, and the people who sign in."""
+"""Tables of accounts, their limits and API keys, and the people who sign in."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from aistemsplitter_server.kit.database import Base, UtcTime
 
-# States of an account. From DELETING a worker brings it to DELETED, which is final.
+# States of an account. A worker turns DELETING into DELETED, which is final.
 ACTIVE, SUSPENDED, DELETING, DELETED = "active", "suspended", "deleting", "deleted"
 
 
 class Account(Base):
-    """Who owns keys, credits and splits. One account may be the owner's, the operator's own."""
+    """The owner of keys, credits and splits. At most one account is the operator's own."""
 
     __tablename__ = "accounts"
     __table_args__ = (
@@ -42,7 +42,7 @@ class Account(Base):
 
 
 class AccountLimit(Base):
-    """A limit of one account where it differs from the setting; see ``limits.py``."""
+    """A limit of one account that overrides the setting; see ``limits.py``."""
 
     __tablename__ = "account_limits"
 
@@ -52,7 +52,7 @@ class AccountLimit(Base):
 
 
 class ApiKey(Base):
-    """A key; of the key itself only its HMAC is kept, the webhook secret encrypted."""
+    """An API key. Of the key itself only an HMAC is stored, and its webhook secret is encrypted."""
 
     __tablename__ = "api_keys"
     __table_args__ = (
@@ -77,7 +77,7 @@ class ApiKey(Base):
     digest: Mapped[bytes]
     scopes: Mapped[list[str]] = mapped_column(JSON)
     sealed_webhook_secret: Mapped[bytes]
-    # The one before, which signs along for a day after a rotation.
+    # The one before, which signs too for a day after a rotation.
     sealed_previous_secret: Mapped[bytes | None]
     previous_secret_until: Mapped[datetime | None] = mapped_column(UtcTime)
     top_priority: Mapped[Literal["interactive", "batch"]] = mapped_column(
@@ -89,26 +89,26 @@ class ApiKey(Base):
     revoked_at: Mapped[datetime | None] = mapped_column(UtcTime)
 
     def is_over(self, now: datetime) -> bool:
-        """Whether it is revoked or expired."""
+        """Return whether the key is revoked or expired."""
         return self.revoked_at is not None or (
             self.expires_at is not None and self.expires_at <= now
         )
 
 
 class Person(Base):
-    """Someone who signs in with email and password and acts for one account."""
+    """A person who signs in with email address and password, and acts for one account."""
 
     __tablename__ = "people"
 
     id: Mapped[str] = mapped_column(primary_key=True)
     account_id: Mapped[str] = mapped_column(ForeignKey("accounts.id"), index=True)
-    email: Mapped[str] = mapped_column(unique=True)  # in small letters
+    email: Mapped[str] = mapped_column(unique=True)  # in lower case
     password_hash: Mapped[str]
     created_at: Mapped[datetime] = mapped_column(UtcTime)
 
 
 class SignIn(Base):
-    """A browser that is signed in; of the token in its cookie only an HMAC is kept."""
+    """A browser where a person is signed in. Of the token in its cookie only an HMAC is stored."""
 
     __tablename__ = "sign_ins"
 
@@ -123,15 +123,15 @@ class SignIn(Base):
 
 
 class Link(Base):
-    """A link that works once: to join an account, or to choose a new password."""
+    """A one-time link: to join an account, or to choose a new password."""
 
     __tablename__ = "links"
 
     id: Mapped[str] = mapped_column(primary_key=True)
     digest: Mapped[bytes] = mapped_column(unique=True)
     account_id: Mapped[str] = mapped_column(ForeignKey("accounts.id"), index=True)
-    person_id: Mapped[str | None]  # whose password; None: someone new joins
-    note: Mapped[str]  # whom it is meant for, for those who have made it
+    person_id: Mapped[str | None]  # who chooses a new password; None where someone new joins
+    note: Mapped[str]  # whom it is meant for, shown to those who manage links
     created_at: Mapped[datetime] = mapped_column(UtcTime)
     expires_at: Mapped[datetime] = mapped_column(UtcTime)
     used_at: Mapped[datetime | None] = mapped_column(UtcTime)

@@ -1,4 +1,4 @@
-"""The audit log as CSV or JSON lines, a piece at a time."""
+"""The audit log as CSV or JSON lines, in pieces."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ AT_ONCE = 1000  # entries in a piece
 def pieces(
     database: Database, account_id: str | None, *, action: str | None, form: Format
 ) -> Iterator[str]:
-    """Yield all entries, oldest first; times in UTC.
+    """Yield all entries, oldest first, with times in UTC.
 
     Args:
-        account_id: None for those of all accounts.
-        action: None for all actions.
+        account_id: The account; None for the entries of all accounts.
+        action: The only action to export; None for all.
     """
     last = ""
     if form == "csv":
@@ -45,7 +45,7 @@ def pieces(
 
 
 def shown(entry: AuditEntry, email: str | None) -> dict[str, Any]:
-    """Return an entry as JSON shows it."""
+    """Return an entry as its JSON object."""
     return {
         "time": times.to_wire(entry.created_at),
         "id": entry.id,

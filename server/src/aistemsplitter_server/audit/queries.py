@@ -1,4 +1,4 @@
-"""The queries on the audit log."""
+"""Queries on the audit log."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def page(
     """Return entries of an account, newest first; for the operator, of all accounts.
 
     Args:
-        before: only entries with smaller ids.
+        before: Return only entries with smaller ids.
     """
     query = select(AuditEntry).order_by(AuditEntry.id.desc()).limit(limit)
     if account_id is not None:
@@ -46,7 +46,7 @@ def after(
 
 
 def anonymise(session: Session, account_id: str) -> None:
-    """Erase the details of an account's entries; who, what and when stay, by their ids."""
+    """Erase the details of an account's entries. Actor, action and time stay, by their ids."""
     session.execute(
         update(AuditEntry).where(AuditEntry.account_id == account_id).values(details={})
     )

@@ -1,7 +1,7 @@
 """Recording in the audit log. Nothing here commits: an entry is part of its action's transaction.
 
-An actor is a text: the id of a person (``usr_...``) or of an API key (``key_...``), ``cli:NAME``
-for the operator's command with the name of the system's user, or what the service itself is.
+An actor is a string: the id of a person (``usr_...``) or of an API key (``key_...``), ``cli:NAME``
+for the operator's command run by that system user, or one of the constants below.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SWEPT_AT_ONCE = 500
 
 
 class Action(StrEnum):
-    """Everything that the log records."""
+    """An action that the log records."""
 
     ACCOUNT_CREATED = "account.created"
     ACCOUNT_SUSPENDED = "account.suspended"
@@ -66,9 +66,9 @@ def record(
     """Add an entry.
 
     Args:
-        account_id: account that the action affects, whoever's the actor is.
-        target: id of what was changed.
-        details: further facts; never a secret. Those that are None are left out.
+        account_id: The account that the action affects, whichever the actor's is.
+        target: The id of what was changed.
+        details: Further facts, never a secret. Those that are None are left out.
     """
     now = times.now()
     facts = {name: _short(value) for name, value in details.items() if value is not None}
@@ -88,7 +88,7 @@ def command_line() -> str:
     """Return the actor of the operator's command."""
     try:
         return f"{CLI}{getpass.getuser()}"
-    except (OSError, KeyError):  # a container may run as a user that has no name
+    except (OSError, KeyError):  # a container may run as a user without a name
         return f"{CLI}unknown"
 
 

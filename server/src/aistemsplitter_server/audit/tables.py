@@ -12,10 +12,10 @@ from aistemsplitter_server.kit.database import Base, UtcTime
 
 
 class AuditEntry(Base):
-    """One action. Entries are only added, and deleted after the retention time.
+    """An action. Entries are only added, and deleted after the retention time.
 
-    ``account_id`` is the account that the action affects, None for a failed sign-in with an
-    unknown email. ``actor`` is written by :mod:`actors`, ``target`` is the id of what was changed.
+    ``account_id`` is the account that the action affects, None for a failed sign-in with an unknown
+    email address. For ``actor`` see ``service.py``; ``target`` is the id of what was changed.
     """
 
     __tablename__ = "audit_entries"

@@ -1,1 +1,1 @@
-"""Credits: a ledger of immutable entries; one credit is one second of source audio."""
+"""Credits: a ledger of immutable entries. One credit is one second of source audio."""

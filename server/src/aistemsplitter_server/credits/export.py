@@ -1,4 +1,4 @@
-"""An account's ledger as CSV, a piece at a time."""
+"""An account's ledger as CSV, in pieces."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from aistemsplitter_server.kit.database import Database
 
 COLUMNS = ("time", "kind", "seconds", "balance", "split", "reason")
 AT_ONCE = 1000  # entries in a piece
-FORMULAS = ("=", "+", "-", "@", "\t", "\r")  # what spreadsheets take for the beginning of one
+FORMULAS = ("=", "+", "-", "@", "\t", "\r")  # characters that begin a formula in spreadsheets
 
 
 def pieces(database: Database, account_id: str) -> Iterator[str]:
-    """All entries, oldest first; times in UTC, amounts in seconds.
+    """Yield all entries, oldest first, with times in UTC and amounts in seconds.
 
-    Between two pieces nothing is held: entries are only ever added, so none is missed.
+    No transaction is held between two pieces: entries are only ever added, so none is missed.
     """
     written = StringIO()
     table = csv.writer(written)
@@ -40,5 +40,5 @@ def pieces(database: Database, account_id: str) -> Iterator[str]:
 
 
 def as_text(cell: str) -> str:
-    """Return a cell that spreadsheets take for text, not for a formula."""
+    """Return a cell that spreadsheets read as text, never as a formula."""
     return f"'{cell}" if cell.startswith(FORMULAS) else cell

@@ -1,4 +1,4 @@
-"""The queries on the ledger, each for one account."""
+"""Queries on the ledger, each for one account."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session, aliased
 
 from aistemsplitter_server.credits.tables import Entry, Reservation
 
-# Asked often, so they are built once, and of the table: rows as objects cost twice the time.
+# Run often. Built once, and on the table: mapped objects take twice the time.
 _ENTRIES = Entry.__table__.c
 _OTHERS = Entry.__table__.alias().c
 _BALANCE = (
@@ -25,7 +25,7 @@ _KEPT_BACK = select(func.coalesce(func.sum(_RESERVED.seconds), 0)).where(
     _RESERVED.account_id == bindparam("account_id"), _RESERVED.split_id != bindparam("split_id")
 )
 _HAS_RESERVATION = exists().where(_RESERVED.split_id == bindparam("split_id"))
-# By the split alone: asked for the account, too, SQLite would go through all of its entries.
+# By the split alone: with a condition on the account, SQLite would read all its entries.
 _KNOWS = exists().where(_OTHERS.split_id == bindparam("split_id"))
 _LAST = _BALANCE.add_columns(
     _ENTRIES.number,
@@ -41,18 +41,18 @@ _OF_SPLIT = select(Entry).where(
 
 
 def balance(session: Session | Connection, account_id: str) -> int | None:
-    """The sum of all entries, which the newest bears; None where there is none."""
+    """Return the sum of all entries, which the newest holds; None without entries."""
     found: int | None = session.scalar(_BALANCE, {"account_id": account_id})
     return found
 
 
 class Last(NamedTuple):
-    """An account's newest entry, zeros where there is none; and what is known of a split.
+    """An account's newest entry, and what is known of a split. Zeros without entries.
 
     Attributes:
-        knows_split: whether the split has any entry.
-        has_reservation: whether credits are reserved for it.
-        kept_back: what is reserved for other splits of the account.
+        knows_split: Whether the split has any entry.
+        has_reservation: Whether credits are reserved for the split.
+        kept_back: Seconds that are reserved for other splits of the account.
     """
 
     balance: int
@@ -63,18 +63,18 @@ class Last(NamedTuple):
 
     @property
     def available(self) -> int:
-        """What the split can be charged at most."""
+        """Seconds that the split can be charged at most."""
         return self.balance - self.kept_back
 
 
 def last(session: Session, account_id: str, split_id: str | None = None) -> Last:
-    """What the next entry has to follow."""
+    """Return the account's newest entry, which the next one has to continue."""
     found = session.execute(_LAST, {"account_id": account_id, "split_id": split_id}).one_or_none()
     return Last(*found) if found else Last(0, 0)
 
 
 def of_split(session: Session, account_id: str, split_id: str, kind: str) -> Entry | None:
-    """The charge or the refund of a split."""
+    """Return the charge or the refund of a split."""
     found = {"account_id": account_id, "split_id": split_id, "kind": kind}
     return session.scalars(_OF_SPLIT, found).one_or_none()
 
@@ -82,7 +82,7 @@ def of_split(session: Session, account_id: str, split_id: str, kind: str) -> Ent
 def entries(
     session: Session, account_id: str, limit: int, *, before: int | None = None
 ) -> Sequence[Entry]:
-    """Entries, newest first, those with smaller numbers than ``before``."""
+    """Return entries with smaller numbers than ``before``, newest first."""
     query = select(Entry).where(Entry.account_id == account_id).order_by(Entry.number.desc())
     if before is not None:
         query = query.where(Entry.number < before)
@@ -90,7 +90,7 @@ def entries(
 
 
 def entries_after(session: Session, account_id: str, number: int, limit: int) -> Sequence[Entry]:
-    """Entries, oldest first, those with larger numbers."""
+    """Return entries with larger numbers, oldest first."""
     query = select(Entry).where(Entry.account_id == account_id, Entry.number > number)
     return session.scalars(query.order_by(Entry.number).limit(limit)).all()
 
@@ -98,12 +98,12 @@ def entries_after(session: Session, account_id: str, number: int, limit: int) ->
 def used_by_day(
     session: Session, account_id: str, since: datetime
 ) -> Sequence[tuple[date, int, int]]:
-    """Day (UTC) of the charge, seconds, and splits: all charges that were not given back.
+    """Return for each day (UTC) the seconds and splits that were charged and not refunded.
 
-    So a refund takes from the day that was charged, whenever it comes, and no day is below zero.
-    Days without any are left out.
+    A refund is subtracted from the day of its charge, whenever it comes, so no day is below zero.
+    Days without charges are left out.
     """
-    sqlite = session.get_bind().dialect.name == "sqlite"  # where all times are in UTC
+    sqlite = session.get_bind().dialect.name == "sqlite"  # where all times are stored in UTC
     moment = Entry.created_at if sqlite else func.timezone("UTC", Entry.created_at)
     day = func.date(moment, type_=Date)
     used: dict[date, tuple[int, int]] = {}
@@ -114,7 +114,7 @@ def used_by_day(
     )
     for charged_on, seconds, splits in session.execute(charges):
         used[charged_on] = (seconds, splits)
-    # A charge is looked up for each of the few refunds, instead of a refund for each charge.
+    # Each of the few refunds looks its charge up, instead of each charge its refund.
     refund = aliased(Entry)
     refunds = (
         select(day, func.sum(refund.seconds), func.count())

@@ -1,6 +1,6 @@
 """The rules of credits. Nothing here commits; the caller's unit of work does.
 
-Amounts are positive seconds of source audio; the ledger's sign follows from the kind of entry.
+Amounts are positive seconds of source audio; the kind of entry decides the sign in the ledger.
 """
 
 from __future__ import annotations
@@ -18,15 +18,16 @@ from aistemsplitter_server.credits.tables import Entry, Reservation, Total
 from aistemsplitter_server.kit import ids, times
 from aistemsplitter_server.kit.errors import Conflict, InsufficientCredits, NotFound
 
-# A charge locks the account's row but not its key (FOR NO KEY UPDATE): a new row that refers to
-# the account takes a share of that, and two who have done so would wait for each other.
+# A charge locks the account's row but not its key (FOR NO KEY UPDATE). A new row that refers to the
+# account takes a shared lock on the key, and two transactions that hold one and charge would
+# deadlock.
 _ACCOUNTS = Account.__table__.c
 _HOLD = select(_ACCOUNTS.id).where(_ACCOUNTS.id == bindparam("id")).with_for_update(key_share=True)
 
-# Of the table: rows that go the way of objects cost three times as much.
+# On the table: mapped objects take three times as long.
 _ADD = insert(Entry.metadata.tables[Entry.__tablename__])
 
-# Adds to a total, or begins it.
+# Adds to a total, or creates it.
 _ADD_UP = {
     dialect.dialect.name: (adding := dialect.insert(Total)).on_conflict_do_update(
         index_elements=[Total.account_id, Total.kind],
@@ -37,13 +38,13 @@ _ADD_UP = {
 
 
 def balance(session: Session | Connection, account_id: str) -> int:
-    """Seconds that the account can spend."""
+    """Return the seconds that an account can spend."""
     return queries.balance(session, account_id) or 0
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What one day (UTC) has used: seconds that stand charged, and of how many splits."""
+    """The usage of one day (UTC): seconds charged and not refunded, and of how many splits."""
 
     day: date
     seconds: int
@@ -51,7 +52,7 @@ class Usage:
 
 
 def usage(session: Session, account_id: str, days: int) -> list[Usage]:
-    """The last days up to today, in order, also those without any."""
+    """Return the usage of the last days up to today, in order, days without any included."""
     today = times.now().date()
     first = today - timedelta(days=days - 1)
     since = datetime.combine(first, time.min, UTC)
@@ -63,15 +64,15 @@ def usage(session: Session, account_id: str, days: int) -> list[Usage]:
 def grant(
     session: Session, account_id: str, seconds: int, reason: str, *, entry_id: str | None = None
 ) -> Entry:
-    """Give an account credits.
+    """Grant an account credits.
 
     Args:
-        entry_id: of the entry to be made; asked again with it, it answers with the one that stands.
+        entry_id: The id of the entry to create. If it exists already, it is returned.
 
     Raises:
-        NotFound: there is no such account.
-        Conflict: the entry is another account's.
-        ValueError: not more than 0 seconds.
+        NotFound: The account does not exist.
+        Conflict: The entry is another account's.
+        ValueError: The amount is not more than 0 seconds.
     """
     if seconds <= 0:
         raise ValueError("a grant is more than 0 seconds")
@@ -86,13 +87,13 @@ def grant(
 
 
 def reserve(session: Session, account_id: str, split_id: str, seconds: int) -> None:
-    """Keep credits back for a split until it is charged or fails; called again, another amount.
+    """Reserve credits for a split until it is charged or fails. Reserving again changes the amount.
 
-    The ledger is not touched: what is reserved still counts as the balance.
+    The ledger is not changed: reserved credits still count as part of the balance.
 
     Raises:
-        InsufficientCredits: the balance does not cover it, less what is reserved for other splits.
-        NotFound: there is no such account.
+        InsufficientCredits: The balance, less other reservations, does not cover the amount.
+        NotFound: The account does not exist.
     """
     _lock(session, account_id)
     last = queries.last(session, account_id, split_id)
@@ -105,13 +106,13 @@ def reserve(session: Session, account_id: str, split_id: str, seconds: int) -> N
 
 
 def charge(session: Session, account_id: str, split_id: str, seconds: int) -> Entry:
-    """Charge a split, once; asked again it answers with the charge that stands.
+    """Charge a split once. Charging again returns the existing charge.
 
     Raises:
-        InsufficientCredits: the balance does not cover it, less what is reserved for other splits.
-        Conflict: it was charged another amount, or has been refunded.
-        NotFound: there is no such account.
-        ValueError: not more than 0 seconds.
+        InsufficientCredits: The balance, less other reservations, does not cover the amount.
+        Conflict: The split was charged another amount, or was refunded.
+        NotFound: The account does not exist.
+        ValueError: The amount is not more than 0 seconds.
     """
     if seconds <= 0:
         raise ValueError("a charge is more than 0 seconds")
@@ -133,9 +134,10 @@ def charge(session: Session, account_id: str, split_id: str, seconds: int) -> En
 
 
 def refund(session: Session, account_id: str, split_id: str, reason: str) -> Entry | None:
-    """Give a split's charge back, once; asked again it answers with the refund that stands.
+    """Refund a split's charge once, and release its reservation. Again, return the existing refund.
 
-    What is reserved for it is released. None where nothing was charged.
+    Returns:
+        None if nothing was charged.
     """
     _lock(session, account_id)
     _release(session, split_id)
@@ -152,7 +154,7 @@ def _release(session: Session, split_id: str) -> None:
 
 
 def _lock(session: Session, account_id: str) -> None:
-    """Hold the account till the end of the transaction; on SQLite a writer is alone anyway."""
+    """Lock the account until the transaction ends. On SQLite there is only one writer anyway."""
     if session.scalar(_HOLD, {"id": account_id}) is None:
         raise NotFound(f"There is no account {account_id}.")
 

@@ -1,4 +1,4 @@
-"""The ledger's table."""
+"""Tables of the ledger."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from aistemsplitter_server.kit.database import Base, UtcTime
 
 
 class Reservation(Base):
-    """Credits kept back for a split whose price is not known yet: no other charge can use them."""
+    """Credits reserved for a split whose price is not known yet. No other charge can use them."""
 
     __tablename__ = "credit_reservations"
 
@@ -21,19 +21,20 @@ class Reservation(Base):
 
 
 class Entry(Base):
-    """One movement of credits. Entries are only ever added.
+    """An entry of the ledger. Entries are only ever added.
 
-    ``number`` counts an account's entries from 1 and ``balance`` is the sum up to this one. Two
-    who add at the same time would add the same number, which the table refuses: so the balance
-    is always the sum and never below zero, whatever the code around it does.
+    ``number`` counts an account's entries from 1, and ``balance`` is the sum up to this one. Two
+    transactions that add an entry at the same time would use the same number, which the table
+    refuses. So the balance is always the sum and never below zero, whatever the code does.
     """
 
     __tablename__ = "credit_entries"
     __table_args__ = (
         UniqueConstraint("account_id", "number"),
-        # The usage by day is summed up from this alone.
+        # The usage by day is read from this index alone.
         Index("ix_credit_entries_by_time", "account_id", "kind", "created_at", "seconds"),
-        UniqueConstraint("split_id", "kind"),  # charged once, refunded once; grants have no split
+        # one charge and one refund per split; grants have no split
+        UniqueConstraint("split_id", "kind"),
         CheckConstraint("balance >= 0", name="balance_not_negative"),
         CheckConstraint(
             "(kind = 'grant' AND seconds > 0 AND split_id IS NULL)"
@@ -55,9 +56,9 @@ class Entry(Base):
 
 
 class Total(Base):
-    """Seconds that an account was granted, charged and refunded so far: the sums of its entries.
+    """Seconds that an account was granted, charged and refunded so far: sums of its entries.
 
-    Written in the transaction of each entry, so that metrics need not add up the whole ledger.
+    Updated in the transaction of each entry, so that metrics need not sum up the whole ledger.
     """
 
     __tablename__ = "credit_totals"

@@ -1,4 +1,4 @@
-"""How long an audio file lasts, by decoding it in a process that can do nothing else."""
+"""Measuring the duration of audio files by decoding them in a confined process."""
 
 from aistemsplitter_server.measuring.measure import Measured, MeasuringFailed, measure, warm
 

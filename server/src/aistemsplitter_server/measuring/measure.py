@@ -14,7 +14,7 @@ from aistemsplitter_server.sandbox.messages import printable
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What a file holds; the rate is in Hz."""
+    """The duration and sample rate (Hz) of a file."""
 
     duration_seconds: float
     sample_rate: int
@@ -22,10 +22,10 @@ class Measured:
 
 
 class MeasuringFailed(Exception):
-    """It cannot be split; the text is for its owner.
+    """The file cannot be split. The text is for its owner.
 
     Attributes:
-        code: of the contract, ``UNSUPPORTED_MEDIA`` or ``INPUT_TOO_LONG``.
+        code: The API's error code, ``UNSUPPORTED_MEDIA`` or ``INPUT_TOO_LONG``.
     """
 
     def __init__(self, code: str, message: str) -> None:
@@ -38,12 +38,12 @@ def measure(path: Path, filename: str, settings: Settings) -> Measured:
     """Decode a file to its end in a confined process.
 
     Args:
-        path: a regular file.
-        filename: what its owner calls it.
+        path: A regular file.
+        filename: The owner's name for it.
 
     Raises:
-        MeasuringFailed: it is no audio that can be split.
-        OSError: the file cannot be opened, or this machine lacks the resources to decode it.
+        MeasuringFailed: The file is not audio that can be split.
+        OSError: The file cannot be opened, or this machine lacks the resources to decode it.
     """
     with path.open("rb") as file, Decoder.take() as decoder:
         answer = decoder.measure(
@@ -68,7 +68,7 @@ def measure(path: Path, filename: str, settings: Settings) -> Measured:
 
 
 def _checked(answer: dict[str, Any], longest: int) -> Measured | None:
-    """Return what the process measured; None if a hostile file has had it answer otherwise."""
+    """Return what the process measured; None if a hostile file made it answer otherwise."""
     try:
         measured = Measured(
             float(answer["duration_seconds"]), int(answer["sample_rate"]), int(answer["channels"])
@@ -80,5 +80,5 @@ def _checked(answer: dict[str, Any], longest: int) -> Measured | None:
 
 
 def warm() -> None:
-    """Start a process for the next file: it takes some tenths of a second."""
+    """Start a process for the next file ahead of time: that takes some tenths of a second."""
     Decoder.warm()

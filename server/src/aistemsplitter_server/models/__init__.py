@@ -1,1 +1,1 @@
-"""Models: what may be asked for, and which of it the workers can run."""
+"""Models: which can be asked for, and which of them the workers can run."""

@@ -1,16 +1,16 @@
-"""The models that may be asked for. The API knows them by these alone."""
+"""The models that can be asked for. The API knows of models only what stands here."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 FOUR = ("drums", "bass", "other", "vocals")
-INSTRUMENTAL = "instrumental"  # the pseudo-stem that every model has: the mixture less the vocals
+INSTRUMENTAL = "instrumental"  # a pseudo-stem that every model has: the mixture minus the vocals
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A model: its name, its own stems in order, other names for it, and what it is."""
+    """A model: its name, its own stems in order, its aliases, and a description."""
 
     name: str
     stems: tuple[str, ...]
@@ -19,7 +19,7 @@ class Model:
 
     @property
     def choices(self) -> tuple[str, ...]:
-        """The stems that may be asked for."""
+        """The stems that can be asked for."""
         return (*self.stems, INSTRUMENTAL)
 
 

@@ -1,4 +1,4 @@
-"""The queries on installed models."""
+"""Queries on installed models."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from aistemsplitter_server.kit.database import add_if_missing
 from aistemsplitter_server.models.catalogue import TINY
 from aistemsplitter_server.models.tables import InstalledModel
 
-_NAMES = select(InstalledModel.__table__.c.name)  # asked with every new split
+_NAMES = select(InstalledModel.__table__.c.name)  # run with every new split
 
 
 def installed(session: Session) -> frozenset[str]:
-    """The names of the models that a worker has; the one that ships with the engine always."""
+    """Return the names of the models that a worker has, with the one that ships with the engine."""
     return frozenset(session.scalars(_NAMES)) | {TINY.name}
 
 
 def report(session: Session, names: Iterable[str], *, alone: bool) -> None:
-    """Note what a worker has found.
+    """Record which models a worker has found.
 
     Args:
-        alone: no other worker lives, so what this one does not have nobody has.
+        alone: No other worker is alive, so models that this one lacks are not installed.
     """
     found = set(names)
     if alone:

@@ -1,4 +1,4 @@
-"""The rules of models: which one runs for the one that was asked for."""
+"""The rules of models: which model runs for the one that was asked for."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ from dataclasses import dataclass
 from aistemsplitter_server.kit.errors import ModelUnavailable
 from aistemsplitter_server.models.catalogue import TINY, Model
 
-TEST_SECONDS = 30  # of a song that a test key gets separated
+TEST_SECONDS = 30  # of a song, that a test key separates
 
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """The model that runs, and what the user has to be told of that."""
+    """The model that runs, and warnings for the user about it."""
 
     model: Model
     warnings: tuple[str, ...] = ()
 
 
 def serving(asked: Model, installed: frozenset[str], *, test: bool, demo: bool) -> Serving:
-    """Which model runs.
+    """Return the model that runs.
 
     Args:
-        test: for a test key, which gets the demonstration model.
-        demo: the demonstration model may stand in for one that is not installed.
+        test: The split is one of a test key, which gets the demonstration model.
+        demo: The demonstration model may replace one that is not installed.
 
     Raises:
-        ModelUnavailable: none can.
+        ModelUnavailable: No model can run.
     """
     can_stand_in = set(asked.stems) <= set(TINY.stems)
     if test:

@@ -1,4 +1,4 @@
-"""The table of what the workers have."""
+"""The table of installed models."""
 
 from __future__ import annotations
 

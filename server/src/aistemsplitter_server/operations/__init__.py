@@ -1,1 +1,1 @@
-"""What the operator sees of the service, across all accounts. Nothing here is for anyone else."""
+"""Operations across all accounts, for the operator only."""

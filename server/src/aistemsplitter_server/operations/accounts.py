@@ -1,4 +1,4 @@
-"""The accounts of the service, as its operator looks after them."""
+"""Accounts as the operator sees them."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ MONTH = timedelta(days=30)
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """An account, and what is going on in it.
+    """An account, and its activity.
 
     Attributes:
-        people: how many sign in for it.
-        balance: seconds that it can spend.
-        splits: how many it asked for in the last 30 days.
-        active: when somebody was seen, a key was used or a song was split last.
+        people: The number of people who can sign in for it.
+        balance: Seconds that it can spend.
+        splits: The number of splits created in the last 30 days.
+        active: When a person was last seen, a key used, or a split created.
     """
 
     account: Account
@@ -40,10 +40,10 @@ class Known:
 def page(
     session: Session, now: datetime, *, text: str, before: str | None, limit: int
 ) -> Sequence[Known]:
-    """Accounts, newest first, those with smaller ids than ``before``.
+    """Return accounts with smaller ids than ``before``, newest first.
 
     Args:
-        text: what their name, id or the email of one of their people has in it.
+        text: Return only accounts with this in their name, their id or a person's email address.
     """
     query = _known(now)
     if text:
@@ -59,10 +59,10 @@ def page(
 
 
 def one(session: Session, now: datetime, account_id: str) -> Known:
-    """A single one.
+    """Return one account.
 
     Raises:
-        NotFound: there is none.
+        NotFound: The account does not exist.
     """
     row = session.execute(_known(now).where(Account.id == account_id)).one_or_none()
     if row is None:
@@ -71,7 +71,7 @@ def one(session: Session, now: datetime, account_id: str) -> Known:
 
 
 def _known(now: datetime) -> Select[*tuple[Any, ...]]:
-    """Each column is one look into an index, for the few accounts that are shown."""
+    """Each column is one index lookup, for the few accounts that are shown."""
     newest_entry = select(Entry.balance).where(Entry.account_id == Account.id)
     splits = select(func.count()).where(Split.account_id == Account.id)
     newest_split = select(Split.created_at).where(Split.account_id == Account.id)

@@ -1,8 +1,8 @@
-"""What follows when an account is suspended or deleted: its work ends, and its data is erased.
+"""Finishing the suspension or deletion of accounts: cancelling splits and erasing data.
 
-The account's state is all that starts this: the command and the page set it, and whoever runs
-``finish`` brings the rest about, however often processes die meanwhile. Until then nothing of the
-account's runs, because every job reads the state when it begins.
+The command and the pages only set the account's state. Whatever runs ``finish`` does the rest,
+however often processes die in between. Until then nothing of the account runs, because every job
+checks the state when it begins.
 """
 
 from __future__ import annotations
@@ -74,14 +74,14 @@ BLANK_UPLOAD: dict[Any, Any] = {
 
 
 def unfinished(session: Session) -> Sequence[str]:
-    """Return the ids of the accounts whose suspension or deletion is not finished."""
+    """Return the ids of accounts whose suspension or deletion is not finished."""
     splits = exists().where(Split.account_id == Account.id, Split.status.not_in(TERMINAL))
     waiting = or_(Account.state == DELETING, and_(Account.state == SUSPENDED, splits))
     return session.scalars(select(Account.id).where(waiting)).all()
 
 
 def finish(database: Database, account_id: str) -> None:
-    """Go on with what suspending or deleting an account has begun."""
+    """Continue what suspending or deleting an account has begun."""
     cancel_splits(database, account_id)
     with database.read() as session:
         state = session.get_one(Account, account_id).state
@@ -90,12 +90,14 @@ def finish(database: Database, account_id: str) -> None:
 
 
 def cancel_splits(database: Database, account_id: str, most: int | None = None) -> None:
-    """Cancel an account's splits, those that run first; their charges are given back.
+    """Cancel an account's splits, running ones first, and refund their charges.
 
-    Each is a transaction of its own: it locks the split and then the account, as all others do.
+    Each is a transaction of its own, which locks the split and then the account, in the same order
+    as everywhere else.
 
     Args:
-        most: leave the rest to ``finish``, so that a request does not take long.
+        most: Cancel at most this many and leave the rest to ``finish``, so that a request does not
+            take long.
     """
     waiting = (Split.account_id == account_id, Split.status.not_in(TERMINAL))
     running = select(Split.id).where(*waiting, Split.worker_id.is_not(None))
@@ -109,16 +111,16 @@ def cancel_splits(database: Database, account_id: str, most: int | None = None) 
 def _cancel(session: Session, split_id: str) -> None:
     split = queries.locked(session, split_id)
     if split is None or split.status in TERMINAL or standing.is_active(session, split.account_id):
-        return  # it has ended, or the account was resumed meanwhile
+        return  # the split has ended, or the account was resumed in the meantime
     service.fail(session, split, "CANCELED", service.SUSPENDED)
 
 
 def erase(database: Database, account_id: str) -> None:
-    """Erase a deleted account's data and, once its audio is gone, finish its deletion.
+    """Erase a deleted account's data and, once its audio is deleted, finish its deletion.
 
-    Splits and uploads are marked as deleted here, and the sweepers delete their audio. What was
-    done and paid stays: splits, uploads, the ledger, purchases and the audit log keep their ids,
-    times, durations and amounts. All other rows are deleted, and every text that users chose.
+    Splits and uploads are marked as deleted here, and sweeps delete their audio. Records of use and
+    payment stay: splits, uploads, the ledger, purchases and the audit log keep their ids, times,
+    durations and amounts. All other rows and all texts that users chose are deleted.
     """
     _delete_splits(database, account_id)
     with database.write() as session:
@@ -164,7 +166,7 @@ def _has_audio(session: Session, account_id: str) -> bool:
 
 
 def _erased_rows(account_id: str) -> list[tuple[type[Base], ColumnElement[bool]]]:
-    """Return the tables of which no row stays, those that refer to others first."""
+    """Return the tables that lose all the account's rows, referring tables first."""
     deliveries = select(Delivery.id).where(Delivery.account_id == account_id)
     splits = select(Split.id).where(Split.account_id == account_id)
     people = select(Person.id).where(Person.account_id == account_id)
@@ -185,7 +187,7 @@ def _erased_rows(account_id: str) -> list[tuple[type[Base], ColumnElement[bool]]
 
 
 def _delete(database: Database, table: type[Base], condition: ColumnElement[bool]) -> None:
-    """Delete rows, some at a time, so that others can write in between."""
+    """Delete rows in batches, so that others can write in between."""
     key = tuple_(*table.__table__.primary_key)
     while True:
         with database.write() as session:
@@ -201,7 +203,7 @@ def _blank(
     account_id: str,
     values: dict[Any, Any],
 ) -> None:
-    """Erase texts from an account's rows, some at a time."""
+    """Erase texts from an account's rows in batches."""
     last = ""
     while True:
         query = select(table.id).where(table.account_id == account_id, table.id > last)

@@ -1,4 +1,4 @@
-"""What failed of late, and why. Splits that their owners cancelled are none of it."""
+"""Splits that failed recently, and why. Splits that their owners cancelled are left out."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from aistemsplitter_server.accounts.tables import Account
 from aistemsplitter_server.operations.throughput import CANCELED, DAY
 from aistemsplitter_server.splits.tables import FAILED, Split
 
-MONTH = timedelta(days=30)  # how far back it is looked
+MONTH = timedelta(days=30)  # how far back failures are counted
 
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """How many failed with one code in the last day and month, and the newest of them."""
+    """The number of failures with one code in the last day and month, and the newest of them."""
 
     code: str
     in_day: int
@@ -27,7 +27,7 @@ class Reason:
 
 
 def reasons(session: Session, now: datetime) -> Sequence[Reason]:
-    """By code, the most frequent first."""
+    """Return the failures by code, the most frequent first."""
     code = Split.error_code
     in_day = case((Split.finished_at >= now - DAY, 1), else_=0)
     newest_first = (Split.finished_at.desc(), Split.id.desc())
@@ -54,7 +54,11 @@ def reasons(session: Session, now: datetime) -> Sequence[Reason]:
 def newest(
     session: Session, now: datetime, *, code: str | None, before: str | None, limit: int
 ) -> Sequence[tuple[Split, Account]]:
-    """The newest first, with one code or all, those that ended before the split ``before``."""
+    """Return failed splits that ended before the split ``before``, newest first.
+
+    Args:
+        code: Return only failures with this code; None for all.
+    """
     query = select(Split, Account).join(Account, Account.id == Split.account_id)
     query = query.where(_failed_since(now - MONTH))
     if code is not None:

@@ -1,4 +1,4 @@
-"""Whether the parts around the queue are well: webhooks, the disk, the database, the versions."""
+"""The state of webhooks, the disk, the database and the versions."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from aistemsplitter_server.webhooks.service import FAILED, PENDING
 from aistemsplitter_server.webhooks.tables import Delivery, Receiver
 
 DAY = timedelta(days=1)
-SHOWN = 20  # receivers that are disabled
+SHOWN = 20  # disabled receivers
 LITTLE_SPACE = 10 << 30  # bytes; a song of an hour takes 5 GB while it is split
 
 
 @dataclass(frozen=True, slots=True)
 class Webhooks:
-    """Deliveries that wait for an attempt, those given up in the last day, and who is disabled."""
+    """Pending deliveries, deliveries given up in the last day, and disabled receivers."""
 
     pending: int
     failed: int
     disabled: int
-    receivers: Sequence[tuple[Receiver, Account]]  # the newest of these
+    receivers: Sequence[tuple[Receiver, Account]]  # the newest of the disabled ones
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +42,12 @@ class Disk:
 
     @property
     def is_low(self) -> bool:
-        """Whether a long song may not find room."""
+        """Whether a long song may not fit."""
         return self.free < LITTLE_SPACE
 
 
 def webhooks(session: Session, now: datetime) -> Webhooks:
-    """How deliveries fare."""
+    """Return the state of deliveries and receivers."""
     pending = select(func.count()).where(Delivery.state == PENDING)
     failed = select(func.count()).where(Delivery.state == FAILED, Delivery.finished_at >= now - DAY)
     disabled = select(func.count()).where(Receiver.disabled_at.is_not(None))
@@ -67,17 +67,17 @@ def webhooks(session: Session, now: datetime) -> Webhooks:
 
 
 def disk(data: Path) -> Disk:
-    """Of the data folder.
+    """Return the state of the data folder's disk.
 
     Raises:
-        OSError: it is not there.
+        OSError: The folder does not exist.
     """
     usage = shutil.disk_usage(data)
     return Disk(usage.free, usage.total)
 
 
 def versions(database: Database, session: Session) -> Sequence[tuple[str, str]]:
-    """What runs here: name and version of each part."""
+    """Return name and version of each part that runs here."""
     kind, query = (
         ("SQLite", func.sqlite_version())
         if database.sqlite

@@ -1,4 +1,4 @@
-"""The limits of an account beside their defaults and what it uses, as its operator sees them."""
+"""An account's limits with their defaults and current use, as the operator sees them."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from aistemsplitter_server.uploads import queries as uploads
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """One limit of an account; 0 is no limit.
+    """A limit of an account; 0 means no limit.
 
     Attributes:
-        override: what the operator has set; None: nothing, the default holds.
-        used: what the account has of it now; None where only processes know.
+        override: The operator's override; None if the default applies.
+        used: Current use; None where only API processes know it.
     """
 
     name: str
@@ -36,21 +36,21 @@ class Limit:
 
     @property
     def value(self) -> int:
-        """What is in force."""
+        """The limit in force."""
         return self.default if self.override is None else self.override
 
 
 def change(
     session: Session, account_id: str, values: Mapping[str, int | None], *, actor: str
 ) -> None:
-    """Set limits of an account, None to the default, and record what has changed.
+    """Override limits of an account, or remove overrides with None, and record the changes.
 
     Args:
-        actor: for the audit log.
+        actor: The actor for the audit log.
 
     Raises:
-        NotFound: there is no such account.
-        ValidationFailed: there is no such limit, or its value is out of range.
+        NotFound: The account does not exist.
+        ValidationFailed: A limit does not exist, or its value is out of range.
     """
     before = limits.overrides(session, account_id)
     limits.set_limits(session, account_id, values)
@@ -67,7 +67,7 @@ def of_account(session: Session, settings: Settings, account_id: str) -> list[Li
     """Return all limits of an account.
 
     Raises:
-        NotFound: there is no such account.
+        NotFound: The account does not exist.
     """
     if session.get(Account, account_id) is None:
         raise NotFound(f"There is no account {account_id[:64]}.")

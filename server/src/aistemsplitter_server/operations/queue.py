@@ -1,4 +1,4 @@
-"""The queue as it stands: who waits for what, what runs, and how long all of it will take."""
+"""The current queue: which accounts wait for what, what runs, and how long all of it will take."""
 
 from __future__ import annotations
 
@@ -16,36 +16,36 @@ from aistemsplitter_server.splits.queueing import BATCH
 from aistemsplitter_server.splits.tables import IS_PROCESSING, IS_QUEUED, Split
 from aistemsplitter_server.workers import queries as workers
 
-RUNNING = 50  # shown at most
-ACCOUNTS = 50  # shown at most
+RUNNING = 50  # splits shown at most
+ACCOUNTS = 50  # accounts shown at most
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """One account's splits in the queue, by kind."""
+    """One account's queued splits, by kind."""
 
     account_id: str
     account: str
     interactive: int
     batch: int
-    to_fetch: int  # songs that are fetched from their URLs first, or are being fetched
+    to_fetch: int  # songs that are yet to be fetched from their URLs, or are being fetched
     running: int
 
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """All of it.
+    """The current queue.
 
     Attributes:
-        accounts: those with the most splits.
-        others: how many accounts have splits here besides these.
-        waiting: splits that have not begun.
-        at_work: splits that have begun.
-        running: what workers process now, the first to begin first.
-        oldest: when the split that waits longest was made.
-        drained_in: time until all splits of known length are done; None where no speed was
-            measured yet or no worker is alive.
-        unknown: songs that are yet to be fetched, whose length is not known.
+        accounts: The accounts with the most splits.
+        others: The number of further accounts with splits in the queue.
+        waiting: Splits that have not begun.
+        at_work: Splits that have begun.
+        running: Splits that workers process now, the longest-running first.
+        oldest: When the split that has waited longest was created.
+        drained_in: Time until all splits of known length are done; None where no speed was measured
+            yet or no worker is alive.
+        unknown: Songs that are yet to be fetched, whose length is not known.
     """
 
     accounts: Sequence[Waiting]
@@ -59,9 +59,9 @@ class Queue:
 
 
 def look(session: Session, now: datetime) -> Queue:
-    """Return the queue at this moment.
+    """Return the current queue.
 
-    What waits is summed up from indexes of the queue alone, however many splits have ended.
+    Waiting splits are summed up from partial indexes, so the cost does not grow with ended splits.
     """
     waiting = _waiting(session)
     running = Counter(dict(session.execute(_RUNNING).all()))
@@ -89,7 +89,7 @@ def look(session: Session, now: datetime) -> Queue:
     )
 
 
-# An upload is measured before it is queued, so only a song to be fetched has no length.
+# Uploads are measured before they are queued, so only songs to fetch have no length.
 _TO_FETCH = Split.duration_seconds == 0
 _KINDS = (
     (~_TO_FETCH) & (Split.turn < BATCH),
@@ -105,7 +105,7 @@ _RUNNING = select(Split.account_id, func.count()).where(IS_PROCESSING).group_by(
 
 
 def _waiting(session: Session) -> dict[str, tuple[int, int, int]]:
-    """Interactive splits, batch splits and songs to fetch that have not begun, by account."""
+    """Return queued interactive splits, batch splits and songs to fetch, by account."""
     return {
         account_id: (interactive, batch, to_fetch)
         for account_id, interactive, batch, to_fetch in session.execute(_WAITING)
@@ -124,20 +124,20 @@ def _running(session: Session) -> Sequence[tuple[Split, Account]]:
 
 
 def _drained_in(session: Session, now: datetime) -> timedelta | None:
-    """At the recent speed of each model, with the living workers sharing the work evenly."""
+    """Assume each model's recent speed, and the work spread evenly over all workers alive."""
     left = _work_left(session)
     if not left:
         return timedelta(0)
     known, alive = speeds.lately(session), workers.count_alive(session, now)
     if not known or not alive:
         return None
-    slowest = min(known.values())  # for a model of which nothing is known yet
+    slowest = min(known.values())  # for models without a measured speed
     seconds = sum(audio / known.get(model, slowest) for model, audio in left.items())
     return timedelta(seconds=seconds / alive)
 
 
 def _work_left(session: Session) -> dict[str, float]:
-    """Seconds of audio that are yet to be separated, for each model."""
+    """Return the seconds of audio that are yet to be separated, by model."""
     queued = (
         select(Split.served_by, func.sum(speeds.WORK)).where(IS_QUEUED).group_by(Split.served_by)
     )

@@ -1,4 +1,4 @@
-"""How the sweeps fare that delete what is over its time."""
+"""The state of the sweeps that delete expired rows and files."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ SHOWN = 20  # items that cannot be deleted
 
 @dataclass(frozen=True, slots=True)
 class SweepState:
-    """One sweep: its last run, what it has deleted so far, and what it should have.
+    """One sweep: its last run, what it has deleted so far, and what it could not delete.
 
     Attributes:
-        stuck: items that it cannot delete now.
-        overdue: expired rows that still exist.
-        error: why its last run ended early.
+        stuck: The number of items that cannot be deleted now.
+        overdue: The number of expired rows that still exist.
+        error: Why its last run ended early.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Sweeps:
 
 
 def look(session: Session, settings: Settings, now: datetime) -> Sweeps:
-    """Return how the sweeps fare."""
+    """Return the state of all sweeps."""
     expired = overdue.counts(session.connection(), settings, now)
     stuck = failures.counts(session)
     states = [

@@ -1,4 +1,4 @@
-"""What was done, by the hour of the last day and by the day of the last month."""
+"""Ended splits, by hour for the last day and by day for the last month."""
 
 from __future__ import annotations
 
@@ -14,47 +14,48 @@ from sqlalchemy.orm import Session
 from aistemsplitter_server.splits.tables import FAILED, SUCCEEDED, TERMINAL, Split
 
 DAY = timedelta(days=1)
-SETTLES = timedelta(minutes=5)  # after its end no transaction adds to an hour
+SETTLES = timedelta(minutes=5)  # after its end, when no transaction adds to an hour any longer
 HOUR, DAY_OF_UTC = 3600, 86400  # seconds
-HOURS, DAYS = 24, 30  # shown, with the one that is not over yet
-CANCELED = "CANCELED"  # its owner did not want it any more: nothing has failed
+HOURS, DAYS = 24, 30  # shown, including the current one
+CANCELED = "CANCELED"  # cancelled by the owner, so not a failure
 
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """What came to its end in an hour or a day, of UTC."""
+    """Splits that ended in one hour or day (UTC)."""
 
     begins: datetime
     succeeded: int = 0
     failed: int = 0
     cancelled: int = 0
-    audio_seconds: float = 0.0  # of the songs that succeeded
+    audio_seconds: float = 0.0  # of the splits that succeeded
 
 
 @dataclass(frozen=True, slots=True)
 class Throughput:
-    """The last 24 hours and the last 30 days, oldest first, none left out."""
+    """The last 24 hours and the last 30 days, oldest first, without gaps."""
 
     hours: Sequence[Period]
     days: Sequence[Period]
 
 
-Counts = tuple[int, int, int, float]  # a period's, without its beginning
+# of one period: succeeded, failed, cancelled, seconds of audio
+Counts = tuple[int, int, int, float]
 
 
 class History:
     """Counts by the hour. Hours that are over are counted once and kept in memory.
 
-    Threads share it. The first look counts the splits of a month, the next ones those of an hour.
+    It is thread-safe. The first call counts the splits of a month, later ones those of an hour.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._settled: dict[int, Counts] = {}
-        self._counted_until = 0  # second of the epoch; hours before it are settled
+        self._counted_until = 0  # in seconds since the epoch; earlier hours do not change any more
 
     def look(self, session: Session, now: datetime) -> Throughput:
-        """Return what was done up to now."""
+        """Return the counts up to now."""
         hours = _begins(now, HOUR, HOURS)
         days = _begins(now, DAY_OF_UTC, DAYS)
         by_hour = self._by_hour(session, days[0], now)
@@ -82,7 +83,7 @@ class History:
 
 
 def _counted(session: Session, since: int) -> dict[int, Counts]:
-    """By the second of the epoch at which an hour begins; hours without anything are left out."""
+    """Return counts by the start of each hour, in seconds since the epoch, without empty hours."""
     cancelled = and_(Split.status == FAILED, Split.error_code == CANCELED)
     query = (
         select(
@@ -92,7 +93,7 @@ def _counted(session: Session, since: int) -> dict[int, Counts]:
             func.sum(case((cancelled, 1), else_=0)),
             func.sum(case((Split.status == SUCCEEDED, Split.duration_seconds), else_=0.0)),
         )
-        # An index covers all that is asked for, so that no row of the table is read.
+        # An index covers all columns used, so the table itself is not read.
         .where(Split.status.in_(TERMINAL), Split.finished_at >= _moment(since))
         .group_by("hour")
     )
@@ -100,8 +101,9 @@ def _counted(session: Session, since: int) -> dict[int, Counts]:
 
 
 def _hour(session: Session) -> ColumnElement[str]:
-    """When a split ended, as ``2026-11-25 08`` in UTC."""
-    if session.get_bind().dialect.name == "sqlite":  # it lies there as text, which begins so
+    """Return when a split ended, as ``2026-11-25 08`` in UTC."""
+    # which stores times as text that begins in this format
+    if session.get_bind().dialect.name == "sqlite":
         return func.substr(Split.finished_at, 1, 13, type_=String)
     ended = func.timezone("UTC", Split.finished_at)
     return func.to_char(ended, "YYYY-MM-DD HH24", type_=String)

@@ -1,1 +1,1 @@
-"""Payments: packs of credits that are bought."""
+"""Payments: buying packs of credits."""

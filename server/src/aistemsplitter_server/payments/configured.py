@@ -1,4 +1,4 @@
-"""What takes payments by the settings."""
+"""The payment provider that the settings choose."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from aistemsplitter_server.payments.stripe import StripePayments
 
 
 def configured(settings: Settings) -> Payments | None:
-    """Stripe if there are keys for it; None: packs are granted by the operator.
+    """Return Stripe if its keys are set; None if only the operator grants packs.
 
     Raises:
-        WrongSetting: there are keys, but not the library.
+        WrongSetting: The keys are set, but Stripe's library is not installed.
     """
     key, secret = settings.stripe_secret_key, settings.stripe_webhook_secret
     if key is None or secret is None:

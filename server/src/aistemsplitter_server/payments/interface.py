@@ -1,4 +1,4 @@
-"""What takes payments, behind one small interface: nobody else knows the provider."""
+"""The interface of a payment provider. No other module knows which provider it is."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from aistemsplitter_server.payments.tables import Purchase
 
 @dataclass(frozen=True, slots=True)
 class Checkout:
-    """A page of the provider's where one purchase is paid.
+    """A page of the provider where one purchase is paid.
 
     Attributes:
-        reference: what the provider calls it.
-        url: where the buyer's browser goes.
+        reference: The provider's id of the page.
+        url: Where to send the buyer's browser.
     """
 
     reference: str
@@ -23,14 +23,14 @@ class Checkout:
 
 @dataclass(frozen=True, slots=True)
 class Payment:
-    """Money that has come in, as the provider tells it.
+    """A payment that was received.
 
     Attributes:
-        reference: that of the checkout.
-        purchase_id: whose checkout it was; None or not ours where the provider's account has
-            other business, too.
-        amount: in the currency's smallest unit.
-        currency: its three letters, small.
+        reference: The checkout that was paid.
+        purchase_id: The purchase of that checkout; None, or not one of ours, where the provider's
+            account has other business too.
+        amount: In the currency's smallest unit.
+        currency: Three lower-case letters.
     """
 
     reference: str
@@ -40,39 +40,39 @@ class Payment:
 
 
 class Payments(Protocol):
-    """A provider. Its methods wait for the network, so they are called outside transactions."""
+    """A payment provider. Its methods use the network, so call them outside transactions."""
 
     checkout_origin: str
-    """Where its pages for buyers are, to which our forms must be allowed to lead."""
+    """The origin of its pages for buyers, to which our forms must be allowed to redirect."""
 
     def checkout(
         self, purchase: Purchase, title: str, success_url: str, cancel_url: str
     ) -> Checkout:
-        """A page where the purchase is paid; asked again for the same one, the same page.
+        """Return the page where a purchase is paid. For the same purchase it is the same page.
 
         Args:
-            title: what is bought, in the buyer's language.
-            success_url: where the provider sends the buyer who has paid.
-            cancel_url: and the one who would rather not.
+            title: What is bought, in the buyer's language.
+            success_url: Where the provider sends buyers who have paid.
+            cancel_url: Where the provider sends buyers who have cancelled.
 
         Raises:
-            Unavailable: the provider is away, or refuses.
+            Unavailable: The provider cannot be reached, or refuses.
         """
 
     def look_up(self, reference: str) -> Payment | None:
-        """The payment of a checkout; None while there is none.
+        """Return the payment of a checkout; None if it is not paid.
 
         Raises:
-            Unavailable: the provider is away, or refuses.
+            Unavailable: The provider cannot be reached, or refuses.
         """
 
     def receive(self, body: bytes, signature: str | None) -> Payment | None:
-        """The payment that the provider's message tells of; None if it tells of something else.
+        """Verify a message from the provider and return the payment that it reports, if any.
 
         Args:
-            body: as it came, to the byte.
-            signature: the header that proves who sent it.
+            body: The exact bytes that were received.
+            signature: The header that proves the sender.
 
         Raises:
-            BadRequest: it is not the provider's, or too old.
+            BadRequest: The message is not from the provider, or is too old.
         """

@@ -1,4 +1,4 @@
-"""The queries on purchases."""
+"""Queries on purchases."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from aistemsplitter_server.payments.tables import Purchase
 
 
 def of_account(session: Session, account_id: str, purchase_id: str) -> Purchase | None:
-    """A purchase, if it is the account's."""
+    """Return a purchase of the account."""
     query = select(Purchase).where(Purchase.account_id == account_id, Purchase.id == purchase_id)
     return session.scalars(query).one_or_none()
 
 
 def hold(session: Session, reference: str) -> Purchase | None:
-    """The purchase of a checkout, whoever's, to itself till the end of the transaction."""
+    """Return the purchase of a checkout, of any account, locked until the transaction ends."""
     query = select(Purchase).where(Purchase.reference == reference).with_for_update()
     return session.scalars(query).one_or_none()

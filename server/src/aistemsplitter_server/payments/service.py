@@ -1,8 +1,8 @@
 """The rules of buying packs. Nothing here commits; the caller's unit of work does.
 
-A purchase is in the database before its buyer is sent to pay, so whatever comes in later finds
-it. What comes in may come twice, late, or at the same time as itself: who holds the row and finds
-it pending grants the credits in the same transaction, and nobody after does.
+A purchase is stored before its buyer is sent to pay, so that messages about it find it. They may
+come twice, late, or at the same time. The transaction that locks the row and finds it pending
+grants the credits; later ones find it paid and do nothing.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ from aistemsplitter_server.payments.tables import Purchase
 
 logger = logging.getLogger(__name__)
 
-SAME_FORM = timedelta(minutes=10)  # in which a form that is sent again is the same purchase
+SAME_FORM = timedelta(minutes=10)  # in which the same form, sent again, means the same purchase
 
 
 @dataclass(frozen=True, slots=True)
 class Pack:
-    """A pack as it is offered; the price is in the currency's smallest unit, None if not sold."""
+    """A pack for sale. The price is in the currency's smallest unit; None if it is not sold."""
 
     minutes: int
     price: int | None
 
 
 def packs(settings: Settings) -> list[Pack]:
-    """The packs, with prices where they can be bought."""
+    """Return all packs, with prices where they are sold."""
     sold = settings.stripe_secret_key is not None and settings.pack_prices
     prices = settings.pack_prices if sold else [None] * len(settings.pack_minutes)
     return [Pack(*each) for each in zip(settings.pack_minutes, prices, strict=True)]
@@ -47,13 +47,13 @@ def packs(settings: Settings) -> list[Pack]:
 def draft(
     settings: Settings, account_id: str, minutes: int, *, purchase_id: str | None = None
 ) -> Purchase:
-    """A purchase without its checkout, which is not in the database yet.
+    """Return a purchase without a checkout. It is not in the database yet.
 
     Args:
-        purchase_id: made with the form, see ``is_usable``.
+        purchase_id: An id made with the form, see ``is_usable``.
 
     Raises:
-        NotFound: no such pack is sold.
+        NotFound: No such pack is sold.
     """
     price = {pack.minutes: pack.price for pack in packs(settings)}.get(minutes)
     if price is None:
@@ -70,10 +70,10 @@ def draft(
 
 
 def is_usable(session: Session, account_id: str, minutes: int, purchase_id: str) -> bool:
-    """Return whether a form's id can name its purchase.
+    """Return whether a form's id can be the id of its purchase.
 
-    It can if there is no such purchase yet, or if the same form was sent minutes ago and nothing
-    was paid: then it is the same purchase, and the provider answers with the same checkout.
+    It can if no purchase has it, or if the same form was sent minutes ago and nothing was paid yet.
+    Then it is the same purchase, and the provider returns the same checkout.
     """
     standing = session.get(Purchase, purchase_id)
     return standing is None or (
@@ -83,7 +83,7 @@ def is_usable(session: Session, account_id: str, minutes: int, purchase_id: str)
 
 
 def begin(session: Session, drafted: Purchase) -> bool:
-    """Add a purchase that has its checkout; False if the same form was sent before."""
+    """Add a purchase with its checkout; return False if the same form was sent before."""
     return add_if_missing(
         session,
         Purchase,
@@ -99,10 +99,10 @@ def begin(session: Session, drafted: Purchase) -> bool:
 
 
 def purchase(session: Session, account_id: str, purchase_id: str) -> Purchase:
-    """A purchase of the account's.
+    """Return a purchase of the account.
 
     Raises:
-        NotFound: there is no such one, or it is another's.
+        NotFound: The account has no such purchase.
     """
     found = queries.of_account(session, account_id, purchase_id)
     if found is None:
@@ -111,12 +111,12 @@ def purchase(session: Session, account_id: str, purchase_id: str) -> Purchase:
 
 
 def settle(session: Session, payment: Payment) -> None:
-    """Mark what was paid and grant its credits, once; told again it changes nothing.
+    """Mark a purchase as paid and grant its credits, once.
 
-    A payment of no checkout here is left alone: the provider's account may have other business.
+    Payments of unknown checkouts are ignored: the provider's account may have other business.
 
     Raises:
-        Conflict: it is not what the purchase costs, or not for that purchase.
+        Conflict: The payment has another amount or currency, or is for another purchase.
     """
     bought = queries.hold(session, payment.reference)
     if bought is None:

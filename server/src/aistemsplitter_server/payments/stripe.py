@@ -1,4 +1,4 @@
-"""Payments by Stripe Checkout. The library is an extra, and is loaded when it is first needed."""
+"""Payments by Stripe Checkout. The library is an extra, imported when it is first needed."""
 
 from __future__ import annotations
 
@@ -17,10 +17,12 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 CHECKOUT_ORIGINS = {"https://api.stripe.com": "https://checkout.stripe.com"}
-TIMEOUT = (4.0, 10.0)  # seconds to connect and to wait for an answer; someone looks at a blank page
+# seconds to connect and to wait for a response; the buyer sees a blank page meanwhile
+TIMEOUT = (4.0, 10.0)
 RETRIES = 1
-OLDEST = 300  # seconds between an event's signature and its coming; Stripe signs each try anew
-# A card is paid at once, a bank transfer days later; either can be what tells of the money.
+# seconds between an event's signature and its arrival; Stripe signs every attempt anew
+OLDEST = 300
+# Cards are paid at once, bank transfers days later. Either event can report the payment.
 PAID_BY = ("checkout.session.completed", "checkout.session.async_payment_succeeded")
 
 
@@ -65,7 +67,8 @@ class StripePayments:
                             },
                         }
                     ],
-                    # Or Stripe may take another currency, and the amounts would not be ours.
+                    # Otherwise Stripe may charge another currency, and the amounts would not match
+                    # ours.
                     "adaptive_pricing": {"enabled": False},
                     "success_url": success_url,
                     "cancel_url": cancel_url,
@@ -94,7 +97,7 @@ class StripePayments:
 
         try:
             WebhookSignature.verify_header(body, signature, self._webhook_secret, OLDEST)
-        # The library compares text: what is not UTF-8 or not ASCII is beyond it.
+        # The library compares strings, and fails on bytes that are not UTF-8 or ASCII.
         except (SignatureVerificationError, UnicodeDecodeError, TypeError) as error:
             raise BadRequest("The Stripe-Signature does not fit, or is too old.") from error
         event = json.loads(body)
@@ -104,7 +107,7 @@ class StripePayments:
 
 
 def _payment(session: dict[str, Any]) -> Payment | None:
-    """The payment of a checkout session; until it is paid it has none."""
+    """Return the payment of a checkout session; None until it is paid."""
     if session["payment_status"] != "paid":
         return None
     return Payment(
@@ -116,6 +119,6 @@ def _payment(session: dict[str, Any]) -> Payment | None:
 
 
 def _away(error: StripeError | None) -> Unavailable:
-    """What the buyer is told; the operator reads Stripe's own words."""
+    """Return the error for the buyer; log Stripe's own message for the operator."""
     logger.error("Stripe cannot take a payment: %s", error or "no page to pay on")
     return Unavailable("The payment service cannot be reached; nothing was paid.")

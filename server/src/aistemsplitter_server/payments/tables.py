@@ -13,7 +13,7 @@ PENDING = "state = 'pending'"
 
 
 class Purchase(Base):
-    """A pack that someone set out to buy: pending until the provider says that it is paid."""
+    """A purchase of a pack: pending until the provider reports the payment."""
 
     __tablename__ = "purchases"
     __table_args__ = (
@@ -29,6 +29,6 @@ class Purchase(Base):
     amount: Mapped[int]  # in the currency's smallest unit
     currency: Mapped[str]
     state: Mapped[str]
-    reference: Mapped[str | None] = mapped_column(unique=True)  # the provider's
+    reference: Mapped[str | None] = mapped_column(unique=True)  # the provider's id of the checkout
     created_at: Mapped[datetime] = mapped_column(UtcTime)
     paid_at: Mapped[datetime | None] = mapped_column(UtcTime)

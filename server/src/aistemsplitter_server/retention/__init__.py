@@ -1,1 +1,1 @@
-"""Retention: what is deleted when its time is over, and how the sweeps that do it fare."""
+"""Retention: what is deleted after which time, and the state of the sweeps that delete it."""

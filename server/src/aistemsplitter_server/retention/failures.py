@@ -1,4 +1,4 @@
-"""What sweeps could not delete: when each item is tried again, and what operators see of it."""
+"""Items that sweeps could not delete: when each is retried, and what operators see of it."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from sqlalchemy.orm import Session
 
 from aistemsplitter_server.retention.tables import SweepFailure
 
-FIRST_PAUSE = timedelta(minutes=1)  # before an item is tried again; it doubles with each failure
+FIRST_PAUSE = timedelta(minutes=1)  # before an item is retried; doubles with each failure
 LONGEST_PAUSE = timedelta(hours=6)
-FORGOTTEN_AFTER = timedelta(days=2)  # not tried since: the item is gone in another way
-LONGEST_ERROR = 1000  # letters
+FORGOTTEN_AFTER = timedelta(days=2)  # without a retry: the item was deleted in another way
+LONGEST_ERROR = 1000  # characters
 
 
 def waiting(session: Session, sweep: str, now: datetime) -> set[str]:
-    """The items of a sweep that are not tried now."""
+    """Return the items of a sweep that are not to be retried yet."""
     query = select(SweepFailure.item).where(
         SweepFailure.sweep == sweep, SweepFailure.next_try_at > now
     )
@@ -31,10 +31,10 @@ def note(
     failed: Mapping[str, str],
     now: datetime,
 ) -> None:
-    """Note what came of a batch.
+    """Record the outcome of a batch.
 
     Args:
-        failed: errors by item.
+        failed: The errors, by item.
     """
     session.execute(
         delete(SweepFailure).where(SweepFailure.sweep == sweep, SweepFailure.item.in_(deleted))
@@ -51,7 +51,7 @@ def note(
 
 
 def forget(session: Session, now: datetime, limit: int) -> int:
-    """Delete failures of items that no sweep has tried since; return how many."""
+    """Delete failures of items that no sweep has retried for long; return how many."""
     old = SweepFailure.failed_at < now - FORGOTTEN_AFTER
     keys = select(SweepFailure.sweep, SweepFailure.item).where(old).limit(limit)
     found = [(sweep, item) for sweep, item in session.execute(keys)]
@@ -63,12 +63,12 @@ def forget(session: Session, now: datetime, limit: int) -> int:
 
 
 def newest(session: Session, limit: int) -> Sequence[SweepFailure]:
-    """What could not be deleted, the newest failure first."""
+    """Return the items that could not be deleted, the newest failure first."""
     query = select(SweepFailure).order_by(SweepFailure.failed_at.desc()).limit(limit)
     return session.scalars(query).all()
 
 
 def counts(session: Session) -> dict[str, int]:
-    """How many items each sweep could not delete."""
+    """Return how many items each sweep could not delete."""
     query = select(SweepFailure.sweep, func.count().label("number")).group_by(SweepFailure.sweep)
     return {row.sweep: row.number for row in session.execute(query)}

@@ -16,11 +16,11 @@ from aistemsplitter_server.splits.tables import Split
 from aistemsplitter_server.uploads import queries as uploads
 from aistemsplitter_server.uploads.tables import Upload
 
-MARGIN = timedelta(minutes=30)  # over their time; sweeps run every minute or every ten
+MARGIN = timedelta(minutes=30)  # after expiry; sweeps run every minute or every ten minutes
 LONGEST_DELIVERY = timedelta(days=3)  # an erasure waits for the deliveries of its split
-MOST = 10_000  # of one kind that are counted
+MOST = 10_000  # rows of one kind that are counted
 
-# What is marked rather than deleted, by the sweep that does it.
+# Rows that are marked instead of deleted, by the name of their sweep.
 MARKED: dict[str, tuple[InstrumentedAttribute[str], Callable[[datetime], ColumnElement[bool]]]] = {
     "stems": (Split.id, splits.expired),
     "erasures": (
@@ -42,9 +42,9 @@ MARKED: dict[str, tuple[InstrumentedAttribute[str], Callable[[datetime], ColumnE
 
 
 def counts(connection: Connection, settings: Settings, now: datetime) -> dict[str, int]:
-    """Count the rows that should be gone, by the sweep that should have deleted them.
+    """Count the rows that should be deleted, by the name of the sweep that should have done it.
 
-    Each count ends at ``MOST``.
+    Each count stops at ``MOST``.
     """
     moment = now - MARGIN
     some: dict[str, Any] = {

@@ -1,7 +1,7 @@
-"""Rows that are deleted when their time is over: which, and after how long.
+"""Rows that are deleted after their retention time.
 
-Ids sort by time, so "made before" is a range of the primary key that needs no further index. What
-lingers in that range, since another condition does not hold yet, is little.
+Ids sort by time, so "created before" is a range of the primary key and needs no further index. Only
+few rows stay in that range because of another condition.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from aistemsplitter_server.webhooks.tables import Attempt, Delivery, Event, Rece
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """The rows of a table that are deleted after their time.
+    """The rows of a table that are deleted after their retention time.
 
     Attributes:
-        name: of the sweep, in metrics and on the operator's page.
-        expired: selects those whose time is over at a moment.
-        parts: columns of other tables that refer to the primary key; their rows go along.
+        name: The sweep's name, in metrics and on the operator's page.
+        expired: Returns the condition for expired rows at a time.
+        parts: Columns of other tables that refer to the primary key; their rows are deleted too.
     """
 
     name: str
@@ -43,7 +43,7 @@ class Rows:
     parts: Sequence[InstrumentedAttribute[str]] = ()
 
     def delete(self, settings: Settings, session: Session, now: datetime, limit: int) -> int:
-        """Delete at most so many; return how many were found."""
+        """Delete at most ``limit`` rows; return how many were found."""
         key = tuple_(*inspect(self.table).primary_key)
         expired = self.expired(settings, now)
         rows = session.execute(self.select(settings, now).limit(limit))
@@ -51,13 +51,13 @@ class Rows:
         if found:
             for part in self.parts:
                 session.execute(delete(part.class_).where(part.in_([each[0] for each in found])))
-            # Asked again: another transaction may have renewed one since.
+            # Checked again: another transaction may have renewed a row since.
             gone = delete(self.table).where(key.in_(found), expired)
             session.execute(gone, execution_options={"synchronize_session": False})
         return len(found)
 
     def select(self, settings: Settings, now: datetime) -> Select[Any]:
-        """Select the primary keys of the rows that are over their time."""
+        """Select the primary keys of the expired rows."""
         return select(*inspect(self.table).primary_key).where(self.expired(settings, now))
 
 
@@ -116,7 +116,7 @@ def _idempotency(_settings: Settings, now: datetime) -> ColumnElement[bool]:
     return IdempotencyKey.created_at < now - idempotency.KEPT
 
 
-# Those that refer to others come first.
+# Referring tables come first.
 ROWS = (
     Rows("idempotency", IdempotencyKey, _idempotency),
     Rows("sessions", SignIn, _sessions),

@@ -1,4 +1,4 @@
-"""The runs of sweeps, as the database keeps them for metrics and the operator's page."""
+"""The runs of sweeps, recorded for metrics and the operator's page."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from aistemsplitter_server.retention.tables import Sweep
 def note(
     session: Session, name: str, now: datetime, *, deleted: int, failures: int, error: str | None
 ) -> None:
-    """Note a run of a sweep."""
+    """Record a run of a sweep."""
     add_if_missing(session, Sweep, name=name, ran_at=now, deleted=0, failures=0)
     session.execute(
         update(Sweep)

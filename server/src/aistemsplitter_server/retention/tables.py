@@ -11,7 +11,7 @@ from aistemsplitter_server.kit.database import Base, UtcTime
 
 
 class Sweep(Base):
-    """One kind of sweep, such as ``stems``: its last run and its counts since the beginning."""
+    """A sweep, such as ``stems``: its last run, and its counts since the beginning."""
 
     __tablename__ = "sweeps"
 
@@ -23,7 +23,7 @@ class Sweep(Base):
 
 
 class SweepFailure(Base):
-    """An item that a sweep could not delete; it is skipped until ``next_try_at``."""
+    """An item that a sweep could not delete. It is skipped until ``next_try_at``."""
 
     __tablename__ = "sweep_failures"
     __table_args__ = (Index("ix_sweep_failures_failed_at", "failed_at"),)

@@ -1,1 +1,1 @@
-"""Child processes that decode users' files: what they are given, and what they are refused."""
+"""Confinement of child processes that handle users' files."""

@@ -1,4 +1,4 @@
-"""Confined processes that decode, as their parent sees them: one for each file."""
+"""The parent's side of confined decoders: one process for each file."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from aistemsplitter_server.sandbox import decoding, python
 CANNOT_DECODE = (
     "cannot be decoded, or not in a reasonable time; convert it to WAV or FLAC and try again"
 )
-BUFFER = 1 << 20  # bytes of audio that the kernel holds between two processes
+BUFFER = 1 << 20  # bytes of audio in the kernel's buffer between two processes
 ENDING = 5.0  # seconds that a process may take to end
 LITTLE = 0.1  # of the processor: a process that gets less is starved
 
 
 class Decoder:
-    """One process, which is killed when the block ends. The next one is started ahead."""
+    """A decoder process, killed when the block ends. The next one is started ahead of time."""
 
     _lock: ClassVar = threading.Lock()
     _waiting: ClassVar[Decoder | None] = None
@@ -47,14 +47,14 @@ class Decoder:
 
     @classmethod
     def warm(cls) -> None:
-        """Start a process for the next file: it takes some tenths of a second."""
+        """Start a process for the next file ahead of time: that takes some tenths of a second."""
         with cls._lock:
             if cls._waiting is None or cls._waiting._process.poll() is not None:
                 cls._waiting = cls()
 
     @classmethod
     def dismiss(cls) -> None:
-        """End the process that waits for the next file."""
+        """End the process that was started for the next file."""
         with cls._lock:
             decoder, cls._waiting = cls._waiting, None
         if decoder is not None:
@@ -62,7 +62,7 @@ class Decoder:
 
     @classmethod
     def take(cls) -> Decoder:
-        """Return a process that has nothing to do yet."""
+        """Return a process that has no file yet."""
         with cls._lock:
             decoder, cls._waiting = cls._waiting, None
         if decoder is None or decoder._process.poll() is not None:
@@ -87,11 +87,11 @@ class Decoder:
         self._process.wait()
 
     def measure(self, file: int, name: str, *, longest: int, seconds: int) -> dict[str, Any] | None:
-        """Have it decode a file to its end; return its answer, None if it died or took too long.
+        """Decode a file to its end and return the decoder's answer; None if it died or timed out.
 
         Args:
-            longest: seconds of audio after which it stops.
-            seconds: limit of processor time.
+            longest: Seconds of audio after which decoding stops.
+            seconds: Limit of processor time.
         """
         try:
             self._socket.settimeout(2 * seconds + ENDING)
@@ -103,22 +103,22 @@ class Decoder:
             return None
 
     def stream(self, file: int, name: str, *, longest: float | None, seconds: int) -> socket.socket:
-        """Have it stream a file's audio; return the socket to read it from (see ``pcm.py``).
+        """Start to stream a file's audio, and return the socket to read it from (see ``pcm.py``).
 
         Args:
-            longest: seconds of audio after which the stream ends, None for all.
-            seconds: limit of processor time.
+            longest: Seconds of audio after which the stream ends; None for all.
+            seconds: Limit of processor time.
         """
         reader, writer = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        with writer, suppress(OSError):  # it died: the reader notices
+        with writer, suppress(OSError):  # if the process died, the reader notices
             self._send([file, writer.fileno()], name=name, cpu_seconds=seconds, longest=longest)
         return reader
 
     def failed_for_lack_of_resources(self) -> bool:
-        """Return whether this machine, not the file, is the likely reason why it failed.
+        """Return whether this machine, rather than the file, is the likely reason of the failure.
 
-        That is: it was killed (by the kernel, if memory is short; its own limits end it otherwise),
-        or is stalled because it gets no processor time or waits for a disk.
+        That is so if the process was killed (by the kernel, if memory is short; its own limits end
+        it in another way), or is stalled for lack of processor time or by a disk.
         """
         if self._process.poll() is not None:
             return self._process.returncode == -signal.SIGKILL
@@ -141,7 +141,7 @@ class Decoder:
 
     def _stat(self) -> list[str]:
         text = Path(f"/proc/{self._process.pid}/stat").read_text()
-        return text.rpartition(")")[2].split()  # the name before may hold anything
+        return text.rpartition(")")[2].split()  # the name before it can contain anything
 
     def _send(self, files: list[int], **task: Any) -> None:
         socket.send_fds(self._socket, [json.dumps(task).encode()], files)

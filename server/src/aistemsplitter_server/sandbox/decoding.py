@@ -1,7 +1,7 @@
-"""The child process that decodes one file: started ahead, confined when it gets the file.
+"""The child process that decodes one file: started ahead of time, confined when it gets the file.
 
 Its task is one message on the socket to its parent, with the open file. It measures the file and
-answers with one message, or streams its audio over a second socket that comes with the file.
+answers with one message, or streams the audio over a second socket that comes with the file.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ MESSAGE = 4096  # bytes at most, either way
 
 
 def main() -> None:
-    """Carry out one task."""
+    """Run one task."""
     from aistemsplitter_engine import AudioError
     from aistemsplitter_engine.audio import AudioFile
     from aistemsplitter_server.sandbox import pcm, priority
@@ -28,7 +28,7 @@ def main() -> None:
     parent = socket.socket(fileno=int(sys.argv[1]))
     message, files, _, _ = socket.recv_fds(parent, MESSAGE, 2)
     if not message:
-        return  # the parent has gone
+        return  # the parent has exited
     task = json.loads(message)
     engine = socket.socket(fileno=files[1]) if len(files) == 2 else None
     confine_decoder(seconds=task["cpu_seconds"])

@@ -1,7 +1,7 @@
-"""What the engine's process gives up before it gets its first song.
+"""Confining the engine's process before it gets its first song.
 
-It gets decoded audio, so no hostile file is read in it. It may open its own files and start
-threads, but has no network, no other processes, and no other files where the kernel has Landlock.
+It gets decoded audio and reads no hostile file. It may open its own files and start threads, but
+has no network, no other processes, and, where the kernel has Landlock, no other files.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ FIOSETOWN, SIOCSPGRP = 0x8901, 0x8902
 
 
 def engine_rules(pid: int) -> tuple[Rule, ...]:
-    """Return the filter of the engine's process: it may open files and start threads."""
+    """Return the filter of the engine's process, which may open files and start threads."""
     return (
         Rule("clone", ALLOW, 0, bits=THREAD),
-        Rule("clone3", UNKNOWN),  # its flags cannot be inspected; C libraries then use clone
+        Rule("clone3", UNKNOWN),  # its flags cannot be inspected; C libraries fall back to clone
         *(Rule(call, REFUSE) for call in ("clone", "fork", "vfork", "execve", "execveat")),
         # It may signal itself, as abort() does.
         *(Rule(call, ALLOW, 0, (pid,)) for call in ("kill", "tgkill")),
@@ -43,7 +43,7 @@ def engine_rules(pid: int) -> tuple[Rule, ...]:
         )),
         Rule("fcntl", REFUSE, 1, (F_SETOWN, F_SETSIG, F_SETOWN_EX)),
         Rule("ioctl", REFUSE, 1, (FIOSETOWN, SIOCSPGRP)),
-        Rule("socket", ALLOW, 0, (AF_UNIX,)),  # the GPU driver opens one to listen on
+        Rule("socket", ALLOW, 0, (AF_UNIX,)),  # the GPU driver listens on one
         Rule("prlimit64", ALLOW, 2, (0,)),  # which only reads
         *(Rule(call, REFUSE) for call in (
             "prlimit64", "socket", "connect",
@@ -56,7 +56,7 @@ def engine_rules(pid: int) -> tuple[Rule, ...]:
             "chmod", "fchmod", "fchmodat", "chown", "fchown", "lchown", "fchownat",
             "setxattr", "lsetxattr", "fsetxattr", "removexattr", "lremovexattr", "fremovexattr",
             "mknod", "mknodat", "quotactl", "quotactl_fd",
-            # The machine's own business.
+            # Administration of the machine.
             "mount", "umount2", "pivot_root", "chroot", "move_mount", "open_tree", "fsopen",
             "fsconfig", "fsmount", "fspick", "mount_setattr", "swapon", "swapoff", "reboot",
             "kexec_load", "kexec_file_load", "init_module", "finit_module", "delete_module",
@@ -69,16 +69,16 @@ def engine_rules(pid: int) -> tuple[Rule, ...]:
 
 
 def confine_engine(work: Path) -> None:
-    """Give up the network, other processes, and all files but the engine's own.
+    """Cut the engine's process off from the network, other processes and other files.
 
-    Must be called before the process starts threads. Where the kernel has no Landlock, files are
-    not restricted, which is logged: the engine's process decodes nothing itself.
+    Call it before the process starts threads. Without Landlock in the kernel, files are not
+    restricted, which is logged: the engine's process decodes nothing itself.
 
     Args:
-        work: the folder of its songs' folders.
+        work: The folder that holds the songs' work folders.
 
     Raises:
-        OSError: this system cannot confine it.
+        OSError: This system cannot confine the process.
     """
     limit(resource.RLIMIT_CORE, 0)
     if not _has_gpu():  # GPU drivers reserve more addresses than there is memory
@@ -98,7 +98,7 @@ def confine_engine(work: Path) -> None:
 
 
 def _writable(work: Path) -> Iterable[Path]:
-    """Yield the work folder, and the folders of caches, which are created if possible."""
+    """Yield the work folder and the cache folders, which are created if possible."""
     from aistemsplitter_engine.folders import cache_folder
     from aistemsplitter_engine.weights.store import models_folder
 
@@ -110,7 +110,7 @@ def _writable(work: Path) -> Iterable[Path]:
 
 
 def _readable() -> Iterable[str | Path]:
-    """Yield what Python, OpenVINO, PyTorch and GPU drivers read, and where weights are."""
+    """Yield what Python, OpenVINO, PyTorch and GPU drivers read, and where weights are stored."""
     import aistemsplitter_engine
     import aistemsplitter_server
     from aistemsplitter_engine.weights.store import folders
@@ -144,6 +144,6 @@ def _has_gpu() -> bool:
 
 
 def machine_memory() -> int:
-    """Return the bytes of memory that this machine, or this container, has."""
+    """Return the bytes of memory of this machine or container."""
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return min(memory, memory_limit() or memory)

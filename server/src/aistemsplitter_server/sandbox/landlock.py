@@ -1,7 +1,7 @@
-"""Landlock: which files a process may open, on Linux 5.13 and later.
+"""Landlock: the files that a process may open, on Linux 5.13 and later.
 
-Called directly because PyPI has only early packages of it (``landlock`` 1.0.0.dev5, ``py-landlock``
-0.1.1), and it takes no more than three system calls.
+Called directly: it takes three system calls, and PyPI has only early packages (``landlock``
+1.0.0.dev5, ``py-landlock`` 0.1.1).
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ REFER, TRUNCATE, IOCTL_DEVICE = 1 << 13, 1 << 14, 1 << 15
 READ = READ_FILE | READ_DIR
 WRITE = READ | WRITE_FILE | REMOVE_DIR | REMOVE_FILE | MAKE_DIR | MAKE_REG | REFER | TRUNCATE
 USE_DEVICE = READ | WRITE_FILE | IOCTL_DEVICE
-OF_FILES = READ_FILE | WRITE_FILE | TRUNCATE | IOCTL_DEVICE  # what makes sense of a file alone
+# those that apply to a file, not to a folder
+OF_FILES = READ_FILE | WRITE_FILE | TRUNCATE | IOCTL_DEVICE
 
 # By version of the kernel's interface: all rights to files, to TCP, and scopes that it knows.
 FILE_RIGHTS = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 4: (1 << 15) - 1}
@@ -42,16 +43,16 @@ def version() -> int:
 
 
 def restrict(allowed: Iterable[tuple[Path, int]]) -> None:
-    """Keep this thread, and all that it starts, to some files; TCP and other signals are refused.
+    """Restrict this thread, and all that it starts, to some files. TCP and signals are refused.
 
     Privileges must have been given up before (see ``seccomp.forbid_new_privileges``).
 
     Args:
-        allowed: paths, with all below them, and the rights to them; those that do not exist are
+        allowed: Paths and the rights to them and all below them. Paths that do not exist are
             skipped.
 
     Raises:
-        OSError: the kernel has no Landlock.
+        OSError: The kernel has no Landlock.
     """
     kernel = version()
     if kernel == 0:

@@ -6,5 +6,5 @@ LONGEST = 400  # characters
 
 
 def printable(text: object) -> str:
-    """Return text that can be logged and shown: one line of limited length."""
+    """Return text that is safe to log and show: one line of limited length."""
     return "".join(filter(str.isprintable, str(text)))[:LONGEST]

@@ -1,8 +1,8 @@
-"""Decoded audio on its way from the confined decoder to the engine.
+"""The protocol by which a confined decoder sends audio to the engine.
 
 The decoder sends a head: JSON, and the cover picture's bytes. For each ``PASS`` that it receives,
-it then sends the song from its start: blocks, each a number of frames and (2, n) float32, then 0
-and a tail of JSON. A fault in a head or tail is an error text for the song's owner.
+it sends the song from its start: blocks, each a frame count and (2, n) float32, then 0 and a tail
+of JSON. A fault in a head or tail is an error message for the song's owner.
 
 ``received_song.py`` is the receiver's side.
 """
@@ -25,11 +25,11 @@ COUNT = struct.Struct("<I")
 
 
 def serve(song: Any, engine: socket.socket, longest: float | None) -> None:
-    """Send a song as often as it is asked for.
+    """Send a song as often as it is requested.
 
     Args:
-        song: an ``AudioFile``.
-        longest: seconds after which it ends; None for all of it.
+        song: An ``AudioFile``.
+        longest: Seconds after which it ends; None for all of it.
     """
     from aistemsplitter_engine import AudioError
 

@@ -1,6 +1,6 @@
 """The engine's side of a song that a confined process decodes.
 
-Nothing that comes from there is trusted: a hostile file may have taken the decoder over.
+Nothing from there is trusted: a hostile file may have taken the decoder over.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from aistemsplitter_server.sandbox.messages import printable
 from aistemsplitter_server.sandbox.pcm import COUNT, PASS
 
 LARGEST_MESSAGE = 64 << 20  # bytes of JSON
-MOST_CHANNELS = 512  # that FFmpeg knows
+MOST_CHANNELS = 512  # the most that FFmpeg supports
 MOST_WARNINGS = 20
-SLACK = 1.0  # seconds by which a song may exceed what it was measured to last
+SLACK = 1.0  # seconds by which a song may exceed its measured duration
 
 
 class DecoderFailed(Exception):
-    """The decoder died, stalled, or sent something else than audio.
+    """The decoder died, stalled, or sent something other than audio.
 
-    Not an AudioError, on which the engine discards what it has separated: if the decoder failed for
-    lack of memory or processor time, the next attempt resumes.
+    Not an AudioError, on which the engine discards its progress: if the decoder failed for lack of
+    memory or processor time, the next attempt resumes.
     """
 
 
@@ -40,14 +40,14 @@ class ReceivedSong:
     """A song as the engine reads it: a ``Source`` with tags, a cover and warnings.
 
     Args:
-        decoder: the socket to its decoder.
-        name: what messages call it.
-        duration: seconds that it was measured to last.
-        patience: seconds that the decoder may be silent.
+        decoder: The socket to its decoder.
+        name: The song's name in messages.
+        duration: Its measured duration in seconds.
+        patience: Seconds that the decoder may be silent.
 
     Raises:
-        AudioError: the file cannot be decoded.
-        DecoderFailed: the decoder ended or misbehaved.
+        AudioError: The file cannot be decoded.
+        DecoderFailed: The decoder ended or misbehaved.
     """
 
     def __init__(self, decoder: socket.socket, name: str, duration: float, patience: float) -> None:
@@ -121,7 +121,7 @@ class ReceivedSong:
         while rest:
             try:
                 received = self._decoder.recv_into(rest)
-            except OSError:  # among them: it was silent for too long
+            except OSError:  # among others, it was silent for too long
                 received = 0
             if not received:
                 raise self._failed()

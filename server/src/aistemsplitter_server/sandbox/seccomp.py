@@ -1,4 +1,4 @@
-"""Seccomp filters: what a process may ask of the kernel, on Linux on x86-64 and ARM64.
+"""Seccomp filters: the system calls that a process may make, on Linux on x86-64 and ARM64.
 
 Assembled here because libseccomp is a system library that pip cannot install, and its bindings on
 PyPI (pyseccomp 0.1.2 of 2021) are unmaintained. ``system_calls.py`` has the numbers.
@@ -19,7 +19,7 @@ ALLOW, KILL = 0x7FFF0000, 0x80000000
 REFUSE, UNKNOWN = 0x00050000 | errno.EPERM, 0x00050000 | errno.ENOSYS
 
 ARCHITECTURES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
-"""Of each machine, its column in ``NUMBERS`` and the kernel's name for its calling convention."""
+"""For each machine, its column in ``NUMBERS`` and the kernel's constant for its architecture."""
 
 LOAD, EQUAL, AT_LEAST, ANY_BIT, RETURN = 0x20, 0x15, 0x35, 0x45, 0x06  # BPF
 NUMBER, ARCHITECTURE, ARGUMENTS = 0, 4, 16  # offsets in what a filter reads
@@ -30,13 +30,13 @@ Instruction = tuple[int, int, int, int]  # code, jump if true, jump if false, co
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What happens to a system call.
+    """The action for a system call.
 
     Attributes:
-        call: its name in ``NUMBERS``.
+        call: Its name in ``NUMBERS``.
         action: ``ALLOW``, ``REFUSE`` or ``UNKNOWN``.
-        argument: the rule holds only if the low 32 bits of the argument at this index equal one of
-            ``values`` or have one of ``bits`` set.
+        argument: If set, the rule applies only if the low 32 bits of the argument at this index
+            equal one of ``values`` or have one of ``bits`` set.
     """
 
     call: str
@@ -49,12 +49,12 @@ class Rule:
 def program(
     machine: str, rules: Sequence[Rule], default: int, *, newest: int | None = None
 ) -> list[Instruction]:
-    """Return a filter in which the first rule that holds decides.
+    """Return a filter in which the first matching rule decides.
 
     Args:
-        machine: a key of ``ARCHITECTURES``.
-        default: the action where no rule holds.
-        newest: the highest number that the rules know of; calls above it, among them those of
+        machine: A key of ``ARCHITECTURES``.
+        default: The action if no rule matches.
+        newest: The highest number that the rules know of. Calls above it, among them those of
             x86-64's second calling convention, fail as in an older kernel.
     """
     column, architecture = ARCHITECTURES[machine]
@@ -88,10 +88,10 @@ def _body(rule: Rule) -> list[Instruction]:
 
 
 def install(rules: Sequence[Rule], default: int, *, newest: int | None = None) -> None:
-    """Put this thread, and all that it will start, under a filter for good.
+    """Apply a filter to this thread, and to all that it will start, for good.
 
     Raises:
-        OSError: the system has no seccomp, or no numbers are known for this processor.
+        OSError: The system has no seccomp, or its processor is unknown.
     """
     machine = platform.machine()
     if machine not in ARCHITECTURES:
@@ -104,7 +104,7 @@ def install(rules: Sequence[Rule], default: int, *, newest: int | None = None) -
 
 
 def forbid_new_privileges() -> None:
-    """Keep this process from gaining rights by running a set-user-ID program."""
+    """Keep this process from gaining privileges by running a set-user-ID program."""
     _prctl(PR_SET_NO_NEW_PRIVS, 1, 0)
 
 

@@ -1,4 +1,4 @@
-"""The kernel's numbers of the system calls that the filters name: on x86-64, and on ARM64.
+"""Numbers of the system calls that the filters name, on x86-64 and on ARM64.
 
 None where the processor has no such call. A test compares them with libseccomp's.
 """

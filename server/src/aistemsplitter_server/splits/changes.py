@@ -1,4 +1,4 @@
-"""Who waits for a split to change is told so; one query in a while asks for all who wait."""
+"""Waiting for splits to change: one query at a time polls for all requests that wait."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from aistemsplitter_server.splits import queries
 logger = logging.getLogger(__name__)
 
 PERIOD = 0.25  # seconds between two queries
-MOST = 500  # ids in a query
+MOST = 500  # ids in one query
 
 
 @dataclass(eq=False, slots=True)
@@ -34,11 +34,11 @@ class Changes:
         self._watching: asyncio.Task[None] | None = None
 
     async def wait(self, split_id: str, revision: int, seconds: float) -> None:
-        """Return once the split is not of this revision any more, or after so many seconds."""
+        """Return once the split has another revision, or after the timeout."""
         await self.wait_any({split_id: revision}, seconds)
 
     async def wait_any(self, revisions: Mapping[str, int], seconds: float) -> None:
-        """The same for several splits: once any of them has changed."""
+        """Return once any of several splits has another revision, or after the timeout."""
         watcher = _Watcher(revisions)
         self._watchers.add(watcher)
         if self._watching is None or self._watching.done():

@@ -1,7 +1,7 @@
-"""``Idempotency-Key``: a request that comes twice is carried out once and answered alike.
+"""``Idempotency-Key``: a request that is repeated runs once and gets the same response.
 
-Only successes are remembered, in the transaction that makes them; after a failure nothing was
-written and a retry is safe.
+Only successes are remembered, in the transaction that makes them. After a failure nothing was
+written, so a retry is safe.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from aistemsplitter_server.splits.schemas import CreateSplit
 
 KEPT = timedelta(hours=24)
 
-# One row in any case: whether the key is held now, and what was answered, if anything was. On
-# SQLite a writer is alone anyway.
+# Always one row: whether the key is locked now, and the earlier response, if any. On SQLite there
+# is only one writer anyway.
 _HELD = {"postgresql": "pg_try_advisory_xact_lock(:number)", "sqlite": ":number IS NOT NULL"}
 _BEGIN = {
     name: text(
@@ -57,17 +57,17 @@ _lock = threading.Lock()
 
 
 def fingerprint(request: CreateSplit) -> str:
-    """What is the same for the same body, however it is spaced and ordered."""
+    """Return a hash of the request, the same for any spacing and order of its JSON."""
     body = json.dumps(request.model_dump(mode="json", by_alias=True), sort_keys=True)
     return hashlib.sha256(body.encode()).hexdigest()
 
 
 @contextmanager
 def alone(account_id: str, key: str | None) -> Iterator[None]:
-    """Hold a key while its request runs in this process.
+    """Reserve a key in this process while its request runs.
 
     Raises:
-        IdempotencyInProgress: another one holds it.
+        IdempotencyInProgress: Another request of this process has the key.
     """
     if key is None:
         yield
@@ -85,14 +85,14 @@ def alone(account_id: str, key: str | None) -> Iterator[None]:
 
 
 def begin(session: Session, account_id: str, key: str, print_: str) -> dict[str, Any] | None:
-    """What the first request with this key was answered.
+    """Return the response to the first request with this key.
 
-    None where there was none: then the key is held against all other processes till the end of the
+    Without one, return None and lock the key against all other processes until the end of the
     transaction.
 
     Raises:
-        IdempotencyMismatch: it had another body.
-        IdempotencyInProgress: another process holds the key.
+        IdempotencyMismatch: The first request had another body.
+        IdempotencyInProgress: Another process has the key.
     """
     number = hashlib.sha256(f"{account_id} {key}".encode()).digest()[:8]
     asked = {"account_id": account_id, "key": key, "number": int.from_bytes(number, signed=True)}
@@ -110,11 +110,11 @@ def begin(session: Session, account_id: str, key: str, print_: str) -> dict[str,
 def remember(
     session: Session, account_id: str, key: str, print_: str, answer: dict[str, Any]
 ) -> None:
-    """Keep an answer for a day.
+    """Remember a response for a day.
 
     Raises:
-        IdempotencyInProgress: another process held the key when ``begin`` looked for its answer,
-            and has let go of it by when ``begin`` took it.
+        IdempotencyInProgress: Another process had the key when ``begin`` looked for its response,
+            and released it before ``begin`` locked it.
     """
     row = {"account_id": account_id, "key": key, "fingerprint": print_, "answer": answer}
     now = times.now()

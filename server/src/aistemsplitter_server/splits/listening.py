@@ -1,9 +1,9 @@
-"""Listening copies: what the player hears of a split. Nothing here commits.
+"""Listening copies: what the player plays of a split. Nothing here commits.
 
-A split's stems are in the format that was asked for, which a browser cannot fetch and play by
-parts to the sample. So a worker makes, once, a copy of each stem and of the song in short pieces
-that are files of their own (see ``worker/cutting.py``). The copies lie beside the stems and go
-with them. Splits of the studio get theirs when they succeed, others when somebody first listens.
+Browsers cannot fetch and play parts of the stems' formats with sample accuracy. So a worker makes a
+copy of each stem and of the song, once, in short pieces that are files of their own (see
+``worker/cutting.py``). The copies are stored beside the stems and deleted with them. Splits made in
+the studio get theirs when they succeed, others when someone first opens the player.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from aistemsplitter_server.splits.tables import Listening, Split
 
 QUEUE, LISTEN = "listening", "listen"  # the queue and its job
 COPY_QUEUED, COPY_READY, COPY_FAILED = "queued", "ready", "failed"  # states
-RETRY_AFTER = timedelta(minutes=1)  # that a copy has failed, who asks for it has it tried again
-PERSON = "usr_"  # whose id stands for a key's where a person split a song in the studio
+RETRY_AFTER = timedelta(minutes=1)  # after a failure, until a request for the copies tries again
+PERSON = "usr_"  # prefix of the id that stands for a key's where a person made the split
 
 
 def is_of_studio(split: Split) -> bool:
-    """Whether it was made there, so that somebody is about to listen."""
+    """Return whether a person made the split in the studio, who is likely to play it."""
     return split.key_id.startswith(PERSON)
 
 
 def request(session: Session, split: Split) -> Listening:
-    """The copies of a split that succeeded, queued to be made unless they are or have been."""
+    """Return the copies of a split that succeeded; queue them if there are none yet."""
     assert split.stored_attempt is not None
     now = times.now()
     add_if_missing(
@@ -45,7 +45,7 @@ def request(session: Session, split: Split) -> Listening:
     copy = session.get_one(Listening, split.id, with_for_update=True)
     if copy.state == COPY_FAILED and copy.requested_at < now - RETRY_AFTER:
         copy.state, copy.reason, copy.requested_at = COPY_QUEUED, None, now
-    if copy.state == COPY_QUEUED:  # the id of a job that is queued already changes nothing
+    if copy.state == COPY_QUEUED:  # queueing the id of a queued job again changes nothing
         _enqueue(session, copy)
     return copy
 
@@ -56,7 +56,7 @@ def job_id(copy: Listening) -> str:
 
 
 def requeue_lost(session: Session, lost: Listening) -> None:
-    """Queue copies again whose job is gone, unless they have changed since they were read."""
+    """Queue copies again whose job is lost, unless they have changed since they were read."""
     copy = session.get(Listening, lost.split_id, with_for_update=True)
     if copy is None or (copy.state, copy.requested_at) != (COPY_QUEUED, lost.requested_at):
         return
@@ -68,12 +68,12 @@ def requeue_lost(session: Session, lost: Listening) -> None:
 
 
 def is_asked_for(copy: Listening, now: datetime) -> bool:
-    """Whether asking for the copies would change nothing, so that reading is enough."""
+    """Return whether requesting the copies would change nothing, so that reading is enough."""
     return copy.state != COPY_FAILED or copy.requested_at >= now - RETRY_AFTER
 
 
 def wanted(session: Session, split_id: str) -> Split | None:
-    """The split whose copies are to be made now; None where that is of no use any more."""
+    """Return the split whose copies are to be made now; None if they are no longer needed."""
     split, copy = session.get(Split, split_id), session.get(Listening, split_id)
     if split is None or copy is None or copy.state != COPY_QUEUED:
         return None
@@ -83,9 +83,10 @@ def wanted(session: Session, split_id: str) -> Split | None:
 
 
 def ready(session: Session, split_id: str, size: int) -> bool:
-    """The copies, of so many bytes, are stored.
+    """Mark the copies as stored.
 
-    False where the stems are gone meanwhile: so must the copies be.
+    Returns:
+        False if the stems were deleted in the meantime; the copies must be deleted too.
     """
     split = queries.locked(session, split_id)
     copy = session.get(Listening, split_id)
@@ -97,7 +98,7 @@ def ready(session: Session, split_id: str, size: int) -> bool:
 
 
 def fail(session: Session, split_id: str, reason: str) -> None:
-    """The copies cannot be made; the reason is for whoever wants to listen."""
+    """Mark the copies as failed, with a reason for people who want to listen."""
     copy = session.get(Listening, split_id)
     if copy is not None and copy.state == COPY_QUEUED:
         copy.state, copy.reason = COPY_FAILED, reason
@@ -108,7 +109,7 @@ def _enqueue(session: Session, copy: Listening) -> None:
 
 
 def whole(split: Split) -> tuple[str, ...]:
-    """Those of the stems whose sum is the song; none where a part of it was not asked for."""
+    """Return the stems whose sum is the song; none if a part of it was not asked for."""
     for parts in (NAMES[split.served_by].stems, ("vocals", INSTRUMENTAL)):
         if set(parts) <= set(split.stems):
             return parts

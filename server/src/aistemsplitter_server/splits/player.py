@@ -1,4 +1,4 @@
-"""What the player is told of a split, on its own page and on that of a shared link."""
+"""The data that the player gets of a split, on its own page and on that of a share link."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from aistemsplitter_server.storage.interface import Missing, Storage
 
 
 def told(database: Database, storage: Storage, split: Split, lifetime: timedelta) -> dict[str, Any]:
-    """JSON for the player; its copies are asked for unless that was done.
+    """Return the JSON for the player. Request the listening copies if that was not done yet.
 
-    ``state`` is ``queued`` or ``failed``, with the song's name alone, or ``ready``: then there are
-    the index that ``worker/cutting.py`` wrote, and in each track the ``url`` of its pieces and, of
-    stems, the ``download`` in the format that was asked for.
+    ``state`` is ``queued`` or ``failed``, with the song's name only, or ``ready``, with the index
+    that ``worker/cutting.py`` wrote. Each track then has the ``url`` of its pieces, and each stem a
+    ``download`` URL in the format that was asked for.
 
     Args:
-        lifetime: of the URLs.
+        lifetime: How long the URLs work.
 
     Raises:
-        Conflict: the split has not succeeded.
-        NotFound: its stems are gone.
+        Conflict: The split has not succeeded.
+        NotFound: Its stems are deleted.
     """
     if split.status != SUCCEEDED or split.stored_attempt is None:
         raise Conflict(f"The split is {split.status}: there is nothing to hear.")

@@ -1,4 +1,4 @@
-"""The queries on splits. Those for users are scoped to their account."""
+"""Queries on splits. Those for users are scoped to their account."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ from aistemsplitter_server.splits.tables import (
 )
 from aistemsplitter_server.webhooks.tables import Delivery, Event
 
-EXACT_PLACES = 1000  # in the queue that are all read
-PLACES_STEP = 100  # of those behind
-SEARCHED = 20_000  # splits that one search goes through
+EXACT_PLACES = 1000  # places that are all read
+PLACES_STEP = 100  # of the places behind, one in so many is read
+SEARCHED = 20_000  # splits that one search reads at most
 
-# Asked with almost every request, so they are built once.
+# Run with almost every request, so they are built once.
 _OF_ACCOUNT = select(Split).where(
     Split.id == bindparam("split_id"),
     Split.account_id == bindparam("account_id"),
@@ -58,7 +58,7 @@ _STORED = text(
     " + (SELECT coalesce(sum(stored_bytes), 0) FROM splits WHERE account_id = :account_id"
     " AND stored_bytes > 0 AND swept_at IS NULL AND deleted_at IS NULL)"
 )
-# Of the table: what goes the way of objects costs twice the time.
+# On the table: mapped objects take twice the time.
 _SPLITS = Split.__table__.c
 _IN_CLASS = _SPLITS.turn.between(bindparam("lowest"), bindparam("highest"))
 _TURNS = select(
@@ -76,10 +76,10 @@ _TURNS = select(
 def of_account(
     session: Session, account_id: str, split_id: str, *, is_test: bool | None
 ) -> Split | None:
-    """A split of the account that was not deleted.
+    """Return a split of the account that was not deleted.
 
     Args:
-        is_test: whether it must be one of a test key or must not; None: either.
+        is_test: The mode of its key; None for either.
     """
     found = {"account_id": account_id, "split_id": split_id}
     split = session.scalars(_OF_ACCOUNT, found).one_or_none()
@@ -87,18 +87,18 @@ def of_account(
 
 
 def queued(session: Session, account_id: str, *, is_test: bool) -> int:
-    """Count the account's splits of one mode that have not begun."""
+    """Count the account's queued splits of one mode."""
     asked = {"account_id": account_id, "is_test": is_test}
     return int(session.scalars(_QUEUED, asked).one())
 
 
 def stored_bytes(session: Session, account_id: str) -> int:
-    """Sum the bytes of the account's uploads, stems and listening copies, reserved ones too."""
+    """Sum the bytes of the account's uploads, stems and listening copies, also reserved ones."""
     return int(session.scalars(_STORED, {"account_id": account_id}).one())
 
 
 def locked(session: Session, split_id: str) -> Split | None:
-    """A split, held till the end of the transaction."""
+    """Return a split, locked until the end of the transaction."""
     query = select(Split).where(Split.id == split_id).with_for_update()
     return session.scalars(query.execution_options(populate_existing=True)).one_or_none()
 
@@ -112,10 +112,10 @@ def page(
     status: str | None = None,
     limit: int,
 ) -> Sequence[Split]:
-    """Splits of the account, newest first: either those of test keys or all others.
+    """Return splits of the account, of one mode, newest first.
 
     Args:
-        before: only those with smaller ids.
+        before: Return only splits with smaller ids.
     """
     query = select(Split).where(
         Split.account_id == account_id, Split.is_test == is_test, Split.deleted_at.is_(None)
@@ -138,15 +138,14 @@ def search(
 ) -> tuple[Sequence[Split], str | None]:
     """Return splits whose file name contains a text, in any case, newest first.
 
-    One search goes through a bounded number of splits, so that its cost does not grow with the
-    account. Indexes of three letters or of words would not find the two that Chinese titles are
-    searched by.
+    A search reads a bounded number of splits, so its cost does not grow with the account. Trigram
+    or word indexes would not find the two characters that Chinese titles are searched by.
 
     Args:
-        before: Search splits with smaller ids only.
+        before: Search only splits with smaller ids.
 
     Returns:
-        The splits, and the id to continue before; None where no older split is left to search.
+        The splits, and the id to continue before; None if no older split is left to search.
     """
     mine = select(Split).where(Split.account_id == account_id, Split.is_test == is_test)
     newest_first = mine.order_by(Split.id.desc())
@@ -165,7 +164,7 @@ def search(
 
 
 def of_account_all(session: Session, account_id: str, ids: Sequence[str]) -> Sequence[Split]:
-    """Those of these splits that are the account's and were not deleted."""
+    """Return those of these splits that are the account's and not deleted."""
     query = select(Split).where(
         Split.id.in_(ids), Split.account_id == account_id, Split.deleted_at.is_(None)
     )
@@ -175,7 +174,7 @@ def of_account_all(session: Session, account_id: str, ids: Sequence[str]) -> Seq
 def latest(
     session: Session, *, account_id: str | None, status: str | None, limit: int
 ) -> Sequence[Split]:
-    """For the operator: the newest splits of an account or of all."""
+    """Return the newest splits of an account or of all, for the operator."""
     query = select(Split).order_by(Split.id.desc()).limit(limit)
     if account_id is not None:
         query = query.where(Split.account_id == account_id)
@@ -185,10 +184,10 @@ def latest(
 
 
 def queue_places(session: Session) -> Sequence[tuple[int, str, int]]:
-    """Turn, id and place, from 1 on, of queued splits in the order in which they begin.
+    """Return turn, id and place (from 1) of queued splits, in the order in which they will begin.
 
-    All of the first ones, and of the rest one in a hundred: a queue of a million is read by the
-    database, not by every API process.
+    All of the first thousand, and every hundredth of the rest: with a queue of a million, the
+    database reads it instead of every API process.
     """
     return [(row.turn, row.id, row.place) for row in session.execute(_PLACES)]
 
@@ -205,7 +204,7 @@ _PLACES = places_query()
 
 
 def queued_since(session: Session | Connection) -> datetime | None:
-    """Return when the split that has waited longest was made; ids sort by time."""
+    """Return when the split that has waited longest was created; ids sort by time."""
     unfinished = Split.finished_at.is_(None)  # the index of these is in the order of ids
     return session.scalar(
         select(Split.created_at).where(unfinished, IS_QUEUED).order_by(Split.id).limit(1)
@@ -215,9 +214,9 @@ def queued_since(session: Session | Connection) -> datetime | None:
 def turns(
     session: Session, account_id: str, lowest: int, highest: int
 ) -> tuple[int | None, int | None]:
-    """Among these turns: the one that is being served, and the last that an account waits for.
+    """Return the turn that is being served between two turns, and the account's last queued one.
 
-    Served is the newest that has begun; where none runs, the first that waits.
+    The turn being served is the highest that has begun, or else the lowest that waits.
     """
     found = {"account_id": account_id, "lowest": lowest, "highest": highest}
     running, waiting, last = session.execute(_TURNS, found).one()
@@ -225,7 +224,7 @@ def turns(
 
 
 def retry_of(session: Session, split_id: str) -> Split | None:
-    """Return the newest retry of a failed split that has not failed itself, nor was deleted."""
+    """Return the newest retry of a failed split that has neither failed itself nor been deleted."""
     query = select(Split).where(
         Split.retry_of == split_id, Split.status != FAILED, Split.deleted_at.is_(None)
     )
@@ -233,7 +232,7 @@ def retry_of(session: Session, split_id: str) -> Split | None:
 
 
 def shares_upload(session: Session, split: Split) -> bool:
-    """Whether another split that was not deleted is of the same upload."""
+    """Return whether another split that was not deleted uses the same upload."""
     query = select(Split.id).where(
         Split.upload_id == split.upload_id, Split.id != split.id, Split.deleted_at.is_(None)
     )
@@ -241,7 +240,7 @@ def shares_upload(session: Session, split: Split) -> bool:
 
 
 def needed_uploads(session: Session, upload_ids: Sequence[str]) -> set[str]:
-    """Return those of these uploads that splits which have not ended need."""
+    """Return those of these uploads that unfinished splits need."""
     query = select(Split.upload_id).where(
         Split.upload_id.in_(upload_ids), Split.status.not_in(TERMINAL)
     )
@@ -249,7 +248,7 @@ def needed_uploads(session: Session, upload_ids: Sequence[str]) -> set[str]:
 
 
 def revisions(session: Session, ids: Sequence[str]) -> dict[str, int]:
-    """The revision of each split that is there."""
+    """Return the revisions of the splits that exist."""
     query = select(Split.id, Split.revision).where(Split.id.in_(ids))
     return {row.id: row.revision for row in session.execute(query)}
 
@@ -257,7 +256,7 @@ def revisions(session: Session, ids: Sequence[str]) -> dict[str, int]:
 def set_progress(
     session: Session, split_id: str, attempt: int, progress: float, now: datetime
 ) -> bool:
-    """Note how far an attempt is; False if it is not the newest one or the split has ended."""
+    """Set an attempt's progress; return False if it is superseded or the split has ended."""
     changed = session.execute(
         update(Split)
         .where(Split.id == split_id, Split.attempt == attempt, Split.status == PROCESSING)
@@ -268,7 +267,7 @@ def set_progress(
 
 
 def unfinished(session: Session, after: str, limit: int) -> Sequence[Split]:
-    """Return splits that have not ended, with larger ids than ``after``, in the ids' order."""
+    """Return splits that have not ended, with larger ids than ``after``, in the order of ids."""
     query = select(Split).where(Split.finished_at.is_(None), Split.id > after)
     return session.scalars(query.order_by(Split.id).limit(limit)).all()
 
@@ -276,10 +275,10 @@ def unfinished(session: Session, after: str, limit: int) -> Sequence[Split]:
 def fetches_due(
     session: Session, now: datetime, account_id: str, without: Sequence[str], limit: int
 ) -> Sequence[tuple[str, str]]:
-    """Return id and URL of an account's songs that are to be fetched now, the earliest first.
+    """Return id and URL of an account's songs that are due to be fetched, the earliest first.
 
     Args:
-        without: ids to leave out.
+        without: Ids to leave out.
     """
     query = select(Split.id, Split.input_url).where(
         Split.account_id == account_id, Split.fetch_at <= now, Split.id.not_in(without)
@@ -289,7 +288,7 @@ def fetches_due(
 
 
 def renew_fetches(session: Session, ids: Sequence[str], worker_id: str, until: datetime) -> None:
-    """Put off the time when another worker fetches the songs that this one is fetching."""
+    """Extend the claims on songs that this worker is fetching."""
     mine = Split.id.in_(ids), Split.worker_id == worker_id, Split.fetch_at.is_not(None)
     session.execute(update(Split).where(*mine).values(fetch_at=until))
 
@@ -301,14 +300,14 @@ def copies_queued(session: Session, after: str, limit: int) -> Sequence[Listenin
 
 
 def expired(now: datetime) -> ColumnElement[bool]:
-    """Select splits whose audio is to be deleted and was not."""
+    """Select splits whose audio has expired and is not deleted yet."""
     return and_(Split.swept_at.is_(None), Split.expires_at <= now)
 
 
 def expired_after(
     session: Session, now: datetime, after: tuple[datetime, str] | None, limit: int
 ) -> Sequence[tuple[datetime, str]]:
-    """When and which splits' audio expired, in this order."""
+    """Return expiry and id of splits whose audio has expired, in this order."""
     query = select(Split.expires_at, Split.id).where(expired(now))
     if after is not None:
         query = query.where(tuple_(Split.expires_at, Split.id) > tuple_(*after))
@@ -322,7 +321,7 @@ def set_swept(session: Session, split_ids: Sequence[str], now: datetime) -> None
 
 
 def unerased_held(session: Session, limit: int) -> Sequence[Split]:
-    """Deleted splits with something left to erase, held; not those with a delivery on its way."""
+    """Return deleted splits with something left to erase, locked; not with a pending delivery."""
     pending = exists().where(
         Event.split_id == Split.id, Delivery.event_id == Event.id, Delivery.finished_at.is_(None)
     )
@@ -337,12 +336,12 @@ def delete_shares(session: Session, split_id: str) -> None:
 
 
 def share(session: Session, digest: bytes) -> Share | None:
-    """A share link, whether its time is over or not."""
+    """Return a share link, expired or not."""
     return session.scalars(select(Share).where(Share.digest == digest)).one_or_none()
 
 
 def shares(session: Session, split_id: str, now: datetime) -> Sequence[Share]:
-    """The share links of a split that work now, oldest first."""
+    """Return the share links of a split that work now, oldest first."""
     query = select(Share).where(
         Share.split_id == split_id, Share.expires_at > now, Share.revoked_at.is_(None)
     )

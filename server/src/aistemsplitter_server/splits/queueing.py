@@ -1,8 +1,8 @@
-"""Whose turn it is: accounts take turns, and interactive splits come before batch.
+"""The order of the queue: accounts take turns, and interactive splits come before batch splits.
 
-Start-time fair queueing, with a song as the unit: a split's turn is one after the last that its
-account waits for, but never before the turn that is being served. So one account's thousand songs
-hold up another's one by a single song. The turn is the job's priority in the queue.
+It is start-time fair queueing with a song as the unit. A split's turn is one after the last that
+its account waits for, but never before the turn that is being served. So one account's thousand
+songs delay another's single song by one song. The turn is the job's priority in the queue.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ from aistemsplitter_server.splits.schemas import Priority
 from aistemsplitter_server.splits.tables import QUEUED, Split
 
 SPLITS, SEPARATE = "splits", "separate"  # the queue and its job
-BATCH = 1 << 30  # batch turns begin here; priorities go up to 2^31
+BATCH = 1 << 30  # turns of batch splits begin here; priorities go up to 2^31
 POSITIONS_AGE = 1.0  # seconds
-POSITIONS_SHARE = 20  # of the time at most one part in so many goes into counting a long queue
+POSITIONS_SHARE = 20  # counting a long queue takes at most one part in so many of the time
 
 
 def next_turn(session: Session, account_id: str, priority: Priority) -> int:
-    """The turn of a split that an account adds now."""
+    """Return the turn of a split that an account adds now."""
     lowest, highest = (BATCH, 2 * BATCH - 1) if priority == "batch" else (1, BATCH - 1)
     served, last = queries.turns(session, account_id, lowest, highest)
     return min(highest, max(served or lowest, lowest if last is None else last + 1))
 
 
 def enqueue(session: Session, split: Split, *, delay_seconds: float = 0) -> None:
-    """Queue what a split needs next; a split that failed and is tried again is a new job.
+    """Queue the next job of a split. A retry is a new job.
 
-    A song that is yet to be fetched is no job: its ``fetch_at`` is its place in the queue.
+    A song that is yet to be fetched has no job: its ``fetch_at`` is its place in the queue.
     """
     if split.input_url is not None and not split.duration_seconds:
         split.fetch_at = times.now() + timedelta(seconds=delay_seconds)
@@ -63,9 +63,9 @@ def _job_id(split: Split, attempt: int) -> str:
 
 
 class Positions:
-    """Places in the queue, read once a second at most and shared by all threads.
+    """Positions in the queue, read at most once a second and shared by all threads.
 
-    The first thousand places are exact; those behind are rounded down to a hundred.
+    The first thousand are exact. Those behind are rounded down to a multiple of a hundred.
     """
 
     def __init__(self, database: Database) -> None:
@@ -76,7 +76,7 @@ class Positions:
         self._until = 0.0
 
     def of(self, split: Split) -> int | None:
-        """Return how many splits begin before this one; None if it is no longer queued."""
+        """Return how many splits begin before this one; None if it is not queued."""
         if self.are_due(split):
             self.count()
         if split.status != QUEUED:
@@ -85,11 +85,11 @@ class Positions:
         return self._places[before - 1] if before else 0
 
     def are_due(self, split: Split) -> bool:
-        """Whether they have to be counted to tell this split's, which takes a moment."""
+        """Return whether ``count`` must be called before this split's position is known."""
         return split.status == QUEUED and time.monotonic() >= self._until
 
     def count(self) -> None:
-        """Count them, unless another thread just has."""
+        """Count the positions, unless another thread just has."""
         with self._lock:
             began = time.monotonic()
             if began >= self._until:

@@ -1,4 +1,4 @@
-"""A split as the API and the webhooks show it."""
+"""Splits as the API and webhooks show them."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from aistemsplitter_server.storage.interface import Storage
 def render(
     split: Split, storage: Storage, url_lifetime: timedelta, position: int | None = None
 ) -> SplitInfo:
-    """The split, with fresh URLs of its stems.
+    """Return the split with fresh URLs of its stems.
 
     Args:
-        url_lifetime: of those URLs.
-        position: how many begin before it, where it is queued.
+        url_lifetime: How long those URLs work.
+        position: How many splits begin before it, if it is queued.
     """
     return SplitInfo.model_validate(
         {
@@ -47,14 +47,14 @@ def render(
 
 
 def job(split: Split) -> SplitJob:
-    """What its creation is answered with."""
+    """Return the response to the creation of a split."""
     return SplitJob(
         id=split.id, credits_used=split.credits_used, created_at=times.to_wire(split.created_at)
     )
 
 
 def stems(split: Split, storage: Storage, lifetime: timedelta) -> dict[str, str]:
-    """Fresh URLs of a split's stems, none before they are there."""
+    """Return fresh URLs of a split's stems; none before they are stored."""
     if split.status != SUCCEEDED or split.stored_attempt is None:
         return {}
     return {
@@ -74,7 +74,7 @@ def filename(split: Split, stem: str) -> str:
 
 
 def title(split: Split) -> str:
-    """What the song is called, without an extension."""
+    """Return the song's name without its extension."""
     return PurePath(split.filename).stem or "song"
 
 

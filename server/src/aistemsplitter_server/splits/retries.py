@@ -1,6 +1,6 @@
 """Retries of failed splits: each is a new split of the same song, with a charge of its own.
 
-The failed split stays as it is: its charge was given back and its webhook was sent.
+The failed split stays as it is: its charge was refunded and its webhook was sent.
 """
 
 from __future__ import annotations
@@ -23,18 +23,22 @@ from aistemsplitter_server.uploads.tables import Upload
 
 
 def retry_failed(session: Session, settings: Settings, split: Split) -> tuple[Split, bool]:
-    """Return a new split of what a failed one was asked for, and True.
+    """Create a split with what a failed one was asked for.
 
-    If the split has a retry already that did not fail and was not deleted, return that and False:
-    so a form that is sent twice is one split and one charge.
+    If the split has a retry already that neither failed nor was deleted, that one is returned. So a
+    form that is sent twice makes one split and one charge.
+
+    Returns:
+        The retry, and whether it is new.
 
     Raises:
-        Conflict: it has not failed, or its upload is deleted.
-        InsufficientCredits: the balance does not cover it.
-        LimitExceeded: the account has reached one of its limits.
-        ModelUnavailable: no model can run.
+        Conflict: The split has not failed, or its upload is deleted.
+        InsufficientCredits: The balance does not cover it.
+        LimitExceeded: The account has reached one of its limits.
+        ModelUnavailable: No model can run.
     """
-    queries.locked(session, split.id)  # of two requests at once, the second finds the first's
+    # of two concurrent requests, the second finds the retry of the first
+    queries.locked(session, split.id)
     standing = queries.retry_of(session, split.id)
     if standing is not None:
         return standing, False
@@ -42,7 +46,7 @@ def retry_failed(session: Session, settings: Settings, split: Split) -> tuple[Sp
         raise Conflict(f"The split is {split.status}; only one that failed is tried again.")
     source = _upload(session, split)
     request = _request(split)
-    key = session.get(ApiKey, split.key_id)  # None where a person has asked for it on a page
+    key = session.get(ApiKey, split.key_id)  # None where a person made the split on a page
     caller = Caller(
         split.account_id,
         split.key_id,

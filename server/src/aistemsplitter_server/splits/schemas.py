@@ -1,4 +1,4 @@
-"""Shapes on the wire of splits."""
+"""Schemas of splits."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MetadataValue = Annotated[str, StringConstraints(max_length=1024)]
 
 
 class DirectUrl(Request):
-    """A song that the service fetches."""
+    """A song that the service fetches from its URL."""
 
     type: Literal["direct_url"]
     url: Url = Field(
@@ -29,7 +29,7 @@ class DirectUrl(Request):
 
 
 class UploadedFile(Request):
-    """A song that was uploaded. Its id alone says which."""
+    """A song that was uploaded. Its id alone identifies it."""
 
     type: Literal["uploaded_file"]
     upload_id: Annotated[str, StringConstraints(max_length=64)]
@@ -38,7 +38,7 @@ class UploadedFile(Request):
 
 
 class CreateSplit(Request):
-    """What to split, and how."""
+    """The request for a split."""
 
     model_config = ConfigDict(
         json_schema_extra=example(
@@ -75,7 +75,8 @@ class CreateSplit(Request):
     @field_validator("stems")
     @classmethod
     def _of_the_model(cls, stems: list[str] | None, info: ValidationInfo) -> list[str] | None:
-        if stems is None or "stem_model" not in info.data:  # the model is wrong, and named so
+        # an invalid model has an error of its own
+        if stems is None or "stem_model" not in info.data:
             return stems
         model = NAMES[info.data["stem_model"]]
         unknown = [stem for stem in stems if stem not in model.choices]
@@ -90,7 +91,7 @@ class CreateSplit(Request):
 
     @property
     def model(self) -> Model:
-        """The model that is meant."""
+        """The model that was asked for."""
         return NAMES[self.stem_model]
 
     @property
@@ -118,14 +119,14 @@ class SplitJob(Response):
 
 
 class SplitError(Response):
-    """Why a split failed."""
+    """The reason why a split failed."""
 
     code: str
     message: str
 
 
 class SplitInfo(Response):
-    """A split as it stands; ``stems`` is there exactly when it succeeded."""
+    """A split. It has ``stems`` if and only if it succeeded."""
 
     model_config = ConfigDict(
         json_schema_serialization_defaults_required=False,
@@ -184,7 +185,7 @@ class SplitPage(Response):
 
 
 class Deleted(Response):
-    """A split that is deleted."""
+    """A split that was deleted."""
 
     id: str = Field(examples=["split_01JTB3Y6M8Q4W2N7C5D9E0F1GH"])
     deleted: Literal[True] = True

@@ -2,10 +2,10 @@
 
 queued ─ begin ─▶ processing ─ succeed ─▶ succeeded
    │                  │  ▲ release, retry
-   └────── fail ──────┴──────────────────▶ failed, its charge given back
+   └────── fail ──────┴──────────────────▶ failed, its charge refunded
 
-Whoever works on a split holds the number of its attempt. When another has begun since, or the
-split was cancelled, nothing that it does to the split has an effect any more: it is superseded.
+A worker processes a split under the number of its attempt. Once another attempt has begun, or the
+split was cancelled, the attempt is superseded and can no longer change the split.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ from aistemsplitter_server.splits.tables import (
 from aistemsplitter_server.uploads.tables import Upload
 from aistemsplitter_server.webhooks import service as webhooks
 
-ATTEMPTS = 3  # begun and not brought to an end; then it fails
-# A claim of a song that is being fetched; its worker renews it several times meanwhile.
+ATTEMPTS = 3  # attempts that begin and do not end; then the split fails
+# The claim of a song that is being fetched. Its worker renews it several times meanwhile.
 FETCH_LEASE = timedelta(seconds=30)
-# Bytes in a second of the densest audio: 8 channels of 32 bits at 192 kHz. Other files last longer
-# than their size divided by this, unless most of it is no audio.
+# Bytes in a second of the densest audio: 8 channels of 32 bits at 192 kHz. A file lasts at least
+# its size divided by this, unless most of it is not audio.
 DENSEST = 8 * 4 * 192_000
 RETRY_DELAY = 10.0  # seconds, times the number of the attempt
 GAVE_UP = "The split could not be finished, though it was tried again. It costs nothing."
@@ -48,7 +48,7 @@ SUSPENDED = "The account was suspended. The split costs nothing."
 
 
 class Superseded(Exception):
-    """The split has ended, or another attempt has begun: what this one does is of no use."""
+    """The split has ended, or another attempt has begun, so this attempt must stop."""
 
 
 def create(
@@ -62,17 +62,17 @@ def create(
     priority: Priority,
     allowed: Limits,
 ) -> Split:
-    """A new split: charged where its length is known, and in the queue.
+    """Create a split, charge it if its length is known, and queue it.
 
     Args:
-        source: the measured upload; None for a song that is yet to be fetched.
-        filename: what the song is called.
-        allowed: the account's limits.
+        source: The measured upload; None for a song that is yet to be fetched.
+        filename: The name of the song's file.
+        allowed: The account's limits.
 
     Raises:
-        AccountSuspended: the account is, since its key was checked.
-        InsufficientCredits: the balance does not cover it.
-        LimitExceeded: the account has reached one of its limits.
+        AccountSuspended: The account was suspended since its key was checked.
+        InsufficientCredits: The balance does not cover it.
+        LimitExceeded: The account has reached one of its limits.
     """
     limits.hold_active(session, caller.account_id)
     waiting = queries.queued(session, caller.account_id, is_test=caller.is_test)
@@ -117,9 +117,9 @@ def create(
 
 
 def begin(session: Session, split_id: str, worker_id: str) -> Split | None:
-    """Take a split up, as its newest attempt; None when there is nothing to do any more.
+    """Begin a new attempt at a split; return None if there is nothing to do.
 
-    A split that too many attempts have left behind fails here, with its charge given back.
+    A split that too many attempts have left unfinished fails here, and its charge is refunded.
     """
     split = _taken_up(session, split_id, worker_id)
     if split is not None:
@@ -130,9 +130,9 @@ def begin(session: Session, split_id: str, worker_id: str) -> Split | None:
 
 
 def begin_fetch(session: Session, split_id: str, worker_id: str) -> Split | None:
-    """Claim a song that is to be fetched; None if it is not, or another worker fetches it.
+    """Claim a song that is to be fetched; return None if another worker has or it is not needed.
 
-    The split still counts as queued. A claim runs out unless it is renewed.
+    The split still counts as queued. The claim expires unless it is renewed.
     """
     now = times.now()
     split = queries.locked(session, split_id)
@@ -145,14 +145,14 @@ def begin_fetch(session: Session, split_id: str, worker_id: str) -> Split | None
 
 
 def announce_size(session: Session, split_id: str, attempt: int, size: int | None) -> None:
-    """Reserve what a song that is being fetched costs at least.
+    """Reserve the least that a song being fetched will cost.
 
     Args:
-        size: bytes, as its server announces them; None if it does not.
+        size: Bytes, from the response's ``Content-Length``; None if it has none.
 
     Raises:
-        InsufficientCredits: the balance does not cover it.
-        Superseded: see above.
+        InsufficientCredits: The balance does not cover it.
+        Superseded: The attempt is superseded.
     """
     split = current(session, split_id, attempt)
     if not split.is_test:
@@ -169,22 +169,22 @@ def fetched(
     size: int,
     allowed: Limits,
 ) -> None:
-    """A song was fetched and measured: charge it and queue its separation.
+    """Charge a song that was fetched and measured, and queue its separation.
 
     Args:
-        size: bytes of the song, which is stored until it is split.
-        allowed: the account's limits.
+        size: Bytes of the song, which is stored until it is split.
+        allowed: The account's limits.
 
     Raises:
-        InsufficientCredits: the balance does not cover it.
-        LimitExceeded: the account has no room for it.
-        Superseded: see above.
+        InsufficientCredits: The balance does not cover it.
+        LimitExceeded: The account has no room for it.
+        Superseded: The attempt is superseded.
     """
     split = current(session, split_id, attempt)
     limits.hold(session, split.account_id)
     _measured(session, split, duration_seconds, sample_rate)
     _reserve(session, split, allowed, size)
-    split.attempt += 1  # so that no other attempt to fetch it passes for the newest
+    split.attempt += 1  # supersedes other attempts to fetch it
     split.failures = 0
     _requeue(session, split)
 
@@ -200,13 +200,14 @@ def succeed(
     gain: float = 1.0,
     stored_bytes: int = 0,
 ) -> None:
-    """The stems of this attempt, multiplied with ``gain``, are stored: they are the split's.
+    """Mark a split as succeeded. Its stems are those that this attempt has stored.
 
     Args:
-        stored_bytes: of all stems.
+        gain: The factor that all stems were multiplied by.
+        stored_bytes: Bytes of all stems.
 
     Raises:
-        Superseded: see above.
+        Superseded: The attempt is superseded.
     """
     split = current(session, split_id, attempt)
     split.status = SUCCEEDED
@@ -220,7 +221,7 @@ def succeed(
 
 
 def fail(session: Session, split: Split, code: str, message: str) -> None:
-    """Bring a split to its end without stems; what was charged is given back."""
+    """Mark a split as failed and refund its charge."""
     split.status, split.stored_bytes = FAILED, 0
     split.error_code, split.error_message = code, message
     if credits.refund(session, split.account_id, split.id, f"split failed: {code}"):
@@ -229,10 +230,10 @@ def fail(session: Session, split: Split, code: str, message: str) -> None:
 
 
 def cancel(session: Session, split: Split) -> None:
-    """Bring a split to its end on request; a worker that is at it stops when it sees that.
+    """Cancel a split on request. A worker that processes it stops when it notices.
 
     Raises:
-        Conflict: it has ended already.
+        Conflict: The split has ended already.
     """
     if split.status in TERMINAL:
         raise Conflict(f"The split is already {split.status}.")
@@ -240,10 +241,10 @@ def cancel(session: Session, split: Split) -> None:
 
 
 def retry(session: Session, split_id: str, attempt: int) -> None:
-    """An attempt went wrong through no fault of the song: another one later, or the end.
+    """Queue another attempt after one that failed through no fault of the song, or give up.
 
     Raises:
-        Superseded: see above.
+        Superseded: The attempt is superseded.
     """
     split = current(session, split_id, attempt)
     if split.failures >= ATTEMPTS:
@@ -253,11 +254,12 @@ def retry(session: Session, split_id: str, attempt: int) -> None:
 
 
 def release(session: Session, split_id: str, attempt: int) -> None:
-    """Its worker stops: the attempt does not count. A fetch is due again at once; another job is
-    still the worker's, to be handed on.
+    """End an attempt because its worker stops, without counting it.
+
+    A fetch is due again at once. Another job stays with the worker, to be requeued.
 
     Raises:
-        Superseded: see above.
+        Superseded: The attempt is superseded.
     """
     split = current(session, split_id, attempt)
     split.failures -= 1
@@ -268,20 +270,20 @@ def release(session: Session, split_id: str, attempt: int) -> None:
 
 
 def requeue_lost(session: Session, lost: Split) -> None:
-    """Queue a split again whose job is gone, unless it has changed since it was read."""
+    """Queue a split again whose job is lost, unless it has changed since it was read."""
     split = queries.locked(session, lost.id)
     if split is None or split.status in TERMINAL:
         return
     if split.revision == lost.revision:
-        split.attempt += 1  # the job that is lost had this number
+        split.attempt += 1  # the lost job had this number
         _requeue(session, split)
 
 
 def delete(session: Session, split: Split) -> None:
-    """Hide a split from its owner and erase what is personal; cancel it if it has not ended.
+    """Delete a split: cancel it if it has not ended, hide it, and erase personal data.
 
-    Ids, durations and the ledger stay. A sweep deletes its audio and its song, unless the song was
-    uploaded and another split is of the same upload.
+    Ids, durations and the ledger stay. A sweep deletes its audio, and its upload unless another
+    split uses it.
     """
     if split.status not in TERMINAL:
         cancel(session, split)
@@ -296,10 +298,10 @@ def delete(session: Session, split: Split) -> None:
 
 
 def erase(session: Session, split: Split) -> None:
-    """Erase names, addresses and metadata of a deleted split, in what refers to it too.
+    """Erase names, URLs and metadata of a deleted split, also from rows that refer to it.
 
-    A delivery that is on its way still needs its address: the erasure is complete, and noted as
-    such, when none is.
+    A pending delivery still needs its URL. The erasure is complete, and noted as such, once no
+    delivery is pending.
     """
     split.filename, split.input_url, split.webhook_url = "", None, None
     split.split_metadata, split.warnings, split.error_message = {}, [], None
@@ -317,10 +319,10 @@ def erase_deleted(session: Session, _now: datetime, limit: int) -> int:
 
 
 def current(session: Session, split_id: str, attempt: int) -> Split:
-    """The split, held, for the attempt that works on it.
+    """Return the split, locked, for the attempt that processes it.
 
     Raises:
-        Superseded: see above.
+        Superseded: The attempt is superseded.
     """
     split = queries.locked(session, split_id)
     if split is None or split.status in TERMINAL or split.attempt != attempt:
@@ -336,15 +338,15 @@ def of_account(
     is_test: bool | None,
     hold: bool = False,
 ) -> Split:
-    """A split of the account.
+    """Return a split of the account.
 
     Args:
-        is_test: a test key sees splits of test keys only, a live key all others; None: both, for
-            people on pages.
-        hold: till the end of the transaction, to change it.
+        is_test: The mode of the caller's key, which sees only splits of its mode; None for either,
+            for people on pages.
+        hold: Lock the split until the end of the transaction, to change it.
 
     Raises:
-        NotFound: there is none, or it is another account's or of the other mode.
+        NotFound: The account has no such split in this mode.
     """
     split = queries.of_account(session, account_id, split_id, is_test=is_test)
     if split is None:
@@ -365,7 +367,7 @@ def _taken_up(session: Session, split_id: str, worker_id: str) -> Split | None:
         fail(session, split, "INTERNAL", GAVE_UP)
         return None
     split.attempt += 1
-    split.failures += 1  # so it counts until its end says otherwise
+    split.failures += 1  # counts as failed until it ends
     split.worker_id = worker_id
     return split
 
@@ -379,7 +381,7 @@ def _measured(session: Session, split: Split, seconds: float, sample_rate: int |
 
 
 def _reserve(session: Session, split: Split, allowed: Limits, song: int = 0) -> None:
-    """Count the stems to come, and a song that was fetched, as stored already."""
+    """Count stems that are yet to be made, and a fetched song, as stored already."""
     needed = sizes.of_stems(split) + song
     stored = queries.stored_bytes(session, split.account_id)
     limits.check(allowed, "stored_bytes", stored, adding=max(1, needed))

@@ -1,6 +1,6 @@
-"""The rules of share links: anyone who has one may listen until it expires. Nothing here commits.
+"""The rules of share links, by which anyone can listen until they expire. Nothing here commits.
 
-A link's token is signed from its id, so that whoever made it can be shown it again.
+A link's token is the signature of its id, so that its creator can be shown it again.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ GONE = "This link is not valid, or not any more."
 
 
 def share(session: Session, secrets: Secrets, split: Split, lifetime: timedelta) -> Share:
-    """A new link to a split, which ends with the split's audio at the latest.
+    """Create a share link of a split. It expires with the split's audio at the latest.
 
     Raises:
-        Conflict: there is nothing to listen to.
+        Conflict: The split has no stems.
     """
     now = times.now()
     if split.expires_at is None or not split.can_be_heard(now):
@@ -44,16 +44,16 @@ def share(session: Session, secrets: Secrets, split: Split, lifetime: timedelta)
 
 
 def token(secrets: Secrets, row: Share) -> str:
-    """What the link's address ends in."""
+    """Return the token at the end of a link's URL."""
     return secrets.sign(PURPOSE, row.id)
 
 
 def shared(session: Session, secrets: Secrets, given: str) -> tuple[Share, Split]:
-    """What a link leads to.
+    """Return a share link and its split.
 
     Raises:
-        NotFound: there is no such link, its time is over, the split is gone, or its
-            account is suspended.
+        NotFound: The link does not exist or has expired, the split is deleted, or its account is
+            suspended.
     """
     row = queries.share(session, secrets.digest(given))
     if row is None or row.revoked_at is not None or row.expires_at <= times.now():
@@ -67,10 +67,10 @@ def shared(session: Session, secrets: Secrets, given: str) -> tuple[Share, Split
 
 
 def revoke(session: Session, account_id: str, share_id: str) -> Share:
-    """End a link at once. Again changes nothing.
+    """Revoke a share link. Revoking again changes nothing.
 
     Raises:
-        NotFound: there is none, or it is another account's.
+        NotFound: The account has no such link.
     """
     row = session.get(Share, share_id)
     if row is None or row.account_id != account_id:

@@ -1,4 +1,4 @@
-"""How fast each model was of late: what estimates are made of."""
+"""Recent speeds of the models, for estimates."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from sqlalchemy.orm import Session
 from aistemsplitter_server.models.service import TEST_SECONDS
 from aistemsplitter_server.splits.tables import SUCCEEDED, Split
 
-MEASURED = 200  # newest splits that it is taken from
+MEASURED = 200  # newest splits that speeds are taken from
 
-# What a split makes a worker do, in seconds of audio: of a test key's song only the beginning.
+# Seconds of audio to separate: of a song of a test key, only the beginning.
 WORK: ColumnElement[float] = case(
     (and_(Split.is_test, Split.duration_seconds > TEST_SECONDS), float(TEST_SECONDS)),
     else_=Split.duration_seconds,
@@ -20,7 +20,7 @@ WORK: ColumnElement[float] = case(
 
 
 def lately(session: Session) -> dict[str, float]:
-    """Return seconds of audio separated per second of one worker, by model that ran recently."""
+    """Return the seconds of audio separated per second by a worker, for each recent model."""
     query = (
         select(Split.served_by, WORK, Split.started_at, Split.finished_at)
         .where(Split.status == SUCCEEDED, Split.finished_at.is_not(None))  # as in the index

@@ -1,4 +1,4 @@
-"""A split's progress as server-sent events: the split, whenever it has changed, until its end."""
+"""Server-sent events of a split: the split after every change, until it has ended."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from aistemsplitter_server.accounts.limits import Limits
 from aistemsplitter_server.splits.changes import Changes
 
 HEARTBEAT = 15.0  # seconds; proxies cut connections that are silent for a minute
-HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # nginx must not collect it
-# Tools read a schema of a stream as that of each event.
+HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # nginx must not buffer it
+# For a stream, tools read the schema as that of each event.
 DOCUMENTED = {
     "description": "An event for every change, the last one when the split has ended.",
     "content": {
@@ -45,10 +45,10 @@ class Streams:
 
     @contextmanager
     def counted(self, account_id: str, allowed: Limits) -> Iterator[None]:
-        """Count one more while the block runs; only the event loop's thread may do so.
+        """Count one more stream while the block runs. Only for the event loop's thread.
 
         Raises:
-            LimitExceeded: the account has as many as it may.
+            LimitExceeded: The account has reached its limit of streams.
         """
         limits.check(allowed, "streams", self._open[account_id])
         self._open[account_id] += 1
@@ -61,11 +61,11 @@ class Streams:
 
 
 class EventStream(StreamingResponse):
-    """What the endpoints answer with: a stream that counts against its account's limit.
+    """A response of server-sent events that counts against its account's limit.
 
     Args:
-        events: text of the stream.
-        place: what it is counted in while it is sent.
+        events: The events' text.
+        place: A context manager that counts the stream while it is sent.
     """
 
     media_type = "text/event-stream"
@@ -74,13 +74,13 @@ class EventStream(StreamingResponse):
         self,
         events: AsyncIterator[str],
         place: AbstractContextManager[None],
-        status_code: int = 200,  # FastAPI's document reads the status off this default
+        status_code: int = 200,  # FastAPI's document reads the status from this default
     ) -> None:
         super().__init__(events, status_code, headers=HEADERS)
         self._place = place
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send it."""
+        """Send the stream."""
         with self._place:
             await super().__call__(scope, receive, send)
 

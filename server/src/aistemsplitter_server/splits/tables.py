@@ -1,4 +1,4 @@
-"""The tables of splits and of what makes their creation idempotent."""
+"""The tables of splits, their listening copies and share links, and of idempotency keys."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from aistemsplitter_server.kit.database import Base, UtcTime, partial_index
 
 QUEUED, PROCESSING, SUCCEEDED, FAILED = "queued", "processing", "succeeded", "failed"
 TERMINAL = (SUCCEEDED, FAILED)
-# The condition of a partial index; a query has to repeat it literally to use the index.
+# Conditions of partial indexes. A query has to repeat one literally to use its index.
 COPIES_QUEUED = text("state = 'queued'")
 UNERASED = text("deleted_at IS NOT NULL AND erased_at IS NULL")
 
 
 class Split(Base):
-    """One song to be split, being split, or done with.
+    """A split: queued, processing, succeeded or failed.
 
-    ``attempt`` is the number of the newest one who has begun it; who finishes must still be that.
-    ``failures`` counts those who began and did not bring it to an end.
-    ``turn`` is its place in the queue, lower first. ``revision`` grows with every change that a
-    reader can see. ``credits_used`` is what is charged now: 0 again after a refund.
+    ``attempt`` is the number of the newest attempt, the only one that may change the split.
+    ``failures`` counts attempts that began and did not end it. ``turn`` is its place in the queue,
+    lower first. ``revision`` grows with every visible change. ``credits_used`` is what is charged
+    now: 0 again after a refund.
 
-    ``fetch_at`` is when the song is to be fetched, and NULL once that is not to be done any more.
-    While it is being fetched, this is when another worker tries unless the first one renews it.
+    ``fetch_at`` is when the song is to be fetched, and NULL once it needs no fetching. During a
+    fetch it is when another worker tries, unless the first one renews it.
     """
 
     __tablename__ = "splits"
@@ -66,13 +66,13 @@ class Split(Base):
             sqlite_where=UNERASED,
             postgresql_where=UNERASED,
         ),
-        # What was done in a month is counted from this alone, without reading a row.
+        # The splits of a month are counted from this alone, without reading a row.
         partial_index(
             "ix_splits_ended",
             ["status", "finished_at", "error_code", "duration_seconds"],
             "finished_at IS NOT NULL",
         ),
-        # Of an account's splits, those that count against its limits.
+        # An account's splits that count against its limits.
         partial_index("ix_splits_queued", ["account_id", "is_test"], "status = 'queued'"),
         partial_index(
             "ix_splits_stored",
@@ -92,23 +92,23 @@ class Split(Base):
     is_test: Mapped[bool]
     status: Mapped[str]
     revision: Mapped[int]
-    # What was asked for.
-    stem_model: Mapped[str]  # the name that was sent
+    # The request.
+    stem_model: Mapped[str]  # as it was sent
     output_format: Mapped[str]
     stems: Mapped[list[str]] = mapped_column(JSON)
     upload_id: Mapped[str | None] = mapped_column(index=True)
     input_url: Mapped[str | None]
     webhook_url: Mapped[str | None]
     split_metadata: Mapped[dict[str, Any]] = mapped_column("metadata", JSON)
-    retry_of: Mapped[str | None]  # the failed split that this one tries again
-    # What is known of it.
+    retry_of: Mapped[str | None]  # the failed split that this one retries
+    # The song and its price.
     served_by: Mapped[str]  # the model that runs
     filename: Mapped[str]
     duration_seconds: Mapped[float]
     sample_rate: Mapped[int | None]
     credits_used: Mapped[int]
     warnings: Mapped[list[str]] = mapped_column(JSON)
-    # The work on it.
+    # Its processing.
     turn: Mapped[int]
     attempt: Mapped[int]
     failures: Mapped[int]
@@ -116,10 +116,10 @@ class Split(Base):
     fetch_at: Mapped[datetime | None] = mapped_column(UtcTime)
     progress: Mapped[float]
     # Its end.
-    stored_attempt: Mapped[int | None]  # under whose prefix the stems lie
-    # Of stems and listening copies; until they are stored, the room reserved for the stems.
+    stored_attempt: Mapped[int | None]  # whose prefix the stems are stored under
+    # Of stems and listening copies; before they are stored, the room reserved for the stems.
     stored_bytes: Mapped[int] = mapped_column(BigInteger, server_default="0", default=0)
-    gain: Mapped[float | None]  # by which all of them were turned down to stay within full scale
+    gain: Mapped[float | None]  # factor that all stems were multiplied by to stay within full scale
     error_code: Mapped[str | None]
     error_message: Mapped[str | None]
     created_at: Mapped[datetime] = mapped_column(UtcTime)
@@ -127,25 +127,24 @@ class Split(Base):
     started_at: Mapped[datetime | None] = mapped_column(UtcTime)
     finished_at: Mapped[datetime | None] = mapped_column(UtcTime)
     expires_at: Mapped[datetime | None] = mapped_column(UtcTime)  # of the stems
-    swept_at: Mapped[datetime | None] = mapped_column(UtcTime)  # the stems are deleted
+    swept_at: Mapped[datetime | None] = mapped_column(UtcTime)  # when the stems were deleted
     deleted_at: Mapped[datetime | None] = mapped_column(UtcTime)  # by its owner
-    # Names, addresses and metadata are erased, from its finished deliveries too.
+    # When names, URLs and metadata were erased, also from its deliveries.
     erased_at: Mapped[datetime | None] = mapped_column(UtcTime)
 
     def can_be_heard(self, now: datetime) -> bool:
-        """Whether its stems are there and its owner has not deleted it."""
+        """Return whether its stems are stored and its owner has not deleted it."""
         expired = self.expires_at is None or self.expires_at <= now
         return self.status == SUCCEEDED and self.deleted_at is None and not expired
 
 
-# Written out in the statement, since a database cannot tell that a parameter matches the
-# condition of a partial index.
+# Literals, since a database cannot tell that a parameter matches a partial index's condition.
 IS_QUEUED = Split.status == literal_column(f"'{QUEUED}'")
 IS_PROCESSING = Split.status == literal_column(f"'{PROCESSING}'")
 
 
 class IdempotencyKey(Base):
-    """A request that succeeded, so that it is answered alike when it comes again."""
+    """A request that succeeded, with the response for when it is repeated."""
 
     __tablename__ = "idempotency_keys"
     __table_args__ = (Index("ix_idempotency_keys_created_at", "created_at"),)
@@ -158,7 +157,7 @@ class IdempotencyKey(Base):
 
 
 class Listening(Base):
-    """What the player hears of a split: made once, when someone wants to listen."""
+    """The listening copies of a split, made once, when someone wants to listen."""
 
     __tablename__ = "listening"
     __table_args__ = (
@@ -171,7 +170,7 @@ class Listening(Base):
     )
 
     split_id: Mapped[str] = mapped_column(ForeignKey("splits.id"), primary_key=True)
-    attempt: Mapped[int]  # under whose prefix it lies
+    attempt: Mapped[int]  # whose prefix they are stored under
     state: Mapped[str]  # queued, ready or failed
     requested_at: Mapped[datetime] = mapped_column(UtcTime)
     ready_at: Mapped[datetime | None] = mapped_column(UtcTime)

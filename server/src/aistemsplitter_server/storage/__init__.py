@@ -1,1 +1,1 @@
-"""Where audio lies: objects under keys, behind one interface."""
+"""Object storage: audio files under keys, behind one interface."""

@@ -1,4 +1,4 @@
-"""The storage that the settings ask for."""
+"""The storage that the settings choose."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ FOLDER = "storage"  # in the data folder
 
 
 def configured(settings: Settings, secrets: Secrets, base_url: str | None = None) -> LocalStorage:
-    """The storage, whose URLs begin with the base URL.
+    """Return the storage.
 
     Args:
-        base_url: None where no request tells by what name this server is reached, such as in a
-            worker: then it is the one of the settings.
+        base_url: What its URLs begin with; None where there is no request to tell, as in a worker:
+            then the settings' URL.
     """
     return LocalStorage(settings.data / FOLDER, secrets, base_url or settings.base_url)

@@ -1,7 +1,7 @@
 """The SHA-256 of an object, kept in a hidden file beside it.
 
-The note says of which file it is: inode, length and time of change. So one that was left behind,
-cut short or overtaken is never taken for the digest of another file; then none is known.
+The hidden file names the inode, length and modification time of its object. So one that is left
+behind, truncated or outdated is never taken for the digest of another file.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from secrets import token_hex
 from typing import BinaryIO
 
 PIECE = 1 << 20  # bytes
-MOST = 256  # bytes; a note is shorter
-DRAFT = ".draft"  # ends the name of a file that is being written
+MOST = 256  # bytes; a hidden file is shorter
+DRAFT = ".draft"  # suffix of a file that is being written
 SUFFIX = ".sha256"
 WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
 
 def note(file: BinaryIO, name: str, folder: int) -> None:
-    """Work out the file's digest and note it for the name that the file is about to get."""
+    """Compute a file's digest and write it for the name that the file is about to get."""
     file.seek(0)
     digest = hashlib.sha256()
     while piece := file.read(PIECE):
@@ -37,7 +37,7 @@ def note(file: BinaryIO, name: str, folder: int) -> None:
 
 
 def known(file: BinaryIO, name: str, folder: int) -> bytes | None:
-    """The noted digest of this file."""
+    """Return the digest of this file, if it is known."""
     try:
         descriptor = os.open(
             _beside(name), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder
@@ -55,13 +55,13 @@ def known(file: BinaryIO, name: str, folder: int) -> bytes | None:
 
 
 def forget(name: str, folder: int) -> None:
-    """Delete the note."""
+    """Delete the digest."""
     with suppress(FileNotFoundError):
         os.unlink(_beside(name), dir_fd=folder)
 
 
 def noted_for(hidden: str) -> str | None:
-    """The name of the object that a file of this name holds the digest of, if it is one."""
+    """Return the name of the object whose digest a hidden file holds, if it holds one."""
     if not (hidden.startswith(".") and hidden.endswith(SUFFIX)):
         return None
     return hidden[1 : -len(SUFFIX)] or None

@@ -1,4 +1,4 @@
-"""The headers that an object is served with."""
+"""The response headers of objects."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TYPES = {
 
 
 def content_type(key: str) -> str:
-    """By the key's extension; an upload has none, and what is in it nobody vouches for."""
+    """Return the type by the key's extension. Uploads have none and are not trusted."""
     return TYPES.get(PurePosixPath(key).suffix.lower(), "application/octet-stream")
 
 
@@ -43,7 +43,7 @@ def content_disposition(filename: str) -> str:
 
 
 def etag(file: BinaryIO, digest: bytes | None) -> str:
-    """A strong validator: of the bytes where their digest is known, otherwise of the file."""
+    """Return a strong ETag: of the bytes where their digest is known, otherwise of the file."""
     if digest is not None:
         return f'"{digest.hex()[:32]}"'
     found = os.fstat(file.fileno())
@@ -51,7 +51,7 @@ def etag(file: BinaryIO, digest: bytes | None) -> str:
 
 
 def repr_digest(digest: bytes) -> str:
-    """``Repr-Digest`` (RFC 9530): of the whole, also where only a range is sent."""
+    """Return a ``Repr-Digest`` (RFC 9530), which is that of the whole object for a range too."""
     return f"sha-256=:{b64encode(digest).decode()}:"
 
 

@@ -1,4 +1,4 @@
-"""What every storage can do. Its methods block; the API calls them in threads."""
+"""The interface of a storage. Its methods block, so the API calls them in threads."""
 
 from __future__ import annotations
 
@@ -14,61 +14,62 @@ class Missing(Exception):
 
 
 class Storage(Protocol):
-    """Objects under keys (see ``keys.py``); one is there whole or not at all.
+    """Objects under keys (see ``keys.py``). An object exists as a whole or not at all.
 
-    Every method raises ``keys.InvalidKey`` for what is no key, and ``OSError`` where the storage
-    itself fails, with ``errno.ENOSPC`` when it is full.
+    Every method raises ``keys.InvalidKey`` for an invalid key, and ``OSError`` if the storage
+    fails, with ``errno.ENOSPC`` when it is full.
     """
 
     def check(self) -> None:
-        """Make sure that it takes files; ``OSError`` says why not."""
+        """Check that files can be stored; raise ``OSError`` if not."""
 
     def open(self, key: str) -> BinaryIO:
-        """The object, open for reading; the caller closes it.
+        """Return the object, open for reading. The caller closes it.
 
         Raises:
-            Missing: there is none.
+            Missing: There is no such object.
         """
 
     def size(self, key: str) -> int:
-        """Its length in bytes.
+        """Return the object's length in bytes.
 
         Raises:
-            Missing: there is none.
+            Missing: There is no such object.
         """
 
     def put_file(self, key: str, path: Path) -> None:
-        """Store a file, durably and at once; one that lay there before is replaced.
+        """Store a file durably and atomically, replacing an object of the same key.
 
-        The file is taken over: afterwards it is gone from where it was. When this raises, the
-        object is as it was before, and the file stays the caller's.
+        The file is moved: afterwards it no longer exists at its path. If this raises, the object is
+        unchanged and the file stays where it was.
         """
 
     def delete_prefix(self, prefix: str) -> None:
-        """Delete the object of this key and all below it; nothing there is no error.
+        """Delete the object of this key and all below it. It is no error if there are none.
 
-        ``splits/a`` stands for itself and ``splits/a/...``, not for ``splits/ab``. What cannot be
-        deleted does not keep the rest; then this raises ``OSError`` with the first such path.
+        ``splits/a`` means itself and ``splits/a/...``, not ``splits/ab``. If something cannot be
+        deleted, the rest is deleted all the same, and ``OSError`` is raised for the first such
+        path.
         """
 
     def names(self, prefix: str) -> Iterator[str]:
-        """Yield what is stored directly below a prefix: each name at least once, in any order."""
+        """Yield the names directly below a prefix, each at least once, in any order."""
 
     def tidy(self, before: datetime) -> None:
-        """Delete what writes that were interrupted before have left behind."""
+        """Delete what interrupted writes before that time have left behind."""
 
     def local_path(self, key: str) -> AbstractContextManager[Path]:
-        """The object as a file to be read, for as long as the context lasts.
+        """Return the object as a file to read, while the context lasts.
 
-        On local disk it is the object itself, elsewhere a copy: never write to it.
+        On local disk it is the object itself, elsewhere a copy. Never write to it.
 
         Raises:
-            Missing: there is none.
+            Missing: There is no such object.
         """
 
     def url(self, key: str, *, expires_in: timedelta, filename: str) -> str:
-        """A URL that anyone can GET without further credentials until it expires.
+        """Return a URL that anyone can GET without credentials until it expires.
 
         Args:
-            filename: what a browser saves it as.
+            filename: The name under which browsers save it.
         """

@@ -1,34 +1,34 @@
-"""The names of objects.
+"""The keys of objects.
 
     uploads/<upload id>
     fetched/<split id>
     splits/<split id>/<attempt>/<stem>.<extension>
-    splits/<split id>/<attempt>/<stem or mixture>.pieces    what the player hears,
-    splits/<split id>/<attempt>/player.json                 and where in it what lies
+    splits/<split id>/<attempt>/<stem or mixture>.pieces    the listening copies,
+    splits/<split id>/<attempt>/player.json                 and their index
 
-A key is made of segments that begin with a letter or a digit, so none is ``.`` or ``..``, hidden,
-empty or absolute: whatever a key is joined to, it stays below it.
+The segments of a key begin with a letter or a digit, so none is ``.`` or ``..``, hidden, empty or
+absolute: a path joined with a key stays below where it began.
 """
 
 from __future__ import annotations
 
 import re
 
-LONGEST = 512  # bytes; the cloud storages take 1024
+LONGEST = 512  # bytes; cloud storages take 1024
 LONGEST_SEGMENT = 128  # file systems take 255
 SEGMENT = rf"[A-Za-z0-9][A-Za-z0-9_.-]{{0,{LONGEST_SEGMENT - 1}}}"
 SHAPE = re.compile(rf"{SEGMENT}(?:/{SEGMENT})*", re.ASCII)
 
 
 class InvalidKey(ValueError):
-    """What was given is no key."""
+    """The string is not a key."""
 
 
 def segments(key: str) -> list[str]:
-    """The key's segments.
+    """Return the segments of a key.
 
     Raises:
-        InvalidKey: it is none.
+        InvalidKey: The string is not a key.
     """
     if len(key) > LONGEST or not SHAPE.fullmatch(key):
         raise InvalidKey("not a key of the storage")
@@ -36,42 +36,42 @@ def segments(key: str) -> list[str]:
 
 
 def upload(upload_id: str) -> str:
-    """The key of an uploaded file."""
+    """Return the key of an uploaded file."""
     return _checked(f"uploads/{upload_id}", 2)
 
 
 def fetched(split_id: str) -> str:
-    """The key of a song that was fetched from its URL."""
+    """Return the key of a song that was fetched from its URL."""
     return _checked(f"fetched/{split_id}", 2)
 
 
 def source(split_id: str, upload_id: str | None) -> str:
-    """The key of the song that a split is of; one without an upload was fetched."""
+    """Return the key of a split's song: its upload, or else the file that was fetched."""
     return fetched(split_id) if upload_id is None else upload(upload_id)
 
 
 def split(split_id: str) -> str:
-    """The prefix of all that a split's attempts have made."""
+    """Return the prefix of all that a split's attempts have stored."""
     return _checked(f"splits/{split_id}", 2)
 
 
 def attempt(split_id: str, number: int) -> str:
-    """The prefix of what one attempt has made."""
+    """Return the prefix of what one attempt has stored."""
     return _checked(f"splits/{split_id}/{number}", 3)
 
 
 def stem(split_id: str, number: int, name: str, extension: str) -> str:
-    """The key of one stem of one attempt."""
+    """Return the key of a stem of one attempt."""
     return _checked(f"splits/{split_id}/{number}/{name}.{extension}", 4)
 
 
 def pieces(split_id: str, number: int, track: str) -> str:
-    """The key of a track as the player hears it."""
+    """Return the key of a track's listening copy."""
     return stem(split_id, number, track, "pieces")
 
 
 def player(split_id: str, number: int) -> str:
-    """The key of what the player has to know."""
+    """Return the key of the index of the listening copies."""
     return _checked(f"splits/{split_id}/{number}/player.json", 4)
 
 

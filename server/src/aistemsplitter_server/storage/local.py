@@ -1,8 +1,8 @@
-"""Objects as files in one folder of this machine.
+"""Objects as files in a folder of this machine.
 
-Every folder on the way to an object is opened from the one above it and never through a link, so
-neither a key nor a link that someone put there leads outside. A file gets its final name only when
-it is whole and on the disk.
+Each folder on the path of an object is opened relative to the one above it and never through a
+link, so neither a key nor a planted link leads outside. A file gets its final name only when it is
+complete and synced to disk.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from aistemsplitter_server.kit.secrets import Secrets
 from aistemsplitter_server.storage import digests, keys, signing
 from aistemsplitter_server.storage.interface import Missing
 
-COPY = 1 << 20  # bytes at once
+COPY = 1 << 20  # bytes at a time
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-# A pipe that someone put there must not be waited for.
+# Without blocking on a named pipe that someone put there.
 READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-NOTHING = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)  # the last two: a link is not followed
+NOTHING = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)  # the last two: links are not followed
 
 
 class LocalStorage:
@@ -44,17 +44,17 @@ class LocalStorage:
         """See ``Storage``."""
         self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
         with TemporaryFile(dir=self._root, buffering=0) as file:
-            file.write(b"1")  # a full disk refuses this
+            file.write(b"1")  # fails on a full disk
 
     def open(self, key: str) -> BinaryIO:
         """See ``Storage``."""
         return self.open_known(key)[0]
 
     def open_known(self, key: str) -> tuple[BinaryIO, bytes | None]:
-        """The object, open for reading, and its SHA-256 where that is known.
+        """Return the object, open for reading, and its SHA-256 if that is known.
 
         Raises:
-            Missing: there is none.
+            Missing: There is no such object.
         """
         *folders, name = keys.segments(key)
         try:
@@ -107,7 +107,7 @@ class LocalStorage:
         try:
             with self._folder(keys.segments(prefix)) as folder, os.scandir(folder) as found:
                 for entry in found:
-                    # A digest whose object is gone stands for it, and is deleted by its key.
+                    # A digest without its object is listed as the object, and deleted by its key.
                     name = digests.noted_for(entry.name) or entry.name
                     if not name.startswith("."):
                         yield name
@@ -142,7 +142,7 @@ class LocalStorage:
 
     @contextmanager
     def _folder(self, names: Sequence[str], *, create: bool = False) -> Iterator[int]:
-        """A descriptor of the folder, reached without following a link below the root."""
+        """Yield a descriptor of the folder, opened without following links below the root."""
         folder = os.open(self._root, FOLDER & ~os.O_NOFOLLOW)
         try:
             for name in names:
@@ -159,10 +159,10 @@ class LocalStorage:
 
 
 def _regular(path: Path | str, folder: int | None = None) -> BinaryIO:
-    """The file open for reading, unbuffered.
+    """Return the file, open for reading and unbuffered.
 
     Raises:
-        OSError: among others, ELOOP where it is a link, ENOENT where it is no file at all.
+        OSError: Among others, ELOOP for a link, and ENOENT for anything but a regular file.
     """
     descriptor = os.open(path, READ, dir_fd=folder)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):

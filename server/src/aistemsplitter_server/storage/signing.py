@@ -1,4 +1,4 @@
-"""Presigned URLs of our own: the right to read one object until a time, written into its URL."""
+"""Presigned URLs of local storage: the permission to read one object until a time."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from aistemsplitter_server.kit.secrets import Secrets
 
 PURPOSE = "storage-read"
 SECONDS = re.compile(r"[0-9]{1,11}", re.ASCII)
-REFUSED = "This URL is not valid, or not any more."  # which, is nobody's business
+# the same for all reasons, so that it reveals nothing
+REFUSED = "This URL is not valid, or not any more."
 
 
 def sign(secrets: Secrets, base_url: str, key: str, expires_at: datetime, filename: str) -> str:
-    """The URL; it bears no credentials of anyone, but who has it can read the object."""
+    """Return a URL by which anyone can read the object. It contains no credentials."""
     expires = str(int(expires_at.timestamp()))
     query = {
         "expires": expires,
@@ -28,10 +29,10 @@ def sign(secrets: Secrets, base_url: str, key: str, expires_at: datetime, filena
 
 
 def verify(secrets: Secrets, key: str, query: Sequence[tuple[str, str]]) -> str:
-    """The file name that the URL was signed with.
+    """Verify the query of a presigned URL and return its file name.
 
     Raises:
-        Forbidden: the signature is not ours, not of this key, or the time is over.
+        Forbidden: The signature does not match the key, or the time is over.
     """
     given = dict(query)
     if len(query) != 3 or given.keys() != {"expires", "filename", "signature"}:
@@ -47,5 +48,5 @@ def verify(secrets: Secrets, key: str, query: Sequence[tuple[str, str]]) -> str:
 
 
 def address(base_url: str, key: str) -> str:
-    """Where an object is, without the right to it."""
+    """Return the URL of an object, without the permission to read it."""
     return f"{base_url.rstrip('/')}/storage/{quote(key)}"

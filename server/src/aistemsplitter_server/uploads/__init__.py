@@ -1,1 +1,1 @@
-"""Uploads: the right to write one object once, the bytes, and how long their audio lasts."""
+"""Uploads: reserving them, receiving their bytes, and measuring their audio."""

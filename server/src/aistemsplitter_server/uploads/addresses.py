@@ -1,4 +1,4 @@
-"""The URLs of uploads: where the bytes go, and what the upload is called as an input."""
+"""The URLs of uploads: where to send the bytes, and what names the upload as an input."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from aistemsplitter_server.uploads.tables import Upload
 
 PURPOSE = "upload"
 PATH = re.compile(r"/uploads/(upl_[0-9A-HJKMNP-TV-Z]{26})", re.ASCII)
-REFUSED = "This upload URL is not valid, or not any more."  # which, is nobody's business
+# the same for all reasons, so that it reveals nothing
+REFUSED = "This upload URL is not valid, or not any more."
 
 
 def to_read(base_url: str, upload_id: str) -> str:
-    """What an upload is called as the input of a split; nothing is served there."""
+    """Return the URL that names an upload as the input of a split. It serves nothing."""
     return f"{base_url}/uploads/{upload_id}"
 
 
 def to_write(secrets: Secrets, base_url: str, upload: Upload) -> str:
-    """The right to write this one object, of this length and type, until it expires."""
+    """Return the presigned URL to upload this file, of its length and type, until it expires."""
     expires = str(int(upload.expires_at.timestamp()))
     query = {"expires": expires, "signature": secrets.sign(PURPOSE, *_bound(upload), expires)}
     return f"{to_read(base_url, upload.id)}?{urlencode(query)}"
 
 
 def verify(secrets: Secrets, upload: Upload, query: Sequence[tuple[str, str]]) -> None:
-    """Verify that the URL gives the right to write this upload now.
+    """Verify that the query of a presigned URL allows the upload now.
 
-    The right lasts as long as the upload's row says, which is longer than the URL says while
-    bytes are arriving.
+    The upload's row decides how long, since receiving bytes extends the time in the URL.
 
     Raises:
-        Forbidden: it does not.
+        Forbidden: The signature does not match, or the time is over.
     """
     given = dict(query)
     if len(query) != 2 or given.keys() != {"expires", "signature"}:
@@ -47,7 +47,7 @@ def verify(secrets: Secrets, upload: Upload, query: Sequence[tuple[str, str]]) -
 
 
 def id_in(url: str) -> str | None:
-    """The upload that a URL of ours means."""
+    """Return the id of the upload that a URL names; None if it is not a URL of an upload."""
     match = PATH.fullmatch(urlsplit(url).path)
     return match and match[1]
 

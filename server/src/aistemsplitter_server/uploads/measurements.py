@@ -1,4 +1,4 @@
-"""How long uploads last: measured once their bytes are whole; requests that need it wait."""
+"""Measuring uploads once their bytes are whole. Requests that need the duration wait for it."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from aistemsplitter_server.uploads.tables import Upload
 logger = logging.getLogger(__name__)
 
 AT_ONCE = 4  # in one process, in threads of their own
-AT_ONCE_OF_ACCOUNT = 2  # so that no account's slow files take all places
-PATIENCE = 20.0  # seconds that a request waits for one
+AT_ONCE_OF_ACCOUNT = 2  # so that one account's slow files do not take all places
+PATIENCE = 20.0  # seconds that a request waits for a measurement
 
 
 class Measurements:
-    """The measurements of one process, between which accounts take turns.
+    """The measurements of one process. Accounts take turns.
 
     Another process may measure the same upload, with the same result.
     """
@@ -35,17 +35,17 @@ class Measurements:
         self._settings = settings
         self._database = database
         self._storage = storage
-        self._lock = threading.Lock()  # for all below
-        self._results: dict[str, Future[bool]] = {}  # by upload id, until it has ended
-        self._waiting: dict[str, deque[Upload]] = {}  # by account, the longest in line first
+        self._lock = threading.Lock()  # guards all below
+        self._results: dict[str, Future[bool]] = {}  # by upload id, until measured
+        self._waiting: dict[str, deque[Upload]] = {}  # by account, oldest first
         self._running = Counter[str]()  # by account
 
     def are_done(self, upload: Upload) -> bool:
-        """Whether its length is known; else it has to be waited for.
+        """Return whether an upload is measured.
 
         Raises:
-            Conflict: its bytes are not there yet.
-            ValidationFailed: it is no audio that can be split.
+            Conflict: Its bytes have not arrived.
+            ValidationFailed: It is not audio that can be split.
         """
         if upload.stored_at is None:
             raise Conflict(f"The bytes of {upload.id} have not arrived: upload them first.")
@@ -54,13 +54,13 @@ class Measurements:
         return upload.measured_at is not None
 
     async def wait(self, upload: Upload) -> bool:
-        """Measure an upload, or wait for the measurement under way, without holding a thread.
+        """Measure an upload, or wait for the measurement in progress, without blocking a thread.
 
         Returns:
-            False if it takes too long; the measurement goes on.
+            False after a timeout; the measurement continues.
 
         Raises:
-            Unavailable: it cannot be measured now.
+            Unavailable: It cannot be measured now.
         """
         measured = asyncio.wrap_future(self._begin(upload))
         await asyncio.wait([measured], timeout=PATIENCE)
@@ -71,7 +71,7 @@ class Measurements:
         return True
 
     def _begin(self, upload: Upload) -> Future[bool]:
-        """Enqueue a measurement unless there is one; its result is False if it failed."""
+        """Queue a measurement unless there is one; its result is False if it failed."""
         with self._lock:
             result = self._results.get(upload.id)
             if result is None:
@@ -81,7 +81,7 @@ class Measurements:
             return result
 
     def _start(self) -> None:
-        """Start what there is room for; the lock is held."""
+        """Start as many measurements as there is room for. The lock must be held."""
         while self._running.total() < AT_ONCE and (upload := self._next()) is not None:
             self._running[upload.account_id] += 1
             threading.Thread(
@@ -89,7 +89,7 @@ class Measurements:
             ).start()
 
     def _next(self) -> Upload | None:
-        """Take the next upload of the account with the fewest under way, the longest in line."""
+        """Take the oldest upload of the account with the fewest measurements in progress."""
         account_id = min(self._waiting, key=self._running.__getitem__, default=None)
         if account_id is None or self._running[account_id] >= AT_ONCE_OF_ACCOUNT:
             return None
@@ -109,7 +109,7 @@ class Measurements:
         finally:
             with self._lock:
                 self._running[upload.account_id] -= 1
-                self._running += Counter()  # forgets accounts with none
+                self._running += Counter()  # drops accounts with none
                 result = self._results.pop(upload.id)
                 self._start()
             result.set_result(done)
@@ -131,7 +131,7 @@ class Measurements:
             self._delete(upload)
 
     def _delete(self, upload: Upload) -> None:
-        """Delete the bytes of what is not audio; its row stays for a while to say why."""
+        """Delete the bytes of a file that is not audio. Its row stays for a while to say why."""
         try:
             self._storage.delete_prefix(keys.upload(upload.id))
         except OSError as error:  # the sweep deletes them when they expire

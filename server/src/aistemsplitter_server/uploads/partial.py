@@ -1,4 +1,4 @@
-"""The file that an upload's bytes gather in until they are whole."""
+"""The partial file of an upload, until its bytes are whole."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ FOLDER = "partial"  # in the data folder, so that it is on the storage's disk
 
 
 class Partial:
-    """Open for one writer at a time, of all processes.
+    """A partial file, open for one writer at a time among all processes.
 
     Raises:
-        Conflict: another request writes it now.
+        Conflict: Another request is writing it.
     """
 
     def __init__(self, data: Path, upload_id: str) -> None:
@@ -30,16 +30,16 @@ class Partial:
 
     @property
     def size(self) -> int:
-        """Bytes that are there."""
+        """Bytes written so far."""
         return os.fstat(self._file).st_size
 
     def begin(self, offset: int) -> None:
-        """Forget what lies behind the offset and write on from there."""
+        """Truncate the file at the offset and continue there."""
         os.ftruncate(self._file, offset)
         os.lseek(self._file, offset, os.SEEK_SET)
 
     def write(self, piece: bytes) -> None:
-        """Add bytes; of a piece that the disk has no room for, none stay."""
+        """Append bytes: all of the piece, or nothing if the disk is full."""
         before, rest = self.size, memoryview(piece)
         try:
             while rest:
@@ -49,7 +49,7 @@ class Partial:
             raise
 
     def close(self) -> None:
-        """Let another writer come."""
+        """Close the file, so that another request can write it."""
         os.close(self._file)
 
 
@@ -60,5 +60,5 @@ def names(data: Path) -> list[str]:
 
 
 def path(data: Path, upload_id: str) -> Path:
-    """Where it lies."""
+    """Return the path of an upload's partial file."""
     return data / FOLDER / upload_id

@@ -1,4 +1,4 @@
-"""The queries on uploads."""
+"""Queries on uploads."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from aistemsplitter_server.kit.database import UtcTime
 from aistemsplitter_server.uploads.tables import Upload
 
-# Held, so that no sweep deletes it while a split begins to use it.
+# Locked, so that no sweep deletes it while a split begins to use it.
 _OF_ACCOUNT = (
     select(Upload)
     .where(
@@ -33,9 +33,9 @@ _OPEN = text(
 def of_account(
     session: Session, account_id: str, upload_id: str, *, is_test: bool
 ) -> Upload | None:
-    """An upload of the account that was not deleted: either of a test key or not.
+    """Return an upload of the account, of one mode, that was not deleted.
 
-    It is kept so till the end of the transaction.
+    It is locked against deletion until the end of the transaction.
     """
     found = {"account_id": account_id, "upload_id": upload_id, "is_test": is_test}
     return session.scalars(_OF_ACCOUNT, found).one_or_none()
@@ -47,24 +47,24 @@ def open_uploads(session: Session, account_id: str, now: datetime) -> int:
 
 
 def with_key(session: Session, account_id: str, key: str) -> Upload | None:
-    """The upload that this Idempotency-Key was used with last, also one that is gone."""
+    """Return the upload that was reserved with this idempotency key, deleted or not."""
     query = select(Upload).where(Upload.account_id == account_id, Upload.idempotency_key == key)
     return session.scalars(query).one_or_none()
 
 
 def usable(session: Session, upload_id: str) -> Upload | None:
-    """An upload that was not deleted, kept so till the end of the transaction."""
+    """Return an upload that was not deleted, locked against deletion until the transaction ends."""
     query = select(Upload).where(Upload.id == upload_id, Upload.deleted_at.is_(None))
     return session.scalars(query.with_for_update(read=True)).one_or_none()
 
 
 def expired(now: datetime) -> ColumnElement[bool]:
-    """Select uploads whose time is over and that are not marked deleted."""
+    """Select expired uploads that are not marked as deleted."""
     return and_(Upload.deleted_at.is_(None), Upload.expires_at <= now)
 
 
 def expired_held(session: Session, now: datetime, limit: int) -> Sequence[Upload]:
-    """Some of these, held till the end of the transaction; not those that others hold."""
+    """Return expired uploads, locked; those that others have locked are skipped."""
     query = select(Upload).where(expired(now)).order_by(Upload.expires_at).limit(limit)
     query = query.with_for_update(skip_locked=True)
     return session.scalars(query.execution_options(populate_existing=True)).all()
@@ -73,7 +73,7 @@ def expired_held(session: Session, now: datetime, limit: int) -> Sequence[Upload
 def unswept(
     session: Session, after: tuple[datetime, str] | None, limit: int
 ) -> Sequence[tuple[datetime, str]]:
-    """When and which uploads were marked deleted whose bytes are not, in this order."""
+    """Return time and id of uploads marked as deleted whose bytes are not, in this order."""
     query = select(Upload.deleted_at, Upload.id).where(
         Upload.deleted_at.is_not(None), Upload.swept_at.is_(None)
     )
@@ -84,5 +84,5 @@ def unswept(
 
 
 def set_swept(session: Session, upload_ids: Sequence[str], now: datetime) -> None:
-    """Note that their bytes are deleted."""
+    """Note that the bytes of uploads are deleted."""
     session.execute(update(Upload).where(Upload.id.in_(upload_ids)).values(swept_at=now))

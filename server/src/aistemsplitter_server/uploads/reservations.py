@@ -1,4 +1,4 @@
-"""Reserving uploads: the same for the API's callers and for people on the pages."""
+"""Reserving uploads, for callers of the API and for people on the pages."""
 
 from __future__ import annotations
 

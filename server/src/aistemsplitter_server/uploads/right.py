@@ -1,4 +1,4 @@
-"""The right to write an upload, which lasts as long as its bytes keep arriving."""
+"""The permission to write an upload, which lasts as long as its bytes keep arriving."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from aistemsplitter_server.kit.settings import Settings
 from aistemsplitter_server.uploads import service
 from aistemsplitter_server.uploads.tables import Upload
 
-MARGIN = timedelta(minutes=5)  # of the right that is left when it is extended
+MARGIN = timedelta(minutes=5)  # of time left when the permission is extended
 TOO_SLOW = "The upload took too long. Reserve a new one and send its bytes faster."
 
 
 class Right:
-    """One request's right to write an upload."""
+    """One request's permission to write an upload."""
 
     def __init__(self, settings: Settings, database: Database, upload: Upload) -> None:
         self._settings = settings
@@ -26,11 +26,11 @@ class Right:
         self._is_final = False
 
     def extend(self) -> None:
-        """Extend the right if it is about to end; call it whenever bytes have arrived.
+        """Extend the permission if it is about to end. Call it whenever bytes have arrived.
 
         Raises:
-            Forbidden: the right has ended, since the bytes arrive too slowly.
-            NotFound: the upload was deleted.
+            Forbidden: The permission has ended, since the bytes arrive too slowly.
+            NotFound: The upload was deleted.
         """
         if not self._is_final and self._until - times.now() < MARGIN:
             with self._database.write() as session:

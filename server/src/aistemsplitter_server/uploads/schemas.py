@@ -1,4 +1,4 @@
-"""Shapes on the wire of uploads."""
+"""Schemas of uploads."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class ReserveUpload(Request):
 
 
 class DirectUpload(Response):
-    """The request that stores the bytes."""
+    """The request that uploads the bytes."""
 
     method: Literal["PUT"] = "PUT"
     url: str
@@ -32,7 +32,7 @@ class DirectUpload(Response):
 
 
 class Reservation(Response):
-    """The right to upload one file: its bytes go to ``uploadUrl``, by POST or PUT."""
+    """A reserved upload. Send the file's bytes to ``uploadUrl`` by POST or PUT."""
 
     model_config = ConfigDict(
         json_schema_extra=example(
@@ -60,7 +60,7 @@ class Reservation(Response):
 
 
 class Uploaded(Response):
-    """A file that is there, whole."""
+    """A file whose bytes have all arrived."""
 
     url: str = Field(
         description="as input.url of a split, it means this upload",

@@ -14,9 +14,9 @@ UNSWEPT = "deleted_at IS NOT NULL AND swept_at IS NULL"
 
 
 class Upload(Base):
-    """One reserved object: ``stored_at`` once its bytes are whole, ``measured_at`` once decoded.
+    """An upload: ``stored_at`` is set once its bytes are whole, ``measured_at`` once decoded.
 
-    ``fault_code`` and ``fault_message`` say why what was uploaded is no audio that can be split.
+    ``fault_code`` and ``fault_message`` say why the file is not audio that can be split.
     """
 
     __tablename__ = "uploads"
@@ -34,7 +34,7 @@ class Upload(Base):
             postgresql_where=text(UNSWEPT),
         ),
         Index("ix_uploads_idempotency_key", "account_id", "idempotency_key", unique=True),
-        # Of an account's uploads, those that count against its limits.
+        # An account's uploads that count against its limits.
         Index(
             "ix_uploads_open",
             "account_id",
@@ -60,12 +60,13 @@ class Upload(Base):
     content_type: Mapped[str]
     content_length: Mapped[int] = mapped_column(BigInteger)
     created_at: Mapped[datetime] = mapped_column(UtcTime)
-    expires_at: Mapped[datetime] = mapped_column(UtcTime)  # of the right to write, then of the file
+    # of the permission to write, then of the file
+    expires_at: Mapped[datetime] = mapped_column(UtcTime)
     stored_at: Mapped[datetime | None] = mapped_column(UtcTime)
     measured_at: Mapped[datetime | None] = mapped_column(UtcTime)
     duration_seconds: Mapped[float | None]
     sample_rate: Mapped[int | None]
     fault_code: Mapped[str | None]
     fault_message: Mapped[str | None]
-    deleted_at: Mapped[datetime | None] = mapped_column(UtcTime)  # no split may use it any more
-    swept_at: Mapped[datetime | None] = mapped_column(UtcTime)  # its bytes are deleted
+    deleted_at: Mapped[datetime | None] = mapped_column(UtcTime)  # from then on no split may use it
+    swept_at: Mapped[datetime | None] = mapped_column(UtcTime)  # when its bytes were deleted

@@ -1,1 +1,1 @@
-"""Webhooks: events, and their deliveries as durable jobs with a log."""
+"""Webhooks: events, their deliveries and their receivers."""

@@ -1,4 +1,4 @@
-"""The queries on deliveries. Those for users are scoped to their account."""
+"""Queries on deliveries. Those for users are scoped to their account."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def page(
     url_part: str | None = None,
     limit: int,
 ) -> Sequence[tuple[Delivery, Event]]:
-    """Deliveries with their events, newest first; for the operator, of all accounts.
+    """Return deliveries with their events, newest first; for the operator, of all accounts.
 
     Args:
-        is_test: only those for splits of test keys, or only all others; None: both.
-        kind: the event's type.
-        key_id: of the key whose secret signs.
-        url_part: what stands somewhere in the address, in letters of either case.
+        is_test: Return only deliveries for splits of test keys, or only all others; None for both.
+        kind: Return only events of this type.
+        key_id: Return only events signed with this key's secret.
+        url_part: Return only deliveries with this in their URL, in any case.
     """
     query = select(Delivery, Event).join(Event, Event.id == Delivery.event_id)
     if account_id is not None:
@@ -56,7 +56,7 @@ def page(
 def one(
     session: Session, account_id: str | None, delivery_id: str
 ) -> tuple[Delivery, Event] | None:
-    """A delivery with its event; for the operator, of any account."""
+    """Return a delivery with its event; for the operator, of any account."""
     query = select(Delivery, Event).join(Event, Event.id == Delivery.event_id)
     query = query.where(Delivery.id == delivery_id)
     if account_id is not None:
@@ -66,13 +66,13 @@ def one(
 
 
 def attempts(session: Session, delivery_id: str) -> Sequence[Attempt]:
-    """What was tried for a delivery, in order."""
+    """Return the attempts at a delivery, in order."""
     query = select(Attempt).where(Attempt.delivery_id == delivery_id).order_by(Attempt.number)
     return session.scalars(query).all()
 
 
 def disabled(session: Session, account_id: str) -> Sequence[Receiver]:
-    """The account's receivers that are sent nothing any more, the newest first."""
+    """Return the account's disabled receivers, the most recently disabled first."""
     query = select(Receiver).where(
         Receiver.account_id == account_id, Receiver.disabled_reason.is_not(None)
     )
@@ -87,11 +87,11 @@ def due(
     without_urls: Sequence[str],
     limit: int,
 ) -> Sequence[tuple[str, str]]:
-    """Id and URL of an account's deliveries whose attempt is due, the earliest first.
+    """Return id and URL of an account's deliveries that are due, the earliest first.
 
     Args:
-        without: ids to leave out.
-        without_urls: receivers to leave out.
+        without: Ids to leave out.
+        without_urls: Receivers to leave out.
     """
     query = select(Delivery.id, Delivery.url).where(
         Delivery.account_id == account_id,
@@ -104,14 +104,14 @@ def due(
 
 
 def of_split(session: Session, split_id: str) -> Sequence[Delivery]:
-    """The deliveries of a split's event, held till the end of the transaction."""
+    """Return the deliveries of a split's event, locked until the end of the transaction."""
     query = select(Delivery).join(Event, Event.id == Delivery.event_id)
     query = query.where(Event.split_id == split_id).with_for_update(of=Delivery)
     return session.scalars(query.execution_options(populate_existing=True)).all()
 
 
 def erase_answers(session: Session, delivery_ids: Sequence[str]) -> None:
-    """Erase what receivers answered, and why attempts failed."""
+    """Erase the responses of receivers, and the errors of attempts."""
     session.execute(
         update(Attempt)
         .where(Attempt.delivery_id.in_(delivery_ids))
@@ -120,13 +120,13 @@ def erase_answers(session: Session, delivery_ids: Sequence[str]) -> None:
 
 
 def unused_receivers(session: Session, limit: int) -> Sequence[Receiver]:
-    """Receivers of which it is not known when they were used last."""
+    """Return receivers without a time of their last use."""
     query = select(Receiver).where(Receiver.used_at.is_(None)).limit(limit)
     return session.scalars(query.with_for_update(skip_locked=True)).all()
 
 
 def stranded(session: Session, before: datetime, limit: int) -> Sequence[Delivery]:
-    """Return pending deliveries of before that time without one for their next attempt."""
+    """Return pending deliveries created before that time that have no next attempt."""
     query = select(Delivery).where(
         Delivery.state == "pending",
         Delivery.next_attempt_at.is_(None),

@@ -1,4 +1,4 @@
-"""When a delivery that failed is tried again."""
+"""When a failed delivery is retried."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from email.utils import parsedate_to_datetime
 PAUSES = (5, 60, 300, 1800, 7200, 18000, 36000, 36000)  # seconds after each failed attempt
 ATTEMPTS = len(PAUSES) + 1
 JITTER = 0.1  # of a pause, either way
-LONGEST_WISH = 86400  # seconds; a receiver that asks for more is asked again after a day
+LONGEST_WISH = 86400  # seconds; a receiver that asks for more is retried after a day
 
 
 def next_attempt(number: int, retry_after: str | None, now: datetime) -> datetime | None:
-    """When to try again after the attempt of this number, counted from 1; None: not any more.
+    """Return when to retry after an attempt, counted from 1; None after the last one.
 
     Args:
-        retry_after: the receiver's header of that name, which is honoured.
+        retry_after: The receiver's ``Retry-After`` header. A longer wait that it asks for is
+            honoured.
     """
     if number >= ATTEMPTS:
         return None

@@ -1,4 +1,4 @@
-"""Shapes on the wire of deliveries."""
+"""Schemas of deliveries."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ State = Literal["pending", "delivered", "failed"]
 
 
 class AttemptInfo(Response):
-    """One try: what the receiver answered, or why there was no answer."""
+    """An attempt: the receiver's response, or why there was none."""
 
     number: int
     started_at: str
@@ -27,7 +27,7 @@ class AttemptInfo(Response):
 
 
 class DeliveryInfo(Response):
-    """An event on its way to one address."""
+    """A delivery of an event to one URL."""
 
     id: str
     state: State
@@ -44,7 +44,7 @@ class DeliveryInfo(Response):
 
 
 class DeliveryDetail(DeliveryInfo):
-    """The same, with its log."""
+    """A delivery with its log."""
 
     log: list[AttemptInfo]
 
@@ -57,12 +57,12 @@ class DeliveryPage(Response):
 
 
 def shown(delivery: Delivery, event: Event) -> DeliveryInfo:
-    """A delivery as the API shows it."""
+    """Return a delivery as the API shows it."""
     return DeliveryInfo.model_validate(_fields(delivery, event))
 
 
 def shown_with_log(delivery: Delivery, event: Event, attempts: Sequence[Attempt]) -> DeliveryDetail:
-    """The same, with what was tried."""
+    """Return a delivery with its log as the API shows it."""
     log = [
         {
             "number": attempt.number,

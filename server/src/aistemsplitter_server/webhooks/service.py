@@ -19,14 +19,14 @@ from aistemsplitter_server.webhooks.tables import Attempt, Delivery, Event, Rece
 
 EventType = Literal["split.succeeded", "split.failed"]
 EVENT_TYPES: tuple[EventType, ...] = get_args(EventType)
-# An attempt in progress puts the next one off by this much: more than a receiver's 15 s, so that
-# its outcome sets the time in the end, and a delivery whose worker died is due again by itself.
+# Claiming a delivery puts its next attempt off by this much: more than a receiver's 15 s, so that
+# the outcome decides in the end, and a delivery whose worker died becomes due again.
 LEASE = timedelta(seconds=30)
 DISABLED_AFTER = timedelta(days=5)
 PENDING, DELIVERED, FAILED = "pending", "delivered", "failed"
 GONE = 410
 SUSPENDED = "the account was suspended"
-ERASED = ""  # the address of a delivery whose split was deleted
+ERASED = ""  # the URL of a delivery whose split was deleted
 
 
 def announce(
@@ -65,12 +65,12 @@ def announce(
 def send_test(
     session: Session, account_id: str, key_id: str, url: str, kind: EventType
 ) -> tuple[Delivery, Event]:
-    """Send a sample to an address, signed with the key's secret; it goes the way of all events.
+    """Send a sample event to a URL, signed with the key's secret. It is delivered like any event.
 
     Raises:
-        NotFound: there is no such key, or it is another account's.
-        Conflict: the key is revoked or expired.
-        ValidationFailed: no request would be made to that address.
+        NotFound: The account has no such key.
+        Conflict: The key is revoked or expired.
+        ValidationFailed: Requests to that URL are not allowed.
     """
     key = accounts.known_key(session, account_id, key_id)
     if key.is_over(times.now()):
@@ -94,7 +94,7 @@ def send_test(
 
 
 def send(session: Session, event: Event, url: str, *, is_test: bool) -> Delivery:
-    """Add a delivery of an event, due now; to a disabled receiver it fails at once."""
+    """Add a delivery of an event, due now. To a disabled receiver it fails at once."""
     receiver = session.get(Receiver, (event.account_id, url))
     disabled = receiver.disabled_reason if receiver is not None else None
     if not standing.is_active(session, event.account_id):
@@ -121,14 +121,14 @@ def send(session: Session, event: Event, url: str, *, is_test: bool) -> Delivery
 def known(
     session: Session, account_id: str | None, delivery_id: str, *, is_test: bool | None
 ) -> tuple[Delivery, Event]:
-    """A delivery and its event.
+    """Return a delivery and its event.
 
     Args:
-        account_id: None for the operator, who sees all.
-        is_test: whether its split must be one of a test key or must not; None: either, for people.
+        account_id: The account; None for the operator, who may see all deliveries.
+        is_test: The mode of its split's key; None for either, for people.
 
     Raises:
-        NotFound: there is none, or it is another account's or of the other mode.
+        NotFound: The account has no such delivery in this mode.
     """
     found = queries.one(session, account_id, delivery_id)
     if found is None or is_test not in (None, found[0].is_test):
@@ -139,11 +139,11 @@ def known(
 def replay(
     session: Session, account_id: str | None, delivery_id: str, *, is_test: bool | None
 ) -> tuple[Delivery, Event]:
-    """A new delivery of the same event; a receiver that was disabled gets another chance.
+    """Deliver the same event again. A disabled receiver is enabled.
 
     Raises:
-        NotFound: see ``known``.
-        Conflict: its split was deleted.
+        NotFound: See ``known``.
+        Conflict: Its split was deleted.
     """
     before, event = known(session, account_id, delivery_id, is_test=is_test)
     if before.url == ERASED:
@@ -156,10 +156,10 @@ def replay(
 
 
 def enable(session: Session, account_id: str, url: str) -> None:
-    """Give a receiver that was disabled another chance.
+    """Enable a disabled receiver.
 
     Raises:
-        NotFound: nothing of the account went there.
+        NotFound: The account has never sent anything to this URL.
     """
     receiver = session.get(Receiver, (account_id, url), with_for_update=True)
     if receiver is None:
@@ -168,7 +168,7 @@ def enable(session: Session, account_id: str, url: str) -> None:
 
 
 def erase(session: Session, split_id: str) -> bool:
-    """Erase address and answers of a deleted split's deliveries; False if some are pending."""
+    """Erase URL and responses of a deleted split's deliveries; return False if some are pending."""
     deliveries = queries.of_split(session, split_id)
     ended = [delivery for delivery in deliveries if delivery.finished_at is not None]
     for delivery in ended:
@@ -178,7 +178,7 @@ def erase(session: Session, split_id: str) -> bool:
 
 
 def note_use(session: Session, now: datetime, limit: int) -> int:
-    """Begin the retention of receivers that were written without it; return how many."""
+    """Start the retention time of receivers without a time of use; return how many."""
     found = queries.unused_receivers(session, limit)
     for receiver in found:
         receiver.used_at = now
@@ -186,10 +186,10 @@ def note_use(session: Session, now: datetime, limit: int) -> int:
 
 
 def begin(session: Session, delivery_id: str) -> tuple[Delivery, Event] | None:
-    """Claim a delivery that is due, as its newest attempt; None if another process has.
+    """Claim a due delivery for its next attempt; return None if it is not due any more.
 
-    An attempt without an outcome, because its worker died, stays in the log as it is. One after
-    the last of the schedule is not made: the delivery has failed.
+    An attempt without an outcome, because its worker died, stays in the log as it is. After the
+    last attempt of the schedule there is no further one: the delivery has failed.
     """
     now = times.now()
     delivery = session.get(Delivery, delivery_id, with_for_update=True, populate_existing=True)
@@ -209,10 +209,14 @@ def begin(session: Session, delivery_id: str) -> tuple[Delivery, Event] | None:
 
 
 def record(session: Session, delivery_id: str, number: int, outcome: Answer | str) -> None:
-    """Record an attempt's answer, or why there was none, and when the next attempt is due."""
+    """Record the outcome of an attempt, and when the next one is due.
+
+    Args:
+        outcome: The receiver's response, or why there was none.
+    """
     delivery = session.get(Delivery, delivery_id, with_for_update=True, populate_existing=True)
     if delivery is None:
-        return  # its log was deleted meanwhile
+        return  # its log was deleted in the meantime
     attempt = session.get_one(Attempt, (delivery_id, number))
     if isinstance(outcome, Answer):
         attempt.status, attempt.latency_seconds = outcome.status, outcome.latency
@@ -220,7 +224,7 @@ def record(session: Session, delivery_id: str, number: int, outcome: Answer | st
     else:
         attempt.error = outcome
     if delivery.state != PENDING or delivery.attempts != number:
-        return  # another has begun since
+        return  # a newer attempt has begun
     now = times.now()
     receiver = _receiver(session, delivery)
     receiver.used_at = now

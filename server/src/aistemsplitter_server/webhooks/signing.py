@@ -1,4 +1,4 @@
-"""The headers that prove who sent a delivery, ours and those of the Standard Webhooks spec."""
+"""Signing deliveries: our own header, and those of the Standard Webhooks specification."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ PREFIX = "whsec_"
 
 
 def headers(secrets: Sequence[str], event_id: str, moment: int, body: bytes) -> dict[str, str]:
-    """Signed with each secret, so that a receiver may know the old one or the new one.
+    """Return the headers that sign a delivery, with each secret, so that receivers can rotate.
 
     Args:
-        secrets: those that are live, ``whsec_...``.
-        moment: seconds since the epoch.
-        body: as it is sent.
+        secrets: The secrets in use, ``whsec_...``.
+        moment: Seconds since the epoch.
+        body: The bytes that are sent.
     """
     ours = [_hex(secret.encode(), f"{moment}.".encode() + body) for secret in secrets]
     standard = [

@@ -11,9 +11,9 @@ from aistemsplitter_server.kit.database import Base, UtcTime
 
 
 class Event(Base):
-    """A split's end, told once to whoever wants to know: there is one for each split.
+    """The end of a split, as an event. There is one for each split.
 
-    A test tells of a sample, whose id is of no split.
+    A test event has a sample split, whose id is of no real one.
     """
 
     __tablename__ = "events"
@@ -28,10 +28,10 @@ class Event(Base):
 
 
 class Delivery(Base):
-    """An event on its way to one address; a replay is another delivery of the same event.
+    """A delivery of an event to one URL. A replay is another delivery of the same event.
 
-    A pending delivery always has a ``next_attempt_at``: while an attempt is in progress, the time
-    when another one is made unless this one has an outcome.
+    A pending delivery always has a ``next_attempt_at``. During an attempt it is the time of the
+    next one, should this one have no outcome.
     """
 
     __tablename__ = "deliveries"
@@ -57,14 +57,14 @@ class Delivery(Base):
     is_test: Mapped[bool] = mapped_column(server_default=false(), default=False)
     state: Mapped[str]
     attempts: Mapped[int]
-    reason: Mapped[str | None]  # why it was given up
+    reason: Mapped[str | None]  # why it failed
     created_at: Mapped[datetime] = mapped_column(UtcTime)
     next_attempt_at: Mapped[datetime | None] = mapped_column(UtcTime)
     finished_at: Mapped[datetime | None] = mapped_column(UtcTime)
 
 
 class Attempt(Base):
-    """One try to deliver: what the receiver said, or why it could not be asked."""
+    """An attempt to deliver: the receiver's response, or why there was none."""
 
     __tablename__ = "delivery_attempts"
 
@@ -73,13 +73,13 @@ class Attempt(Base):
     started_at: Mapped[datetime] = mapped_column(UtcTime)
     status: Mapped[int | None]
     latency_seconds: Mapped[float | None]
-    excerpt: Mapped[str | None]  # the first 2 kB of the answer
+    excerpt: Mapped[str | None]  # the first 2 kB of the response
     error: Mapped[str | None]
     next_attempt_at: Mapped[datetime | None] = mapped_column(UtcTime)
 
 
 class Receiver(Base):
-    """An address that an account's events go to, and since when nothing arrives there."""
+    """A URL that receives an account's events, and since when deliveries to it have failed."""
 
     __tablename__ = "webhook_receivers"
 

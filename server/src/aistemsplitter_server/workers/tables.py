@@ -1,4 +1,4 @@
-"""The tables of workers and of what only one of them does at a time."""
+"""The tables of workers, and of leases on what only one process may do at a time."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from aistemsplitter_server.kit.database import Base, UtcTime
 
-DEAD_AFTER = timedelta(seconds=30)  # without a beat
-FAULT_SHOWN_FOR = timedelta(minutes=10)  # a worker that cannot start is started again and again
-# One on this machine, which is killed before; unless that is not permitted.
+DEAD_AFTER = timedelta(seconds=30)  # without a heartbeat
+# since a worker that cannot start is restarted again and again
+FAULT_SHOWN_FOR = timedelta(minutes=10)
+# A worker on the same machine is killed before that, where that is permitted.
 KILLED_AFTER = 2 * DEAD_AFTER
 
 
 class Worker(Base):
-    """A worker process that beats; one that has ended well takes its row away itself."""
+    """A worker process that sends heartbeats. One that stops normally deletes its row."""
 
     __tablename__ = "workers"
 
@@ -30,7 +31,7 @@ class Worker(Base):
 
 
 class WorkerFault(Base):
-    """The reason why the last worker that was started on a machine could not start."""
+    """Why the last worker that was started on a machine could not start."""
 
     __tablename__ = "worker_faults"
 
@@ -40,7 +41,7 @@ class WorkerFault(Base):
 
 
 class Lease(Base):
-    """What one process at a time may do, until it lets the lease run out."""
+    """A lease: what only one process at a time may do, until the lease expires."""
 
     __tablename__ = "leases"
 
