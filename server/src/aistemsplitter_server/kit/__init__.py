@@ -1,1 +1,1 @@
-"""What all domains share: settings, ids, errors, times, secrets, database."""
+"""Shared building blocks: settings, ids, errors, times, secrets, database, jobs, outgoing HTTP."""

@@ -1,7 +1,7 @@
-"""Which addresses of the network a request made for a user may go to.
+"""The network addresses that requests to user-supplied URLs may connect to.
 
-What is refused is written out from the IANA's registries of special-purpose addresses, since
-``ipaddress`` judges some of them differently from one Python to the next.
+What is refused is listed from IANA's registries of special-purpose addresses, since ``ipaddress``
+classifies some of them differently from one version of Python to the next.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ REFUSED_V4 = tuple(
     for network in (
         "0.0.0.0/8",  # this host
         "10.0.0.0/8",
-        "100.64.0.0/10",  # carriers; Alibaba's metadata
+        "100.64.0.0/10",  # carrier-grade NAT; Alibaba's metadata
         "127.0.0.0/8",
         "168.63.129.16/32",  # Azure's own host, which looks like a public address
         "169.254.0.0/16",  # link-local; the clouds' metadata
@@ -32,30 +32,31 @@ REFUSED_V4 = tuple(
         "240.0.0.0/4",  # reserved, broadcast
     )
 )
-PUBLIC_V6 = IPv6Network("2000::/3")  # all else is loopback, local, multicast or not given out
+PUBLIC_V6 = IPv6Network("2000::/3")  # all others are loopback, local, multicast or unassigned
 REFUSED_V6 = tuple(
     IPv6Network(network)
     for network in (
-        "2001::/23",  # protocol assignments, with Teredo's IPv4 addresses in disguise
+        "2001::/23",  # protocol assignments, with Teredo's embedded IPv4 addresses
         "2001:db8::/32",  # documentation
-        "2002::/16",  # 6to4: IPv4 addresses in disguise
+        "2002::/16",  # 6to4, with embedded IPv4 addresses
         "3fff::/20",  # documentation
     )
 )
 MAPPED = IPv6Network("::ffff:0:0/96")
 NAT64 = IPv6Network("64:ff9b::/96")
-ISATAP = (0x00005EFE, 0x02005EFE)  # third quarter of an address whose last one is an IPv4 address
+# third quarter of an address whose last quarter is an IPv4 address
+ISATAP = (0x00005EFE, 0x02005EFE)
 
 
 def allowed(address: str, exceptions: Iterable[Network] = ()) -> bool:
-    """Whether an address, as the resolver wrote it, may be connected to.
+    """Return whether requests for users may connect to an address.
 
-    An IPv4 address inside an IPv6 one is judged by what it is. What a NAT64 gateway with a prefix
-    of its own makes of an address nobody outside that network can know.
+    An IPv4 address embedded in an IPv6 address is judged as itself, except behind a NAT64 gateway
+    with its own prefix, which cannot be known outside its network.
 
     Args:
-        address: numeric.
-        exceptions: the operator's networks, allowed whatever they are.
+        address: A numeric address, as the resolver returned it.
+        exceptions: The operator's networks, which are always allowed.
     """
     try:
         inner = _undisguised(ip_address(address))
@@ -71,10 +72,10 @@ def allowed(address: str, exceptions: Iterable[Network] = ()) -> bool:
 
 
 def networks(text: str) -> tuple[Network, ...]:
-    """CIDRs or single addresses, separated by commas, as networks.
+    """Return CIDRs and single addresses, separated by commas, as networks.
 
     Raises:
-        ValueError: one is neither; the text names it.
+        ValueError: One of them is neither; the text names it.
     """
     return tuple(ip_network(part.strip()) for part in text.split(",") if part.strip())
 

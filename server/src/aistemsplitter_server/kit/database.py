@@ -1,7 +1,7 @@
-"""The database: SQLite embedded, Postgres scaled, by URL alone.
+"""The database: SQLite embedded or Postgres scaled out, chosen by its URL.
 
 Sessions are synchronous, because the queue's library enqueues in a caller's transaction only
-through a synchronous connection; endpoints run in FastAPI's threads.
+through a synchronous connection. Endpoints run in FastAPI's threads.
 """
 
 from __future__ import annotations
@@ -43,29 +43,30 @@ if TYPE_CHECKING:
 
 BUSY_TIMEOUT = 10.0  # seconds that a writer waits for another
 Result = TypeVar("Result")
-CACHE = 512  # KiB, for each connection; the system has a cache of its own
+CACHE = 512  # KiB per connection; the system caches the file too
 WRITER_CACHE = 4096  # KiB
-# Pages of the log, 16 MB, after which SQLite moves what is new to the database: a page that has
-# changed again and again is moved once.
+# Pages of the log (16 MB) after which SQLite writes them to the database. A page that changed many
+# times is written once.
 CHECKPOINT = 4000
-THREADS = 40  # that FastAPI runs endpoints in: an opened file costs more than one kept open
-CONNECTIONS = 16  # to Postgres that a process holds at most; its other threads wait for one
-# What is raised where the database cannot be reached, or has no room for one more in time.
+# that FastAPI runs endpoints in; keeping connections open is cheaper than opening files
+THREADS = 40
+CONNECTIONS = 16  # to Postgres, at most, per process; further threads wait for one
+# Raised when the database cannot be reached, or is busy for too long.
 AWAY = (OperationalError, InterfaceError, exc.TimeoutError)
-# A server that is gone is noticed, also where no packet tells of it.
+# So that a dead server is noticed, even if no packet reports it.
 POSTGRES = {
     "connect_timeout": 5,
     "keepalives_idle": 10,
     "keepalives_interval": 5,
     "keepalives_count": 3,
-    "tcp_user_timeout": 20_000,  # ms
+    "tcp_user_timeout": 20_000,  # milliseconds
 }
-# A client that stalls within a transaction would hold its rows for ever.
+# A client that stalls within a transaction would lock its rows for ever.
 IDLE_IN_TRANSACTION = "120s"
 
 
 class Base(DeclarativeBase):
-    """Base of all tables; constraints have names, so that migrations can speak of them."""
+    """The base of all tables. Constraints have names, so that migrations can refer to them."""
 
     metadata = MetaData(
         naming_convention={
@@ -79,26 +80,26 @@ class Base(DeclarativeBase):
 
 
 class UtcTime(TypeDecorator[datetime]):
-    """An aware time in UTC; SQLite forgets the zone, so it is put back."""
+    """A timezone-aware time in UTC. SQLite does not store the zone, so it is added again."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        """Only aware times get in."""
+        """Accept aware times only, and convert them to UTC."""
         if value is not None and value.tzinfo is None:
             raise ValueError("a time without a zone")
         return value and value.astimezone(UTC)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        """Only aware times come out."""
+        """Return aware times only."""
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
 class Database:
-    """An engine, and the two ways to work with it. Its repr hides the password."""
+    """A database: sessions that read, and units of work that write. The repr hides the password."""
 
     def __init__(self, url: str) -> None:
         address = make_url(url)
@@ -108,8 +109,8 @@ class Database:
         if self.sqlite:
             Path(str(address.database)).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.engine = _sqlite(address, connections=THREADS, cache=CACHE)
-            # Writers of this process take turns, so that one connection is enough. It keeps what
-            # it has read: only what others change takes that away.
+            # Writers of this process take turns, so one connection is enough. It keeps its page
+            # cache, which only writes by other processes invalidate.
             writer = _sqlite(address, connections=1, cache=WRITER_CACHE)
         else:
             self.engine = writer = create_engine(
@@ -122,19 +123,19 @@ class Database:
             )
             event.listen(self.engine, "connect", _prepare_postgres)
             event.listen(self.engine, "checkout", _still_there)
-        # A transaction that reads first and writes later fails on SQLite when another wrote in
-        # between, however long it waits; one that means to write says so at its beginning.
+        # A transaction that first reads and then writes fails on SQLite if another has written in
+        # between, however long it waits. So writing transactions begin as writers.
         self.writers = self.engine.execution_options(sqlite_begin="IMMEDIATE")
         self._writer = writer.execution_options(sqlite_begin="IMMEDIATE")
-        # Reading needs no transaction on Postgres, whose level gives it no view of its own: without
-        # BEGIN and ROLLBACK a query is one journey to the server instead of three.
+        # Reads need no transaction on Postgres, whose isolation level gives them no snapshot
+        # anyway. Without BEGIN and ROLLBACK, a query is one round trip instead of three.
         self._readers = (
             self.engine
             if self.sqlite
             else self.engine.execution_options(isolation_level="AUTOCOMMIT")
         )
-        # SQLite has one writer at a time. Those of this process wait here, in order and without
-        # a connection; those of other processes by SQLite's own means.
+        # SQLite has one writer at a time. Writers of this process wait here, in order and without a
+        # connection; those of other processes wait in SQLite.
         self._turns: AbstractContextManager[None] = (
             Turns(BUSY_TIMEOUT) if self.sqlite else nullcontext()
         )
@@ -144,25 +145,25 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Session]:
-        """A session that only reads; nothing of it is committed."""
+        """Yield a session for reading. Nothing is committed."""
         with Session(self._readers) as session:
             yield session
 
     def reading(self) -> Connection:
-        """A connection that only reads, to be closed; leaner than a session where speed counts."""
+        """Return a connection for reading, to be closed by the caller. Faster than a session."""
         return self._readers.connect()
 
     async def look(self, reading: Callable[[], Result]) -> Result:
-        """Do a quick reading for one in the event loop.
+        """Run a quick read for a caller in the event loop.
 
-        On SQLite here and now, since readers wait for nobody and the way into a thread takes
-        longer than the reading; on Postgres in a thread.
+        On SQLite it runs right here: readers never wait, and handing over to a thread would take
+        longer than the read. On Postgres it runs in a thread.
         """
         return reading() if self.sqlite else await to_thread.run_sync(reading)
 
     @contextmanager
     def write(self) -> Iterator[Session]:
-        """A unit of work: committed once at its end, or not at all."""
+        """Yield a session for a unit of work, which is committed once at its end, or not at all."""
         with (
             self._turns,
             Session(self._writer, expire_on_commit=False) as session,
@@ -172,7 +173,7 @@ class Database:
 
     @contextmanager
     def connection(self) -> Iterator[Connection]:
-        """A connection in a writing transaction, without a session: for migrations."""
+        """Yield a connection in a writing transaction, without a session, for migrations."""
         with self._turns, self._writer.begin() as connection:
             yield connection
 
@@ -183,13 +184,13 @@ class Database:
 
 
 def partial_index(name: str, columns: Sequence[str], condition: str) -> Index:
-    """Return an index of the rows that meet a condition, written in SQL."""
+    """Return an index of the rows that meet a condition, given as SQL."""
     where = text(condition)
     return Index(name, *columns, sqlite_where=where, postgresql_where=where)
 
 
 def add_if_missing(session: Session, row: type[Base], **values: Any) -> bool:
-    """Insert a row unless its key is there; of several at once, one does and returns True."""
+    """Insert a row unless its key exists; return whether this call inserted it."""
     dialect = sqlite if session.get_bind().dialect.name == "sqlite" else postgresql
     insert = dialect.insert(row).values(values).on_conflict_do_nothing()
     return session.execute(insert.returning(*row.__table__.primary_key)).first() is not None
@@ -199,7 +200,7 @@ def _sqlite(address: URL, *, connections: int, cache: int) -> Engine:
     engine = create_engine(
         address,
         connect_args={"timeout": BUSY_TIMEOUT},
-        hide_parameters=True,  # errors quote statements, and their text goes to the log
+        hide_parameters=True,  # errors quote statements, and error texts are logged
         pool_size=connections,
         pool_timeout=BUSY_TIMEOUT,
     )
@@ -209,48 +210,48 @@ def _sqlite(address: URL, *, connections: int, cache: int) -> Engine:
 
 
 def _prepare_sqlite(cache: int, connection: sqlite3.Connection, _record: Any) -> None:
-    connection.isolation_level = None  # SQLAlchemy begins, see below; not the driver
+    connection.isolation_level = None  # SQLAlchemy begins transactions (see below), not the driver
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute(f"PRAGMA cache_size = -{cache}")
     connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT}")
-    connection.execute("PRAGMA synchronous = FULL")  # an accepted request outlives a power cut
+    connection.execute("PRAGMA synchronous = FULL")  # an accepted request survives a power failure
     use_write_ahead_log(connection)
 
 
 def use_write_ahead_log(connection: sqlite3.Connection) -> None:
-    """Switch a SQLite file to WAL."""
+    """Switch a SQLite file to WAL mode."""
     deadline = time.monotonic() + BUSY_TIMEOUT
     while True:
         try:
             connection.execute("PRAGMA journal_mode = WAL")
             return
         except sqlite3.OperationalError:
-            # The one statement that does not wait for others by itself: a new file is switched
-            # to WAL by all who open it first.
+            # The one statement that does not wait for locks by itself; all who open a new file
+            # first run it.
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.02)
 
 
 def _prepare_postgres(connection: psycopg.Connection, _record: Any) -> None:
-    # Not by an option of the connection: those of the operator's URL would be lost.
+    # Not as a connection option, which would replace those in the operator's URL.
     connection.execute(f"SET idle_in_transaction_session_timeout = '{IDLE_IN_TRANSACTION}'")
     connection.commit()
 
 
 def _still_there(connection: psycopg.Connection, _record: Any, _proxy: Any) -> None:
-    """Give up a connection that the server has closed; asking it would be one more journey."""
+    """Drop a connection that the server has closed, without a round trip to ask."""
     if not connection.closed:
         heard = select.poll()
         heard.register(connection.fileno(), select.POLLIN)
-        if not heard.poll(0):  # it has not said good-bye either
+        if not heard.poll(0):  # there is no goodbye message either
             return
     raise exc.DisconnectionError("the server has closed the connection")
 
 
 def _begin_sqlite(connection: Connection) -> None:
     mode = connection.get_execution_options().get("sqlite_begin")
-    if mode is None:  # nobody waits here, so the driver is asked itself: half the time of a read
+    if mode is None:  # Reads need not wait, so ask the driver itself: half the time of a read.
         connection.connection.driver_connection.execute("BEGIN")  # type: ignore[union-attr]
     else:
         connection.exec_driver_sql(f"BEGIN {mode}")

@@ -1,4 +1,4 @@
-"""How a connection to a user's address is made: resolved once, judged, and over by its deadline."""
+"""Connecting to user-supplied hosts: resolved once, checked, and limited by a deadline."""
 
 from __future__ import annotations
 
@@ -26,25 +26,25 @@ from httpcore2 import (
 from aistemsplitter_server.kit import addresses
 from aistemsplitter_server.kit.addresses import Network
 
-CONNECT = 10.0  # seconds that one address is given before the next is tried
+CONNECT = 10.0  # seconds for one address before the next is tried
 IDLE = 30.0  # seconds without a byte
-SLOWEST = 4 << 10  # bytes a second that a peer has to send, over each
-WINDOW = 30.0  # seconds that it is waited for
-WRITE = 4096  # bytes at a time, so that one who reads slowly meets the deadline
+SLOWEST = 4 << 10  # bytes per second that a peer has to send, over each window
+WINDOW = 30.0  # seconds of waiting for the peer
+WRITE = 4096  # bytes at a time, so that a slow reader meets the deadline
 
 Resolve = Callable[[str, int], Sequence[str]]
 
 
 class Refused(Exception):
-    """Every address of the name is one where requests for users do not go."""
+    """No address of the host is one that requests for users may connect to."""
 
 
 class TooSlow(ReadTimeout):
-    """A peer sends, but so little that it only keeps us waiting."""
+    """The peer sends too slowly."""
 
 
 class Pace:
-    """Gives a peer up that sends too little while it is waited for."""
+    """Detects peers that send too little while they are waited for."""
 
     def __init__(self) -> None:
         self.restart()
@@ -55,10 +55,10 @@ class Pace:
         self._received = 0
 
     def count(self, seconds: float, received: int) -> None:
-        """Count bytes, and the time that was spent waiting for them.
+        """Count bytes, and the time spent waiting for them.
 
         Raises:
-            TooSlow: a window has passed with too few bytes.
+            TooSlow: Too few bytes arrived in a window.
         """
         self._waited += seconds
         self._received += received
@@ -69,22 +69,22 @@ class Pace:
 
 
 def system(host: str, port: int) -> list[str]:
-    """The numeric addresses of a name, as the system's resolver orders them.
+    """Return the numeric addresses of a host, in the order of the system's resolver.
 
     Raises:
-        OSError: there are none.
+        OSError: It has none.
     """
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
 class Dialer(NetworkBackend):
-    """What httpcore connects with.
+    """Makes connections for httpcore.
 
     Args:
-        exceptions: the operator's networks, allowed whatever they are.
-        resolve: host and port to numeric addresses.
-        ends: the monotonic time when everything is over, connections made here included.
+        exceptions: The operator's networks, which are always allowed.
+        resolve: Resolves host and port to numeric addresses.
+        ends: The monotonic time at which all its connections end.
     """
 
     def __init__(self, exceptions: Sequence[Network], resolve: Resolve, ends: float) -> None:
@@ -102,11 +102,11 @@ class Dialer(NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[SOCKET_OPTION] | None = None,
     ) -> NetworkStream:
-        """Connect to the first good address that answers.
+        """Connect to the first allowed address that answers.
 
         Raises:
-            Refused: there are addresses, and none of them is good.
-            ConnectError, ConnectTimeout: none can be reached.
+            Refused: The host has addresses, but none that is allowed.
+            ConnectError, ConnectTimeout: No address can be reached.
         """
         found = self._addresses(host, port)
         good = [address for address in found if addresses.allowed(address, self._exceptions)]
@@ -126,7 +126,7 @@ class Dialer(NetworkBackend):
         raise failure
 
     def _addresses(self, host: str, port: int) -> Sequence[str]:
-        """Ask the resolver in a thread, for it knows no deadline."""
+        """Resolve the host in a thread, since the resolver has no timeout."""
         answers: queue.Queue[Sequence[str] | Exception] = queue.Queue()
 
         def ask() -> None:
@@ -148,7 +148,7 @@ class Dialer(NetworkBackend):
 
 
 class _Stream(NetworkStream):
-    """A connection whose every wait ends at the deadline, and whose peer has to keep a pace."""
+    """A connection whose waits end at the deadline, and whose peer must keep a minimum speed."""
 
     def __init__(self, stream: NetworkStream, ends: float, pace: Pace) -> None:
         self._stream = stream

@@ -29,14 +29,14 @@ from typing import Any, ClassVar, Self
 
 
 class ApiError(Exception):
-    """Base of all errors that a caller sees.
+    """The base of all errors that API callers see.
 
     Attributes:
-        status: HTTP status.
-        code: the contract's code.
-        message: what happened, in words for the caller; never a secret, never an exception's text.
-        extra: further keys of the error object, camelCase, after code and message.
-        headers: headers that the answer bears.
+        status: The HTTP status.
+        code: The code in the API's contract.
+        message: What happened, for the caller; never a secret or another exception's text.
+        extra: Further keys of the error object, in camelCase, after code and message.
+        headers: Headers of the response.
     """
 
     status: ClassVar[int] = 500
@@ -57,24 +57,24 @@ class ApiError(Exception):
 
     @classmethod
     def example(cls) -> Self:
-        """One for the API's document, which reads the error's shape off it."""
+        """Return an example for the OpenAPI document, which derives the error's schema from it."""
         return cls()
 
     def envelope(self) -> dict[str, Any]:
-        """The body of the answer, keys in the contract's order."""
+        """Return the response body, with its keys in the contract's order."""
         error = {"code": self.code, "message": self.message, **self.extra}
         return {"success": False, "error": error}
 
 
 class BadRequest(ApiError):
-    """What came is not valid HTTP."""
+    """The request is not valid HTTP."""
 
     status, code = 400, "BAD_REQUEST"
     default_message = "This is not a valid HTTP request."
 
 
 class Unauthorized(ApiError):
-    """No usable key. Its words are always the same: why a key fails is nobody's business."""
+    """No valid key. The message is always the same, so that it does not reveal why a key fails."""
 
     status, code = 401, "UNAUTHORIZED"
     default_message = "A valid API key is required: Authorization: Bearer ast_live_..."
@@ -84,7 +84,7 @@ class Unauthorized(ApiError):
 
 
 class InsufficientCredits(ApiError):
-    """The balance does not cover it. Both are seconds of source audio."""
+    """The balance does not cover the cost. Both are seconds of source audio."""
 
     status, code = 402, "INSUFFICIENT_CREDITS"
 
@@ -96,12 +96,12 @@ class InsufficientCredits(ApiError):
 
     @classmethod
     def example(cls) -> Self:
-        """One for the API's document."""
+        """See ``ApiError``."""
         return cls(180, 42)
 
 
 class Forbidden(ApiError):
-    """The key is good, but lacks the scope."""
+    """The key is valid, but lacks the scope."""
 
     status, code = 403, "FORBIDDEN"
     default_message = "This API key may not do that."
@@ -115,14 +115,14 @@ class AccountSuspended(Forbidden):
 
 
 class NotFound(ApiError):
-    """No such thing, or another account's."""
+    """The thing does not exist, or is another account's."""
 
     status, code = 404, "NOT_FOUND"
     default_message = "There is no such thing here."
 
 
 class MethodNotAllowed(ApiError):
-    """The path exists, the method on it does not."""
+    """The path exists, but not with this method."""
 
     status, code = 405, "METHOD_NOT_ALLOWED"
     default_message = "This path does not take that method."
@@ -136,7 +136,7 @@ class RequestTimeout(ApiError):
 
 
 class Conflict(ApiError):
-    """What is asked for does not fit the state of the thing."""
+    """The request does not fit the current state."""
 
     status, code = 409, "CONFLICT"
     default_message = "That cannot be done in the present state."
@@ -156,8 +156,8 @@ class LimitExceeded(Conflict):
     """The account has reached one of its limits.
 
     Attributes:
-        limit: its name on the wire.
-        maximum: what the account may have at once.
+        limit: The limit's name in the API.
+        maximum: The limit's value.
     """
 
     code = "LIMIT_EXCEEDED"
@@ -169,7 +169,7 @@ class LimitExceeded(Conflict):
 
     @classmethod
     def example(cls) -> Self:
-        """One for the API's document."""
+        """See ``ApiError``."""
         return cls("queuedSplits", 1000, "The account has as many splits waiting as it may (1000).")
 
 
@@ -181,7 +181,7 @@ class ModelUnavailable(Conflict):
 
 
 class PayloadTooLarge(ApiError):
-    """Over the server's limit, in bytes."""
+    """The body is over the server's limit, in bytes."""
 
     status, code = 413, "PAYLOAD_TOO_LARGE"
 
@@ -190,12 +190,12 @@ class PayloadTooLarge(ApiError):
 
     @classmethod
     def example(cls) -> Self:
-        """One for the API's document."""
+        """See ``ApiError``."""
         return cls(1 << 20)
 
 
 class RangeNotSatisfiable(ApiError):
-    """A Range that lies outside the object."""
+    """The range lies outside the object."""
 
     status, code = 416, "RANGE_NOT_SATISFIABLE"
 
@@ -206,12 +206,12 @@ class RangeNotSatisfiable(ApiError):
 
     @classmethod
     def example(cls) -> Self:
-        """One for the API's document."""
+        """See ``ApiError``."""
         return cls(1 << 20)
 
 
 class ValidationFailed(ApiError):
-    """Fields are wrong; each is named with its fault."""
+    """Fields are invalid. The error names each of them with its fault."""
 
     status, code = 422, "VALIDATION_ERROR"
 
@@ -224,7 +224,7 @@ class ValidationFailed(ApiError):
 
     @classmethod
     def example(cls) -> Self:
-        """One for the API's document."""
+        """See ``ApiError``."""
         return cls([("colour", "is not a known field")])
 
 
@@ -238,12 +238,12 @@ class IdempotencyMismatch(ValidationFailed):
 
     @classmethod
     def example(cls) -> Self:
-        """One for the API's document."""
+        """See ``ApiError``."""
         return cls()
 
 
 class RateLimited(ApiError):
-    """Too many requests with this key, or from this address without a good one."""
+    """Too many requests with this key, or from this address without a valid one."""
 
     status, code = 429, "RATE_LIMITED"
 
@@ -255,16 +255,16 @@ class RateLimited(ApiError):
 
     @classmethod
     def example(cls) -> Self:
-        """One for the API's document."""
+        """See ``ApiError``."""
         return cls(17)
 
 
 class Internal(ApiError):
-    """A fault of ours; what it was is in the log, under the request's id."""
+    """An error in the service. The log has the details, under the request's id."""
 
 
 class Unavailable(ApiError):
-    """Something that this needs is away for the moment."""
+    """Something that the request needs is temporarily unavailable."""
 
     status, code = 503, "UNAVAILABLE"
     default_message = "The service cannot do that at the moment."

@@ -1,4 +1,4 @@
-"""Deleting files so that one that cannot be deleted does not keep the others."""
+"""Deleting folders as far as possible, even if some files cannot be deleted."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from pathlib import Path
 
 
 def remove_tree(path: Path | str, *, folder: int | None = None) -> None:
-    """Delete a folder with all that can be deleted in it.
+    """Delete a folder and everything in it that can be deleted.
 
     Args:
-        folder: descriptor of the folder that a relative path starts from.
+        folder: A descriptor of the folder that a relative path starts from.
 
     Raises:
-        FileNotFoundError: there is no such folder.
-        OSError: something is left; names the first path that could not be deleted.
+        FileNotFoundError: The folder does not exist.
+        OSError: Something is left; it names the first path that could not be deleted.
     """
     failed: list[OSError] = []
 
     def note(at: str, error: BaseException) -> None:
         assert isinstance(error, OSError)
-        # Relative to a descriptor, the error itself names the last part of the path only.
+        # Relative to a descriptor, the error names only the last part of the path.
         failed.append(OSError(error.errno, error.strerror, str(at)))
 
     if sys.version_info >= (3, 12):

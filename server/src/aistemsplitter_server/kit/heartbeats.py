@@ -1,9 +1,9 @@
-"""Heartbeat files: the processes that share a data folder, and the end of those that stall.
+"""Heartbeat files of the processes that share a data folder, and killing those that stall.
 
-A process keeps a lock on its file, which the system releases when it ends however it ends, and
-writes a growing number into it. A process that is stopped or hangs writes no more, but may hold
-SQLite's write lock, and then no other process can write. Therefore processes on the same machine
-kill it. None of this uses the database, which may be blocked by the very process.
+A process holds a lock on its file, which the system releases however the process ends, and writes a
+growing number into it. A process that is stopped or hangs does not write, but may hold SQLite's
+write lock, so that no other process can write. Therefore processes on the same machine kill it.
+None of this uses the database, which that process may be blocking.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 FOLDER = "processes"  # in the data folder
 PERIOD = 5.0  # seconds between two heartbeats
 STALLED_AFTER = 30.0  # seconds without one
-LOOK = 2.0  # seconds between two looks at the other processes' files
+LOOK = 2.0  # seconds between two checks of the other processes' files
 FORGOTTEN_AFTER = 3600.0  # seconds without a heartbeat after which a file is deleted
 
 
@@ -77,7 +77,7 @@ def is_local(data: Path, name: str) -> bool:
 
 
 def long_dead(data: Path) -> list[str]:
-    """Return the names of processes that died long ago and whose files are still here."""
+    """Return the names of processes that died long ago and whose files still exist."""
     names = []
     for path in (data / FOLDER).glob("*.lock"):
         with suppress(FileNotFoundError):
@@ -90,16 +90,16 @@ def remove(data: Path, name: str) -> None:
     """Delete the file of such a process.
 
     Raises:
-        OSError: it cannot be deleted now.
+        OSError: It cannot be deleted now.
     """
     _path(data, name).unlink(missing_ok=True)
 
 
 class Watch:
-    """Observes heartbeat files, and kills processes of this machine that stall.
+    """Watches heartbeat files, and kills processes of this machine that stall.
 
-    Only time in which the files were looked at without a break counts. Otherwise a machine that
-    wakes, or a process that was itself stopped, would take all others for stalled.
+    Only time during which the files were checked without a break counts. Otherwise a machine that
+    wakes up, or a process that was itself stopped, would find all others stalled.
 
     Args:
         folder: Folder of the files.
@@ -114,7 +114,7 @@ class Watch:
         self._reported: set[Path] = set()
 
     def look(self) -> None:
-        """Read all files once."""
+        """Check all files once."""
         now = time.monotonic()
         if now - self._looked > self._patience / 3:
             self._seen.clear()
@@ -135,7 +135,7 @@ class Watch:
         try:
             process = psutil.Process(heartbeat.pid)
             family = [process, *process.children(recursive=True)]
-            # While the lock is held the process exists: its id has not passed to another one.
+            # While the lock is held the process exists, so its id does not belong to another one.
             if _is_released(path) or _read(path) != heartbeat:
                 return
             logger.error(
@@ -144,7 +144,7 @@ class Watch:
                 heartbeat.pid,
                 self._patience,
             )
-            for member in family:  # a child that is stopped would not see that its parent ends
+            for member in family:  # a stopped child would not notice that its parent ends
                 with suppress(psutil.NoSuchProcess):
                     member.kill()
         except psutil.NoSuchProcess:
@@ -185,7 +185,7 @@ def _keep_watching(watch: Watch, period: float, ended: threading.Event) -> None:
 
 
 def _beat(file: int, count: int) -> None:
-    # Of one length while the digits last, so that a reader never sees a mixture of two.
+    # Of constant length while the digits last, so that a reader never sees a mixture of two.
     text = json.dumps({"machine": _machine(), "pid": os.getpid(), "count": f"{count:09}"})
     os.pwrite(file, text.encode(), 0)
 
@@ -194,14 +194,15 @@ def _read(path: Path) -> _Heartbeat | None:
     try:
         found = json.loads(path.read_bytes())
         return _Heartbeat(str(found["machine"]), int(found["pid"]), int(found["count"]))
-    except (OSError, ValueError, KeyError, TypeError):  # gone, or not written yet
+    except (OSError, ValueError, KeyError, TypeError):  # deleted, or not written yet
         return None
 
 
 def _is_released(path: Path) -> bool:
     try:
         with path.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: others may ask as well
+            # shared, so that other processes can check too
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             return True
     except OSError:  # no such file, or locked
         return False

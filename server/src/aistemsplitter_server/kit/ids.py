@@ -1,4 +1,4 @@
-"""Ids: a prefix that says what it names, and a ULID, so that they sort by time."""
+"""Ids: a prefix that names the kind, and a ULID, so that they sort by time."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ Prefix = Literal[
 
 
 def new(prefix: Prefix) -> str:
-    """A new id, such as ``split_01JTB3Y6M8Q4W2N7C5D9E0F1GH``."""
+    """Return a new id, such as ``split_01JTB3Y6M8Q4W2N7C5D9E0F1GH``."""
     return f"{prefix}_{ULID()}"
 
 
 def first(prefix: Prefix, moment: datetime) -> str:
-    """The smallest id that can be made at a time: all that are made later are larger."""
+    """Return the smallest id that can be created at a time. All later ids are larger."""
     milliseconds = int(moment.timestamp() * 1000)
     return f"{prefix}_{ULID(milliseconds.to_bytes(6) + bytes(10))}"
 
 
 def made_at(identifier: str) -> datetime | None:
-    """When an id was made; None if it is not an id."""
+    """Return when an id was created; None if it is not an id."""
     try:
         return ULID.from_str(body(identifier)).datetime
     except ValueError:
@@ -49,10 +49,10 @@ def made_at(identifier: str) -> datetime | None:
 
 
 def from_cursor(prefix: Prefix, cursor: str) -> str:
-    """The id whose body a caller was given as a cursor.
+    """Return the id for a cursor, which is an id without its prefix.
 
     Raises:
-        ValidationFailed: it is none.
+        ValidationFailed: The cursor is not valid.
     """
     if not (len(cursor) == 26 and cursor.isascii() and cursor.isalnum()):
         raise ValidationFailed([("cursor", "is not the nextCursor of a page")])
@@ -60,5 +60,5 @@ def from_cursor(prefix: Prefix, cursor: str) -> str:
 
 
 def body(identifier: str) -> str:
-    """The ULID of an id, without its prefix."""
+    """Return the ULID of an id, without its prefix."""
     return identifier.partition("_")[2]

@@ -1,8 +1,8 @@
-"""Durable jobs: put in the queue inside the caller's own transaction, run by workers.
+"""Durable jobs: enqueued in the caller's own transaction, run by workers.
 
-DBOS keeps the queue in our database, in tables of its own (which Alembic leaves alone). A job is a
-name, JSON arguments and an id; it runs at least once. Whoever runs it can die at any moment, and
-then it is run again from its start: so a job first asks its own rows what is left to do.
+DBOS keeps the queue in our database, in tables of its own (which Alembic ignores). A job is a name,
+JSON arguments and an id, and it runs at least once. A worker can die at any moment, and then the
+job starts over: so a job first checks its own rows for what is left to do.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from dbos import DBOSClient
 
 NAME = "aistemsplitter"
-# Of the jobs' names and arguments. DBOS would take a hash of the source, and after an upgrade leave
-# alone what an older version has queued.
+# Of the jobs' names and arguments. By default DBOS hashes the source, and after an upgrade ignores
+# jobs that an older version has queued.
 VERSION = "1"
 
 
@@ -34,8 +34,8 @@ VERSION = "1"
 class Queue:
     """A queue that workers listen to.
 
-    ``at_once`` is how many of its jobs one worker process runs at a time, ``poll_seconds`` how
-    often an idle worker looks for one.
+    ``at_once`` is how many of its jobs one worker process runs at a time, and ``poll_seconds`` how
+    often an idle worker polls.
     """
 
     name: str
@@ -44,16 +44,16 @@ class Queue:
 
 
 def migrate(database: Database) -> None:
-    """Create the queue's tables or bring them up to date; several processes may at once."""
+    """Create or upgrade the queue's tables. Several processes may do so at the same time."""
     from dbos import DBOS
 
     _quiet()
-    # By URL: over our engine, its own BEGIN would be one within a transaction.
+    # By URL: on our engine, its BEGIN would be one within a transaction.
     DBOS.migrate(database.engine.url.render_as_string(hide_password=False))
 
 
 def is_table(name: str | None) -> bool:
-    """Whether a table is the queue's own; on SQLite they lie among ours."""
+    """Return whether a table is the queue's. On SQLite they are among ours."""
     from dbos._schemas.system_database import SystemSchema
 
     tables = SystemSchema.metadata_obj.tables.values()
@@ -78,16 +78,16 @@ def enqueue(
     delay_seconds: float = 0,
     priority: int | None = None,
 ) -> None:
-    """Put a job in a queue; it is there once the session's transaction commits.
+    """Enqueue a job. It exists once the session's transaction commits.
 
-    An id that was used before changes nothing: a job is queued once.
+    Enqueueing an id again changes nothing.
 
     Args:
-        session: of a unit of work; nothing is committed here.
-        name: of a job that workers know.
-        args: what JSON holds.
-        delay_seconds: the job is not run earlier, and up to some seconds later.
-        priority: from 1 on, lower ones first; those without come before all.
+        session: A unit of work; nothing is committed here.
+        name: The job's name, known to workers.
+        args: Arguments that JSON can hold.
+        delay_seconds: Do not run the job earlier; it may start some seconds later.
+        priority: From 1, lower ones first. Jobs without one come before all.
     """
     from dbos import EnqueueOptions
 
@@ -114,12 +114,12 @@ def working(
 ) -> Iterator[None]:
     """Run jobs from the queues in threads of this process until the block ends.
 
-    A process does so once at a time. At the end no new job is begun; those still running are not
-    waited for and count as left behind.
+    Only once per process at a time. At the end no new job is begun. Jobs still running are not
+    waited for, and count as left behind.
 
     Args:
-        executor_id: fresh for every process, or two would take each other's jobs for their own.
-        jobs: by name, what runs them; an exception ends a job for good.
+        executor_id: Unique for every process, or two would run each other's jobs.
+        jobs: Functions by job name. An exception ends a job for good.
     """
     from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer
 
@@ -153,7 +153,7 @@ def working(
 
 
 def begun() -> list[tuple[str, str]]:
-    """The jobs that were begun and not ended, and their executors; within :func:`working` only."""
+    """Return id and executor of the jobs in progress. Within :func:`working` only."""
     from dbos import DBOS
 
     found = DBOS.list_workflows(status="PENDING", load_input=False, load_output=False)
@@ -161,9 +161,9 @@ def begun() -> list[tuple[str, str]]:
 
 
 def under_way(job_ids: Sequence[str]) -> set[str]:
-    """Return which of these jobs are queued or begun; within :func:`working` only.
+    """Return which of these jobs are queued or in progress. Within :func:`working` only.
 
-    Looks each up by its id, so the cost does not grow with the number of jobs that there are.
+    Looks each up by its id, so the cost does not grow with the number of jobs.
     """
     from dbos import DBOS
 
@@ -179,7 +179,7 @@ def under_way(job_ids: Sequence[str]) -> set[str]:
 
 
 def forget_ended(before: datetime, limit: int) -> int:
-    """Delete what is kept of some jobs that ended before, and return how many.
+    """Delete some jobs that ended before a time, and return how many.
 
     Within :func:`working` only.
     """
@@ -198,7 +198,7 @@ def forget_ended(before: datetime, limit: int) -> int:
 
 
 def retire(queues: Sequence[str], at_once: int = 500) -> None:
-    """Delete the jobs that wait in queues which no worker listens to any longer.
+    """Delete the jobs in queues that workers no longer listen to.
 
     Within :func:`working` only.
     """
@@ -215,9 +215,9 @@ def retire(queues: Sequence[str], at_once: int = 500) -> None:
 
 
 def hand_on(job_id: str) -> None:
-    """Put a job that a dead executor left behind back into its queue.
+    """Requeue a job that a dead executor left behind.
 
-    Within :func:`working` only. A job whose executor lives would run twice.
+    Within :func:`working` only. A job whose executor is alive would run twice.
     """
     from dbos import DBOS
 
@@ -227,7 +227,7 @@ def hand_on(job_id: str) -> None:
 
 
 def _function(run: Callable[..., None]) -> Callable[..., None]:
-    """A plain function, which DBOS can put its marks on, as it cannot on a method."""
+    """Return a plain function. DBOS sets attributes on jobs, which methods do not allow."""
 
     def job(*args: Any) -> None:
         run(*args)
@@ -237,7 +237,7 @@ def _function(run: Callable[..., None]) -> Callable[..., None]:
 
 @lru_cache(maxsize=4)
 def _client(engine: Engine) -> DBOSClient:
-    """What writes queue entries; it uses the caller's connection and opens none itself."""
+    """Return a client that enqueues jobs on the caller's connection and opens none itself."""
     from dbos import DBOSClient, DBOSPortableJSONSerializer
 
     return DBOSClient(
@@ -253,5 +253,5 @@ def _quiet() -> None:
 
     logger = logging.getLogger("dbos")
     logger.setLevel(logging.WARNING)
-    if not logger.handlers:  # or DBOS adds one that writes past ours, in lines of its own kind
+    if not logger.handlers:  # otherwise DBOS adds one of its own, which bypasses our format
         logger.addHandler(logging.NullHandler())

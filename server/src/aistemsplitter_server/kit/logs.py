@@ -1,7 +1,7 @@
-"""What the processes log: a line of JSON each, or of colour where a person looks on.
+"""Logging: one line of JSON per event, or coloured text on a terminal.
 
-Whatever goes through ``logging`` comes out here, our own and the libraries'. Fields come as
-``extra``, or bound for all that follows by ``structlog.contextvars``.
+Everything that goes through ``logging`` is formatted here, from the libraries too. Fields are given
+as ``extra``, or bound for all following lines by ``structlog.contextvars``.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, TextIO
 import structlog
 from structlog.typing import EventDict, Processor
 
-# Nothing of ours logs one. Should another's words quote one all the same, it cannot be read.
+# We log no secrets. If a library's message quotes one all the same, it is masked.
 SECRET = re.compile(
     r"(ast_(?:live|test)_|[sr]k_(?:live|test)_|whsec_|[?&][A-Za-z-]*(?:[Ss]ignature|token)=)[0-9A-Za-z+/=%_.~-]+"
 )
@@ -24,21 +24,21 @@ _told: ContextVar[dict[str, str] | None] = ContextVar("told", default=None)
 
 
 def telling() -> dict[str, str]:
-    """What :func:`tell` fills from now on, in this task and the threads that it waits for."""
+    """Collect the fields that :func:`tell` adds, in this task and the threads that it awaits."""
     told: dict[str, str] = {}
     _told.set(told)
     return told
 
 
 def tell(**fields: str) -> None:
-    """Add fields to the line that the request in hand ends with."""
+    """Add fields to the log line at the end of the current request."""
     told = _told.get()
     if told is not None:
         told.update(fields)
 
 
 def configure(stream: TextIO | None = None, level: int = logging.INFO) -> None:
-    """Let this process log so, on stderr; a process does it once, at its start."""
+    """Configure logging of this process, on stderr. Call it once, at the start."""
     stream = stream or sys.stderr
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -49,7 +49,7 @@ def configure(stream: TextIO | None = None, level: int = logging.INFO) -> None:
     ]
     last: list[Processor] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta, _plain]
     if stream.isatty():
-        # Its other traceback shows variables, and with them whatever is secret.
+        # structlog's other formatter shows variables, and with them secrets
         plain = structlog.dev.plain_traceback
         last.append(structlog.dev.ConsoleRenderer(exception_formatter=plain))
     else:
@@ -63,7 +63,7 @@ def configure(stream: TextIO | None = None, level: int = logging.INFO) -> None:
 
 
 def _plain(_logger: Any, _method: str, event: EventDict) -> EventDict:
-    event.pop("color_message", None)  # uvicorn's, the same once more
+    event.pop("color_message", None)  # uvicorn's copy of the message
     return event
 
 

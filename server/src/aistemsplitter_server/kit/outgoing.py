@@ -1,12 +1,12 @@
-"""Requests to addresses that users give: only into the open internet, and never for long.
+"""Requests to user-supplied URLs: only to public addresses, and within deadlines.
 
-A name is resolved once, each of its addresses is judged, and the connection goes to one that was
-found good; ``Host`` and the TLS name stay the user's. Every redirect is a new request that goes
-the same way. Proxies of the environment are not asked: they would connect for us, unjudged.
+A host is resolved once, each of its addresses is checked, and the connection goes to one that is
+allowed; ``Host`` and the TLS name stay the user's. Every redirect is a new request with the same
+checks. Proxies from the environment are not used: they would connect for us, unchecked.
 
 OutgoingError
-├── Unreachable   INPUT_UNREACHABLE   no address, no connection, no good answer, or not in time
-├── NotAllowed    INPUT_FORBIDDEN     a private or disallowed address, or a URL that is not for us
+├── Unreachable   INPUT_UNREACHABLE   no address, connection or usable response, or not in time
+├── NotAllowed    INPUT_FORBIDDEN     a private or disallowed address, or an unsupported URL
 └── TooLarge      INPUT_TOO_LARGE     more bytes than the limit
 """
 
@@ -29,49 +29,49 @@ from aistemsplitter_server.kit.dialing import SLOWEST, Dialer, Refused, Resolve,
 
 REDIRECTS = 5
 REDIRECTING = (301, 302, 303, 307, 308)
-COMPLETE = (200, 203)  # 203: a proxy on the way has changed something, such as a header
-EXCERPT = 2048  # bytes of an answer to a webhook that are kept
+COMPLETE = (200, 203)  # 203: a proxy has changed something, such as a header
+EXCERPT = 2048  # bytes of a webhook response that are stored
 FAULTS = (httpcore2.NetworkError, httpcore2.ProtocolError, httpcore2.TimeoutException)
-# Compressed, a small body could become a large one; what comes is what is written.
+# Uncompressed, or a small body could expand to a large one.
 HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "AIStemSplitter/1"}
 
 
 class OutgoingError(Exception):
-    """Base; its text is for the user and tells nothing of our network.
+    """The base of errors. The text is for the user and reveals nothing of our network.
 
     Attributes:
-        code: the contract's code of a split that fails with it.
+        code: The error code of a split that fails with it.
     """
 
     code: ClassVar[str]
 
 
 class Unreachable(OutgoingError):
-    """Nothing usable came."""
+    """There was no usable response."""
 
     code = "INPUT_UNREACHABLE"
 
 
 class NotAllowed(OutgoingError):
-    """It leads where we do not go."""
+    """The URL or its address is not allowed."""
 
     code = "INPUT_FORBIDDEN"
 
 
 class TooLarge(OutgoingError):
-    """More bytes than the limit, claimed or sent."""
+    """The response is over the limit, announced or sent."""
 
     code = "INPUT_TOO_LARGE"
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a receiver said.
+    """The response of a webhook receiver.
 
     Attributes:
-        latency: seconds from the beginning to the answer's head.
-        excerpt: the body's first 2048 bytes as text; what is no text is replaced.
-        retry_after: the header of that name.
+        latency: Seconds from the beginning to the response's headers.
+        excerpt: The first 2048 bytes of the body as text; invalid bytes are replaced.
+        retry_after: The ``Retry-After`` header.
     """
 
     status: int
@@ -81,12 +81,12 @@ class Answer:
 
 
 class Outgoing:
-    """The client; it keeps no connection, so it can be shared by threads.
+    """The client. It keeps no connections, so threads can share it.
 
     Args:
-        exceptions: the operator's networks, which may be connected to whatever they are.
-        resolve: host and port to numeric addresses.
-        tls: None for the usual authorities.
+        exceptions: The operator's networks, which may always be connected to.
+        resolve: Resolves host and port to numeric addresses.
+        tls: None for the usual certificate authorities.
     """
 
     def __init__(
@@ -110,21 +110,21 @@ class Outgoing:
         announced: Callable[[int | None], None] = lambda _size: None,
         check: Callable[[], None] = lambda: None,
     ) -> int:
-        """Stream what a URL gives into a new file; return its size in bytes.
+        """Download a URL into a new file and return its size in bytes.
 
         Args:
-            url: http or https; at most 5 redirects are followed.
-            to: must not exist yet, and does not after an error.
-            limit: most bytes.
-            deadline: seconds for all of it; a server that sends less than 4 KiB a second is
+            url: An http or https URL; at most 5 redirects are followed.
+            to: The file to create. It does not exist after an error.
+            limit: Bytes at most.
+            deadline: Seconds for everything. A server that sends less than 4 KiB per second is
                 given up earlier.
-            announced: is called before the first byte with the size in bytes that the server
-                announces, if it does; what it raises ends the download.
-            check: is called between pieces; what it raises ends the download.
+            announced: Called before the first byte with the announced size in bytes, if there is
+                one. An exception from it ends the download.
+            check: Called between pieces. An exception from it ends the download.
 
         Raises:
-            OutgoingError: see above.
-            OSError: the file cannot be written.
+            OutgoingError: See above.
+            OSError: The file cannot be written.
         """
         ends = time.monotonic() + deadline
         address = _parsed(url)
@@ -139,16 +139,17 @@ class Outgoing:
         raise Unreachable(f"The URL redirects more than {REDIRECTS} times.")
 
     def post(self, url: str, body: bytes, headers: Mapping[str, str], *, timeout: float) -> Answer:
-        """POST a body; a redirect is an answer like others and is not followed.
+        """POST a body. Redirects are not followed but returned like any response.
 
         Args:
-            url: http or https.
-            body: sent as it is.
-            headers: besides our own.
-            timeout: seconds for all of it; one that runs out in the answer's body cuts that short.
+            url: An http or https URL.
+            body: The bytes to send.
+            headers: Headers besides our own.
+            timeout: Seconds for everything. If it ends within the response's body, the body is cut
+                short.
 
         Raises:
-            OutgoingError: there was no answer.
+            OutgoingError: There was no response.
         """
         began = time.monotonic()
         sent = {**HEADERS, "Content-Length": str(len(body)), **headers}
@@ -162,7 +163,7 @@ class Outgoing:
     def _request(
         self, method: str, url: httpx2.URL, headers: Mapping[str, str], body: bytes, ends: float
     ) -> Iterator[httpcore2.Response]:
-        """One request on a connection of its own; faults of the wire come out as ours."""
+        """Send a request on a connection of its own, and translate network errors into ours."""
         host = url.host
         dialer = Dialer(self._exceptions, self._resolve, ends)
         target = httpcore2.URL(
@@ -174,7 +175,7 @@ class Outgoing:
                 httpcore2.ConnectionPool(self._tls, network_backend=dialer) as pool,
                 pool.stream(method, target, headers=list(sent.items()), content=body) as response,
             ):
-                dialer.pace.restart()  # the head had a while of its own
+                dialer.pace.restart()  # the headers had a window of their own
                 yield response
         except TooSlow:
             raise Unreachable(f"{host} sends less than {SLOWEST >> 10} KiB a second.") from None
@@ -187,10 +188,10 @@ class Outgoing:
 
 
 def check(url: str) -> None:
-    """Look at a URL's form alone; where it leads is judged when it is connected to.
+    """Check the form of a URL. Its address is checked when it is connected to.
 
     Raises:
-        NotAllowed: it is none that a request would be made to.
+        NotAllowed: It is not a URL that we would send a request to.
     """
     _parsed(url)
 
@@ -209,17 +210,18 @@ def _parsed(url: str, base: httpx2.URL | None = None) -> httpx2.URL:
 
 
 def _checked_size(response: httpcore2.Response, limit: int) -> int | None:
-    """Return the size that an answer with a file announces.
+    """Return the size in bytes that a response announces, if it does.
 
     Raises:
-        Unreachable: it has no file.
-        TooLarge: the file is larger than the limit.
+        Unreachable: The response is not a complete file.
+        TooLarge: The file is larger than the limit.
     """
     if response.status not in COMPLETE:
         raise Unreachable(f"The URL was answered with HTTP status {response.status}.")
     if (_header(response, b"content-encoding") or "identity").lower() != "identity":
         raise Unreachable("The server compressed its answer, though asked not to.")
-    length = _header(response, b"content-length")  # digits, and not many: the parser checks that
+    # a number of bounded length, as the parser ensures
+    length = _header(response, b"content-length")
     if length is None or not length.isdecimal():
         return None
     if int(length) > limit:
@@ -241,7 +243,7 @@ def _save(response: httpcore2.Response, to: Path, limit: int, check: Callable[[]
 
 @contextmanager
 def _new(path: Path) -> Iterator[Callable[[bytes], int]]:
-    """A new file, whole at the end or gone."""
+    """Create a file that is removed if the block raises."""
     with path.open("xb") as file:
         try:
             yield file.write
@@ -259,20 +261,20 @@ def _excerpt(response: httpcore2.Response) -> str:
             if len(body) >= EXCERPT:
                 break
     except FAULTS:
-        pass  # the receiver has answered; how it ends matters to nobody
-    # Postgres has no text with a zero in it.
+        pass  # the receiver has answered, and the rest does not matter
+    # Postgres cannot store NUL in text.
     return body[:EXCERPT].decode("utf-8", "replace").replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 def _location(response: httpcore2.Response) -> str | None:
-    """Return where a redirect leads. Servers write UTF-8 into it unencoded, as browsers expect."""
+    """Return where a redirect leads. Servers send raw UTF-8 in it, as browsers accept."""
     location = _header(response, b"location")
     if location is None or location.isascii():
         return location
     raw = location.encode("latin-1")
     try:
         return raw.decode()
-    except UnicodeDecodeError:  # a path in another encoding, whose bytes must stay as they are
+    except UnicodeDecodeError:  # a path in another encoding, whose bytes must be kept
         return "".join(chr(byte) if byte < 0x80 else f"%{byte:02X}" for byte in raw)
 
 

@@ -1,8 +1,8 @@
-"""Which accounts have rows due, in a cost that does not grow with the number of rows.
+"""Finding the accounts that have due rows, at a cost independent of the number of rows.
 
-A table with work to do has an index over account and due time, partial on the rows that have one.
-Reading it in order would meet the rows of one busy account first, however many they are. A skip
-scan goes from each account to the next instead, with one look-up for each.
+A table of work has an index over account and due time, partial on rows with a due time. Reading it
+in order would first read all rows of a busy account. A skip scan goes from each account to the next
+instead, with one lookup for each.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ def accounts(
     after: str,
     limit: int,
 ) -> list[Waiting]:
-    """Accounts that have rows with a due time, in the order of their ids.
+    """Return the accounts that have rows with a due time, in the order of their ids.
 
     Args:
-        account: column with the account's id.
-        due_at: column of the same table with the time when a row is due; NULL if it never is.
-        after: only accounts with larger ids.
-        limit: most accounts that are returned.
+        account: The column with the account's id.
+        due_at: The column of the same table with the time when a row is due, or NULL.
+        after: Return only accounts with larger ids.
+        limit: Accounts to return at most.
     """
     first = select(func.min(account)).where(due_at.is_not(None), account > after)
     scan = select(

@@ -1,4 +1,4 @@
-"""Shapes on the wire: camelCase outside, snake_case inside, keys in the contract's order."""
+"""Base classes of schemas: camelCase in JSON, snake_case in Python, keys in a fixed order."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ EXAMPLE = "x-example"
 
 
 def example(**fields: Any) -> dict[str, Any]:
-    """What a model's ``json_schema_extra`` takes: one of its kind, as it is on the wire.
+    """Return the value of a model's ``json_schema_extra`` that holds an example.
 
-    It goes through FastAPI as a text, for from anything else that would drop every null.
+    The example is passed through FastAPI as text, since FastAPI drops nulls from anything else.
     """
     return {EXAMPLE: json.dumps(fields)}
 
 
 class Request(BaseModel):
-    """Base of all request bodies: unknown fields and loosely typed values are errors."""
+    """The base of request bodies. Unknown fields and loosely typed values are errors."""
 
     model_config = ConfigDict(
         alias_generator=to_camel, extra="forbid", strict=True, validate_by_name=False
@@ -33,9 +33,9 @@ class Request(BaseModel):
 
 
 class Response(BaseModel):
-    """Base of all answers."""
+    """The base of responses."""
 
-    # What has a default is there all the same, so the API's document calls it required.
+    # Fields with a default are always sent, so the document marks them as required.
     model_config = ConfigDict(
         alias_generator=to_camel,
         validate_by_name=True,
@@ -44,7 +44,7 @@ class Response(BaseModel):
 
 
 class Success(Response, Generic[Data]):
-    """What every successful answer is wrapped in."""
+    """The envelope of every successful response."""
 
     success: Literal[True] = True
     data: Data

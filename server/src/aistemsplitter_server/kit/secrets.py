@@ -1,7 +1,6 @@
-"""The server's own secret, from which every key is derived.
+"""The server's secret, and the keys derived from it.
 
-It is a file in the data folder, or a setting for processes on several machines,
-which need the same one.
+It is a file in the data folder, or a setting where processes on several machines need the same one.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from aistemsplitter_server.kit.settings import SECRET_LENGTH as LENGTH
 from aistemsplitter_server.kit.settings import Settings
 
 FILE_NAME = "secret"
-NONCE = 12  # bytes, what AES-GCM takes
+NONCE = 12  # bytes, the nonce size of AES-GCM
 
 
 class UnusableSecret(Exception):
@@ -31,7 +30,7 @@ class UnusableSecret(Exception):
 
 
 class Secrets:
-    """Hashes with the server's pepper, signs URLs, and encrypts what must be read again later."""
+    """Hashes with a pepper, signs URLs, and encrypts values that must be read again."""
 
     def __init__(self, root: bytes) -> None:
         self._pepper = _derive(root, b"api-key-pepper")
@@ -39,38 +38,39 @@ class Secrets:
         self._cipher = AESGCM(_derive(root, b"encryption-at-rest"))
 
     def digest(self, value: str) -> bytes:
-        """HMAC-SHA256 with the pepper, 32 bytes."""
+        """Return the HMAC-SHA256 of a value with the pepper, 32 bytes."""
         return hmac.new(self._pepper, value.encode(), sha256).digest()
 
     def sign(self, purpose: str, *fields: str) -> str:
-        """A signature for URLs, 43 letters; one purpose's never passes for another's."""
-        message = json.dumps([purpose, *fields]).encode()  # no two lists are written alike
+        """Return a signature for URLs, 43 characters. Those of different purposes never match."""
+        # unambiguous, whatever the fields contain
+        message = json.dumps([purpose, *fields]).encode()
         return urlsafe_b64encode(hmac.digest(self._signer, message, sha256)).rstrip(b"=").decode()
 
     def signed(self, signature: str, purpose: str, *fields: str) -> bool:
-        """Whether ``sign`` made this signature; takes the same time either way."""
+        """Return whether ``sign`` made this signature, in constant time."""
         genuine = self.sign(purpose, *fields).encode()
         return hmac.compare_digest(genuine, signature.encode(errors="replace"))
 
     def encrypt(self, value: str, owner: str) -> bytes:
-        """Nonce and AES-GCM ciphertext, bound to the id of the row that it belongs to."""
+        """Return nonce and AES-GCM ciphertext, bound to the id of the row that they belong to."""
         nonce = secrets.token_bytes(NONCE)
         return nonce + self._cipher.encrypt(nonce, value.encode(), owner.encode())
 
     def decrypt(self, sealed: bytes, owner: str) -> str:
-        """What ``encrypt`` was given.
+        """Return the value that ``encrypt`` was given.
 
         Raises:
-            cryptography.exceptions.InvalidTag: changed, of another row, or of another server.
+            cryptography.exceptions.InvalidTag: It was changed, or belongs to another row or server.
         """
         return self._cipher.decrypt(sealed[:NONCE], sealed[NONCE:], owner.encode()).decode()
 
 
 def of(settings: Settings) -> Secrets:
-    """The secret of the settings, else that of the data folder, made when missing.
+    """Return the secret of the settings, or of the data folder, created if missing.
 
     Raises:
-        UnusableSecret: see ``load``.
+        UnusableSecret: See ``load``.
     """
     if settings.secret is not None:
         return Secrets(b64decode(settings.secret.get_secret_value()))
@@ -78,10 +78,10 @@ def of(settings: Settings) -> Secrets:
 
 
 def load(data: Path) -> Secrets:
-    """The secret of the data folder, made when missing; several processes may do so at once.
+    """Return the secret of the data folder, created if missing. Safe for several processes.
 
     Raises:
-        UnusableSecret: others can read it, or it is cut short.
+        UnusableSecret: Other users can read it, or it is truncated.
     """
     path = data / FILE_NAME
     if not path.exists():
@@ -103,7 +103,8 @@ def _create(path: Path) -> None:
             file.write(secrets.token_bytes(LENGTH))
             file.flush()
             os.fsync(file.fileno())
-        # A link appears whole and never replaces: whoever comes second keeps the first's secret.
+        # A link appears complete and never replaces a file: the second process uses the first's
+        # secret.
         path.hardlink_to(draft)
     except FileExistsError:
         pass

@@ -1,4 +1,4 @@
-"""The settings: environment (``AISTEMSPLITTER_SERVER_*``), a ``.env`` file, or flags."""
+"""The settings, from the environment (``AISTEMSPLITTER_SERVER_*``), a ``.env`` file, or flags."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from sqlalchemy.exc import ArgumentError
 from aistemsplitter_server.kit import addresses
 
 PREFIX = "AISTEMSPLITTER_SERVER_"
-ENV_FILE = ".env"  # in the working folder
-SECRET_LENGTH = 32  # bytes, of the server's secret and of each key derived from it
+ENV_FILE = ".env"  # in the working directory
+SECRET_LENGTH = 32  # bytes of the server's secret and of each key derived from it
 FOREVER = 36_500  # days
-HIGHEST_PRICE = 99_999_999  # that Stripe takes
+HIGHEST_PRICE = 99_999_999  # the highest that Stripe accepts
 ORIGIN = re.compile(
     r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9A-Fa-f:]+\](:[0-9]{1,5})?"
 )
@@ -34,7 +34,7 @@ class WrongSetting(Exception):
 
 
 class Settings(BaseSettings):
-    """What an operator decides. A database URL bears a password, so the repr leaves it out."""
+    """The operator's settings. The repr hides the database URL, which contains a password."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, env_file=ENV_FILE, extra="ignore", frozen=True, hide_input_in_errors=True
@@ -244,7 +244,7 @@ class Settings(BaseSettings):
     @classmethod
     def _both_or_neither(cls, secret: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
         if "stripe_secret_key" not in info.data:
-            return secret  # that one is wrong, and named
+            return secret  # that key is invalid itself, with an error of its own
         key = info.data["stripe_secret_key"]
         if secret is None and key is not None:
             raise ValueError(f"is missing, while {PREFIX}STRIPE_SECRET_KEY is set")
@@ -286,26 +286,26 @@ class Settings(BaseSettings):
 
     @property
     def sqlite_file(self) -> Path | None:
-        """Where the database lies if it is a SQLite file."""
+        """The path of the database if it is a SQLite file."""
         url = make_url(self.database)
         return Path(str(url.database)) if url.get_backend_name() == "sqlite" else None
 
     @property
     def base_url(self) -> str:
-        """What our URLs begin with where no request tells by what name we are reached."""
+        """The base of our URLs where there is no request to take it from."""
         if self.public_url is not None:
             return self.public_url
-        everywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # not addresses that one can call
+        everywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # clients cannot connect to these
         host = everywhere.get(self.host, self.host)
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
 
     @property
     def page_url(self) -> str:
-        """Where people open the pages: without https browsers keep a sign-in of localhost only."""
+        """The URL of the pages. Without https, browsers keep a session on localhost only."""
         return self.base_url.replace("http://127.0.0.1:", "http://localhost:")
 
     def shown(self) -> dict[str, str]:
-        """Every setting as text for people, passwords hidden."""
+        """Return every setting as text, passwords hidden."""
         values = {name: str(value) for name, value in self.model_dump(mode="json").items()}
         values["database_url"] = make_url(self.database).render_as_string(hide_password=True)
         return values
@@ -316,7 +316,7 @@ def _listed(text: str) -> list[str]:
 
 
 def _refuse_unknown() -> None:
-    """A name that is mistyped would leave its setting as it is, and nobody would notice."""
+    """Refuse unknown names, so that a mistyped setting is noticed."""
     known = [PREFIX + field.upper() for field in Settings.model_fields]
     for name in (*os.environ, *dotenv_values(ENV_FILE)):
         if name.upper().startswith(PREFIX) and name.upper() not in known:
@@ -326,10 +326,10 @@ def _refuse_unknown() -> None:
 
 
 def load(**flags: Any) -> Settings:
-    """The settings in force; a flag that is None was not given.
+    """Return the settings in force. Flags that are None are ignored.
 
     Raises:
-        WrongSetting: names the first setting that is wrong or that there is not.
+        WrongSetting: A setting is wrong or unknown; it names the first one.
     """
     from pydantic_settings import SettingsError
 

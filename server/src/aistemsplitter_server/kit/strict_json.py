@@ -1,4 +1,4 @@
-"""JSON without what two readers could understand differently, or what Postgres cannot keep.
+"""Strict JSON: without what two parsers could read differently, or what Postgres cannot store.
 
 The cost of a check grows with the size of the body and with nothing else.
 """
@@ -11,10 +11,10 @@ from typing import Any, NoReturn
 
 from aistemsplitter_server.kit.errors import ValidationFailed
 
-DEPTH = 32  # far more than any body of ours has
-VALUES = 1000  # as well; each one is validated later, and may become a fault in the answer
-# Commas and opening brackets, those in texts included: more than a body of so many values can have.
-# Above it nothing is parsed, for the parser is in C and lets no other thread run.
+DEPTH = 32  # far more than any of our request bodies has
+VALUES = 1000  # as well; each is validated later, and may become a fault in the response
+# Commas and opening brackets, in strings too: more than a body of so many values can have. A body
+# with more is not parsed, since the C parser blocks all other threads.
 STRUCTURE = 1 << 16
 LONGEST_NAME = 64  # characters of a key that an error repeats
 
@@ -22,11 +22,11 @@ Path = tuple[str, ...]
 
 
 def check(body: bytes) -> None:
-    """Verify that a body is JSON with exactly one meaning.
+    """Check that a body is JSON with exactly one meaning.
 
     Raises:
-        ValidationFailed: not UTF-8, not JSON, a duplicate key, a number without a value, nested too
-            deep, too many values, or a text with a NUL or half a surrogate pair.
+        ValidationFailed: It is not UTF-8 or not JSON, has a duplicate key, NaN or infinity, is
+            nested too deep or has too many values, or a string has a NUL or half a surrogate pair.
     """
     if sum(map(body.count, (b",", b"[", b"{"))) > STRUCTURE:
         raise _too_many()
@@ -41,7 +41,8 @@ def check(body: bytes) -> None:
         raise ValidationFailed([("body", "is nested too deep")]) from None
     except ValueError:  # not JSON, or an integer of thousands of digits
         raise ValidationFailed([("body", "is not valid JSON")]) from None
-    # Only an escape can write a NUL or half a pair: UTF-8 and JSON's grammar exclude them bare.
+    # Only escapes can produce a NUL or half a pair: UTF-8 and JSON's grammar exclude them
+    # otherwise.
     _check_values(value, texts="\\u" in text)
 
 
@@ -70,10 +71,10 @@ def _no_number(name: str) -> NoReturn:
 
 
 def _check_values(root: Any, *, texts: bool) -> None:
-    """Visit every value, level by level, up to the first that is wrong.
+    """Visit every value, level by level, up to the first that is invalid.
 
     Args:
-        texts: inspect the texts, too.
+        texts: Check strings too.
     """
     level: list[tuple[Path, Any]] = [((), root)]
     seen = 0

@@ -1,4 +1,4 @@
-"""Times: aware, UTC, and on the wire ISO-8601 with milliseconds and ``Z``."""
+"""Times: timezone-aware, in UTC, and in JSON as ISO 8601 with milliseconds and ``Z``."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from datetime import UTC, datetime
 
 
 def now() -> datetime:
-    """The time now, in UTC, to the millisecond that the wire shows."""
+    """Return the current time in UTC, rounded down to the milliseconds that JSON shows."""
     moment = datetime.now(UTC)
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
 def to_wire(moment: datetime) -> str:
-    """``2026-05-03T10:20:30.000Z``; a time without a zone is refused, for nobody knows when it is.
+    """Return a time as in ``2026-05-03T10:20:30.000Z``.
 
     Raises:
-        ValueError: the time has no zone.
+        ValueError: The time has no zone, so it is ambiguous.
     """
     if moment.tzinfo is None:
         raise ValueError("a time without a zone")

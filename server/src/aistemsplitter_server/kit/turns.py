@@ -1,4 +1,4 @@
-"""A lock that is handed over in the order in which it was asked for."""
+"""A fair lock: waiting threads get it in the order in which they asked."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from sqlalchemy import exc
 
 
 class TooLong(exc.TimeoutError):
-    """The turn did not come in time: one of the ways in which a database cannot be used."""
+    """The turn did not come in time. Handled like any unavailable database."""
 
 
 class Turns:
-    """``with turns:`` waits for one's turn. Not reentrant.
+    """A fair lock. ``with turns:`` waits for its turn. Not reentrant.
 
-    Python's own lock makes no promise of order, and SQLite lets waiting writers sleep and try
-    again: there, with sixteen of them, one in a hundred waits more than a second.
+    Python's own lock guarantees no order, and SQLite lets waiting writers sleep and retry: with
+    sixteen of them, one in a hundred waits over a second.
 
     Args:
-        patience: seconds after which one gives up.
+        patience: Seconds to wait at most.
     """
 
     def __init__(self, patience: float) -> None:
@@ -35,13 +35,13 @@ class Turns:
                 self._taken = True
                 return
             mine = Lock()
-            mine.acquire()  # whose turn ends releases it
+            mine.acquire()  # released by whoever had the turn before
             self._waiting.append(mine)
         came = False
         try:
             came = mine.acquire(timeout=self._patience)
         finally:
-            if not came:  # in vain, or interrupted
+            if not came:  # timed out, or interrupted
                 self._leave(mine)
         if not came:
             raise TooLong(f"no turn within {self._patience:g} s")

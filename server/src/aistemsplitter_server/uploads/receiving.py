@@ -1,4 +1,4 @@
-"""The bytes of an upload, from the request into its partial file, a piece at a time."""
+"""Receiving the bytes of an upload into its partial file, piece by piece."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from aistemsplitter_server.kit.errors import (
 from aistemsplitter_server.uploads.partial import Partial
 from aistemsplitter_server.uploads.tables import Upload
 
-PIECE = 1 << 20  # bytes that are written at once, and all that is in memory
-GATHERED = 10.0  # seconds at most that a piece is gathered for
-# A client that is waited for this long must have sent so many bytes since the last such moment.
+PIECE = 1 << 20  # bytes written at a time, and all that is held in memory
+GATHERED = 10.0  # seconds that a piece is gathered for at most
+# A client that we have waited for this long must have sent so many bytes since the last check.
 PATIENCE = 60.0  # seconds
-PACE = 4096  # bytes a second, on average over that time
+PACE = 4096  # bytes per second, on average over that time
 RANGE = re.compile(r"bytes (?:\*|(\d{1,15})-(\d{1,15}))/(\d{1,15})", re.ASCII)
 FORM = "multipart/form-data"
 # A form that is sent with the reserved Content-Type is recognized by its first line.
@@ -37,17 +37,17 @@ FORM_OVERHEAD = 1 << 14  # bytes at most that a form adds to its file
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """The part of the file that a request brings; ``stop`` equals ``start`` for a question."""
+    """The bytes of the file that a request sends; empty if it only asks how many have arrived."""
 
     start: int
     stop: int
 
 
 def span(request: Request, upload: Upload) -> Span | None:
-    """What ``Content-Range`` says; None without it: the whole file.
+    """Return the range in ``Content-Range``; None without one, for the whole file.
 
     Raises:
-        ValidationFailed: it is none of this file.
+        ValidationFailed: It is not a range of this file.
     """
     header = request.headers.get("content-range")
     if header is None:
@@ -64,10 +64,10 @@ def span(request: Request, upload: Upload) -> Span | None:
 
 
 def check_type(request: Request, upload: Upload) -> None:
-    """Make sure that the bytes are said to be of the type that was reserved.
+    """Check that the body has the content type that was reserved.
 
     Raises:
-        ValidationFailed: they are not.
+        ValidationFailed: It has another one.
     """
     told = request.headers.get("content-type", "")
     if _media_type(told) not in (FORM, _media_type(upload.content_type)):
@@ -77,20 +77,20 @@ def check_type(request: Request, upload: Upload) -> None:
 async def receive(
     request: Request, upload: Upload, part: Span | None, file: Partial, check: Recheck
 ) -> None:
-    """Write the body into the partial file; what came before the line broke stays there.
+    """Write the body into the partial file. If the connection drops, what has arrived is kept.
 
     Args:
-        check: raises once the right to write has ended.
+        check: Raises an exception once the permission to write has ended.
 
     Raises:
-        Forbidden: the right to write has ended.
-        NotFound: the upload was deleted.
-        PayloadTooLarge: it is longer than was reserved.
-        ValidationFailed: it is shorter, or no form with a file in it.
-        Conflict: a part does not begin where the file ends.
-        RequestTimeout: nothing came for a minute, or too little.
-        OSError: the disk is full.
-        ClientDisconnect: the line broke.
+        Forbidden: The permission to write has ended.
+        NotFound: The upload was deleted.
+        PayloadTooLarge: The file is longer than was reserved.
+        ValidationFailed: The file is shorter than announced, or the form has no file in it.
+        Conflict: The range does not begin where the partial file ends.
+        RequestTimeout: Nothing, or too little, arrived for a minute.
+        OSError: The disk is full.
+        ClientDisconnect: The connection dropped.
     """
     start, stop = (part.start, part.stop) if part else (0, upload.content_length)
     if start > file.size:
@@ -157,17 +157,17 @@ async def _chained(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[by
 
 
 async def _body(request: Request) -> AsyncIterator[bytes]:
-    """The body in pieces of some size, whatever the network cuts it into.
+    """Yield the body in larger pieces than it arrives in.
 
-    A slow one comes in smaller pieces, so that its right to write is checked all the same.
+    From a slow client they are smaller, so that its permission to write is still checked.
 
     Raises:
-        TimeoutError: it comes too slowly.
-        ClientDisconnect: the line broke.
+        TimeoutError: The body arrives too slowly.
+        ClientDisconnect: The connection dropped.
     """
     gathered, due = bytearray(), time.monotonic() + GATHERED
     stream = aiter(request.stream())
-    waited, came = 0.0, 0  # for the client, not for the disk
+    waited, came = 0.0, 0  # time spent on the client, not on the disk
     while True:
         began = time.monotonic()
         try:
@@ -180,7 +180,7 @@ async def _body(request: Request) -> AsyncIterator[bytes]:
         except StopAsyncIteration:
             break
         except BaseException:
-            if gathered:  # the line broke: what has come is kept
+            if gathered:  # the connection dropped: keep what has arrived
                 yield bytes(gathered)
             raise
         if len(gathered) >= PIECE or (gathered and time.monotonic() >= due):

@@ -1,4 +1,4 @@
-"""The rules of uploads: reserved, then whole, then measured."""
+"""The rules of uploads: reserved first, then stored, then measured."""
 
 from __future__ import annotations
 
@@ -25,10 +25,11 @@ from aistemsplitter_server.uploads import addresses, partial, queries
 from aistemsplitter_server.uploads.schemas import ReserveUpload
 from aistemsplitter_server.uploads.tables import Upload
 
-LONGEST_NAME = 200  # letters
+LONGEST_NAME = 200  # characters
 GONE = "This upload is not there any more."
 SLOWEST = 32 << 10  # bytes per second: 2 GiB in 18 hours
-EXTENSION = timedelta(minutes=15)  # after a connection drops, so long the upload can be resumed
+# after a connection drops, the upload can be resumed for this long
+EXTENSION = timedelta(minutes=15)
 KEPT_LONGER = timedelta(hours=1)
 
 StoredBytes = Callable[[Session, str], int]  # of an account, by its id
@@ -82,13 +83,13 @@ def reserve(
     session.add(upload)
     try:
         session.flush()
-    except IntegrityError:  # on Postgres, two may come at once
+    except IntegrityError:  # on Postgres, two requests can insert at once
         raise IdempotencyInProgress from None
     return upload
 
 
 def _reserved(session: Session, caller: Caller, request: ReserveUpload, key: str) -> Upload | None:
-    """The upload of this key, if it is still of use; otherwise the key is free again."""
+    """Return the upload of this key if it can still be used; otherwise free the key."""
     upload = queries.with_key(session, caller.account_id, key)
     if upload is None:
         return None
@@ -103,12 +104,13 @@ def _reserved(session: Session, caller: Caller, request: ReserveUpload, key: str
 
 
 def extend(session: Session, settings: Settings, upload_id: str) -> datetime:
-    """Extend the right to write an upload whose bytes are arriving; return when it ends.
+    """Extend the permission to write an upload whose bytes are arriving; return when it ends.
 
-    It ends at the latest when a file begun at the last moment would have arrived at ``SLOWEST``.
+    It ends at the latest when a file that was begun at the last moment, at ``SLOWEST``, is
+    complete.
 
     Raises:
-        NotFound: the upload was deleted.
+        NotFound: The upload was deleted.
     """
     upload = _held(session, upload_id)
     seconds = settings.upload_url_seconds + upload.content_length / SLOWEST
@@ -118,10 +120,10 @@ def extend(session: Session, settings: Settings, upload_id: str) -> datetime:
 
 
 def stored(session: Session, settings: Settings, upload_id: str) -> Upload:
-    """Its bytes are in the storage, whole: they stay for a while.
+    """Mark an upload as stored. From now on its retention time counts.
 
     Raises:
-        NotFound: the upload was deleted.
+        NotFound: The upload was deleted.
     """
     upload = _held(session, upload_id)
     upload.stored_at = times.now()
@@ -130,10 +132,10 @@ def stored(session: Session, settings: Settings, upload_id: str) -> Upload:
 
 
 def of_caller(session: Session, caller: Caller, upload_id: str) -> Upload:
-    """An upload of the caller's account and mode.
+    """Return an upload of the caller's account and mode.
 
     Raises:
-        NotFound: there is none.
+        NotFound: The account has no such upload.
     """
     upload = queries.of_account(session, caller.account_id, upload_id, is_test=caller.is_test)
     if upload is None:
@@ -142,7 +144,7 @@ def of_caller(session: Session, caller: Caller, upload_id: str) -> Upload:
 
 
 def by_audio_url(session: Session, caller: Caller, url: str) -> Upload | None:
-    """The upload of the caller's account and mode that a URL means, if it is one of ours."""
+    """Return the upload of the caller's account and mode that a URL names, if it is one of ours."""
     upload_id = addresses.id_in(url)
     if upload_id is None:
         return None
@@ -181,16 +183,16 @@ def expire(
 
 
 def delete(upload: Upload, now: datetime) -> None:
-    """Mark an upload deleted and erase what names it; a sweep deletes its bytes."""
+    """Mark an upload as deleted and erase its names. A sweep deletes its bytes."""
     upload.deleted_at = now
     upload.filename, upload.idempotency_key, upload.fault_message = "", None, None
 
 
 def delete_bytes(settings: Settings, storage: Storage, upload_id: str) -> None:
-    """Delete the bytes of an upload that is marked deleted.
+    """Delete the bytes of an upload that is marked as deleted.
 
     Raises:
-        OSError: they cannot be deleted now.
+        OSError: They cannot be deleted now.
     """
     partial.path(settings.data, upload_id).unlink(missing_ok=True)
     storage.delete_prefix(keys.upload(upload_id))
