@@ -1,4 +1,4 @@
-"""Which web pages may call the API from a browser: by setting, none by default."""
+"""CORS: the origins of web pages that may call the API, none by default."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def rules(origins: Sequence[str]) -> dict[str, Any]:
-    """What Starlette's middleware is given; keys come in a header, never in a cookie."""
+    """Return the arguments of Starlette's middleware. Keys come in a header, never in a cookie."""
     return {
         "allow_origins": origins,
         "allow_methods": ("GET", "HEAD", "POST", "PUT", "DELETE"),

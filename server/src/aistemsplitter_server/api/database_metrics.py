@@ -1,7 +1,7 @@
-"""What the database tells Prometheus: queue, workers, webhooks, the ledger and sweeps.
+"""Metrics read from the database: queue, workers, webhooks, the ledger and sweeps.
 
-The same from every API process, so one of them is enough to ask. The counts are of whole tables,
-so they are taken at most every few seconds, however often somebody asks.
+They are the same from every API process, so scraping one is enough. They count whole tables, so
+they are read at most every few seconds, however often they are scraped.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ from aistemsplitter_server.splits.tables import (
 from aistemsplitter_server.webhooks.tables import Delivery
 from aistemsplitter_server.workers.tables import DEAD_AFTER, Worker
 
-FRESH = 10.0  # seconds that counts are good for
+FRESH = 10.0  # seconds that counts are reused for
 SETTLES = timedelta(minutes=5)  # no transaction takes longer, so none adds to what was before
 
 
 class DatabaseMetrics(Collector):
-    """Counts when asked, and remembers it for a while."""
+    """Collects the metrics, and reuses them for a while."""
 
     def __init__(self, settings: Settings, database: Database) -> None:
         self._settings = settings
@@ -51,11 +51,11 @@ class DatabaseMetrics(Collector):
         self._ended = _EndedSplits()
 
     def describe(self) -> Iterable[Metric]:
-        """Nothing: registering must not ask the database."""
+        """Return nothing, so that registering does not query the database."""
         return ()
 
     def collect(self) -> Iterable[Metric]:
-        """All of it, or that the database is away."""
+        """Return all metrics, or that the database is down."""
         with self._lock:
             if time.monotonic() - self._taken > FRESH:
                 self._counted = self._count()

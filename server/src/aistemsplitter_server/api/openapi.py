@@ -46,9 +46,10 @@ HEADERS = {
     "RateLimit-Remaining": ("integer", f"Requests that are left of them. {LIMITS}"),
     "RateLimit-Reset": ("integer", f"Seconds until there are as many again. {LIMITS}"),
 }
-# How pydantic names Success[Thing] and Success[list[Thing]].
+# The names that pydantic gives to Success[Thing] and Success[list[Thing]].
 WRAPPED = re.compile(r'Success_(?:(list)_)?([A-Za-z]+)_+"')
-FASTAPIS_OWN = ("HTTPValidationError", "ValidationError")  # a shape that is never answered
+# schemas of errors that the API never returns
+FASTAPIS_OWN = ("HTTPValidationError", "ValidationError")
 
 Json = dict[str, Any]
 
@@ -123,7 +124,7 @@ def _made(app: FastAPI) -> Json:
         if text := schema.pop(EXAMPLE, None):
             schema["examples"] = [json.loads(text)]
         for named in (schema, *schema.get("properties", {}).values()):
-            named.pop("title", None)  # the name once more, and badly written
+            named.pop("title", None)  # repeats the name
     for path in made["paths"].values():
         for operation in path.values():
             _complete(operation, schemas)
@@ -143,7 +144,7 @@ def _wrapper(match: re.Match[str]) -> str:
 
 
 def _complete(operation: Json, schemas: Json) -> None:
-    """Add what is the same for all, and make every error exact."""
+    """Add what all operations have in common, and replace each error's schema by an exact one."""
     kinds = responses.kinds()
     declared: dict[str, list[type[ApiError]]] = {}
     for status, response in operation["responses"].items():
@@ -174,7 +175,7 @@ def _complete(operation: Json, schemas: Json) -> None:
 
 
 def _of_all(operation: Json) -> list[type[ApiError]]:
-    """What any endpoint like this can answer, though none declares it."""
+    """Return the errors of all operations like this one, which none declares itself."""
     found: list[type[ApiError]] = [errors.Internal]
     if "security" in operation:
         found += [errors.Unauthorized, errors.Forbidden, errors.AccountSuspended]
@@ -187,7 +188,7 @@ def _of_all(operation: Json) -> list[type[ApiError]]:
 
 
 def _error_names(response: Json) -> list[str] | None:
-    """The errors that a response stands for; none of ours where it is FastAPI's own."""
+    """Return the schemas of the errors in a response; None for FastAPI's own."""
     schema = response.get("content", {}).get("application/json", {}).get("schema", {})
     names = [
         choice["$ref"].removeprefix(responses.SCHEMAS)
@@ -200,7 +201,7 @@ def _error_names(response: Json) -> list[str] | None:
 
 
 def _illustrate(response: Json, sharing: list[type[ApiError]]) -> None:
-    """An example for each code, and the headers that come with it."""
+    """Add an example for each error code, and the headers that come with it."""
     samples = [kind.example() for kind in sharing]
     response["content"]["application/json"]["examples"] = {
         sample.code: {"value": sample.envelope()} for sample in samples
@@ -217,14 +218,14 @@ def _illustrate(response: Json, sharing: list[type[ApiError]]) -> None:
 
 
 def _exemplify(holder: Json, schemas: Json) -> None:
-    """One whole example for a body, where nobody wrote a better one."""
+    """Add an example to a body that has none."""
     media = holder.get("content", {}).get("application/json")
     if media is not None and not {"example", "examples"} & media.keys():
         media["example"] = _example(media["schema"], schemas)
 
 
 def _example(schema: Json, schemas: Json) -> Any:
-    """A value of the schema, made of its examples, constants and defaults."""
+    """Return a value of the schema, made of its examples, constants and defaults."""
     if "$ref" in schema:
         return _example(schemas[schema["$ref"].removeprefix(responses.SCHEMAS)], schemas)
     for key in ("examples", "enum", "anyOf", "oneOf", "allOf"):

@@ -1,9 +1,9 @@
-"""How an endpoint declares the errors that it answers with, in one line::
+"""Declaring the errors of an endpoint in one line::
 
     @router.get("/{split_id}", responses=errors(NotFound))
 
-What every request can meet (no key, too many requests, a fault of ours, a body that is not valid)
-is not declared: ``openapi.py`` adds it where it applies.
+Errors that any request can meet (no key, too many requests, an invalid body, an internal error) are
+not declared: ``openapi.py`` adds them where they apply.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ SCHEMAS = "#/components/schemas/"
 
 
 def errors(*kinds: type[ApiError]) -> dict[int | str, dict[str, Any]]:
-    """These errors as FastAPI's ``responses``; several of one status become alternatives."""
+    """Return errors as FastAPI's ``responses``. Those of one status become alternatives."""
     by_status: defaultdict[int, list[type[ApiError]]] = defaultdict(list)
     for kind in kinds:
         by_status[kind.status].append(kind)
@@ -25,7 +25,7 @@ def errors(*kinds: type[ApiError]) -> dict[int | str, dict[str, Any]]:
 
 
 def signed(*names: str) -> list[dict[str, Any]]:
-    """The query of a signed URL as OpenAPI's ``parameters``; only our own URLs have a right one."""
+    """Return the query of a presigned URL as OpenAPI ``parameters``."""
     return [
         {"name": name, "in": "query", "required": True, "schema": {"type": "string"}}
         for name in names
@@ -33,12 +33,12 @@ def signed(*names: str) -> list[dict[str, Any]]:
 
 
 def schema_name(kind: type[ApiError]) -> str:
-    """Of the error's schema in the document."""
+    """Return the name of the error's schema in the document."""
     return f"{kind.__name__}Error"
 
 
 def kinds() -> dict[str, type[ApiError]]:
-    """Every kind of error there is, by the name of its schema."""
+    """Return all kinds of errors by the names of their schemas."""
     found: dict[str, type[ApiError]] = {}
     waiting: list[type[ApiError]] = [ApiError]
     while waiting:
@@ -49,7 +49,7 @@ def kinds() -> dict[str, type[ApiError]]:
 
 
 def schema(kind: type[ApiError]) -> dict[str, Any]:
-    """What an answer with this error looks like, read off an example of it."""
+    """Return the schema of responses with this error, derived from its example."""
     sample = kind.example()
     error = {
         "code": {"const": sample.code, "type": "string"},

@@ -1,1 +1,1 @@
-"""HTTP below the API and the pages: the server, what every request passes through, and context."""
+"""HTTP for the API and the pages: the server, middleware, rate limits, the context of requests."""

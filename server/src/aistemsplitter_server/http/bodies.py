@@ -1,4 +1,4 @@
-"""Request bodies: read once the caller is known, within limits, and only JSON with one meaning."""
+"""Request bodies: read whole after authentication, within limits, and only strict JSON."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from aistemsplitter_server.kit.errors import (
 API = "/v1/"
 JSON = "application/json"
 SECONDS = 30.0  # in which a whole body has to arrive
-LARGE = 1 << 14  # bytes; a larger body is parsed in a thread, not in the event loop
+LARGE = 1 << 14  # bytes; larger bodies are parsed in a thread, not in the event loop
 
-# Returns how many bytes the body of a request may have, None if it is not read here, or raises if
-# its sender is refused. It is called before the first byte is read.
+# Returns the limit of a request's body in bytes, or None if the body is not to be read here. Raises
+# if the sender is refused. Called before the first byte is read.
 Limit = Callable[[Request], Awaitable[int | None]]
 
 
 class Bodies:
-    """ASGI middleware: reads bodies whole, up to the limit, and refuses what is not right.
+    """ASGI middleware that reads bodies whole, up to a limit, and refuses invalid ones.
 
     Args:
-        limit: see ``Limit``.
-        pages: the application is that of the pages, which take forms as well.
+        limit: See ``Limit``.
+        pages: Whether the application is that of the pages, which accept forms too.
     """
 
     def __init__(self, app: ASGIApp, limit: Limit, *, pages: bool = False) -> None:
@@ -42,7 +42,7 @@ class Bodies:
         self.pages = pages
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass one request on."""
+        """Handle one request."""
         if scope["type"] == "http":
             _check_nul(scope)
             headers = Headers(scope=scope)
@@ -79,12 +79,12 @@ def _has_body(headers: Headers) -> bool:
 
 
 async def _whole(headers: Headers, receive: Receive, limit: int) -> Message:
-    """Read the body, whatever its length claims to be.
+    """Read the body, whatever its ``Content-Length`` is.
 
     Raises:
-        PayloadTooLarge: more bytes than the limit.
-        RequestTimeout: it does not arrive in time.
-        ClientDisconnect: the client went away before its end.
+        PayloadTooLarge: There are more bytes than the limit.
+        RequestTimeout: The body does not arrive in time.
+        ClientDisconnect: The client disconnected before the end.
     """
     length = headers.get("content-length", "0")
     if length.isdecimal() and int(length) > limit:
@@ -107,7 +107,7 @@ async def _whole(headers: Headers, receive: Receive, limit: int) -> Message:
 
 
 def _check_nul(scope: Scope) -> None:
-    """Postgres takes no NUL in a text, so no name contains one."""
+    """Refuse NUL in the path and the query: Postgres cannot store it, so nothing contains it."""
     if "\0" in scope["path"]:
         raise NotFound
     if b"%00" in scope["query_string"]:

@@ -1,4 +1,4 @@
-"""The open connections of a server: how many there may be, and which one gives way to a new one."""
+"""Open connections of a server: their limit, and which one is closed for a new one."""
 
 from __future__ import annotations
 
@@ -15,46 +15,48 @@ from aistemsplitter_server.http.rate_limits import neighbourhood
 logger = logging.getLogger(__name__)
 
 MOST = 4096
-LEAST = 16  # however few descriptors the process may open
-EACH = 2  # descriptors: a connection's own, and the file that it reads or writes
-RESERVE = 256  # descriptors of the database, the log, measurements and refused connections
-SHARE = 4  # an address has at most one in so many connections
-REFUSED = 64  # connections over the limit that are answered by 503; more are closed unanswered
+LEAST = 16  # even if the process may open fewer descriptors
+EACH = 2  # descriptors: the connection's own, and the file that it reads or writes
+RESERVE = 256  # descriptors for the database, the log, measurements and refused connections
+SHARE = 4  # one address has at most one in so many connections
+# connections over the limit that get a 503; further ones are closed without a response
+REFUSED = 64
 WARN = 60.0  # seconds between two warnings
 
 
 class Connection(Protocol):
-    """What a connection can be asked to do."""
+    """A connection that can be closed for another one."""
 
     def evict(self) -> None:
-        """Close it at once; it has no request in progress."""
+        """Close the connection at once. It has no request in progress."""
 
 
 class Connections:
     """Admits connections up to a limit, and up to a share of it from one address.
 
-    Where the limit is reached, the connection that has waited longest for a request is closed, so
-    silent ones cannot keep others out. Where all are busy, the new one is refused.
+    At the limit, the connection that has been idle longest is closed, so that idle ones cannot keep
+    others out. If all are busy, the new one is refused.
 
     Args:
-        limit: most connections.
-        proxies: addresses that stand for many clients and have no share.
+        limit: Connections at most.
+        proxies: Addresses that stand for many clients and have no share.
     """
 
     def __init__(self, limit: int, proxies: Container[str]) -> None:
         self._limit = limit
         self._proxies = proxies
-        self._addresses: dict[Connection, str | None] = {}  # of those admitted; None: no share
+        # of admitted connections; None for those without a share
+        self._addresses: dict[Connection, str | None] = {}
         self._of_address = Counter[str]()
-        self._idle: dict[Connection, None] = {}  # those admitted, the longest idle first
+        self._idle: dict[Connection, None] = {}  # admitted connections, the longest idle first
         self._refused: set[Connection] = set()
         self._warned = float("-inf")
 
     def admit(self, connection: Connection, address: str | None) -> bool:
-        """Count a new connection, which is idle; False if it has to be refused.
+        """Count a new connection as idle; return False if it must be refused.
 
         Args:
-            address: of the other end; None if it has none.
+            address: The client's address; None if it has none.
         """
         if address is not None:
             address = None if address in self._proxies else neighbourhood(address)
@@ -78,7 +80,7 @@ class Connections:
 
     @property
     def can_answer(self) -> bool:
-        """False if so many connections are being refused that another is not even answered."""
+        """Whether there are few enough refused connections to send another one a response."""
         return len(self._refused) <= REFUSED
 
     def busy(self, connection: Connection) -> None:
@@ -91,7 +93,7 @@ class Connections:
             self._idle[connection] = None
 
     def leave(self, connection: Connection) -> None:
-        """Forget a connection that is closed; again changes nothing."""
+        """Remove a closed connection. Again, do nothing."""
         self._refused.discard(connection)
         self._idle.pop(connection, None)
         address = self._addresses.pop(connection, None)
@@ -115,11 +117,11 @@ def limit() -> int:
 
 
 def raise_limit() -> None:
-    """Let the process open as many descriptors as the most connections need, where it may."""
+    """Raise the process's limit of descriptors as far as needed and permitted."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = MOST * EACH + RESERVE
     if hard != resource.RLIM_INFINITY:
         needed = min(needed, hard)
     if soft != resource.RLIM_INFINITY and soft < needed:
-        with suppress(ValueError, OSError):  # some systems allow less than they say
+        with suppress(ValueError, OSError):  # some systems permit less than they report
             resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))

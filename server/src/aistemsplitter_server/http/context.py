@@ -1,4 +1,4 @@
-"""What endpoints are given: the database, and whose key the request came with."""
+"""The context of requests: what one process holds for all of them, as dependencies of endpoints."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from aistemsplitter_server.uploads.measurements import Measurements
 HOST = re.compile(r"[A-Za-z0-9.-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?", re.ASCII)
 
 
-# What makes a request safe to repeat: as the contract has it, any plain text of 1 to 255 letters.
+# Any printable ASCII of 1 to 255 characters, by the API's contract.
 IdempotencyKey = Annotated[
     str | None, Header(alias="Idempotency-Key", min_length=1, max_length=255, pattern="^[ -~]+$")
 ]
@@ -43,7 +43,7 @@ class Context:
     streams: Streams
     history: History
     measurements: Measurements
-    payments: Payments | None  # None: packs are granted by the operator
+    payments: Payments | None  # None where only the operator grants packs
 
 
 async def _context(request: Request) -> Context:
@@ -54,7 +54,7 @@ InContext = Annotated[Context, Depends(_context)]
 
 
 async def _base_url(context: InContext, request: Request) -> str:
-    """What our URLs begin with: the setting, else as the caller has called us."""
+    """Return the base of our URLs: the setting, or else the host that the client called."""
     host = request.headers.get("host", "")
     if context.settings.public_url is not None or not HOST.fullmatch(host):
         return context.settings.base_url

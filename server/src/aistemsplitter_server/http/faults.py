@@ -1,6 +1,6 @@
-"""Errors on their way out, even our own faults: of the API each in the contract's shape.
+"""Errors as responses, unexpected exceptions too. Those of the API have the contract's shape.
 
-The pages have answers of their own for the same errors (``web/app.py``).
+The pages respond to the same errors in their own way (``web/app.py``).
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ from aistemsplitter_server.kit.errors import (
 logger = logging.getLogger(__name__)
 
 Answer = Callable[[Request, ApiError], Response]
-MOST_FAULTS = 50  # that an answer names
+MOST_FAULTS = 50  # in one response
 PLACES = {"body", "query", "path", "header", "cookie"}
 
 
 def in_json(_request: Request, error: ApiError) -> Response:
-    """The API's answer."""
+    """Return the API's response to an error."""
     headers = error.headers
     if isinstance(error, PayloadTooLarge):
         headers = {**headers, "Connection": "close"}  # the rest of the body is not read
@@ -45,14 +45,14 @@ def in_json(_request: Request, error: ApiError) -> Response:
 
 
 class Faults:
-    """ASGI middleware: answers what is raised outside the application, and what nobody caught."""
+    """ASGI middleware that responds to errors from other middleware and to unexpected ones."""
 
     def __init__(self, app: ASGIApp, answer: Answer = in_json) -> None:
         self.app = app
         self.answer = answer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass one request on."""
+        """Handle one request."""
         started = False
 
         async def noting(message: Message) -> None:
@@ -63,19 +63,19 @@ class Faults:
         try:
             await self.app(scope, receive, noting)
         except ClientDisconnect:
-            return  # no error, and no one to answer; the request's line in the log shows it
+            return  # the client is gone; the request's log line shows it
         except Exception as error:
             told = _as_api_error(error)
             if told is None:
                 logger.exception("a fault of ours")
                 told = Internal()
             if started:
-                raise  # half an answer is out; only the connection's end can tell the caller
+                raise  # half a response was sent; only closing the connection can tell the client
             await self.answer(Request(scope), told)(scope, receive, send)
 
 
 def install(app: FastAPI, answer: Answer = in_json) -> None:
-    """Teach the application to answer errors."""
+    """Install the handlers that turn errors into responses."""
 
     @app.exception_handler(RequestValidationError)
     async def _invalid(request: Request, error: RequestValidationError) -> Response:
@@ -97,11 +97,11 @@ def install(app: FastAPI, answer: Answer = in_json) -> None:
 
 
 def _as_api_error(error: Exception) -> ApiError | None:
-    """Return what the caller is told of an error; None if it is a fault of ours."""
+    """Return the error that the caller gets; None if it is an internal one."""
     if isinstance(error, ApiError):
         return error
     if isinstance(error, AWAY):
-        # The driver's own words: the library's would quote the statement with its parameters.
+        # The driver's own message: SQLAlchemy's would quote the statement with its parameters.
         reason = error.orig if isinstance(error, DBAPIError) else error
         logger.error("the database cannot be used: %s", reason)
         return _full() if _is_full(reason) else Unavailable("The database cannot be reached.")
@@ -116,26 +116,26 @@ def _full() -> Unavailable:
 
 
 def _is_full(reason: object) -> bool:
-    """Whether a database has refused for that: the first is SQLite's word, the second Postgres'."""
+    """Return whether a database has no room left, by SQLite's code or Postgres's."""
     if getattr(reason, "sqlite_errorname", None) == "SQLITE_FULL":
         return True
     return getattr(reason, "sqlstate", None) == "53100"
 
 
 def _translated(error: HTTPException) -> ApiError:
-    """What the framework refuses by itself."""
+    """Return our error for one that the framework raised."""
     headers = error.headers
     if error.status_code == 404:
         return NotFound()
     if error.status_code == 405:
         return MethodNotAllowed(headers=headers)
-    if error.status_code == 400:  # a body that is not even text
+    if error.status_code == 400:  # a body that cannot be decoded
         return ValidationFailed([("body", "cannot be read")])
     return Internal()
 
 
 def _fault(fault: dict[str, Any], body: Any) -> tuple[str, str]:
-    """The field's path as the caller wrote it, and what is wrong with it; never the value."""
+    """Return the path of an invalid field, as in the request, and its fault, without its value."""
     if fault["type"] == "json_invalid":
         return "body", "is not valid JSON"
     where: Sequence[int | str] = fault["loc"]
@@ -146,7 +146,7 @@ def _fault(fault: dict[str, Any], body: Any) -> tuple[str, str]:
 
 
 def _written(path: Sequence[int | str], body: Any) -> Iterator[int | str]:
-    """The path without the kinds of objects, which are among its names but not in the body."""
+    """Yield the path without the names of union members, which are not in the body."""
     for name in path[:-1]:
         if isinstance(body, dict):
             if name not in body:

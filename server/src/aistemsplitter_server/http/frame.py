@@ -1,4 +1,4 @@
-"""Around every request: its id, one line in the log, its place in the metrics, HEAD."""
+"""The outermost middleware: request ids, one log line per request, metrics, and HEAD."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ SPLIT_ID = re.compile(r"split_[0-9A-Z]{26}", re.ASCII)
 
 
 class Frame:
-    """ASGI middleware, outside everything that is ours."""
+    """ASGI middleware around everything else."""
 
     def __init__(self, app: ASGIApp, requests: Requests) -> None:
         self.app = app
         self.requests = requests
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass one request on."""
+        """Handle one request."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -65,8 +65,8 @@ class Frame:
                 "request",
                 extra={
                     "method": method,
-                    "route": route,  # of an address nobody knows what is in it
-                    "status": status,  # None: the caller went before there was an answer
+                    "route": route,  # unknown paths may contain anything, so they are not logged
+                    "status": status,  # None: the client disconnected before there was a response
                     "seconds": round(perf_counter() - began, 4),
                     "account_id": caller and caller.account_id,
                     "key_id": caller and caller.key_id,
@@ -77,9 +77,9 @@ class Frame:
 
 
 def _as_get(scope: Scope, send: Send) -> tuple[Scope, Receive, Send]:
-    """A HEAD for those who know GET only; the body goes nowhere.
+    """Turn a HEAD request into a GET whose body is dropped.
 
-    When the head is out the caller seems to have gone, so a stream without an end ends, too.
+    After the headers the client seems to have disconnected, so that endless streams end too.
     """
     messages: list[Message] = [{"type": "http.request"}]
     answered = asyncio.Event()
@@ -100,10 +100,10 @@ def _as_get(scope: Scope, send: Send) -> tuple[Scope, Receive, Send]:
 
 
 def _drop_escaped_cookies(scope: Scope) -> None:
-    """Remove cookies with a backslash; none of ours has one.
+    """Remove cookies with a backslash, which none of ours has.
 
-    FastAPI has the cookies of every request parsed, and before Python 3.11.10 the time that takes
-    grows with the square of the number of backslashes: up to seconds.
+    FastAPI parses the cookies of every request, and before Python 3.11.10 the time grows with the
+    square of the number of backslashes: up to seconds.
     """
     scope["headers"] = [
         (name, value if b"\\" not in value or name != b"cookie" else _without_escapes(value))
@@ -116,6 +116,6 @@ def _without_escapes(cookies: bytes) -> bytes:
 
 
 def _split_id(scope: Scope) -> str | None:
-    """Whose address it is; what callers make up is not for the log."""
+    """Return the id of the split in the path, but never anything else that a client made up."""
     given = scope.get("path_params", {}).get("split_id", "")
     return given if SPLIT_ID.fullmatch(given) else None

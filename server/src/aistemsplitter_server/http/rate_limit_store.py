@@ -1,12 +1,12 @@
-"""Rate limits in the database, so that all processes count together.
+"""Rate limits in the database, shared by all processes.
 
-The algorithm is GCRA: of each limit one moment is kept, at which its allowance is whole again. A
-request moves it on by its share of a minute, and is refused if that led too far ahead. So a limit
-is one number, which one statement tests and changes.
+The algorithm is GCRA: for each limit one time is stored, at which its allowance is full again. A
+request moves it forward by its share of a minute, and is refused if that is too far ahead. So a
+limit is one number, which one statement checks and changes.
 
-On SQLite the limits are in a file of their own, because the database's commits wait for the disk
-and limits need not outlive a crash. On Postgres the table is unlogged for the same reason. (Of the
-libraries, ``limits`` has no SQL storage, and with one of ours would make two journeys for what
+On SQLite the limits are in a file of their own, because commits to the database wait for the disk
+and limits need not survive a crash. On Postgres the table is unlogged for the same reason. (Of the
+libraries, ``limits`` has no SQL storage, and with one of ours would need two round trips for what
 this does in one; ``throttled-py`` shares its counts through Redis only.)
 """
 
@@ -26,7 +26,7 @@ from aistemsplitter_server.kit.database import Database, use_write_ahead_log
 FILE = "rate_limits.db"  # in the data folder
 PATIENCE = 0.25  # seconds that a process waits for another on SQLite
 SWEPT_EVERY = 100  # requests
-SWEPT_AT_ONCE = 500  # limits that are looked at then
+SWEPT_AT_ONCE = 500  # limits that are checked in one sweep
 
 _TABLE = (
     "CREATE TABLE IF NOT EXISTS rate_limits (name TEXT PRIMARY KEY, whole_at REAL) WITHOUT ROWID"
@@ -43,13 +43,13 @@ _FORGET = text("DELETE FROM rate_limits WHERE name > :after AND name <= :last AN
 
 
 class Taken(NamedTuple):
-    """What a limit was asked for, and how it stands.
+    """The outcome of taking from a limit.
 
     Attributes:
-        granted: whether it was there.
-        remaining: requests that are left.
-        reset: seconds until the allowance is whole again.
-        retry_after: seconds until as much will be there; 0 if granted.
+        granted: Whether there was enough left.
+        remaining: Requests that are left.
+        reset: Seconds until the allowance is full again.
+        retry_after: Seconds until there is enough; 0 if granted.
     """
 
     granted: bool
@@ -59,7 +59,7 @@ class Taken(NamedTuple):
 
 
 class RateLimitStore:
-    """The limits of all processes of a service."""
+    """The rate limits that all processes of a service share."""
 
     def __init__(self, database: Database, data: Path) -> None:
         self._engine = _sqlite(data / FILE) if database.sqlite else _postgres(database)
@@ -71,12 +71,12 @@ class RateLimitStore:
         """Take from an allowance.
 
         Args:
-            who: what the limit is for.
-            per_minute: how fast it comes back.
-            burst: how much of it there is at most; as much as comes back in a minute if None.
-            cost: how much is taken.
+            who: The limit's name.
+            per_minute: How much is restored per minute.
+            burst: The allowance when full; None for what is restored in a minute.
+            cost: How much to take.
         """
-        share = 60 / per_minute  # seconds in which one comes back
+        share = 60 / per_minute  # seconds in which one request is restored
         longest = share * (burst or per_minute)
         name, now = sha256(who.encode()).hexdigest()[:32], time.time()
         asked = {"name": name, "now": now, "cost": share * cost, "longest": longest + 1e-6}
@@ -98,7 +98,7 @@ class RateLimitStore:
             return self._asked % SWEPT_EVERY == 0
 
     def _sweep(self, connection: Connection, now: float) -> None:
-        """Forget allowances that are whole, a few names at a time, going round."""
+        """Delete allowances that are full again, a few names at a time, in turn."""
         found = connection.scalars(_NEXT, {"after": self._swept_to, "limit": SWEPT_AT_ONCE}).all()
         if found:
             asked = {"after": self._swept_to, "last": found[-1], "now": now}

@@ -1,8 +1,9 @@
-"""How many requests a key, an account, a person or an address may make in a minute.
+"""Rate limits: requests per minute of a key, an account, a person or an address.
 
-All processes count together (``rate_limit_store.py``). One that serves a caller often takes several
-of its requests from the common allowance at once and hands them out without asking: never more than
-the allowance, and what is left over when the caller falls silent is lost, at most a second's worth.
+All processes count together (``rate_limit_store.py``). A process that serves a caller often takes
+several requests from the shared allowance at once and grants them without a query. It never grants
+more than the allowance. What is left when the caller falls silent is lost, at most a second's
+worth.
 """
 
 from __future__ import annotations
@@ -25,19 +26,19 @@ from aistemsplitter_server.kit.errors import RateLimited
 
 logger = logging.getLogger(__name__)
 
-REMEMBERED = 10_000  # callers for whom a process keeps what it has taken in advance
-LEASE = 1.0  # seconds that it may hand that out
+REMEMBERED = 10_000  # callers for whom a process remembers what it has taken in advance
+LEASE = 1.0  # seconds that it may grant what it has taken
 
 
 class Allowance(NamedTuple):
-    """What is left of a minute."""
+    """The rest of an allowance."""
 
     limit: int
     remaining: int
-    reset: int  # seconds until all of it is there again
+    reset: int  # seconds until it is full again
 
     def headers(self) -> dict[str, str]:
-        """As the answer bears it."""
+        """Return the headers that report the allowance."""
         return {
             "RateLimit-Limit": str(self.limit),
             "RateLimit-Remaining": str(self.remaining),
@@ -50,19 +51,19 @@ NOTHING = Allowance(0, 0, 0)
 
 @dataclass(slots=True)
 class _Advance:
-    """Requests of one caller that were taken from the common allowance and not made yet."""
+    """Requests of one caller that were taken from the shared allowance and not made yet."""
 
-    size: int = 1  # how many are taken at once
+    size: int = 1  # how many are taken at a time
     left: int = 0
-    until: float = 0.0  # when those that are left are lost
-    blocked_until: float = 0.0  # before that, the common allowance has nothing
+    until: float = 0.0  # when the rest is lost
+    blocked_until: float = 0.0  # until then the shared allowance is empty
     allowance: Allowance = NOTHING
 
 
 class RateLimits:
-    """Counts requests; a minute's requests may come at once, then they come back one by one.
+    """Counts requests. A minute's requests may come at once; then they are restored one by one.
 
-    A limit of 0 is no limit.
+    A limit of 0 means no limit.
     """
 
     def __init__(self, database: Database, store: RateLimitStore) -> None:
@@ -72,10 +73,10 @@ class RateLimits:
         self._advances: OrderedDict[str, _Advance] = OrderedDict()
 
     async def take(self, who: str, per_minute: int) -> Allowance | None:
-        """Count one request; None where there is no limit.
+        """Count a request; return None if there is no limit.
 
         Raises:
-            RateLimited: one too many.
+            RateLimited: The allowance is used up.
         """
         if not per_minute:
             return None
@@ -85,23 +86,23 @@ class RateLimits:
         return allowance
 
     def take_here(self, who: str, per_minute: int) -> Allowance | None:
-        """Do the same in a thread that may wait."""
+        """Count a request in a thread that may block; see :meth:`take`."""
         if not per_minute:
             return None
         return self._at_hand(who) or self._take(who, per_minute)
 
     def count_try(self, who: str, per_minute: int, *, burst: int, cost: int = 1) -> None:
-        """Count what is rare and must be counted exactly; where it cannot be, nobody passes.
+        """Count rare events exactly, such as sign-in attempts. If they cannot be counted, raise.
 
         Raises:
-            RateLimited: one too many.
+            RateLimited: The allowance is used up.
         """
         taken = self._store.take(who, per_minute, burst=burst, cost=cost)
         if not taken.granted:
             raise RateLimited(math.ceil(taken.retry_after) or 1)
 
     def _at_hand(self, who: str) -> Allowance | None:
-        """Answer without asking the others, where that is known; None where it is not."""
+        """Grant or refuse a request without a query, if possible; otherwise return None."""
         now = time.monotonic()
         with self._lock:
             advance = self._advances.get(who)
@@ -119,7 +120,7 @@ class RateLimits:
         now = time.monotonic()
         with self._lock:
             advance = self._advances.pop(who, None) or _Advance()
-            self._advances[who] = advance  # the last to be forgotten
+            self._advances[who] = advance  # the last one to be dropped
             if len(self._advances) > REMEMBERED:
                 self._advances.popitem(last=False)
             in_use = not advance.left and now < advance.until
@@ -130,7 +131,7 @@ class RateLimits:
             if not taken.granted and size > 1:
                 size = 1
                 taken = self._store.take(who, per_minute)
-        except SQLAlchemyError as error:  # better no limit than no service
+        except SQLAlchemyError as error:  # no limit is better than no service
             logger.warning("requests are not counted: %s", type(error).__name__)
             return None
         allowance = Allowance(per_minute, taken.remaining, math.ceil(taken.reset))
@@ -148,7 +149,7 @@ def _refused(seconds: float, allowance: Allowance) -> RateLimited:
 
 
 def neighbourhood(address: str) -> str:
-    """Whom an address counts for: of IPv6 everyone has 2**64, so it is their network."""
+    """Return what an address is counted as: for IPv6 its network, since each client has 2**64."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:

@@ -1,4 +1,4 @@
-"""The server below the application: uvicorn, with limits, and answers in the contract's words."""
+"""The HTTP server: uvicorn with limits, and with error responses in the contract's shape."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ from aistemsplitter_server.kit.errors import ApiError, BadRequest, RequestTimeou
 from aistemsplitter_server.kit.settings import Settings
 
 HEAD_LIMIT = 1 << 16  # bytes of request line and headers
-HEAD_SECONDS = 10.0  # in which a whole head has to arrive
-KEEP_ALIVE = 5  # seconds that a connection may be silent between two requests
-STALLED = 300  # seconds in which a client must take something of what is sent to it
-DRAIN_SECONDS = 10  # that running requests have when the process is to end
+HEAD_SECONDS = 10.0  # in which all headers have to arrive
+KEEP_ALIVE = 5  # seconds that a connection may be idle between two requests
+STALLED = 300  # seconds in which a client must acknowledge some of what is sent to it
+DRAIN_SECONDS = 10  # that running requests have when the process stops
 
 
 class Protocol(HttpToolsProtocol):
-    """uvicorn's protocol, with what it lacks.
+    """uvicorn's protocol with what it lacks.
 
-    That is a limit on the size of heads, a time in which they have to arrive, a fair limit on
-    connections, and errors in the contract's shape. Bodies are timed where they are read.
+    That is a limit on the size of headers, a timeout for them, a fair limit on connections, and
+    errors in the contract's shape. Bodies have their timeouts where they are read.
     """
 
-    _head = 0  # bytes that have come of a head without its end
+    _head = 0  # bytes of incomplete headers that have arrived
     _in_body = False
-    _turned = False  # a head or a body ended in what came last
+    _turned = False  # headers or a body ended in the data that came last
     _is_refused = False
     _timer: asyncio.TimerHandle | None = None  # until a request has begun
 
@@ -47,7 +47,7 @@ class Protocol(HttpToolsProtocol):
         self._open = open_connections
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Take a place among the connections, and wait for a head."""
+        """Admit the connection, and wait for headers."""
         super().connection_made(transport)
         _close_when_stalled(transport)
         self._is_refused = not self._open.admit(self, self.client and self.client[0])
@@ -57,19 +57,19 @@ class Protocol(HttpToolsProtocol):
             self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Give the place up."""
+        """Give up the connection's place."""
         self._open.leave(self)
         self._stop_timer()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Take what comes, unless it is a head without an end."""
+        """Receive data, unless it is headers without an end."""
         self._turned = False
         super().data_received(data)
         if self._is_serving():
             self._stop_timer()
         elif self._timer is None and not self.transport.is_closing():
-            self._await_head()  # counted from its first byte, however slowly the others come
+            self._await_head()  # counted from their first byte, however slowly the others come
         if self._turned or self._in_body:
             self._head = 0
             return
@@ -78,7 +78,7 @@ class Protocol(HttpToolsProtocol):
             self.send_400_response("")
 
     def on_headers_complete(self) -> None:
-        """Begin a request; a body follows, be it an empty one."""
+        """Begin a request. A body follows, possibly an empty one."""
         self._in_body = self._turned = True
         if self._is_refused:
             self._refuse(Unavailable("All connections are in use. Try again in a moment."))
@@ -87,12 +87,12 @@ class Protocol(HttpToolsProtocol):
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        """Take a part of the body."""
+        """Receive a part of the body."""
         if not self._is_refused:
             super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """The next head follows."""
+        """End the request; headers follow."""
         self._in_body, self._turned = False, True
         if not self._is_refused:
             super().on_message_complete()
@@ -104,11 +104,11 @@ class Protocol(HttpToolsProtocol):
             self._open.idle(self)
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002
-        """Refuse what is not HTTP, and hang up."""
+        """Refuse what is not HTTP, and close the connection."""
         self._refuse(BadRequest())
 
     def evict(self) -> None:
-        """Close at once, for another connection."""
+        """Close the connection at once, for another one."""
         self.transport.abort()
 
     def _is_serving(self) -> bool:
@@ -132,7 +132,7 @@ class Protocol(HttpToolsProtocol):
             self.transport.close()
 
     def _refuse(self, error: ApiError) -> None:
-        """Answer without the application, and hang up."""
+        """Respond without the application, and close the connection."""
         body = json.dumps(error.envelope(), separators=(",", ":")).encode()
         head = (
             f"HTTP/1.1 {error.status} {HTTPStatus(error.status).phrase}",
@@ -147,9 +147,9 @@ class Protocol(HttpToolsProtocol):
 
 
 def _close_when_stalled(transport: asyncio.Transport) -> None:
-    """Have the system close a connection whose client takes nothing of what is sent to it.
+    """Have the system close a connection whose client acknowledges nothing.
 
-    It alone sees what the client acknowledges: slow downloads and quiet event streams stay open.
+    Only the system sees acknowledgements: slow downloads and quiet event streams stay open.
     """
     option = getattr(socket, "TCP_USER_TIMEOUT", None)  # Linux
     connection = transport.get_extra_info("socket")
@@ -159,7 +159,7 @@ def _close_when_stalled(transport: asyncio.Transport) -> None:
 
 
 def server(app: ASGIApp, settings: Settings) -> uvicorn.Server:
-    """What serves the application where the settings say."""
+    """Return a server of the application, configured by the settings."""
     config = uvicorn.Config(
         app,
         host=settings.host,
@@ -167,12 +167,12 @@ def server(app: ASGIApp, settings: Settings) -> uvicorn.Server:
         ws="none",
         lifespan="off",
         log_config=None,  # ours is in kit/logs.py
-        access_log=False,  # and one line a request in frame.py
+        access_log=False,  # frame.py logs one line per request
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE,
         timeout_graceful_shutdown=DRAIN_SECONDS,
     )
-    # The proxies whose word uvicorn takes for a client's address.
+    # The proxies that uvicorn trusts to report a client's address.
     proxies = cast(Any, _TrustedHosts)(config.forwarded_allow_ips)
     protocol: Callable[..., Protocol] = partial(
         Protocol, open_connections=Connections(connections.limit(), proxies)
@@ -182,6 +182,6 @@ def server(app: ASGIApp, settings: Settings) -> uvicorn.Server:
 
 
 def serve(app: ASGIApp, settings: Settings, sockets: list[socket.socket] | None = None) -> None:
-    """Serve until a signal says to end."""
+    """Serve until a signal stops the process."""
     connections.raise_limit()
     server(app, settings).run(sockets=sockets)

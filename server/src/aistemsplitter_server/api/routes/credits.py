@@ -16,13 +16,13 @@ from aistemsplitter_server.http.context import InContext
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.schemas import Response, Success
 
-TEST_BALANCE = 36_000  # seconds; splits of test keys spend nothing
+TEST_BALANCE = 36_000  # seconds; splits of test keys cost nothing
 
 router = APIRouter(prefix="/v1/credits", tags=["credits"])
 
 
 class Credits(Response):
-    """What an account can spend."""
+    """An account's credits."""
 
     balance: int = Field(description="Seconds of source audio.", examples=[600], ge=0)
     unit: Literal["seconds"] = "seconds"
@@ -32,7 +32,7 @@ class Credits(Response):
 async def get_credits(
     context: InContext, caller: Annotated[Caller, Depends(with_scope(Scope.CREDITS_READ))]
 ) -> Success[Credits]:
-    """The balance: one credit is one second of source audio. A test key's never changes."""
+    """Return the balance. One credit is one second of source audio. Test keys have a fixed one."""
     if caller.is_test:
         return Success(data=Credits(balance=TEST_BALANCE))
     balance = await context.database.look(partial(_balance, context.database, caller.account_id))

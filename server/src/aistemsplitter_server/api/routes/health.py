@@ -1,4 +1,4 @@
-"""For those who watch the process: is it alive, can it work."""
+"""``/healthz`` and ``/readyz``, for monitoring."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ logger = logging.getLogger(__name__)
 
 
 class Health(Response):
-    """That it answers says it all."""
+    """The service is healthy; anything else is an error."""
 
     status: Literal["ok"] = "ok"
 
 
 @router.get("/healthz")
 async def healthz() -> Success[Health]:
-    """Alive: the process answers."""
+    """Return success as long as the process responds."""
     return Success(data=Health())
 
 
 @router.get("/readyz", responses=errors(Unavailable))
 def readyz(context: InContext, storage: InStorage) -> Success[Health]:
-    """Ready: the database is there and up to date, the storage takes files, a worker is alive."""
+    """Return success if the database is migrated, the storage writable, and a worker alive."""
     try:
         migrate.check(context.database)
         with context.database.reading() as connection:

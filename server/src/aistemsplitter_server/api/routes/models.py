@@ -19,7 +19,7 @@ router = APIRouter(prefix="/v1/models", tags=["models"])
 
 
 class ModelInfo(Response):
-    """A model that splits may name."""
+    """A model that splits can ask for."""
 
     model_config = ConfigDict(
         json_schema_extra=example(
@@ -44,7 +44,7 @@ class ModelInfo(Response):
 def list_models(
     context: InContext, _caller: Annotated[Caller, Depends(with_scope(Scope.SPLITS_READ))]
 ) -> Success[list[ModelInfo]]:
-    """The models, their stems, and whether their weights are installed here."""
+    """Return the models, their stems, and whether their weights are installed here."""
     with context.database.read() as session:
         installed = queries.installed(session)
     return Success(

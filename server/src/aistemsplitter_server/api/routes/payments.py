@@ -1,4 +1,4 @@
-"""``/payments``: where the provider tells that money has come in."""
+"""``/payments``: the payment provider's webhook."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ router = APIRouter(prefix="/payments", include_in_schema=False)
 
 
 async def _raw(request: Request) -> bytes:
-    """The body to the byte, for that is what is signed."""
+    """Return the exact bytes of the body, which are what is signed."""
     return await request.body()
 
 
@@ -24,7 +24,7 @@ def receive_stripe_event(
     body: Annotated[bytes, Depends(_raw)],
     stripe_signature: Annotated[str | None, Header()] = None,
 ) -> Response:
-    """Stripe's event: answered by 200 once what it tells is in the database, or is not for us."""
+    """Receive an event from Stripe. The response is 200 once it is processed, or is not for us."""
     if context.payments is None:
         raise NotFound
     payment = context.payments.receive(body, stripe_signature)

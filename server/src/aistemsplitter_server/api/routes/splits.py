@@ -65,7 +65,7 @@ async def create_split(
     response: Response,
     idempotency_key: IdempotencyKey = None,
 ) -> Success[SplitJob]:
-    """Split a song into its stems; the answer is there before the work begins."""
+    """Split a song into its stems. The response is sent before the work begins."""
     job, replayed = await creation.create(
         context.database,
         context.settings,
@@ -88,7 +88,7 @@ def list_splits(
     cursor: Annotated[str | None, Query(description="nextCursor of the page before")] = None,
     status: Status | None = None,
 ) -> Success[SplitPage]:
-    """The account's splits, newest first: to a test key those of test keys, else all others."""
+    """Return the account's splits of the key's mode (test or live), newest first."""
     before = None if cursor is None else ids.from_cursor("split", cursor)
     with context.database.read() as session:
         found = queries.page(
@@ -110,7 +110,7 @@ def list_splits(
 async def get_split(
     context: InContext, storage: InStorage, caller: Reader, split_id: str
 ) -> Success[SplitInfo]:
-    """A split as it stands."""
+    """Return a split."""
 
     def read() -> Split:
         with context.database.read() as session:
@@ -126,7 +126,7 @@ async def get_split(
 def cancel_split(
     context: InContext, storage: InStorage, caller: Writer, split_id: str
 ) -> Success[SplitInfo]:
-    """Stop a split; its charge is given back."""
+    """Cancel a split and refund its charge."""
     with context.database.write() as session:
         split = service.of_account(
             session, caller.account_id, split_id, is_test=caller.is_test, hold=True
@@ -139,9 +139,9 @@ def cancel_split(
 def delete_split(
     context: InContext, storage: InStorage, caller: Writer, split_id: str
 ) -> Success[Deleted]:
-    """Delete a split's audio and what is personal; one that has not ended is cancelled.
+    """Delete a split's audio and personal data. If it has not ended, it is cancelled first.
 
-    Names, addresses and metadata are erased; its id, its duration and the ledger stay.
+    Names, URLs and metadata are erased. Its id, its duration and the ledger stay.
     """
     audio_deleted = actions.delete(
         context.database,
@@ -166,11 +166,11 @@ def split_events(
     split_id: str,
     last_event_id: Annotated[str | None, Header()] = None,
 ) -> stream.EventStream:
-    """Follow a split: an event with the split in it for every change, until its end."""
+    """Stream a split: an event with the split after every change, until it has ended."""
 
     def read() -> tuple[int, str, bool] | None:
         with context.database.read() as session:
-            if not accounts.is_good(session, caller.key_id):  # it was revoked meanwhile
+            if not accounts.is_good(session, caller.key_id):  # the key was revoked in the meantime
                 return None
             split = queries.of_account(session, caller.account_id, split_id, is_test=caller.is_test)
         if split is None:

@@ -1,4 +1,4 @@
-"""``/storage/...``: presigned reading, with ranges. The signature in the URL is the right to it."""
+"""``/storage/...``: downloads by presigned URLs, with ranges."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from aistemsplitter_server.uploads.tables import Upload
 
 router = APIRouter(prefix="/storage", tags=["storage"])
 
-CHUNK = 1 << 18  # bytes: what one download holds in memory, give or take the sockets' buffers
+CHUNK = 1 << 18  # bytes that one download holds in memory, besides the sockets' buffers
 
 
 BYTES: dict[str, Any] = {"content": {"application/octet-stream": {}, "audio/*": {}}}
@@ -52,7 +52,7 @@ ANSWERS: dict[int | str, dict[str, Any]] = {
 )
 @router.head("/{key:path}", response_model=None, include_in_schema=False)
 def read_object(context: InContext, storage: InStorage, request: Request, key: str) -> Download:
-    """One object or a range of it."""
+    """Return an object or a range of it."""
     filename = signing.verify(context.secrets, key, request.query_params.multi_items())
     check = partial(_check_owner, context, key)
     check()
@@ -82,7 +82,7 @@ def _download(
         "ETag": tag,
         "Content-Disposition": headers.content_disposition(filename),
         "Cache-Control": "private, no-transform",
-        "Referrer-Policy": "no-referrer",  # the address is a secret
+        "Referrer-Policy": "no-referrer",  # the URL grants access
         "X-Content-Type-Options": "nosniff",
     }
     if digest is not None:
@@ -103,7 +103,7 @@ def _download(
 
 
 def _check_owner(context: Context, key: str) -> None:
-    """Refuse what belongs to an account that is suspended or deleted."""
+    """Refuse objects of accounts that are suspended or deleted."""
     kind, _, rest = key.partition("/")
     table = Upload if kind == "uploads" else Split
     owner = select(table.account_id).where(table.id == rest.partition("/")[0])
@@ -114,7 +114,7 @@ def _check_owner(context: Context, key: str) -> None:
 
 
 class Download(StreamingResponse):
-    """A part of a file, read as fast as the caller takes it; closes the file whatever happens."""
+    """A response that streams a range of a file, and closes the file in any case."""
 
     def __init__(
         self,

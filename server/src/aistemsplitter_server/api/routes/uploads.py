@@ -1,4 +1,4 @@
-"""``/v1/audio/uploads``, and ``/uploads/...``, where the bytes go."""
+"""``/v1/audio/uploads`` to reserve uploads, and ``/uploads/...`` to send their bytes."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ from aistemsplitter_server.uploads.tables import Upload
 router = APIRouter(tags=["uploads"])
 
 PATH = "/uploads/{upload_id}"
-INCOMPLETE = 308  # what resumable uploads are told while bytes are missing
+INCOMPLETE = 308  # sent to resumable uploads while bytes are missing
 BODY: dict[str, Any] = {
     "parameters": signed("expires", "signature"),
     "requestBody": {
@@ -97,9 +97,9 @@ def create_upload(
     request: ReserveUpload,
     idempotency_key: IdempotencyKey = None,
 ) -> Success[Reservation]:
-    """Reserve an upload: the answer says where the bytes go.
+    """Reserve an upload. The response has the URL to send the bytes to.
 
-    Asked again with the same `Idempotency-Key` it is the same upload, as long as that is there.
+    With an `Idempotency-Key` that was used before, it is the same upload, while that exists.
     """
     made = reservations.reserve(
         context.database,
@@ -133,7 +133,8 @@ async def upload_bytes(
     part = receiving.span(request, upload)
     file = await run_in_threadpool(Partial, context.settings.data, upload_id)
     try:
-        upload = await run_in_threadpool(_writable, context, request, upload_id)  # none was faster
+        # again, since another request may have been faster
+        upload = await run_in_threadpool(_writable, context, request, upload_id)
         right = Right(context.settings, context.database, upload)
         if part is None or part.stop > part.start:
             receiving.check_type(request, upload)
@@ -154,7 +155,7 @@ def _writable(context: Context, request: Request, upload_id: str) -> Upload:
     with context.database.read() as session:
         upload = session.get(Upload, upload_id)
         if upload is None:
-            raise Forbidden(addresses.REFUSED)  # whoever asks has no right to know
+            raise Forbidden(addresses.REFUSED)  # reveals nothing to callers without permission
         addresses.verify(context.secrets, upload, request.query_params.multi_items())
         standing.require_active(session, upload.account_id)
     if upload.deleted_at is not None:

@@ -38,7 +38,7 @@ def list_deliveries(
     cursor: Annotated[str | None, Query(description="nextCursor of the page before")] = None,
     state: State | None = None,
 ) -> Success[DeliveryPage]:
-    """The account's deliveries, newest first."""
+    """Return the account's deliveries, newest first."""
     before = None if cursor is None else ids.from_cursor("dlv", cursor)
     with context.database.read() as session:
         found = queries.page(
@@ -56,7 +56,7 @@ def list_deliveries(
 
 @router.get("/{delivery_id}", responses=errors(NotFound))
 def get_delivery(context: InContext, caller: Reader, delivery_id: str) -> Success[DeliveryDetail]:
-    """A delivery with everything that was tried."""
+    """Return a delivery with all its attempts."""
     with context.database.read() as session:
         delivery, event = service.known(
             session, caller.account_id, delivery_id, is_test=caller.is_test
@@ -67,7 +67,7 @@ def get_delivery(context: InContext, caller: Reader, delivery_id: str) -> Succes
 
 @router.post("/{delivery_id}/replay", responses=errors(NotFound))
 def replay_delivery(context: InContext, caller: Writer, delivery_id: str) -> Success[DeliveryInfo]:
-    """Deliver the same event once more, as a new delivery; the event keeps its id."""
+    """Deliver the same event again, as a new delivery. The event keeps its id."""
     with context.database.write() as session:
         delivery, event = service.replay(
             session, caller.account_id, delivery_id, is_test=caller.is_test
