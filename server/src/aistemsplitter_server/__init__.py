@@ -1,1 +1,1 @@
-"""The service around stem splitting: API, accounts, API keys and credits."""
+"""A self-hosted service for stem splitting: API, accounts, credits, queue, workers and pages."""

@@ -16,7 +16,7 @@ from aistemsplitter_server.migrations.migrate import NotMigrated
 
 
 def main() -> None:
-    """Run it; what an operator can meet ends in one line on stderr and status 1."""
+    """Run the command. Expected errors end as one line on stderr, with status 1."""
     try:
         app()
     except (
@@ -29,7 +29,7 @@ def main() -> None:
     ) as error:
         sys.exit(f"aistemsplitter-server: {error}")
     except SQLAlchemyError as error:
-        # The library's own text may quote the parameters of the statement.
+        # SQLAlchemy's message may quote the parameters of the statement.
         sys.exit(f"aistemsplitter-server: the database cannot be used ({type(error).__name__})")
     except OSError as error:
         sys.exit(f"aistemsplitter-server: {error.filename}: {error.strerror}")

@@ -1,4 +1,4 @@
-"""``accounts``: who owns keys, credits and splits."""
+"""``accounts``: the owners of keys, credits and splits."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ app = typer.Typer(no_args_is_help=True, help="Accounts.")
 
 @app.command()
 def create(context: typer.Context, name: str, as_json: Json = False) -> None:
-    """Make an account, with the free credits of a new one."""
+    """Create an account, with the free credits of a new one."""
     free_seconds = context.obj.free_minutes * 60
     with opened(context.obj) as database, database.write() as session:
         account = opening.open_account(session, name, free_seconds=free_seconds)
@@ -45,7 +45,7 @@ def suspend(
     reason: Annotated[str, typer.Option(help="Why, for the audit log.")] = "",
     as_json: Json = False,
 ) -> None:
-    """Stop an account's keys, pages and splits at once; resume lets it act again."""
+    """Suspend an account: stop its keys, pages and splits at once."""
     with opened(context.obj) as database:
         with database.write() as session:
             if standing.suspend(session, account):
@@ -59,7 +59,7 @@ def suspend(
 
 @app.command()
 def resume(context: typer.Context, account: str, as_json: Json = False) -> None:
-    """Let a suspended account act again; splits that were cancelled stay so."""
+    """Resume a suspended account. Splits that were cancelled stay cancelled."""
     with opened(context.obj) as database, database.write() as session:
         if standing.resume(session, account):
             audit.record(session, account, audit.command_line(), Action.ACCOUNT_RESUMED)
@@ -73,7 +73,7 @@ def delete_account(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Delete an account for good: its audio, keys and people; its ledger stays, without names."""
+    """Delete an account for good: its audio, keys and people. Its ledger stays, without names."""
     if not yes:
         typer.confirm(f"Delete {account} with its audio, keys and people?", abort=True)
     with opened(context.obj) as database:
@@ -87,7 +87,7 @@ def delete_account(
 
 @app.command("list")
 def list_accounts(context: typer.Context, as_json: Json = False) -> None:
-    """Show all accounts."""
+    """List all accounts."""
     with opened(context.obj) as database, database.read() as session:
         rows = [_shown(account) for account in queries.accounts(session)]
     if as_json:
@@ -110,7 +110,7 @@ def show_limits(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Show what an account may have at once and what it has, or set limits of its own for it."""
+    """Show an account's limits and current use, or override limits."""
     values = dict(map(_change, changes or ()))
     with opened(context.obj) as database:
         if values:
@@ -143,7 +143,7 @@ def make_link(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Make a link by which someone joins an account on its pages, once, within 7 days."""
+    """Create a link by which someone joins an account on its pages, once, within 7 days."""
     server_secrets = secrets.of(context.obj)
     with opened(context.obj) as database, database.write() as session:
         person = queries.person(session, email.lower()) if email else None

@@ -1,4 +1,4 @@
-"""``audit``: who did what, of all accounts."""
+"""``audit``: the log of who did what, of all accounts."""
 
 from __future__ import annotations
 

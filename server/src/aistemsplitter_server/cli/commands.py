@@ -1,4 +1,4 @@
-"""Its subcommands: the processes themselves here, the rest by noun in the modules beside."""
+"""The subcommands: those that run processes here, the others in modules of their own."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _begin(
     context: typer.Context,
     data: Annotated[Path | None, typer.Option(help="Folder of database and secrets.")] = None,
 ) -> None:
-    """The stem-splitting service."""
+    """Run and manage a service for stem splitting."""
     context.obj = settings.load(data=data)
 
 
@@ -60,7 +60,7 @@ def api(
     chosen = settings.load(data=context.obj.data, host=host, port=port)
     logs.configure()
     jobs.preload()
-    # An API that stalls may hold SQLite's write lock as well as a worker that does.
+    # A stalled API may hold SQLite's write lock just like a stalled worker.
     with heartbeats.beating(chosen.data, ids.new("api")), opened(chosen) as database:
         serving.serve(create_app(chosen, database, secrets.of(chosen)), chosen)
 
@@ -77,7 +77,7 @@ def openapi() -> None:
 
 @app.command()
 def worker(context: typer.Context) -> None:
-    """Run a worker: it separates songs and delivers webhooks until it is told to stop."""
+    """Run a worker, which separates songs and delivers webhooks."""
     from aistemsplitter_server.worker import process
 
     logs.configure()

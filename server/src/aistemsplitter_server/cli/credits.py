@@ -25,7 +25,7 @@ def grant(
     pack: Annotated[int | None, typer.Option(help="A pack, by its minutes.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Give an account credits: a pack, or any number of minutes."""
+    """Grant an account credits: a pack, or any number of minutes."""
     if (minutes is None) == (pack is None):
         raise typer.BadParameter("give either --minutes or --pack")
     if pack is not None and pack not in context.obj.pack_minutes:
@@ -52,7 +52,7 @@ def grant(
 
 @app.command()
 def show(context: typer.Context, account: str, as_json: Json = False) -> None:
-    """Show an account's balance and its newest entries."""
+    """Show an account's balance and newest entries."""
     with opened(context.obj) as database, database.read() as session:
         rows = [_shown(entry) for entry in queries.entries(session, account, limit=20)]
         balance = service.balance(session, account)

@@ -1,4 +1,4 @@
-"""``db``: the schema of the database."""
+"""``db``: the database's schema."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def _group() -> None:
 
 @app.command()
 def upgrade(context: typer.Context) -> None:
-    """Create the database or bring it up to date; of many who try at once, one does."""
+    """Create the database or migrate it to this version."""
     database = Database(context.obj.database)
     try:
         migrate.upgrade(database)

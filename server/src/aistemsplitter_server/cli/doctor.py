@@ -1,4 +1,4 @@
-"""``doctor``: is all there that the service needs, and if not, what to do. It changes nothing."""
+"""``doctor``: checks what the service needs, and says how to fix what is missing."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ from aistemsplitter_server.workers import queries as workers
 
 LITTLE_SPACE, NO_SPACE = 10 << 30, 1 << 30  # bytes; a song of an hour takes 5 GB while it is split
 FEW_FILES, TOO_FEW_FILES = 1024, 256  # that a process may have open
-SKEW = 5.0  # seconds that two clocks may differ
+SKEW = 5.0  # seconds by which two clocks may differ
 ENGINE_PATIENCE = 120.0  # seconds
-# Separates a second of silence, then tells which models are here, and where they are kept.
+# Separates a second of silence, then prints which models are installed, and where.
 ENGINE = """
 import json
 import numpy as np
@@ -55,7 +55,7 @@ MARKS = {
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What was found, and where it is not ``ok`` what to do."""
+    """The result of a check, and what to do if it is not ``ok``."""
 
     check: str
     state: Literal["ok", "warning", "problem"]
@@ -64,7 +64,7 @@ class Finding:
 
 
 def doctor(context: typer.Context, as_json: Json = False) -> None:
-    """Check everything that the service needs; exit code 1 where something is missing."""
+    """Check what the service needs, without changes. Exit with 1 if something is missing."""
     findings = []
     for finding in examine(context.obj):
         findings.append(finding)
@@ -77,7 +77,7 @@ def doctor(context: typer.Context, as_json: Json = False) -> None:
 
 
 def examine(settings: Settings) -> Iterator[Finding]:
-    """One check after the other."""
+    """Yield the results of all checks."""
     yield from _data(settings)
     yield from _database(settings)
     yield from _engine()
@@ -140,12 +140,12 @@ def _database(settings: Settings) -> Iterator[Finding]:
 
 
 def _is_there(settings: Settings) -> bool:
-    """Whether it can be opened without making it: SQLite would."""
+    """Return whether the database exists. Opening a SQLite file would create it."""
     return settings.sqlite_file is None or settings.sqlite_file.is_file()
 
 
 def _reason(error: SQLAlchemyError) -> str:
-    """The driver's own words, which bear no parameters of a statement."""
+    """Return the driver's message, which does not quote parameters of a statement."""
     said = str(error.orig) if isinstance(error, DBAPIError) else ""
     return (said.strip() or type(error).__name__).splitlines()[0]
 
@@ -160,7 +160,7 @@ def _workers(database: Database, settings: Settings) -> Finding:
 
 
 def _clock(database: Database) -> Finding:
-    """Against the database's clock, or on this machine against what it has written before."""
+    """Compare with the database's clock, or for SQLite with the newest times in it."""
     with database.read() as session:
         if database.sqlite:
             newest = session.scalar(select(func.max(Entry.created_at)))
@@ -181,7 +181,7 @@ def _engine() -> Iterator[Finding]:
     try:
         done = subprocess.run(
             command,
-            env=engine_environment(),  # as the worker's engine has it
+            env=engine_environment(),  # the same as the worker's engine has
             capture_output=True,
             text=True,
             timeout=ENGINE_PATIENCE,

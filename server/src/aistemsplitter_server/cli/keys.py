@@ -43,7 +43,7 @@ def create(
     test: Annotated[bool, typer.Option("--test", help="A key that spends no credits.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Make a key with its webhook secret, and show both this once."""
+    """Create a key with its webhook secret, and show both once."""
     expires_at = None if expires is None else _moment(expires)
     server_secrets = secrets.of(context.obj)
     with opened(context.obj) as database, database.write() as session:
@@ -84,7 +84,7 @@ def list_keys(
     account: Annotated[str | None, typer.Option(help="Only this account's.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Show keys, without their secrets."""
+    """List keys, without their secrets."""
     with opened(context.obj) as database, database.read() as session:
         rows = [_shown(key) for key in queries.keys(session, account)]
     if as_json:
@@ -117,7 +117,7 @@ def revoke(context: typer.Context, key_id: str, as_json: Json = False) -> None:
 
 @app.command("rotate-secret")
 def rotate_secret(context: typer.Context, key_id: str, as_json: Json = False) -> None:
-    """Give a key a new webhook secret; the old one signs along for 24 hours."""
+    """Replace a key's webhook secret. The old one signs too for 24 hours."""
     server_secrets = secrets.of(context.obj)
     with opened(context.obj) as database, database.write() as session:
         secret = service.rotate_webhook_secret(session, server_secrets, None, key_id)
@@ -146,7 +146,7 @@ def _shown(key: ApiKey) -> dict[str, Any]:
 
 
 def _moment(text: str) -> datetime:
-    """A time to come: so many days or hours from now, or a date, which is in UTC."""
+    """Return a future time: days or hours from now, or a date in UTC."""
     if period := PERIOD.fullmatch(text):
         return times.now() + timedelta(**{UNITS[period[2]]: int(period[1])})
     try:

@@ -1,4 +1,4 @@
-"""``models``: the weights on this machine."""
+"""``models``: the weights installed on this machine."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ app = typer.Typer(no_args_is_help=True, help="Models: what is installed on this 
 
 @app.command("list")
 def list_models(as_json: Json = False) -> None:
-    """Show the models, and whether their weights are on this machine."""
+    """List the models, and whether their weights are installed on this machine."""
     from aistemsplitter_engine.weights.store import is_installed
 
     rows = [
@@ -45,7 +45,7 @@ def list_models(as_json: Json = False) -> None:
 def install(
     names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Models or aliases.")],
 ) -> None:
-    """Download models' weights and verify them; resumes what was interrupted."""
+    """Download and verify models' weights. Interrupted downloads are resumed."""
     for name in names:
         if name not in NAMES:
             raise typer.BadParameter(f"there is no model {name}; there are {', '.join(NAMES)}")

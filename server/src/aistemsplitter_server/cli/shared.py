@@ -1,4 +1,4 @@
-"""What the subcommands share: the open database, and how they print."""
+"""What the subcommands share: opening the database, and printing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.settings import Settings
 from aistemsplitter_server.migrations import migrate
 
-_WIDE = 250  # columns where nobody sees them: who reads a pipe wants whole ids
+_WIDE = 250  # columns without a terminal, so that ids in a pipe are whole
 _out = Console(soft_wrap=True, width=None if sys.stdout.isatty() else _WIDE)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -26,7 +26,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 @contextmanager
 def opened(settings: Settings) -> Iterator[Database]:
-    """The database, of which this version knows the schema."""
+    """Yield the database, if its schema is this version's."""
     database = Database(settings.database)
     try:
         migrate.check(database)
@@ -48,15 +48,15 @@ def client_settings(settings: Settings, key: NewKey) -> str:
 
 
 def print_json(value: Any) -> None:
-    """One line of JSON."""
+    """Print a value as one line of JSON."""
     typer.echo(json.dumps(value, ensure_ascii=False))
 
 
 def print_table(titles: dict[str, str], rows: list[dict[str, Any]]) -> None:
-    """A table for people.
+    """Print a table for people.
 
     Args:
-        titles: of its columns, by the keys of the rows.
+        titles: Titles of the columns, by the keys of the rows.
     """
     table = Table(*titles.values())
     for row in rows:

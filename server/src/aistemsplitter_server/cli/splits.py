@@ -1,4 +1,4 @@
-"""``splits``: what is queued, being made, and done, of all accounts."""
+"""``splits``: the splits of all accounts."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def list_splits(
     limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 20,
     as_json: Json = False,
 ) -> None:
-    """Show splits, newest first."""
+    """List splits, newest first."""
     with opened(context.obj) as database, database.read() as session:
         found = queries.latest(session, account_id=account, status=status, limit=limit)
     rows = [_shown(context.obj, split) for split in found]
@@ -66,7 +66,7 @@ def show(context: typer.Context, split_id: str, as_json: Json = False) -> None:
 
 @app.command()
 def cancel(context: typer.Context, split_id: str, as_json: Json = False) -> None:
-    """Stop a split; its charge is given back."""
+    """Cancel a split and refund its charge."""
     with opened(context.obj) as database, database.write() as session:
         split = _known(session, split_id)
         actions.cancel(session, split, audit.command_line())
@@ -78,7 +78,7 @@ def cancel(context: typer.Context, split_id: str, as_json: Json = False) -> None
 
 @app.command()
 def retry(context: typer.Context, split_id: str, as_json: Json = False) -> None:
-    """Try a split that failed again: as a new one, which is charged."""
+    """Retry a failed split as a new one, which is charged."""
     with opened(context.obj) as database, database.write() as session:
         failed = _known(session, split_id)
         split, _ = actions.retry(session, context.obj, failed, audit.command_line())
@@ -96,7 +96,7 @@ def _known(session: Session, split_id: str) -> Split:
 
 
 def _shown(settings: Settings, split: Split) -> dict[str, Any]:
-    """As the API shows it, and what only the operator sees."""
+    """Return the split as the API shows it, with what only the operator sees."""
     storage = configured(settings, secrets.of(settings))
     lifetime = timedelta(seconds=settings.download_url_seconds)
     told = rendering.render(split, storage, lifetime).model_dump(mode="json", by_alias=True)

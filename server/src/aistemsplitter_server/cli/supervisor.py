@@ -1,4 +1,4 @@
-"""Keeps a few processes running: starts them, starts them again when they die, and ends them."""
+"""A supervisor that keeps a few processes running, and restarts those that die."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ from functools import partial
 logger = logging.getLogger(__name__)
 
 PR_SET_PDEATHSIG = 1
-LOOK = 0.2  # seconds between two looks at the processes
-YOUNG = 10.0  # seconds; one that dies younger has not worked
-PAUSES = (0.5, 1, 2, 5, 10)  # seconds before one that died young is started again
-DRAIN = 60.0  # seconds that they have to end
+LOOK = 0.2  # seconds between two checks of the processes
+YOUNG = 10.0  # seconds; a process that dies earlier counts as failing
+PAUSES = (0.5, 1, 2, 5, 10)  # seconds before a failing process is restarted
+DRAIN = 60.0  # seconds that the processes have to stop
 
 
 class GaveUp(Exception):
-    """A process dies again and again right after its start; the text says which."""
+    """A process fails again and again right after its start; the text says which."""
 
 
 @dataclass
 class Child:
-    """A process that is to run always: its name and command line."""
+    """A process to keep running: its name and command line."""
 
     name: str
     command: Sequence[str]
     process: subprocess.Popen[bytes] | None = None
     started: float = 0.0
-    deaths: int = 0  # in a row, each while young
+    deaths: int = 0  # consecutive deaths right after the start
     due: float = field(default=0.0)
 
     def look(self, environment: Mapping[str, str]) -> None:
-        """Start it if it does not run and its pause is over.
+        """Start the process if it does not run and its pause is over.
 
         Raises:
-            GaveUp: it was started often enough.
+            GaveUp: It has failed too often.
         """
         now = time.monotonic()
         if self.process is not None:
@@ -66,21 +66,21 @@ class Child:
                 self.command,
                 env=environment,
                 preexec_fn=partial(_end_with_parent, os.getpid()),
-                start_new_session=True,  # Ctrl-C is for the supervisor, which ends the others
+                start_new_session=True,  # Ctrl-C is for the supervisor, which stops the others
             )
             self.started = now
 
     def tell(self, number: int) -> None:
-        """Send it a signal."""
+        """Send the process a signal."""
         if self.process is not None and self.process.poll() is None:
             self.process.send_signal(number)
 
 
 def supervise(children: Sequence[Child], environment: Mapping[str, str]) -> None:
-    """Keep them running until SIGTERM or SIGINT, then let them drain; a second one ends at once.
+    """Keep the processes running until SIGTERM or SIGINT, then stop them; a second one kills them.
 
     Raises:
-        GaveUp: one cannot be kept running; the others have ended.
+        GaveUp: A process cannot be kept running; the others are stopped.
     """
     stop, at_once = threading.Event(), threading.Event()
 
@@ -113,8 +113,8 @@ def _end(children: Sequence[Child], at_once: threading.Event) -> None:
 
 
 def _end_with_parent(parent: int) -> None:
-    """Ask the system to end this process when its parent dies, however that dies (Linux)."""
+    """Have the system end this process when its parent dies, in any way (Linux)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() != parent:  # it has died before we asked
+        if os.getppid() != parent:  # it died before the call
             os._exit(1)

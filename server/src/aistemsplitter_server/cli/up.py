@@ -54,7 +54,7 @@ def up(
     config.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _alone(config.data):
         _check_port(config)
-        configured(config)  # without Stripe's library the API would end again and again
+        configured(config)  # without Stripe's library the API would fail again and again
         _greet(config, _prepare(config))
         command = [sys.executable, "-m", "aistemsplitter_server", "--data", str(config.data)]
         children = [
@@ -66,7 +66,7 @@ def up(
 
 
 def _as_environment(config: Settings) -> dict[str, str]:
-    """What may have been given as flags, for the children: the worker, too, gives out our URLs."""
+    """Return the settings that flags can set, for the environment of the child processes."""
     names = ("host", "port", "demo", "offline")
     return {PREFIX + name.upper(): str(getattr(config, name)) for name in names}
 
@@ -81,7 +81,7 @@ def _alone(data: Path) -> FileLock:
 
 
 def _check_port(config: Settings) -> None:
-    """Say so at once if the port is taken, and not in the API's log again and again."""
+    """Check the port now, instead of repeated errors in the API's log."""
     family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
     try:
         with socket.socket(family) as probe:
@@ -95,7 +95,7 @@ def _check_port(config: Settings) -> None:
 
 
 def _prepare(config: Settings) -> tuple[NewKey, str] | None:
-    """Bring database and secrets about; at the first start, the owner's key and link."""
+    """Initialize the data directory; at the first start, return the owner's key and link."""
     keys = secrets.of(config)
     database = Database(config.database)
     try:

@@ -1,4 +1,4 @@
-"""``webhooks``: what was delivered to whom, of all accounts, and once more."""
+"""``webhooks``: the deliveries of all accounts, and replays."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def list_deliveries(
     limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 20,
     as_json: Json = False,
 ) -> None:
-    """Show deliveries, newest first."""
+    """List deliveries, newest first."""
     state = service.FAILED if failed else None
     with opened(context.obj) as database, database.read() as session:
         found = queries.page(session, account, state=state, limit=limit)
@@ -44,7 +44,7 @@ def list_deliveries(
 
 @app.command()
 def show(context: typer.Context, delivery_id: str, as_json: Json = False) -> None:
-    """Show a delivery with everything that was tried."""
+    """Show a delivery with all its attempts."""
     with opened(context.obj) as database, database.read() as session:
         delivery, event = service.known(session, None, delivery_id, is_test=None)
         attempts = queries.attempts(session, delivery_id)
@@ -68,7 +68,7 @@ def show(context: typer.Context, delivery_id: str, as_json: Json = False) -> Non
 
 @app.command()
 def replay(context: typer.Context, delivery_ids: list[str], as_json: Json = False) -> None:
-    """Deliver events once more; each becomes a new delivery of the same event."""
+    """Deliver events again, each as a new delivery of the same event."""
     with opened(context.obj) as database, database.write() as session:
         made = [service.replay(session, None, each, is_test=None) for each in delivery_ids]
         for before, (delivery, _) in zip(delivery_ids, made, strict=True):

@@ -1,1 +1,1 @@
-"""The pages for people. They call the domains' rules; the API knows nothing of them."""
+"""The pages for people. Like the API they use the domains' services."""

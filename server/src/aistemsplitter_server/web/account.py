@@ -1,4 +1,4 @@
-"""``/settings/account``: one's password, where one is signed in, and the language."""
+"""``/settings/account``: the signed-in person's password, sessions and language."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ HERE = router.prefix
 
 
 class PasswordForm(Form):
-    """The present password, and the one to have from now on."""
+    """The current and the new password."""
 
     present: str = Field(max_length=people.LONGEST)
     password: str = Field(max_length=people.LONGEST)
@@ -36,7 +36,7 @@ class PasswordForm(Form):
 
 @router.get("")
 def show(request: Request, context: InContext, who: InSession, changed: bool = False) -> Response:
-    """The page."""
+    """Show the page."""
     return _page(request, context, who, changed=changed)
 
 
@@ -47,7 +47,7 @@ def change_password(
     who: InSession,
     form: Annotated[PasswordForm, Depends(filled(PasswordForm))],
 ) -> Response:
-    """Choose another password; wherever else one is signed in, one is not any more."""
+    """Change the password and end all other sign-ins."""
     t = pages.language_of(request)
     try:
         sign_in.count_try(request, context, who.email)
@@ -78,7 +78,7 @@ def change_password(
 
 @router.post("/sign-ins/end")
 def end_everywhere(context: InContext, who: InSession) -> Response:
-    """Sign out in all browsers, this one too."""
+    """Sign out in all browsers, this one included."""
     with context.database.write() as session:
         sign_ins.end_all(session, who.person_id)
         audit.record(session, who.account_id, who.person_id, Action.SESSIONS_REVOKED)

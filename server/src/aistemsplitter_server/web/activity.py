@@ -1,4 +1,4 @@
-"""``/settings/activity``: the audit log of one's own account."""
+"""``/settings/activity``: the audit log of the person's account."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def show(
     who: InSession,
     before: Annotated[str | None, Query(max_length=64)] = None,
 ) -> Response:
-    """Entries, newest first. Of the operator's actions, neither name nor details are shown."""
+    """Show entries, newest first, without name and details of the operator's actions."""
     with context.database.read() as session:
         found = queries.page(session, who.account_id, before=before, limit=PAGE + 1)
         people = {person.id: person.email for person in accounts.people(session, who.account_id)}

@@ -82,7 +82,7 @@ def create_pages(context: Context) -> ASGIApp:
 
 
 def _answer(request: Request, error: ApiError) -> Response:
-    """For scripts the API's shape, for htmx a line to show, for people a page."""
+    """Respond to scripts with the API's JSON, to htmx with text, and to people with a page."""
     t = pages.language_of(request)
     if "application/json" in request.headers.get("accept", ""):
         envelope = error.envelope()

@@ -1,4 +1,4 @@
-"""The pages' own files, under an address that changes when any of them does: kept for ever.
+"""Static files, under a URL that changes with any of them, so that browsers cache them for ever.
 
 Scripts import each other by relative paths, so one hash stands for the whole folder.
 """
@@ -28,12 +28,12 @@ TEXTUAL = ("text/", "image/svg", "application/json")
 @dataclass(frozen=True, slots=True)
 class _Asset:
     body: bytes
-    packed: bytes | None  # with gzip
+    packed: bytes | None  # gzipped
     media_type: str
 
 
 def url(name: str) -> str:
-    """Where a file of ``static/`` is."""
+    """Return the URL of a file in ``static/``."""
     if name not in _assets():
         raise LookupError(f"no such file: static/{name}")
     return f"{PREFIX}/{_version()}/{name}"
@@ -41,7 +41,7 @@ def url(name: str) -> str:
 
 @router.get(PREFIX + "/{version}/{name:path}")
 async def asset(request: Request, version: str, name: str) -> Response:
-    """One file; of another version only while servers of both run."""
+    """Return a file. Another version is requested only while servers of two versions run."""
     found = _assets().get(name)
     if found is None:
         raise NotFound
@@ -57,7 +57,7 @@ async def asset(request: Request, version: str, name: str) -> Response:
 
 @cache
 def _assets() -> dict[str, _Asset]:
-    """All files by name; some hundred kB, so they are kept."""
+    """Return all files by name. They are some hundred kB, so they stay in memory."""
     found: dict[str, _Asset] = {}
     _gather(resources.files(__package__).joinpath("static"), "", found)
     return found

@@ -1,4 +1,8 @@
-"""The geometry of a bar chart: widths in percent, so that it fits any page; heights in pixels."""
+"""The geometry of bar charts: widths in percent, to fit any page, and heights in pixels.
+
+Chart libraries were considered: pygal renders whole SVG documents with inline styles and scripts,
+which the pages' Content-Security-Policy refuses, and cannot draw bars as HTML that reflows.
+"""
 
 from __future__ import annotations
 
@@ -7,25 +11,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 HEIGHT = 160.0  # pixels of the highest bar's room
-GAP = 0.25  # of a bar's place
+GAP = 0.25  # of a bar's width
 LINES = 4  # at most, above the ground
-LABELS = 6  # about so many of the days are written out
+LABELS = 6  # about so many days have labels
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One value."""
+    """A bar."""
 
     x: float  # percent
     width: float  # percent
     y: float  # pixels from the top
     height: float  # pixels
-    label: bool  # whether its day is written below
+    label: bool  # whether its day has a label
 
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """Bars, and the lines behind them: how high, and what they say."""
+    """A chart: its bars, and grid lines with height and value."""
 
     bars: list[Bar]
     lines: list[tuple[float, int]]
@@ -33,11 +37,12 @@ class Chart:
 
 
 def bars(values: Sequence[float], *, height: float = HEIGHT, highest: float = 0) -> Chart:
-    """A chart of values that are not below zero.
+    """Return the chart of values that are not negative.
 
     Args:
-        height: pixels of the highest bar's room.
-        highest: what there is to be room for at least: so charts that lie on each other fit.
+        height: Pixels of the highest bar's room.
+        highest: A value that must fit at least, so that charts drawn over each other have one
+            scale.
     """
     highest = max(highest, *values, 0)
     step = _step(highest)
@@ -48,7 +53,7 @@ def bars(values: Sequence[float], *, height: float = HEIGHT, highest: float = 0)
     for number, value in enumerate(values):
         tall = value / top * height
         if value > 0:
-            tall = max(tall, 2.0)  # so that little can be told from nothing
+            tall = max(tall, 2.0)  # so that small values are visible
         drawn.append(
             Bar(
                 round(place * (number + GAP / 2), 3),
@@ -63,7 +68,7 @@ def bars(values: Sequence[float], *, height: float = HEIGHT, highest: float = 0)
 
 
 def _step(highest: float) -> int:
-    """A round number of which few reach to the highest value: 1, 2, 5, 10, 20, 50, ..."""
+    """Return a round step (1, 2, 5, 10, 20, 50, ...) that few lines need for the highest value."""
     step, factors = 1, (2, 2.5, 2)
     number = 0
     while step * LINES < highest:

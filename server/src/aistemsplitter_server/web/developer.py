@@ -1,4 +1,4 @@
-"""``/settings/developer``: an account's API keys, and programs that use them."""
+"""``/settings/developer``: an account's API keys, and example programs that use them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ KEY_ID = r"key_[0-9A-HJKMNP-TV-Z]{26}"
 
 
 class KeyForm(Form):
-    """What a new key shall be. Its id was made with the form, so that one form is one key."""
+    """A new key. Its id is made with the form, so that a form that is sent twice makes one key."""
 
     id: str = Field(pattern=f"^{KEY_ID}$")
     name: str = Field(default="", max_length=80)
@@ -42,7 +42,7 @@ class KeyForm(Form):
     priority: Priority = "interactive"
 
     def fault(self) -> str | None:
-        """The key of the text that says what is wrong with it."""
+        """The text key of the form's error, if there is one."""
         if not self.scope:
             return "developer.new.no_scope"
         if self.expires == "date":
@@ -51,7 +51,7 @@ class KeyForm(Form):
         return None
 
     def expires_at(self) -> datetime | None:
-        """When the key ends: with a day, at that day's end in UTC."""
+        """When the key expires; a date means the end of that day in UTC."""
         if self.expires == "never":
             return None
         if self.expires != "date":
@@ -62,14 +62,14 @@ class KeyForm(Form):
 
 
 class RotateForm(Form):
-    """Which secret is to be replaced, so that the form sent again does not replace the next."""
+    """A secret to replace, by its version, so that a form that is sent twice replaces one."""
 
     version: str = Field(max_length=64)
 
 
 @router.get(PAGE)
 def show_keys(request: Request, context: InContext, who: InSession, base_url: BaseUrl) -> Response:
-    """The keys, the newest first, and the programs."""
+    """Show the keys, newest first, and the example programs."""
     with context.database.read() as session:
         keys = list(reversed(queries.keys(session, who.account_id)))
     now = times.now()
@@ -88,7 +88,7 @@ def show_keys(request: Request, context: InContext, who: InSession, base_url: Ba
 
 @router.get(f"{PAGE}/keys/new")
 def show_form(request: Request, _who: InSession) -> Response:
-    """The form for a new key."""
+    """Show the form for a new key."""
     return _form(request, KeyForm(id=ids.new("key"), scope=[*scopes.ALL]))
 
 
@@ -100,7 +100,7 @@ def make_key(
     base_url: BaseUrl,
     form: Annotated[KeyForm, Depends(filled(KeyForm))],
 ) -> Response:
-    """Make a key, and show it this once: in this answer, which nobody keeps."""
+    """Create a key and show it once, in this response, which is not cached."""
     if fault := form.fault():
         return _form(request, form, fault)
     try:
@@ -129,7 +129,7 @@ def make_key(
             )
     except LimitExceeded:
         raise
-    except Conflict:  # the answer was reloaded
+    except Conflict:  # the response was reloaded
         return RedirectResponse(PAGE, 303)
     return render(
         request,
@@ -158,7 +158,7 @@ def rotate_secret(
     key_id: str,
     form: Annotated[RotateForm, Depends(filled(RotateForm))],
 ) -> Response:
-    """Give a key a new webhook secret, and show it this once."""
+    """Replace a key's webhook secret and show the new one once."""
     try:
         with context.database.write() as session:
             secret = service.rotate_webhook_secret(
@@ -166,7 +166,7 @@ def rotate_secret(
             )
             key = service.known_key(session, who.account_id, key_id)
             audit.record(session, who.account_id, who.person_id, Action.SECRET_ROTATED, key.id)
-    except Conflict:  # the answer was reloaded
+    except Conflict:  # the response was reloaded
         return RedirectResponse(PAGE, 303)
     return render(request, "developer_rotated.html", key=key, secret=secret)
 

@@ -1,8 +1,8 @@
-"""What a browser calls itself, in words for people: roughly, for it may say anything."""
+"""Readable names of browsers and systems, roughly, since a browser can claim to be any."""
 
 from __future__ import annotations
 
-# The first that is found counts: many browsers also name those that they want to pass for.
+# The first match counts: many browsers also name those that they are compatible with.
 BROWSERS = (
     ("Edg", "Edge"),
     ("OPR/", "Opera"),
@@ -26,7 +26,7 @@ SYSTEMS = (
 
 
 def described(user_agent: str) -> tuple[str | None, str | None]:
-    """Browser and system, such as Firefox and Windows; None for what is not known."""
+    """Return browser and system, such as Firefox and Windows; None for unknown ones."""
     return _first(BROWSERS, user_agent), _first(SYSTEMS, user_agent)
 
 

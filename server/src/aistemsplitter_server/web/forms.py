@@ -1,6 +1,6 @@
-"""Forms that browsers send, read into models as strict as those of the API.
+"""HTML forms, parsed into models as strict as those of the API.
 
-A field that is sent more than once is a list; an empty one is as good as none.
+A field that is sent more than once is a list, and an empty one counts as missing.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ KIND = "application/x-www-form-urlencoded"
 
 
 class Form(BaseModel):
-    """Base of all forms: unknown fields are errors, spaces around values are nobody's wish."""
+    """The base of forms. Unknown fields are errors, and surrounding spaces are removed."""
 
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True, hide_input_in_errors=True)
 
@@ -28,10 +28,10 @@ Filled = TypeVar("Filled", bound=Form)
 
 
 def filled(model: type[Filled]) -> Callable[[Request], Awaitable[Filled]]:
-    """A dependency: the form as it was filled in.
+    """Return a dependency: the form that was sent.
 
     Raises:
-        ValidationFailed: names each field that is wrong.
+        ValidationFailed: Fields are invalid; it names each of them.
     """
     fields = model.model_fields.items()
     many = {name for name, field in fields if get_origin(field.annotation) is list}

@@ -1,6 +1,6 @@
-"""Around every request to a page: nothing is changed from another site, and what browsers may do.
+"""Protection of the pages: a content security policy, and no changes from other sites.
 
-A page that needs more of the policy says so: ``guard.allow(request, "script-src", "...")``.
+A page that needs more than the policy allows asks: ``guard.allow(request, "script-src", "...")``.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ POLICY: Mapping[str, str] = {
     "frame-ancestors": "'none'",
 }
 HEADERS = {
-    "Cache-Control": "no-store",  # unless an answer says otherwise
+    "Cache-Control": "no-store",  # unless the response sets it
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "same-origin",
@@ -43,24 +43,24 @@ ASKED = "csp"
 
 
 def allow(request: Request, directive: str, source: str) -> None:
-    """Let this page do more than the policy says."""
+    """Extend the policy for this page."""
     request.scope["state"].setdefault(ASKED, []).append((directive, source))
 
 
 class Policy:
-    """ASGI middleware around the pages: what browsers may do with them."""
+    """ASGI middleware that sets the security headers of pages."""
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self.app = app
         self._policy = dict(POLICY)
         self._headers = dict(HEADERS)
-        if settings.public_url is not None:  # the songs go in and out there
+        if settings.public_url is not None:  # songs are up- and downloaded there
             self._policy["connect-src"] += f" {_origin(settings.public_url)}"
         if settings.hsts_seconds:
             self._headers["Strict-Transport-Security"] = f"max-age={settings.hsts_seconds}"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass one request on."""
+        """Handle one request."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -78,24 +78,24 @@ class Policy:
 
 
 class SameSite:
-    """ASGI middleware: nothing is changed from another site, whatever cookie comes along."""
+    """ASGI middleware that refuses changes from other sites, whatever cookie they come with."""
 
     def __init__(self, app: ASGIApp, public_url: str | None) -> None:
         self.app = app
         self._origin = public_url and _origin(public_url)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass one request on.
+        """Handle one request.
 
         Raises:
-            Forbidden: it would change something, and comes from another site.
+            Forbidden: It would change something, and comes from another site.
         """
         if scope["type"] == "http" and scope["method"] not in SAFE:
             self._refuse_others(Headers(scope=scope))
         await self.app(scope, receive, send)
 
     def _refuse_others(self, headers: Headers) -> None:
-        """Browsers of these years say whether it is the same site; older ones, which it is."""
+        """Current browsers send whether it is the same site; older ones send the origin."""
         site, origin = headers.get("sec-fetch-site"), headers.get("origin")
         if site is not None:
             ours = site == "same-origin"

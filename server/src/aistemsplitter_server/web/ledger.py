@@ -1,4 +1,4 @@
-"""An entry of the ledger in words for people."""
+"""Ledger entries as people read them."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ KNOWN = {
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """What is shown of one entry.
+    """A line of the ledger.
 
     Attributes:
-        filename: of its split, while that is there.
-        note: why, in the reader's language where we have the words.
+        filename: The name of its split's file, while the split exists.
+        note: The reason, in the reader's language where there is a text for it.
     """
 
     entry: Entry
@@ -33,12 +33,12 @@ class Line:
 
 
 def line(t: Texts, entry: Entry, filenames: Mapping[str, str]) -> Line:
-    """One entry; ``filenames`` is by the splits' ids."""
+    """Return the line of an entry. ``filenames`` are by the splits' ids."""
     return Line(entry, filenames.get(entry.split_id or ""), in_words(t, entry))
 
 
 def in_words(t: Texts, entry: Entry) -> str:
-    """Why it was made; of a charge there is nothing to say."""
+    """Return an entry's reason; nothing for a charge."""
     if entry.kind == "charge":
         return ""
     if entry.reason in KNOWN:

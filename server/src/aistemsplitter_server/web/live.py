@@ -1,4 +1,4 @@
-"""Songs of a page as server-sent events: a song's row, whenever it has changed, until all ended."""
+"""Server-sent events of the studio: a song's row after every change, until all songs have ended."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Row(NamedTuple):
 
 
 class Songs(NamedTuple):
-    """What a page shows: its rows by split id, without those deleted, and the balance."""
+    """The rows by split id, without deleted splits, and the balance."""
 
     rows: Mapping[str, Row]
     balance: int  # seconds
@@ -31,12 +31,13 @@ async def rows(read: Callable[[], Songs | None], changes: Changes) -> AsyncItera
     """Yield the stream's text.
 
     Args:
-        read: what is to be shown; None once nobody is signed in any more.
+        read: Returns the current songs; None once the person is signed out.
     """
     told: dict[str, str] = {}
     while (found := await run_in_threadpool(read)) is not None:
         for split_id, row in found.rows.items():
-            if told.get(split_id) != row.html:  # a place in the queue is no change of the split
+            # a new queue position changes the row, but not the split
+            if told.get(split_id) != row.html:
                 told[split_id] = row.html
                 data = {"id": split_id, "html": row.html, "balance": found.balance}
                 yield f"event: song\ndata: {json.dumps(data)}\n\n"

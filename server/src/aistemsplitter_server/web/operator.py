@@ -1,4 +1,4 @@
-"""``/operator``: how the service as a whole is, for its owner."""
+"""``/operator``: the state of the whole service, for its operator."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ HEIGHT = 72.0  # pixels of the charts
 
 @router.get("")
 def overview(request: Request, context: InContext, _who: Operator) -> Response:
-    """The page."""
+    """Show the page."""
     now = times.now()
     with context.database.read() as session:
         done = context.history.look(session, now)
@@ -47,7 +47,7 @@ def overview(request: Request, context: InContext, _who: Operator) -> Response:
 
 @router.get("/now")
 def live(request: Request, context: InContext, _who: Operator) -> Response:
-    """The part of the page that is brought up to date every few seconds."""
+    """Return the part of the page that is updated every few seconds."""
     with context.database.read() as session:
         return render(request, "operator_now.html", **_live(context, session, times.now()))
 
@@ -67,7 +67,7 @@ def _charted(periods: Sequence[Period]) -> dict[str, Any]:
     return {
         "periods": periods,
         "ended": chart.bars(ended, height=HEIGHT),
-        # In front of those, so that what failed looks out above.
+        # Drawn over those, so that the failed ones show above.
         "succeeded": chart.bars(
             [period.succeeded for period in periods], height=HEIGHT, highest=max(ended)
         ),

@@ -1,4 +1,4 @@
-"""``/operator/accounts``: all accounts, new ones, and minutes for them."""
+"""``/operator/accounts``: all accounts, new accounts, and grants of credits."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ router = APIRouter(prefix="/operator/accounts")
 
 PAGE = 25
 ENTRIES = 20  # of the ledger that are shown
-MOST_MINUTES = 100_000  # at once
+MOST_MINUTES = 100_000  # in one grant
 
 
 class AccountForm(Form):
-    """A new account. Its id was made with the form, so that one form is one account."""
+    """A new account. Its id is made with the form, so that a form that is sent twice makes one."""
 
     id: str = Field(pattern=r"^acc_[0-9A-HJKMNP-TV-Z]{26}$")
     name: str = Field(min_length=1, max_length=100)
@@ -40,9 +40,10 @@ class AccountForm(Form):
 
 
 class GrantForm(Form):
-    """Minutes, or a pack by its minutes, and why."""
+    """A grant of minutes, or of a pack by its minutes, with a reason."""
 
-    entry: str = Field(pattern=r"^ent_[0-9A-HJKMNP-TV-Z]{26}$")  # sent twice, it is granted once
+    # a form that is sent twice grants once
+    entry: str = Field(pattern=r"^ent_[0-9A-HJKMNP-TV-Z]{26}$")
     pack: int | None = None
     minutes: int | None = Field(None, ge=1, le=MOST_MINUTES)
     reason: str = Field(min_length=1, max_length=200)
@@ -50,19 +51,19 @@ class GrantForm(Form):
     @model_validator(mode="before")
     @classmethod
     def _other_amount(cls, values: dict[str, str]) -> dict[str, str]:
-        """Of the choice that is not made, the form sends an empty field."""
+        """Drop the empty field of the choice that was not made."""
         return {name: value for name, value in values.items() if value != ""}
 
 
 class LinkForm(Form):
-    """For someone new, or for someone of the account to choose a new password."""
+    """A link for someone new, or for a person of the account to choose a new password."""
 
     person: str | None = Field(None, max_length=64)
     note: str = Field("", max_length=100)
 
 
 class SuspendForm(Form):
-    """Why, for the audit log."""
+    """The reason, for the audit log."""
 
     reason: str = Field("", max_length=200)
 
@@ -77,7 +78,7 @@ class DeleteForm(Form):
 def show_all(
     request: Request, context: InContext, _who: Operator, q: str = "", before: str | None = None
 ) -> Response:
-    """Accounts, newest first, or those that are searched for."""
+    """Show accounts, newest first, or those that match a search."""
     text = q.strip()[:100]
     with context.database.read() as session:
         found = accounts.page(session, times.now(), text=text, before=before, limit=PAGE + 1)
@@ -102,7 +103,7 @@ def create(
     base_url: BaseUrl,
     form: Annotated[AccountForm, Depends(filled(AccountForm))],
 ) -> Response:
-    """Make an account, and a link by which its first person joins."""
+    """Create an account, and a link by which its first person joins."""
     seconds = form.minutes * 60
     try:
         with context.database.write() as session:
@@ -126,7 +127,7 @@ def create(
 
 @router.get("/{account_id}")
 def show_one(request: Request, context: InContext, _who: Operator, account_id: str) -> Response:
-    """One account."""
+    """Show an account."""
     return _page(request, context, account_id)
 
 
@@ -137,7 +138,7 @@ def grant(
     account_id: str,
     form: Annotated[GrantForm, Depends(filled(GrantForm))],
 ) -> Response:
-    """Give it minutes."""
+    """Grant an account credits."""
     minutes, reason = form.minutes, form.reason
     if form.pack is not None:
         if form.pack not in context.settings.pack_minutes:
@@ -170,7 +171,7 @@ def make_link(
     account_id: str,
     form: Annotated[LinkForm, Depends(filled(LinkForm))],
 ) -> Response:
-    """Make a one-time link, and show it this once."""
+    """Create a one-time link and show it once."""
     with context.database.write() as session:
         person = members.one(session, account_id, form.person) if form.person else None
         token = people.link(
@@ -193,7 +194,7 @@ def make_link(
 
 @router.post("/{account_id}/links/{link_id}/revoke")
 def revoke_link(context: InContext, who: Operator, account_id: str, link_id: str) -> Response:
-    """Make a link worth nothing."""
+    """Revoke a one-time link."""
     with context.database.write() as session:
         members.revoke_link(session, account_id, link_id)
         audit.record(session, account_id, who.person_id, Action.LINK_REVOKED, link_id)
@@ -207,7 +208,7 @@ def suspend(
     account_id: str,
     form: Annotated[SuspendForm, Depends(filled(SuspendForm))],
 ) -> Response:
-    """Stop everything that an account does, at once."""
+    """Suspend an account at once."""
     with context.database.write() as session:
         if standing.suspend(session, account_id):
             audit.record(
@@ -223,7 +224,7 @@ def suspend(
 
 @router.post("/{account_id}/resume")
 def resume(context: InContext, who: Operator, account_id: str) -> Response:
-    """Let a suspended account act again."""
+    """Resume a suspended account."""
     with context.database.write() as session:
         if standing.resume(session, account_id):
             audit.record(session, account_id, who.person_id, Action.ACCOUNT_RESUMED)
@@ -238,7 +239,7 @@ def delete(
     account_id: str,
     form: Annotated[DeleteForm, Depends(filled(DeleteForm))],
 ) -> Response:
-    """Delete an account for good; its name has to be typed."""
+    """Delete an account for good. Its name has to be typed."""
     with context.database.write() as session:
         account = standing.held(session, account_id)
         confirmed = form.name == account.name

@@ -30,7 +30,7 @@ def show(
     action: str = "",
     before: str | None = None,
 ) -> Response:
-    """Entries, newest first, of all accounts or one."""
+    """Show entries, newest first, of all accounts or of one."""
     account, known = account.strip()[:64], action if action in list(Action) else None
     with context.database.read() as session:
         found = queries.page(session, account or None, action=known, before=before, limit=PAGE + 1)
@@ -58,7 +58,7 @@ def show(
 def as_csv(
     context: InContext, _who: Operator, account: str = "", action: str = ""
 ) -> StreamingResponse:
-    """All entries, oldest first, for a spreadsheet."""
+    """Return all entries, oldest first, as CSV."""
     return _file(context, "csv", account, action)
 
 
@@ -66,7 +66,7 @@ def as_csv(
 def as_json_lines(
     context: InContext, _who: Operator, account: str = "", action: str = ""
 ) -> StreamingResponse:
-    """All entries, oldest first, for programs."""
+    """Return all entries, oldest first, as JSON lines."""
     return _file(context, "jsonl", account, action)
 
 

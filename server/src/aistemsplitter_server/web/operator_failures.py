@@ -1,4 +1,4 @@
-"""``/operator/failures`` and ``/operator/splits/...``: what failed, why, and once more."""
+"""``/operator/failures`` and ``/operator/splits/...``: what failed and why, and retries."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def show(
     code: str | None = None,
     before: str | None = None,
 ) -> Response:
-    """Reasons by how often they came up, and the newest that failed."""
+    """Show failures by reason, the most frequent first, and the newest of them."""
     now = times.now()
     with context.database.read() as session:
         reasons = failures.reasons(session, now)
@@ -47,13 +47,13 @@ def show(
 
 @router.get("/splits/{split_id}")
 def show_split(request: Request, context: InContext, _who: Operator, split_id: str) -> Response:
-    """One split, of whatever account."""
+    """Show a split of any account."""
     return _page(request, context, split_id)
 
 
 @router.post("/splits/{split_id}/retry")
 def retry(request: Request, context: InContext, who: Operator, split_id: str) -> Response:
-    """Try one that failed again: as a new one, which is charged."""
+    """Retry a failed split as a new one, which is charged."""
     try:
         with context.database.write() as session:
             split = queries.locked(session, split_id)

@@ -1,4 +1,4 @@
-"""``/operator/accounts/{id}/limits``: what one account may have at once."""
+"""``/operator/accounts/{id}/limits``: the limits of an account."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Value = Annotated[int | None, Field(ge=0, le=HIGHEST)]
 
 
 class LimitsForm(Form):
-    """Limits of one account; an empty field stands for the default."""
+    """Limits of an account. An empty field means the default."""
 
     stored_bytes: Value = None
     open_uploads: Value = None
@@ -39,7 +39,7 @@ def change(
     account_id: str,
     form: Annotated[LimitsForm, Depends(filled(LimitsForm))],
 ) -> Response:
-    """Set them all."""
+    """Set all limits."""
     with context.database.write() as session:
         limits.change(session, account_id, form.model_dump(), actor=who.person_id)
     return RedirectResponse(f"{router.prefix}/{account_id}#limits", 303)

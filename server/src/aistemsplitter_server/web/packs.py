@@ -1,6 +1,6 @@
-"""``/settings/usage/buy`` and what comes after: packs for sale, and the way back from paying.
+"""``/settings/usage/buy`` and following pages: packs for sale, and the return from paying.
 
-The usage page shows ``packs.html`` with what :func:`offered` gives it.
+The usage page shows ``packs.html`` with what :func:`offered` returns.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from aistemsplitter_server.web.sessions import InSession
 
 router = APIRouter(prefix="/settings/usage")
 
-LOOKS = 20  # that a waiting page takes by itself, one every three seconds
-# The currencies whose smallest unit is not a hundredth, by how many decimals theirs has; Stripe's.
+LOOKS = 20  # times that a waiting page refreshes itself, every three seconds
+# Stripe's currencies whose smallest unit is not a hundredth, by their number of decimals.
 DECIMALS = {
     0: "bif clp djf gnf jpy kmf krw mga pyg rwf vnd vuv xaf xof xpf",
     3: "bhd jod kwd omr tnd",
@@ -36,7 +36,7 @@ DECIMALS = {
 
 
 class BuyForm(Form):
-    """Which pack. The purchase's id was made with the form, so that one form is one purchase."""
+    """The pack to buy. The purchase's id is made with the form, so that it is bought once."""
 
     minutes: int
     purchase: str | None = Field(None, pattern=r"^pur_[0-9A-HJKMNP-TV-Z]{26}$")
@@ -45,7 +45,7 @@ class BuyForm(Form):
 def offered(request: Request, context: Context) -> list[dict[str, Any]]:
     """Return the packs for ``packs.html``, each with the id of the purchase that it starts.
 
-    Where they are sold, the form may lead to the provider.
+    Where packs are for sale, allow the form to redirect to the provider.
     """
     if context.payments is not None:
         guard.allow(request, "form-action", context.payments.checkout_origin)
@@ -61,7 +61,7 @@ def offered(request: Request, context: Context) -> list[dict[str, Any]]:
 
 
 def price(amount: int, currency: str) -> str:
-    """An amount in the currency's smallest unit for people: ``USD 5`` or ``USD 4.90``."""
+    """Return an amount in the currency's smallest unit as text: ``USD 5`` or ``USD 4.90``."""
     decimals = next((n for n, those in DECIMALS.items() if currency in those.split()), 2)
     whole, rest = divmod(amount, 10**decimals)
     return f"{currency.upper()} {whole:,}" + (f".{rest:0{decimals}d}" if rest else "")
@@ -75,7 +75,7 @@ def buy(
     base_url: BaseUrl,
     form: Annotated[BuyForm, Depends(filled(BuyForm))],
 ) -> Response:
-    """Write the purchase down and send the buyer to pay; where that fails nothing is left."""
+    """Store the purchase and send the buyer to pay. If that fails, nothing is stored."""
     if context.payments is None:
         raise NotFound("Packs are not for sale here.")
     bought = service.draft(
@@ -112,7 +112,7 @@ def show_purchase(
     cancelled: bool = False,
     look: int = 0,
 ) -> Response:
-    """What became of a purchase; a page that waits looks again by itself, and later gives up."""
+    """Show a purchase. A page that waits for the payment refreshes itself, and gives up later."""
     bought, balance = _standing(context, who, purchase_id)
     if bought.state == "pending" and look == 0 and _ask(context, bought):
         bought, balance = _standing(context, who, purchase_id)
@@ -128,7 +128,7 @@ def show_purchase(
 
 
 def _purchase_id(context: Context, who: SignedIn, form: BuyForm) -> str | None:
-    """Return the form's id; None for a new one."""
+    """Return the form's id; None if a new one is needed."""
     if form.purchase is None:
         return None
     with context.database.read() as session:
@@ -146,13 +146,13 @@ def _standing(context: Context, who: SignedIn, purchase_id: str) -> tuple[Purcha
 
 
 def _ask(context: Context, bought: Purchase) -> bool:
-    """Ask the provider itself, for its message may be late, or never reach this server."""
+    """Ask the provider, since its webhook may be late or never reach this server."""
     if context.payments is None or bought.reference is None:
         return False
     try:
         payment = context.payments.look_up(bought.reference)
     except Unavailable:
-        return False  # its message comes all the same
+        return False  # its webhook will arrive all the same
     if payment is None:
         return False
     with context.database.write() as session:

@@ -1,4 +1,4 @@
-"""How a page is made: its template, in the reader's language, with what every page needs."""
+"""Rendering pages: templates in the reader's language, with what all pages need."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from aistemsplitter_server.kit.errors import ApiError, LimitExceeded
 from aistemsplitter_server.web import assets, texts
 from aistemsplitter_server.web.texts import Texts
 
-LANGUAGE = "language"  # the cookie
+LANGUAGE = "language"  # name of the cookie
 
 
 def render(
@@ -28,11 +28,11 @@ def render(
     headers: dict[str, str] | None = None,
     **values: Any,
 ) -> HTMLResponse:
-    """A page.
+    """Render a page.
 
-    Templates know ``t`` (the texts), ``asset`` (where a static file is), ``signed_in``, ``path``,
-    ``is_fragment`` (htmx asks for a part of the page), ``reason`` (of a failure, in words), and
-    the filters ``moment``, ``day``, ``clock``, ``credit`` and ``script_texts``.
+    Templates have ``t`` (the texts), ``asset`` (the URL of a static file), ``signed_in``, ``path``,
+    ``is_fragment`` (htmx asks for a part of the page), ``reason`` (of a failure, as text), and the
+    filters ``moment``, ``day``, ``clock``, ``credit`` and ``script_texts``.
     """
     t = language_of(request)
     html = (
@@ -52,19 +52,19 @@ def render(
 
 
 def is_fragment(request: Request) -> bool:
-    """Whether htmx asks, for a part of the page."""
+    """Return whether htmx asks for a part of the page."""
     return request.headers.get("hx-request") == "true"
 
 
 def language_of(request: Request) -> Texts:
-    """The texts in the reader's language."""
+    """Return the texts in the reader's language."""
     return texts.of(
         texts.chosen(request.cookies.get(LANGUAGE), request.headers.get("accept-language", ""))
     )
 
 
 def told(t: Texts, error: ApiError) -> str:
-    """An error in the reader's language; what we have no words for, in the API's."""
+    """Return an error's message in the reader's language, or else the API's message."""
     if isinstance(error, LimitExceeded):
         gigabytes = f"{error.maximum / 1e9:,.1f}"
         return t(f"limits.reached.{error.limit}", maximum=error.maximum, gigabytes=gigabytes)
@@ -72,7 +72,7 @@ def told(t: Texts, error: ApiError) -> str:
 
 
 def reason(t: Texts, code: str, message: str, **values: Any) -> str:
-    """Why something failed, by the contract's code; the API's own words where we have none."""
+    """Return the text for an error code, or the API's message if there is none."""
     key = f"errors.{code}"
     return t(key, message=message, **values) if key in t else message
 
@@ -95,7 +95,7 @@ def _environment() -> Environment:
 
 
 def _moment(when: datetime | None) -> Markup | str:
-    """A time; a script shows it in the reader's zone."""
+    """Return a time, which a script shows in the reader's time zone."""
     if when is None:
         return "–"
     shown = when.strftime("%Y-%m-%d %H:%M UTC")
@@ -110,7 +110,7 @@ def _day(when: datetime | None) -> Markup | str:
 
 
 def clock(seconds: float) -> str:
-    """Seconds as ``3:05`` or ``1:02:03``."""
+    """Return seconds as ``3:05`` or ``1:02:03``."""
     minutes, rest = divmod(round(abs(seconds)), 60)
     hours, minutes = divmod(minutes, 60)
     sign = "−" if seconds < 0 else ""
@@ -120,12 +120,12 @@ def clock(seconds: float) -> str:
 
 
 def credit(seconds: int) -> str:
-    """Seconds as minutes, ``150:00``; whole hours are of no use where minutes are sold."""
+    """Return seconds as minutes, ``150:00``, without hours, since minutes are what is sold."""
     minutes, rest = divmod(abs(seconds), 60)
     return f"{'−' if seconds < 0 else ''}{minutes}:{rest:02d}"
 
 
 def _script_texts(t: Texts, *prefixes: str) -> Markup:
-    """The texts that a script needs, as JSON that no markup can end."""
+    """Return the texts that a script needs, as JSON that is safe within HTML."""
     found = {key: text for prefix in prefixes for key, text in t.under(prefix).items()}
     return Markup(json.dumps(found, ensure_ascii=False).replace("<", "\\u003c"))

@@ -1,4 +1,4 @@
-"""``/settings/people``: who belongs to the account, and who is invited to."""
+"""``/settings/people``: the account's people and invitations."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ HERE = router.prefix
 
 
 class InviteForm(Form):
-    """Whom the link is meant for, to tell several apart."""
+    """A note on whom the invitation is for."""
 
     note: str = Field("", max_length=100)
 
 
 @router.get("")
 def show(request: Request, context: InContext, who: InSession) -> Response:
-    """The page."""
+    """Show the page."""
     return _page(request, context, who)
 
 
@@ -45,7 +45,7 @@ def invite(
     base_url: BaseUrl,
     form: Annotated[InviteForm, Depends(filled(InviteForm))],
 ) -> Response:
-    """Make a one-time link, and show it this once."""
+    """Create a one-time link and show it once."""
     with context.database.write() as session:
         token = people.link(session, context.secrets, who.account_id, note=form.note)
         audit.record(
@@ -56,7 +56,7 @@ def invite(
 
 @router.post("/links/{link_id}/revoke")
 def revoke(context: InContext, who: InSession, link_id: str) -> Response:
-    """Make a link worth nothing."""
+    """Revoke a one-time link."""
     with context.database.write() as session:
         members.revoke_link(session, who.account_id, link_id)
         audit.record(session, who.account_id, who.person_id, Action.LINK_REVOKED, link_id)
@@ -65,7 +65,7 @@ def revoke(context: InContext, who: InSession, link_id: str) -> Response:
 
 @router.post("/{person_id}/remove")
 def remove(request: Request, context: InContext, who: InSession, person_id: str) -> Response:
-    """Take someone out of the account; oneself, too, who then is signed out."""
+    """Remove a person from the account. People can remove themselves, and are signed out then."""
     try:
         with context.database.write() as session:
             email = members.remove(session, who.account_id, person_id)

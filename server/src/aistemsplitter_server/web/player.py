@@ -1,4 +1,4 @@
-"""A song's page with its player: its owner's, and the one that a share link leads to."""
+"""The player's pages: a song's own page, and the one that a share link leads to."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def song(
     who: InSession,
     split_id: str,
 ) -> Response:
-    """The page, whatever has become of the song."""
+    """Show a song's page, whatever its state."""
     with context.database.read() as session:
         split = service.of_account(session, who.account_id, split_id, is_test=None)
     return _page(
@@ -45,7 +45,7 @@ def song(
 
 @router.get("/studio/songs/{split_id}/player.json")
 def told(context: InContext, storage: InStorage, who: InSession, split_id: str) -> Response:
-    """What the player has to know."""
+    """Return the JSON for the player."""
     with context.database.read() as session:
         split = service.of_account(session, who.account_id, split_id, is_test=None)
     return _told(context, storage, split, _lifetime(context))
@@ -55,7 +55,7 @@ def told(context: InContext, storage: InStorage, who: InSession, split_id: str) 
 def shared(
     request: Request, context: InContext, storage: InStorage, _who: Visitor, token: str
 ) -> Response:
-    """The page for whoever has the link."""
+    """Show the shared page to anyone who has the link."""
     with context.database.read() as session:
         share, split = sharing.shared(session, context.secrets, token)
     lifetime = _lifetime_of(share, context)
@@ -64,7 +64,7 @@ def shared(
 
 @router.get("/shared/{token}/player.json")
 def shared_told(context: InContext, storage: InStorage, token: str) -> Response:
-    """What its player has to know."""
+    """Return the JSON for the player of a shared page."""
     with context.database.read() as session:
         share, split = sharing.shared(session, context.secrets, token)
     return _told(context, storage, split, _lifetime_of(share, context))
@@ -79,7 +79,7 @@ def _page(
     **more: Any,
 ) -> Response:
     there = split.can_be_heard(times.now())
-    if there:  # what keeps the pitch at another speed is compiled in the browser
+    if there:  # the time-stretching code is WebAssembly, compiled in the browser
         guard.allow(request, "script-src", "'wasm-unsafe-eval'")
     return render(
         request,
@@ -102,5 +102,5 @@ def _lifetime(context: Context) -> timedelta:
 
 
 def _lifetime_of(share: Share, context: Context) -> timedelta:
-    """The addresses that a link leads to do not outlive it, give or take a minute."""
+    """Return how long URLs on a shared page work: about as long as the link at most."""
     return min(_lifetime(context), max(share.expires_at - times.now(), timedelta(minutes=1)))

@@ -1,7 +1,7 @@
-"""Who a request to a page comes from: the cookie, and what endpoints are given for it.
+"""Sessions: who a request to a page comes from, by its cookie.
 
-An endpoint takes ``who: InSession`` where somebody must be signed in, ``Operator`` where it must
-be the service's owner, and ``Visitor`` where it may be anyone.
+An endpoint takes ``who: InSession`` where a person must be signed in, ``Operator`` where it must be
+the service's operator, and ``Visitor`` where it can be anyone.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from aistemsplitter_server.accounts.sign_ins import SignedIn
 from aistemsplitter_server.http.context import Context, InContext
 from aistemsplitter_server.kit.errors import AccountSuspended, NotFound
 
-STRANGERS_LIMIT = 1 << 14  # bytes; the longest form of theirs, to sign in, has 5,000
-COOKIE = "__Host-session"  # browsers take a cookie of this name only if it is safe
+STRANGERS_LIMIT = 1 << 14  # bytes; the longest form for visitors, to sign in, has 5,000
+COOKIE = "__Host-session"  # browsers accept a cookie of this name only if it is secure
 
 
 class SignInNeeded(Exception):
-    """Nobody is signed in, or not any more."""
+    """Nobody is signed in."""
 
 
 def read(request: Request, context: InContext) -> SignedIn | None:
-    """Who is signed in, if anyone; looked up once for each request."""
+    """Return who is signed in, if anyone. Looked up once for each request."""
     if hasattr(request.state, "signed_in"):
         return cast(SignedIn | None, request.state.signed_in)
     request.state.signed_in = None
@@ -55,7 +55,7 @@ def _required(request: Request, who: Visitor, context: InContext) -> SignedIn:
 
 
 def _count(request: Request, who: SignedIn, context: Context) -> None:
-    """Count a request once: what a key may ask for in a minute, a person may, too."""
+    """Count a request once. A person may make as many per minute as a key."""
     if not getattr(request.state, "counted", False):
         request.state.counted = True
         limit = context.settings.rate_limit_per_minute
@@ -63,10 +63,10 @@ def _count(request: Request, who: SignedIn, context: Context) -> None:
 
 
 async def body_limit(request: Request) -> int:
-    """Return how many bytes the body of a request to a page may have: few from a stranger.
+    """Return the limit of a request's body in bytes, which is low if nobody is signed in.
 
     Raises:
-        RateLimited: too many requests by this person.
+        RateLimited: The person has sent too many requests.
     """
     context: Context = request.app.state.context
     who = await run_in_threadpool(read, request, context)
@@ -81,7 +81,7 @@ InSession = Annotated[SignedIn, Depends(_required)]
 
 def _operator(who: InSession) -> SignedIn:
     if not who.is_owner:
-        raise NotFound  # whether there is such a page is nobody else's business
+        raise NotFound  # do not reveal that there is such a page
     return who
 
 
@@ -89,7 +89,7 @@ Operator = Annotated[SignedIn, Depends(_operator)]
 
 
 def begin(context: Context, request: Request, response: Response, token: str) -> None:
-    """Give the browser the cookie; a sign-in that it had before ends."""
+    """Set the session cookie, and end the browser's previous sign-in."""
     end(context, request)
     response.set_cookie(
         COOKIE,
@@ -102,7 +102,7 @@ def begin(context: Context, request: Request, response: Response, token: str) ->
 
 
 def end(context: Context, request: Request) -> None:
-    """End the sign-in that the request came with."""
+    """End the sign-in that the request was sent with."""
     token = request.cookies.get(COOKIE)
     if token:
         with context.database.write() as session:
@@ -110,5 +110,5 @@ def end(context: Context, request: Request) -> None:
 
 
 def forget(response: Response) -> None:
-    """Take the cookie away."""
+    """Delete the session cookie."""
     response.delete_cookie(COOKIE, secure=True, httponly=True, samesite="lax")

@@ -1,4 +1,4 @@
-"""Share links: made on a song's page, opened by anyone until they expire."""
+"""Share links: created on a song's page, opened by anyone until they expire."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DAYS = (1, 7, 30)
 
 
 class ShareForm(Form):
-    """For how long."""
+    """How long the link works."""
 
     days: Annotated[Literal[1, 7, 30], BeforeValidator(int)] = 7
 
@@ -37,7 +37,7 @@ def share(
     split_id: str,
     form: Annotated[ShareForm, Depends(filled(ShareForm))],
 ) -> Response:
-    """Make a link; the song's page shows it."""
+    """Create a share link, which the song's page shows."""
     with context.database.write() as session:
         split = service.of_account(session, who.account_id, split_id, is_test=None)
         row = sharing.share(session, context.secrets, split, timedelta(days=form.days))
@@ -55,7 +55,7 @@ def share(
 
 @router.post("/studio/shares/{share_id}/revoke")
 def revoke(context: InContext, who: InSession, share_id: str) -> Response:
-    """End a link at once."""
+    """Revoke a share link at once."""
     with context.database.write() as session:
         split_id = sharing.revoke(session, who.account_id, share_id).split_id
         audit.record(
@@ -66,14 +66,14 @@ def revoke(context: InContext, who: InSession, share_id: str) -> Response:
 
 @router.get("/shared/{token}/stems.zip")
 def stems(context: InContext, storage: InStorage, token: str) -> Response:
-    """All stems in one file, for whoever has the link."""
+    """Return all stems as one zip to anyone who has the link."""
     with context.database.read() as session:
         _, split = sharing.shared(session, context.secrets, token)
     return zips.stems(split, storage, context.database)
 
 
 def controls(context: Context, base_url: str, split: Split) -> dict[str, Any]:
-    """What ``song_controls.html`` needs."""
+    """Return the values for ``song_controls.html``."""
     with context.database.read() as session:
         rows = queries.shares(session, split.id, times.now())
     addresses = [f"{base_url}/shared/{sharing.token(context.secrets, row)}" for row in rows]

@@ -25,15 +25,15 @@ from aistemsplitter_server.web.texts import LANGUAGES
 router = APIRouter()
 
 HOME = "/studio"
-# The tries of one network, and of one person from all networks, in a minute: five times as many, so
-# that no single one who guesses can keep a person out.
+# Attempts per minute from one network, the burst, and how many times as many one person has from
+# all networks together: so that one attacker cannot lock a person out.
 TRIES, AT_ONCE, NETWORKS = 6, 12, 5
-LOCAL = {"localhost", "127.0.0.1", "::1"}  # where browsers keep a safe cookie also without https
+LOCAL = {"localhost", "127.0.0.1", "::1"}  # where browsers keep a secure cookie without https too
 YEAR = 365 * 86400
 
 
 class SignInForm(Form):
-    """Email and password."""
+    """Email address and password."""
 
     email: str = Field(max_length=300)
     password: str = Field(max_length=people.LONGEST)
@@ -41,14 +41,14 @@ class SignInForm(Form):
 
 
 class JoinForm(Form):
-    """What someone who follows a link chooses; the email only where there is none yet."""
+    """What someone chooses who follows a link; an email address only for a new person."""
 
     email: str = Field("", max_length=300)
     password: str
 
 
 class LanguageForm(Form):
-    """The language to show, and the page to come back to."""
+    """The language to show, and the page to return to."""
 
     language: str
     back: str = Field("/", max_length=2000)
@@ -56,13 +56,13 @@ class LanguageForm(Form):
 
 @router.get("/")
 def front(who: Visitor) -> Response:
-    """The studio, or the way in."""
+    """Redirect to the studio, or to the sign-in page."""
     return RedirectResponse(HOME if who else "/sign-in", 303)
 
 
 @router.get("/sign-in")
 def show_sign_in(request: Request, who: Visitor, next: str = HOME) -> Response:
-    """The form."""
+    """Show the form."""
     if who is not None:
         return RedirectResponse(_own(next), 303)
     return render(request, "sign_in.html", next=next, email="", fault=None, safe=_safe(request))
@@ -72,7 +72,7 @@ def show_sign_in(request: Request, who: Visitor, next: str = HOME) -> Response:
 def do_sign_in(
     request: Request, context: InContext, form: Annotated[SignInForm, Depends(filled(SignInForm))]
 ) -> Response:
-    """Sign in; where that fails, it does not say whether there is such a person."""
+    """Sign in. An error does not reveal whether the person exists."""
     email, t = form.email.lower(), pages.language_of(request)
     try:
         count_try(request, context, email)
@@ -117,7 +117,7 @@ def sign_out(request: Request, context: InContext, who: Visitor) -> Response:
 
 @router.get("/join/{token}")
 def show_join(request: Request, context: InContext, token: str) -> Response:
-    """What a one-time link leads to; looking does not use it up, for mail programs do so, too."""
+    """Show the page of a one-time link without using it up: mail programs open links too."""
     return _join_page(request, context, token)
 
 
@@ -128,10 +128,10 @@ def join(
     token: str,
     form: Annotated[JoinForm, Depends(filled(JoinForm))],
 ) -> Response:
-    """Join, or choose a new password; and be signed in."""
+    """Join, or choose a new password, and sign in."""
     try:
         count_try(request, context, token[:8])
-        with context.database.read() as session:  # no hash is made for who has no link
+        with context.database.read() as session:  # without a valid link, no password is hashed
             people.usable(session, context.secrets, token)
         password_hash = people.hashed(form.password)
         with context.database.write() as session:
@@ -149,7 +149,7 @@ def join(
 
 @router.post("/language")
 def choose_language(form: Annotated[LanguageForm, Depends(filled(LanguageForm))]) -> Response:
-    """Show the pages in another language from now on."""
+    """Change the language of the pages."""
     response = RedirectResponse(_own(form.back), 303)
     if form.language in LANGUAGES:
         response.set_cookie(
@@ -200,7 +200,7 @@ def _welcome(context: Context, request: Request, response: Response, person: Per
 
 
 def _record_failure(context: Context, request: Request, person: Person | None) -> None:
-    """Record a wrong password; what was typed as an email may be a password, so it is left out."""
+    """Record a failed sign-in, without the typed email address, which may be a password."""
     with context.database.write() as session:
         audit.record(
             session,
@@ -217,18 +217,18 @@ def _address(request: Request) -> str:
 
 
 def count_try(request: Request, context: Context, whom: str) -> None:
-    """Slow down who guesses passwords: from one place, and of one person from many places."""
+    """Slow down password guessing, per network and per person."""
     network = f"from {rate_limits.neighbourhood(_address(request))}"
     for who, cost in ((network, NETWORKS), (f"as {whom}", 1)):
         context.limits.count_try(who, TRIES * NETWORKS, burst=AT_ONCE * NETWORKS, cost=cost)
 
 
 def _own(path: str) -> str:
-    """A page of ours to go on to, never another site."""
+    """Return the path of one of our own pages, never of another site."""
     ours = path.startswith("/") and "\\" not in path and path.isprintable()
     return path if ours and not path.startswith("//") else HOME
 
 
 def _safe(request: Request) -> bool:
-    """Whether the browser will keep the cookie."""
+    """Return whether the browser will keep the cookie."""
     return request.url.scheme == "https" or request.url.hostname in LOCAL

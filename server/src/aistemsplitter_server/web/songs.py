@@ -1,4 +1,4 @@
-"""What can be done with one song of the studio: stop it, try it again, delete it, take it home."""
+"""Actions on one song of the studio: cancel, retry, delete and download."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def cancel(request: Request, context: InContext, who: InSession, split_id: str) 
 
 @router.post("/again")
 def try_again(request: Request, context: InContext, who: InSession, split_id: str) -> Response:
-    """Try a failed split again, as a new one; once, however often the form is sent."""
+    """Retry a failed split as a new one, only once however often the form is sent."""
     with context.database.write() as session:
         failed = service.of_account(session, who.account_id, split_id, is_test=None)
         made, is_new = actions.retry(session, context.settings, failed, who.person_id)
@@ -38,23 +38,23 @@ def try_again(request: Request, context: InContext, who: InSession, split_id: st
 def delete(
     request: Request, context: InContext, storage: InStorage, who: InSession, split_id: str
 ) -> Response:
-    """Delete a song's audio; what it cost stays in the ledger."""
+    """Delete a song's audio. Its charge stays in the ledger."""
     actions.delete(context.database, storage, who.account_id, split_id, who.person_id, is_test=None)
     if is_fragment(request):
-        return Response()  # takes the place of the row
+        return Response()  # replaces the row
     return RedirectResponse("/studio", 303)
 
 
 @router.get("/stems.zip")
 def stems(context: InContext, storage: InStorage, who: InSession, split_id: str) -> Response:
-    """All stems in one file."""
+    """Return all stems as one zip."""
     with context.database.read() as session:
         split = service.of_account(session, who.account_id, split_id, is_test=None)
     return zips.stems(split, storage, context.database)
 
 
 def _shown(request: Request, context: InContext, who: InSession, split_id: str) -> Response:
-    """For htmx the row, for a plain form the studio."""
+    """Return the row to htmx, and redirect a plain form to the studio."""
     if not is_fragment(request):
         return RedirectResponse("/studio", 303)
     with context.database.read() as session:

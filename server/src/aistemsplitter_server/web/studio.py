@@ -1,4 +1,4 @@
-"""``/studio``: a place to drop in songs, and all that was split before."""
+"""``/studio``: the page where songs are added, and the list of all splits."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ from aistemsplitter_server.web.sessions import InSession
 
 router = APIRouter(prefix="/studio")
 
-PAGE = 20  # songs at once
-WATCHED = 60  # songs that a page may follow
+PAGE = 20  # songs per page
+WATCHED = 60  # songs whose changes a page can follow
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +40,12 @@ class Offer:
     """A model as the page offers it."""
 
     model: Model
-    served_by: str | None  # None: it cannot run here
-    speed: float | None  # seconds of audio a second, of late
+    served_by: str | None  # None if it cannot run here
+    speed: float | None  # recent seconds of audio per second
 
 
 class Begun(Answer):
-    """A split that was begun, and the row that the list shows of it."""
+    """A new split, and its row in the list."""
 
     id: str
     html: str
@@ -60,7 +60,7 @@ def studio(
     before: Annotated[str | None, Query(max_length=26)] = None,
     mode: Literal["live", "test"] = "live",
 ) -> Response:
-    """The page; for htmx only the songs of it. Those of test keys are listed apart."""
+    """Show the page, or to htmx only its songs. Splits of test keys are listed apart."""
     last = None if before is None else ids.from_cursor("split", before)
     with context.database.read() as session:
         whose, is_test = who.account_id, mode == "test"
@@ -99,7 +99,7 @@ def studio(
 def reserve(
     context: InContext, base_url: BaseUrl, who: InSession, body: ReserveUpload
 ) -> Success[Reservation]:
-    """The right to upload a song; its bytes go where those of the API's callers go."""
+    """Reserve an upload. Its bytes are sent as through the API."""
     made = reservations.reserve(
         context.database,
         context.settings,
@@ -120,7 +120,7 @@ async def split(
     body: CreateSplit,
     idempotency_key: IdempotencyKey = None,
 ) -> Success[Begun]:
-    """Split a song; asked again with the same key it is the same split."""
+    """Split a song. With an idempotency key that was used before, it is the same split."""
     if body.webhook_url is not None:
         raise ValidationFailed([("webhookUrl", "needs an API key, whose secret signs")])
     job, _ = await creation.create(
@@ -149,7 +149,7 @@ def events(
     who: InSession,
     wanted: Annotated[list[str], Query(alias="id", max_length=WATCHED)],
 ) -> stream.EventStream:
-    """Follow songs of one's own, while one is signed in."""
+    """Stream changes of the account's songs, while the person is signed in."""
 
     def read() -> live.Songs | None:
         with context.database.read() as session:

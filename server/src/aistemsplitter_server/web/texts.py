@@ -1,7 +1,7 @@
-"""Every text of the pages, by key and language: ``texts/<language>/<page>.toml``.
+"""The texts of the pages, by key and language: ``texts/<language>/<page>.toml``.
 
-``[frame]`` with ``studio = "..."`` in it is ``t("frame.studio")``. Values are put into
-``{name}``; where ``n`` is given, a table of ``one`` and ``other`` chooses by it.
+``studio = "..."`` in the table ``[frame]`` is ``t("frame.studio")``. Values replace ``{name}``.
+With the value ``n``, a table of ``one`` and ``other`` chooses the text by it.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ class Texts:
         self._messages = messages
 
     def __call__(self, key: str, **values: Any) -> str:
-        """The text of a key.
+        """Return the text of a key.
 
         Raises:
-            KeyError: there is none; a test knows all that the pages use.
+            KeyError: There is none. A test knows all keys that the pages use.
         """
         message = self._messages.get(key)
         if message is None:
@@ -41,7 +41,7 @@ class Texts:
         return key in self._messages
 
     def under(self, prefix: str) -> dict[str, str]:
-        """All texts whose keys begin so: what a script is given."""
+        """Return all texts whose keys begin with the prefix, for scripts."""
         return {
             key: message for key, message in self._messages.items() if key.startswith(prefix + ".")
         }
@@ -49,7 +49,7 @@ class Texts:
 
 @cache
 def of(language: str) -> Texts:
-    """The texts of a language that we have."""
+    """Return the texts of a language."""
     folder = resources.files(__package__).joinpath("texts", language)
     messages: dict[str, str] = {}
     for file in folder.iterdir():
@@ -59,12 +59,12 @@ def of(language: str) -> Texts:
 
 
 def chosen(cookie: str | None, accept: str) -> str:
-    """The language to show: as chosen on the page, else what the browser prefers most."""
+    """Return the language to show: the one chosen on the page, or the browser's preference."""
     if cookie in LANGUAGES:
         return cookie
     wishes = sorted(_wishes(accept), key=lambda wish: -wish[1])
     for tag, _ in wishes:
-        if tag.partition("-")[0] == "zh":  # any Chinese reader is nearer to it than to English
+        if tag.partition("-")[0] == "zh":  # for all Chinese readers it is closer than English
             return "zh-TW"
         if tag.partition("-")[0] in (DEFAULT, "*"):
             return DEFAULT

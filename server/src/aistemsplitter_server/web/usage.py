@@ -1,4 +1,4 @@
-"""``/settings/usage``: what an account has used, what it has left, and every entry between."""
+"""``/settings/usage``: the balance, the usage by day, and the ledger."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ router = APIRouter()
 
 PAGE = "/settings/usage"
 PERIODS = (30, 90)  # days
-AT_ONCE = 25  # entries in a page
-Number = Annotated[int, Query(ge=0, lt=1 << 31)]  # of an entry, as the database counts them
+AT_ONCE = 25  # entries per page
+Number = Annotated[int, Query(ge=0, lt=1 << 31)]  # of an entry
 
 
 @router.get(PAGE)
@@ -30,7 +30,7 @@ def show_usage(
     days: int = 30,
     before: Number | None = None,
 ) -> Response:
-    """The balance, the usage by day, and a page of the ledger."""
+    """Show the balance, the usage by day, and a page of the ledger."""
     days = days if days in PERIODS else PERIODS[0]
     with context.database.read() as session:
         balance = service.balance(session, who.account_id)
@@ -61,7 +61,7 @@ def show_usage(
 
 @router.get(f"{PAGE}/ledger.csv")
 def ledger_csv(context: InContext, who: InSession) -> Response:
-    """The whole ledger for a spreadsheet."""
+    """Return the whole ledger as CSV."""
     return StreamingResponse(
         export.pieces(context.database, who.account_id),
         media_type="text/csv; charset=utf-8",

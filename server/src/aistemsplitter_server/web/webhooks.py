@@ -1,4 +1,4 @@
-"""``/settings/webhooks``: what was sent to whom, once more, and samples."""
+"""``/settings/webhooks``: the log of deliveries, replays, and sample events."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ from aistemsplitter_server.webhooks.tables import Delivery, Event
 router = APIRouter()
 
 PAGE = "/settings/webhooks"
-AT_ONCE = 25  # deliveries in a page
-LONGEST_SEARCH = 200  # letters; SQLite takes no pattern of 50 kB
-SOON = timedelta(minutes=2)  # until the next attempt, that a page stays and watches
+AT_ONCE = 25  # deliveries per page
+LONGEST_SEARCH = 200  # characters; SQLite refuses patterns of 50 kB
+SOON = timedelta(minutes=2)  # until the next attempt, in which the page waits for it
 STATES = (service.PENDING, service.DELIVERED, service.FAILED)
 
 
 class SampleForm(Form):
-    """A sample to send."""
+    """A sample event to send."""
 
     url: str = Field(default="", max_length=2048)
     key: str = Field(default="", max_length=64)
@@ -45,7 +45,7 @@ class SampleForm(Form):
 
 
 class EnableForm(Form):
-    """A receiver that is to get events again."""
+    """A disabled receiver to enable."""
 
     url: str = Field(max_length=2048)
 
@@ -61,7 +61,7 @@ def show_deliveries(
     find: str = "",
     cursor: str = "",
 ) -> Response:
-    """The deliveries, newest first; what is asked for and is not there filters nothing."""
+    """Show deliveries, newest first. Unknown values of filters are ignored."""
     find = find.strip()[:LONGEST_SEARCH]
     with context.database.read() as session:
         keys = account_queries.keys(session, who.account_id)
@@ -100,7 +100,7 @@ def show_deliveries(
 def show_test(
     request: Request, context: InContext, who: InSession, url: str = "", key: str = ""
 ) -> Response:
-    """The form for a sample."""
+    """Show the form for a sample event."""
     return _test_form(request, context, who.account_id, SampleForm(url=url[:2048], key=key[:64]))
 
 
@@ -111,7 +111,7 @@ def send_test(
     who: InSession,
     form: Annotated[SampleForm, Depends(filled(SampleForm))],
 ) -> Response:
-    """Send a sample, and show what becomes of it."""
+    """Send a sample event, and show its delivery."""
     account_id = who.account_id
     try:
         with context.database.write() as session:
@@ -135,7 +135,7 @@ def send_test(
 def enable(
     context: InContext, who: InSession, form: Annotated[EnableForm, Depends(filled(EnableForm))]
 ) -> Response:
-    """Send events to a receiver again."""
+    """Enable a disabled receiver."""
     with context.database.write() as session:
         service.enable(session, who.account_id, form.url)
         host = urlsplit(form.url).hostname
@@ -147,7 +147,7 @@ def enable(
 def show_delivery(
     request: Request, context: InContext, storage: InStorage, who: InSession, delivery_id: str
 ) -> Response:
-    """One delivery: what is sent, and what was answered."""
+    """Show a delivery: the request, and the responses."""
     lifetime = timedelta(seconds=context.settings.download_url_seconds)
     with context.database.read() as session:
         delivery, event = service.known(session, who.account_id, delivery_id, is_test=None)
@@ -169,7 +169,7 @@ def show_delivery(
 
 @router.post(PAGE + "/{delivery_id}/replay")
 def replay(context: InContext, who: InSession, delivery_id: str) -> Response:
-    """Deliver the same event once more."""
+    """Deliver the same event again."""
     with context.database.write() as session:
         again, _ = service.replay(session, who.account_id, delivery_id, is_test=None)
         audit.record(
@@ -211,7 +211,7 @@ def _polled(request: Request) -> bool:
 
 
 def _is_due(delivery: Delivery) -> bool:
-    """Whether something will happen to it so soon that a reader waits for it."""
+    """Return whether the next attempt is so soon that the page should wait for it."""
     if delivery.state != service.PENDING:
         return False
     due = delivery.next_attempt_at
@@ -219,7 +219,7 @@ def _is_due(delivery: Delivery) -> bool:
 
 
 def _headers(event: Event, length: int) -> dict[str, Any]:
-    """What goes with the body; signatures are made when it goes."""
+    """Return the request's headers. Signatures are made when it is sent."""
     return {
         "Content-Type": "application/json",
         "Content-Length": length,

@@ -1,4 +1,4 @@
-"""All stems of a split as one zip, written as it is read: it never lies in memory or on disk."""
+"""All stems of a split as one zip, streamed as it is read, never whole in memory or on disk."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from aistemsplitter_server.splits.tables import SUCCEEDED, Split
 from aistemsplitter_server.storage import headers, keys
 from aistemsplitter_server.storage.interface import Missing, Storage
 
-PIECE = 1 << 18  # bytes read at once
+PIECE = 1 << 18  # bytes read at a time
 
 
 def stems(split: Split, storage: Storage, database: Database) -> StreamingResponse:
-    """The answer; its length is known beforehand, so browsers show how far it is.
+    """Return the response. Its length is known in advance, so browsers show the progress.
 
     Raises:
-        NotFound: the stems are not there, or not any more.
+        NotFound: The stems are not stored yet, or are deleted.
     """
     if split.status != SUCCEEDED or split.stored_attempt is None:
         raise NotFound("There are no stems yet.")
     check = Recheck(partial(_check_account, database, split.account_id))
-    made = ZipStream(compress_type=ZIP_STORED, sized=True)  # audio does not get smaller
+    made = ZipStream(compress_type=ZIP_STORED, sized=True)  # audio does not compress further
     for name in split.stems:
         key = keys.stem(split.id, split.stored_attempt, name, split.output_format)
         try:

@@ -1,1 +1,1 @@
-"""The process that runs jobs. It alone imports the engine, and that in a child of its own."""
+"""The process that runs jobs. Its child process, the engine's, does the separation."""

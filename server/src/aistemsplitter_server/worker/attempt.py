@@ -1,4 +1,4 @@
-"""One attempt at a split: how far it is, whether it still matters, and how it ends."""
+"""One attempt at a split: its progress, whether it must stop, and how it ends."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from aistemsplitter_server.worker.context import WorkerContext
 
 logger = logging.getLogger(__name__)
 
-PERIOD = 1.0  # seconds between two looks at the split's row
+PERIOD = 1.0  # seconds between two checks of the split's row
 
 
 class Draining(Exception):
-    """The worker stops; the split is taken up again, here or elsewhere."""
+    """The worker is stopping. The split is resumed by the next attempt."""
 
 
 class SplitFailed(Exception):
-    """The split cannot be done, whoever tries.
+    """The split cannot succeed in any attempt.
 
     Attributes:
-        code: of the split's error.
+        code: The split's error code.
     """
 
     def __init__(self, code: str, message: str) -> None:
@@ -44,7 +44,7 @@ class Attempt:
     """The newest attempt at a split, as far as it knows.
 
     Attributes:
-        superseded: it was seen at work that it is not wanted any more.
+        superseded: Whether it has noticed that it is superseded.
     """
 
     def __init__(self, context: WorkerContext, split: Split) -> None:
@@ -56,27 +56,27 @@ class Attempt:
         self.superseded = False
 
     def progress(self, fraction: float) -> None:
-        """Note how far it is; it is written when the row is looked at next."""
+        """Note the progress. It is written at the next check of the row."""
         self._progress = fraction
 
     def should_stop(self) -> bool:
-        """Whether to stop: the worker ends, or another has begun, or the split was cancelled."""
+        """Return whether to stop: the worker is stopping, or the attempt is superseded."""
         now = time.monotonic()
         if now >= self._due and not self.superseded:
             self._due = now + PERIOD
             try:
                 self.superseded = not self._is_current()
-            except SQLAlchemyError as error:  # it is seen the next time
+            except SQLAlchemyError as error:  # checked again the next time
                 logger.warning("not looked at: %s", type(error).__name__)
         return self.superseded or self._context.stopping.is_set()
 
     def check(self) -> None:
-        """Raise ``Superseded`` or ``Draining`` if it should stop."""
+        """Raise ``Superseded`` or ``Draining`` if the attempt should stop."""
         if self.should_stop():
             raise self.stopped()
 
     def stopped(self) -> Exception:
-        """Why it was stopped."""
+        """Return the exception for why it was stopped."""
         return Superseded() if self.superseded else Draining()
 
     def _is_current(self) -> bool:
@@ -97,7 +97,7 @@ class Attempt:
 
 @contextmanager
 def ending(context: WorkerContext, attempt: Attempt) -> Iterator[None]:
-    """Bring the split on from whatever ends the block; only ``Draining`` comes out again."""
+    """Update the split after whatever ends the block. Only ``Draining`` is raised again."""
     split = attempt.split
     split_id, number = split.id, attempt.number
     ids = {"split_id": split_id, "account_id": split.account_id, "attempt": number}
@@ -107,7 +107,7 @@ def ending(context: WorkerContext, attempt: Attempt) -> Iterator[None]:
             with suppress(Superseded):
                 try:
                     yield
-                except Superseded:  # not wanted any more
+                except Superseded:  # no longer needed
                     outcome = "stopped" if attempt.superseded else "in vain"
                 except Draining:
                     outcome = "released"
@@ -131,14 +131,14 @@ def ending(context: WorkerContext, attempt: Attempt) -> Iterator[None]:
 
 
 def tidy(context: WorkerContext, split_id: str) -> None:
-    """Delete what was only for the work, once the split has ended; never raises."""
+    """Delete files that only the work needed, once the split has ended. Never raises."""
     try:
         with context.database.read() as session:
             found = session.get(Split, split_id)
             heard = listening.wanted(session, split_id) is not None
         if found is None or found.status in TERMINAL:
-            if not heard:  # the player's original is made of it first
+            if not heard:  # the listening copies are made from it first
                 context.storage.delete_prefix(keys.fetched(split_id))
             work_folder.remove(context.settings.data, split_id)
     except (OSError, SQLAlchemyError) as error:
-        logger.warning("not tidied up: %s", type(error).__name__)  # the sweeper will
+        logger.warning("not tidied up: %s", type(error).__name__)  # the sweep will delete them

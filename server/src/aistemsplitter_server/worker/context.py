@@ -1,4 +1,4 @@
-"""What the jobs of a worker process share."""
+"""The context that the jobs of a worker process share."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from aistemsplitter_server.storage.interface import Storage
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
-PATIENCE = 300.0  # seconds that a job waits for a database that is gone
+PATIENCE = 300.0  # seconds that a job waits for a database that is down
 PAUSE = 1.0  # seconds between two tries
 
 
 @dataclass(slots=True)
 class Use:
-    """What this process has done so far, in seconds."""
+    """Busy time and separated audio of this process so far, in seconds."""
 
     busy: float = 0.0
     audio: float = 0.0
@@ -35,9 +35,9 @@ class Use:
 
 @dataclass(frozen=True, slots=True)
 class WorkerContext:
-    """One for all jobs; threads share it.
+    """The context of jobs, shared by threads.
 
-    ``stopping`` is set when the process is to end.
+    ``stopping`` is set when the process is to stop.
     """
 
     settings: Settings
@@ -50,7 +50,7 @@ class WorkerContext:
     use: Use = field(default_factory=Use)
 
     def write(self, work: Callable[[Session], T]) -> T:
-        """A unit of work; while the database is gone, it is tried again."""
+        """Run a unit of work; while the database is down, try again."""
         ends = time.monotonic() + PATIENCE
         while True:
             try:

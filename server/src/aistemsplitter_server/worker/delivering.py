@@ -1,4 +1,4 @@
-"""Delivering events: the deliveries' table is their queue, and each is made at least once."""
+"""Delivering events to webhooks. The deliveries' table is the queue; each is made at least once."""
 
 from __future__ import annotations
 
@@ -21,17 +21,18 @@ from aistemsplitter_server.worker.dispatching import Item, Limits
 
 logger = logging.getLogger(__name__)
 
-TIMEOUT = 15.0  # seconds that a receiver has
-ACCOUNT = 4  # deliveries of an account in progress, so that slow receivers leave room for others
+TIMEOUT = 15.0  # seconds for the receiver's response
+# concurrent deliveries of one account, so that slow receivers leave room for other accounts
+ACCOUNT = 4
 
 
 class Deliveries:
-    """The deliveries that wait for an attempt, for a dispatcher."""
+    """The due deliveries, for a dispatcher."""
 
     limits = Limits(total=64, host=8, url=2)
 
     def account_limit(self, _session: Session, _account_id: str) -> int:
-        """Return how many deliveries of an account may be in progress in this process."""
+        """Return how many deliveries of an account this process may make at the same time."""
         return ACCOUNT
 
     def accounts(
@@ -66,11 +67,11 @@ class Deliveries:
         deliver(context, item_id)
 
     def renew(self, _context: WorkerContext, _item_ids: Sequence[str]) -> None:
-        """Do nothing: an attempt ends before its claim does."""
+        """Do nothing: an attempt ends before its claim expires."""
 
 
 def deliver(context: WorkerContext, delivery_id: str) -> None:
-    """Make an attempt at a delivery, unless it is not due or another process does."""
+    """Attempt a delivery, unless it is not due or another process has claimed it."""
     begun = context.write(lambda session: service.begin(session, delivery_id))
     if begun is None:
         return

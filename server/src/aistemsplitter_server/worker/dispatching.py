@@ -1,8 +1,8 @@
-"""Dispatchers: each runs the due rows of one table, in threads of this process.
+"""Dispatchers, each of which runs the due rows of one table in threads of this process.
 
-The table is the queue. A row that is due, and whose account, host and URL have room, is started.
-Its job claims it in a transaction that puts the due time off, so that no other process starts it
-too, and it is due again if this one dies. Accounts take turns: however many rows one account has,
+The table is the queue. A due row is started if its account, host and URL have room. Its job claims
+it in a transaction that postpones its due time, so that no other process starts it too, and it
+becomes due again if this process dies. Accounts take turns: however many rows one account has,
 another waits for one of them at most. Polling only reads.
 """
 
@@ -29,14 +29,14 @@ from aistemsplitter_server.worker.context import PAUSE, WorkerContext
 logger = logging.getLogger(__name__)
 
 POLL = 0.5  # seconds between two polls of an idle dispatcher
-RENEWAL = 10.0  # seconds between two renewals of the rows in progress
-SCAN = 500  # accounts that a poll looks through at most; the next poll continues from there
-LOOKAHEAD = 20  # due rows of an account that are read, since some may have no room
+RENEWAL = 10.0  # seconds between two renewals of the claimed rows
+SCAN = 500  # accounts that one poll reads; the next poll continues from there
+LOOKAHEAD = 20  # due rows of an account that are read in addition, since some may have no room
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A row that is due, and the URL that its job connects to."""
+    """A due row, and the URL that its job connects to."""
 
     id: str
     account_id: str
@@ -44,7 +44,7 @@ class Item:
 
     @property
     def host(self) -> str:
-        """Host and port."""
+        """The URL's host and port."""
         try:
             return urlsplit(self.url).netloc.lower()
         except ValueError:  # the job will fail with a reason
@@ -53,7 +53,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Most jobs in progress in this process: in all, to one host, and of an account to one URL."""
+    """Most concurrent jobs of this process: in all, to one host, and of an account to one URL."""
 
     total: int
     host: int
@@ -66,7 +66,7 @@ class Table(Protocol):
     limits: Limits
 
     def account_limit(self, session: Session, account_id: str) -> int:
-        """Return how many jobs of an account may be in progress in this process."""
+        """Return how many jobs of an account this process may run at the same time."""
 
     def accounts(self, session: Session, now: datetime, after: str, limit: int) -> list[Waiting]:
         """Return accounts with rows that have a due time, in the order of their ids."""
@@ -87,7 +87,7 @@ class Table(Protocol):
         """Claim a row and do its work."""
 
     def renew(self, context: WorkerContext, item_ids: Sequence[str]) -> None:
-        """Put the due time of the rows in progress off again."""
+        """Renew the claims on rows in progress."""
 
 
 class Dispatcher:
@@ -99,19 +99,19 @@ class Dispatcher:
         self._running: dict[str, Item] = {}  # by id; only the dispatching thread adds to it
         self._changed = threading.Condition()
         self._has_room_again = False
-        self._last = ""  # account that was served last
+        self._last = ""  # the account that was served last
 
     def start(self) -> None:
-        """Begin to dispatch, in a thread."""
+        """Start to dispatch, in a thread."""
         threading.Thread(target=self._keep_going, name="dispatcher", daemon=True).start()
 
     def wait(self, seconds: float) -> bool:
-        """Wait until no job is in progress; False if some still are after so many seconds."""
+        """Wait until no job is in progress; return False after the timeout."""
         with self._changed:
             return self._changed.wait_for(lambda: not self._running, seconds)
 
     def dispatch(self) -> int:
-        """Start the due rows for which there is room; return how many were started."""
+        """Start the due rows for which there is room; return how many."""
         free = self._table.limits.total - len(self._in_progress())
         if free <= 0:
             return 0
@@ -125,7 +125,7 @@ class Dispatcher:
         return started
 
     def _offers(self, session: Session, now: datetime, free: int) -> Iterator[Sequence[Item]]:
-        """Rows to start, of one account after the other, for as many accounts as have a place."""
+        """Yield rows to start, by account, for as many accounts as there are free places."""
         limits = self._table.limits
         offered = 0
         for account_id in self._in_turn(session, now):
@@ -151,7 +151,7 @@ class Dispatcher:
                     return
 
     def _in_turn(self, session: Session, now: datetime) -> Iterator[str]:
-        """Accounts with due rows: those after the last one served, then the others."""
+        """Yield accounts with due rows: those after the last one served, then the others."""
         last = self._last
         later = self._table.accounts(session, now, last, SCAN)
         yield from (account.account_id for account in later if account.is_due)
@@ -185,7 +185,7 @@ class Dispatcher:
     def _run(self, item: Item) -> None:
         try:
             self._table.run(self._context, item.id)
-        except AWAY as error:  # it is due again once its claim runs out
+        except AWAY as error:  # it becomes due again when its claim expires
             logger.warning("%s: the database cannot be used (%s)", item.id, type(error).__name__)
         except Exception:
             logger.exception("%s failed", item.id)
@@ -196,7 +196,7 @@ class Dispatcher:
                 self._changed.notify_all()
 
     def _keep_going(self) -> None:
-        """Dispatch until the worker stops, and renew until the last job has ended."""
+        """Dispatch until the worker stops, and renew claims until the last job has ended."""
         stopping = self._context.stopping
         renewed = time.monotonic()
         while not stopping.is_set() or self._in_progress():

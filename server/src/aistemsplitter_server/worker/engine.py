@@ -1,6 +1,6 @@
-"""The parent's side of the process that separates: it can be stopped, and killed when it hangs.
+"""The parent's side of the engine's process: it starts, stops and, if it hangs, kills it.
 
-The engine's process gets each song from a confined process that decodes it.
+The engine gets each song from a confined process that decodes it.
 """
 
 from __future__ import annotations
@@ -25,22 +25,23 @@ from aistemsplitter_server.worker.separating import Task
 
 logger = logging.getLogger(__name__)
 
-PATIENCE = 20.0  # seconds that a stop may take, until the end of a segment, before it is killed
+# seconds that stopping may take, until the end of a segment, before the process is killed
+PATIENCE = 20.0
 START_PATIENCE = 120.0  # seconds that the process may take to start
 PASSES = 3  # a song is decoded twice, and its beginning once more
-DECODER_SILENCE = 0.5  # of ours: the decoder fails before the engine counts as hung
-LOOK = 0.5  # seconds between two looks whether it should stop
+DECODER_SILENCE = 0.5  # of the engine's limit: the decoder fails before the engine counts as hung
+LOOK = 0.5  # seconds between two checks whether to stop
 
 
 class Stopped(Exception):
-    """It was stopped on request; what it had is kept for the next attempt."""
+    """The separation was stopped on request. Its progress is kept for the next attempt."""
 
 
 class Failed(Exception):
     """The song could not be separated.
 
     Attributes:
-        code: of the split's error; ``INTERNAL`` where another attempt may do better.
+        code: The split's error code; ``INTERNAL`` where another attempt may succeed.
     """
 
     def __init__(self, code: str, message: str) -> None:
@@ -50,7 +51,7 @@ class Failed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The files of the stems, and what is to be told of them."""
+    """The files of the stems, and warnings about them."""
 
     files: dict[str, Path]
     sample_rate: int
@@ -60,12 +61,12 @@ class Result:
 
 
 class Engine:
-    """One child process, started when it is first needed and again after it died.
+    """The engine's process, started when it is first needed and again after it died.
 
     Args:
-        silence: seconds without progress after which it counts as hung, loading a model included.
-        work: the folder that it writes to, and of its songs' folders.
-        decode_seconds: limit of the processor time that decoding a song takes.
+        silence: Seconds without progress after which it counts as hung, loading a model included.
+        work: The folder that it writes to, with the songs' work folders.
+        decode_seconds: Limit of the processor time for decoding a song.
     """
 
     def __init__(self, silence: float, work: Path, decode_seconds: int) -> None:
@@ -76,10 +77,10 @@ class Engine:
         self._messages: queue.Queue[dict[str, Any] | None] = queue.Queue()
 
     def start(self) -> None:
-        """Start the process unless it runs, and wait until it is ready for a song.
+        """Start the process unless it runs, and wait until it is ready.
 
         Raises:
-            Failed: it cannot start; the text says why.
+            Failed: It cannot start; the text says why.
         """
         if self._process is not None and self._process.poll() is None:
             return
@@ -119,15 +120,15 @@ class Engine:
     def separate(
         self, task: Task, on_progress: Callable[[float], None], stop: Callable[[], bool]
     ) -> Result:
-        """Separate one song.
+        """Separate a song.
 
         Args:
-            on_progress: is told the fraction that is done.
-            stop: asked now and then whether to stop.
+            on_progress: Called with the fraction that is done.
+            stop: Called now and then; returns whether to stop.
 
         Raises:
-            Stopped: ``stop`` said so.
-            Failed: it cannot be done, or the process died or hung.
+            Stopped: ``stop`` returned True.
+            Failed: The song cannot be separated, or the process died or hung.
         """
         self.start()
         with Path(task.song).open("rb") as song, Decoder.take() as decoder:
@@ -157,10 +158,11 @@ class Engine:
         while True:
             message = self._next()
             now = time.monotonic()
-            if stopping_since is None and stop():  # asked first: who was frozen has been overtaken
+            # checked first: an attempt that was suspended may be superseded
+            if stopping_since is None and stop():
                 stopping_since = now
                 self._send(json.dumps({"stop": True}))
-            if message is None:  # nothing was said
+            if message is None:  # no message yet
                 limit = self._silence if stopping_since is None else PATIENCE
                 if now - max(heard, stopping_since or 0.0) > limit:
                     self.kill()
@@ -180,11 +182,11 @@ class Engine:
                 elif "failed" in message:
                     failed = Failed(**message["failed"])
                     if failed.code == "MODEL_UNAVAILABLE":
-                        self.kill()  # the next one may read folders that did not exist before
+                        self.kill()  # the next process may read folders that did not exist before
                     raise failed
 
     def kill(self) -> None:
-        """End the process at once, and the decoder that waits for its next song."""
+        """Kill the process, and the decoder that waits for its next song."""
         Decoder.dismiss()
         if self._process is None:
             return
@@ -195,7 +197,7 @@ class Engine:
         self._process = None
 
     def _send(self, message: str, *files: int) -> None:
-        with suppress(OSError):  # it died: the reader says so
+        with suppress(OSError):  # if the process died, the reader reports it
             socket.send_fds(self._control, [message.encode()], files)
 
     def _next(self) -> dict[str, Any] | None:

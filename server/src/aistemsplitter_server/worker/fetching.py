@@ -1,4 +1,4 @@
-"""Fetching songs from their URLs: each is measured, charged, and queued to be separated."""
+"""Fetching songs from their URLs. Each is measured, charged, and queued for separation."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from aistemsplitter_server.worker.dispatching import Item, Limits
 
 
 class Fetches:
-    """The splits whose song is to be fetched, for a dispatcher."""
+    """The splits whose song is due to be fetched, for a dispatcher."""
 
     limits = Limits(total=8, host=4, url=8)
 
@@ -32,7 +32,7 @@ class Fetches:
         self._settings = settings
 
     def account_limit(self, session: Session, account_id: str) -> int:
-        """Return how many songs of an account may be fetched at once in this process."""
+        """Return how many songs of an account this process may fetch at the same time."""
         allowed = limits_of(session, self._settings, account_id).concurrent_fetches
         return allowed or self.limits.total
 
@@ -63,7 +63,7 @@ class Fetches:
         fetch(context, item_id)
 
     def renew(self, context: WorkerContext, item_ids: Sequence[str]) -> None:
-        """Renew the claims of the songs that are being fetched."""
+        """Renew the claims on songs that are being fetched."""
         if item_ids:
             until = times.now() + service.FETCH_LEASE
             with context.database.write() as session:
@@ -71,7 +71,7 @@ class Fetches:
 
 
 def fetch(context: WorkerContext, split_id: str) -> None:
-    """Fetch a song, unless it is not to be fetched now or another process does."""
+    """Fetch a song, unless it is not due or another process has claimed it."""
     split = context.write(lambda session: service.begin_fetch(session, split_id, context.worker_id))
     if split is None:
         tidy(context, split_id)

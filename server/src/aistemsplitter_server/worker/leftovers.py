@@ -1,4 +1,4 @@
-"""Files that are no longer needed: audio over its time, and what killed processes left behind."""
+"""Files to delete: expired audio, and what killed processes have left behind."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from aistemsplitter_server.uploads.tables import Upload
 from aistemsplitter_server.worker import listening, work_folder
 from aistemsplitter_server.worker.context import WorkerContext
 
-PAGE = 200  # rows or names that are read at once
-GRACE = timedelta(days=1)  # after its retention, a file that no row speaks of is deleted
+PAGE = 200  # rows or names that are read at a time
+GRACE = timedelta(days=1)  # after its retention time, until a file without a row is deleted
 
 
 def closed_accounts(context: WorkerContext) -> Iterator[str]:
@@ -32,12 +32,12 @@ def closed_accounts(context: WorkerContext) -> Iterator[str]:
 
 
 def close_account(context: WorkerContext, account_id: str) -> None:
-    """Go on with suspending or deleting an account."""
+    """Continue to suspend or delete an account."""
     closing.finish(context.database, account_id)
 
 
 def expired_audio(context: WorkerContext) -> Iterator[str]:
-    """Yield the splits whose stems are over their time."""
+    """Yield the splits whose stems have expired."""
     now, after = times.now(), None
     while True:
         with context.database.read() as session:
@@ -49,7 +49,7 @@ def expired_audio(context: WorkerContext) -> Iterator[str]:
 
 
 def delete_audio(context: WorkerContext, split_id: str) -> None:
-    """Delete a split's stems, its listening copies, and the song if it was fetched."""
+    """Delete a split's stems, its listening copies, and its song if that was fetched."""
     try:
         context.storage.delete_prefix(keys.split(split_id))
     finally:
@@ -57,7 +57,7 @@ def delete_audio(context: WorkerContext, split_id: str) -> None:
 
 
 def deleted_uploads(context: WorkerContext) -> Iterator[str]:
-    """Yield the uploads that are marked deleted and whose bytes are not."""
+    """Yield the uploads that are marked as deleted and whose bytes are not."""
     after = None
     while True:
         with context.database.read() as session:
@@ -69,15 +69,15 @@ def deleted_uploads(context: WorkerContext) -> Iterator[str]:
 
 
 def delete_upload(context: WorkerContext, upload_id: str) -> None:
-    """Delete an upload's bytes, whole or not."""
+    """Delete an upload's bytes, complete or not."""
     uploads_service.delete_bytes(context.settings, context.storage, upload_id)
 
 
 def orphans(context: WorkerContext) -> Iterator[str]:
-    """Yield the keys of stored files whose row says that they are deleted, or that have no row.
+    """Yield the keys of stored files that should be deleted by their row, or that have no row.
 
-    Without a row only those go that are over their time anyway: a server that was started on
-    another database by mistake must not delete everybody's audio.
+    Files without a row are left until they would have expired: a server that was started on another
+    database by mistake must not delete everyone's audio.
     """
     retention = timedelta(hours=context.settings.retention_hours)
     before = times.now() - retention - GRACE
@@ -104,7 +104,7 @@ def delete_orphan(context: WorkerContext, key: str) -> None:
 
 
 def finished_work(context: WorkerContext) -> Iterator[str]:
-    """Yield the splits that have ended and whose work folders are still here."""
+    """Yield the splits that have ended and still have a work folder."""
     names = iter(work_folder.splits(context.settings.data))
     while page := [*islice(names, PAGE)]:
         with context.database.read() as session:
@@ -114,12 +114,12 @@ def finished_work(context: WorkerContext) -> Iterator[str]:
 
 
 def delete_work(context: WorkerContext, split_id: str) -> None:
-    """Delete the split's work folders."""
+    """Delete a split's work folders."""
     work_folder.remove(context.settings.data, split_id)
 
 
 def unwanted_partials(context: WorkerContext) -> Iterator[str]:
-    """Yield the uploads whose partial files are here, though they are whole, deleted or unknown."""
+    """Yield uploads with a partial file that are complete, deleted or unknown."""
     names = iter(partial.names(context.settings.data))
     while page := [*islice(names, PAGE)]:
         with context.database.read() as session:
@@ -136,12 +136,12 @@ def delete_partial(context: WorkerContext, upload_id: str) -> None:
 
 
 def dead_listening(context: WorkerContext) -> Iterator[str]:
-    """Yield the dead workers whose folders for listening copies are here."""
+    """Yield dead workers with a folder for listening copies."""
     yield from listening.left_behind(context)
 
 
 def dead_heartbeats(context: WorkerContext) -> Iterator[str]:
-    """Yield the dead processes whose heartbeat files are here."""
+    """Yield dead processes with a heartbeat file."""
     yield from heartbeats.long_dead(context.settings.data)
 
 

@@ -1,4 +1,4 @@
-"""The job that makes the listening copies of a split, beside the separating of others."""
+"""The job that makes the listening copies of a split, while others are separated."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ from aistemsplitter_server.workers import queries as workers
 
 logger = logging.getLogger(__name__)
 
-FOLDER = "listening"  # in the data folder, with a folder for each worker that is at it
-LOOK = 0.25  # seconds between two looks whether the child has ended
-PERIOD = 2.0  # seconds between two looks whether anybody wants it still
+FOLDER = "listening"  # in the data folder, with a folder for each worker that makes copies
+LOOK = 0.25  # seconds between two checks whether the child has ended
+PERIOD = 2.0  # seconds between two checks whether the copies are still needed
 FAULT = "The player could not be prepared."
 
 
 class _Unwanted(Exception):
-    """The split's stems are gone."""
+    """The split's stems are deleted."""
 
 
 def listen(context: WorkerContext, split_id: str) -> None:
-    """Carry the job out."""
+    """Make the listening copies of a split."""
     with context.database.read() as session:
         split = listening.wanted(session, split_id)
     if split is None:
@@ -73,7 +73,7 @@ def remove(context: WorkerContext, name: str) -> None:
     """Delete one of these folders.
 
     Raises:
-        OSError: something is left.
+        OSError: Something is left.
     """
     with suppress(FileNotFoundError):
         remove_tree(context.settings.data / FOLDER / name)
@@ -93,7 +93,7 @@ def _make(context: WorkerContext, split: Split) -> None:
                 for name in split.stems
             }
             song = None
-            with suppress(Missing):  # a song that was fetched, or one whose upload expired
+            with suppress(Missing):  # a song that was fetched, or whose upload has expired
                 song = opened.enter_context(
                     context.storage.local_path(keys.source(split.id, split.upload_id))
                 )
@@ -121,12 +121,12 @@ def _make(context: WorkerContext, split: Split) -> None:
 
 
 def _cut(context: WorkerContext, split_id: str, task: cutting.Task) -> None:
-    """Run the task in a child process, which is killed once its result is no longer wanted."""
+    """Run the task in a child process, which is killed once its result is no longer needed."""
     files = [*task.copies.values(), task.index, *task.stems.values()]
     child = subprocess.Popen(
         python.command(cutting.__name__, cutting.line(task)),
         env=python.SINGLE_THREADED,
-        stdin=subprocess.PIPE,  # closed when we die, at which it ends
+        stdin=subprocess.PIPE,  # closed when this process dies, and then the child ends
         stdout=subprocess.PIPE,
         text=True,
         errors="replace",
@@ -158,10 +158,10 @@ def _cut(context: WorkerContext, split_id: str, task: cutting.Task) -> None:
 
 
 def _check_index(folder: Path, stems: Sequence[str]) -> None:
-    """Check what a hostile file may have had the child write; delete a copy that is not in it.
+    """Check the index, which a hostile file may have corrupted; delete copies that are not in it.
 
     Raises:
-        ValueError: the index names other tracks than those that were asked for, for one.
+        ValueError: Among others, the index names other tracks than were asked for.
     """
     index = json.loads((folder / cutting.INDEX).read_bytes())
     names = [track["name"] for track in index["tracks"]]
@@ -172,13 +172,14 @@ def _check_index(folder: Path, stems: Sequence[str]) -> None:
 
 
 def _check(context: WorkerContext, split_id: str) -> None:
-    with suppress(SQLAlchemyError), context.database.read() as session:  # it is seen the next time
+    # checked again the next time
+    with suppress(SQLAlchemyError), context.database.read() as session:
         if listening.wanted(session, split_id) is None:
             raise _Unwanted
 
 
 def _store(context: WorkerContext, split_id: str, number: int, folder: Path) -> None:
-    """Put the copies beside the stems, the index last, and take them away if those are gone."""
+    """Store the copies beside the stems, the index last; delete them if the stems are deleted."""
     stored = []
     size = sum(path.stat().st_size for path in folder.glob("*.pieces"))
     try:
@@ -198,7 +199,7 @@ def _store(context: WorkerContext, split_id: str, number: int, folder: Path) -> 
 
 @contextmanager
 def _folder(context: WorkerContext) -> Iterator[Path]:
-    """An empty folder; a worker makes the copies of one split at a time."""
+    """Yield an empty folder. A worker makes the copies of one split at a time."""
     folder = context.settings.data / FOLDER / context.worker_id
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700, parents=True)

@@ -1,8 +1,9 @@
-"""Liveness of workers: each one updates its row in the database, and keeps a heartbeat file.
+"""Liveness of a worker: it updates its row in the database, and keeps a heartbeat file.
 
-The file's lock shows at once that a worker on a shared data folder is dead. The row shows it of a
-worker on another machine after half a minute. One on this machine is killed when it stalls (see
-``kit/heartbeats.py``) and counts as alive until then, so that its work is requeued only afterwards.
+The file's lock shows at once that a worker with the same data folder is dead. For a worker on
+another machine, the row shows it after half a minute. A worker on the same machine is killed when
+it stalls (see ``kit/heartbeats.py``). It counts as alive until then, so its work is requeued only
+afterwards.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ BEAT = 5.0  # seconds
 
 @contextmanager
 def beating(context: WorkerContext) -> Iterator[None]:
-    """Count as alive for as long as the block lasts."""
+    """Send heartbeats while the block runs."""
     with heartbeats.beating(context.settings.data, context.worker_id):
         context.write(lambda session: _register(session, context.worker_id))
         ended = threading.Event()
@@ -47,14 +48,14 @@ def beating(context: WorkerContext) -> Iterator[None]:
 
 @contextmanager
 def reporting_faults(context: WorkerContext) -> Iterator[None]:
-    """Record why a worker cannot start, for ``/readyz``, and forget it once one has started."""
+    """Record why a worker cannot start, for ``/readyz``, and delete that once one has started."""
     host = platform.node()
     try:
         yield
     except Exception as error:
         reason = printable(str(error) or type(error).__name__)
         fault = WorkerFault(host=host, happened_at=times.now(), reason=reason)
-        # Whatever happens here, the first error is the one to raise.
+        # Whatever happens here, the original error is the one to raise.
         with suppress(SQLAlchemyError), context.database.write() as session:
             session.merge(fault)
         raise
@@ -83,7 +84,7 @@ def _beat(context: WorkerContext, ended: threading.Event) -> None:
         try:
             with context.database.write() as session:
                 row = session.get(Worker, context.worker_id)
-                if row is None:  # taken for dead and buried; it lives
+                if row is None:  # the worker was taken for dead, but is alive
                     _register(session, context.worker_id)
                     continue
                 row.seen_at = times.now()

@@ -1,4 +1,4 @@
-"""The worker: one process that runs jobs until it is told to stop."""
+"""The worker process, which runs jobs until it is told to stop."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ QUEUES = (
     Queue(listening.QUEUE, at_once=1, poll_seconds=0.5),
 )
 RETIRED = ("webhooks", "fetches")  # queues of earlier versions
-DRAINED_AFTER = 30.0  # seconds at most that running jobs are waited for
+DRAINED_AFTER = 30.0  # seconds that running jobs are waited for
 
 
 def run(settings: Settings, database: Database) -> None:
-    """Work until SIGTERM or SIGINT; never returns, since jobs that were stopped hold threads."""
+    """Run until SIGTERM or SIGINT. Never returns, since stopped jobs block threads."""
     keys = secrets.of(settings)
     context = WorkerContext(
         settings,
@@ -88,8 +88,10 @@ def run(settings: Settings, database: Database) -> None:
 
 
 class _Running:
-    """The jobs at work. While the process stops, those that come and those that drained hold
-    their threads, so that their jobs count as left behind and are handed on.
+    """Counts running jobs, and blocks jobs while the process stops.
+
+    New jobs and those that have stopped block their threads then, so that they count as left behind
+    and are requeued.
     """
 
     def __init__(self, context: WorkerContext) -> None:

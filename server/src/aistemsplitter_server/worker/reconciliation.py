@@ -1,8 +1,8 @@
-"""Reconciliation: what waits for a job that no longer exists is queued again.
+"""Reconciliation: queueing again what waits for a job that is lost.
 
-A job is lost when it ends without bringing its split on, for instance because the database was
-away for longer than the job waits. Deliveries and fetches are due again by themselves; only what a
-process of an earlier version has left has no due time.
+A job is lost if it ends without updating its split, for instance because the database was down for
+longer than the job waits. Deliveries and fetches become due again by themselves; only those that an
+earlier version has left may have no due time.
 """
 
 from __future__ import annotations
@@ -20,18 +20,19 @@ from aistemsplitter_server.worker.context import WorkerContext
 
 logger = logging.getLogger(__name__)
 
-LOST_AFTER = timedelta(minutes=2)  # without a change, before a job is looked for
-BATCH = 200  # rows that are inspected in a step
-PERIOD = 60.0  # seconds at least from the beginning of one walk to that of the next
+LOST_AFTER = timedelta(minutes=2)  # without a change, until a job is looked up
+BATCH = 200  # rows that one step checks
+PERIOD = 60.0  # seconds from the beginning of one walk to that of the next, at least
 
-Step = Callable[[WorkerContext, str], str | None]  # from an id on; returns where the next begins
+# takes the id to begin after, and returns the one for the next step
+Step = Callable[[WorkerContext, str], str | None]
 
 
 class Walk:
-    """A walk through all that waits, a batch a step; the next walk begins a minute later.
+    """A walk through all that waits, a batch per step, once a minute.
 
-    A step continues after the last id of the one before. So its cost does not depend on how much
-    waits, and everything is inspected however much that is.
+    A step continues after the last id of the previous one. So its cost does not depend on how much
+    waits, and everything is checked in the end.
     """
 
     def __init__(self, step: Step) -> None:
@@ -40,7 +41,7 @@ class Walk:
         self._next = 0.0
 
     def step(self, context: WorkerContext) -> None:
-        """Inspect the next batch, if there is one now."""
+        """Check the next batch, if there is one now."""
         now = time.monotonic()
         if self._after is None:
             if now < self._next:
@@ -50,7 +51,7 @@ class Walk:
 
 
 def splits(context: WorkerContext, after: str) -> str | None:
-    """Queue splits again whose job is gone; inspects a batch and returns its last id."""
+    """Queue splits again whose job is lost. Check one batch and return its last id."""
     with context.database.read() as session:
         found = queries.unfinished(session, after, BATCH)
     before = times.now() - LOST_AFTER
@@ -64,7 +65,7 @@ def splits(context: WorkerContext, after: str) -> str | None:
 
 
 def deliveries(context: WorkerContext, _after: str) -> str | None:
-    """Make pending deliveries due that have no time for their next attempt."""
+    """Make pending deliveries without a next attempt due."""
     with context.database.write() as session:
         for delivery in webhooks.stranded(session, times.now() - LOST_AFTER, BATCH):
             logger.error("%s has no time for its next attempt", delivery.id)
@@ -73,7 +74,7 @@ def deliveries(context: WorkerContext, _after: str) -> str | None:
 
 
 def listening_copies(context: WorkerContext, after: str) -> str | None:
-    """Queue listening copies again whose job is gone; the same for them."""
+    """Queue listening copies again whose job is lost, like ``splits``."""
     with context.database.read() as session:
         found = queries.copies_queued(session, after, BATCH)
     before = times.now() - LOST_AFTER

@@ -1,4 +1,4 @@
-"""What one worker at a time does for all: hand on what dead ones left behind, and lead sweeps."""
+"""The leader's duties: requeueing jobs of dead workers, reconciliation and sweeps."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ LEASE = "recovery"
 LEASED = timedelta(seconds=15)
 TICK = 2.0  # seconds
 SELDOM = 60.0  # seconds between reports of models
-# While the database is away nobody can beat: those that live have so many seconds to do it after.
+# After the database was down, workers that are alive have so many seconds for a heartbeat.
 SETTLED = 2 * liveness.BEAT
 
 
 def keep_going(context: WorkerContext) -> None:
-    """Do it until the worker stops."""
+    """Do the leader's duties, if this worker leads, until the worker stops."""
     due = settled = 0.0
     walks = [Walk(step) for step in reconciliation.STEPS]
     sweeper = Sweeper(context)
@@ -56,7 +56,7 @@ def keep_going(context: WorkerContext) -> None:
 
 
 def report_models(context: WorkerContext) -> None:
-    """Tell which models this worker has."""
+    """Report which models this worker has."""
     from aistemsplitter_engine.weights.store import is_installed
     from aistemsplitter_server.models.catalogue import MODELS
 
@@ -70,7 +70,7 @@ def report_models(context: WorkerContext) -> None:
 
 
 def _leads(context: WorkerContext) -> bool:
-    """Take or keep the lease, if no other worker has it."""
+    """Take or renew the lease, unless another worker holds it."""
     now = times.now()
     with context.database.write() as session:
         lease = session.get(Lease, LEASE, with_for_update=True)
@@ -88,7 +88,7 @@ def _leads(context: WorkerContext) -> bool:
 
 def _hand_on(context: WorkerContext) -> None:
     begun = jobs.begun()
-    # Read last: a worker that registers meanwhile must not lose a job that it has just begun.
+    # Read last: a worker that has just registered must not lose a job that it has just begun.
     with context.database.read() as session:
         living = workers.living(session, context.settings.data)
     for job_id, executor_id in begun:

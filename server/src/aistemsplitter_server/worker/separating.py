@@ -1,10 +1,10 @@
-"""The child process that separates: tasks come in by stdin, a socket, and results go to stdout.
+"""The engine's process: tasks come in through stdin, a socket, and results go out through stdout.
 
-Each message is a JSON object. First comes ``{"ready": true}``. Then a :class:`Task` goes in, with
-the socket to the process that decodes the song, and, while it is running, ``{"stop": true}``. Out
-come ``{"progress": 0.5}``, and at the end ``{"done": {...}}``, ``{"stopped": true}`` or
-``{"failed": {...}}``. Models stay loaded between tasks. The process ends with its parent: stdin is
-closed then, whatever killed it.
+Each message is a JSON object. First the process sends ``{"ready": true}``. Then it gets a
+:class:`Task`, with the socket to the decoder, and during it possibly ``{"stop": true}``. It sends
+``{"progress": 0.5}`` and at the end ``{"done": {...}}``, ``{"stopped": true}`` or ``{"failed":
+{...}}``. Models stay loaded between tasks. The process ends with its parent, since stdin is closed
+then.
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ if TYPE_CHECKING:
     from aistemsplitter_engine.audio import Source
 
 KEPT = 2  # models in memory; htdemucs_ft is four networks
-MESSAGE = 1 << 16  # bytes at most of what comes in
+MESSAGE = 1 << 16  # bytes of an incoming message at most
 DECODER_FAILED = "DECODER_FAILED"  # a code for the parent, which knows how the decoder ended
-PERIOD = 0.2  # seconds between two lines of progress
+PERIOD = 0.2  # seconds between two progress messages
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What to separate.
+    """A song to separate.
 
     Attributes:
-        song: its file, for the parent, which has it decoded.
-        name: what messages call the song.
-        folder: where the stems go; an unfinished run that is found there is gone on with.
-        seconds: only so many of the song, None for all.
-        duration: seconds that the song was measured to last.
+        song: The path of its file, for the parent, which has it decoded.
+        name: The song's name in messages.
+        folder: The folder for the stems. An unfinished run found there is resumed.
+        seconds: How much of the song to separate; None for all.
+        duration: The song's measured duration in seconds.
     """
 
     song: str
@@ -58,11 +58,11 @@ class Task:
 
 
 def main() -> None:
-    """Carry out tasks until stdin ends."""
+    """Run tasks until stdin is closed."""
     priority.lower(priority.SEPARATING)
     setup = json.loads(sys.argv[1])
     told = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what a library prints must not get between our lines
+    os.dup2(2, 1)  # libraries that print must not interfere with the messages
     try:
         confine_engine(Path(setup["work"]))
         import aistemsplitter_engine.separator  # noqa: F401
@@ -142,7 +142,7 @@ def _carried_out(
         return {"stopped": True}
     except ModelNotInstalled as error:
         return _failed("MODEL_UNAVAILABLE", str(error))
-    except OutputError as error:  # a disk that is full or gone is no fault of the song
+    except OutputError as error:  # a full or missing disk is not the song's fault
         return _failed("INTERNAL", str(error))
     except DecoderFailed as error:
         return _failed(DECODER_FAILED, str(error))
@@ -165,7 +165,7 @@ def _separator(model: str, separators: dict[str, Separator]) -> Separator:
     from aistemsplitter_engine import Separator
 
     separator = separators.pop(model, None) or Separator(model)
-    separators[model] = separator  # the newest last
+    separators[model] = separator  # most recently used last
     while len(separators) > KEPT:
         del separators[next(iter(separators))]
     return separator
@@ -181,5 +181,5 @@ def _tell(told: TextIO, message: dict[str, Any]) -> None:
 
 
 def line(task: Task) -> str:
-    """A task as the child reads it."""
+    """Return a task as the message to the child."""
     return json.dumps(asdict(task))

@@ -16,7 +16,7 @@ from aistemsplitter_server.worker.separating import Task
 
 
 def separate(context: WorkerContext, engine: Engine, split_id: str) -> None:
-    """Carry the job out."""
+    """Separate a split's song."""
     split = context.write(lambda session: service.begin(session, split_id, context.worker_id))
     if split is None:
         tidy(context, split_id)
@@ -47,7 +47,7 @@ def _separate(context: WorkerContext, engine: Engine, attempt: Attempt) -> None:
         except Stopped:
             raise attempt.stopped() from None
         except Failed as error:
-            attempt.check()  # who was frozen and has been overtaken finds its folder gone
+            attempt.check()  # a suspended attempt that was superseded has lost its folder
             if error.code == "INTERNAL":
                 raise
             raise SplitFailed(error.code, str(error)) from None
@@ -55,7 +55,7 @@ def _separate(context: WorkerContext, engine: Engine, attempt: Attempt) -> None:
 
 
 def _store(context: WorkerContext, attempt: Attempt, result: Result) -> None:
-    """Put the stems under this attempt's prefix, and then make them the split's."""
+    """Store the stems under this attempt's prefix, and mark the split as succeeded."""
     split, number = attempt.split, attempt.number
     size = 0
     try:

@@ -1,4 +1,4 @@
-"""A sweep: what it deletes, a batch at a time, so that one item never stops the others."""
+"""A sweep: it deletes in batches, and one item that fails never stops the others."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from aistemsplitter_server.worker.context import WorkerContext
 logger = logging.getLogger(__name__)
 
 BATCH = 100  # rows or items in one transaction
-LONGEST = 20.0  # seconds of one run; then it is the next sweep's turn
-MANY = 20  # items that fail in one run: the storage is away, so the others can wait
+LONGEST = 20.0  # seconds of one run; then the next sweep runs
+MANY = 20  # failed items in one run, after which the storage is assumed to be down
 
 
 @dataclass(slots=True)
 class Run:
-    """One run of a sweep, and what has come of it so far.
+    """One run of a sweep, and its results so far.
 
     Attributes:
-        failed: items that could not be deleted.
-        unfinished: its time was over before its work was done.
+        failed: Items that could not be deleted.
+        unfinished: Whether it ran out of time.
     """
 
     context: WorkerContext
@@ -40,7 +40,7 @@ class Run:
     ends: float = field(default_factory=lambda: time.monotonic() + LONGEST)
 
     def goes_on(self) -> bool:
-        """Whether there is time for another batch."""
+        """Return whether there is time for another batch."""
         self.unfinished = time.monotonic() >= self.ends or self.context.stopping.is_set()
         return not self.unfinished and self.failed < MANY
 
@@ -50,12 +50,12 @@ Work: TypeAlias = Callable[[Run], None]
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """One kind of sweep.
+    """A kind of sweep.
 
     Attributes:
-        every: seconds between runs.
-        local: sweeps a disk that may be this machine's own, so every worker does it; the others
-            are the leader's.
+        every: Seconds between runs.
+        local: It sweeps a disk that may be this machine's own, so every worker runs it. The leader
+            runs the others.
     """
 
     name: str
@@ -65,10 +65,10 @@ class Sweep:
 
 
 def rows(delete: Callable[[Session, datetime, int], int]) -> Work:
-    """Work that deletes rows, a batch in each transaction.
+    """Return the work of deleting rows, a batch in each transaction.
 
     Args:
-        delete: deletes at most so many rows whose time is over, and returns how many it found.
+        delete: Deletes at most so many expired rows, and returns how many it found.
     """
 
     def work(run: Run) -> None:
@@ -87,15 +87,15 @@ def items(
     delete: Callable[[WorkerContext, str], None],
     done: Callable[[Session, Sequence[str], datetime], None] | None = None,
 ) -> Work:
-    """Work that deletes items one by one and notes each batch of them in the database.
+    """Return the work of deleting items one by one, and noting each batch in the database.
 
-    An item that fails is skipped until its next try. A crash between deleting and noting only has
-    the item deleted again.
+    An item that fails is skipped until its next try. After a crash between deleting and noting, the
+    item is deleted again.
 
     Args:
-        find: yields items whose time is over.
-        delete: deletes one, which may be gone already; ``OSError`` if that is not possible now.
-        done: notes in the item's own rows that a batch is deleted.
+        find: Yields expired items.
+        delete: Deletes an item, which may be deleted already; raises ``OSError`` if it cannot now.
+        done: Notes in the items' own rows that a batch is deleted.
     """
 
     def work(run: Run) -> None:

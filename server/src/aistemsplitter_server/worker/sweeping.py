@@ -1,4 +1,4 @@
-"""The thread of a worker that runs the sweeps as they fall due."""
+"""The worker's thread that runs sweeps when they are due."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from aistemsplitter_server.worker.sweeps import sweeps
 logger = logging.getLogger(__name__)
 
 TICK = 1.0  # seconds between two checks of what is due
-STOPPED_AFTER = 5.0  # seconds at most that a batch is waited for at the end
+STOPPED_AFTER = 5.0  # seconds that a batch is waited for at the end
 
 
 class Sweeper:
-    """Runs sweeps beside the worker's other duties, so that a slow disk delays none of those.
+    """Runs sweeps beside the leader's other duties, so that a slow disk does not delay those.
 
     Attributes:
-        leads: this worker is the leader, and sweeps what all machines share.
+        leads: Whether this worker is the leader, which sweeps what all machines share.
     """
 
     def __init__(self, context: WorkerContext) -> None:
@@ -36,15 +36,15 @@ class Sweeper:
         self._thread = threading.Thread(target=self._work, name="sweep", daemon=True)
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
     def join(self) -> None:
-        """Wait for the batch under way, after the worker began to stop."""
+        """Wait for the current batch, once the worker is stopping."""
         self._thread.join(STOPPED_AFTER)
 
     def run_due(self) -> None:
-        """Run each sweep that is due, once."""
+        """Run each due sweep once."""
         for sweep in self._sweeps:
             now = time.monotonic()
             if self._context.stopping.is_set():
@@ -65,7 +65,7 @@ class Sweeper:
 
 
 def run(context: WorkerContext, sweep: Sweep) -> bool:
-    """Run a sweep and note it; return whether it is done. Whatever goes wrong, this returns."""
+    """Run a sweep and record it; return whether it is finished. Never raises."""
     current, error = Run(context, sweep.name), None
     try:
         sweep.work(current)

@@ -1,4 +1,4 @@
-"""All sweeps: what each deletes and how often it runs."""
+"""All sweeps: what each deletes, and how often it runs."""
 
 from __future__ import annotations
 

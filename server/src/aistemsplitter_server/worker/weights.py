@@ -1,4 +1,4 @@
-"""Fetches the weights of the official models beside the work, for whoever has just installed us."""
+"""Installing the official models' weights in the background, for new installations."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from aistemsplitter_server.models.catalogue import MODELS, TINY
 
 logger = logging.getLogger(__name__)
 
-PAUSES = (60, 300, 1800, 7200)  # seconds after a failure; the last one again and again
+PAUSES = (60, 300, 1800, 7200)  # seconds after a failure; the last one repeats
 
 
 def fetch_in_background(stop: threading.Event) -> None:
-    """Install each model that is missing, in a thread, until all are there."""
+    """Install each missing model, in a thread, until all are installed."""
     threading.Thread(target=_fetch, args=(stop,), name="weights", daemon=True).start()
 
 
 def missing() -> list[str]:
-    """The official models that are not installed."""
+    """Return the official models that are not installed."""
     from aistemsplitter_engine.weights.store import is_installed
 
     names = [model.name for model in MODELS if model is not TINY]
@@ -28,7 +28,7 @@ def missing() -> list[str]:
 def _fetch(stop: threading.Event) -> None:
     failures = 0
     while names := missing():
-        there = [_installed(name) for name in names]  # each is tried, whatever the others do
+        there = [_installed(name) for name in names]  # one that fails does not stop the others
         if all(there):
             return
         pause = PAUSES[min(failures, len(PAUSES) - 1)]

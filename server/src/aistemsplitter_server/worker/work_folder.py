@@ -1,4 +1,4 @@
-"""Where an attempt works: a folder of the split, in which the next attempt finds what it had."""
+"""The folder where an attempt works, which the next attempt resumes from."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from aistemsplitter_server.kit.files import remove_tree
 logger = logging.getLogger(__name__)
 
 FOLDER = "work"  # in the data folder
-STEMS = "stems"  # in the split's
+STEMS = "stems"  # in the split's folder
 
 
 @contextmanager
 def of(data: Path, split_id: str, attempt: int) -> Iterator[Path]:
-    """The split's folder for this attempt alone.
+    """Yield the split's folder, for this attempt alone.
 
-    Another attempt that was taken for dead may hold it still, and wake again; then this one goes on
-    elsewhere, with a copy of what that one had.
+    An earlier attempt that was taken for dead may still hold it and wake up again. Then this one
+    uses another folder, with a copy of the unfinished run.
     """
     root = data / FOLDER
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -59,7 +59,7 @@ def remove(data: Path, split_id: str) -> None:
     """Delete what the split's attempts have left.
 
     Raises:
-        OSError: something is left.
+        OSError: Something is left.
     """
     failed: OSError | None = None
     root = data / FOLDER
@@ -79,7 +79,7 @@ def remove(data: Path, split_id: str) -> None:
 
 
 def splits(data: Path) -> list[str]:
-    """The ids of the splits that have left something."""
+    """Return the ids of splits that have left something."""
     root = data / FOLDER
     names = {path.name.partition(".")[0] for path in root.iterdir()} if root.is_dir() else set()
     return sorted(name for name in names if name.startswith("split_"))
