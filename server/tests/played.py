@@ -104,8 +104,8 @@ class Player:
         with self.database.write() as session:
             session.get_one(Listening, split.id).state = state
 
-    def told(self, split: Split) -> dict[str, Any]:
+    def data(self, split: Split) -> dict[str, Any]:
         """What a page's player is told of it."""
         with self.database.read() as session:
             row = session.get_one(Split, split.id)
-        return player.told(self.database, self._storage, row, timedelta(hours=1))
+        return player.data(self.database, self._storage, row, timedelta(hours=1))

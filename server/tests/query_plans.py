@@ -33,7 +33,7 @@ def planned(database: Database) -> Iterator[list[str]]:
         yield plans
     finally:
         event.remove(Engine, "before_cursor_execute", note)
-    with database.reading() as connection:
+    with database.read_connection() as connection:
         for statement, parameters in asked:
             found = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
             plans.append("\n".join(str(row[3]) for row in found))

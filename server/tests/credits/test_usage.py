@@ -65,7 +65,7 @@ def test_pages_of_the_ledger(database: Database, account: str) -> None:
 def test_the_ledger_as_csv(
     database: Database, account: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(export, "AT_ONCE", 2)
+    monkeypatch.setattr(export, "PAGE_SIZE", 2)
     hostile = ("=1+1", "+1", "-1", "@SUM(A1)", "\t=1", 'a "pack", of\n5')
     with database.write() as session:
         credits.charge(session, account, "split_a", 10)

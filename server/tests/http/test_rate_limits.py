@@ -150,7 +150,7 @@ def granted(processes: list[RateLimits], who: str, per_minute: int, times: int) 
     count = 0
     for number in range(times):
         try:
-            processes[number % len(processes)].take_here(who, per_minute)
+            processes[number % len(processes)].take_blocking(who, per_minute)
         except RateLimited:
             continue
         count += 1

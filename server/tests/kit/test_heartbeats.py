@@ -79,11 +79,11 @@ def test_a_process_that_beats_is_left_alone(tmp_path: Path) -> None:
     with holder(tmp_path, stalled_after=0.6) as (process, _):
         watch = Watch(tmp_path / FOLDER, patience=0)
         content = tmp_path / FOLDER / "wrk_1.lock"
-        watch.look()
+        watch.check()
         for _ in range(3):
             before = content.read_bytes()
             until(lambda before=before: content.read_bytes() != before)
-            watch.look()
+            watch.check()
         assert process.is_running()
         assert not heartbeats.has_ended(tmp_path, "wrk_1")
         process.stdin.close()
@@ -109,10 +109,10 @@ def killed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 def look_for(seconds: float, watch: Watch, clock: list[float], step: float = 1) -> None:
     ends = clock[0] + seconds
-    watch.look()
+    watch.check()
     while clock[0] < ends:
         clock[0] += step
-        watch.look()
+        watch.check()
 
 
 def test_time_in_which_it_was_not_watched_does_not_count(
@@ -174,7 +174,7 @@ def test_a_process_of_another_user_is_reported_once(
 def test_files_that_cannot_be_read_are_skipped(tmp_path: Path, content: str) -> None:
     (tmp_path / FOLDER).mkdir()
     (tmp_path / FOLDER / "wrk_1.lock").write_text(content)
-    Watch(tmp_path / FOLDER, patience=0).look()
+    Watch(tmp_path / FOLDER, patience=0).check()
     assert not heartbeats.is_local(tmp_path, "wrk_1")
 
 

@@ -114,11 +114,11 @@ def test_what_a_killed_worker_leaves_behind_is_handed_on(database: Database) -> 
     ran: list[int] = []
     with jobs.working(database, "worker", {"job": ran.append}, [QUEUE]):
         assert sorted(jobs.begun()) == [("job-1", "dying"), ("job-2", "dying")]
-        jobs.hand_on("job-1")
+        jobs.requeue("job-1")
         until(lambda: ran == [1])
         assert ("job-2", "dying") in jobs.begun()
         until(lambda: jobs.begun() == [("job-2", "dying")])
-        jobs.hand_on("job-1")  # it has ended
+        jobs.requeue("job-1")  # it has ended
         time.sleep(0.3)
     assert ran == [1]
 

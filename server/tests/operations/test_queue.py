@@ -16,7 +16,7 @@ SECOND = timedelta(seconds=1)
 
 def look(database: Database) -> Queue:
     with database.read() as session:
-        return queue.look(session, NOW)
+        return queue.current(session, NOW)
 
 
 def test_nothing_waits(database: Database) -> None:

@@ -34,7 +34,7 @@ def fill(database: Database) -> None:
 def test_by_hour(database: Database) -> None:
     fill(database)
     with database.read() as session:
-        hours = History().look(session, NOW).hours
+        hours = History().counts(session, NOW).hours
     assert [hour.begins for hour in hours] == [
         THIS_HOUR - back * HOUR for back in range(23, -1, -1)
     ]
@@ -47,7 +47,7 @@ def test_by_hour(database: Database) -> None:
 def test_by_day(database: Database) -> None:
     fill(database)
     with database.read() as session:
-        days = History().look(session, NOW).days
+        days = History().counts(session, NOW).days
     assert [day.begins for day in days] == [TODAY - back * DAY for back in range(29, -1, -1)]
     assert days[-1] == Period(TODAY, succeeded=3, failed=1, cancelled=1, audio_seconds=180)
     assert days[-2] == Period(TODAY - DAY, succeeded=2, audio_seconds=120)
@@ -56,19 +56,19 @@ def test_by_day(database: Database) -> None:
 
 def test_nothing_was_done(database: Database) -> None:
     with database.read() as session:
-        assert History().look(session, NOW).days[0] == Period(TODAY - 29 * DAY)
+        assert History().counts(session, NOW).days[0] == Period(TODAY - 29 * DAY)
 
 
 def test_hours_that_are_over_are_counted_once(database: Database) -> None:
     fill(database)
     history = History()
     with database.read() as session:
-        before = history.look(session, NOW)
+        before = history.counts(session, NOW)
     late = split(account(database), "succeeded", finished_at=THIS_HOUR - HOUR)
     add(database, late, split(late.account_id, "succeeded", finished_at=NOW, duration_seconds=60))
     with database.read() as session:
-        after = history.look(session, NOW)
-        next_day = history.look(session, NOW + DAY)
+        after = history.counts(session, NOW)
+        next_day = history.counts(session, NOW + DAY)
     assert after.hours[-2] == before.hours[-2]
     assert after.hours[-1].succeeded == before.hours[-1].succeeded + 1
     assert next_day.days[-2] == after.days[-1]
@@ -84,4 +84,4 @@ def test_the_zone_of_the_database_changes_nothing(database: Database) -> None:
         connection.commit()
     database.close()
     with database.read() as session:
-        assert History().look(session, NOW).hours[-1].succeeded == 2
+        assert History().counts(session, NOW).hours[-1].succeeded == 2

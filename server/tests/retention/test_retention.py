@@ -83,7 +83,7 @@ def test_nothing_is_deleted_before_its_time(context: WorkerContext) -> None:
 @pytest.mark.usefixtures("things")
 def test_nothing_stays_after_its_time(context: WorkerContext) -> None:
     late = times.now() + 500 * DAY
-    with context.database.reading() as connection:
+    with context.database.read_connection() as connection:
         due = overdue.counts(connection, context.settings, late)
     never = {"erasures", "uploads", "upload_rows", "listening"}  # other sweeps come first
     assert {name for name, number in due.items() if not number} == never
@@ -91,7 +91,7 @@ def test_nothing_stays_after_its_time(context: WorkerContext) -> None:
     sweep(context, after=400 * DAY)
     sweep(context, after=500 * DAY)
     assert not any(counted(context.database).values())
-    with context.database.reading() as connection:
+    with context.database.read_connection() as connection:
         due = overdue.counts(connection, context.settings, late)
     assert not any(due.values())
     assert (count(context.database, Entry), count(context.database, Split)) == (entries, splits)

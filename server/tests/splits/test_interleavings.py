@@ -74,7 +74,7 @@ def _once(database: Database, someone: Customer, chance: random.Random, split_id
 
     def cancel(session: Session, _attempt: int) -> None:
         account_id = someone.caller.account_id
-        split = service.of_account(session, account_id, split_id, is_test=None, hold=True)
+        split = service.of_account(session, account_id, split_id, is_test=None, lock=True)
         service.cancel(session, split)
 
     def begin(session: Session, _attempt: int) -> None:

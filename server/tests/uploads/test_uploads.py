@@ -277,7 +277,7 @@ def test_too_slow(
     client: httpx2.Client, settings: Settings, monkeypatch: pytest.MonkeyPatch, pause: float
 ) -> None:
     """Nothing comes, or a byte now and then; what has come can be resumed."""
-    monkeypatch.setattr(receiving, "PATIENCE", 0.5)
+    monkeypatch.setattr(receiving, "PACE_WINDOW", 0.5)
     told = reserve(client)
     path = told["uploadUrl"].partition(str(client.base_url.port))[2]
     head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: audio/flac\r\n"
@@ -301,7 +301,7 @@ def test_too_slow(
 
 
 def test_slow_but_steady(client: httpx2.Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(receiving, "PATIENCE", 0.5)
+    monkeypatch.setattr(receiving, "PACE_WINDOW", 0.5)
     monkeypatch.setattr(receiving, "PACE", len(BODY) // 20)
 
     def slowly() -> Iterator[bytes]:

@@ -86,7 +86,7 @@ def inverted(player: Player, someone: Customer, seconds: float) -> dict[str, Any
     stem = noise(seconds, seed=1)
     split = someone.split()
     player.store(split, {"vocals": stem, "instrumental": -stem})
-    return player.told(split)
+    return player.data(split)
 
 
 def test_stems_stay_together_offline(page: Page, player: Player, someone: Customer) -> None:
@@ -112,7 +112,7 @@ def test_a_loop_repeats_to_the_sample(page: Page, player: Player, someone: Custo
     stem = noise(12, seed=2)
     split = someone.split()
     player.store(split, {"vocals": stem})
-    song = player.told(split)
+    song = player.data(split)
     for start, end in ((4.5, 5.7), (6.0, 6.5)):
         answer = run(page, "offlineLoop", song, round(start * RATE), round(end * RATE), 8)
         loop = slice(answer["loop"]["start"], answer["loop"]["end"])
@@ -137,7 +137,7 @@ def test_the_original_is_in_time_with_the_stems(
     one, other = noise(8, seed=3), noise(8, seed=4)
     split = someone.split()
     player.store(split, {"vocals": one, "instrumental": other, "mixture": one + other})
-    heard = channels(run(page, "offlineOriginal", player.told(split), 7))
+    heard = channels(run(page, "offlineOriginal", player.data(split), 7))
     begins = int(np.flatnonzero(heard[0])[0])
     wanted = (one + other).astype(np.float32)[:, : heard.shape[1] - begins] / 32768
     # Also while one takes over from the other, which would show a shift of a single sample.
@@ -151,7 +151,7 @@ def test_seams_at_every_speed(page: Page, player: Player, someone: Customer) -> 
     sine = (8000 * np.sin(2 * np.pi * 110 * time)).astype(np.int16)
     split = someone.split()
     player.store(split, {"vocals": np.stack([sine, sine])})
-    song = player.told(split)
+    song = player.data(split)
     for speed in (0.6, 0.9, 1.25, 2):
         heard = channels(run(page, "offlineSpeed", song, 10, speed))[0]
         heard = heard[np.flatnonzero(heard)[0] + 10 :]
@@ -164,7 +164,7 @@ def test_the_mix_is_the_sum_of_the_stems(page: Page, player: Player, someone: Cu
     stems = {name: noise(12.3, seed, 5000) for seed, name in enumerate(("drums", "bass", "vocals"))}
     split = someone.split()
     player.store(split, stems | {"mixture": noise(12.3, 9)})
-    song = player.told(split)
+    song = player.data(split)
     made = run(page, "mixed", song, {})
     total = sum(stem.astype(int) for stem in stems.values())
     assert np.abs(written(made) - total).max() <= 1
@@ -183,7 +183,7 @@ def test_a_mix_that_is_too_loud_is_turned_down(
     loud = noise(6, 5, 30_000)
     split = someone.split()
     player.store(split, {"drums": loud, "vocals": loud})
-    found = written(run(page, "mixed", player.told(split), {}))
+    found = written(run(page, "mixed", player.data(split), {}))
     peak = np.abs(loud.astype(int)).max() * 2
     assert np.abs(found - loud.astype(float) * 2 * 32768 / peak).max() <= 2
 
@@ -193,7 +193,7 @@ def test_a_long_song_fits_into_a_phone(page: Page, player: Player, someone: Cust
     names = ("drums", "bass", "other", "vocals", "guitar", "piano", "mixture")
     split = someone.split()
     player.store(split, {name: noise(5, seed) for seed, name in enumerate(names)})
-    song = player.told(split)
+    song = player.data(split)
     assert song["frames"] == song["pieceFrames"]
     song["frames"] *= 120
     for track in song["tracks"]:

@@ -53,7 +53,7 @@ def heard(someone: Customer, storage: LocalStorage, split_id: str) -> dict[str, 
     """What the player is told once all is there."""
 
     def look() -> dict[str, Any] | None:
-        told = player.told(someone.database, storage, row(someone, split_id), HOUR)
+        told = player.data(someone.database, storage, row(someone, split_id), HOUR)
         return told if told["state"] != "queued" else None
 
     found: dict[str, Any] = until(look, 180)
@@ -245,7 +245,7 @@ def test_deleted_while_it_is_made(
     service.start("worker")
     split_id = split(client, upload(client, long_song))
     ended(client, split_id)
-    player.told(someone.database, storage, row(someone, split_id), HOUR)
+    player.data(someone.database, storage, row(someone, split_id), HOUR)
     folder = settings.data / "listening"
     until(lambda: folder.is_dir() and any(folder.glob("*/*.pieces")))
     assert client.delete(f"/v1/audio/splits/{split_id}").status_code == 200
@@ -264,7 +264,7 @@ def test_killed_and_made_by_another(
     worker = service.start("worker")
     split_id = split(client, upload(client, long_song))
     ended(client, split_id)
-    player.told(someone.database, storage, row(someone, split_id), HOUR)
+    player.data(someone.database, storage, row(someone, split_id), HOUR)
     folder = settings.data / "listening"
     until(lambda: folder.is_dir() and any(folder.glob("*/*.pieces")))
     worker.kill()
@@ -289,9 +289,9 @@ def test_what_cannot_be_made_is_said_and_tried_again(
     whole = stem.read_bytes()
     stem.write_bytes(b"nothing of use")
     split_row = row(someone, split_id)
-    player.told(someone.database, storage, split_row, HOUR)
+    player.data(someone.database, storage, split_row, HOUR)
     until(lambda: _state(someone, split_id) == listening.COPY_FAILED)
-    assert player.told(someone.database, storage, split_row, HOUR)["state"] == "failed"
+    assert player.data(someone.database, storage, split_row, HOUR)["state"] == "failed"
     assert ended(client, split_id)["status"] == "succeeded", "the split itself is as it was"
     stem.write_bytes(whole)
     with someone.database.write() as session:
@@ -302,10 +302,10 @@ def test_what_cannot_be_made_is_said_and_tried_again(
 def test_there_is_nothing_to_hear(someone: Customer, storage: LocalStorage) -> None:
     made = someone.split()
     with pytest.raises(Conflict, match="queued"):
-        player.told(someone.database, storage, made, HOUR)
+        player.data(someone.database, storage, made, HOUR)
     made.status, made.stored_attempt, made.expires_at = "succeeded", 1, times.now()
     with pytest.raises(NotFound, match="deleted"):
-        player.told(someone.database, storage, made, HOUR)
+        player.data(someone.database, storage, made, HOUR)
 
 
 def _path(url: str) -> str:

@@ -22,6 +22,6 @@ def test_a_worker_that_has_just_registered_keeps_its_job(
         return [("split_1-1", new.worker_id), ("split_2-1", "wrk_gone")]
 
     monkeypatch.setattr(jobs, "begun", begun)
-    monkeypatch.setattr(jobs, "hand_on", requeued.append)
+    monkeypatch.setattr(jobs, "requeue", requeued.append)
     recovery._hand_on(context)
     assert requeued == ["split_2-1"]

@@ -21,7 +21,7 @@ def test_who_lives_and_how_busy(database: Database) -> None:
         busy = session.get_one(Worker, "busy")
         busy.started_at, busy.seen_at, busy.busy_seconds = now - timedelta(minutes=2), now, 30
     with database.read() as session:
-        found = {worker.id: worker for worker in workers.seen(session, now)}
+        found = {worker.id: worker for worker in workers.statuses(session, now)}
         assert workers.count_alive(session, now) == 2
     assert list(found) == ["busy", "fresh", "dead"]
     assert [worker.alive for worker in found.values()] == [True, True, False]

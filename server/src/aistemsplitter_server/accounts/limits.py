@@ -40,7 +40,7 @@ _OVERRIDES = select(_LIMITS.name, _LIMITS.value).where(
     _LIMITS.account_id == bindparam("account_id")
 )
 _ACCOUNTS = Account.__table__.c
-_HOLD = (
+_LOCK = (
     select(_ACCOUNTS.state).where(_ACCOUNTS.id == bindparam("id")).with_for_update(key_share=True)
 )
 
@@ -104,7 +104,7 @@ def set_limits(session: Session, account_id: str, values: Mapping[str, int | Non
     ]
     if wrong:
         raise ValidationFailed(wrong)
-    hold(session, account_id)
+    lock(session, account_id)
     known = AccountLimit.account_id == account_id
     session.execute(delete(AccountLimit).where(known, AccountLimit.name.in_(values)))
     session.add_all(
@@ -132,7 +132,7 @@ def check(limits: Limits, name: str, count: int, adding: int = 1) -> None:
         raise LimitExceeded(to_camel(name), maximum, message)
 
 
-def hold(session: Session, account_id: str) -> None:
+def lock(session: Session, account_id: str) -> None:
     """Lock an account until the end of the transaction, so that counts stay valid.
 
     The lock leaves out the key (FOR NO KEY UPDATE), so rows that refer to the account can still be
@@ -141,20 +141,20 @@ def hold(session: Session, account_id: str) -> None:
     Raises:
         NotFound: The account does not exist.
     """
-    if _held_state(session, account_id) is None:
+    if _locked_state(session, account_id) is None:
         raise NotFound(f"There is no account {account_id[:64]}.")
 
 
-def hold_active(session: Session, account_id: str) -> None:
+def lock_active(session: Session, account_id: str) -> None:
     """Lock an active account that something is about to be added to.
 
     Raises:
         AccountSuspended: The account is suspended.
         NotFound: The account does not exist or is deleted.
     """
-    standing.refuse(_held_state(session, account_id))
+    standing.refuse(_locked_state(session, account_id))
 
 
-def _held_state(session: Session, account_id: str) -> str | None:
-    state: str | None = session.scalar(_HOLD, {"id": account_id})
+def _locked_state(session: Session, account_id: str) -> str | None:
+    state: str | None = session.scalar(_LOCK, {"id": account_id})
     return state

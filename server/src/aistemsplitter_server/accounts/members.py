@@ -38,7 +38,7 @@ def remove(session: Session, account_id: str, person_id: str) -> str:
         LastPerson: It is the account's only person.
     """
     # All are locked, so that two people who remove each other do not both succeed.
-    people = queries.people(session, account_id, hold=True)
+    people = queries.people(session, account_id, lock=True)
     person = next((each for each in people if each.id == person_id), None)
     if person is None:
         raise NotFound("There is no such person.")

@@ -70,14 +70,14 @@ def link(
     return token
 
 
-def usable(session: Session, secrets: Secrets, token: str, *, hold: bool = False) -> Link:
+def usable(session: Session, secrets: Secrets, token: str, *, lock: bool = False) -> Link:
     """Return the link of a token, if it can still be used.
 
     Raises:
         NotFound: The link does not exist, was used, or has expired.
         AccountSuspended: The link's account is suspended.
     """
-    found = queries.link(session, secrets.digest(token), hold=hold)
+    found = queries.link(session, secrets.digest(token), lock=lock)
     if found is None or found.used_at is not None or found.expires_at <= times.now():
         raise NotFound("This link is not valid any more.")
     standing.require_active(session, found.account_id)
@@ -97,7 +97,7 @@ def follow(
         ValidationFailed: The email address is not valid.
         Conflict: A person with this email address exists.
     """
-    found = usable(session, secrets, token, hold=True)
+    found = usable(session, secrets, token, lock=True)
     found.used_at = times.now()
     if found.person_id is not None:
         person = session.get(Person, found.person_id)
@@ -123,7 +123,7 @@ def follow(
 
 
 def set_password(
-    session: Session, person: Person, password_hash: str, *, but: str | None = None
+    session: Session, person: Person, password_hash: str, *, keep: str | None = None
 ) -> None:
     """Set a password, and end the person's sign-ins and password links.
 
@@ -132,7 +132,7 @@ def set_password(
     """
     person.password_hash = password_hash
     queries.delete_links(session, person.id)
-    queries.end_sign_ins(session, person.id, but=but)
+    queries.end_sign_ins(session, person.id, keep=keep)
 
 
 def change_password(
@@ -149,7 +149,7 @@ def change_password(
     person = session.get(Person, person_id, with_for_update=True)
     if person is None or person.password_hash != verified:
         raise WrongPassword
-    set_password(session, person, password_hash, but=sign_in_id)
+    set_password(session, person, password_hash, keep=sign_in_id)
 
 
 def hashed(password: str) -> str:

@@ -104,14 +104,14 @@ def emails(session: Session, ids: Collection[str]) -> dict[str, str]:
     return {row.id: row.email for row in rows}
 
 
-def link(session: Session, digest: bytes, *, hold: bool) -> Link | None:
+def link(session: Session, digest: bytes, *, lock: bool) -> Link | None:
     """Return a one-time link, used or not.
 
     Args:
-        hold: Lock it until the end of the transaction, to use it.
+        lock: Lock it until the end of the transaction, to use it.
     """
     query = select(Link).where(Link.digest == digest)
-    return session.scalars(query.with_for_update() if hold else query).one_or_none()
+    return session.scalars(query.with_for_update() if lock else query).one_or_none()
 
 
 def signed_in(session: Session, digest: bytes) -> Row[*tuple[Any, ...]] | None:
@@ -124,10 +124,10 @@ def end_sign_in(session: Session, digest: bytes) -> None:
     session.execute(delete(SignIn).where(SignIn.digest == digest))
 
 
-def end_sign_ins(session: Session, person_id: str, *, but: str | None = None) -> None:
+def end_sign_ins(session: Session, person_id: str, *, keep: str | None = None) -> None:
     """Delete all sign-ins of a person except one."""
     query = delete(SignIn).where(SignIn.person_id == person_id)
-    session.execute(query if but is None else query.where(SignIn.id != but))
+    session.execute(query if keep is None else query.where(SignIn.id != keep))
 
 
 def with_old_secret(session: Session, now: datetime, limit: int) -> Sequence[ApiKey]:
@@ -136,14 +136,14 @@ def with_old_secret(session: Session, now: datetime, limit: int) -> Sequence[Api
     return session.scalars(query.with_for_update(skip_locked=True)).all()
 
 
-def people(session: Session, account_id: str, *, hold: bool = False) -> Sequence[Person]:
+def people(session: Session, account_id: str, *, lock: bool = False) -> Sequence[Person]:
     """Return the people of an account, in the order in which they joined.
 
     Args:
-        hold: Lock them until the end of the transaction.
+        lock: Lock them until the end of the transaction.
     """
     query = select(Person).where(Person.account_id == account_id).order_by(Person.id)
-    return session.scalars(query.with_for_update() if hold else query).all()
+    return session.scalars(query.with_for_update() if lock else query).all()
 
 
 def last_seen(session: Session, account_id: str) -> dict[str, datetime]:

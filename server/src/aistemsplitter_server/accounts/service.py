@@ -16,7 +16,7 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session
 
 from aistemsplitter_server.accounts import key_format, queries, scopes, standing
-from aistemsplitter_server.accounts.limits import Limits, check, hold
+from aistemsplitter_server.accounts.limits import Limits, check, lock
 from aistemsplitter_server.accounts.scopes import Scope
 from aistemsplitter_server.accounts.tables import ACTIVE, SUSPENDED, Account, ApiKey
 from aistemsplitter_server.kit import ids, times
@@ -129,7 +129,7 @@ def create_key(
         Conflict: The key was created already.
         LimitExceeded: The account has reached its limit of keys.
     """
-    hold(session, account_id)
+    lock(session, account_id)
     standing.require_not_deleted(session, account_id)
     if key_id is not None and session.get(ApiKey, key_id) is not None:
         raise Conflict(MADE)
@@ -167,18 +167,18 @@ def webhook_secrets(secrets: Secrets, key: ApiKey) -> list[str]:
 
 
 def known_key(
-    session: Session, account_id: str | None, key_id: str, *, hold: bool = False
+    session: Session, account_id: str | None, key_id: str, *, lock: bool = False
 ) -> ApiKey:
     """Return a key of the account.
 
     Args:
         account_id: The account; None for the operator, who may see all keys.
-        hold: Lock the key until the end of the transaction, to change it.
+        lock: Lock the key until the end of the transaction, to change it.
 
     Raises:
         NotFound: The account has no such key.
     """
-    key = session.get(ApiKey, key_id, with_for_update=hold)
+    key = session.get(ApiKey, key_id, with_for_update=lock)
     if key is None or account_id not in (None, key.account_id):
         raise NotFound(f"There is no key {key_id[:64]}.")
     return key
@@ -207,7 +207,7 @@ def rotate_webhook_secret(
         NotFound: See ``known_key``.
         Conflict: The key has another secret by now.
     """
-    key = known_key(session, account_id, key_id, hold=True)
+    key = known_key(session, account_id, key_id, lock=True)
     if version not in (None, secret_version(key)):
         raise Conflict("This secret has been replaced already.")
     webhook_secret = _new_webhook_secret()
@@ -235,7 +235,7 @@ def revoke_key(session: Session, account_id: str | None, key_id: str) -> ApiKey:
     Raises:
         NotFound: See ``known_key``.
     """
-    key = known_key(session, account_id, key_id, hold=True)
+    key = known_key(session, account_id, key_id, lock=True)
     key.revoked_at = key.revoked_at or times.now()
     return key
 
@@ -271,7 +271,7 @@ def identify(database: Database, secrets: Secrets, api_key: str) -> Caller:
     key_id = key_format.key_id(api_key)
     if key_id is None:
         raise Unauthorized
-    with database.reading() as connection:
+    with database.read_connection() as connection:
         key = queries.identifying(connection, key_id)
     # Unknown keys are compared too, so that the response time reveals nothing.
     genuine = hmac.compare_digest(secrets.digest(api_key), key.digest if key else NO_DIGEST)

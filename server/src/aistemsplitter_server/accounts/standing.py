@@ -62,7 +62,7 @@ def suspend(session: Session, account_id: str) -> bool:
         NotFound: The account does not exist or is deleted.
         Conflict: It is the operator's own account.
     """
-    account = held(session, account_id)
+    account = locked(session, account_id)
     if account.state == SUSPENDED:
         return False
     account.state = SUSPENDED
@@ -76,7 +76,7 @@ def resume(session: Session, account_id: str) -> bool:
         NotFound: The account does not exist or is deleted.
         Conflict: It is the operator's own account.
     """
-    account = held(session, account_id)
+    account = locked(session, account_id)
     if account.state == ACTIVE:
         return False
     account.state = ACTIVE
@@ -92,10 +92,10 @@ def start_deletion(session: Session, account_id: str) -> None:
         NotFound: The account does not exist or is deleted.
         Conflict: It is the operator's own account.
     """
-    held(session, account_id).state = DELETING
+    locked(session, account_id).state = DELETING
 
 
-def held(session: Session, account_id: str) -> Account:
+def locked(session: Session, account_id: str) -> Account:
     """Return an account whose state can be changed, locked.
 
     Raises:

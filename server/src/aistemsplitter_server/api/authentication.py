@@ -51,7 +51,9 @@ async def authenticate(context: Context, request: Request) -> Caller:
         return known
     try:
         api_key = _api_key(request)
-        who = await database.look(partial(accounts.identify, database, context.secrets, api_key))
+        who = await database.run_read(
+            partial(accounts.identify, database, context.secrets, api_key)
+        )
     except (Unauthorized, AccountSuspended):
         # Counted by address only without a valid key, or clients could lock their neighbours out.
         address = request.client.host if request.client else ""

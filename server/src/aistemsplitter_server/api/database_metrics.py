@@ -65,7 +65,7 @@ class DatabaseMetrics(Collector):
     def _count(self) -> Sequence[Metric]:
         up = GaugeMetricFamily("aistemsplitter_database_up", "1 where the database answers.")
         try:
-            with self._database.reading() as connection:
+            with self._database.read_connection() as connection:
                 found = [
                     *_splits(connection, self._ended),
                     *_workers(connection),
@@ -144,25 +144,25 @@ def _workers(connection: Connection) -> Iterable[Metric]:
 
 
 def _deliveries(connection: Connection) -> Metric:
-    told = GaugeMetricFamily(
+    metric = GaugeMetricFamily(
         "aistemsplitter_webhook_deliveries", "Deliveries by their state.", labels=("state",)
     )
     for state, number in connection.execute(
         select(Delivery.state, func.count()).group_by(Delivery.state)
     ):
-        told.add_metric((state,), number)
-    return told
+        metric.add_metric((state,), number)
+    return metric
 
 
 def _ledger(connection: Connection) -> Metric:
-    told = CounterMetricFamily(
+    metric = CounterMetricFamily(
         "aistemsplitter_ledger_seconds", "Seconds moved, by kind of entry.", labels=("kind",)
     )
     for kind, seconds in connection.execute(
         select(Total.kind, func.sum(Total.seconds)).group_by(Total.kind)
     ):
-        told.add_metric((kind,), int(seconds))
-    return told
+        metric.add_metric((kind,), int(seconds))
+    return metric
 
 
 def _sweeps(connection: Connection) -> Iterable[Metric]:

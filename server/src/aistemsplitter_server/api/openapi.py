@@ -114,11 +114,11 @@ def _made(app: FastAPI) -> Json:
     schemas = components.setdefault("schemas", {})
     components["headers"] = {
         name: {
-            "description": told,
+            "description": description,
             "required": name == "Request-Id",
             "schema": {"type": kind},
         }
-        for name, (kind, told) in HEADERS.items()
+        for name, (kind, description) in HEADERS.items()
     }
     for schema in schemas.values():
         if text := schema.pop(EXAMPLE, None):
@@ -167,8 +167,8 @@ def _complete(operation: Json, schemas: Json) -> None:
             parameter["name"] = parameter["name"].title()
     for status, response in operation["responses"].items():
         named = HEADERS if "security" in operation and status != "401" else ("Request-Id",)
-        told = {name: {"$ref": f"#/components/headers/{name}"} for name in named}
-        response["headers"] = {**told, **response.get("headers", {})}
+        headers = {name: {"$ref": f"#/components/headers/{name}"} for name in named}
+        response["headers"] = {**headers, **response.get("headers", {})}
         if status.startswith("2"):
             _exemplify(response, schemas)
     operation["responses"] = dict(sorted(operation["responses"].items()))
@@ -207,13 +207,13 @@ def _illustrate(response: Json, sharing: list[type[ApiError]]) -> None:
         sample.code: {"value": sample.envelope()} for sample in samples
     }
     always = set.intersection(*(set(sample.headers) for sample in samples))
-    told = {name: value for sample in samples for name, value in sample.headers.items()}
+    values = {name: value for sample in samples for name, value in sample.headers.items()}
     response["headers"] = {
         name: {
             "required": name in always,
             "schema": {"type": "integer" if value.isdecimal() else "string"},
         }
-        for name, value in told.items()
+        for name, value in values.items()
     }
 
 

@@ -17,7 +17,7 @@ from aistemsplitter_server.kit.database import Database
 
 Format = Literal["csv", "jsonl"]
 COLUMNS = ("time", "id", "account", "actor", "email", "action", "target", "details")
-AT_ONCE = 1000  # entries in a piece
+PAGE_SIZE = 1000  # entries in a piece
 
 
 def pieces(
@@ -34,13 +34,13 @@ def pieces(
         yield _row(COLUMNS)
     while True:
         with database.read() as session:
-            found = queries.after(session, account_id, action=action, after=last, limit=AT_ONCE)
+            found = queries.after(session, account_id, action=action, after=last, limit=PAGE_SIZE)
             emails = accounts.emails(session, [entry.actor for entry in found])
         for entry in found:
             last = entry.id
         written = (_written(entry, emails.get(entry.actor), form) for entry in found)
         yield "".join(written)
-        if len(found) < AT_ONCE:
+        if len(found) < PAGE_SIZE:
             return
 
 

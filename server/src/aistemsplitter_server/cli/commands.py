@@ -71,8 +71,8 @@ def openapi() -> None:
     from aistemsplitter_server.api.app import routed
     from aistemsplitter_server.api.openapi import document
 
-    told = document(routed(), "http://127.0.0.1:8000")
-    typer.echo(json.dumps(told, indent=2, ensure_ascii=False))
+    spec = document(routed(), "http://127.0.0.1:8000")
+    typer.echo(json.dumps(spec, indent=2, ensure_ascii=False))
 
 
 @app.command()

@@ -34,7 +34,7 @@ from aistemsplitter_server.workers import queries as workers
 LITTLE_SPACE, NO_SPACE = 10 << 30, 1 << 30  # bytes; a song of an hour takes 5 GB while it is split
 FEW_FILES, TOO_FEW_FILES = 1024, 256  # that a process may have open
 SKEW = 5.0  # seconds by which two clocks may differ
-ENGINE_PATIENCE = 120.0  # seconds
+ENGINE_TIMEOUT = 120.0  # seconds
 # Separates a second of silence, then prints which models are installed, and where.
 ENGINE = """
 import json
@@ -152,7 +152,7 @@ def _reason(error: SQLAlchemyError) -> str:
 
 def _workers(database: Database, settings: Settings) -> Finding:
     with database.read() as session:
-        count = len(workers.living(session, settings.data if settings.data.is_dir() else None))
+        count = len(workers.alive_ids(session, settings.data if settings.data.is_dir() else None))
     if count:
         return Finding("workers", "ok", f"{count} alive")
     todo = "aistemsplitter-server up, or aistemsplitter-server worker beside an API of its own"
@@ -184,12 +184,12 @@ def _engine() -> Iterator[Finding]:
             env=engine_environment(),  # the same as the worker's engine has
             capture_output=True,
             text=True,
-            timeout=ENGINE_PATIENCE,
+            timeout=ENGINE_TIMEOUT,
             check=False,
         )
     except subprocess.TimeoutExpired:
         todo = "look whether this machine is overloaded"
-        yield Finding("engine", "problem", f"took over {ENGINE_PATIENCE:.0f} s", todo)
+        yield Finding("engine", "problem", f"took over {ENGINE_TIMEOUT:.0f} s", todo)
         return
     if done.returncode != 0:
         said = (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1]

@@ -29,7 +29,7 @@ def list_models(as_json: Json = False) -> None:
     if as_json:
         print_json(rows)
         return
-    told = [
+    shown = [
         {
             **row,
             "id": "/".join([model.name, *model.aliases]),
@@ -38,7 +38,7 @@ def list_models(as_json: Json = False) -> None:
         }
         for row, model in zip(rows, MODELS, strict=True)
     ]
-    print_table({"id": "model", "stems": "stems", "installed": "installed"}, told)
+    print_table({"id": "model", "stems": "stems", "installed": "installed"}, shown)
 
 
 @app.command()

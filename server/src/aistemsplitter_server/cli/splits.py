@@ -99,9 +99,9 @@ def _shown(settings: Settings, split: Split) -> dict[str, Any]:
     """Return the split as the API shows it, with what only the operator sees."""
     storage = configured(settings, secrets.of(settings))
     lifetime = timedelta(seconds=settings.download_url_seconds)
-    told = rendering.render(split, storage, lifetime).model_dump(mode="json", by_alias=True)
+    shown = rendering.render(split, storage, lifetime).model_dump(mode="json", by_alias=True)
     return {
-        **told,
+        **shown,
         "accountId": split.account_id,
         "keyId": split.key_id,
         "attempts": split.attempt,

@@ -17,7 +17,7 @@ from functools import partial
 logger = logging.getLogger(__name__)
 
 PR_SET_PDEATHSIG = 1
-LOOK = 0.2  # seconds between two checks of the processes
+POLL = 0.2  # seconds between two checks of the processes
 YOUNG = 10.0  # seconds; a process that dies earlier counts as failing
 PAUSES = (0.5, 1, 2, 5, 10)  # seconds before a failing process is restarted
 DRAIN = 60.0  # seconds that the processes have to stop
@@ -38,7 +38,7 @@ class Child:
     deaths: int = 0  # consecutive deaths right after the start
     due: float = field(default=0.0)
 
-    def look(self, environment: Mapping[str, str]) -> None:
+    def check(self, environment: Mapping[str, str]) -> None:
         """Start the process if it does not run and its pause is over.
 
         Raises:
@@ -70,7 +70,7 @@ class Child:
             )
             self.started = now
 
-    def tell(self, number: int) -> None:
+    def send_signal(self, number: int) -> None:
         """Send the process a signal."""
         if self.process is not None and self.process.poll() is None:
             self.process.send_signal(number)
@@ -84,14 +84,16 @@ def supervise(children: Sequence[Child], environment: Mapping[str, str]) -> None
     """
     stop, at_once = threading.Event(), threading.Event()
 
-    def told(_number: int, _frame: object) -> None:
+    def on_signal(_number: int, _frame: object) -> None:
         (at_once if stop.is_set() else stop).set()
 
-    before = {number: signal.signal(number, told) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = {
+        number: signal.signal(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT)
+    }
     try:
-        while not stop.wait(LOOK):
+        while not stop.wait(POLL):
             for child in children:
-                child.look(environment)
+                child.check(environment)
     finally:
         _end(children, at_once)
         for number, handler in before.items():
@@ -100,13 +102,13 @@ def supervise(children: Sequence[Child], environment: Mapping[str, str]) -> None
 
 def _end(children: Sequence[Child], at_once: threading.Event) -> None:
     for child in children:
-        child.tell(signal.SIGTERM)
+        child.send_signal(signal.SIGTERM)
     ends = time.monotonic() + DRAIN
     running = [child.process for child in children if child.process is not None]
     while any(process.poll() is None for process in running):
-        if at_once.wait(LOOK) or time.monotonic() > ends:
+        if at_once.wait(POLL) or time.monotonic() > ends:
             for child in children:
-                child.tell(signal.SIGKILL)
+                child.send_signal(signal.SIGKILL)
             break
     for process in running:
         process.wait()

@@ -48,12 +48,12 @@ def show(context: typer.Context, delivery_id: str, as_json: Json = False) -> Non
     with opened(context.obj) as database, database.read() as session:
         delivery, event = service.known(session, None, delivery_id, is_test=None)
         attempts = queries.attempts(session, delivery_id)
-    told = schemas.shown_with_log(delivery, event, attempts).model_dump(by_alias=True)
+    shown = schemas.shown_with_log(delivery, event, attempts).model_dump(by_alias=True)
     if as_json:
-        print_json(told)
+        print_json(shown)
         return
-    log = told.pop("log")
-    for name, value in told.items():
+    log = shown.pop("log")
+    for name, value in shown.items():
         typer.echo(f"{name:16} {'' if value is None else value}".rstrip())
     titles = {
         "number": "attempt",

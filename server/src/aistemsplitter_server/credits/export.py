@@ -11,7 +11,7 @@ from aistemsplitter_server.kit import times
 from aistemsplitter_server.kit.database import Database
 
 COLUMNS = ("time", "kind", "seconds", "balance", "split", "reason")
-AT_ONCE = 1000  # entries in a piece
+PAGE_SIZE = 1000  # entries in a piece
 FORMULAS = ("=", "+", "-", "@", "\t", "\r")  # characters that begin a formula in spreadsheets
 
 
@@ -26,14 +26,14 @@ def pieces(database: Database, account_id: str) -> Iterator[str]:
     number = 0
     while True:
         with database.read() as session:
-            entries = queries.entries_after(session, account_id, number, AT_ONCE)
+            entries = queries.entries_after(session, account_id, number, PAGE_SIZE)
         for entry in entries:
             number = entry.number
             moment = times.to_wire(entry.created_at)
             split, reason = as_text(entry.split_id or ""), as_text(entry.reason)
             table.writerow((moment, entry.kind, entry.seconds, entry.balance, split, reason))
         yield written.getvalue()
-        if len(entries) < AT_ONCE:
+        if len(entries) < PAGE_SIZE:
             return
         written.seek(0)
         written.truncate()

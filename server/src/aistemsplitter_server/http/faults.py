@@ -65,13 +65,13 @@ class Faults:
         except ClientDisconnect:
             return  # the client is gone; the request's log line shows it
         except Exception as error:
-            told = _as_api_error(error)
-            if told is None:
+            api_error = _as_api_error(error)
+            if api_error is None:
                 logger.exception("a fault of ours")
-                told = Internal()
+                api_error = Internal()
             if started:
                 raise  # half a response was sent; only closing the connection can tell the client
-            await self.answer(Request(scope), told)(scope, receive, send)
+            await self.answer(Request(scope), api_error)(scope, receive, send)
 
 
 def install(app: FastAPI, answer: Answer = in_json) -> None:
@@ -83,10 +83,10 @@ def install(app: FastAPI, answer: Answer = in_json) -> None:
         return answer(request, ValidationFailed(faults))
 
     async def known(request: Request, error: Exception) -> Response:
-        told = _as_api_error(error)
-        if told is None:
+        api_error = _as_api_error(error)
+        if api_error is None:
             raise error
-        return answer(request, told)
+        return answer(request, api_error)
 
     for kind in (ApiError, OSError, *AWAY):
         app.exception_handler(kind)(known)

@@ -38,7 +38,7 @@ class Frame:
         state = scope.setdefault("state", {})
         state["request_id"] = request_id
         structlog.contextvars.bind_contextvars(request_id=request_id)
-        told = logs.telling()
+        fields = logs.collecting()
         status: int | None = None
         answered = began
 
@@ -71,7 +71,7 @@ class Frame:
                     "account_id": caller and caller.account_id,
                     "key_id": caller and caller.key_id,
                     "split_id": _split_id(scope),
-                    **told,
+                    **fields,
                 },
             )
 

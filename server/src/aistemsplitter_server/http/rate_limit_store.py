@@ -24,9 +24,9 @@ from sqlalchemy import Connection, Engine, create_engine, event, text
 from aistemsplitter_server.kit.database import Database, use_write_ahead_log
 
 FILE = "rate_limits.db"  # in the data folder
-PATIENCE = 0.25  # seconds that a process waits for another on SQLite
+BUSY_TIMEOUT = 0.25  # seconds that a process waits for another on SQLite
 SWEPT_EVERY = 100  # requests
-SWEPT_AT_ONCE = 500  # limits that are checked in one sweep
+SWEPT_PER_BATCH = 500  # limits that are checked in one sweep
 
 _TABLE = (
     "CREATE TABLE IF NOT EXISTS rate_limits (name TEXT PRIMARY KEY, whole_at REAL) WITHOUT ROWID"
@@ -99,11 +99,11 @@ class RateLimitStore:
 
     def _sweep(self, connection: Connection, now: float) -> None:
         """Delete allowances that are full again, a few names at a time, in turn."""
-        found = connection.scalars(_NEXT, {"after": self._swept_to, "limit": SWEPT_AT_ONCE}).all()
+        found = connection.scalars(_NEXT, {"after": self._swept_to, "limit": SWEPT_PER_BATCH}).all()
         if found:
             asked = {"after": self._swept_to, "last": found[-1], "now": now}
             connection.execute(_FORGET, asked)
-        self._swept_to = found[-1] if len(found) == SWEPT_AT_ONCE else ""
+        self._swept_to = found[-1] if len(found) == SWEPT_PER_BATCH else ""
 
 
 def _postgres(database: Database) -> Engine:
@@ -114,7 +114,7 @@ def _sqlite(path: Path) -> Engine:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     engine = create_engine(
         f"sqlite:///{path}",
-        connect_args={"timeout": PATIENCE, "isolation_level": None},
+        connect_args={"timeout": BUSY_TIMEOUT, "isolation_level": None},
         hide_parameters=True,
     ).execution_options(isolation_level="AUTOCOMMIT")
     event.listen(engine, "connect", _prepare)

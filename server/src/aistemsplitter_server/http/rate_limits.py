@@ -80,18 +80,18 @@ class RateLimits:
         """
         if not per_minute:
             return None
-        allowance = self._at_hand(who)
+        allowance = self._take_local(who)
         if allowance is None:
-            allowance = await self._database.look(partial(self._take, who, per_minute))
+            allowance = await self._database.run_read(partial(self._take, who, per_minute))
         return allowance
 
-    def take_here(self, who: str, per_minute: int) -> Allowance | None:
+    def take_blocking(self, who: str, per_minute: int) -> Allowance | None:
         """Count a request in a thread that may block; see :meth:`take`."""
         if not per_minute:
             return None
-        return self._at_hand(who) or self._take(who, per_minute)
+        return self._take_local(who) or self._take(who, per_minute)
 
-    def count_try(self, who: str, per_minute: int, *, burst: int, cost: int = 1) -> None:
+    def count_attempt(self, who: str, per_minute: int, *, burst: int, cost: int = 1) -> None:
         """Count rare events exactly, such as sign-in attempts. If they cannot be counted, raise.
 
         Raises:
@@ -101,7 +101,7 @@ class RateLimits:
         if not taken.granted:
             raise RateLimited(math.ceil(taken.retry_after) or 1)
 
-    def _at_hand(self, who: str) -> Allowance | None:
+    def _take_local(self, who: str) -> Allowance | None:
         """Grant or refuse a request without a query, if possible; otherwise return None."""
         now = time.monotonic()
         with self._lock:

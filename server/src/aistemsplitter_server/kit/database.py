@@ -149,17 +149,17 @@ class Database:
         with Session(self._readers) as session:
             yield session
 
-    def reading(self) -> Connection:
+    def read_connection(self) -> Connection:
         """Return a connection for reading, to be closed by the caller. Faster than a session."""
         return self._readers.connect()
 
-    async def look(self, reading: Callable[[], Result]) -> Result:
+    async def run_read(self, read: Callable[[], Result]) -> Result:
         """Run a quick read for a caller in the event loop.
 
         On SQLite it runs right here: readers never wait, and handing over to a thread would take
         longer than the read. On Postgres it runs in a thread.
         """
-        return reading() if self.sqlite else await to_thread.run_sync(reading)
+        return read() if self.sqlite else await to_thread.run_sync(read)
 
     @contextmanager
     def write(self) -> Iterator[Session]:

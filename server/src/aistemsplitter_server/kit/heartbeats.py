@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 FOLDER = "processes"  # in the data folder
 PERIOD = 5.0  # seconds between two heartbeats
 STALLED_AFTER = 30.0  # seconds without one
-LOOK = 2.0  # seconds between two checks of the other processes' files
+POLL = 2.0  # seconds between two checks of the other processes' files
 FORGOTTEN_AFTER = 3600.0  # seconds without a heartbeat after which a file is deleted
 
 
@@ -51,7 +51,7 @@ def beating(data: Path, name: str, stalled_after: float = STALLED_AFTER) -> Iter
         _beat(file.fileno(), 0)
         threads = [
             threading.Thread(target=_keep_beating, args=(file.fileno(), period, ended)),
-            threading.Thread(target=_keep_watching, args=(watch, min(LOOK, period), ended)),
+            threading.Thread(target=_keep_watching, args=(watch, min(POLL, period), ended)),
         ]
         for thread in threads:
             thread.daemon = True
@@ -113,7 +113,7 @@ class Watch:
         self._seen: dict[Path, tuple[_Heartbeat, float]] = {}  # the last heartbeat, and since when
         self._reported: set[Path] = set()
 
-    def look(self) -> None:
+    def check(self) -> None:
         """Check all files once."""
         now = time.monotonic()
         if now - self._looked > self._patience / 3:
@@ -179,7 +179,7 @@ def _keep_beating(file: int, period: float, ended: threading.Event) -> None:
 def _keep_watching(watch: Watch, period: float, ended: threading.Event) -> None:
     while not ended.wait(period):
         try:
-            watch.look()
+            watch.check()
         except OSError as error:
             logger.warning("heartbeats cannot be read: %s", error.strerror)
 

@@ -214,7 +214,7 @@ def retire(queues: Sequence[str], at_once: int = 500) -> None:
         DBOS.delete_workflows([job.workflow_id for job in found])
 
 
-def hand_on(job_id: str) -> None:
+def requeue(job_id: str) -> None:
     """Requeue a job that a dead executor left behind.
 
     Within :func:`working` only. A job whose executor is alive would run twice.

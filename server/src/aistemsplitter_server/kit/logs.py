@@ -20,21 +20,21 @@ SECRET = re.compile(
     r"(ast_(?:live|test)_|[sr]k_(?:live|test)_|whsec_|[?&][A-Za-z-]*(?:[Ss]ignature|token)=)[0-9A-Za-z+/=%_.~-]+"
 )
 
-_told: ContextVar[dict[str, str] | None] = ContextVar("told", default=None)
+_collected: ContextVar[dict[str, str] | None] = ContextVar("collected", default=None)
 
 
-def telling() -> dict[str, str]:
-    """Collect the fields that :func:`tell` adds, in this task and the threads that it awaits."""
-    told: dict[str, str] = {}
-    _told.set(told)
-    return told
+def collecting() -> dict[str, str]:
+    """Collect what :func:`add_fields` adds, in this task and the threads that it awaits."""
+    collected: dict[str, str] = {}
+    _collected.set(collected)
+    return collected
 
 
-def tell(**fields: str) -> None:
+def add_fields(**fields: str) -> None:
     """Add fields to the log line at the end of the current request."""
-    told = _told.get()
-    if told is not None:
-        told.update(fields)
+    collected = _collected.get()
+    if collected is not None:
+        collected.update(fields)
 
 
 def configure(stream: TextIO | None = None, level: int = logging.INFO) -> None:

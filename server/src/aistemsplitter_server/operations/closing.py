@@ -55,7 +55,7 @@ from aistemsplitter_server.webhooks.tables import Attempt, Delivery, Event, Rece
 
 logger = logging.getLogger(__name__)
 
-AT_ONCE = 500  # rows in a transaction, and splits that one request cancels
+BATCH = 500  # rows in a transaction, and splits that one request cancels
 # Texts that users chose, or that quote them.
 BLANK_SPLIT: dict[Any, Any] = {
     Split.filename: "",
@@ -149,13 +149,13 @@ def _delete_splits(database: Database, account_id: str) -> None:
     query = select(Split.id).where(Split.account_id == account_id, Split.deleted_at.is_(None))
     while True:
         with database.read() as session:
-            found = session.scalars(query.limit(AT_ONCE)).all()
+            found = session.scalars(query.limit(BATCH)).all()
         for split_id in found:
             with database.write() as session:
                 split = queries.locked(session, split_id)
                 if split is not None and split.deleted_at is None:
                     service.delete(session, split)
-        if len(found) < AT_ONCE:
+        if len(found) < BATCH:
             return
 
 
@@ -191,9 +191,9 @@ def _delete(database: Database, table: type[Base], condition: ColumnElement[bool
     key = tuple_(*table.__table__.primary_key)
     while True:
         with database.write() as session:
-            found = session.execute(select(*key.clauses).where(condition).limit(AT_ONCE)).all()
+            found = session.execute(select(*key.clauses).where(condition).limit(BATCH)).all()
             session.execute(delete(table).where(key.in_([tuple(row) for row in found])))
-        if len(found) < AT_ONCE:
+        if len(found) < BATCH:
             return
 
 
@@ -208,8 +208,8 @@ def _blank(
     while True:
         query = select(table.id).where(table.account_id == account_id, table.id > last)
         with database.write() as session:
-            found = session.scalars(query.order_by(table.id).limit(AT_ONCE)).all()
+            found = session.scalars(query.order_by(table.id).limit(BATCH)).all()
             session.execute(update(table).where(table.id.in_(found)).values(values))
-        if len(found) < AT_ONCE:
+        if len(found) < BATCH:
             return
         last = found[-1]

@@ -58,7 +58,7 @@ class Queue:
     unknown: int
 
 
-def look(session: Session, now: datetime) -> Queue:
+def current(session: Session, now: datetime) -> Queue:
     """Return the current queue.
 
     Waiting splits are summed up from partial indexes, so the cost does not grow with ended splits.
@@ -128,7 +128,7 @@ def _drained_in(session: Session, now: datetime) -> timedelta | None:
     left = _work_left(session)
     if not left:
         return timedelta(0)
-    known, alive = speeds.lately(session), workers.count_alive(session, now)
+    known, alive = speeds.recent(session), workers.count_alive(session, now)
     if not known or not alive:
         return None
     slowest = min(known.values())  # for models without a measured speed

@@ -46,7 +46,7 @@ class Sweeps:
     stuck: Sequence[SweepFailure]
 
 
-def look(session: Session, settings: Settings, now: datetime) -> Sweeps:
+def states(session: Session, settings: Settings, now: datetime) -> Sweeps:
     """Return the state of all sweeps."""
     expired = overdue.counts(session.connection(), settings, now)
     stuck = failures.counts(session)

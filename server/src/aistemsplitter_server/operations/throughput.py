@@ -54,7 +54,7 @@ class History:
         self._settled: dict[int, Counts] = {}
         self._counted_until = 0  # in seconds since the epoch; earlier hours do not change any more
 
-    def look(self, session: Session, now: datetime) -> Throughput:
+    def counts(self, session: Session, now: datetime) -> Throughput:
         """Return the counts up to now."""
         hours = _begins(now, HOUR, HOURS)
         days = _begins(now, DAY_OF_UTC, DAYS)

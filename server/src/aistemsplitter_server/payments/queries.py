@@ -14,7 +14,7 @@ def of_account(session: Session, account_id: str, purchase_id: str) -> Purchase 
     return session.scalars(query).one_or_none()
 
 
-def hold(session: Session, reference: str) -> Purchase | None:
+def locked(session: Session, reference: str) -> Purchase | None:
     """Return the purchase of a checkout, of any account, locked until the transaction ends."""
     query = select(Purchase).where(Purchase.reference == reference).with_for_update()
     return session.scalars(query).one_or_none()

@@ -118,13 +118,13 @@ def settle(session: Session, payment: Payment) -> None:
     Raises:
         Conflict: The payment has another amount or currency, or is for another purchase.
     """
-    bought = queries.hold(session, payment.reference)
+    bought = queries.locked(session, payment.reference)
     if bought is None:
         if (payment.purchase_id or "").startswith("pur_"):
             logger.warning("a payment of a purchase that is not here: %s", payment)
         return
-    told = (payment.purchase_id, payment.amount, payment.currency)
-    if told != (bought.id, bought.amount, bought.currency):
+    paid = (payment.purchase_id, payment.amount, payment.currency)
+    if paid != (bought.id, bought.amount, bought.currency):
         logger.error("a payment that does not fit %s: %s", bought.id, payment)
         raise Conflict(f"The payment does not fit {bought.id}; nothing was granted.")
     if bought.state == "paid":

@@ -62,7 +62,7 @@ def delete(
         NotFound: The account has no such split.
     """
     with database.write() as session:
-        split = service.of_account(session, account_id, split_id, is_test=is_test, hold=True)
+        split = service.of_account(session, account_id, split_id, is_test=is_test, lock=True)
         service.delete(session, split)
         audit.record(session, account_id, actor, Action.SPLIT_DELETED, split_id)
     try:

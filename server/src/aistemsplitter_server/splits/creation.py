@@ -47,7 +47,7 @@ async def create(
         ApiError: One of those that the endpoint declares.
     """
     key = caller.scoped(key)
-    with idempotency.alone(caller.account_id, key):
+    with idempotency.exclusive(caller.account_id, key):
         while True:
             found = await run_in_threadpool(
                 _created, database, settings, measurements, caller, request, key
@@ -58,7 +58,7 @@ async def create(
                 raise Unavailable("The upload is still being measured. Try again in a moment.")
     job, replayed = found
     if not replayed:
-        logs.tell(split_id=job.id)
+        logs.add_fields(split_id=job.id)
     return job, replayed
 
 

@@ -63,7 +63,7 @@ def fingerprint(request: CreateSplit) -> str:
 
 
 @contextmanager
-def alone(account_id: str, key: str | None) -> Iterator[None]:
+def exclusive(account_id: str, key: str | None) -> Iterator[None]:
     """Reserve a key in this process while its request runs.
 
     Raises:

@@ -15,7 +15,7 @@ from aistemsplitter_server.storage import keys
 from aistemsplitter_server.storage.interface import Missing, Storage
 
 
-def told(database: Database, storage: Storage, split: Split, lifetime: timedelta) -> dict[str, Any]:
+def data(database: Database, storage: Storage, split: Split, lifetime: timedelta) -> dict[str, Any]:
     """Return the JSON for the player. Request the listening copies if that was not done yet.
 
     ``state`` is ``queued`` or ``failed``, with the song's name only, or ``ready``, with the index

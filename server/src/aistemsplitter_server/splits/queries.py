@@ -320,7 +320,7 @@ def set_swept(session: Session, split_ids: Sequence[str], now: datetime) -> None
     session.execute(update(Split).where(Split.id.in_(split_ids)).values(swept_at=now))
 
 
-def unerased_held(session: Session, limit: int) -> Sequence[Split]:
+def unerased_locked(session: Session, limit: int) -> Sequence[Split]:
     """Return deleted splits with something left to erase, locked; not with a pending delivery."""
     pending = exists().where(
         Event.split_id == Split.id, Delivery.event_id == Event.id, Delivery.finished_at.is_(None)

@@ -74,7 +74,7 @@ def create(
         InsufficientCredits: The balance does not cover it.
         LimitExceeded: The account has reached one of its limits.
     """
-    limits.hold_active(session, caller.account_id)
+    limits.lock_active(session, caller.account_id)
     waiting = queries.queued(session, caller.account_id, is_test=caller.is_test)
     limits.check(allowed, "queued_test_splits" if caller.is_test else "queued_splits", waiting)
     now = times.now()
@@ -121,7 +121,7 @@ def begin(session: Session, split_id: str, worker_id: str) -> Split | None:
 
     A split that too many attempts have left unfinished fails here, and its charge is refunded.
     """
-    split = _taken_up(session, split_id, worker_id)
+    split = _claimed(session, split_id, worker_id)
     if split is not None:
         split.status, split.progress = PROCESSING, 0.0
         split.started_at = times.now()
@@ -138,7 +138,7 @@ def begin_fetch(session: Session, split_id: str, worker_id: str) -> Split | None
     split = queries.locked(session, split_id)
     if split is None or split.fetch_at is None or split.fetch_at > now:
         return None
-    split = _taken_up(session, split_id, worker_id)
+    split = _claimed(session, split_id, worker_id)
     if split is not None:
         split.fetch_at = now + FETCH_LEASE
     return split
@@ -181,7 +181,7 @@ def fetched(
         Superseded: The attempt is superseded.
     """
     split = current(session, split_id, attempt)
-    limits.hold(session, split.account_id)
+    limits.lock(session, split.account_id)
     _measured(session, split, duration_seconds, sample_rate)
     _reserve(session, split, allowed, size)
     split.attempt += 1  # supersedes other attempts to fetch it
@@ -312,7 +312,7 @@ def erase(session: Session, split: Split) -> None:
 
 def erase_deleted(session: Session, _now: datetime, limit: int) -> int:
     """Complete the erasure of deleted splits; return how many were considered."""
-    found = queries.unerased_held(session, limit)
+    found = queries.unerased_locked(session, limit)
     for split in found:
         erase(session, split)
     return len(found)
@@ -336,14 +336,14 @@ def of_account(
     split_id: str,
     *,
     is_test: bool | None,
-    hold: bool = False,
+    lock: bool = False,
 ) -> Split:
     """Return a split of the account.
 
     Args:
         is_test: The mode of the caller's key, which sees only splits of its mode; None for either,
             for people on pages.
-        hold: Lock the split until the end of the transaction, to change it.
+        lock: Lock the split until the end of the transaction, to change it.
 
     Raises:
         NotFound: The account has no such split in this mode.
@@ -351,12 +351,12 @@ def of_account(
     split = queries.of_account(session, account_id, split_id, is_test=is_test)
     if split is None:
         raise NotFound(f"There is no split {split_id[:64]}.")
-    if hold:
+    if lock:
         queries.locked(session, split_id)
     return split
 
 
-def _taken_up(session: Session, split_id: str, worker_id: str) -> Split | None:
+def _claimed(session: Session, split_id: str, worker_id: str) -> Split | None:
     split = queries.locked(session, split_id)
     if split is None or split.status in TERMINAL:
         return None

@@ -19,7 +19,7 @@ WORK: ColumnElement[float] = case(
 )
 
 
-def lately(session: Session) -> dict[str, float]:
+def recent(session: Session) -> dict[str, float]:
     """Return the seconds of audio separated per second by a worker, for each recent model."""
     query = (
         select(Split.served_by, WORK, Split.started_at, Split.finished_at)

@@ -94,14 +94,14 @@ async def events(
         read: the split's revision, its JSON and whether it has ended; None once it is deleted.
         last_seen: the revision that the reader has, who comes again.
     """
-    told = ""
+    sent = ""
     while (found := await run_in_threadpool(read)) is not None:
         revision, shown, ended = found
-        if shown != told and (revision != last_seen or ended):
+        if shown != sent and (revision != last_seen or ended):
             yield f"id: {revision}\nevent: split\ndata: {shown}\n\n"
         else:
             yield ": still there\n\n"
         if ended:
             return
-        told, last_seen = shown, None
+        sent, last_seen = shown, None
         await changes.wait(split_id, revision, HEARTBEAT)

@@ -45,8 +45,8 @@ def known(file: BinaryIO, name: str, folder: int) -> bytes | None:
     except OSError:
         return None
     with os.fdopen(descriptor, "rb") as noted:
-        told, _, digest = noted.read(MOST).decode("ascii", "replace").rpartition(" ")
-    if told != _identity(file):
+        identity, _, digest = noted.read(MOST).decode("ascii", "replace").rpartition(" ")
+    if identity != _identity(file):
         return None
     try:
         return bytes.fromhex(digest)

@@ -20,9 +20,9 @@ from aistemsplitter_server.uploads.tables import Upload
 
 logger = logging.getLogger(__name__)
 
-AT_ONCE = 4  # in one process, in threads of their own
-AT_ONCE_OF_ACCOUNT = 2  # so that one account's slow files do not take all places
-PATIENCE = 20.0  # seconds that a request waits for a measurement
+CONCURRENT = 4  # in one process, in threads of their own
+CONCURRENT_PER_ACCOUNT = 2  # so that one account's slow files do not take all places
+TIMEOUT = 20.0  # seconds that a request waits for a measurement
 
 
 class Measurements:
@@ -63,7 +63,7 @@ class Measurements:
             Unavailable: It cannot be measured now.
         """
         measured = asyncio.wrap_future(self._begin(upload))
-        await asyncio.wait([measured], timeout=PATIENCE)
+        await asyncio.wait([measured], timeout=TIMEOUT)
         if not measured.done():
             return False
         if not measured.result():
@@ -82,7 +82,7 @@ class Measurements:
 
     def _start(self) -> None:
         """Start as many measurements as there is room for. The lock must be held."""
-        while self._running.total() < AT_ONCE and (upload := self._next()) is not None:
+        while self._running.total() < CONCURRENT and (upload := self._next()) is not None:
             self._running[upload.account_id] += 1
             threading.Thread(
                 target=self._measure, args=(upload,), name="measure", daemon=True
@@ -91,7 +91,7 @@ class Measurements:
     def _next(self) -> Upload | None:
         """Take the oldest upload of the account with the fewest measurements in progress."""
         account_id = min(self._waiting, key=self._running.__getitem__, default=None)
-        if account_id is None or self._running[account_id] >= AT_ONCE_OF_ACCOUNT:
+        if account_id is None or self._running[account_id] >= CONCURRENT_PER_ACCOUNT:
             return None
         uploads = self._waiting.pop(account_id)
         upload = uploads.popleft()

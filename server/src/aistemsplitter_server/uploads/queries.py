@@ -63,7 +63,7 @@ def expired(now: datetime) -> ColumnElement[bool]:
     return and_(Upload.deleted_at.is_(None), Upload.expires_at <= now)
 
 
-def expired_held(session: Session, now: datetime, limit: int) -> Sequence[Upload]:
+def expired_locked(session: Session, now: datetime, limit: int) -> Sequence[Upload]:
     """Return expired uploads, locked; those that others have locked are skipped."""
     query = select(Upload).where(expired(now)).order_by(Upload.expires_at).limit(limit)
     query = query.with_for_update(skip_locked=True)

@@ -25,7 +25,7 @@ from aistemsplitter_server.uploads.tables import Upload
 PIECE = 1 << 20  # bytes written at a time, and all that is held in memory
 GATHERED = 10.0  # seconds that a piece is gathered for at most
 # A client that we have waited for this long must have sent so many bytes since the last check.
-PATIENCE = 60.0  # seconds
+PACE_WINDOW = 60.0  # seconds
 PACE = 4096  # bytes per second, on average over that time
 RANGE = re.compile(r"bytes (?:\*|(\d{1,15})-(\d{1,15}))/(\d{1,15})", re.ASCII)
 FORM = "multipart/form-data"
@@ -69,8 +69,8 @@ def check_type(request: Request, upload: Upload) -> None:
     Raises:
         ValidationFailed: It has another one.
     """
-    told = request.headers.get("content-type", "")
-    if _media_type(told) not in (FORM, _media_type(upload.content_type)):
+    content_type = request.headers.get("content-type", "")
+    if _media_type(content_type) not in (FORM, _media_type(upload.content_type)):
         raise _wrong("Content-Type", f"must be {upload.content_type}, as it was reserved")
 
 
@@ -171,10 +171,10 @@ async def _body(request: Request) -> AsyncIterator[bytes]:
     while True:
         began = time.monotonic()
         try:
-            async with asyncio.timeout(PATIENCE - waited):
+            async with asyncio.timeout(PACE_WINDOW - waited):
                 part = await anext(stream)
             waited, came = waited + time.monotonic() - began, came + len(part)
-            if came >= PACE * PATIENCE:
+            if came >= PACE * PACE_WINDOW:
                 waited, came = 0.0, 0
             gathered += part
         except StopAsyncIteration:

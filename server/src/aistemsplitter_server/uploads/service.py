@@ -63,7 +63,7 @@ def reserve(
     if key is not None and (before := _reserved(session, caller, request, key)):
         return before
     now = times.now()
-    limits.hold_active(session, caller.account_id)
+    limits.lock_active(session, caller.account_id)
     allowed = limits.limits_of(session, settings, caller.account_id)
     limits.check(allowed, "open_uploads", queries.open_uploads(session, caller.account_id, now))
     stored = stored_bytes(session, caller.account_id)
@@ -112,7 +112,7 @@ def extend(session: Session, settings: Settings, upload_id: str) -> datetime:
     Raises:
         NotFound: The upload was deleted.
     """
-    upload = _held(session, upload_id)
+    upload = _locked(session, upload_id)
     seconds = settings.upload_url_seconds + upload.content_length / SLOWEST
     latest = upload.created_at + timedelta(seconds=seconds) + EXTENSION
     upload.expires_at = max(upload.expires_at, min(times.now() + EXTENSION, latest))
@@ -125,7 +125,7 @@ def stored(session: Session, settings: Settings, upload_id: str) -> Upload:
     Raises:
         NotFound: The upload was deleted.
     """
-    upload = _held(session, upload_id)
+    upload = _locked(session, upload_id)
     upload.stored_at = times.now()
     upload.expires_at = upload.stored_at + timedelta(hours=settings.retention_hours)
     return upload
@@ -172,7 +172,7 @@ def expire(
         needed_by_splits: Returns those of some uploads that unfinished splits need.
         limit: Uploads to consider at most.
     """
-    found = queries.expired_held(session, now, limit)
+    found = queries.expired_locked(session, now, limit)
     needed = needed_by_splits(session, [upload.id for upload in found])
     for upload in found:
         if upload.id in needed:
@@ -198,7 +198,7 @@ def delete_bytes(settings: Settings, storage: Storage, upload_id: str) -> None:
     storage.delete_prefix(keys.upload(upload_id))
 
 
-def _held(session: Session, upload_id: str) -> Upload:
+def _locked(session: Session, upload_id: str) -> Upload:
     upload = session.get(Upload, upload_id, with_for_update=True, populate_existing=True)
     if upload is None or upload.deleted_at is not None:
         raise NotFound(GONE)

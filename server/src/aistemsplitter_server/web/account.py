@@ -50,7 +50,7 @@ def change_password(
     """Change the password and end all other sign-ins."""
     t = pages.language_of(request)
     try:
-        sign_in.count_try(request, context, who.email)
+        sign_in.count_attempt(request, context, who.email)
         with context.database.read() as session:
             present = session.get_one(Person, who.person_id).password_hash
         people.verify(form.present, present)
@@ -72,7 +72,7 @@ def change_password(
         fault = t("account.too_short", n=people.SHORTEST)
         return _page(request, context, who, fault=fault, status=422)
     except RateLimited as error:
-        return _page(request, context, who, fault=pages.told(t, error), status=error.status)
+        return _page(request, context, who, fault=pages.message(t, error), status=error.status)
     return RedirectResponse(f"{HERE}?changed=true", 303)
 
 

@@ -86,16 +86,16 @@ def _answer(request: Request, error: ApiError) -> Response:
     t = pages.language_of(request)
     if "application/json" in request.headers.get("accept", ""):
         envelope = error.envelope()
-        envelope["error"]["message"] = pages.told(t, error)
+        envelope["error"]["message"] = pages.message(t, error)
         return JSONResponse(envelope, error.status, error.headers)
     if pages.is_fragment(request):
-        return PlainTextResponse(pages.told(t, error), error.status, error.headers)
+        return PlainTextResponse(pages.message(t, error), error.status, error.headers)
     return pages.render(
         request,
         "error.html",
         status=error.status,
         headers=error.headers,
-        message=pages.told(t, error),
+        message=pages.message(t, error),
         request_id=request.state.request_id,
     )
 

@@ -33,12 +33,12 @@ async def rows(read: Callable[[], Songs | None], changes: Changes) -> AsyncItera
     Args:
         read: Returns the current songs; None once the person is signed out.
     """
-    told: dict[str, str] = {}
+    sent: dict[str, str] = {}
     while (found := await run_in_threadpool(read)) is not None:
         for split_id, row in found.rows.items():
             # a new queue position changes the row, but not the split
-            if told.get(split_id) != row.html:
-                told[split_id] = row.html
+            if sent.get(split_id) != row.html:
+                sent[split_id] = row.html
                 data = {"id": split_id, "html": row.html, "balance": found.balance}
                 yield f"event: song\ndata: {json.dumps(data)}\n\n"
         waiting = {split_id: row.revision for split_id, row in found.rows.items() if not row.ended}

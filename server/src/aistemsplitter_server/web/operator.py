@@ -30,7 +30,7 @@ def overview(request: Request, context: InContext, _who: Operator) -> Response:
     """Show the page."""
     now = times.now()
     with context.database.read() as session:
-        done = context.history.look(session, now)
+        done = context.history.counts(session, now)
         return render(
             request,
             "operator.html",
@@ -38,7 +38,7 @@ def overview(request: Request, context: InContext, _who: Operator) -> Response:
             hours=_charted(done.hours),
             days=_charted(done.days),
             reasons=failures.reasons(session, now),
-            sweeps=sweeps.look(session, context.settings, now),
+            sweeps=sweeps.states(session, context.settings, now),
             versions=health.versions(context.database, session),
             installed=models.installed(session),
             models=MODELS,
@@ -55,8 +55,8 @@ def live(request: Request, context: InContext, _who: Operator) -> Response:
 def _live(context: Context, session: Session, now: datetime) -> dict[str, Any]:
     return {
         "now": now,
-        "queue": queue.look(session, now),
-        "workers": workers.seen(session, now),
+        "queue": queue.current(session, now),
+        "workers": workers.statuses(session, now),
         "webhooks": health.webhooks(session, now),
         "disk": health.disk(context.settings.data),
     }

@@ -218,7 +218,7 @@ def suspend(
                 Action.ACCOUNT_SUSPENDED,
                 reason=form.reason or None,
             )
-    closing.cancel_splits(context.database, account_id, closing.AT_ONCE)
+    closing.cancel_splits(context.database, account_id, closing.BATCH)
     return RedirectResponse(f"{router.prefix}/{account_id}", 303)
 
 
@@ -241,7 +241,7 @@ def delete(
 ) -> Response:
     """Delete an account for good. Its name has to be typed."""
     with context.database.write() as session:
-        account = standing.held(session, account_id)
+        account = standing.locked(session, account_id)
         confirmed = form.name == account.name
         if confirmed:
             standing.start_deletion(session, account_id)
@@ -249,7 +249,7 @@ def delete(
     if not confirmed:
         fault = pages.language_of(request)("operator.delete_wrong")
         return _page(request, context, account_id, fault=fault, status=422)
-    closing.cancel_splits(context.database, account_id, closing.AT_ONCE)
+    closing.cancel_splits(context.database, account_id, closing.BATCH)
     return RedirectResponse(f"{router.prefix}/{account_id}", 303)
 
 

@@ -63,7 +63,7 @@ def retry(request: Request, context: InContext, who: Operator, split_id: str) ->
     except NotFound:
         raise
     except ApiError as error:
-        fault = pages.told(pages.language_of(request), error)
+        fault = pages.message(pages.language_of(request), error)
         return _page(request, context, split_id, fault=fault, status=error.status)
     return RedirectResponse(f"{router.prefix}/splits/{made.id}", 303)
 

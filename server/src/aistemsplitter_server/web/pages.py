@@ -47,8 +47,8 @@ def render(
             **values,
         )
     )
-    told = {"Cache-Control": "no-store", "Vary": "Cookie, Accept-Language, HX-Request"}
-    return HTMLResponse(html, status, told | (headers or {}))
+    own_headers = {"Cache-Control": "no-store", "Vary": "Cookie, Accept-Language, HX-Request"}
+    return HTMLResponse(html, status, own_headers | (headers or {}))
 
 
 def is_fragment(request: Request) -> bool:
@@ -63,7 +63,7 @@ def language_of(request: Request) -> Texts:
     )
 
 
-def told(t: Texts, error: ApiError) -> str:
+def message(t: Texts, error: ApiError) -> str:
     """Return an error's message in the reader's language, or else the API's message."""
     if isinstance(error, LimitExceeded):
         gigabytes = f"{error.maximum / 1e9:,.1f}"

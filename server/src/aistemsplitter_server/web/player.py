@@ -44,7 +44,7 @@ def song(
 
 
 @router.get("/studio/songs/{split_id}/player.json")
-def told(context: InContext, storage: InStorage, who: InSession, split_id: str) -> Response:
+def song_data(context: InContext, storage: InStorage, who: InSession, split_id: str) -> Response:
     """Return the JSON for the player."""
     with context.database.read() as session:
         split = service.of_account(session, who.account_id, split_id, is_test=None)
@@ -63,7 +63,7 @@ def shared(
 
 
 @router.get("/shared/{token}/player.json")
-def shared_told(context: InContext, storage: InStorage, token: str) -> Response:
+def shared_song_data(context: InContext, storage: InStorage, token: str) -> Response:
     """Return the JSON for the player of a shared page."""
     with context.database.read() as session:
         share, split = sharing.shared(session, context.secrets, token)
@@ -93,7 +93,7 @@ def _page(
 
 
 def _told(context: Context, storage: Storage, split: Split, lifetime: timedelta) -> Response:
-    found = player.told(context.database, storage, split, lifetime)
+    found = player.data(context.database, storage, split, lifetime)
     return JSONResponse(found, headers={"Cache-Control": "no-store"})
 
 

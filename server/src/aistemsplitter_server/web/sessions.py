@@ -59,7 +59,7 @@ def _count(request: Request, who: SignedIn, context: Context) -> None:
     if not getattr(request.state, "counted", False):
         request.state.counted = True
         limit = context.settings.rate_limit_per_minute
-        context.limits.take_here(who.person_id, limit)
+        context.limits.take_blocking(who.person_id, limit)
 
 
 async def body_limit(request: Request) -> int:

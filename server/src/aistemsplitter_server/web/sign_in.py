@@ -27,7 +27,7 @@ router = APIRouter()
 HOME = "/studio"
 # Attempts per minute from one network, the burst, and how many times as many one person has from
 # all networks together: so that one attacker cannot lock a person out.
-TRIES, AT_ONCE, NETWORKS = 6, 12, 5
+ATTEMPTS, BURST, NETWORKS = 6, 12, 5
 LOCAL = {"localhost", "127.0.0.1", "::1"}  # where browsers keep a secure cookie without https too
 YEAR = 365 * 86400
 
@@ -75,7 +75,7 @@ def do_sign_in(
     """Sign in. An error does not reveal whether the person exists."""
     email, t = form.email.lower(), pages.language_of(request)
     try:
-        count_try(request, context, email)
+        count_attempt(request, context, email)
         with context.database.read() as session:
             person = queries.person(session, email)
         try:
@@ -89,7 +89,7 @@ def do_sign_in(
     except WrongPassword:
         status, fault = 401, t("sign_in.wrong")
     except (RateLimited, AccountSuspended) as error:
-        status, fault = error.status, pages.told(t, error)
+        status, fault = error.status, pages.message(t, error)
     else:
         return response
     return render(
@@ -130,7 +130,7 @@ def join(
 ) -> Response:
     """Join, or choose a new password, and sign in."""
     try:
-        count_try(request, context, token[:8])
+        count_attempt(request, context, token[:8])
         with context.database.read() as session:  # without a valid link, no password is hashed
             people.usable(session, context.secrets, token)
         password_hash = people.hashed(form.password)
@@ -178,7 +178,7 @@ def _join_page(
         account=account,
         person=person,
         email=email,
-        fault=error and pages.told(t, error),
+        fault=error and pages.message(t, error),
         shortest=people.SHORTEST,
         safe=_safe(request),
     )
@@ -216,11 +216,11 @@ def _address(request: Request) -> str:
     return request.client.host if request.client else ""
 
 
-def count_try(request: Request, context: Context, whom: str) -> None:
+def count_attempt(request: Request, context: Context, whom: str) -> None:
     """Slow down password guessing, per network and per person."""
     network = f"from {rate_limits.neighbourhood(_address(request))}"
     for who, cost in ((network, NETWORKS), (f"as {whom}", 1)):
-        context.limits.count_try(who, TRIES * NETWORKS, burst=AT_ONCE * NETWORKS, cost=cost)
+        context.limits.count_attempt(who, ATTEMPTS * NETWORKS, burst=BURST * NETWORKS, cost=cost)
 
 
 def _own(path: str) -> str:

@@ -18,7 +18,7 @@ router = APIRouter(prefix="/studio/songs/{split_id}")
 def cancel(request: Request, context: InContext, who: InSession, split_id: str) -> Response:
     """Cancel a split and refund its charge."""
     with context.database.write() as session:
-        split = service.of_account(session, who.account_id, split_id, is_test=None, hold=True)
+        split = service.of_account(session, who.account_id, split_id, is_test=None, lock=True)
         actions.cancel(session, split, who.person_id)
     return _shown(request, context, who, split_id)
 

@@ -177,7 +177,7 @@ def _row(request: Request, context: Context, split: Split) -> str:
 
 
 def _offers(session: Session, context: Context) -> list[Offer]:
-    installed, known = models.installed(session), speeds.lately(session)
+    installed, known = models.installed(session), speeds.recent(session)
     offers = []
     for model in MODELS:
         try:

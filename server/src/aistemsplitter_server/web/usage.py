@@ -18,7 +18,7 @@ router = APIRouter()
 
 PAGE = "/settings/usage"
 PERIODS = (30, 90)  # days
-AT_ONCE = 25  # entries per page
+PAGE_SIZE = 25  # entries per page
 Number = Annotated[int, Query(ge=0, lt=1 << 31)]  # of an entry
 
 
@@ -35,12 +35,12 @@ def show_usage(
     with context.database.read() as session:
         balance = service.balance(session, who.account_id)
         used = service.usage(session, who.account_id, days)
-        entries = queries.entries(session, who.account_id, AT_ONCE + 1, before=before)
+        entries = queries.entries(session, who.account_id, PAGE_SIZE + 1, before=before)
         songs = splits.of_account_all(
             session, who.account_id, [entry.split_id for entry in entries if entry.split_id]
         )
     names = {song.id: song.filename for song in songs}
-    shown = entries[:AT_ONCE]
+    shown = entries[:PAGE_SIZE]
     t = language_of(request)
     return render(
         request,
@@ -54,7 +54,7 @@ def show_usage(
         chart=chart.bars([day.seconds / 60 for day in used]),
         lines=[ledger.line(t, entry, names) for entry in shown],
         before=before,
-        older=shown[-1].number if len(entries) > AT_ONCE else None,
+        older=shown[-1].number if len(entries) > PAGE_SIZE else None,
         packs=packs.offered(request, context),
     )
 

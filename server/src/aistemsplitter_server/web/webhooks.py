@@ -30,7 +30,7 @@ from aistemsplitter_server.webhooks.tables import Delivery, Event
 router = APIRouter()
 
 PAGE = "/settings/webhooks"
-AT_ONCE = 25  # deliveries per page
+PAGE_SIZE = 25  # deliveries per page
 LONGEST_SEARCH = 200  # characters; SQLite refuses patterns of 50 kB
 SOON = timedelta(minutes=2)  # until the next attempt, in which the page waits for it
 STATES = (service.PENDING, service.DELIVERED, service.FAILED)
@@ -74,12 +74,12 @@ def show_deliveries(
             key_id=key or None,
             split_id=find if find.startswith("split_") else None,
             url_part=None if find.startswith("split_") else find or None,
-            limit=AT_ONCE + 1,
+            limit=PAGE_SIZE + 1,
         )
         disabled = queries.disabled(session, who.account_id)
-    shown = found[:AT_ONCE]
+    shown = found[:PAGE_SIZE]
     chosen = {"state": state, "type": type, "key": key, "find": find}
-    older = _link(chosen, cursor=ids.body(shown[-1][0].id)) if len(found) > AT_ONCE else None
+    older = _link(chosen, cursor=ids.body(shown[-1][0].id)) if len(found) > PAGE_SIZE else None
     wanted = request.headers.get("hx-target") == "deliveries"
     return render(
         request,
@@ -152,7 +152,7 @@ def show_delivery(
     with context.database.read() as session:
         delivery, event = service.known(session, who.account_id, delivery_id, is_test=None)
         attempts = queries.attempts(session, delivery.id)
-        told = payloads.render(session, event, storage, lifetime)
+        payload = payloads.render(session, event, storage, lifetime)
         keys = {key.id: key for key in account_queries.keys(session, who.account_id)}
     return render(
         request,
@@ -161,8 +161,8 @@ def show_delivery(
         event=event,
         key=keys.get(event.key_id),
         attempts=[*reversed(attempts)],
-        sent=_headers(event, len(payloads.encode(told))),
-        body=json.dumps(told, ensure_ascii=False, indent=2),
+        sent=_headers(event, len(payloads.encode(payload))),
+        body=json.dumps(payload, ensure_ascii=False, indent=2),
         watch=_is_due(delivery),
     )
 

@@ -39,12 +39,12 @@ def stems(split: Split, storage: Storage, database: Database) -> StreamingRespon
             raise NotFound("The stems are not there any more.") from None
         member = filenames.safe(rendering.filename(split, name))
         made.add(_read(storage, key, check), member, size=size)
-    told = {
+    response_headers = {
         "Content-Length": str(len(made)),
         "Content-Disposition": headers.content_disposition(f"{rendering.title(split)}.zip"),
         "Cache-Control": "no-store",
     }
-    return StreamingResponse(iter(made), media_type="application/zip", headers=told)
+    return StreamingResponse(iter(made), media_type="application/zip", headers=response_headers)
 
 
 def _read(storage: Storage, key: str, check: Recheck) -> Iterator[bytes]:

@@ -21,7 +21,7 @@ from aistemsplitter_server.storage.interface import Storage
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
-PATIENCE = 300.0  # seconds that a job waits for a database that is down
+DATABASE_TIMEOUT = 300.0  # seconds that a job waits for a database that is down
 PAUSE = 1.0  # seconds between two tries
 
 
@@ -51,7 +51,7 @@ class WorkerContext:
 
     def write(self, work: Callable[[Session], T]) -> T:
         """Run a unit of work; while the database is down, try again."""
-        ends = time.monotonic() + PATIENCE
+        ends = time.monotonic() + DATABASE_TIMEOUT
         while True:
             try:
                 with self.database.write() as session:

@@ -158,8 +158,8 @@ def _track(
             target.write(_flac(piece, rate))
             offsets.append(target.tell())
     peaks, levels = waveform.drawn()
-    told = {"name": name, "offsets": offsets, "peaks": peaks, "levels": levels}
-    return told, waveform.frames
+    track = {"name": name, "offsets": offsets, "peaks": peaks, "levels": levels}
+    return track, waveform.frames
 
 
 def _piece_frames(rate: int) -> int:

@@ -103,7 +103,7 @@ class Dispatcher:
 
     def start(self) -> None:
         """Start to dispatch, in a thread."""
-        threading.Thread(target=self._keep_going, name="dispatcher", daemon=True).start()
+        threading.Thread(target=self._run_forever, name="dispatcher", daemon=True).start()
 
     def wait(self, seconds: float) -> bool:
         """Wait until no job is in progress; return False after the timeout."""
@@ -195,7 +195,7 @@ class Dispatcher:
                 self._has_room_again = True
                 self._changed.notify_all()
 
-    def _keep_going(self) -> None:
+    def _run_forever(self) -> None:
         """Dispatch until the worker stops, and renew claims until the last job has ended."""
         stopping = self._context.stopping
         renewed = time.monotonic()

@@ -26,11 +26,11 @@ from aistemsplitter_server.worker.separating import Task
 logger = logging.getLogger(__name__)
 
 # seconds that stopping may take, until the end of a segment, before the process is killed
-PATIENCE = 20.0
-START_PATIENCE = 120.0  # seconds that the process may take to start
+STOP_TIMEOUT = 20.0
+START_TIMEOUT = 120.0  # seconds that the process may take to start
 PASSES = 3  # a song is decoded twice, and its beginning once more
 DECODER_SILENCE = 0.5  # of the engine's limit: the decoder fails before the engine counts as hung
-LOOK = 0.5  # seconds between two checks whether to stop
+POLL = 0.5  # seconds between two checks whether to stop
 
 
 class Stopped(Exception):
@@ -107,9 +107,9 @@ class Engine:
 
     def _await_ready(self) -> None:
         try:
-            message = self._messages.get(timeout=START_PATIENCE)
+            message = self._messages.get(timeout=START_TIMEOUT)
         except queue.Empty:
-            reason = f"it is not ready after {START_PATIENCE:g} s"
+            reason = f"it is not ready after {START_TIMEOUT:g} s"
         else:
             if message is not None and "ready" in message:
                 return
@@ -163,7 +163,7 @@ class Engine:
                 stopping_since = now
                 self._send(json.dumps({"stop": True}))
             if message is None:  # no message yet
-                limit = self._silence if stopping_since is None else PATIENCE
+                limit = self._silence if stopping_since is None else STOP_TIMEOUT
                 if now - max(heard, stopping_since or 0.0) > limit:
                     self.kill()
                     if stopping_since is not None:
@@ -202,7 +202,7 @@ class Engine:
 
     def _next(self) -> dict[str, Any] | None:
         try:
-            message = self._messages.get(timeout=LOOK)
+            message = self._messages.get(timeout=POLL)
         except queue.Empty:
             return None
         if message is None:

@@ -30,7 +30,7 @@ from aistemsplitter_server.workers import queries as workers
 logger = logging.getLogger(__name__)
 
 FOLDER = "listening"  # in the data folder, with a folder for each worker that makes copies
-LOOK = 0.25  # seconds between two checks whether the child has ended
+POLL = 0.25  # seconds between two checks whether the child has ended
 PERIOD = 2.0  # seconds between two checks whether the copies are still needed
 FAULT = "The player could not be prepared."
 
@@ -65,7 +65,7 @@ def left_behind(context: WorkerContext) -> list[str]:
     root = context.settings.data / FOLDER
     names = [folder.name for folder in root.iterdir()] if root.is_dir() else []
     with context.database.read() as session:
-        living = workers.living(session, context.settings.data)
+        living = workers.alive_ids(session, context.settings.data)
     return [name for name in names if name not in living]
 
 
@@ -139,7 +139,7 @@ def _cut(context: WorkerContext, split_id: str, task: cutting.Task) -> None:
     try:
         while True:
             try:
-                child.wait(LOOK)
+                child.wait(POLL)
                 break
             except subprocess.TimeoutExpired:
                 now = time.monotonic()

@@ -75,7 +75,7 @@ def run(settings: Settings, database: Database) -> None:
             for dispatcher in dispatchers:
                 dispatcher.start()
             logger.info("worker %s is ready", context.worker_id)
-            recovery.keep_going(context)
+            recovery.run(context)
             drained_by = time.monotonic() + DRAINED_AFTER
             running.wait(DRAINED_AFTER)
             for dispatcher in dispatchers:
@@ -102,12 +102,12 @@ class _Running:
     def counted(self, job: Callable[..., None]) -> Callable[..., None]:
         def run(*args: Any) -> None:
             if not self._entered():
-                _hold()
+                _block()
             try:
                 job(*args)
             except Draining:
                 self._left()
-                _hold()
+                _block()
             except BaseException:
                 self._left()
                 raise
@@ -134,6 +134,6 @@ class _Running:
                 self._changed.wait(left)
 
 
-def _hold() -> NoReturn:
+def _block() -> NoReturn:
     while True:
         threading.Event().wait()

@@ -28,7 +28,7 @@ SELDOM = 60.0  # seconds between reports of models
 SETTLED = 2 * liveness.BEAT
 
 
-def keep_going(context: WorkerContext) -> None:
+def run(context: WorkerContext) -> None:
     """Do the leader's duties, if this worker leads, until the worker stops."""
     due = settled = 0.0
     walks = [Walk(step) for step in reconciliation.STEPS]
@@ -63,7 +63,7 @@ def report_models(context: WorkerContext) -> None:
     found = [model.name for model in MODELS if is_installed(model.name)]
 
     def report(session: Session) -> None:
-        alone = workers.living(session) <= {context.worker_id}
+        alone = workers.alive_ids(session) <= {context.worker_id}
         models.report(session, found, alone=alone)
 
     context.write(report)
@@ -79,7 +79,7 @@ def _leads(context: WorkerContext) -> bool:
             return True
         holds = lease.holder == context.worker_id
         if not holds and lease.until > now:
-            living = workers.living(session, context.settings.data)
+            living = workers.alive_ids(session, context.settings.data)
             if lease.holder in living:
                 return False
         lease.holder, lease.until = context.worker_id, now + LEASED
@@ -90,8 +90,8 @@ def _hand_on(context: WorkerContext) -> None:
     begun = jobs.begun()
     # Read last: a worker that has just registered must not lose a job that it has just begun.
     with context.database.read() as session:
-        living = workers.living(session, context.settings.data)
+        living = workers.alive_ids(session, context.settings.data)
     for job_id, executor_id in begun:
         if executor_id not in living:
             logger.warning("%s was left behind by %s", job_id, executor_id)
-            jobs.hand_on(job_id)
+            jobs.requeue(job_id)

@@ -61,15 +61,15 @@ def main() -> None:
     """Run tasks until stdin is closed."""
     priority.lower(priority.SEPARATING)
     setup = json.loads(sys.argv[1])
-    told = os.fdopen(os.dup(1), "w")
+    output = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # libraries that print must not interfere with the messages
     try:
         confine_engine(Path(setup["work"]))
         import aistemsplitter_engine.separator  # noqa: F401
     except Exception as error:
-        _tell(told, _failed("INTERNAL", f"{type(error).__name__}: {error}"))
+        _send(output, _failed("INTERNAL", f"{type(error).__name__}: {error}"))
         sys.exit(1)
-    _tell(told, {"ready": True})
+    _send(output, {"ready": True})
     tasks: queue.Queue[tuple[Task, socket.socket]] = queue.Queue()
     stop = threading.Event()
     control = socket.socket(fileno=0)
@@ -79,7 +79,7 @@ def main() -> None:
         task, decoder = tasks.get()
         with decoder:
             song = partial(_received, task, decoder, setup["patience"])
-            _tell(told, _carried_out(task, song, separators, stop, told))
+            _send(output, _carried_out(task, song, separators, stop, output))
 
 
 def _listen(
@@ -108,7 +108,7 @@ def _carried_out(
     song: Callable[[], Source],
     separators: dict[str, Separator],
     stop: threading.Event,
-    told: TextIO,
+    output: TextIO,
 ) -> dict[str, Any]:
     from aistemsplitter_engine import (
         AudioError,
@@ -124,7 +124,7 @@ def _carried_out(
     def progress(fraction: float) -> None:
         nonlocal due
         if time.monotonic() >= due:
-            _tell(told, {"progress": fraction})
+            _send(output, {"progress": fraction})
             due = time.monotonic() + PERIOD
 
     try:
@@ -175,9 +175,9 @@ def _failed(code: str, message: str) -> dict[str, Any]:
     return {"failed": {"code": code, "message": message}}
 
 
-def _tell(told: TextIO, message: dict[str, Any]) -> None:
-    told.write(json.dumps(message) + "\n")
-    told.flush()
+def _send(output: TextIO, message: dict[str, Any]) -> None:
+    output.write(json.dumps(message) + "\n")
+    output.flush()
 
 
 def line(task: Task) -> str:

@@ -23,7 +23,7 @@ DELETED_AFTER = timedelta(hours=1)  # without a heartbeat
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class WorkerStatus:
     """A worker as of its last heartbeat. Workers that stop normally delete their row.
 
     Attributes:
@@ -41,13 +41,13 @@ class Seen:
     speed: float | None
 
 
-def seen(session: Session, now: datetime) -> Sequence[Seen]:
+def statuses(session: Session, now: datetime) -> Sequence[WorkerStatus]:
     """Return all workers, those alive first."""
     rows = session.scalars(select(Worker).order_by(Worker.started_at, Worker.id)).all()
-    return sorted((_seen(row, now) for row in rows), key=lambda worker: not worker.alive)
+    return sorted((_status(row, now) for row in rows), key=lambda worker: not worker.alive)
 
 
-def living(session: Session, data: Path | None = None) -> frozenset[str]:
+def alive_ids(session: Session, data: Path | None = None) -> frozenset[str]:
     """Return the ids of the workers that are alive.
 
     Args:
@@ -93,9 +93,9 @@ def _is_alive(worker_id: str, *, silent: bool, data: Path | None) -> bool:
     return not silent or heartbeats.is_local(data, worker_id)
 
 
-def _seen(row: Worker, now: datetime) -> Seen:
+def _status(row: Worker, now: datetime) -> WorkerStatus:
     lifetime = (row.seen_at - row.started_at).total_seconds()
-    return Seen(
+    return WorkerStatus(
         id=row.id,
         host=row.host,
         pid=row.pid,

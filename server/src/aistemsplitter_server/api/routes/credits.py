@@ -35,10 +35,12 @@ async def get_credits(
     """Return the balance. One credit is one second of source audio. Test keys have a fixed one."""
     if caller.is_test:
         return Success(data=Credits(balance=TEST_BALANCE))
-    balance = await context.database.look(partial(_balance, context.database, caller.account_id))
+    balance = await context.database.run_read(
+        partial(_balance, context.database, caller.account_id)
+    )
     return Success(data=Credits(balance=balance))
 
 
 def _balance(database: Database, account_id: str) -> int:
-    with database.reading() as connection:
+    with database.read_connection() as connection:
         return service.balance(connection, account_id)

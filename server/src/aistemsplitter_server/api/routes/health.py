@@ -38,7 +38,7 @@ def readyz(context: InContext, storage: InStorage) -> Success[Health]:
     """Return success if the database is migrated, the storage writable, and a worker alive."""
     try:
         migrate.check(context.database)
-        with context.database.reading() as connection:
+        with context.database.read_connection() as connection:
             alive = workers.count_alive(connection, times.now())
             fault = workers.recent_fault(connection, times.now())
     except NotMigrated:

@@ -116,7 +116,7 @@ async def get_split(
         with context.database.read() as session:
             return service.of_account(session, caller.account_id, split_id, is_test=caller.is_test)
 
-    split = await context.database.look(read)
+    split = await context.database.run_read(read)
     if context.positions.are_due(split):
         await run_in_threadpool(context.positions.count)
     return Success(data=_shown(context, storage, split))
@@ -129,7 +129,7 @@ def cancel_split(
     """Cancel a split and refund its charge."""
     with context.database.write() as session:
         split = service.of_account(
-            session, caller.account_id, split_id, is_test=caller.is_test, hold=True
+            session, caller.account_id, split_id, is_test=caller.is_test, lock=True
         )
         actions.cancel(session, split, caller.key_id)
     return Success(data=_shown(context, storage, split))
@@ -183,8 +183,8 @@ def split_events(
         allowed = limits_of(session, context.settings, caller.account_id)
     seen = last_event_id or ""
     last_seen = int(seen) if seen.isdecimal() and len(seen) < 10 else None
-    told = stream.events(read, context.changes, split_id, last_seen)
-    return stream.EventStream(told, context.streams.counted(caller.account_id, allowed))
+    events = stream.events(read, context.changes, split_id, last_seen)
+    return stream.EventStream(events, context.streams.counted(caller.account_id, allowed))
 
 
 def _shown(context: Context, storage: Storage, split: Split) -> SplitInfo:

@@ -77,7 +77,7 @@ def _download(
 ) -> Download:
     size = os.fstat(file.fileno()).st_size
     tag = headers.etag(file, digest)
-    told = {
+    response_headers = {
         "Accept-Ranges": "bytes",
         "ETag": tag,
         "Content-Disposition": headers.content_disposition(filename),
@@ -86,20 +86,22 @@ def _download(
         "X-Content-Type-Options": "nosniff",
     }
     if digest is not None:
-        told["Repr-Digest"] = headers.repr_digest(digest)
+        response_headers["Repr-Digest"] = headers.repr_digest(digest)
     asked = request.headers
     try:
         part = ranges.wanted(asked.get("range"), asked.get("if-range"), tag, size)
     except ranges.Unsatisfiable:
         raise RangeNotSatisfiable(size) from None
     if part is not None:
-        told["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{size}"
+        response_headers["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{size}"
     span = range(size) if part is None else part
-    told["Content-Length"] = str(len(span))
+    response_headers["Content-Length"] = str(len(span))
     if request.method == "HEAD":
         span = range(0)
     status = 200 if part is None else 206
-    return Download(_pieces(file, span, check), file, status, told, headers.content_type(key))
+    return Download(
+        _pieces(file, span, check), file, status, response_headers, headers.content_type(key)
+    )
 
 
 def _check_owner(context: Context, key: str) -> None:
@@ -121,11 +123,11 @@ class Download(StreamingResponse):
         pieces: AsyncIterator[bytes],
         file: BinaryIO,
         status: int,
-        told: dict[str, str],
+        response_headers: dict[str, str],
         media_type: str,
     ) -> None:
         self._file = file
-        super().__init__(pieces, status, told, media_type)
+        super().__init__(pieces, status, response_headers, media_type)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it."""
