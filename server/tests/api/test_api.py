@@ -75,23 +75,23 @@ def _in_transaction(database: Database, work: Callable[[Session], object]) -> ob
 
 
 def test_not_ready(client: httpx2.Client, database: Database, settings: Settings) -> None:
-    assert _reason(client.get("/readyz")) == "No worker is alive."
+    assert _reason(client.get("/readyz")) == "No worker is running."
     beat(database)
     assert client.get("/readyz").status_code == 200
     with database.write() as session:
         session.get_one(Worker, "worker").seen_at -= timedelta(seconds=31)
-    assert _reason(client.get("/readyz")) == "No worker is alive."
+    assert _reason(client.get("/readyz")) == "No worker is running."
 
     worker: Any = SimpleNamespace(
         database=database, write=lambda work: _in_transaction(database, work)
     )
     with pytest.raises(RuntimeError), liveness.reporting_faults(worker):
         raise RuntimeError("no engine\nhere")
-    said = "No worker is alive. The last one could not start: no enginehere"
+    said = "No worker is running. The last one could not start: no enginehere"
     assert _reason(client.get("/readyz")) == said
     with liveness.reporting_faults(worker):
         pass  # it has started
-    assert _reason(client.get("/readyz")) == "No worker is alive."
+    assert _reason(client.get("/readyz")) == "No worker is running."
 
     shutil.rmtree(settings.data / "storage")
     (settings.data / "storage").touch()

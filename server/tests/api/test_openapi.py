@@ -104,7 +104,7 @@ def test_errors_of_one_status_are_alternatives() -> None:
     schema = declared[409]["content"]["application/json"]["schema"]
     names = [choice["$ref"].rpartition("/")[2] for choice in schema["oneOf"]]
     assert names == ["ConflictError", "ModelUnavailableError"]
-    assert declared[404]["description"] == "No such thing, or another account's."
+    assert declared[404]["description"] == "The thing does not exist, or is another account's."
 
 
 def test_every_error_can_be_shown() -> None:

@@ -123,7 +123,7 @@ def test_a_bad_signature_is_refused_in_one_line(
     assert answer.status_code == 400
     assert answer.json()["error"] == {
         "code": "BAD_REQUEST",
-        "message": "The Stripe-Signature does not fit, or is too old.",
+        "message": "The Stripe-Signature is wrong or too old.",
     }
     assert (shop.state(bought), shop.grants) == ("pending", 0)
 

@@ -12,7 +12,7 @@ from aistemsplitter_server.kit.database import Base, Database
 from aistemsplitter_server.kit.errors import Conflict
 from aistemsplitter_server.kit.outgoing import Answer
 from aistemsplitter_server.kit.secrets import Secrets
-from aistemsplitter_server.splits import service, sharing
+from aistemsplitter_server.splits import deletion, sharing
 from aistemsplitter_server.splits.tables import Split
 from aistemsplitter_server.webhooks import service as webhooks
 from aistemsplitter_server.webhooks.tables import Delivery, Event
@@ -51,7 +51,7 @@ def rows(database: Database) -> str:
 
 def delete(context: WorkerContext, split: Split) -> None:
     with context.database.write() as session:
-        service.delete(session, session.get_one(Split, split.id))
+        deletion.delete(session, session.get_one(Split, split.id))
 
 
 def test_nothing_personal_stays(context: WorkerContext, split: Split, someone: Customer) -> None:

@@ -8,7 +8,7 @@ import pytest
 from aistemsplitter_server.kit import times
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.secrets import Secrets
-from aistemsplitter_server.splits import listening, service
+from aistemsplitter_server.splits import deletion, listening, service
 from aistemsplitter_server.splits.tables import Listening, Split
 from customers import Customer, customer
 
@@ -84,7 +84,7 @@ def test_of_no_use_any_more(someone: Customer) -> None:
     for split_id in (deleted, expired):
         request(someone, split_id)
     with someone.database.write() as session:
-        service.delete(session, session.get_one(Split, deleted))
+        deletion.delete(session, session.get_one(Split, deleted))
         session.get_one(Split, expired).expires_at = times.now()
     for split_id in (deleted, expired):
         with someone.database.write() as session:

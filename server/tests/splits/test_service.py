@@ -7,7 +7,7 @@ import pytest
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.errors import Conflict, InsufficientCredits
 from aistemsplitter_server.kit.secrets import Secrets
-from aistemsplitter_server.splits import service
+from aistemsplitter_server.splits import deletion, service
 from aistemsplitter_server.splits.service import ATTEMPTS, Superseded
 from aistemsplitter_server.splits.tables import Split
 from customers import Customer, customer
@@ -133,6 +133,6 @@ def test_interactive_comes_before_batch(someone: Customer) -> None:
 def test_deleted(someone: Customer) -> None:
     split = someone.split()
     with someone.database.write() as session:
-        service.delete(session, session.get_one(Split, split.id))
+        deletion.delete(session, session.get_one(Split, split.id))
     assert found(someone, split.id).error_code == "CANCELED"
     assert someone.balance == 600

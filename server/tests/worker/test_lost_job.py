@@ -34,4 +34,4 @@ def test_it_is_queued_again(client: httpx2.Client, service: Service, someone: Cu
     # The number of the lost job is not used again; the one that waited was not queued twice.
     assert attempts == {lost: 2, waits: 1, new: 0}
     assert someone.balance == 3600 - 3 * 20
-    assert f"{lost} has lost its job" in service.log()
+    assert f"the job of {lost} is lost" in service.log()

@@ -13,7 +13,7 @@ from sqlalchemy.exc import OperationalError
 from aistemsplitter_server.kit import ids, times
 from aistemsplitter_server.retention import failures, runs
 from aistemsplitter_server.retention.tables import Sweep, SweepFailure
-from aistemsplitter_server.splits import service
+from aistemsplitter_server.splits import deletion
 from aistemsplitter_server.splits.tables import Split
 from aistemsplitter_server.storage import keys
 from aistemsplitter_server.storage.local import LocalStorage
@@ -185,7 +185,7 @@ def test_files_without_rows(context: WorkerContext, someone: Customer) -> None:
     assert {path for path in files(context) if not path.startswith(".")} == {*kept, new}
     # What came after its split was swept goes with the next sweep.
     with someone.database.write() as session:
-        service.delete(session, session.get_one(Split, made.id))
+        deletion.delete(session, session.get_one(Split, made.id))
     sweep(context, "stems", after=timedelta(seconds=1))
     store(context, keys.pieces(made.id, 1, "bass"))
     sweep(context, "orphans")

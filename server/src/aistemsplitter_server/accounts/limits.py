@@ -23,14 +23,14 @@ ASK = "ask the operator for a higher limit."
 MESSAGES = {
     "stored_bytes": "The account's limit of stored bytes ({maximum}) leaves no room for this."
     " Delete splits, wait until older files expire, or ",
-    "open_uploads": "The account has as many unfinished uploads as it may ({maximum})."
+    "open_uploads": "The account has reached its limit of unfinished uploads ({maximum})."
     " Finish one, wait until one expires, or ",
-    "queued_splits": "The account has as many splits waiting as it may ({maximum})."
-    " Wait until one has begun, cancel one, or ",
-    "queued_test_splits": "The account has as many splits of test keys waiting as it may"
-    " ({maximum}). Wait until one has begun, cancel one, or ",
-    "keys": "The account has as many API keys in use as it may ({maximum}). Revoke one, or ",
-    "streams": "The account follows as many event streams at once as it may ({maximum})."
+    "queued_splits": "The account has reached its limit of queued splits ({maximum})."
+    " Wait for one to begin, cancel one, or ",
+    "queued_test_splits": "The account has reached its limit of queued splits of test"
+    " keys ({maximum}). Wait for one to begin, cancel one, or ",
+    "keys": "The account has reached its limit of API keys ({maximum}). Revoke one, or ",
+    "streams": "The account has reached its limit of open event streams ({maximum})."
     " Close one, poll instead, or ",
 }
 

@@ -79,7 +79,7 @@ def usable(session: Session, secrets: Secrets, token: str, *, lock: bool = False
     """
     found = queries.link(session, secrets.digest(token), lock=lock)
     if found is None or found.used_at is not None or found.expires_at <= times.now():
-        raise NotFound("This link is not valid any more.")
+        raise NotFound("This link is no longer valid.")
     standing.require_active(session, found.account_id)
     return found
 
@@ -102,14 +102,14 @@ def follow(
     if found.person_id is not None:
         person = session.get(Person, found.person_id)
         if person is None:
-            raise NotFound("This link is not valid any more.")
+            raise NotFound("This link is no longer valid.")
         set_password(session, person, password_hash)
         return person
     email = email.strip().lower()
     if not EMAIL.fullmatch(email):
         raise ValidationFailed([("email", "is not an email address")])
     if queries.person(session, email) is not None:
-        raise Conflict("Someone with this email address has joined already.")
+        raise Conflict("A person with this email address has already joined.")
     person = Person(
         id=ids.new("usr"),
         account_id=found.account_id,
@@ -186,7 +186,7 @@ def verify(password: str, password_hash: str | None) -> None:
 @contextmanager
 def _place() -> Iterator[None]:
     if not _room.acquire(blocking=False):
-        raise Unavailable("Too many people are signing in at this moment.")
+        raise Unavailable("Too many people are signing in right now. Try again in a moment.")
     try:
         with _places:
             yield

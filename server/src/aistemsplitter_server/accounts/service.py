@@ -37,8 +37,8 @@ WEBHOOK_SECRET_BYTES = 32  # Standard Webhooks asks for 24 to 64
 LAST_USE_STEP = timedelta(minutes=1)
 ROTATION = timedelta(hours=24)
 NO_DIGEST = bytes(32)
-MADE = "This key has been made already."
-ACCOUNT_EXISTS = "This account has been made already."
+MADE = "This key was created already."
+ACCOUNT_EXISTS = "This account was created already."
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +209,7 @@ def rotate_webhook_secret(
     """
     key = known_key(session, account_id, key_id, lock=True)
     if version not in (None, secret_version(key)):
-        raise Conflict("This secret has been replaced already.")
+        raise Conflict("This secret was replaced already.")
     webhook_secret = _new_webhook_secret()
     key.sealed_previous_secret = key.sealed_webhook_secret
     key.previous_secret_until = times.now() + ROTATION
@@ -301,4 +301,4 @@ def note_use(database: Database, key_id: str) -> None:
             key = session.get_one(ApiKey, key_id)
             key.last_used_at = max(now, key.last_used_at or now)
     except OperationalError as error:
-        logger.warning("the last use of %s is not kept: %s", key_id, error.orig)
+        logger.warning("the last use of %s could not be noted: %s", key_id, error.orig)

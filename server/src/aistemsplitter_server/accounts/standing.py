@@ -62,11 +62,7 @@ def suspend(session: Session, account_id: str) -> bool:
         NotFound: The account does not exist or is deleted.
         Conflict: It is the operator's own account.
     """
-    account = locked(session, account_id)
-    if account.state == SUSPENDED:
-        return False
-    account.state = SUSPENDED
-    return True
+    return _set_state(session, account_id, SUSPENDED)
 
 
 def resume(session: Session, account_id: str) -> bool:
@@ -76,11 +72,7 @@ def resume(session: Session, account_id: str) -> bool:
         NotFound: The account does not exist or is deleted.
         Conflict: It is the operator's own account.
     """
-    account = locked(session, account_id)
-    if account.state == ACTIVE:
-        return False
-    account.state = ACTIVE
-    return True
+    return _set_state(session, account_id, ACTIVE)
 
 
 def start_deletion(session: Session, account_id: str) -> None:
@@ -109,6 +101,14 @@ def locked(session: Session, account_id: str) -> Account:
     if account.is_owner:
         raise Conflict("The operator's own account can be neither suspended nor deleted.")
     return account
+
+
+def _set_state(session: Session, account_id: str, state: str) -> bool:
+    account = locked(session, account_id)
+    if account.state == state:
+        return False
+    account.state = state
+    return True
 
 
 class Recheck:

@@ -21,7 +21,7 @@ from aistemsplitter_server.kit.errors import ApiError
 from aistemsplitter_server.kit.schemas import EXAMPLE
 
 DESCRIPTION = """\
-Splits songs into stems. Every answer is JSON: `{"success": true, "data": ...}` or
+Splits songs into stems. Every response is JSON: `{"success": true, "data": ...}` or
 `{"success": false, "error": {"code": "...", "message": "..."}}`, and carries a `Request-Id`
 that names it in the service's logs. Credits are counted in seconds of source audio."""
 
@@ -36,15 +36,15 @@ TAGS = {
     "health": "For load balancers and monitoring.",
 }
 
-LIMITS = "Not there while limits are off or the key is not known yet."
+LIMITS = "Absent while limits are off or before the key is known."
 HEADERS = {
-    "Request-Id": ("string", "Names this request in the server's logs."),
+    "Request-Id": ("string", "Identifies this request in the server's logs."),
     "RateLimit-Limit": (
         "integer",
-        f"Requests a minute, of the key or of its account. {LIMITS}",
+        f"Requests per minute of the key or of its account. {LIMITS}",
     ),
-    "RateLimit-Remaining": ("integer", f"Requests that are left of them. {LIMITS}"),
-    "RateLimit-Reset": ("integer", f"Seconds until there are as many again. {LIMITS}"),
+    "RateLimit-Remaining": ("integer", f"Requests left. {LIMITS}"),
+    "RateLimit-Reset": ("integer", f"Seconds until the allowance is full again. {LIMITS}"),
 }
 # The names that pydantic gives to Success[Thing] and Success[list[Thing]].
 WRAPPED = re.compile(r'Success_(?:(list)_)?([A-Za-z]+)_+"')

@@ -105,7 +105,7 @@ def show_limits(
         list[str] | None,
         typer.Argument(
             metavar="LIMIT=VALUE",
-            help="Limits to set, such as keys=5; 0 is no limit, keys=default the setting's.",
+            help="Limits to set: keys=5; keys=0 for no limit; keys=default for the setting's.",
         ),
     ] = None,
     as_json: Json = False,
@@ -137,9 +137,11 @@ def show_limits(
 @app.command("link")
 def make_link(
     context: typer.Context,
-    account: Annotated[str | None, typer.Option(help="Account id; the owner's if none.")] = None,
+    account: Annotated[
+        str | None, typer.Option(help="Account id; the operator's own if omitted.")
+    ] = None,
     email: Annotated[
-        str | None, typer.Option(help="Someone who has joined, to choose a new password.")
+        str | None, typer.Option(help="Email address of a person who may choose a new password.")
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -148,7 +150,7 @@ def make_link(
     with opened(context.obj) as database, database.write() as session:
         person = queries.person(session, email.lower()) if email else None
         if email and person is None:
-            raise typer.BadParameter(f"--email {email}: nobody has joined with that")
+            raise typer.BadParameter(f"--email {email}: no person has this email address")
         free_seconds = context.obj.free_minutes * 60
         account_id = account or (
             person.account_id

@@ -24,7 +24,7 @@ def export(
     context: typer.Context,
     account: Annotated[str | None, typer.Option(help="Only this account's entries.")] = None,
     action: Annotated[Action | None, typer.Option(help="Only entries of this action.")] = None,
-    form: Annotated[Format, typer.Option("--format", help="How it is written.")] = "jsonl",
+    form: Annotated[Format, typer.Option("--format", help="Output format.")] = "jsonl",
 ) -> None:
     """Print the audit log, oldest entries first."""
     with opened(context.obj) as database:

@@ -133,7 +133,7 @@ def _database(settings: Settings) -> Iterator[Finding]:
         todo = "aistemsplitter-server db upgrade"
         yield Finding("database", "problem", "its schema is not this version's", todo)
     except SQLAlchemyError as error:
-        todo = "look after the database, or AISTEMSPLITTER_SERVER_DATABASE_URL"
+        todo = "check the database, or AISTEMSPLITTER_SERVER_DATABASE_URL"
         yield Finding("database", "problem", f"cannot be used: {_reason(error)}", todo)
     finally:
         database.close()
@@ -156,7 +156,7 @@ def _workers(database: Database, settings: Settings) -> Finding:
     if count:
         return Finding("workers", "ok", f"{count} alive")
     todo = "aistemsplitter-server up, or aistemsplitter-server worker beside an API of its own"
-    return Finding("workers", "warning", "none is alive, so nothing is split", todo)
+    return Finding("workers", "warning", "none is running, so nothing is split", todo)
 
 
 def _clock(database: Database) -> Finding:
@@ -188,7 +188,7 @@ def _engine() -> Iterator[Finding]:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        todo = "look whether this machine is overloaded"
+        todo = "check whether this machine is overloaded"
         yield Finding("engine", "problem", f"took over {ENGINE_TIMEOUT:.0f} s", todo)
         return
     if done.returncode != 0:

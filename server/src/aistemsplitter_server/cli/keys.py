@@ -28,17 +28,22 @@ UNITS = {"d": "days", "h": "hours"}
 @app.command()
 def create(
     context: typer.Context,
-    account: Annotated[str | None, typer.Option(help="Account id; the owner's if none.")] = None,
-    name: Annotated[str, typer.Option(help="A name to know it by.")] = "",
+    account: Annotated[
+        str | None, typer.Option(help="Account id; the operator's own if omitted.")
+    ] = None,
+    name: Annotated[str, typer.Option(help="A name for the key.")] = "",
     scope: Annotated[
-        list[Scope] | None, typer.Option(help="What it may do, once for each; all if none.")
+        list[Scope] | None,
+        typer.Option(help="A scope; repeat the option for several. All if omitted."),
     ] = None,
     expires: Annotated[
         str | None,
-        typer.Option(help="When it ends: 90d, 12h, or a date such as 2030-12-31; never if none."),
+        typer.Option(
+            help="When it expires: 90d, 12h, or a date such as 2030-12-31; never if omitted."
+        ),
     ] = None,
     priority: Annotated[
-        Priority, typer.Option(help="The best that its splits may have in the queue.")
+        Priority, typer.Option(help="The highest priority of its splits.")
     ] = "interactive",
     test: Annotated[bool, typer.Option("--test", help="A key that spends no credits.")] = False,
     as_json: Json = False,
@@ -127,7 +132,7 @@ def rotate_secret(context: typer.Context, key_id: str, as_json: Json = False) ->
         print_json({"id": key_id, "webhookSecret": secret})
         return
     typer.echo(secret)
-    typer.echo("Keep it now: it is not shown again. The old one signs along for 24 hours.")
+    typer.echo("Save it now: it is not shown again. The old one signs too for 24 hours.")
 
 
 def _shown(key: ApiKey) -> dict[str, Any]:

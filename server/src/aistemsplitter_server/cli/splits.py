@@ -25,8 +25,8 @@ app = typer.Typer(no_args_is_help=True, help="Splits.")
 def list_splits(
     context: typer.Context,
     account: Annotated[str | None, typer.Option(help="Only this account's.")] = None,
-    status: Annotated[Status | None, typer.Option(help="Only those that are so.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 20,
+    status: Annotated[Status | None, typer.Option(help="Only splits with this status.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="The most to list.")] = 20,
     as_json: Json = False,
 ) -> None:
     """List splits, newest first."""
@@ -85,7 +85,7 @@ def retry(context: typer.Context, split_id: str, as_json: Json = False) -> None:
     if as_json:
         print_json(_shown(context.obj, split))
     else:
-        typer.echo(f"It is tried again as {split.id}.")
+        typer.echo(f"Retried as {split.id}.")
 
 
 def _known(session: Session, split_id: str) -> Split:

@@ -1,4 +1,8 @@
-"""A supervisor that keeps a few processes running, and restarts those that die."""
+"""A supervisor that keeps a few processes running, and restarts those that die.
+
+Own code: honcho 2.0 stops all processes when one ends, circus 0.19 brings ZeroMQ and Tornado, and
+neither has the system end the children when the supervisor itself is killed.
+"""
 
 from __future__ import annotations
 
@@ -52,10 +56,12 @@ class Child:
             self.process = None
             self.deaths = self.deaths + 1 if now - self.started < YOUNG else 0
             if self.deaths > len(PAUSES):
-                raise GaveUp(f"the {self.name} ends right after its start (status {status})")
+                raise GaveUp(
+                    f"the {self.name} keeps failing right after its start (status {status})"
+                )
             pause = PAUSES[max(0, self.deaths - 1)]
             logger.warning(
-                "the %s has ended (status %s); it is started again in %g s",
+                "the %s has ended (status %s); restarting it in %g s",
                 self.name,
                 status,
                 pause,

@@ -35,7 +35,7 @@ class CannotStart(Exception):
 
 def up(
     context: typer.Context,
-    data: Annotated[Path | None, typer.Option(help="Folder of all that the service keeps.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Data folder.")] = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
     demo: Annotated[
@@ -62,7 +62,7 @@ def up(
             Child("worker", [*command, "worker"]),
         ]
         supervisor.supervise(children, {**os.environ, **_as_environment(config)})
-    typer.echo("Stopped. What was queued goes on at the next start.")
+    typer.echo("Stopped. Queued splits continue at the next start.")
 
 
 def _as_environment(config: Settings) -> dict[str, str]:

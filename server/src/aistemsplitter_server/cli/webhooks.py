@@ -18,8 +18,8 @@ app = typer.Typer(no_args_is_help=True, help="Webhooks.")
 def list_deliveries(
     context: typer.Context,
     account: Annotated[str | None, typer.Option(help="Only this account's.")] = None,
-    failed: Annotated[bool, typer.Option("--failed", help="Only those given up.")] = False,
-    limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 20,
+    failed: Annotated[bool, typer.Option("--failed", help="Only failed deliveries.")] = False,
+    limit: Annotated[int, typer.Option(min=1, help="The most to list.")] = 20,
     as_json: Json = False,
 ) -> None:
     """List deliveries, newest first."""

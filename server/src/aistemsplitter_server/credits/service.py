@@ -75,7 +75,7 @@ def grant(
         ValueError: The amount is not more than 0 seconds.
     """
     if seconds <= 0:
-        raise ValueError("a grant is more than 0 seconds")
+        raise ValueError("a grant must be more than 0 seconds")
     _lock(session, account_id)
     standing = session.get(Entry, entry_id) if entry_id is not None else None
     if standing is None:
@@ -115,7 +115,7 @@ def charge(session: Session, account_id: str, split_id: str, seconds: int) -> En
         ValueError: The amount is not more than 0 seconds.
     """
     if seconds <= 0:
-        raise ValueError("a charge is more than 0 seconds")
+        raise ValueError("a charge must be more than 0 seconds")
     _lock(session, account_id)
     last = queries.last(session, account_id, split_id)
     standing = (
@@ -123,7 +123,7 @@ def charge(session: Session, account_id: str, split_id: str, seconds: int) -> En
     )
     if standing is not None:
         if queries.of_split(session, account_id, split_id, "refund"):
-            raise Conflict("The split's charge has been given back.")
+            raise Conflict("The split's charge was refunded.")
         if standing.seconds != -seconds:
             raise Conflict("The split was charged another amount.")
         return standing

@@ -67,7 +67,7 @@ class Faults:
         except Exception as error:
             api_error = _as_api_error(error)
             if api_error is None:
-                logger.exception("a fault of ours")
+                logger.exception("unhandled exception")
                 api_error = Internal()
             if started:
                 raise  # half a response was sent; only closing the connection can tell the client
@@ -106,7 +106,7 @@ def _as_api_error(error: Exception) -> ApiError | None:
         logger.error("the database cannot be used: %s", reason)
         return _full() if _is_full(reason) else Unavailable("The database cannot be reached.")
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        logger.error("no room is left: %s", error)
+        logger.error("the disk is full: %s", error)
         return _full()
     return None
 

@@ -90,7 +90,7 @@ class InsufficientCredits(ApiError):
 
     def __init__(self, required: int, balance: int) -> None:
         super().__init__(
-            f"This needs {required} seconds of credit, the balance is {balance}.",
+            f"This needs {required} seconds of credit, but the balance is {balance}.",
             extra={"requiredSeconds": required, "balanceSeconds": balance},
         )
 
@@ -118,14 +118,14 @@ class NotFound(ApiError):
     """The thing does not exist, or is another account's."""
 
     status, code = 404, "NOT_FOUND"
-    default_message = "There is no such thing here."
+    default_message = "There is no such resource."
 
 
 class MethodNotAllowed(ApiError):
     """The path exists, but not with this method."""
 
     status, code = 405, "METHOD_NOT_ALLOWED"
-    default_message = "This path does not take that method."
+    default_message = "This path does not support this method."
 
 
 class RequestTimeout(ApiError):
@@ -139,7 +139,7 @@ class Conflict(ApiError):
     """The request does not fit the current state."""
 
     status, code = 409, "CONFLICT"
-    default_message = "That cannot be done in the present state."
+    default_message = "This is not possible in the current state."
 
 
 class IdempotencyInProgress(Conflict):
@@ -170,7 +170,9 @@ class LimitExceeded(Conflict):
     @classmethod
     def example(cls) -> Self:
         """See ``ApiError``."""
-        return cls("queuedSplits", 1000, "The account has as many splits waiting as it may (1000).")
+        return cls(
+            "queuedSplits", 1000, "The account has reached its limit of queued splits (1000)."
+        )
 
 
 class ModelUnavailable(Conflict):
@@ -249,7 +251,7 @@ class RateLimited(ApiError):
 
     def __init__(self, retry_after: int, allowance: Mapping[str, str] | None = None) -> None:
         super().__init__(
-            f"Too many requests; the next is welcome in {retry_after} s.",
+            f"Too many requests. Try again in {retry_after} s.",
             headers={"Retry-After": str(retry_after), **(allowance or {})},
         )
 
@@ -267,7 +269,7 @@ class Unavailable(ApiError):
     """Something that the request needs is temporarily unavailable."""
 
     status, code = 503, "UNAVAILABLE"
-    default_message = "The service cannot do that at the moment."
+    default_message = "The service cannot do this right now."
 
     def __init__(self, message: str | None = None, *, retry_after: int = 5) -> None:
         super().__init__(message, headers={"Retry-After": str(retry_after)})

@@ -205,7 +205,7 @@ def _parsed(url: str, base: httpx2.URL | None = None) -> httpx2.URL:
     if address.scheme not in ("http", "https") or not address.host or not port_is_one:
         raise NotAllowed("The URL must begin with http:// or https:// and name a host.")
     if address.userinfo:
-        raise NotAllowed("The URL must not bear a user name or password.")
+        raise NotAllowed("The URL must not contain a user name or password.")
     return address
 
 
@@ -217,9 +217,9 @@ def _checked_size(response: httpcore2.Response, limit: int) -> int | None:
         TooLarge: The file is larger than the limit.
     """
     if response.status not in COMPLETE:
-        raise Unreachable(f"The URL was answered with HTTP status {response.status}.")
+        raise Unreachable(f"The server responded with HTTP status {response.status}.")
     if (_header(response, b"content-encoding") or "identity").lower() != "identity":
-        raise Unreachable("The server compressed its answer, though asked not to.")
+        raise Unreachable("The server sent a compressed response, although asked not to.")
     # a number of bounded length, as the parser ensures
     length = _header(response, b"content-length")
     if length is None or not length.isdecimal():
@@ -286,7 +286,7 @@ def _header(response: httpcore2.Response, name: bytes) -> str | None:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, httpcore2.ProtocolError):
-        return "the answer is cut short or no HTTP"
+        return "the response is truncated or not HTTP"
     if any(isinstance(cause, ssl.SSLError) for cause in error.args):
-        return "no secure connection (TLS)"
+        return "the TLS connection failed"
     return "cannot be reached"

@@ -44,121 +44,130 @@ class Settings(BaseSettings):
         Path("aistemsplitter-data"), description="folder of the database and the secrets"
     )
     database_url: str | None = Field(
-        None, repr=False, description="SQLAlchemy URL; a SQLite file in data when not given"
+        None, repr=False, description="SQLAlchemy URL; by default a SQLite file in the data folder"
     )
     secret: SecretStr | None = Field(
         None,
         description="the server's secret for processes on several machines, 32 bytes in base64;"
-        " the file in data if none",
+        " by default a file in the data folder",
     )
     host: str = Field("127.0.0.1", description="address that the API listens on")
     port: int = Field(8000, ge=0, le=65535, description="port that the API listens on; 0: any")
     json_body_limit: int = Field(1 << 20, ge=1024, description="largest JSON body, bytes")
     public_url: str | None = Field(
-        None, description="what URLs that the service gives out begin with; as called if none"
+        None, description="base of the service's URLs; by default the host that clients call"
     )
     upload_limit: int = Field(2 << 30, ge=1, description="largest uploaded file, bytes")
-    upload_url_seconds: int = Field(3600, ge=1, description="how long an upload may be begun")
-    download_url_seconds: int = Field(3600, ge=1, description="how long a URL to read a stem lasts")
+    upload_url_seconds: int = Field(3600, ge=1, description="seconds in which an upload can begin")
+    download_url_seconds: int = Field(3600, ge=1, description="seconds that a download URL works")
     fetch_seconds: int = Field(
-        900, ge=1, description="how long fetching a song from its URL may take"
+        900, ge=1, description="seconds that fetching a song from its URL may take"
     )
     engine_silence_seconds: int = Field(
-        300, ge=10, description="how long a split may make no progress before it is tried again"
+        300, ge=10, description="seconds without progress after which a split is retried"
     )
     max_duration_seconds: int = Field(12 * 3600, ge=1, description="longest song, seconds")
-    measure_seconds: int = Field(600, ge=1, description="how long decoding a song may take")
-    retention_hours: int = Field(72, ge=1, description="how long stems and uploaded songs are kept")
+    measure_seconds: int = Field(
+        600, ge=1, description="seconds of processor time for decoding a song"
+    )
+    retention_hours: int = Field(
+        72, ge=1, description="hours that stems and uploaded songs are kept"
+    )
     audit_retention_days: int = Field(
         365, ge=1, le=FOREVER, description="days that entries of the audit log are kept"
     )
     delivery_retention_days: int = Field(
-        30, ge=1, le=FOREVER, description="how long ended webhook deliveries are kept for replays"
+        30, ge=1, le=FOREVER, description="days that ended webhook deliveries are kept for replays"
     )
     event_retention_days: int = Field(
         30,
         ge=1,
         le=FOREVER,
-        description="how long webhook events are kept; at least their deliveries'",
+        description="days that webhook events are kept; at least as long as their deliveries",
     )
     upload_retention_days: int = Field(
-        30, ge=0, le=FOREVER, description="how long the rows of deleted uploads are kept"
+        30, ge=0, le=FOREVER, description="days that rows of deleted uploads are kept"
     )
     listening_retention_days: int = Field(
-        7, ge=0, le=FOREVER, description="how long the rows of deleted listening copies are kept"
+        7, ge=0, le=FOREVER, description="days that rows of deleted listening copies are kept"
     )
     share_retention_days: int = Field(
-        30, ge=0, le=FOREVER, description="how long expired share links are kept"
+        30, ge=0, le=FOREVER, description="days that expired share links are kept"
     )
     link_retention_days: int = Field(
-        30, ge=0, le=FOREVER, description="how long expired invitations and password links are kept"
+        30,
+        ge=0,
+        le=FOREVER,
+        description="days that expired invitations and password links are kept",
     )
     receiver_retention_days: int = Field(
-        90, ge=1, le=FOREVER, description="how long unused webhook addresses are remembered"
+        90, ge=1, le=FOREVER, description="days that unused webhook URLs are remembered"
     )
     purchase_retention_days: int = Field(
-        90, ge=7, le=FOREVER, description="how long purchases that were never paid are kept"
+        90, ge=7, le=FOREVER, description="days that unpaid purchases are kept"
     )
     session_retention_days: int = Field(
-        0, ge=0, le=FOREVER, description="how long sessions are kept after they have ended"
+        0, ge=0, le=FOREVER, description="days that ended sessions are kept"
     )
     job_retention_days: int = Field(
-        1, ge=1, le=FOREVER, description="how long ended jobs stay in the queue's tables"
+        1, ge=1, le=FOREVER, description="days that ended jobs stay in the queue's tables"
     )
     demo: bool = Field(
-        False, description="htdemucs_tiny stands in for four-stem models that are not installed"
+        False, description="htdemucs_tiny replaces four-stem models that are not installed"
     )
-    offline: bool = Field(False, description="the models' weights are not fetched by themselves")
+    offline: bool = Field(False, description="do not download models' weights")
     rate_limit_per_minute: int = Field(
-        600, ge=0, description="requests that a key may make in a minute; 0: any number"
+        600, ge=0, description="requests per minute of a key; 0 means no limit"
     )
     account_stored_bytes: int = Field(
-        100 << 30, ge=0, description="bytes of songs and stems that an account may store; 0: any"
+        100 << 30,
+        ge=0,
+        description="bytes of songs and stems that an account may store; 0 means no limit",
     )
     account_open_uploads: int = Field(
-        100, ge=0, description="uploads that an account may have under way; 0: any number"
+        100, ge=0, description="unfinished uploads of an account; 0 means no limit"
     )
     account_queued_splits: int = Field(
-        1000, ge=0, description="splits that an account may have waiting; 0: any number"
+        1000, ge=0, description="queued splits of an account; 0 means no limit"
     )
     account_queued_test_splits: int = Field(
-        50, ge=0, description="the same for splits of its test keys; 0: any number"
+        50, ge=0, description="queued splits of its test keys; 0 means no limit"
     )
-    account_keys: int = Field(
-        100, ge=0, description="API keys that an account may have in use; 0: any number"
-    )
+    account_keys: int = Field(100, ge=0, description="API keys of an account; 0 means no limit")
     account_streams: int = Field(
-        200, ge=0, description="event streams of an account in one API process; 0: any number"
+        200, ge=0, description="event streams of an account per API process; 0 means no limit"
     )
     account_requests_per_minute: int = Field(
-        1800, ge=0, description="requests a minute of all keys of an account; 0: any number"
+        1800, ge=0, description="requests per minute of all keys of an account; 0 means no limit"
     )
     account_concurrent_fetches: int = Field(
-        2, ge=0, description="songs of an account that a worker fetches at once; 0: any number"
+        2, ge=0, description="songs of an account that a worker fetches at a time; 0 means no limit"
     )
     cors_origins: str = Field(
-        "", description="web pages that may call the API: origins, with commas between, or *"
+        "", description="origins of web pages that may call the API, separated by commas, or *"
     )
     hsts_seconds: int = Field(
-        0, ge=0, description="how long browsers shall insist on https (HSTS); 0: not told"
+        0, ge=0, description="seconds for which browsers must use https (HSTS); 0 sends no header"
     )
-    free_minutes: int = Field(10, ge=0, description="credits that a new account begins with")
+    free_minutes: int = Field(
+        10, ge=0, description="minutes of credit that a new account starts with"
+    )
     pack_minutes: tuple[int, ...] = Field((50, 150, 500), description="sizes of credit packs")
     pack_prices: tuple[int, ...] = Field(
         (),
         validate_default=True,
-        description="their prices, one each, in the currency's smallest unit; none: not for sale",
+        description="their prices in the currency's smallest unit; empty if packs are not for sale",
     )
-    currency: str = Field("usd", description="what the prices are in, by its three letters")
+    currency: str = Field("usd", description="currency of the prices, three letters")
     stripe_secret_key: SecretStr | None = Field(
-        None, description="key of the Stripe account that packs are paid to"
+        None, description="secret key of the Stripe account that receives payments"
     )
     stripe_webhook_secret: SecretStr | None = Field(
-        None, validate_default=True, description="what Stripe signs its events with"
+        None, validate_default=True, description="signing secret of Stripe's webhook endpoint"
     )
-    stripe_api_url: str = Field("https://api.stripe.com", description="where Stripe is called")
+    stripe_api_url: str = Field("https://api.stripe.com", description="base URL of Stripe's API")
     allow_private_networks: str = Field(
-        "", description="private networks that users' URLs may lead to: CIDRs, with commas between"
+        "", description="private networks that users' URLs may lead to: CIDRs, separated by commas"
     )
 
     @field_validator("database_url")
@@ -173,7 +182,7 @@ class Settings(BaseSettings):
         if backend not in ("sqlite", "postgresql"):
             raise ValueError("must begin with sqlite:// or postgresql://")
         if backend == "sqlite" and make_url(url).database in (None, "", ":memory:"):
-            raise ValueError("must name a SQLite file; a database in memory has one user only")
+            raise ValueError("must name a SQLite file; processes cannot share a database in memory")
         return url
 
     @field_validator("secret")
@@ -206,7 +215,7 @@ class Settings(BaseSettings):
     def _origins(cls, text: str) -> str:
         for origin in _listed(text):
             if origin != "*" and not ORIGIN.fullmatch(origin):
-                raise ValueError(f"{origin} is no origin; write https://app.example or *")
+                raise ValueError(f"{origin} is not an origin; write https://app.example or *")
         return text
 
     @field_validator("pack_minutes")
@@ -249,7 +258,7 @@ class Settings(BaseSettings):
         if secret is None and key is not None:
             raise ValueError(f"is missing, while {PREFIX}STRIPE_SECRET_KEY is set")
         if secret is not None and key is None:
-            raise ValueError(f"is of no use: {PREFIX}STRIPE_SECRET_KEY is missing")
+            raise ValueError(f"has no effect: {PREFIX}STRIPE_SECRET_KEY is missing")
         if secret is not None and not re.fullmatch(r"whsec_\S+", secret.get_secret_value()):
             raise ValueError("must be the signing secret of the endpoint, whsec_...")
         return secret
@@ -262,7 +271,7 @@ class Settings(BaseSettings):
             parts.scheme == "http" and parts.hostname in ("127.0.0.1", "::1", "localhost")
         )
         if not safe or not ORIGIN.fullmatch(url):
-            raise ValueError("must be https:// and a host, for the key is sent there")
+            raise ValueError("must be https:// and a host, because the key is sent there")
         return url
 
     @field_validator("allow_private_networks")

@@ -42,7 +42,7 @@ from aistemsplitter_server.audit.service import Action
 from aistemsplitter_server.credits.tables import Entry
 from aistemsplitter_server.kit import times
 from aistemsplitter_server.kit.database import Base, Database
-from aistemsplitter_server.splits import queries, service
+from aistemsplitter_server.splits import deletion, queries, service
 from aistemsplitter_server.splits.tables import (
     TERMINAL,
     IdempotencyKey,
@@ -154,7 +154,7 @@ def _delete_splits(database: Database, account_id: str) -> None:
             with database.write() as session:
                 split = queries.locked(session, split_id)
                 if split is not None and split.deleted_at is None:
-                    service.delete(session, split)
+                    deletion.delete(session, split)
         if len(found) < BATCH:
             return
 

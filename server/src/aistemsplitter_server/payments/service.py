@@ -121,12 +121,12 @@ def settle(session: Session, payment: Payment) -> None:
     bought = queries.locked(session, payment.reference)
     if bought is None:
         if (payment.purchase_id or "").startswith("pur_"):
-            logger.warning("a payment of a purchase that is not here: %s", payment)
+            logger.warning("a payment for an unknown purchase: %s", payment)
         return
     paid = (payment.purchase_id, payment.amount, payment.currency)
     if paid != (bought.id, bought.amount, bought.currency):
-        logger.error("a payment that does not fit %s: %s", bought.id, payment)
-        raise Conflict(f"The payment does not fit {bought.id}; nothing was granted.")
+        logger.error("a payment that does not match %s: %s", bought.id, payment)
+        raise Conflict(f"The payment does not match {bought.id}; nothing was granted.")
     if bought.state == "paid":
         return
     bought.state, bought.paid_at = "paid", times.now()

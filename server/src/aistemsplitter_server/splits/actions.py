@@ -13,7 +13,7 @@ from aistemsplitter_server.audit import service as audit
 from aistemsplitter_server.audit.service import Action
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.settings import Settings
-from aistemsplitter_server.splits import retries, service
+from aistemsplitter_server.splits import deletion, retries, service
 from aistemsplitter_server.splits.tables import Split
 from aistemsplitter_server.storage import keys
 from aistemsplitter_server.storage.interface import Storage
@@ -63,7 +63,7 @@ def delete(
     """
     with database.write() as session:
         split = service.of_account(session, account_id, split_id, is_test=is_test, lock=True)
-        service.delete(session, split)
+        deletion.delete(session, split)
         audit.record(session, account_id, actor, Action.SPLIT_DELETED, split_id)
     try:
         storage.delete_prefix(keys.split(split_id))

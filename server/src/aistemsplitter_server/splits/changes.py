@@ -57,7 +57,7 @@ class Changes:
             try:
                 found = await run_in_threadpool(self._revisions, ids)
             except SQLAlchemyError as error:
-                logger.warning("splits cannot be watched: %s", type(error).__name__)
+                logger.warning("splits cannot be polled: %s", type(error).__name__)
             else:
                 asked = set(ids)
                 for watcher in self._watchers:

@@ -135,7 +135,7 @@ def _checked(url: str, field: str) -> None:
 
 def _priority(caller: Caller, request: CreateSplit) -> Priority:
     if request.priority == "interactive" and caller.top_priority != "interactive":
-        raise Forbidden("This API key may only ask for the priority batch.")
+        raise Forbidden("This API key may only use the priority batch.")
     return request.priority or caller.top_priority
 
 

@@ -14,43 +14,50 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import JSON, bindparam, text
+from sqlalchemy import BigInteger, ColumnElement, and_, bindparam, func, literal, select
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from aistemsplitter_server.kit import times
-from aistemsplitter_server.kit.database import UtcTime
 from aistemsplitter_server.kit.errors import (
     IdempotencyInProgress,
     IdempotencyMismatch,
 )
 from aistemsplitter_server.splits.schemas import CreateSplit
+from aistemsplitter_server.splits.tables import IdempotencyKey
 
 KEPT = timedelta(hours=24)
 
+_KEYS = IdempotencyKey.__table__.c
 # Always one row: whether the key is locked now, and the earlier response, if any. On SQLite there
 # is only one writer anyway.
-_HELD = {"postgresql": "pg_try_advisory_xact_lock(:number)", "sqlite": ":number IS NOT NULL"}
-_BEGIN = {
-    name: text(
-        f"SELECT {held} AS held, fingerprint, answer, created_at FROM (SELECT 1) AS one"
-        " LEFT JOIN idempotency_keys ON account_id = :account_id AND key = :key"
-    ).columns(answer=JSON, created_at=UtcTime)
-    for name, held in _HELD.items()
+_LOCKED: dict[str, ColumnElement[bool]] = {
+    "postgresql": func.pg_try_advisory_xact_lock(bindparam("number", type_=BigInteger)),
+    "sqlite": bindparam("number", type_=BigInteger).is_not(None),
 }
-# Insert a row, or bring the one up to date that is too old to count; one that counts is left alone.
-# In SQL's own words, which both databases understand: SQLAlchemy would put its own into words anew
-# each time.
-_PUT = text(
-    "INSERT INTO idempotency_keys (account_id, key, fingerprint, answer, created_at)"
-    " VALUES (:account_id, :key, :fingerprint, :answer, :created_at)"
-    " ON CONFLICT (account_id, key) DO UPDATE SET fingerprint = excluded.fingerprint,"
-    " answer = excluded.answer, created_at = excluded.created_at"
-    " WHERE idempotency_keys.created_at < :forgotten RETURNING key"
-).bindparams(
-    bindparam("answer", type_=JSON),
-    bindparam("created_at", type_=UtcTime),
-    bindparam("forgotten", type_=UtcTime),
-)
+_ONE_ROW = select(literal(1)).subquery()
+_BEGIN = {
+    dialect: select(
+        locked.label("locked"), _KEYS.fingerprint, _KEYS.answer, _KEYS.created_at
+    ).select_from(
+        _ONE_ROW.outerjoin(
+            IdempotencyKey.__table__,
+            and_(_KEYS.account_id == bindparam("account_id"), _KEYS.key == bindparam("key")),
+        )
+    )
+    for dialect, locked in _LOCKED.items()
+}
+# Inserts a row, or replaces one that has expired. One that is still valid is left alone.
+_PUT = {
+    dialect.dialect.name: (row := dialect.insert(IdempotencyKey.__table__))
+    .on_conflict_do_update(
+        index_elements=[_KEYS.account_id, _KEYS.key],
+        set_={name: row.excluded[name] for name in ("fingerprint", "answer", "created_at")},
+        where=_KEYS.created_at < bindparam("expired_before"),
+    )
+    .returning(_KEYS.key)
+    for dialect in (sqlite, postgresql)
+}
 
 _running: set[tuple[str, str]] = set()
 _lock = threading.Lock()
@@ -98,7 +105,7 @@ def begin(session: Session, account_id: str, key: str, print_: str) -> dict[str,
     asked = {"account_id": account_id, "key": key, "number": int.from_bytes(number, signed=True)}
     row = session.execute(_BEGIN[session.get_bind().dialect.name], asked).one()
     if row.fingerprint is None or row.created_at < times.now() - KEPT:
-        if not row.held:
+        if not row.locked:
             raise IdempotencyInProgress
         return None
     if row.fingerprint != print_:
@@ -118,6 +125,7 @@ def remember(
     """
     row = {"account_id": account_id, "key": key, "fingerprint": print_, "answer": answer}
     now = times.now()
-    put = session.execute(_PUT, {**row, "created_at": now, "forgotten": now - KEPT})
-    if put.first() is None:
+    put = _PUT[session.get_bind().dialect.name]
+    put_row = session.execute(put, {**row, "created_at": now, "expired_before": now - KEPT}).first()
+    if put_row is None:
         raise IdempotencyInProgress

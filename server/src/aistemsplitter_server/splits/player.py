@@ -30,7 +30,7 @@ def data(database: Database, storage: Storage, split: Split, lifetime: timedelta
         NotFound: Its stems are deleted.
     """
     if split.status != SUCCEEDED or split.stored_attempt is None:
-        raise Conflict(f"The split is {split.status}: there is nothing to hear.")
+        raise Conflict(f"The split is {split.status}: there is nothing to play.")
     now = times.now()
     if not split.can_be_heard(now):
         raise NotFound("The stems are deleted.")

@@ -15,9 +15,9 @@ from sqlalchemy import (
     delete,
     exists,
     func,
+    literal_column,
     or_,
     select,
-    text,
     tuple_,
     update,
 )
@@ -34,6 +34,7 @@ from aistemsplitter_server.splits.tables import (
     Share,
     Split,
 )
+from aistemsplitter_server.uploads.tables import Upload
 from aistemsplitter_server.webhooks.tables import Delivery, Event
 
 EXACT_PLACES = 1000  # places that are all read
@@ -46,20 +47,33 @@ _OF_ACCOUNT = select(Split).where(
     Split.account_id == bindparam("account_id"),
     Split.deleted_at.is_(None),
 )
-# In the words of its partial index; asked with every new split.
-_QUEUED = text(
-    "SELECT count(*) FROM splits"
-    " WHERE account_id = :account_id AND is_test = :is_test AND status = 'queued'"
-)
-# In the words of the partial indexes; asked with every upload and every split.
-_STORED = text(
-    "SELECT (SELECT coalesce(sum(content_length), 0) FROM uploads WHERE account_id = :account_id"
-    " AND deleted_at IS NULL AND fault_code IS NULL)"
-    " + (SELECT coalesce(sum(stored_bytes), 0) FROM splits WHERE account_id = :account_id"
-    " AND stored_bytes > 0 AND swept_at IS NULL AND deleted_at IS NULL)"
-)
 # On the table: mapped objects take twice the time.
 _SPLITS = Split.__table__.c
+_UPLOADS = Upload.__table__.c
+# Run with every new split.
+_QUEUED = select(func.count()).where(
+    _SPLITS.account_id == bindparam("account_id"),
+    _SPLITS.is_test == bindparam("is_test"),
+    IS_QUEUED,
+)
+# Run with every upload and every split. The conditions are those of partial indexes.
+_STORED = select(
+    select(func.coalesce(func.sum(_UPLOADS.content_length), 0))
+    .where(
+        _UPLOADS.account_id == bindparam("account_id"),
+        _UPLOADS.deleted_at.is_(None),
+        _UPLOADS.fault_code.is_(None),
+    )
+    .scalar_subquery()
+    + select(func.coalesce(func.sum(_SPLITS.stored_bytes), 0))
+    .where(
+        _SPLITS.account_id == bindparam("account_id"),
+        _SPLITS.stored_bytes > literal_column("0"),
+        _SPLITS.swept_at.is_(None),
+        _SPLITS.deleted_at.is_(None),
+    )
+    .scalar_subquery()
+)
 _IN_CLASS = _SPLITS.turn.between(bindparam("lowest"), bindparam("highest"))
 _TURNS = select(
     *(

@@ -43,7 +43,7 @@ def retry_failed(session: Session, settings: Settings, split: Split) -> tuple[Sp
     if standing is not None:
         return standing, False
     if split.status != FAILED:
-        raise Conflict(f"The split is {split.status}; only one that failed is tried again.")
+        raise Conflict(f"The split is {split.status}; only failed splits can be retried.")
     source = _upload(session, split)
     request = _request(split)
     key = session.get(ApiKey, split.key_id)  # None where a person made the split on a page
@@ -75,7 +75,7 @@ def _upload(session: Session, split: Split) -> Upload | None:
         return None
     upload = uploads.usable(session, split.upload_id)
     if upload is None:
-        raise Conflict("The upload that it was made of is deleted.")
+        raise Conflict("The upload that it was made from is deleted.")
     return upload
 
 

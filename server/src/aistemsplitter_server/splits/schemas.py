@@ -23,7 +23,7 @@ class DirectUrl(Request):
 
     type: Literal["direct_url"]
     url: Url = Field(
-        description="http or https; or the audioUrl of an upload of one's own",
+        description="http or https; or the audioUrl of one of your uploads",
         examples=["https://music.example/song.flac"],
     )
 
@@ -59,17 +59,19 @@ class CreateSplit(Request):
     )
     output_format: OutputFormat = "wav"
     stems: list[str] | None = Field(
-        None, min_length=1, description="only these are made; the model's own if none"
+        None, min_length=1, description="stems to make; all of the model's own if omitted"
     )
     webhook_url: Annotated[str, StringConstraints(max_length=2048)] | None = None
     metadata: dict[MetadataKey, MetadataValue] | None = Field(None, max_length=MOST_METADATA)
-    priority: Priority | None = Field(None, description="the best that the key allows if none")
+    priority: Priority | None = Field(
+        None, description="the highest that the key allows if omitted"
+    )
 
     @field_validator("stem_model")
     @classmethod
     def _known(cls, name: str) -> str:
         if name not in NAMES:
-            raise ValueError(f"there is no such model; there are {', '.join(NAMES)}")
+            raise ValueError(f"unknown model; choose one of {', '.join(NAMES)}")
         return name
 
     @field_validator("stems")
@@ -86,7 +88,7 @@ class CreateSplit(Request):
                 f" it has {', '.join(model.choices)}"
             )
         if len(set(stems)) != len(stems):
-            raise ValueError("each can be asked for once")
+            raise ValueError("must not repeat a stem")
         return stems
 
     @property
@@ -165,7 +167,9 @@ class SplitInfo(Response):
     )
     error: SplitError | None
     progress: float
-    queue_position: int | None = Field(description="how many begin before it; null once it began")
+    queue_position: int | None = Field(
+        description="how many splits begin before it; null once it has begun"
+    )
     output_format: OutputFormat
     sample_rate: int | None
     expires_at: Moment | None = Field(description="when its stems are deleted")

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from sqlalchemy.orm import Session
 
@@ -43,7 +43,7 @@ FETCH_LEASE = timedelta(seconds=30)
 # its size divided by this, unless most of it is not audio.
 DENSEST = 8 * 4 * 192_000
 RETRY_DELAY = 10.0  # seconds, times the number of the attempt
-GAVE_UP = "The split could not be finished, though it was tried again. It costs nothing."
+GAVE_UP = "The split failed after several attempts. It costs nothing."
 SUSPENDED = "The account was suspended. The split costs nothing."
 
 
@@ -125,7 +125,7 @@ def begin(session: Session, split_id: str, worker_id: str) -> Split | None:
     if split is not None:
         split.status, split.progress = PROCESSING, 0.0
         split.started_at = times.now()
-        _touch(split)
+        touch(split)
     return split
 
 
@@ -266,7 +266,7 @@ def release(session: Session, split_id: str, attempt: int) -> None:
     split.status, split.worker_id = QUEUED, None
     if split.fetch_at is not None:
         split.fetch_at = times.now()
-    _touch(split)
+    touch(split)
 
 
 def requeue_lost(session: Session, lost: Split) -> None:
@@ -277,45 +277,6 @@ def requeue_lost(session: Session, lost: Split) -> None:
     if split.revision == lost.revision:
         split.attempt += 1  # the lost job had this number
         _requeue(session, split)
-
-
-def delete(session: Session, split: Split) -> None:
-    """Delete a split: cancel it if it has not ended, hide it, and erase personal data.
-
-    Ids, durations and the ledger stay. A sweep deletes its audio, and its upload unless another
-    split uses it.
-    """
-    if split.status not in TERMINAL:
-        cancel(session, split)
-    split.deleted_at = times.now()
-    split.expires_at = split.deleted_at
-    if split.upload_id is not None and not queries.shares_upload(session, split):
-        upload = session.get(Upload, split.upload_id)
-        if upload is not None:
-            upload.expires_at = split.deleted_at
-    _touch(split)
-    erase(session, split)
-
-
-def erase(session: Session, split: Split) -> None:
-    """Erase names, URLs and metadata of a deleted split, also from rows that refer to it.
-
-    A pending delivery still needs its URL. The erasure is complete, and noted as such, once no
-    delivery is pending.
-    """
-    split.filename, split.input_url, split.webhook_url = "", None, None
-    split.split_metadata, split.warnings, split.error_message = {}, [], None
-    queries.delete_shares(session, split.id)
-    if webhooks.erase(session, split.id):
-        split.erased_at = times.now()
-
-
-def erase_deleted(session: Session, _now: datetime, limit: int) -> int:
-    """Complete the erasure of deleted splits; return how many were considered."""
-    found = queries.unerased_locked(session, limit)
-    for split in found:
-        erase(session, split)
-    return len(found)
 
 
 def current(session: Session, split_id: str, attempt: int) -> Split:
@@ -390,7 +351,7 @@ def _reserve(session: Session, split: Split, allowed: Limits, song: int = 0) -> 
 
 def _requeue(session: Session, split: Split, *, delay_seconds: float = 0) -> None:
     split.status, split.worker_id, split.progress = QUEUED, None, 0.0
-    _touch(split)
+    touch(split)
     queueing.enqueue(session, split, delay_seconds=delay_seconds)
 
 
@@ -398,7 +359,7 @@ def _end(session: Session, split: Split, retention: timedelta) -> None:
     split.worker_id = split.fetch_at = None
     split.finished_at = times.now()
     split.expires_at = split.finished_at + retention
-    _touch(split)
+    touch(split)
     session.flush()
     webhooks.announce(
         session,
@@ -411,6 +372,7 @@ def _end(session: Session, split: Split, retention: timedelta) -> None:
     )
 
 
-def _touch(split: Split) -> None:
+def touch(split: Split) -> None:
+    """Count a visible change of a split."""
     split.revision += 1
     split.updated_at = times.now()

@@ -17,7 +17,7 @@ from aistemsplitter_server.splits import queries
 from aistemsplitter_server.splits.tables import Share, Split
 
 PURPOSE = "share"
-GONE = "This link is not valid, or not any more."
+GONE = "This link is not valid or has expired."
 
 
 def share(session: Session, secrets: Secrets, split: Split, lifetime: timedelta) -> Share:

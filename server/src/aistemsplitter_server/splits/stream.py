@@ -1,4 +1,8 @@
-"""Server-sent events of a split: the split after every change, until it has ended."""
+"""Server-sent events of a split: the split after every change, until it has ended.
+
+FastAPI formats the events. Its EventSourceResponse and that of sse-starlette are not used: they ping
+on a timer of their own, whereas here each wait for a change ends with the heartbeat.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 from fastapi.responses import StreamingResponse
+from fastapi.sse import format_sse_event
 from starlette.concurrency import run_in_threadpool
 from starlette.types import Receive, Scope, Send
 
@@ -15,6 +20,7 @@ from aistemsplitter_server.accounts.limits import Limits
 from aistemsplitter_server.splits.changes import Changes
 
 HEARTBEAT = 15.0  # seconds; proxies cut connections that are silent for a minute
+HEARTBEAT_COMMENT = format_sse_event(comment="still there")
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # nginx must not buffer it
 # For a stream, tools read the schema as that of each event.
 DOCUMENTED = {
@@ -24,7 +30,7 @@ DOCUMENTED = {
             "schema": {
                 "type": "object",
                 "properties": {
-                    "id": {"type": "string", "description": "what Last-Event-ID is given"},
+                    "id": {"type": "string", "description": "the value for Last-Event-ID"},
                     "event": {"const": "split"},
                     "data": {"type": "string", "contentMediaType": "application/json"},
                 },
@@ -64,7 +70,7 @@ class EventStream(StreamingResponse):
     """A response of server-sent events that counts against its account's limit.
 
     Args:
-        events: The events' text.
+        events: The events, as they are sent.
         place: A context manager that counts the stream while it is sent.
     """
 
@@ -72,7 +78,7 @@ class EventStream(StreamingResponse):
 
     def __init__(
         self,
-        events: AsyncIterator[str],
+        events: AsyncIterator[bytes],
         place: AbstractContextManager[None],
         status_code: int = 200,  # FastAPI's document reads the status from this default
     ) -> None:
@@ -87,20 +93,20 @@ class EventStream(StreamingResponse):
 
 async def events(
     read: Read, changes: Changes, split_id: str, last_seen: int | None
-) -> AsyncIterator[str]:
-    """Yield the stream's text.
+) -> AsyncIterator[bytes]:
+    """Yield the events as they are sent.
 
     Args:
-        read: the split's revision, its JSON and whether it has ended; None once it is deleted.
-        last_seen: the revision that the reader has, who comes again.
+        read: Returns the split's revision, its JSON and whether it has ended; None once deleted.
+        last_seen: The revision that a reconnecting client has already.
     """
     sent = ""
     while (found := await run_in_threadpool(read)) is not None:
         revision, shown, ended = found
         if shown != sent and (revision != last_seen or ended):
-            yield f"id: {revision}\nevent: split\ndata: {shown}\n\n"
+            yield format_sse_event(id=str(revision), event="split", data_str=shown)
         else:
-            yield ": still there\n\n"
+            yield HEARTBEAT_COMMENT
         if ended:
             return
         sent, last_seen = shown, None

@@ -1,4 +1,8 @@
-"""The arithmetic of ``Range`` and ``If-Range`` (RFC 9110, section 14)."""
+"""Parsing ``Range`` and ``If-Range`` headers (RFC 9110, section 14).
+
+Own code: Starlette parses them only inside FileResponse, which opens a path itself and cannot check
+the account during a download. Werkzeug's parser would be a second web framework for these lines.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +16,13 @@ class Unsatisfiable(Exception):
 
 
 def wanted(header: str | None, if_range: str | None, etag: str, size: int) -> range | None:
-    """Which bytes are asked for; None for the whole file.
+    """Return the requested bytes of a file; None for the whole file.
 
-    A header that is malformed, in another unit, or asks for several ranges is ignored, as the
-    RFC allows; so is every range of a file that is not the one the caller began with.
+    A header that is malformed, in another unit, or asks for several ranges is ignored, as the RFC
+    allows. So is a range of an older version of the file (``If-Range``).
 
     Raises:
-        Unsatisfiable: it asks for nothing that is there.
+        Unsatisfiable: The range lies outside the file.
     """
     match = ONE.fullmatch(header or "")
     if match is None or (if_range is not None and if_range.strip() != etag):

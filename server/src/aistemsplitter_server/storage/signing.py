@@ -14,7 +14,7 @@ from aistemsplitter_server.kit.secrets import Secrets
 PURPOSE = "storage-read"
 SECONDS = re.compile(r"[0-9]{1,11}", re.ASCII)
 # the same for all reasons, so that it reveals nothing
-REFUSED = "This URL is not valid, or not any more."
+REFUSED = "This URL is not valid or has expired."
 
 
 def sign(secrets: Secrets, base_url: str, key: str, expires_at: datetime, filename: str) -> str:

@@ -14,7 +14,7 @@ from aistemsplitter_server.uploads.tables import Upload
 PURPOSE = "upload"
 PATH = re.compile(r"/uploads/(upl_[0-9A-HJKMNP-TV-Z]{26})", re.ASCII)
 # the same for all reasons, so that it reveals nothing
-REFUSED = "This upload URL is not valid, or not any more."
+REFUSED = "This upload URL is not valid or has expired."
 
 
 def to_read(base_url: str, upload_id: str) -> str:

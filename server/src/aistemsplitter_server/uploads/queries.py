@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, bindparam, select, text, tuple_, update
+from sqlalchemy import ColumnElement, and_, bindparam, func, select, tuple_, update
 from sqlalchemy.orm import Session
 
-from aistemsplitter_server.kit.database import UtcTime
 from aistemsplitter_server.uploads.tables import Upload
 
 # Locked, so that no sweep deletes it while a split begins to use it.
@@ -22,12 +21,14 @@ _OF_ACCOUNT = (
     )
     .with_for_update(read=True)
 )
-# In the words of the partial indexes, which hold all that is read. Built once: asked for with
-# every upload and every split.
-_OPEN = text(
-    "SELECT count(*) FROM uploads WHERE account_id = :account_id AND expires_at > :now"
-    " AND stored_at IS NULL AND deleted_at IS NULL"
-).bindparams(bindparam("now", type_=UtcTime))
+_UPLOADS = Upload.__table__.c
+# Run with every upload, on the table and built once. The conditions are those of a partial index.
+_OPEN = select(func.count()).where(
+    _UPLOADS.account_id == bindparam("account_id"),
+    _UPLOADS.expires_at > bindparam("now"),
+    _UPLOADS.stored_at.is_(None),
+    _UPLOADS.deleted_at.is_(None),
+)
 
 
 def of_account(

@@ -59,7 +59,7 @@ def span(request: Request, upload: Upload) -> Span | None:
         return Span(0, 0)
     start, stop = int(match[1]), int(match[2]) + 1
     if not start < stop <= upload.content_length:
-        raise _wrong("Content-Range", "lies outside of the file")
+        raise _wrong("Content-Range", "is outside the file")
     return Span(start, stop)
 
 
@@ -71,7 +71,7 @@ def check_type(request: Request, upload: Upload) -> None:
     """
     content_type = request.headers.get("content-type", "")
     if _media_type(content_type) not in (FORM, _media_type(upload.content_type)):
-        raise _wrong("Content-Type", f"must be {upload.content_type}, as it was reserved")
+        raise _wrong("Content-Type", f"must be {upload.content_type}, as reserved")
 
 
 async def receive(
@@ -94,7 +94,7 @@ async def receive(
     """
     start, stop = (part.start, part.stop) if part else (0, upload.content_length)
     if start > file.size:
-        raise Conflict(f"There are {file.size} bytes of this file: go on from there.")
+        raise Conflict(f"{file.size} bytes of this file have arrived: continue from there.")
     left = stop - start
     try:
         pieces = await _content(request, left)
@@ -207,7 +207,7 @@ async def _file_in_form(body: AsyncIterator[bytes], boundary: str) -> AsyncItera
                     yield bytes(event)
         parser.close()
     except MultipartError:
-        raise _wrong("body", "is not a whole multipart form") from None
+        raise _wrong("body", "is not a complete multipart form") from None
     if not found:
         raise _wrong("file", "is missing in the form")
 

@@ -53,17 +53,19 @@ class Reservation(Response):
     upload_id: str
     upload_url: str
     upload_headers: dict[str, str]
-    expires_at: Moment = Field(description="when the right to upload ends")
+    expires_at: Moment = Field(description="when the permission to upload ends")
     direct: DirectUpload
-    audio_url: str = Field(description="as input.url of a split, it means this upload")
-    uploaded: bool = Field(description="whether the bytes are there: an Idempotency-Key came twice")
+    audio_url: str = Field(description="names this upload as the input.url of a split")
+    uploaded: bool = Field(
+        description="whether the bytes have arrived, as with an Idempotency-Key used before"
+    )
 
 
 class Uploaded(Response):
     """A file whose bytes have all arrived."""
 
     url: str = Field(
-        description="as input.url of a split, it means this upload",
+        description="names this upload as the input.url of a split",
         examples=["https://stems.example/uploads/upl_01JTB3Y6M8Q4W2N7C5D9E0F1GH"],
     )
     key: str = Field(examples=["uploads/01JTB3Y6M8Q4W2N7C5D9E0F1GH"])

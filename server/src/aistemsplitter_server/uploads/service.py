@@ -26,7 +26,7 @@ from aistemsplitter_server.uploads.schemas import ReserveUpload
 from aistemsplitter_server.uploads.tables import Upload
 
 LONGEST_NAME = 200  # characters
-GONE = "This upload is not there any more."
+GONE = "This upload no longer exists."
 SLOWEST = 32 << 10  # bytes per second: 2 GiB in 18 hours
 # after a connection drops, the upload can be resumed for this long
 EXTENSION = timedelta(minutes=15)

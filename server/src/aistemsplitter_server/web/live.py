@@ -6,10 +6,11 @@ import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import NamedTuple
 
+from fastapi.sse import format_sse_event
 from starlette.concurrency import run_in_threadpool
 
 from aistemsplitter_server.splits.changes import Changes
-from aistemsplitter_server.splits.stream import HEARTBEAT
+from aistemsplitter_server.splits.stream import HEARTBEAT, HEARTBEAT_COMMENT
 
 
 class Row(NamedTuple):
@@ -27,8 +28,8 @@ class Songs(NamedTuple):
     balance: int  # seconds
 
 
-async def rows(read: Callable[[], Songs | None], changes: Changes) -> AsyncIterator[str]:
-    """Yield the stream's text.
+async def rows(read: Callable[[], Songs | None], changes: Changes) -> AsyncIterator[bytes]:
+    """Yield the events as they are sent.
 
     Args:
         read: Returns the current songs; None once the person is signed out.
@@ -40,10 +41,10 @@ async def rows(read: Callable[[], Songs | None], changes: Changes) -> AsyncItera
             if sent.get(split_id) != row.html:
                 sent[split_id] = row.html
                 data = {"id": split_id, "html": row.html, "balance": found.balance}
-                yield f"event: song\ndata: {json.dumps(data)}\n\n"
+                yield format_sse_event(event="song", data_str=json.dumps(data))
         waiting = {split_id: row.revision for split_id, row in found.rows.items() if not row.ended}
         if not waiting:
             break
-        yield ": still there\n\n"
+        yield HEARTBEAT_COMMENT
         await changes.wait_any(waiting, HEARTBEAT)
-    yield "event: end\ndata: {}\n\n"
+    yield format_sse_event(event="end", data_str="{}")

@@ -147,7 +147,7 @@ def replay(
     """
     before, event = known(session, account_id, delivery_id, is_test=is_test)
     if before.url == ERASED:
-        raise Conflict("The split of this delivery was deleted, and the address with it.")
+        raise Conflict("The split of this delivery was deleted, and its URL with it.")
     receiver = session.get(Receiver, (before.account_id, before.url))
     if receiver is not None:
         _clear(receiver)
@@ -235,7 +235,7 @@ def record(session: Session, delivery_id: str, number: int, outcome: Answer | st
     receiver.failing_since = receiver.failing_since or now
     if now - receiver.failing_since >= DISABLED_AFTER:
         receiver.disabled_at = now
-        receiver.disabled_reason = "disabled: nothing has been accepted there for 5 days"
+        receiver.disabled_reason = "disabled: all deliveries to it failed for 5 days"
         _finish(delivery, FAILED, receiver.disabled_reason, now)
         return
     if isinstance(outcome, Answer) and outcome.status == GONE:

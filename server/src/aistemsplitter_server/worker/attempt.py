@@ -67,7 +67,7 @@ class Attempt:
             try:
                 self.superseded = not self._is_current()
             except SQLAlchemyError as error:  # checked again the next time
-                logger.warning("not looked at: %s", type(error).__name__)
+                logger.warning("the split's row could not be checked: %s", type(error).__name__)
         return self.superseded or self._context.stopping.is_set()
 
     def check(self) -> None:
@@ -141,4 +141,6 @@ def tidy(context: WorkerContext, split_id: str) -> None:
                 context.storage.delete_prefix(keys.fetched(split_id))
             work_folder.remove(context.settings.data, split_id)
     except (OSError, SQLAlchemyError) as error:
-        logger.warning("not tidied up: %s", type(error).__name__)  # the sweep will delete them
+        logger.warning(
+            "temporary files could not be deleted: %s", type(error).__name__
+        )  # the sweep will delete them

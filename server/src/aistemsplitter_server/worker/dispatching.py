@@ -208,7 +208,7 @@ class Dispatcher:
                     renewed = time.monotonic()
                     self._table.renew(self._context, [item.id for item in self._in_progress()])
             except AWAY as error:
-                logger.warning("nothing can be dispatched: %s", type(error).__name__)
+                logger.warning("dispatching is waiting for the database: %s", type(error).__name__)
                 pause = PAUSE
             except Exception:
                 logger.exception("dispatching failed")

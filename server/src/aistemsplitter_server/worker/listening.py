@@ -51,7 +51,7 @@ def listen(context: WorkerContext, split_id: str) -> None:
     except Draining:
         raise
     except _Unwanted:
-        logger.info("%s: nobody can listen any more", split_id)
+        logger.info("%s: no listening copies, since its stems are deleted", split_id)
     except Exception:
         logger.exception("%s: no listening copies", split_id)
         context.write(partial(listening.fail, split_id=split_id, reason=FAULT))
@@ -146,7 +146,7 @@ def _cut(context: WorkerContext, split_id: str, task: cutting.Task) -> None:
                 if context.stopping.is_set():
                     raise Draining from None
                 if now - began > 2 * task.cpu_seconds:
-                    raise RuntimeError("the child takes too long") from None
+                    raise RuntimeError("the child process timed out") from None
                 if now >= due:
                     due = now + PERIOD
                     _check(context, split_id)

@@ -91,4 +91,4 @@ def _beat(context: WorkerContext, ended: threading.Event) -> None:
                 row.stopping = context.stopping.is_set()
                 row.busy_seconds, row.audio_seconds = context.use.busy, context.use.audio
         except SQLAlchemyError as error:
-            logger.warning("no beat: %s", type(error).__name__)
+            logger.warning("heartbeat failed: %s", type(error).__name__)

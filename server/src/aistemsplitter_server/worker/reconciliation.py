@@ -59,7 +59,7 @@ def splits(context: WorkerContext, after: str) -> str | None:
     under_way = jobs.under_way([name for split in stale for name in queueing.job_ids(split)])
     for split in stale:
         if under_way.isdisjoint(queueing.job_ids(split)):
-            logger.error("%s has lost its job", split.id)
+            logger.error("the job of %s is lost; queueing it again", split.id)
             context.write(partial(service.requeue_lost, lost=split))
     return found[-1].id if len(found) == BATCH else None
 
@@ -82,7 +82,9 @@ def listening_copies(context: WorkerContext, after: str) -> str | None:
     under_way = jobs.under_way([listening.job_id(copy) for copy in stale])
     for copy in stale:
         if listening.job_id(copy) not in under_way:
-            logger.error("the listening copies of %s have lost their job", copy.split_id)
+            logger.error(
+                "the job for the listening copies of %s is lost; queueing it again", copy.split_id
+            )
             context.write(partial(listening.requeue_lost, lost=copy))
     return found[-1].split_id if len(found) == BATCH else None
 

@@ -46,7 +46,7 @@ def run(context: WorkerContext) -> None:
                 due = time.monotonic() + SELDOM
                 report_models(context)
         except (SQLAlchemyError, OSError) as error:
-            logger.warning("recovery has to wait: %s", type(error).__name__)
+            logger.warning("recovery is waiting for the database: %s", type(error).__name__)
             settled = time.monotonic() + SETTLED
         except Exception:
             logger.exception("recovery failed")
@@ -93,5 +93,5 @@ def _hand_on(context: WorkerContext) -> None:
         living = workers.alive_ids(session, context.settings.data)
     for job_id, executor_id in begun:
         if executor_id not in living:
-            logger.warning("%s was left behind by %s", job_id, executor_id)
+            logger.warning("requeueing %s, which %s left behind", job_id, executor_id)
             jobs.requeue(job_id)

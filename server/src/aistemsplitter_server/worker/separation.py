@@ -43,7 +43,7 @@ def _separate(context: WorkerContext, engine: Engine, attempt: Attempt) -> None:
                 )
                 result = engine.separate(task, attempt.progress, attempt.should_stop)
         except Missing:
-            raise SplitFailed("INPUT_UNREACHABLE", "The song is not there any more.") from None
+            raise SplitFailed("INPUT_UNREACHABLE", "The song no longer exists.") from None
         except Stopped:
             raise attempt.stopped() from None
         except Failed as error:

@@ -86,7 +86,7 @@ def run(context: WorkerContext, sweep: Sweep) -> bool:
                 error=error,
             )
     except SQLAlchemyError as raised:
-        logger.warning("sweep %s is not noted: %s", sweep.name, type(raised).__name__)
+        logger.warning("sweep %s could not be recorded: %s", sweep.name, type(raised).__name__)
     return not current.unfinished
 
 

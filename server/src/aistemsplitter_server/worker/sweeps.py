@@ -11,8 +11,8 @@ from aistemsplitter_server.kit import jobs, times
 from aistemsplitter_server.kit.settings import Settings
 from aistemsplitter_server.retention import failures
 from aistemsplitter_server.retention.rows import ROWS
+from aistemsplitter_server.splits import deletion
 from aistemsplitter_server.splits import queries as splits
-from aistemsplitter_server.splits import service as splits_service
 from aistemsplitter_server.uploads import queries as uploads
 from aistemsplitter_server.uploads import service as uploads_service
 from aistemsplitter_server.webhooks import service as webhooks
@@ -40,7 +40,7 @@ def sweeps(settings: Settings) -> Sequence[Sweep]:
             OFTEN,
             items(leftovers.deleted_uploads, leftovers.delete_upload, uploads.set_swept),
         ),
-        Sweep("erasures", OFTEN, rows(splits_service.erase_deleted)),
+        Sweep("erasures", OFTEN, rows(deletion.erase_deleted)),
         Sweep("old_secrets", OFTEN, rows(accounts.erase_old_secrets)),
         Sweep("workers", OFTEN, rows(workers.delete_dead)),
         Sweep("receiver_use", SELDOM, rows(webhooks.note_use)),

@@ -33,7 +33,7 @@ def _fetch(stop: threading.Event) -> None:
             return
         pause = PAUSES[min(failures, len(PAUSES) - 1)]
         failures += 1
-        logger.info("models that are missing are fetched again in %d min", pause // 60)
+        logger.info("retrying missing models in %d min", pause // 60)
         if stop.wait(pause):
             return
 

@@ -52,7 +52,7 @@ def _adopt(held: Path, folder: Path) -> None:
     try:
         copy_unfinished(held / STEMS / WORK, folder / STEMS / WORK)
     except OSError as error:  # there may be nothing yet, or no room
-        logger.info("%s begins anew: %s", folder.name, error.strerror)
+        logger.info("%s starts over: %s", folder.name, error.strerror)
 
 
 def remove(data: Path, split_id: str) -> None:

@@ -52,5 +52,5 @@ def readyz(context: InContext, storage: InStorage) -> Success[Health]:
         raise Unavailable("The storage cannot be written.") from None
     if not alive:
         why = "" if fault is None else f" The last one could not start: {fault}"
-        raise Unavailable(f"No worker is alive.{why}")
+        raise Unavailable(f"No worker is running.{why}")
     return Success(data=Health())

@@ -59,7 +59,7 @@ def read_object(context: InContext, storage: InStorage, request: Request, key: s
     try:
         file, digest = storage.open_known(key)
     except (Missing, InvalidKey):
-        raise NotFound("This object is not there any more.") from None
+        raise NotFound("This object no longer exists.") from None
     try:
         return _download(request, key, filename, file, digest, standing.Recheck(check))
     except BaseException:

@@ -77,7 +77,7 @@ BYTES = errors(
     PayloadTooLarge,
     ValidationFailed,
     Unavailable,
-) | {308: {"description": "Bytes are missing still; `Range` tells which are there."}}
+) | {308: {"description": "Bytes are still missing; `Range` says which have arrived."}}
 
 
 @router.post(
