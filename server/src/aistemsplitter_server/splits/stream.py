@@ -1,7 +1,7 @@
 """Server-sent events of a split: the split after every change, until it has ended.
 
-FastAPI formats the events. Its EventSourceResponse and that of sse-starlette are not used: they ping
-on a timer of their own, whereas here each wait for a change ends with the heartbeat.
+FastAPI formats the events. Its EventSourceResponse and that of sse-starlette are not used: they
+ping on a timer of their own, whereas here each wait for a change ends with the heartbeat.
 """
 
 from __future__ import annotations
