@@ -1,4 +1,4 @@
-"""The map of the server in CONTRIBUTING, compared with the contracts that ``make check`` runs."""
+"""The maps of engine and server in CONTRIBUTING, compared with the contracts of ``make check``."""
 
 from __future__ import annotations
 
@@ -6,20 +6,35 @@ import re
 import tomllib
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
-ROW = re.compile(r"^\| `(\w+)(?:/|\.py)` \|", re.MULTILINE)
+ROW = re.compile(r"\| `(\w+)(?:/|\.py)` \|")
 
 
-def layers() -> list[str]:
-    """Return the server's modules and packages in the contract's order, the top layer first."""
+def layers(name: str) -> list[str]:
+    """Return the modules and packages of a contract in its order, the top layer first."""
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
     contracts = settings["tool"]["importlinter"]["contracts"]
-    found = next(each for each in contracts if each["name"] == "Server: layers")
-    assert found["exhaustive"]  # so that each package is in it
-    return [name.strip() for layer in found["layers"] for name in layer.split("|")]
+    found = next(each for each in contracts if each["name"] == name)
+    assert found["exhaustive"]  # so that each module and package is in it
+    return [module.strip() for layer in found["layers"] for module in layer.split("|")]
 
 
-def test_the_map_in_contributing_shows_the_contracts_layers() -> None:
-    text = (ROOT / "CONTRIBUTING.md").read_text()
-    server = text[text.index("`server/src/aistemsplitter_server/`") :]
-    assert ROW.findall(server) == layers()
+def table(folder: str) -> list[str]:
+    """Return the modules and packages in the table that follows the folder's path."""
+    _, _, text = (ROOT / "CONTRIBUTING.md").read_text().partition(f"`{folder}/`")
+    lines = text[text.index("| --- |") :].splitlines()[1:]
+    rows = [ROW.match(line) for line in lines[: lines.index("")]]
+    return [row[1] for row in rows if row is not None]
+
+
+@pytest.mark.parametrize(
+    ("contract", "folder"),
+    [
+        ("Engine: layers", "engine/src/aistemsplitter_engine"),
+        ("Server: layers", "server/src/aistemsplitter_server"),
+    ],
+)
+def test_the_map_shows_the_contracts_layers(contract: str, folder: str) -> None:
+    assert table(folder) == layers(contract)
