@@ -19,7 +19,23 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy import (
+    Column,
+    Connection,
+    Double,
+    Engine,
+    MetaData,
+    String,
+    Table,
+    bindparam,
+    case,
+    create_engine,
+    delete,
+    event,
+    select,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.schema import CreateTable
 
 from aistemsplitter_server.kit.database import Database, use_write_ahead_log
 
@@ -28,18 +44,39 @@ BUSY_TIMEOUT = 0.25  # seconds that a process waits for another on SQLite
 SWEPT_EVERY = 100  # requests
 SWEPT_PER_BATCH = 500  # limits that are checked in one sweep
 
-_TABLE = (
-    "CREATE TABLE IF NOT EXISTS rate_limits (name TEXT PRIMARY KEY, whole_at REAL) WITHOUT ROWID"
+# Not among the tables of the domains: on SQLite it is in a file of its own.
+_LIMITS = Table(
+    "rate_limits",
+    MetaData(),
+    Column("name", String, primary_key=True),
+    Column("whole_at", Double),
+    sqlite_with_rowid=False,
 )
-_TAKE = text(
-    "INSERT INTO rate_limits AS known (name, whole_at) VALUES (:name, :now + :cost)"
-    " ON CONFLICT (name) DO UPDATE SET whole_at = :cost"
-    " + CASE WHEN known.whole_at > :now THEN known.whole_at ELSE :now END"
-    " WHERE known.whole_at + :cost - :now <= :longest RETURNING whole_at"
+_CREATE = str(CreateTable(_LIMITS, if_not_exists=True).compile(dialect=sqlite.dialect()))
+_ROWS = _LIMITS.c
+_now, _cost, _longest = (bindparam(name, type_=Double) for name in ("now", "cost", "longest"))
+# Moves the time forward and returns it; returns nothing if that would be too far ahead.
+_TAKE = {
+    dialect.dialect.name: dialect.insert(_LIMITS)
+    .values(name=bindparam("name"), whole_at=_now + _cost)
+    .on_conflict_do_update(
+        index_elements=[_ROWS.name],
+        set_={"whole_at": _cost + case((_ROWS.whole_at > _now, _ROWS.whole_at), else_=_now)},
+        where=_ROWS.whole_at + _cost - _now <= _longest,
+    )
+    .returning(_ROWS.whole_at)
+    for dialect in (sqlite, postgresql)
+}
+_READ = select(_ROWS.whole_at).where(_ROWS.name == bindparam("name"))
+_NEXT = (
+    select(_ROWS.name)
+    .where(_ROWS.name > bindparam("after"))
+    .order_by(_ROWS.name)
+    .limit(bindparam("limit"))
 )
-_WHOLE_AT = text("SELECT whole_at FROM rate_limits WHERE name = :name")
-_NEXT = text("SELECT name FROM rate_limits WHERE name > :after ORDER BY name LIMIT :limit")
-_FORGET = text("DELETE FROM rate_limits WHERE name > :after AND name <= :last AND whole_at < :now")
+_DELETE = delete(_LIMITS).where(
+    _ROWS.name > bindparam("after"), _ROWS.name <= bindparam("last"), _ROWS.whole_at < _now
+)
 
 
 class Taken(NamedTuple):
@@ -81,10 +118,10 @@ class RateLimitStore:
         name, now = sha256(who.encode()).hexdigest()[:32], time.time()
         asked = {"name": name, "now": now, "cost": share * cost, "longest": longest + 1e-6}
         with self._engine.connect() as connection:
-            whole_at = connection.scalar(_TAKE, asked)
+            whole_at = connection.scalar(_TAKE[connection.dialect.name], asked)
             granted = whole_at is not None
             if not granted:
-                whole_at = connection.scalar(_WHOLE_AT, {"name": name}) or now
+                whole_at = connection.scalar(_READ, {"name": name}) or now
             if self._is_sweep_due():
                 self._sweep(connection, now)
         ahead = max(0.0, whole_at - now)
@@ -102,7 +139,7 @@ class RateLimitStore:
         found = connection.scalars(_NEXT, {"after": self._swept_to, "limit": SWEPT_PER_BATCH}).all()
         if found:
             asked = {"after": self._swept_to, "last": found[-1], "now": now}
-            connection.execute(_FORGET, asked)
+            connection.execute(_DELETE, asked)
         self._swept_to = found[-1] if len(found) == SWEPT_PER_BATCH else ""
 
 
@@ -124,4 +161,4 @@ def _sqlite(path: Path) -> Engine:
 def _prepare(connection: sqlite3.Connection, _record: Any) -> None:
     use_write_ahead_log(connection)
     connection.execute("PRAGMA synchronous = OFF")
-    connection.execute(_TABLE)
+    connection.execute(_CREATE)
