@@ -1,7 +1,8 @@
 """Server-sent events of a split: the split after every change, until it has ended.
 
-FastAPI formats the events. Its EventSourceResponse and that of sse-starlette are not used: they
-ping on a timer of their own, whereas here each wait for a change ends with the heartbeat.
+Own code: the responses of FastAPI and sse-starlette ping on a timer of their own, whereas here each
+wait for a change ends with the heartbeat. FastAPI's formatter was tried: it puts the id after the
+data, which clients that read line by line would notice.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 from fastapi.responses import StreamingResponse
-from fastapi.sse import format_sse_event
 from starlette.concurrency import run_in_threadpool
 from starlette.types import Receive, Scope, Send
 
@@ -20,7 +20,7 @@ from aistemsplitter_server.accounts.limits import Limits
 from aistemsplitter_server.splits.changes import Changes
 
 HEARTBEAT = 15.0  # seconds; proxies cut connections that are silent for a minute
-HEARTBEAT_COMMENT = format_sse_event(comment="still there")
+HEARTBEAT_COMMENT = ": still there\n\n"
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # nginx must not buffer it
 # For a stream, tools read the schema as that of each event.
 DOCUMENTED = {
@@ -78,7 +78,7 @@ class EventStream(StreamingResponse):
 
     def __init__(
         self,
-        events: AsyncIterator[bytes],
+        events: AsyncIterator[str],
         place: AbstractContextManager[None],
         status_code: int = 200,  # FastAPI's document reads the status from this default
     ) -> None:
@@ -93,7 +93,7 @@ class EventStream(StreamingResponse):
 
 async def events(
     read: Read, changes: Changes, split_id: str, last_seen: int | None
-) -> AsyncIterator[bytes]:
+) -> AsyncIterator[str]:
     """Yield the events as they are sent.
 
     Args:
@@ -104,7 +104,7 @@ async def events(
     while (found := await run_in_threadpool(read)) is not None:
         revision, shown, ended = found
         if shown != sent and (revision != last_seen or ended):
-            yield format_sse_event(id=str(revision), event="split", data_str=shown)
+            yield f"id: {revision}\nevent: split\ndata: {shown}\n\n"
         else:
             yield HEARTBEAT_COMMENT
         if ended:

@@ -6,7 +6,6 @@ import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import NamedTuple
 
-from fastapi.sse import format_sse_event
 from starlette.concurrency import run_in_threadpool
 
 from aistemsplitter_server.splits.changes import Changes
@@ -28,7 +27,7 @@ class Songs(NamedTuple):
     balance: int  # seconds
 
 
-async def rows(read: Callable[[], Songs | None], changes: Changes) -> AsyncIterator[bytes]:
+async def rows(read: Callable[[], Songs | None], changes: Changes) -> AsyncIterator[str]:
     """Yield the events as they are sent.
 
     Args:
@@ -41,10 +40,10 @@ async def rows(read: Callable[[], Songs | None], changes: Changes) -> AsyncItera
             if sent.get(split_id) != row.html:
                 sent[split_id] = row.html
                 data = {"id": split_id, "html": row.html, "balance": found.balance}
-                yield format_sse_event(event="song", data_str=json.dumps(data))
+                yield f"event: song\ndata: {json.dumps(data)}\n\n"
         waiting = {split_id: row.revision for split_id, row in found.rows.items() if not row.ended}
         if not waiting:
             break
         yield HEARTBEAT_COMMENT
         await changes.wait_any(waiting, HEARTBEAT)
-    yield format_sse_event(event="end", data_str="{}")
+    yield "event: end\ndata: {}\n\n"
