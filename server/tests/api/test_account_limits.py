@@ -166,7 +166,7 @@ def test_keys(someone: Customer, server_secrets: Secrets) -> None:
             ).id
 
     second = make_key()
-    with pytest.raises(LimitExceeded, match=r"as it may \(2\)"):
+    with pytest.raises(LimitExceeded, match=r"limit of API keys \(2\)"):
         make_key()
     with someone.database.write() as session:
         accounts.revoke_key(session, someone.caller.account_id, second)

@@ -63,5 +63,5 @@ def test_never_the_pages_for_people(
 
 @pytest.mark.parametrize("wrong", ["app.example", "https://app.example/", "https://*.example", "x"])
 def test_a_wrong_origin_is_named(wrong: str) -> None:
-    with pytest.raises(WrongSetting, match=r"CORS_ORIGINS: .* is no origin"):
+    with pytest.raises(WrongSetting, match=r"CORS_ORIGINS: .* is not an origin"):
         kit_settings.load(cors_origins=wrong)

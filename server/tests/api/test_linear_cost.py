@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import timedelta
 from types import SimpleNamespace
@@ -218,11 +218,11 @@ def form(body: bytes, boundary: str = "x") -> Iterator[None]:
     async def receive() -> Any:
         return sent.pop()
 
-    async def read(pieces: AsyncIterator[bytes]) -> None:
-        async for _ in pieces:
+    async def read() -> None:
+        async for _ in await receiving._content(Request(scope, receive), expected=len(body)):
             pass
 
-    asyncio.run(read(receiving._file_in_form(Request(scope, receive))))
+    asyncio.run(read())
 
 
 PART = b'--x\r\nContent-Disposition: form-data; name="%s"\r\n\r\n%s\r\n'

@@ -76,13 +76,13 @@ def test_accounts_take_turns(
         measured._begin(unmeasured(accounts[name], settings, server_secrets, name))
         for name in ["many"] * 6 + ["few"] * 2 + ["one"]
     ]
-    until(lambda: len(decoding.order) == measurements.AT_ONCE)
+    until(lambda: len(decoding.order) == measurements.CONCURRENT)
     assert decoding.running == {"many": 2, "few": 2}
     assert sum(thread.name == "measure" for thread in threading.enumerate()) == 4
     decoding.finish()  # whichever ends, the account that has none comes first
-    until(lambda: len(decoding.order) == measurements.AT_ONCE + 1)
+    until(lambda: len(decoding.order) == measurements.CONCURRENT + 1)
     assert decoding.running["one"] == 1
-    assert max(decoding.running.values()) <= measurements.AT_ONCE_OF_ACCOUNT
+    assert max(decoding.running.values()) <= measurements.CONCURRENT_PER_ACCOUNT
     decoding.finish(len(results))
     assert all(result.result(60) for result in results)
     until(lambda: not any(thread.name == "measure" for thread in threading.enumerate()))

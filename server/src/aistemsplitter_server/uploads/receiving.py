@@ -122,9 +122,9 @@ async def _content(request: Request, expected: int) -> AsyncIterator[bytes]:
     Content-Type. A body of just the reserved length is always the file itself.
 
     Raises:
-        PayloadTooLarge: the body is longer than the file, and not a form.
-        TimeoutError: the body comes too slowly.
-        ClientDisconnect: the connection dropped.
+        PayloadTooLarge: The body is longer than the file, and not a form.
+        TimeoutError: The body arrives too slowly.
+        ClientDisconnect: The connection dropped.
     """
     body = _body(request)
     kind, options = parse_options_header(request.headers.get("content-type", ""))
