@@ -35,7 +35,7 @@ def test_the_password_is_changed(
     assert elsewhere.get("/studio").status_code == 200
     done = signed_in.post(f"{HERE}/password", {"present": PASSWORD, "password": NEW})
     assert done.is_redirect
-    assert "Your password is changed" in signed_in.get(done.headers["location"]).text
+    assert "Your password has been changed" in signed_in.get(done.headers["location"]).text
     assert elsewhere.get("/studio").is_redirect
     assert Visitor(client).sign_in(ada.email).status_code == 401
     assert Visitor(client).sign_in(ada.email, NEW).is_redirect
@@ -44,7 +44,7 @@ def test_the_password_is_changed(
 @pytest.mark.parametrize(
     ("form", "told"),
     [
-        ({"present": "not the one", "password": NEW}, "The present password is wrong."),
+        ({"present": "not the one", "password": NEW}, "The current password is wrong."),
         ({"present": PASSWORD, "password": "short"}, "at least 10 characters"),
     ],
 )
@@ -87,7 +87,7 @@ def test_where_one_is_signed_in(signed_in: Visitor, elsewhere: Visitor) -> None:
     page = signed_in.get(HERE).text
     assert "Firefox on Windows" in page
     assert page.count("127.0.0.1") == 2
-    assert page.count("this one") == 1
+    assert page.count("this browser") == 1
     row = next(row for row in page.split("<tr>") if "Firefox on Windows" in row)
     end = re.search(r'action="([^"]+)"', row)
     assert end

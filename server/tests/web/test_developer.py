@@ -125,9 +125,9 @@ def test_a_key_that_ends_on_a_date_is_good_on_that_day(
     ("fields", "told"),
     [
         ({"scope": []}, "at least one"),
-        ({"expires": "date"}, "the last day"),
-        ({"expires": "date", "expires_on": "2020-01-01"}, "the last day"),
-        ({"expires": "date", "expires_on": "9999-12-31"}, "the last day"),
+        ({"expires": "date"}, "a last day"),
+        ({"expires": "date", "expires_on": "2020-01-01"}, "a last day"),
+        ({"expires": "date", "expires_on": "9999-12-31"}, "a last day"),
     ],
 )
 def test_a_form_that_is_wrong_is_shown_again(
@@ -142,7 +142,7 @@ def test_a_form_that_is_wrong_is_shown_again(
 @pytest.mark.parametrize(
     "fields",
     [
-        {"scope": ["everything"]},
+        {"scope": ["all"]},
         {"mode": "both"},
         {"priority": "first"},
         {"expires": "31"},
@@ -165,7 +165,7 @@ def test_revoked(signed_in: Visitor, key: service.NewKey) -> None:
     assert (revoked.status_code, revoked.headers["location"]) == (303, PAGE)
     assert status(signed_in, key.api_key) == 401
     page = signed_in.get(PAGE).text
-    assert "1 key that is revoked or expired" in page
+    assert "1 revoked or expired key" in page
     assert f"{key.id}/revoke" not in page
 
 

@@ -98,7 +98,7 @@ def test_a_key_from_its_making_to_its_end(
         # Revoked.
         page.get_by_role("link", name="Developer").click()
         page.get_by_role("button", name="Revoke : journey").click()
-        expect(page.get_by_text("1 key that is revoked or expired")).to_be_visible()
+        expect(page.get_by_text("1 revoked or expired key")).to_be_visible()
         with AiStemSplitter(api_key, base_url=here) as sdk, pytest.raises(Unauthorized):
             sdk.get_credits()
         until(lambda: len(receiver.requests) == 4)

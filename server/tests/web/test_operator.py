@@ -105,8 +105,8 @@ def test_an_empty_service(owner: Visitor) -> None:
     assert page.status_code == 200
     waiting, drained, workers, _disk, webhooks = figures(page.text)
     assert (waiting, drained, workers, webhooks) == ("0", "0:00", "0", "0")
-    assert "None is alive" in page.text
-    assert "Nothing failed" in page.text
+    assert "No workers running" in page.text
+    assert "No failures" in page.text
 
 
 def test_the_overview_tells_what_is(owner: Visitor, database: Database) -> None:
@@ -136,13 +136,13 @@ def test_the_overview_tells_what_is(owner: Visitor, database: Database) -> None:
     page = owner.get("/operator").text
     waiting, drained, workers, _disk, _webhooks = figures(page)
     assert (waiting, drained, workers) == ("2", "0:09", "1")
-    assert re.search(r"The first for 1:1[5-9]", page)
+    assert re.search(r"The oldest for 1:1[5-9]", page)
     assert "and 1 song of unknown length" in page
     assert "1 is dead" in page
     assert "10.0×" in page
     assert "50%" in page
     assert "1 succeeded, 1 failed, 1 min of audio" in page
-    assert "1 webhook address is disabled" in page
+    assert "1 webhook URL is disabled" in page
     assert MARKUP not in page
     assert page.count(SHOWN) >= 5
 
@@ -171,13 +171,13 @@ def test_what_cannot_be_deleted_is_shown(owner: Visitor, database: Database) -> 
     with database.write() as session:
         runs.note(session, "stems", now, deleted=1234, failures=0, error=None)
     page = owner.get("/operator").text
-    assert "Everything expired is deleted" in page
+    assert "All expired data is deleted" in page
     assert "1,234" in page
     with database.write() as session:
         failures.note(session, "stems", [], {"split_1": f"PermissionError: {MARKUP}"}, now)
         runs.note(session, "links", now, deleted=0, failures=1, error=MARKUP)
     page = owner.get("/operator").text
-    assert "Some expired data is not deleted" in page
+    assert "Some expired data could not be deleted" in page
     assert "split_1" in page
     assert page.count(SHOWN) == 2
     assert MARKUP not in page
@@ -224,7 +224,7 @@ def test_accounts_are_searched_a_page_at_a_time(owner: Visitor, database: Databa
     assert older
     second = owner.get(older[1].replace("&amp;", "&")).text
     assert re.findall(r">(studio \d\d)<", second) == ["studio 01", "studio 00"]
-    assert "No account is like that." in owner.get("/operator/accounts?q=%25").text
+    assert "No matching accounts." in owner.get("/operator/accounts?q=%25").text
 
 
 def test_minutes_are_given_once(owner: Visitor, ada: Person) -> None:
@@ -363,7 +363,7 @@ def test_a_failed_split_is_tried_again(
         session.get_one(Split, other.id).status = "failed"
     poor = owner.post(f"/operator/splits/{other.id}/retry")
     assert poor.status_code == 402
-    assert "The balance does not cover this song" in poor.text
+    assert "Not enough minutes left for this song" in poor.text
 
 
 def test_a_split_that_is_not_there(owner: Visitor) -> None:

@@ -48,7 +48,7 @@ def test_someone_is_invited_joins_and_is_given_minutes(
     page.get_by_role("link", name="Accounts").click()
     page.get_by_text("New account").click()
     page.get_by_label("Name", exact=True).fill("Aurora Studio")
-    page.get_by_label("Minutes to begin with").fill("0")
+    page.get_by_label("Starting minutes").fill("0")
     page.get_by_role("button", name="Create account").click()
     link = page.locator("#link").inner_text()
     assert link.startswith(f"{base}/join/")

@@ -42,7 +42,7 @@ def test_an_account_is_deleted_by_its_name(
     path = f"/operator/accounts/{ada.account_id}"
     wrong = owner.post(f"{path}/delete", {"name": "another"})
     assert wrong.status_code == 422
-    assert "not the name of the account" in wrong.text
+    assert "not the account’s name" in wrong.text
     assert signed_in.get("/studio").status_code == 200
     with database.read() as session:
         name = session.get_one(Account, ada.account_id).name
@@ -76,7 +76,7 @@ def test_the_log_is_filtered_paged_and_downloaded(
     page = owner.get(f"/operator/audit?account={ada.account_id}&action=key.created").text
     assert page.count(">key.created</span>") == 50
     assert "action=key.created&amp;before=aud_" in page
-    assert "There are no such entries." in owner.get("/operator/audit?action=split.deleted").text
+    assert "No matching entries." in owner.get("/operator/audit?action=split.deleted").text
 
     query = f"account={ada.account_id}&action=key.created"
     answer = owner.get(f"/operator/audit.csv?{query}")

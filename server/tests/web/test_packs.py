@@ -221,7 +221,7 @@ def test_packs_that_are_sold(signed_in: Visitor, stripe: FakeStripe) -> None:
 def test_packs_that_the_operator_grants(signed_in: Visitor, owner: Visitor) -> None:
     page = signed_in.get("/settings/usage")
     assert "150 minutes" in page.text
-    assert "Whoever runs this server grants packs." in page.text
+    assert "The operator of this server grants packs." in page.text
     assert BUY not in page.text
     assert "form-action 'self';" in page.headers["content-security-policy"]
     assert "credits grant acc_" in owner.get("/settings/usage").text

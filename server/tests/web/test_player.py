@@ -174,7 +174,7 @@ def test_what_is_downloaded(
     assert saved == (tmp_path / "stored" / f"{song.id}-drums.flac").read_bytes()
     page.get_by_role("button", name="Mute Vocals").click()
     with page.expect_download() as waiting:
-        page.get_by_role("button", name="This mix as a WAV").click()
+        page.get_by_role("button", name="Download this mix (WAV)").click()
     assert waiting.value.suggested_filename == "song - mix.wav"
     with wave.open(io.BytesIO(Path(waiting.value.path()).read_bytes())) as file:
         mix = np.frombuffer(file.readframes(file.getnframes()), "<i2").reshape(-1, 2).T
@@ -244,7 +244,7 @@ def test_it_is_prepared_when_somebody_comes(
     expect(page.get_by_role("button", name="Play", exact=True)).to_be_visible()
     player.becomes(split, "failed")
     page.reload()
-    expect(page.get_by_text("The player could not be prepared.")).to_be_visible()
+    expect(page.get_by_text("Couldn’t prepare the player.")).to_be_visible()
 
 
 def test_it_appears_when_the_song_is_split(
@@ -353,7 +353,7 @@ def test_before_and_after_there_is_something_to_hear(
     with database.write() as session:
         row = session.get_one(Split, song.id)
         row.expires_at = row.created_at
-    assert "The audio of this song is deleted." in signed_in.get(f"/studio/songs/{song.id}").text
+    assert "This song’s audio has been deleted." in signed_in.get(f"/studio/songs/{song.id}").text
     told = signed_in.get(f"/studio/songs/{song.id}/player.json", headers=json)
     assert told.status_code == 404
 
@@ -370,7 +370,7 @@ def test_stems_that_were_turned_down_are_said_to_be(
     signed_in: Visitor, song: Split, database: Database
 ) -> None:
     path = f"/studio/songs/{song.id}"
-    assert "turned down" not in signed_in.get(path).text
+    assert "All tracks play" not in signed_in.get(path).text
     with database.write() as session:
         session.get_one(Split, song.id).gain = 0.9974
-    assert "turned down to 99.7 % of their level" in signed_in.get(path).text
+    assert "All tracks play at 99.7 %" in signed_in.get(path).text

@@ -69,7 +69,7 @@ def test_a_cookie_that_was_planted_is_not_taken_over(visitor: Visitor, ada: Pers
 def test_a_wrong_one_is_told_alike(visitor: Visitor, email: str, password: str) -> None:
     refused = visitor.sign_in(email, password)
     assert refused.status_code == 401
-    assert "Email or password is wrong." in refused.text
+    assert "Wrong email or password." in refused.text
     assert SESSION not in visitor.cookies
 
 

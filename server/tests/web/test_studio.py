@@ -73,7 +73,7 @@ def test_what_is_wrong_is_said_in_the_readers_language(signed_in: Visitor, hers:
     wish = hers.request(hers.upload(700))
     refused = ask(signed_in, "/studio/splits", wish)
     assert (refused.status_code, refused.json()["error"]["code"]) == (402, "INSUFFICIENT_CREDITS")
-    assert "balance does not cover" in refused.json()["error"]["message"]
+    assert "Not enough minutes left" in refused.json()["error"]["message"]
     signed_in.post("/language", {"language": "zh-TW"})
     assert "餘額不足" in ask(signed_in, "/studio/splits", wish).json()["error"]["message"]
     unknown = ask(signed_in, "/studio/splits", {**wish, "colour": "red"})
@@ -97,7 +97,7 @@ def test_the_list_is_searched_and_paged(signed_in: Visitor, hers: Customer) -> N
     assert found.count('<li class="song"') == 10
     found = signed_in.get("/studio?q=0%25", headers=HTMX).text
     assert found.count('<li class="song"') == 20
-    assert "No song is called" in signed_in.get("/studio?q=_").text
+    assert "No songs match" in signed_in.get("/studio?q=_").text
     assert "&lt;b&gt;" in signed_in.get("/studio?q=<b>").text
 
 
@@ -144,8 +144,10 @@ def test_trying_again_twice_is_one_split_and_one_charge(signed_in: Visitor, hers
 def test_why_a_split_failed(signed_in: Visitor, hers: Customer) -> None:
     split = hers.split()
     with hers.database.write() as session:
-        service.fail(session, session.get_one(Split, split.id), "UNSUPPORTED_MEDIA", "no audio")
-    assert "This is no audio that can be read." in signed_in.get("/studio").text
+        service.fail(
+            session, session.get_one(Split, split.id), "UNSUPPORTED_MEDIA", "readable audio"
+        )
+    assert "This file isn’t readable audio." in signed_in.get("/studio").text
 
 
 def test_songs_are_followed_until_they_end(signed_in: Visitor, hers: Customer) -> None:

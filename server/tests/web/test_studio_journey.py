@@ -61,7 +61,7 @@ def test_from_a_file_to_stems_at_home(studio: Studio, browser: Browser, tmp_path
     expect(page.locator("#summary")).to_contain_text("Costs 0:40")
     page.get_by_role("button", name=f"Remove {song.name}").first.click()
     expect(page.locator("#summary")).to_contain_text("Costs 0:20")
-    page.get_by_role("radio", name="Demonstration htdemucs_tiny").check()
+    page.get_by_role("radio", name="Demo htdemucs_tiny").check()
     page.get_by_label("Drums").uncheck()
     page.get_by_label("Format").select_option("wav")
     page.get_by_role("button", name="Split", exact=True).click()
@@ -104,14 +104,14 @@ def test_from_a_file_to_stems_at_home(studio: Studio, browser: Browser, tmp_path
     with zipfile.ZipFile(caught.value.path()) as archive:
         assert sorted(map(archive.read, archive.namelist())) == sorted(made.values())
     with page.expect_download() as caught:
-        page.get_by_role("button", name="This mix as a WAV").click()
+        page.get_by_role("button", name="Download this mix (WAV)").click()
     with wave.open(str(caught.value.path())) as mix:  # vocals alone, as set
         assert (mix.getnframes(), mix.getnchannels()) == (SECONDS * mix.getframerate(), 2)
         with wave.open(io.BytesIO(made["vocals"])) as vocals:
             assert mix.getframerate() == vocals.getframerate()
 
     # Shared with someone without an account, until it is deleted.
-    page.get_by_role("button", name="Make a link").click()
+    page.get_by_role("button", name="Create link").click()
     link = page.locator("#share code").inner_text()
     stranger = browser.new_context()
     theirs = stranger.new_page()
@@ -146,7 +146,7 @@ def test_an_upload_goes_on_where_the_line_broke(studio: Studio) -> None:
 
     page.route("**/uploads/upl_*", break_once)
     page.locator("#files").set_input_files(SONG)
-    page.get_by_role("radio", name="Demonstration htdemucs_tiny").check()
+    page.get_by_role("radio", name="Demo htdemucs_tiny").check()
     page.get_by_role("button", name="Split", exact=True).click()
     expect(page.locator("#songs .song")).to_contain_text("Next in the queue")
     size = SONG.stat().st_size
@@ -161,8 +161,8 @@ def test_what_cannot_be_split_is_said_where_it_stands(studio: Studio, tmp_path: 
     page.locator("#files").set_input_files([empty, noise])
     expect(page.locator("#toasts")).to_contain_text("empty.mp3 is empty.")
     expect(page.locator("#pending li")).to_have_count(1)
-    expect(page.locator("#summary")).to_contain_text("known once the server has read it")
-    page.get_by_role("radio", name="Demonstration htdemucs_tiny").check()
+    expect(page.locator("#summary")).to_contain_text("known once the server has checked it")
+    page.get_by_role("radio", name="Demo htdemucs_tiny").check()
     page.get_by_role("button", name="Split", exact=True).click()
     row = page.locator("#songs .song")
     expect(row.get_by_role("alert")).to_contain_text("holiday.mp3")
@@ -170,10 +170,10 @@ def test_what_cannot_be_split_is_said_where_it_stands(studio: Studio, tmp_path: 
     expect(row).to_have_count(0)
     expect(page.locator("#balance")).to_have_text("10:00")
 
-    page.get_by_label("Address of a song").fill("http://127.0.0.1:9/secret")
-    page.get_by_label("Address of a song").press("Enter")
+    page.get_by_label("Link to an audio file").fill("http://127.0.0.1:9/secret")
+    page.get_by_label("Link to an audio file").press("Enter")
     page.get_by_role("button", name="Split", exact=True).click()
-    expect(row).to_contain_text(re.compile("Being fetched|Failed"))
+    expect(row).to_contain_text(re.compile("Downloading…|Failed"))
     page.get_by_role("button", name="Cancel").click()
     expect(row).to_contain_text("Cancelled")
     row.get_by_role("button", name="Delete secret").click()

@@ -56,7 +56,7 @@ def test_filters(signed_in: Visitor, adas: Customer) -> None:
     (split_id,) = {*re.findall(r"split_\w{26}", body)}
     assert event_id in body
     assert listed(signed_in, f"?find={split_id}") == [first]
-    assert "No delivery matches." in signed_in.get(f"{PAGE}?find=nowhere").text
+    assert "No matching deliveries." in signed_in.get(f"{PAGE}?find=nowhere").text
 
 
 def test_htmx_gets_a_part(signed_in: Visitor, adas: Customer) -> None:
@@ -122,7 +122,7 @@ def test_nobody_answers(signed_in: Visitor, adas: Customer, context: WorkerConte
     delivery_id = sent(adas, nobody)
     deliver(context, delivery_id)
     page = signed_in.get(f"{PAGE}/{delivery_id}").text
-    assert "No answer" in page
+    assert "No response" in page
     assert "cannot be reached" in page
 
 
@@ -166,7 +166,7 @@ def test_a_test_event_that_is_refused(
         accounts.revoke_key(session, None, key_id)
     page = signed_in.post(f"{PAGE}/test", {"url": URL, "key": key_id})
     assert page.status_code == 422
-    assert "there is no key yet" in signed_in.get(f"{PAGE}/test").text
+    assert "you have no key yet" in signed_in.get(f"{PAGE}/test").text
     with adas.database.read() as session:
         assert session.scalars(select(Delivery)).all() == []
 
