@@ -20,7 +20,7 @@ OF_ALL_SPLITS = re.compile(r"SCAN splits(?! USING (COVERING )?INDEX ix_splits_(q
 @only_sqlite
 def test_the_queue_is_read_from_its_own_indexes(database: Database) -> None:
     with planned(database) as plans, database.read() as session:
-        queue.look(session, times.now())
+        queue.current(session, times.now())
         queries.queue_places(session)
         queries.queued_since(session)
     of_splits = [plan for plan in plans if "splits" in plan]
@@ -35,7 +35,7 @@ def test_ended_splits_are_read_from_an_index(settings: Settings, database: Datab
     with planned(database) as plans:
         assert list(metrics.collect())
         with database.read() as session:
-            History().look(session, times.now())
+            History().counts(session, times.now())
             failures.reasons(session, times.now())
     of_splits = [plan for plan in plans if "splits" in plan]
     assert any("ix_splits_ended" in plan for plan in of_splits)
