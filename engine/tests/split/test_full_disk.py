@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,17 +14,9 @@ from stem_files import WORK, separator, song, tree
 
 
 @pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Path]:
+def disk(mount_disk: Callable[[int], Path]) -> Path:
     """A disk of 64 MB."""
-    path = tmp_path / "disk"
-    path.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(path)]
-    if sys.platform != "linux" or os.geteuid() != 0:
-        pytest.skip("only root can mount a small disk")
-    if subprocess.run(command, capture_output=True, check=False).returncode:
-        pytest.skip("no disk can be mounted here")
-    yield path
-    subprocess.run(["umount", "--lazy", str(path)], check=True)
+    return mount_disk(64)
 
 
 @pytest.mark.parametrize("room", [0, 1 << 20])  # bytes: for the next samples, or for them alone

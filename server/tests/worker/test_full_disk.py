@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx2
@@ -23,17 +20,9 @@ pytestmark = only_postgres  # so that the disk is full for audio alone
 
 
 @pytest.fixture
-def small(tmp_path: Path) -> Iterator[Path]:
+def small(mount_disk: Callable[[int], Path]) -> Path:
     """A disk of 6 MB."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", str(disk)]
-    if sys.platform != "linux" or os.geteuid() != 0:
-        pytest.skip("only root can mount a small disk")
-    if subprocess.run(command, capture_output=True, check=False).returncode:
-        pytest.skip("no disk can be mounted here")
-    yield disk
-    subprocess.run(["umount", "--lazy", str(disk)], check=True)
+    return mount_disk(6)
 
 
 @pytest.fixture
