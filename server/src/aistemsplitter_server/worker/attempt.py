@@ -108,7 +108,7 @@ def ending(context: WorkerContext, attempt: Attempt) -> Iterator[None]:
                 try:
                     yield
                 except Superseded:  # no longer needed
-                    outcome = "stopped" if attempt.superseded else "in vain"
+                    outcome = "stopped" if attempt.superseded else "superseded"
                 except Draining:
                     outcome = "released"
                     context.write(lambda session: service.release(session, split_id, number))
