@@ -8,7 +8,7 @@ from pathlib import Path
 
 DECODING = 5
 SEPARATING = 5
-PLAYER_AUDIO = 10  # nobody waits for it yet: separation goes first
+PLAYER_AUDIO = 10  # nobody waits for it yet, so separation goes first
 
 
 def lower(niceness: int) -> None:

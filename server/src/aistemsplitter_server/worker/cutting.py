@@ -1,10 +1,10 @@
-"""The child process that makes listening copies: one task, its argument, and then it ends.
+"""The child process that makes listening copies: it runs the one task in its argument, and ends.
 
 It runs confined (see ``sandbox/confinement.py``), on files that its parent has opened for it.
 
-A track becomes one file of pieces, each a FLAC file of its own, so that a browser can fetch a few
-seconds by their bytes and decode them to exactly the samples that lie there. All tracks have the
-same rate, the same length and the same pieces. Memory does not grow with the song.
+A track becomes one file of pieces, each a FLAC file of its own, so that a browser can fetch the
+bytes of a few seconds and decode them to exactly those samples. All tracks have the same rate,
+length and pieces. Memory does not grow with the song.
 """
 
 from __future__ import annotations
@@ -30,30 +30,29 @@ from aistemsplitter_server.sandbox.confinement import confine_decoder
 if TYPE_CHECKING:
     from aistemsplitter_engine.audio import FloatArray
 
-RATES = range(8_000, 48_001)  # Hz: every browser plays these, and more nobody hears
-SECONDS = 5  # of a piece, give or take half a unit
-UNIT = 180  # frames: at all of the player's speeds, so many last a whole number of frames
+RATES = range(8_000, 48_001)  # Hz: every browser plays these, and nobody hears more
+SECONDS = 5  # per piece, give or take half a unit
+UNIT = 180  # frames, which last a whole number of frames at each of the player's speeds
 BINS = 2_000  # of a waveform
 FULL = 32_768
-COMPRESSION = "2"  # of 12: more costs much time and saves little
-MIXTURE = "mixture"  # the track's name; no stem is called so
+COMPRESSION = "2"  # of 12: more takes much longer and saves little
+MIXTURE = "mixture"  # the track's name, which no stem has
 INDEX = "player.json"
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What to make.
-
-    All files are descriptors that are open already.
+    """The copies to make. All files are open descriptors.
 
     Attributes:
-        copies: the files to write by track: each stem, and the mixture.
-        index: the file to write what the player needs to know into.
-        stems: their files by name.
-        song: the mixture's file; None if it no longer exists.
-        gain: of the stems, which the song gets, too: so both are heard at one level.
-        whole: the stems whose sum stands in for the song then; none if there are none such.
-        seconds: about how long the song is.
+        copies: The files to write, by track: each stem, and the mixture.
+        index: The file to write the player's index to.
+        stems: The stems' files, by name.
+        song: The mixture's file; None if it no longer exists.
+        gain: The factor that the stems were multiplied by. The song gets it too, for the same
+            level.
+        whole: The stems whose sum replaces a missing mixture, if there are such.
+        seconds: The song's approximate duration.
     """
 
     copies: dict[str, int]
@@ -66,17 +65,17 @@ class Task:
 
     @property
     def cpu_seconds(self) -> int:
-        """Limit of processor time; a hundredth of it is usual."""
+        """Return the limit of processor time in seconds. A hundredth of it is usual."""
         return 120 + int(self.seconds * (len(self.stems) + 1) / 10)
 
     @property
     def largest_file(self) -> int:
-        """Limit of a copy's size in bytes: that of a minute more, uncompressed, and a tenth."""
+        """Return the limit of a copy's size in bytes: a minute more, uncompressed, and a tenth."""
         return int((self.seconds + 60) * RATES[-1] * 4 * 1.1)
 
 
 def main() -> None:
-    """Carry out one task; what went wrong goes to stdout."""
+    """Run the task. Errors go to stdout."""
     from aistemsplitter_engine import EngineError
 
     task = Task(**json.loads(sys.argv[1]))
@@ -93,12 +92,12 @@ def main() -> None:
 
 
 def line(task: Task) -> str:
-    """A task as the child reads it."""
+    """Return a task as the child's argument."""
     return json.dumps(asdict(task))
 
 
 def cut(task: Task, before_piece: Callable[[], None] = lambda: None) -> dict[str, Any]:
-    """Write the copies; return what the player has to know of them."""
+    """Write the copies, and return the player's index."""
     from aistemsplitter_engine import AudioError
     from aistemsplitter_engine.audio import AudioFile
 
@@ -114,7 +113,7 @@ def cut(task: Task, before_piece: Callable[[], None] = lambda: None) -> dict[str
         tracks.append(track)
     mixture = None
     if task.song is not None:
-        with suppress(AudioError):  # it is there no more, or was damaged since
+        with suppress(AudioError):  # it was deleted or damaged in the meantime
             song = [AudioFile(MIXTURE, task.song)]
             mixture = write(MIXTURE, song, rate, frames, width, task.gain)[0]
     is_song = mixture is not None
@@ -141,7 +140,7 @@ def _track(
     width: int,
     gain: float = 1.0,
 ) -> tuple[dict[str, Any], int]:
-    """Write one track, the sum of the files; return what is to be known of it, and its length."""
+    """Write one track, the sum of the files; return its entry in the index and its frames."""
     from aistemsplitter_engine.audio import resample
 
     waveform = _Waveform(width)
@@ -150,7 +149,7 @@ def _track(
     if gain != 1:
         blocks = (block * np.float32(gain) for block in blocks)
     with os.fdopen(os.dup(task.copies[name]), "wb") as target:
-        target.seek(0)  # a mixture that turned out to be damaged may have been begun
+        target.seek(0)  # a damaged mixture may have been written in part
         target.truncate()
         for piece in _pieces(blocks, _piece_frames(rate)):
             before_piece()
@@ -172,7 +171,7 @@ def _sums(streams: Sequence[Iterator[FloatArray]]) -> Iterator[FloatArray]:
 
 
 def _pieces(blocks: Iterator[FloatArray], length: int) -> Iterator[NDArray[np.int16]]:
-    """Yield the stream as (2, length) pieces of 16 bit, the last one as long as what is left."""
+    """Yield the stream as 16-bit pieces of (2, length); the last one is as long as what is left."""
     piece = np.empty((2, length), np.int16)
     filled = 0
     for block in blocks:
@@ -209,7 +208,7 @@ def _flac(piece: NDArray[np.int16], rate: int) -> bytes:
 
 
 class _Waveform:
-    """The highest sample and the level of every so many frames, both channels together."""
+    """The peak and the level of every so many frames, both channels together."""
 
     def __init__(self, width: int) -> None:
         self._width = width
@@ -226,7 +225,7 @@ class _Waveform:
         self._left = joined[:, whole:]
 
     def drawn(self) -> tuple[str, str]:
-        """Peaks and levels (RMS), a byte a bin with full scale at 255, in base64."""
+        """Return peaks and levels (RMS), one byte per bin with full scale at 255, in base64."""
         if self._left.shape[1]:
             self._measure(self._left[:, None])
             self._left = self._left[:, :0]
@@ -243,7 +242,7 @@ class _Waveform:
 
 
 def _end_without_parent() -> None:
-    """End this process if its parent has died, whatever killed it: stdin is closed then."""
+    """End this process when its parent dies in any way, since stdin is closed then."""
     stdin = select.poll()
     stdin.register(sys.stdin, select.POLLIN)
     if stdin.poll(0):
