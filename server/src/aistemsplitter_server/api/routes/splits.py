@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Query, Response
+from fastapi import APIRouter, Depends, Header, Response
 from starlette.concurrency import run_in_threadpool
 
 from aistemsplitter_server.accounts import service as accounts
@@ -13,9 +13,9 @@ from aistemsplitter_server.accounts.limits import limits_of
 from aistemsplitter_server.accounts.scopes import Scope
 from aistemsplitter_server.accounts.service import Caller
 from aistemsplitter_server.api.authentication import with_scope
+from aistemsplitter_server.api.pagination import Cursor, PageLimit, cut, id_before
 from aistemsplitter_server.api.responses import errors
 from aistemsplitter_server.http.context import Context, IdempotencyKey, InContext, InStorage
-from aistemsplitter_server.kit import ids
 from aistemsplitter_server.kit.errors import (
     Conflict,
     IdempotencyInProgress,
@@ -84,25 +84,22 @@ def list_splits(
     context: InContext,
     storage: InStorage,
     caller: Reader,
-    limit: Annotated[int, Query(ge=1, le=100)] = 20,
-    cursor: Annotated[str | None, Query(description="nextCursor of the page before")] = None,
+    limit: PageLimit = 20,
+    cursor: Cursor = None,
     status: Status | None = None,
 ) -> Success[SplitPage]:
     """Return the account's splits of the key's mode (test or live), newest first."""
-    before = None if cursor is None else ids.from_cursor("split", cursor)
     with context.database.read() as session:
         found = queries.page(
             session,
             caller.account_id,
             is_test=caller.is_test,
-            before=before,
+            before=id_before("split", cursor),
             status=status,
             limit=limit + 1,
         )
-    shown = found[:limit]
-    more = len(found) > limit
-    items = [_shown(context, storage, split) for split in shown]
-    next_cursor = ids.body(shown[-1].id) if more else None
+    page, next_cursor = cut(found, limit, lambda split: split.id)
+    items = [_shown(context, storage, split) for split in page]
     return Success(data=SplitPage(items=items, next_cursor=next_cursor))
 
 

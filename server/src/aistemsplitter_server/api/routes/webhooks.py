@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends
 
 from aistemsplitter_server.accounts.scopes import Scope
 from aistemsplitter_server.accounts.service import Caller
 from aistemsplitter_server.api.authentication import with_scope
+from aistemsplitter_server.api.pagination import Cursor, PageLimit, cut, id_before
 from aistemsplitter_server.api.responses import errors
 from aistemsplitter_server.audit import service as audit
 from aistemsplitter_server.audit.service import Action
 from aistemsplitter_server.http.context import InContext
-from aistemsplitter_server.kit import ids
 from aistemsplitter_server.kit.errors import NotFound
 from aistemsplitter_server.kit.schemas import Success
 from aistemsplitter_server.webhooks import queries, schemas, service
@@ -34,23 +34,22 @@ Writer = Annotated[Caller, Depends(with_scope(Scope.WEBHOOKS_WRITE))]
 def list_deliveries(
     context: InContext,
     caller: Reader,
-    limit: Annotated[int, Query(ge=1, le=100)] = 20,
-    cursor: Annotated[str | None, Query(description="nextCursor of the page before")] = None,
+    limit: PageLimit = 20,
+    cursor: Cursor = None,
     state: State | None = None,
 ) -> Success[DeliveryPage]:
     """Return the account's deliveries, newest first."""
-    before = None if cursor is None else ids.from_cursor("dlv", cursor)
     with context.database.read() as session:
         found = queries.page(
             session,
             caller.account_id,
             is_test=caller.is_test,
-            before=before,
+            before=id_before("dlv", cursor),
             state=state,
             limit=limit + 1,
         )
-    items = [schemas.shown(*each) for each in found[:limit]]
-    next_cursor = ids.body(items[-1].id) if len(found) > limit else None
+    page, next_cursor = cut(found, limit, lambda row: row[0].id)
+    items = [schemas.shown(*row) for row in page]
     return Success(data=DeliveryPage(items=items, next_cursor=next_cursor))
 
 
