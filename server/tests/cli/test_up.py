@@ -202,7 +202,7 @@ def test_a_process_that_cannot_start_is_given_up(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(supervisor, "PAUSES", (0.01, 0.01))
     lasting = Child("other", [sys.executable, "-c", "import time; time.sleep(600)"])
     broken = Child("thing", [sys.executable, "-c", "raise SystemExit(3)"])
-    with pytest.raises(GaveUp, match=r"the thing ends right after its start \(status 3\)"):
+    with pytest.raises(GaveUp, match=r"the thing keeps failing right after its start \(status 3\)"):
         supervisor.supervise([lasting, broken], os.environ)
     assert lasting.process is not None
     assert lasting.process.poll() is not None

@@ -38,4 +38,4 @@ def test_a_person_at_a_limit_reads_why(
         "POST", "/studio/splits", json=hers.request(upload), headers=headers
     )
     assert refused.json()["error"]["limit"] == "queuedSplits"
-    assert "songs waiting as it may: 1" in refused.json()["error"]["message"]
+    assert "limit of 1 queued songs" in refused.json()["error"]["message"]

@@ -10,7 +10,7 @@ from aistemsplitter_server.accounts.tables import Person
 from aistemsplitter_server.credits import service as credits
 from aistemsplitter_server.kit import times
 from aistemsplitter_server.kit.database import Database
-from aistemsplitter_server.splits import service as splits
+from aistemsplitter_server.splits import deletion
 from aistemsplitter_server.splits.tables import Split
 from aistemsplitter_server.web import chart, pages
 from customers import Customer
@@ -63,7 +63,7 @@ def test_a_song_in_the_ledger(signed_in: Visitor, database: Database, adas: Cust
     assert f'<a href="/studio/songs/{split.id}">&lt;script&gt;1&lt;/script&gt;.mp3</a>' in page
     assert "<script>1" not in page
     with database.write() as session:
-        splits.delete(session, session.get_one(Split, split.id))
+        deletion.delete(session, session.get_one(Split, split.id))
     page = signed_in.get(PAGE).text
     assert f"/studio/songs/{split.id}" not in page
     assert split.id in page

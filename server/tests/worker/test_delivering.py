@@ -334,7 +334,7 @@ def test_a_database_that_stays_away(
         with monkeypatch.context() as patch:
             away = OperationalError("", {}, Exception("the database is away"))
             patch.setattr(service, fails, Mock(side_effect=away))
-            patch.setattr("aistemsplitter_server.worker.context.PATIENCE", -1.0)
+            patch.setattr("aistemsplitter_server.worker.context.DATABASE_TIMEOUT", -1.0)
             with pytest.raises(OperationalError):
                 deliver(context, delivery(someone).id)
         assert delivery(someone).next_attempt_at is not None

@@ -254,7 +254,7 @@ def test_a_database_that_stays_away(
     with Peer([answers(200, b"a song")]) as peer:
         split_id = someone.fetch(peer.url)
         with monkeypatch.context() as patch:
-            patch.setattr("aistemsplitter_server.worker.context.PATIENCE", -1.0)
+            patch.setattr("aistemsplitter_server.worker.context.DATABASE_TIMEOUT", -1.0)
             for name in (fails, "retry"):
                 patch.setattr(service, name, Mock(side_effect=away))
             with pytest.raises(OperationalError):
