@@ -45,7 +45,7 @@ def test_usage_and_ledger(signed_in: Visitor, database: Database, ada: Person) -
     assert page.text.count('class="bar"') == 30
     assert [row[1:] for row in cells(page.text)] == [
         ["Credit Pack of 50 minutes", "+50:00", "58:25"],
-        ["Given back split_b Cancelled.", "+1:01", "8:25"],
+        ["Refunded split_b Cancelled.", "+1:01", "8:25"],
         ["Split split_b", "−1:01", "7:24"],
         ["Split split_a", "−1:35", "8:25"],
         ["Credit Free credits of a new account", "+10:00", "10:00"],

@@ -178,11 +178,11 @@ def search(
 
 
 def of_account_all(session: Session, account_id: str, ids: Sequence[str]) -> Sequence[Split]:
-    """Return those of these splits that are the account's and not deleted."""
+    """Return those of these splits that are the account's and not deleted, oldest first."""
     query = select(Split).where(
         Split.id.in_(ids), Split.account_id == account_id, Split.deleted_at.is_(None)
     )
-    return session.scalars(query).all()
+    return session.scalars(query.order_by(Split.id)).all()
 
 
 def latest(
