@@ -74,7 +74,7 @@ def test_someone_is_invited_joins_and_is_given_minutes(
     page.get_by_label("Another amount").check()
     page.get_by_placeholder("Minutes").fill("5")
     page.locator("form[action$=grants]").get_by_label("Reason").fill("welcome")
-    page.get_by_role("button", name="Give").dblclick()  # once is enough
+    page.get_by_role("button", name="Grant").dblclick()  # once is enough
     expect(page.locator("#balance")).to_have_text("5:00")
 
     guest.goto("/settings/usage")
@@ -125,6 +125,6 @@ def test_without_scripts_all_of_it_is_there(
     page.get_by_role("link", name="Aurora Studio").click()
     page.get_by_label("Pack of 50", exact=True).check()
     page.locator("form[action$=grants]").get_by_label("Reason").fill("welcome")
-    page.get_by_role("button", name="Give").click()
+    page.get_by_role("button", name="Grant").click()
     expect(page.locator("#balance")).to_have_text("60:00")
     context.close()
