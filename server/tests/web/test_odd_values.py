@@ -15,6 +15,7 @@ from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.secrets import Secrets
 from aistemsplitter_server.kit.settings import Settings
 from aistemsplitter_server.storage.configured import configured
+from aistemsplitter_server.web import sdk_wheel
 from aistemsplitter_server.web.app import ROUTERS
 from aistemsplitter_server.web.forms import Form
 from estate import Estate, Things
@@ -88,7 +89,15 @@ def settings(settings: Settings) -> Settings:
 def things(settings: Settings, database: Database, server_secrets: Secrets, boss: Person) -> Things:
     """What they have."""
     made = Estate(database, server_secrets, configured(settings, server_secrets)).things(boss)
-    return {**made, "token": made["shared"], "version": "x", "name": "base.css"}
+    wheel = sdk_wheel.wheel()
+    assert wheel is not None
+    return {
+        **made,
+        "token": made["shared"],
+        "version": "x",
+        "name": "base.css",
+        "filename": wheel.filename,
+    }
 
 
 def path_of(route: APIRoute, things: Things) -> str:

@@ -20,7 +20,7 @@ from aistemsplitter_server.kit.secrets import Secrets
 from aistemsplitter_server.kit.settings import Settings
 from aistemsplitter_server.splits.tables import Share, Split
 from aistemsplitter_server.storage.configured import configured
-from aistemsplitter_server.web import live
+from aistemsplitter_server.web import live, sdk_wheel
 from customers import Customer
 from databases import only_sqlite
 from estate import Estate, Things
@@ -35,6 +35,7 @@ ROUTES = routes()
 OPEN = {
     "GET /",
     "GET /assets/{version}/{name:path}",
+    "GET /sdk/{filename}",
     "GET /sign-in",
     "POST /sign-in",
     "POST /sign-out",
@@ -89,7 +90,7 @@ def guarded(answer: httpx2.Response) -> None:
     assert policy["script-src"] in ("'self'", "'self' 'wasm-unsafe-eval'")
     for name, value in HEADERS.items():
         assert answer.headers[name] == value
-    if not answer.url.path.startswith("/assets/"):
+    if not answer.url.path.startswith(("/assets/", "/sdk/")):  # the same for everyone
         assert answer.headers["cache-control"] == "no-store"
     assert not [name for name in answer.headers if name.startswith("access-control")]
 
@@ -102,12 +103,15 @@ def estate(settings: Settings, database: Database, server_secrets: Secrets) -> E
 
 def address(route: Route, things: Things) -> str:
     """The path with these things in it."""
+    wheel = sdk_wheel.wheel()
+    assert wheel is not None
     named = {
         **things,
         "split_id": things[STATES.get(str(route), "split_id")],
         "token": things["join" if route.path.startswith("/join") else "shared"],
         "version": "any",
         "name": "base.css",
+        "filename": wheel.filename,
     }
     path = route.path.replace(":path}", "}").format(**named)
     return f"{path}?id={things['failed']}" if path.endswith("/events") else path

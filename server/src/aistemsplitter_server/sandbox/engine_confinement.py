@@ -14,7 +14,6 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from aistemsplitter_engine.resources import memory_limit
 from aistemsplitter_server.sandbox import landlock, seccomp
 from aistemsplitter_server.sandbox.confinement import limit
 from aistemsplitter_server.sandbox.seccomp import ALLOW, REFUSE, UNKNOWN, Rule
@@ -145,5 +144,7 @@ def _has_gpu() -> bool:
 
 def machine_memory() -> int:
     """Return the bytes of memory of this machine or container."""
+    from aistemsplitter_engine.resources import memory_limit  # may fail, and has to say so
+
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return min(memory, memory_limit() or memory)
