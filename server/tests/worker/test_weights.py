@@ -31,7 +31,7 @@ def test_a_mirror_without_them(
     with Peer([answers(404)]) as peer:
         monkeypatch.setenv("AISTEMSPLITTER_WEIGHTS_MIRROR", peer.url)
         weights.fetch_in_background(stop)
-        until(lambda: "fetched again in 60 min" in caplog.text)
+        until(lambda: "retrying missing models in 60 min" in caplog.text)
         stop.set()
     for name in ("htdemucs_ft", "htdemucs", "htdemucs_6s"):
         assert f"{name} could not be fetched" in caplog.text
