@@ -1,11 +1,12 @@
 """A thousand randomised splits against the real service, through a proxy that misbehaves.
 
-The proxy stands on loopback between the clients and the service, API and storage alike. A fifth of
-the requests is refused, reset, stalled, answered byte by byte, with 429, 500 or 503, with a
-Retry-After of a day, cut short, has a byte changed, its Range ignored, is redirected to another
-host, or its URL declared expired; progress streams are held back until their end. A tenth of the
-splits is made by forked processes that share one client. A split ends right if each stem is, byte
-for byte, what the song gives while the proxy behaves. Downloads that failed are repeated last.
+The proxy runs on loopback between the clients and the service, for API and storage alike. It
+disturbs a fifth of the requests: it refuses, resets or stalls the connection; answers with 429, 500
+or 503, or with a Retry-After of a day; sends the response byte by byte, cuts it short or changes a
+byte; ignores Range, redirects to another host, or declares the URL expired. It holds progress
+streams back until their end. Forked processes that share one client make a tenth of the splits.
+A split ends right if each stem equals, byte for byte, what the song gives without disturbances.
+Failed downloads are repeated at the end.
 
     python bench/chaos.py
     python bench/chaos.py --splits 100 --seed 7

@@ -1,10 +1,10 @@
 """Measure what one customer notices while five attackers press the service.
 
-A victim calls the API twice a second and has one short song after another split, one every ten
-seconds at most, on SQLite with one API process and one worker. First alone, then beside five
-attackers: URLs that drip, webhooks that are never answered, JSON bombs, uploads split again and
-again, and idle connections. All run on loopback, bounded in count and time. Needs the test
-dependencies.
+A victim calls the API twice a second and has short songs split one after another, at most one every
+ten seconds, on SQLite with one API process and one worker: first alone, then beside five attackers.
+They send URLs that drip, webhooks that are never answered, JSON bombs, the same uploads to be split
+again and again, and open idle connections. All run on loopback, bounded in count and time. Needs
+the test dependencies.
 
     python bench/siege.py                                # three minutes, ten times the counts
     python bench/siege.py --seconds 60 --scale 1
@@ -51,8 +51,8 @@ from processes import SONGS, free_port, until
 PREFIX = "AISTEMSPLITTER_SERVER_"
 SONG = SONGS / "sample" / "mixture.flac"  # 20 s
 SONG_EVERY = 10.0  # seconds
-PAUSE = 0.5  # seconds between two rounds of calls
-POLL = 1.0  # seconds between two calls for the state of a song
+PAUSE = 0.5  # seconds from one round of calls to the next
+POLL = 1.0  # seconds between two requests for the state of a song
 PATIENCE = 180.0  # seconds that a song may take
 AIMS = {"API, p99": 0.3, "start after fair turn": 10.0, "webhook after the end": 5.0}  # seconds
 ATTACKERS = 3  # that need a key
@@ -71,12 +71,12 @@ class Noticed:
 
     @property
     def all_calls(self) -> list[float]:
-        """Of every path."""
+        """The calls of all paths."""
         return list(chain.from_iterable(self.calls.values()))
 
     @property
     def delays(self) -> list[float]:
-        """From the end of each song to its webhook."""
+        """The times from the end of each song to its webhook."""
         known = self.ends.keys() & self.webhooks.keys()
         return [max(0.0, self.webhooks[split] - self.ends[split]) for split in known]
 
@@ -93,10 +93,11 @@ class Separation:
 
 
 def lateness(separations: list[Separation], splits: Iterable[str]) -> list[float]:
-    """Return the seconds from the fair turn of each of an account's splits to its start.
+    """Return by how many seconds each split of one account started after its fair turn.
 
-    The turn comes after the separation in progress when the split was queued, or when the
-    account's one before it started, and one separation of each other account.
+    A split waits from the time when it was queued, or when the account's previous split started if
+    that is later. Its fair turn comes after the separation that was in progress at that time and
+    one separation of each other account.
     """
     found = []
     previous = 0.0
@@ -104,12 +105,10 @@ def lateness(separations: list[Separation], splits: Iterable[str]) -> list[float
         if mine.split not in splits:
             continue
         since = max(mine.queued, previous)
-        turn = max(since, *(s.ended for s in separations if s.started <= since < s.ended), 0.0)
-        served = set[str]()
+        turn = max([since, *(s.ended for s in separations if s.started <= since < s.ended)])
+        served = {mine.account}
         for other in separations:
-            if since < other.started < mine.started and other.account not in served | {
-                mine.account
-            }:
+            if since < other.started < mine.started and other.account not in served:
                 served.add(other.account)
                 turn = max(turn, other.ended)
         found.append(max(0.0, mine.started - turn))
@@ -158,7 +157,7 @@ class Service:
         return key
 
     def separations(self) -> list[Separation]:
-        """Return the separations that have started so far, in their order."""
+        """Return the separations that have started so far, in order of their start."""
         columns = "id, account_id, created_at, started_at, coalesce(finished_at, updated_at)"
         query = f"SELECT {columns} FROM splits WHERE started_at IS NOT NULL ORDER BY started_at"
         with closing(sqlite3.connect(self._data / "service.db")) as database:
@@ -184,7 +183,7 @@ class Service:
 
 
 class Victim:
-    """A customer who goes about their work."""
+    """A customer with an ordinary load: regular calls, and one song after another."""
 
     def __init__(self, service: Service, key: str, hook: str, noticed: Noticed) -> None:
         self._client = httpx2.Client(
@@ -197,7 +196,7 @@ class Victim:
         self._noticed = noticed
 
     def work(self, seconds: float, what: str) -> None:
-        """Call the API, and have songs split, for so long."""
+        """Call the API and have songs split for the given number of seconds."""
         songs = threading.Thread(target=self._songs, args=(time.monotonic() + seconds,))
         songs.start()
         begun = time.monotonic()
@@ -205,14 +204,16 @@ class Victim:
             self._call("GET", "/v1/credits")
             self._call("GET", "/v1/audio/splits")
             self._call("GET", "/healthz")
+            # The pace of the calls: one round every PAUSE seconds.
             time.sleep(max(0.0, begun + (step + 1) * PAUSE - time.monotonic()))
             if time.monotonic() > begun + seconds:
                 break
         songs.join()
 
-    def _songs(self, until: float) -> None:
-        while (begun := time.monotonic()) < until:
+    def _songs(self, deadline: float) -> None:
+        while (begun := time.monotonic()) < deadline:
             self._song()
+            # The pace of the songs: at most one every SONG_EVERY seconds.
             time.sleep(max(0.0, begun + SONG_EVERY - time.monotonic()))
 
     def _song(self) -> None:
@@ -239,7 +240,7 @@ class Victim:
 
     def _status(self, split: str) -> str:
         status: str = self._call("GET", f"/v1/audio/splits/{split}")["data"]["status"]
-        time.sleep(POLL)
+        time.sleep(POLL)  # the pace of a client that polls
         return status
 
     def _call(self, method: str, path: str, **options: object) -> dict:
@@ -259,7 +260,7 @@ class Victim:
 
 @contextmanager
 def receiving(noticed: Noticed) -> Iterator[str]:
-    """Run a receiver of the victim's webhooks; yields its URL."""
+    """Run a receiver of the victim's webhooks and yield its URL."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -360,7 +361,7 @@ def _begun(noticed: Noticed) -> int:
 
 
 def _share(times: list[float], share: float) -> str:
-    """A quantile in words; the largest for a share of 1."""
+    """Return a quantile as text; the largest for a share of 1."""
     if not times:
         return "none"
     found = sorted(times)[min(len(times) - 1, int(len(times) * share))]
