@@ -16,6 +16,7 @@
 # Each set-up is remembered in .venv and repeated when a pyproject.toml changes.
 
 PYTHON ?= python3
+PYTHON_VERSION ?= 3.11
 BIN := .venv/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 PROJECTS := pyproject.toml engine/pyproject.toml sdk/pyproject.toml server/pyproject.toml
@@ -67,7 +68,7 @@ pictures: .venv/.test .venv/.demo
 	PYTHONPATH=server/tests $(BIN)/python demo/pictures.py
 
 unit: .venv/.release
-	$(BIN)/nox --session unit $(if $(PYTHON_VERSION),--python $(PYTHON_VERSION),--python 3.11)
+	$(BIN)/nox --session unit --python $(PYTHON_VERSION)
 
 matrix: .venv/.release
 	$(BIN)/nox --session unit

@@ -71,10 +71,10 @@ def open_player(page: Page, link: str) -> None:
 
 
 def listen(page: Page) -> Iterator[Image.Image]:
-    """Mute and solo stems while the song plays, and yield what is seen."""
-    for action in ("", "Mute Vocals", "Unmute Vocals", "Solo Bass", "Original"):
+    """Mute, unmute and solo stems while the song plays, and yield the frames."""
+    for action in ("", "Mute Vocals", "Mute Vocals", "Solo Bass", "Original"):
         if action:
-            page.get_by_role("button", name=re.compile(action.replace("Unm", "M"))).click()
+            page.get_by_role("button", name=re.compile(action)).click()
         for _ in range(FRAMES):
             page.wait_for_timeout(FRAME / 2)  # a screenshot takes about as long
             frame = Image.open(io.BytesIO(page.screenshot(scale="css")))
