@@ -1,4 +1,4 @@
-"""What is released from where: tags name packages and versions, workflows call make targets."""
+"""Tests of the release process: release tags, and workflows that only call make targets."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_tag_names_folder_and_version() -> None:
 
 @pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.stem)
 def test_workflow_only_calls_make_targets(workflow: Path) -> None:
-    """So that everything that they do can be done, and is tried, elsewhere."""
+    """Everything that a workflow does can then be run and tested on any machine."""
     makefile = (ROOT / "Makefile").read_text()
     described: dict[str, Any] = yaml.safe_load(workflow.read_text())
     commands = [
