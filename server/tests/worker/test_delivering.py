@@ -7,6 +7,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
+from typing import Any
 from unittest.mock import Mock
 
 import pytest
@@ -15,11 +16,14 @@ from sqlalchemy.exc import OperationalError
 
 import aistemsplitter
 from aistemsplitter_server.accounts import service as accounts
+from aistemsplitter_server.accounts import standing
 from aistemsplitter_server.accounts.tables import ApiKey
 from aistemsplitter_server.kit import times
 from aistemsplitter_server.kit.errors import Conflict, NotFound, ValidationFailed
 from aistemsplitter_server.kit.outgoing import Outgoing
 from aistemsplitter_server.kit.secrets import Secrets
+from aistemsplitter_server.operations import closing
+from aistemsplitter_server.splits import payloads
 from aistemsplitter_server.splits import service as splits
 from aistemsplitter_server.splits.tables import Split
 from aistemsplitter_server.webhooks import queries, schedule, service
@@ -310,6 +314,30 @@ def test_a_worker_that_died_over_it(context: WorkerContext, someone: Customer) -
         attempt_now(context, someone)
     assert (delivery(someone).state, delivery(someone).attempts) == ("delivered", 2)
     assert [attempt.status for attempt in attempts(someone)] == [None, 200]
+
+
+def test_an_account_deleted_during_an_attempt(
+    context: WorkerContext, someone: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account_id = someone.caller.account_id
+    render = payloads.render
+
+    def render_after_deletion(*args: Any) -> dict[str, Any]:
+        with someone.database.write() as session:
+            standing.start_deletion(session, account_id)
+        closing.finish(someone.database, account_id)
+        return render(*args)
+
+    monkeypatch.setattr(payloads, "render", render_after_deletion)
+    with Peer([answers(200)]) as peer:
+        failed_split(someone, peer.url)
+        deliver(context, delivery(someone).id)
+    aistemsplitter.verify_signature(
+        headers(peer.requests[0]), peer.requests[0].body, someone.webhook_secret
+    )
+    with someone.database.read() as session:
+        for table in (Delivery, Attempt, Event, Receiver, ApiKey):
+            assert session.scalar(select(func.count()).select_from(table)) == 0
 
 
 def test_attempts_that_never_had_an_outcome_come_to_an_end(someone: Customer) -> None:

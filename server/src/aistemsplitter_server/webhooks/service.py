@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from aistemsplitter_server.accounts import service as accounts
 from aistemsplitter_server.accounts import standing
+from aistemsplitter_server.accounts.tables import ApiKey
 from aistemsplitter_server.kit import ids, outgoing, times
 from aistemsplitter_server.kit.database import add_if_missing
 from aistemsplitter_server.kit.errors import Conflict, NotFound, ValidationFailed
@@ -185,11 +186,15 @@ def note_use(session: Session, now: datetime, limit: int) -> int:
     return len(found)
 
 
-def begin(session: Session, delivery_id: str) -> tuple[Delivery, Event] | None:
-    """Claim a due delivery for its next attempt; return None if it is not due any more.
+def begin(session: Session, delivery_id: str) -> tuple[Delivery, Event, ApiKey] | None:
+    """Claim a due delivery for its next attempt; return it, its event and the key that signs it.
 
     An attempt without an outcome, because its worker died, stays in the log as it is. After the
     last attempt of the schedule there is no further one: the delivery has failed.
+
+    Returns:
+        None if it is no longer due. Its key is read here because the account may be deleted during
+        the attempt. Until then deliveries refer to events, which are deleted before keys.
     """
     now = times.now()
     delivery = session.get(Delivery, delivery_id, with_for_update=True, populate_existing=True)
@@ -205,7 +210,8 @@ def begin(session: Session, delivery_id: str) -> tuple[Delivery, Event] | None:
     delivery.next_attempt_at = now + LEASE
     attempt = Attempt(delivery_id=delivery.id, number=delivery.attempts, started_at=now)
     session.add(attempt)
-    return delivery, session.get_one(Event, delivery.event_id)
+    event = session.get_one(Event, delivery.event_id)
+    return delivery, event, session.get_one(ApiKey, event.key_id)
 
 
 def record(session: Session, delivery_id: str, number: int, outcome: Answer | str) -> None:

@@ -86,11 +86,10 @@ def deliver(context: WorkerContext, delivery_id: str) -> None:
     context.write(lambda session: service.record(session, delivery_id, number, outcome))
 
 
-def _post(context: WorkerContext, delivery: Delivery, event: Event) -> Answer | str:
+def _post(context: WorkerContext, delivery: Delivery, event: Event, key: ApiKey) -> Answer | str:
     lifetime = timedelta(seconds=context.settings.download_url_seconds)
     with context.database.read() as session:
         body = payloads.encode(payloads.render(session, event, context.storage, lifetime))
-        key = session.get_one(ApiKey, event.key_id)
     secrets = accounts.webhook_secrets(context.secrets, key)
     headers = {
         "Content-Type": "application/json",
