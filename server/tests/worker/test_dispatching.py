@@ -44,10 +44,17 @@ def other(database: Database, server_secrets: Secrets) -> Customer:
 
 
 @pytest.fixture
-def held() -> Iterator[Held]:
-    held = Held()
-    yield held
+def held() -> Held:
+    return Held()
+
+
+@pytest.fixture
+def dispatcher(context: WorkerContext, held: Held) -> Iterator[Dispatcher]:
+    """A dispatcher of held deliveries, whose jobs end before the database is closed."""
+    dispatcher = Dispatcher(context, held)
+    yield dispatcher
     held.let_go.set()
+    assert dispatcher.wait(60)
 
 
 def send(someone: Customer, *urls: str) -> list[str]:
@@ -100,11 +107,10 @@ def test_a_slow_receiver_leaves_room_for_others_of_the_account(
 
 
 def test_accounts_take_turns_where_places_are_few(
-    context: WorkerContext, server_secrets: Secrets, held: Held
+    database: Database, server_secrets: Secrets, held: Held, dispatcher: Dispatcher
 ) -> None:
-    customers = [customer(context.database, server_secrets) for _ in range(4)]
+    customers = [customer(database, server_secrets) for _ in range(4)]
     held.limits = Limits(total=3, host=100, url=100)
-    dispatcher = Dispatcher(context, held)
     for each in customers:
         send(each, *["https://receiver.example/"] * 5)
     for _ in range(4):
@@ -117,41 +123,37 @@ def test_accounts_take_turns_where_places_are_few(
     assert begun == [3, 3, 3, 3]
 
 
-def test_one_account_alone_gets_what_it_may_have(
-    context: WorkerContext, someone: Customer, held: Held
-) -> None:
+def test_one_account_alone_gets_what_it_may_have(someone: Customer, dispatcher: Dispatcher) -> None:
     send(someone, *["https://receiver.example/"] * 50)
-    assert Dispatcher(context, held).dispatch() == ACCOUNT
+    assert dispatcher.dispatch() == ACCOUNT
 
 
 def test_a_full_host_does_not_hide_the_rest(
-    context: WorkerContext, someone: Customer, other: Customer, held: Held
+    someone: Customer, other: Customer, held: Held, dispatcher: Dispatcher
 ) -> None:
     held.limits = Limits(total=100, host=1, url=100)
     send(someone, *["https://full.example/"] * 3, "https://free.example/")
     send(other, "https://full.example/", "https://FREE.example/")
-    assert Dispatcher(context, held).dispatch() == 2
+    assert dispatcher.dispatch() == 2
 
 
 def test_what_another_process_has_begun_is_not_started(
-    context: WorkerContext, someone: Customer, held: Held
+    database: Database, someone: Customer, dispatcher: Dispatcher
 ) -> None:
     (one,) = send(someone, "https://receiver.example/")
-    with context.database.write() as session:
+    with database.write() as session:
         assert service.begin(session, one)
-    dispatcher = Dispatcher(context, held)
     assert dispatcher.dispatch() == 0
-    with context.database.write() as session:  # that one has died, and its claim has run out
+    with database.write() as session:  # the other process has died, and its claim has expired
         session.execute(update(Delivery).values(next_attempt_at=times.now()))
     assert dispatcher.dispatch() == 1
 
 
 def test_polling_only_reads(
-    context: WorkerContext, someone: Customer, held: Held, monkeypatch: pytest.MonkeyPatch
+    someone: Customer, held: Held, dispatcher: Dispatcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     held.limits = Limits(total=100, host=1, url=1)
     send(someone, *["https://receiver.example/"] * 10)
-    dispatcher = Dispatcher(context, held)
     assert dispatcher.dispatch() == 1
     while not held.begun:
         dispatcher.wait(0.01)
@@ -188,8 +190,10 @@ def test_it_works_until_the_worker_stops(context: WorkerContext, someone: Custom
 
 
 @only_sqlite
-def test_due_rows_are_found_by_an_index(context: WorkerContext, someone: Customer) -> None:
+def test_due_rows_are_found_by_an_index(
+    database: Database, someone: Customer, dispatcher: Dispatcher
+) -> None:
     send(someone, "https://receiver.example/")
-    with planned(context.database) as plans:
-        Dispatcher(context, Held()).dispatch()
+    with planned(database) as plans:
+        dispatcher.dispatch()
     assert not any("SCAN deliveries" in plan for plan in plans), plans

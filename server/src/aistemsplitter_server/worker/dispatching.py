@@ -99,16 +99,21 @@ class Dispatcher:
         self._running: dict[str, Item] = {}  # by id; only the dispatching thread adds to it
         self._changed = threading.Condition()
         self._has_room_again = False
+        self._is_started = False  # the dispatching thread has not ended
         self._last = ""  # the account that was served last
 
     def start(self) -> None:
         """Start to dispatch, in a thread."""
+        self._is_started = True
         threading.Thread(target=self._run_forever, name="dispatcher", daemon=True).start()
 
     def wait(self, seconds: float) -> bool:
-        """Wait until no job is in progress; return False after the timeout."""
+        """Wait until no job is in progress; return False after the timeout.
+
+        Once the worker stops, also wait for the dispatching thread, which could still start one.
+        """
         with self._changed:
-            return self._changed.wait_for(lambda: not self._running, seconds)
+            return self._changed.wait_for(self._is_idle, seconds)
 
     def dispatch(self) -> int:
         """Start the due rows for which there is room; return how many."""
@@ -164,6 +169,10 @@ class Dispatcher:
             if account.is_due:
                 yield account.account_id
 
+    def _is_idle(self) -> bool:
+        ending = self._is_started and self._context.stopping.is_set()
+        return not self._running and not ending
+
     def _in_progress(self) -> list[Item]:
         with self._changed:
             return list(self._running.values())
@@ -216,3 +225,6 @@ class Dispatcher:
             with self._changed:
                 self._changed.wait_for(lambda: self._has_room_again, pause)
                 self._has_room_again = False
+        with self._changed:
+            self._is_started = False
+            self._changed.notify_all()
