@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from aistemsplitter_engine.folders import cache_folder
-from aistemsplitter_engine.runtimes.lean_openvino import openvino as ov
+from aistemsplitter_engine.runtimes.openvino_without_telemetry import openvino as ov
 
 MAX_BYTES = 4 << 30
 """Of all compiled models together: five of htdemucs_ft's four in float32."""

@@ -25,9 +25,9 @@ from aistemsplitter_engine.runtimes import openvino_ops as operations
 from aistemsplitter_engine.runtimes import winograd
 from aistemsplitter_engine.runtimes.base import FloatArray
 from aistemsplitter_engine.runtimes.compiled_model_cache import CachedModel
-from aistemsplitter_engine.runtimes.lean_openvino import openvino as ov
-from aistemsplitter_engine.runtimes.lean_openvino import opset13 as opset
 from aistemsplitter_engine.runtimes.openvino_ops import OpenVinoOps
+from aistemsplitter_engine.runtimes.openvino_without_telemetry import openvino as ov
+from aistemsplitter_engine.runtimes.openvino_without_telemetry import opset13 as opset
 from aistemsplitter_engine.weights.checkpoint import Checkpoint
 
 _loading = threading.Lock()  # one at a time: loading takes twice the memory of a loaded network

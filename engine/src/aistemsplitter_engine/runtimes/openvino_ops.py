@@ -10,8 +10,8 @@ import numpy as np
 
 from aistemsplitter_engine.network.ops import Pair
 from aistemsplitter_engine.runtimes import winograd
-from aistemsplitter_engine.runtimes.lean_openvino import openvino
-from aistemsplitter_engine.runtimes.lean_openvino import opset13 as ov
+from aistemsplitter_engine.runtimes.openvino_without_telemetry import openvino
+from aistemsplitter_engine.runtimes.openvino_without_telemetry import opset13 as ov
 
 Value: TypeAlias = Any  # a node or one of its outputs; OpenVINO ships no types
 

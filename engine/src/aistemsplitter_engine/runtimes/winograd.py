@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aistemsplitter_engine.network.ops import Pair
-from aistemsplitter_engine.runtimes.lean_openvino import opset13 as ov
+from aistemsplitter_engine.runtimes.openvino_without_telemetry import opset13 as ov
 
 _TILE = 4  # outputs of one tile
 _POINTS = (0, 3 / 4, -3 / 4, 3 / 2, -3 / 2)  # and infinity; these lose less than 0, 1, -1, 2, -2
