@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from aistemsplitter_engine import spool
 from aistemsplitter_engine.errors import OutputError
 from fakes import FakeRuntime
 from stem_files import WORK, separator, song, tree
@@ -19,10 +20,16 @@ def disk(mount_disk: Callable[[int], Path]) -> Path:
     return mount_disk(64)
 
 
-@pytest.mark.parametrize("room", [0, 1 << 20])  # bytes: for the next samples, or for them alone
+@pytest.mark.parametrize("room", [0, 1 << 20])  # bytes; less than the next samples take
 def test_the_next_run_resumes(
-    disk: Path, tmp_path: Path, fakes: list[FakeRuntime], room: int
+    disk: Path,
+    tmp_path: Path,
+    fakes: list[FakeRuntime],
+    monkeypatch: pytest.MonkeyPatch,
+    room: int,
 ) -> None:
+    # The journal is written after every block: how often it is depends on the disk's speed.
+    monkeypatch.setattr(spool, "_JOURNAL_SHARE", 0)
     filler = disk / "filler"
 
     def fill(fraction: float) -> None:
@@ -33,11 +40,12 @@ def test_the_next_run_resumes(
     with pytest.raises(OutputError, match="No space left on device"):
         separator().split(song(20), disk / "out", format="flac", on_progress=fill)
     assert {path.name for path in (disk / "out").iterdir()} == {WORK}
-    separated = fakes[0].calls
     with pytest.raises(OutputError, match="make room"):  # the disk is still full
         separator().split(song(20), disk / "out", format="flac", resume=True)
     filler.unlink()
     separator().split(song(20), disk / "out", format="flac", resume=True)
-    assert fakes[-1].calls < separated  # only what had not been saved
+    resumed = fakes[-1].calls
     separator().split(song(20), tmp_path / "whole", format="flac")
+    # Seven of nine segments were separated; the last of them overlaps samples that were not saved.
+    assert (resumed, fakes[-1].calls) == (3, 9)
     assert tree(disk / "out") == tree(tmp_path / "whole")
