@@ -39,7 +39,7 @@ def _wav(file: BinaryIO) -> int | None:
 
 
 def _is_unknown(size: int) -> bool:
-    """Return whether a size is a placeholder of streaming writers: 0, or near the maximum."""
+    """Return whether a size is 0 or near the maximum, as written before the length is known."""
     return size == 0 or size >= 0xFFFFF000 or 0x7FFFF000 <= size <= 0x800000FF
 
 

@@ -78,7 +78,7 @@ def open_file(path: Path, descriptor: int | None = None) -> BinaryIO:
         if descriptor is None:
             return without_tags(path.open("rb", buffering=0))
         os.lseek(descriptor, 0, os.SEEK_SET)
-        return without_tags(open(os.dup(descriptor), "rb", buffering=0))  # noqa: PTH123  # no path
+        return without_tags(os.fdopen(os.dup(descriptor), "rb", buffering=0))
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise AudioError(f"{printable(path)}: cannot be opened: {reason}") from error

@@ -4,11 +4,16 @@ Some programs tag a WAV or an MP4 like an MP3. FFmpeg recognises the container a
 fails to read it. Such files are read from the end of the tag on.
 """
 
+from __future__ import annotations
+
 import io
 import os
-from typing import BinaryIO, cast
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from aistemsplitter_engine.audio.peek import peek
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 # FFmpeg itself skips the tag in front of MP3, AAC, FLAC and Ogg, and reads it.
 _MAGICS = (b"RIFF", b"RF64", b"riff", b"FORM", b"caff", b"\x1a\x45\xdf\xa3", b"\x30\x26\xb2\x75")
@@ -49,9 +54,10 @@ class _FromOffset(io.RawIOBase):
     def seekable(self) -> bool:
         return True
 
-    def readinto(self, buffer: "memoryview | bytearray") -> int:  # type: ignore[override]
-        data = self._file.read(len(buffer))
-        buffer[: len(data)] = data
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        view = memoryview(buffer).cast("B")
+        data = self._file.read(len(view))
+        view[: len(data)] = data
         return len(data)
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
