@@ -34,7 +34,7 @@ def times(database: Database, settings: Settings, account_id: str) -> Iterator[t
     with jobs.working(database, "wrk_bench", {}, []):
         for name, job in _small(context, account_id).items():
             yield name, max(_seconds(job) for _ in range(REPEATS))
-        for sweep in sweeps(settings):
+        for sweep in sweeps():
             with _transactions(database) as durations:
                 took = _seconds(partial(sweeping.run, context, sweep))
             yield f"sweep of {sweep.name}", max(durations, default=took)

@@ -21,6 +21,6 @@ def sweep(context: WorkerContext, *names: str, after: timedelta = MOMENT) -> Non
     """
     now = times.now() + after
     with patch.object(times, "now", lambda: now):
-        for each in sweeps(context.settings):
+        for each in sweeps():
             if each.name in names or (not names and each.name != "jobs"):
                 sweeping.run(context, each)

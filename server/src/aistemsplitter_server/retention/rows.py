@@ -26,6 +26,8 @@ from aistemsplitter_server.splits.tables import IdempotencyKey, Listening, Share
 from aistemsplitter_server.uploads.tables import Upload
 from aistemsplitter_server.webhooks.tables import Attempt, Delivery, Event, Receiver
 
+Key = tuple[Any, ...]  # a primary key
+
 
 @dataclass(frozen=True, slots=True)
 class Rows:
@@ -42,19 +44,24 @@ class Rows:
     expired: Callable[[Settings, datetime], ColumnElement[bool]]
     parts: Sequence[InstrumentedAttribute[str]] = ()
 
-    def delete(self, settings: Settings, session: Session, now: datetime, limit: int) -> int:
-        """Delete at most ``limit`` rows; return how many were found."""
-        key = tuple_(*inspect(self.table).primary_key)
-        expired = self.expired(settings, now)
-        rows = session.execute(self.select(settings, now).limit(limit))
-        found = [tuple(row) for row in rows]
-        if found:
-            for part in self.parts:
-                session.execute(delete(part.class_).where(part.in_([each[0] for each in found])))
-            # Checked again: another transaction may have renewed a row since.
-            gone = delete(self.table).where(key.in_(found), expired)
-            session.execute(gone, execution_options={"synchronize_session": False})
-        return len(found)
+    def find(self, settings: Settings, session: Session, now: datetime, limit: int) -> list[Key]:
+        """Return the primary keys of at most ``limit`` expired rows."""
+        return [tuple(row) for row in session.execute(self.select(settings, now).limit(limit))]
+
+    def delete(
+        self, settings: Settings, session: Session, now: datetime, keys: Sequence[Key]
+    ) -> int:
+        """Delete those of the rows that are still expired; return their number."""
+        columns = inspect(self.table).primary_key
+        still = self.select(settings, now).where(tuple_(*columns).in_(keys)).with_for_update()
+        expired = [tuple(row) for row in session.execute(still)]
+        if not expired:
+            return 0
+        for part in self.parts:
+            session.execute(delete(part.class_).where(part.in_([key[0] for key in expired])))
+        gone = delete(self.table).where(tuple_(*columns).in_(expired))
+        session.execute(gone, execution_options={"synchronize_session": False})
+        return len(expired)
 
     def select(self, settings: Settings, now: datetime) -> Select[Any]:
         """Select the primary keys of the expired rows."""

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from aistemsplitter_server.kit import times
 from aistemsplitter_server.retention import failures
+from aistemsplitter_server.retention.rows import Rows
 from aistemsplitter_server.worker.context import WorkerContext
 
 logger = logging.getLogger(__name__)
@@ -77,6 +78,28 @@ def rows(delete: Callable[[Session, datetime, int], int]) -> Work:
                 found = delete(session, times.now(), BATCH)
             run.deleted += found
             if found < BATCH:
+                return
+
+    return work
+
+
+def expired_rows(of: Rows) -> Work:
+    """Return the work of deleting a table's expired rows.
+
+    Finding them takes a second where many rows are old but not expired, so no transaction that
+    writes does it: SQLite has one writer at a time.
+    """
+
+    def work(run: Run) -> None:
+        settings, database = run.context.settings, run.context.database
+        while run.goes_on():
+            now = times.now()
+            with database.read() as session:
+                keys = of.find(settings, session, now, BATCH)
+            if keys:
+                with database.write() as session:
+                    run.deleted += of.delete(settings, session, now, keys)
+            if len(keys) < BATCH:
                 return
 
     return work

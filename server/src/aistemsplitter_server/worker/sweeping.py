@@ -31,7 +31,7 @@ class Sweeper:
     def __init__(self, context: WorkerContext) -> None:
         self.leads = False
         self._context = context
-        self._sweeps = sweeps(context.settings)
+        self._sweeps = sweeps()
         self._due: dict[str, float] = defaultdict(float)
         self._thread = threading.Thread(target=self._work, name="sweep", daemon=True)
 

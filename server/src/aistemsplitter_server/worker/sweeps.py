@@ -8,7 +8,6 @@ from functools import partial
 
 from aistemsplitter_server.accounts import service as accounts
 from aistemsplitter_server.kit import jobs, times
-from aistemsplitter_server.kit.settings import Settings
 from aistemsplitter_server.retention import failures
 from aistemsplitter_server.retention.rows import ROWS
 from aistemsplitter_server.splits import deletion
@@ -17,13 +16,13 @@ from aistemsplitter_server.uploads import queries as uploads
 from aistemsplitter_server.uploads import service as uploads_service
 from aistemsplitter_server.webhooks import service as webhooks
 from aistemsplitter_server.worker import leftovers, listening
-from aistemsplitter_server.worker.sweep import BATCH, Run, Sweep, items, rows
+from aistemsplitter_server.worker.sweep import BATCH, Run, Sweep, expired_rows, items, rows
 from aistemsplitter_server.workers import queries as workers
 
 OFTEN, SELDOM, RARELY = 60.0, 600.0, 6 * 3600.0  # seconds between runs
 
 
-def sweeps(settings: Settings) -> Sequence[Sweep]:
+def sweeps() -> Sequence[Sweep]:
     """Return every sweep, in the order in which they run when all are due."""
     return (
         Sweep("accounts", OFTEN, items(leftovers.closed_accounts, leftovers.close_account)),
@@ -44,7 +43,7 @@ def sweeps(settings: Settings) -> Sequence[Sweep]:
         Sweep("old_secrets", OFTEN, rows(accounts.erase_old_secrets)),
         Sweep("workers", OFTEN, rows(workers.delete_dead)),
         Sweep("receiver_use", SELDOM, rows(webhooks.note_use)),
-        *(Sweep(each.name, SELDOM, rows(partial(each.delete, settings))) for each in ROWS),
+        *(Sweep(each.name, SELDOM, expired_rows(each)) for each in ROWS),
         Sweep("jobs", SELDOM, _jobs),
         Sweep("failures", SELDOM, rows(failures.forget)),
         Sweep("orphans", RARELY, items(leftovers.orphans, leftovers.delete_orphan)),
