@@ -66,19 +66,14 @@ class Noticed:
     calls: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))  # by path
     faults: list[str] = field(default_factory=list)
     lateness: list[float] = field(default_factory=list)  # of starts, after the fair turn
-    ends: dict[str, float] = field(default_factory=dict)  # by split, of the monotonic clock
-    webhooks: dict[str, float] = field(default_factory=dict)
+    delays: list[float] = field(default_factory=list)  # of webhooks, after the end of their song
+    succeeded: set[str] = field(default_factory=set)  # splits
+    webhooks: dict[str, float] = field(default_factory=dict)  # arrival by split, since the epoch
 
     @property
     def all_calls(self) -> list[float]:
-        """The calls of all paths."""
+        """Durations of the calls of every path."""
         return list(chain.from_iterable(self.calls.values()))
-
-    @property
-    def delays(self) -> list[float]:
-        """The times from the end of each song to its webhook."""
-        known = self.ends.keys() & self.webhooks.keys()
-        return [max(0.0, self.webhooks[split] - self.ends[split]) for split in known]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +111,8 @@ def lateness(separations: list[Separation], splits: Iterable[str]) -> list[float
     return found
 
 
-def _seconds(time_of_row: str) -> float:
-    return datetime.fromisoformat(time_of_row).replace(tzinfo=UTC).timestamp()
+def _epoch(moment: str) -> float:
+    return datetime.fromisoformat(moment).replace(tzinfo=UTC).timestamp()
 
 
 class Service:
@@ -162,8 +157,8 @@ class Service:
         query = f"SELECT {columns} FROM splits WHERE started_at IS NOT NULL ORDER BY started_at"
         with closing(sqlite3.connect(self._data / "service.db")) as database:
             return [
-                Separation(split, account, *map(_seconds, times))
-                for split, account, *times in database.execute(query)
+                Separation(split, account, *map(_epoch, moments))
+                for split, account, *moments in database.execute(query)
             ]
 
     def stop(self) -> None:
@@ -233,8 +228,11 @@ class Victim:
             order = {"input": source, "stemModel": "htdemucs_tiny", "webhookUrl": self._hook}
             split = self._call("POST", "/v1/audio/splits", json=order)["data"]["id"]
             until(lambda: self._status(split) in ("succeeded", "failed"), PATIENCE)
-            self._noticed.ends[split] = time.monotonic()
             until(lambda: split in self._noticed.webhooks, PATIENCE)
+            if self._status(split) == "succeeded":
+                self._noticed.succeeded.add(split)
+            else:
+                self._noticed.faults.append(f"song: {split} failed")
         except (httpx2.HTTPError, KeyError, AssertionError) as error:
             self._noticed.faults.append(f"song: {error!r}")
 
@@ -265,7 +263,7 @@ def receiving(noticed: Noticed) -> Iterator[str]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             event = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            noticed.webhooks.setdefault(event["data"]["id"], time.monotonic())
+            noticed.webhooks.setdefault(event["data"]["id"], time.time())
             self.send_response(204)
             self.end_headers()
 
@@ -327,7 +325,13 @@ def _measured(service: Service, key: str, seconds: float, what: str) -> Noticed:
             Victim(service, key, hook, noticed).work(seconds, what)
         except httpx2.TransportError as error:
             console.print(f"the victim gave up: {error!r}")
-    noticed.lateness = lateness(service.separations(), noticed.ends)
+    separations = service.separations()
+    noticed.lateness = lateness(separations, noticed.succeeded)
+    noticed.delays = [
+        noticed.webhooks[each.split] - each.ended
+        for each in separations
+        if each.split in noticed.succeeded
+    ]
     return noticed
 
 
@@ -342,8 +346,8 @@ def _print(peace: Noticed, siege: Noticed, answers: dict[str, int]) -> None:
     for name, figures in rows.items():
         aim = AIMS.get(name)
         table.add_row(name, *figures, f"{aim:g} s" if aim else "")
-    songs = [f"{len(found.ends)} of {_begun(found)}" for found in (peace, siege)]
-    table.add_row("songs ended", *songs, "all")
+    songs = [f"{len(found.succeeded)} of {_begun(found)}" for found in (peace, siege)]
+    table.add_row("songs that succeeded", *songs, "all")
     table.add_row("calls that failed", *(str(len(found.faults)) for found in (peace, siege)), "0")
     console.print(table)
     console.print("Latest start and webhook; the attackers were answered:")
@@ -357,7 +361,7 @@ def _print(peace: Noticed, siege: Noticed, answers: dict[str, int]) -> None:
 
 def _begun(noticed: Noticed) -> int:
     lost = sum(fault.startswith("song:") for fault in noticed.faults)
-    return len(noticed.ends) + lost
+    return len(noticed.succeeded) + lost
 
 
 def _share(times: list[float], share: float) -> str:
