@@ -10,7 +10,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -21,6 +21,7 @@ from aistemsplitter_server.credits.tables import Total
 from aistemsplitter_server.kit import times
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.settings import Settings
+from aistemsplitter_server.operations.throughput import SETTLES
 from aistemsplitter_server.retention import overdue
 from aistemsplitter_server.retention.tables import Sweep, SweepFailure
 from aistemsplitter_server.splits import queries
@@ -36,7 +37,6 @@ from aistemsplitter_server.webhooks.tables import Delivery
 from aistemsplitter_server.workers.tables import DEAD_AFTER, Worker
 
 FRESH = 10.0  # seconds that counts are reused for
-SETTLES = timedelta(minutes=5)  # no transaction takes longer, so none adds to what was before
 
 
 class DatabaseMetrics(Collector):
@@ -82,14 +82,14 @@ class DatabaseMetrics(Collector):
 
 
 class _EndedSplits:
-    """Counts ended splits by status. Those of the past are counted once and remembered."""
+    """Counts ended splits by status; those that ended a while ago are counted only once."""
 
     def __init__(self) -> None:
         self._settled = Counter[str]()
-        self._until = datetime.fromtimestamp(0, UTC)  # all that ended before are in it
+        self._until = datetime.fromtimestamp(0, UTC)  # ``_settled`` has all that ended before
 
     def count(self, connection: Connection) -> Counter[str]:
-        until = times.now() - SETTLES
+        until = max(self._until, times.now() - SETTLES)  # also if the clock was set back
         self._settled += self._between(connection, self._until, until)
         self._until = until
         return self._settled + self._between(connection, until, None)
