@@ -195,8 +195,7 @@ class AsyncDriver:
 
 def _running_loop() -> Any:
     """Return the running asyncio event loop, or trio's token."""
-    token = anyio.lowlevel.current_token()
-    return getattr(token, "native_token", token)  # before anyio 4.11 the token is the native one
+    return anyio.lowlevel.current_token().native_token
 
 
 async def _notify(listener: Listener[Any], value: Any) -> None:
