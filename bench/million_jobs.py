@@ -53,7 +53,7 @@ def _small(context: WorkerContext, account_id: str) -> dict[str, Callable[[], ob
 
     return {
         "lease": partial(recovery._leads, context),
-        "lost workers' jobs": partial(recovery._hand_on, context),
+        "lost workers' jobs": partial(recovery._requeue_left_behind, context),
         "reconciliation of splits, a step": partial(walk, reconciliation.splits, "splits"),
         "reconciliation of copies, a step": partial(
             walk, reconciliation.listening_copies, "copies"

@@ -23,5 +23,5 @@ def test_a_worker_that_has_just_registered_keeps_its_job(
 
     monkeypatch.setattr(jobs, "begun", begun)
     monkeypatch.setattr(jobs, "requeue", requeued.append)
-    recovery._hand_on(context)
+    recovery._requeue_left_behind(context)
     assert requeued == ["split_2-1"]

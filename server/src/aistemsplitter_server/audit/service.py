@@ -17,7 +17,6 @@ from aistemsplitter_server.kit import ids, times
 SERVICE, PAYMENT_PROVIDER, ANONYMOUS = "service", "payment provider", "anonymous"  # actors
 CLI = "cli:"
 LONGEST_DETAIL = 500  # characters
-SWEPT_AT_ONCE = 500
 
 
 class Action(StrEnum):

@@ -1,4 +1,4 @@
-"""``doctor``: checks what the service needs, and says how to fix what is missing."""
+"""``doctor``: checks what the service needs, and prints how to fix what is missing."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from aistemsplitter_server.sandbox.python import engine_environment
 from aistemsplitter_server.storage.configured import configured
 from aistemsplitter_server.workers import queries as workers
 
-LITTLE_SPACE, NO_SPACE = 10 << 30, 1 << 30  # bytes; a song of an hour takes 5 GB while it is split
+LITTLE_SPACE, NO_SPACE = 10 << 30, 1 << 30  # bytes; a song of an hour needs 5 GB
 FEW_FILES, TOO_FEW_FILES = 1024, 256  # that a process may have open
 SKEW = 5.0  # seconds by which two clocks may differ
 ENGINE_TIMEOUT = 120.0  # seconds
@@ -88,10 +88,10 @@ def examine(settings: Settings) -> Iterator[Finding]:
 def _data(settings: Settings) -> Iterator[Finding]:
     data = settings.data
     if not data.is_dir():
-        yield Finding("data", "problem", f"there is no folder {data}", "aistemsplitter-server up")
+        yield Finding("data", "problem", f"{data} does not exist", "aistemsplitter-server up")
         return
     if stat.S_IMODE(data.stat().st_mode) & 0o077:
-        yield Finding("data", "warning", f"{data} can be read by others", f"chmod 700 {data}")
+        yield Finding("data", "warning", f"{data} is readable by others", f"chmod 700 {data}")
     else:
         yield Finding("data", "ok", f"{data.resolve()}")
     try:
@@ -105,33 +105,33 @@ def _data(settings: Settings) -> Iterator[Finding]:
         reason, _, todo = str(error).partition(": ")
         yield Finding("secret", "problem", reason, todo)
         return
-    whence = "from the settings" if settings.secret is not None else "private"
-    yield Finding("secret", "ok", f"there, {whence}")
+    source = "from the settings" if settings.secret is not None else "in a private file"
+    yield Finding("secret", "ok", source)
     try:
         configured(settings, keys).check()
     except OSError as error:
         todo = f"let the service's user write to {error.filename or data}, or make room"
-        yield Finding("storage", "problem", f"cannot be written ({error.strerror})", todo)
+        yield Finding("storage", "problem", f"is not writable ({error.strerror})", todo)
     else:
-        yield Finding("storage", "ok", "takes files")
+        yield Finding("storage", "ok", "is writable")
 
 
 def _database(settings: Settings) -> Iterator[Finding]:
     database = Database(settings.database) if _is_there(settings) else None
     if database is None:
         yield Finding(
-            "database", "problem", "there is none yet", "aistemsplitter-server db upgrade"
+            "database", "problem", "does not exist yet", "aistemsplitter-server db upgrade"
         )
         return
     try:
         migrate.check(database)
         kind = "SQLite" if database.sqlite else "Postgres"
-        yield Finding("database", "ok", f"{kind}, its schema up to date")
+        yield Finding("database", "ok", f"{kind}, schema up to date")
         yield _workers(database, settings)
         yield _clock(database)
     except NotMigrated:
         todo = "aistemsplitter-server db upgrade"
-        yield Finding("database", "problem", "its schema is not this version's", todo)
+        yield Finding("database", "problem", "its schema does not match this version", todo)
     except SQLAlchemyError as error:
         todo = "check the database, or AISTEMSPLITTER_SERVER_DATABASE_URL"
         yield Finding("database", "problem", f"cannot be used: {_reason(error)}", todo)
@@ -146,8 +146,8 @@ def _is_there(settings: Settings) -> bool:
 
 def _reason(error: SQLAlchemyError) -> str:
     """Return the driver's message, which does not quote parameters of a statement."""
-    said = str(error.orig) if isinstance(error, DBAPIError) else ""
-    return (said.strip() or type(error).__name__).splitlines()[0]
+    message = str(error.orig) if isinstance(error, DBAPIError) else ""
+    return (message.strip() or type(error).__name__).splitlines()[0]
 
 
 def _workers(database: Database, settings: Settings) -> Finding:
@@ -155,8 +155,8 @@ def _workers(database: Database, settings: Settings) -> Finding:
         count = len(workers.alive_ids(session, settings.data if settings.data.is_dir() else None))
     if count:
         return Finding("workers", "ok", f"{count} alive")
-    todo = "aistemsplitter-server up, or aistemsplitter-server worker beside an API of its own"
-    return Finding("workers", "warning", "none is running, so nothing is split", todo)
+    todo = "aistemsplitter-server up, or aistemsplitter-server worker if the API runs separately"
+    return Finding("workers", "warning", "none is running, so splits stay queued", todo)
 
 
 def _clock(database: Database) -> Finding:
@@ -165,13 +165,15 @@ def _clock(database: Database) -> Finding:
         if database.sqlite:
             newest = session.scalar(select(func.max(Entry.created_at)))
             away = (newest - times.now()).total_seconds() if newest else 0.0
-            said = "is behind the newest entry of the ledger"
+            problem = "is behind the newest entry of the ledger"
         else:
             now: datetime = session.scalars(select(func.clock_timestamp())).one()
             away = abs((now - times.now()).total_seconds())
-            said = "differs from the database's"
+            problem = "differs from the database's"
     if away > SKEW:
-        return Finding("clock", "problem", f"{said} by {away:.0f} s", "set the clock; run NTP")
+        return Finding(
+            "clock", "problem", f"{problem} by {away:.0f} s", "set the clock and run NTP"
+        )
     return Finding("clock", "ok", times.to_wire(times.now()))
 
 
@@ -192,9 +194,9 @@ def _engine() -> Iterator[Finding]:
         yield Finding("engine", "problem", f"took over {ENGINE_TIMEOUT:.0f} s", todo)
         return
     if done.returncode != 0:
-        said = (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1]
+        reason = (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1]
         todo = "install aistemsplitter-engine beside the server"
-        yield Finding("engine", "problem", f"does not separate: {said}", todo)
+        yield Finding("engine", "problem", f"cannot separate: {reason}", todo)
         return
     installed, folder = json.loads(done.stdout.splitlines()[-1])
     yield Finding("engine", "ok", "separates")
@@ -209,26 +211,28 @@ def _engine() -> Iterator[Finding]:
 
 
 def _space(check: str, folder: Path) -> Finding:
-    there = folder.resolve()
-    while not there.exists():
-        there = there.parent
-    free = shutil.disk_usage(there).free
-    said = f"{free / 1e9:.1f} GB free at {there}"
+    existing = folder.resolve()
+    while not existing.exists():
+        existing = existing.parent
+    free = shutil.disk_usage(existing).free
+    message = f"{free / 1e9:.1f} GB free at {existing}"
     if free < NO_SPACE:
-        return Finding(check, "problem", said, "make room")
+        return Finding(check, "problem", message, "make room")
     if free < LITTLE_SPACE:
-        return Finding(check, "warning", said, "make room: an hour of song takes 5 GB for a while")
-    return Finding(check, "ok", said)
+        return Finding(
+            check, "warning", message, "make room: an hour of song needs 5 GB while it is split"
+        )
+    return Finding(check, "ok", message)
 
 
 def _open_files() -> Finding:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    said = f"{'any number' if soft == resource.RLIM_INFINITY else soft} a process"
+    message = f"{'unlimited' if soft == resource.RLIM_INFINITY else soft} per process"
     if soft == resource.RLIM_INFINITY or soft >= FEW_FILES:
-        return Finding("open files", "ok", said)
+        return Finding("open files", "ok", message)
     possible = FEW_FILES if hard == resource.RLIM_INFINITY else min(FEW_FILES, hard)
     todo = f"ulimit -n {possible}, or LimitNOFILE= in the unit"
-    return Finding("open files", "problem" if soft < TOO_FEW_FILES else "warning", said, todo)
+    return Finding("open files", "problem" if soft < TOO_FEW_FILES else "warning", message, todo)
 
 
 def _show(finding: Finding) -> None:

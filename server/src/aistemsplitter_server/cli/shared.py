@@ -26,7 +26,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 @contextmanager
 def opened(settings: Settings) -> Iterator[Database]:
-    """Yield the database, if its schema is this version's."""
+    """Yield the database, if its schema matches this version."""
     database = Database(settings.database)
     try:
         migrate.check(database)

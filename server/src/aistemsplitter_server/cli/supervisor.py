@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 
 logger = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ class Child:
     process: subprocess.Popen[bytes] | None = None
     started: float = 0.0
     deaths: int = 0  # consecutive deaths right after the start
-    due: float = field(default=0.0)
+    due: float = 0.0
 
     def check(self, environment: Mapping[str, str]) -> None:
         """Start the process if it does not run and its pause is over.

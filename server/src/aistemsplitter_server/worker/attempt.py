@@ -41,10 +41,10 @@ class SplitFailed(Exception):
 
 
 class Attempt:
-    """The newest attempt at a split, as far as it knows.
+    """An attempt at a split, which regularly checks the split's row.
 
     Attributes:
-        superseded: Whether it has noticed that it is superseded.
+        superseded: Whether a check found that another attempt has begun or the split has ended.
     """
 
     def __init__(self, context: WorkerContext, split: Split) -> None:
@@ -135,9 +135,9 @@ def tidy(context: WorkerContext, split_id: str) -> None:
     try:
         with context.database.read() as session:
             found = session.get(Split, split_id)
-            heard = listening.wanted(session, split_id) is not None
+            copies_wanted = listening.wanted(session, split_id) is not None
         if found is None or found.status in TERMINAL:
-            if not heard:  # the listening copies are made from it first
+            if not copies_wanted:  # the listening copies are made from it first
                 context.storage.delete_prefix(keys.fetched(split_id))
             work_folder.remove(context.settings.data, split_id)
     except (OSError, SQLAlchemyError) as error:

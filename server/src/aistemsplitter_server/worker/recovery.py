@@ -39,7 +39,7 @@ def run(context: WorkerContext) -> None:
             sweeper.leads = _leads(context)
             if sweeper.leads:
                 if time.monotonic() >= settled:
-                    _hand_on(context)
+                    _requeue_left_behind(context)
                 for walk in walks:
                     walk.step(context)
             if time.monotonic() >= due:
@@ -86,7 +86,7 @@ def _leads(context: WorkerContext) -> bool:
         return True
 
 
-def _hand_on(context: WorkerContext) -> None:
+def _requeue_left_behind(context: WorkerContext) -> None:
     begun = jobs.begun()
     # Read last: a worker that has just registered must not lose a job that it has just begun.
     with context.database.read() as session:
