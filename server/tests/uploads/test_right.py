@@ -18,7 +18,7 @@ from aistemsplitter_server.worker.context import WorkerContext
 from customers import Customer
 from processes import until
 from sweeps import sweep
-from uploads.test_uploads import BODY, error, reserve, row, send
+from uploads.sending import BODY, error, reserve, row, send
 
 HALF = len(BODY) // 2
 
@@ -26,13 +26,13 @@ HALF = len(BODY) // 2
 class Slow:
     """An upload whose second half waits for a signal."""
 
-    def __init__(self, context: WorkerContext, told: dict[str, Any]) -> None:
+    def __init__(self, context: WorkerContext, reserved: dict[str, Any]) -> None:
         self._go_on = threading.Event()
         self._answers: list[httpx2.Response] = []
-        self._url = told["uploadUrl"]
+        self._url = reserved["uploadUrl"]
         self._thread = threading.Thread(target=self._send)
         self._thread.start()
-        partial = context.settings.data / "partial" / told["uploadId"]
+        partial = context.settings.data / "partial" / reserved["uploadId"]
         until(lambda: partial.exists() and partial.stat().st_size)
 
     def _send(self) -> None:
@@ -63,37 +63,37 @@ def expire(someone: Customer, ago: timedelta = timedelta(0), **values: Any) -> N
 def test_expiry_only_forbids_starting(
     client: httpx2.Client, someone: Customer, context: WorkerContext
 ) -> None:
-    told = reserve(client)
+    reserved = reserve(client)
     expire(someone, -timedelta(seconds=30))
-    slow = Slow(context, told)
-    extended = row(someone, told["uploadId"]).expires_at
+    slow = Slow(context, reserved)
+    extended = row(someone, reserved["uploadId"]).expires_at
     assert extended > times.now() + timedelta(minutes=10)
     sweep(context)
     assert slow.finish().status_code == 200
-    assert row(someone, told["uploadId"]).duration_seconds == 20.0
+    assert row(someone, reserved["uploadId"]).duration_seconds == 20.0
 
 
 def test_an_upload_is_resumed_after_its_url_expired(
     client: httpx2.Client, someone: Customer, context: WorkerContext
 ) -> None:
-    told = reserve(client)
+    reserved = reserve(client)
     expire(someone, -timedelta(seconds=30))
     first = f"bytes 0-{HALF - 1}/{len(BODY)}"
-    assert send(told["uploadUrl"], BODY[:HALF], Content_Range=first).status_code == 308
+    assert send(reserved["uploadUrl"], BODY[:HALF], Content_Range=first).status_code == 308
     sweep(context)
     rest = f"bytes {HALF}-{len(BODY) - 1}/{len(BODY)}"
-    assert send(told["uploadUrl"], BODY[HALF:], Content_Range=rest).status_code == 200
+    assert send(reserved["uploadUrl"], BODY[HALF:], Content_Range=rest).status_code == 200
 
 
 def test_one_that_is_too_slow_ends(
     client: httpx2.Client, someone: Customer, context: WorkerContext
 ) -> None:
-    told = reserve(client)
-    slow = Slow(context, told)
+    reserved = reserve(client)
+    slow = Slow(context, reserved)
     longest = timedelta(seconds=3600) + service.EXTENSION + timedelta(minutes=1)
     expire(someone, created_at=times.now() - longest)
     part = f"bytes 0-{HALF - 1}/{len(BODY)}"
-    assert error(send(told["uploadUrl"], BODY[:HALF], Content_Range=part)) == (403, "FORBIDDEN")
+    assert error(send(reserved["uploadUrl"], BODY[:HALF], Content_Range=part)) == (403, "FORBIDDEN")
     sweep(context)
     assert error(slow.finish()) == (404, "NOT_FOUND")
     sweep(context)
