@@ -1,25 +1,21 @@
-"""Suspended and deleted accounts: nothing of theirs works, and what they have begun ends."""
+"""Suspended accounts: nothing of theirs works, and what they have begun ends."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
 import httpx2
 import pytest
-from sqlalchemy import func, select, text
-from sqlalchemy.orm import Session
+from sqlalchemy import text
 
 from aistemsplitter_server.accounts import people, standing
 from aistemsplitter_server.accounts import service as accounts
-from aistemsplitter_server.accounts.tables import DELETED, Account, Person
-from aistemsplitter_server.credits.tables import Entry
-from aistemsplitter_server.kit import jobs
-from aistemsplitter_server.kit.database import Base, Database
-from aistemsplitter_server.kit.errors import AccountSuspended, Conflict, NotFound, Unauthorized
+from aistemsplitter_server.kit.database import Database
+from aistemsplitter_server.kit.errors import AccountSuspended, Conflict, Unauthorized
 from aistemsplitter_server.kit.secrets import Secrets
 from aistemsplitter_server.kit.settings import Settings
 from aistemsplitter_server.operations import closing, opening
@@ -34,20 +30,11 @@ from aistemsplitter_server.worker.context import WorkerContext
 from aistemsplitter_server.worker.delivering import deliver
 from customers import Customer, customer
 from databases import only_sqlite
-from estate import Estate
-from sweeps import sweep
 from visitors import Visitor, person
 
 HOUR = timedelta(hours=1)
 SPLITS = "/v1/audio/splits"
 UPLOAD = {"filename": "a.flac", "contentType": "audio/flac", "contentLength": 4}
-
-
-@pytest.fixture
-def storage(context: WorkerContext) -> LocalStorage:
-    """The storage of the test's service."""
-    assert isinstance(context.storage, LocalStorage)
-    return context.storage
 
 
 def suspend(database: Database, account_id: str) -> None:
@@ -270,130 +257,6 @@ def test_the_operators_own_account_stays(database: Database) -> None:
     for change in (standing.suspend, standing.start_deletion):
         with pytest.raises(Conflict), database.write() as session:
             change(session, owner)
-
-
-def swept(context: WorkerContext) -> None:
-    """Do what the leader does again and again: here, once."""
-    sweep(context, "accounts", "stems", "expired_uploads", "uploads")
-
-
-def dumped(database: Database) -> str:
-    """Return all rows of all of our tables as one text."""
-    with database.read() as session:
-        tables = [
-            table
-            for table in Base.metadata.sorted_tables
-            if not jobs.is_table(table.name) and table.name != "sweeps"
-        ]
-        rows = [session.execute(select(table)).all() for table in tables]
-    return repr(rows)
-
-
-def ledger(database: Database, account_id: str) -> list[tuple[str, str, int, int]]:
-    """Return what of an account's entries must never change."""
-    query = select(Entry.id, Entry.kind, Entry.seconds, Entry.balance)
-    query = query.where(Entry.account_id == account_id).order_by(Entry.number)
-    with database.read() as session:
-        return [tuple(row) for row in session.execute(query)]  # type: ignore[misc]
-
-
-class Crash(Exception):
-    """The process dies before it commits."""
-
-
-class Crashing(Database):
-    """A database of which one commit fails, counted from the first on."""
-
-    def __init__(self, real: Database, after: int) -> None:
-        self.__dict__.update(real.__dict__)
-        self.left = after
-
-    @contextmanager
-    def write(self) -> Iterator[Session]:
-        """Fail where a process might die."""
-        with super().write() as session:
-            yield session
-            self.left -= 1
-            if self.left == 0:
-                raise Crash
-
-
-@pytest.fixture
-def deleted(
-    database: Database, server_secrets: Secrets, storage: LocalStorage, someone: Customer
-) -> Person:
-    """Someone who had one of everything, and whose account is being deleted."""
-    someone.finished(storage)  # a stranger's things, which stay
-    estate = Estate(database, server_secrets, storage, said="PERSONAL")
-    ada = person(database, server_secrets, "personal@example.org")
-    things = estate.things(ada)
-    with database.write() as session:
-        service.begin(session, things["queued"], "wrk_1")
-        session.get_one(Account, ada.account_id).name = "PERSONAL"
-        standing.start_deletion(session, ada.account_id)
-    return ada
-
-
-def test_nothing_personal_stays(
-    context: WorkerContext, deleted: Person, settings: Settings
-) -> None:
-    database, account_id = context.database, deleted.account_id
-    assert "PERSONAL" in dumped(database)
-    before = ledger(database, account_id)
-    swept(context)
-    swept(context)
-    with database.read() as session:
-        assert session.get_one(Account, account_id).state == DELETED
-    assert "personal" not in dumped(database).lower()
-    after = ledger(database, account_id)
-    assert after[: len(before)] == before
-    assert {entry[1] for entry in after[len(before) :]} == {"refund"}  # of the one that was queued
-    assert sum(entry[2] for entry in after) == after[-1][3]
-    left = {path.parts[-3] for path in (settings.data / "storage" / "splits").glob("*/*/*")}
-    with database.read() as session:
-        theirs = select(Split.id).where(Split.account_id == account_id)
-        assert not left & set(session.scalars(theirs))
-    assert left  # the stranger's
-
-    changed = dumped(database)
-    swept(context)
-    assert dumped(database) == changed
-
-
-def test_it_is_finished_however_often_the_process_dies(
-    context: WorkerContext, deleted: Person
-) -> None:
-    database = context.database
-    for after in range(1, 200):
-        try:
-            closing.finish(Crashing(database, after), deleted.account_id)
-        except Crash:
-            continue
-        with database.read() as session:
-            if session.get_one(Account, deleted.account_id).state == DELETED:
-                break
-        swept(context)
-    assert "personal" not in dumped(database).lower()
-    with database.read() as session:
-        refunds = select(func.count()).where(
-            Entry.account_id == deleted.account_id, Entry.kind == "refund"
-        )
-        assert session.scalar(refunds) == 2  # of the failed and of the queued one, once each
-
-
-def test_its_keys_and_people_are_refused_at_once(
-    database: Database, server_secrets: Secrets, someone: Customer
-) -> None:
-    account_id = someone.caller.account_id
-    with database.write() as session:
-        standing.start_deletion(session, account_id)
-    with pytest.raises(Unauthorized):
-        accounts.identify(database, server_secrets, someone.api_key)
-    for change in (standing.suspend, standing.resume, standing.start_deletion):
-        with pytest.raises(NotFound), database.write() as session:
-            change(session, account_id)
-    with pytest.raises(NotFound), database.write() as session:
-        accounts.create_key(session, server_secrets, account_id)
 
 
 def test_suspended_keys_are_no_way_to_guess(database: Database, server_secrets: Secrets) -> None:
