@@ -77,7 +77,7 @@ def one(kind: str, options: argparse.Namespace) -> list[str]:
             stops=True,
             seed=options.seed,
             patience=options.patience,
-            tell=lambda line: print(line, flush=True),
+            log=lambda line: print(line, flush=True),
         )
         print(
             f"{kind}: {options.splits} splits in {report.seconds:.0f} s with {options.workers}"

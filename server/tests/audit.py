@@ -67,19 +67,19 @@ def audit(
 
 
 def _split(asker: Asker, order: Order, row: Split) -> Iterator[str]:
-    told = asker.ask("GET", f"/v1/audio/splits/{order.split_id}").json()["data"]
+    shown = asker.ask("GET", f"/v1/audio/splits/{order.split_id}").json()["data"]
     price = math.ceil(order.seconds)
-    if told["status"] == FAILED:
-        if not told["error"] or "stems" in told:
-            yield f"failed with error {told['error']} and stems {told.get('stems')}"
-        if told["creditsUsed"] != 0:
-            yield f"failed and costs {told['creditsUsed']}"
-    elif told["status"] == SUCCEEDED:
-        if told["creditsUsed"] != price:
-            yield f"costs {told['creditsUsed']} instead of {price}"
-        if list(told["stems"]) != order.stems:
-            yield f"has the stems {list(told['stems'])} instead of {order.stems}"
-        for name, url in told["stems"].items():
+    if shown["status"] == FAILED:
+        if not shown["error"] or "stems" in shown:
+            yield f"failed with error {shown['error']} and stems {shown.get('stems')}"
+        if shown["creditsUsed"] != 0:
+            yield f"failed and costs {shown['creditsUsed']}"
+    elif shown["status"] == SUCCEEDED:
+        if shown["creditsUsed"] != price:
+            yield f"costs {shown['creditsUsed']} instead of {price}"
+        if list(shown["stems"]) != order.stems:
+            yield f"has the stems {list(shown['stems'])} instead of {order.stems}"
+        for name, url in shown["stems"].items():
             content = asker.ask("GET", url).content
             try:
                 with wave.open(io.BytesIO(content)) as stem:
@@ -92,7 +92,7 @@ def _split(asker: Asker, order: Order, row: Split) -> Iterator[str]:
             if frames != int(RATE * order.seconds):
                 yield f"{name} has {frames} frames instead of {int(RATE * order.seconds)}"
     else:
-        yield f"is still {told['status']} (attempt {row.attempt})"
+        yield f"is still {shown['status']} (attempt {row.attempt})"
 
 
 def ledger(session: Session, someone: Customer, rows: dict[str, Split]) -> Iterator[str]:

@@ -242,8 +242,8 @@ def fake_stripe() -> Iterator[FakeStripe]:
         ) -> None:
             content = body.encode()
             self.send_response(status)
-            told = {"Content-Type": kind, "Content-Length": str(len(content)), **(headers or {})}
-            for name, value in told.items():
+            sent = {"Content-Type": kind, "Content-Length": str(len(content)), **(headers or {})}
+            for name, value in sent.items():
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(content)

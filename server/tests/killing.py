@@ -133,14 +133,14 @@ def run(
     stops: bool = False,
     seed: int = 1,
     patience: float = 300.0,
-    tell: Callable[[str], None] = lambda _: None,
+    log: Callable[[str], None] = lambda _: None,
 ) -> Report:
     """Have songs split, and kill a process every few splits.
 
     Args:
         stops: Whether one of the strikes stops a worker instead, which the others must kill.
         patience: seconds that all may take.
-        tell: is told how it goes.
+        log: Called with a line on each hit.
     """
     service.environment[f"{PREFIX}RATE_LIMIT_PER_MINUTE"] = "0"
     songs = write_songs(service.settings.data.parent / "songs")
@@ -176,7 +176,7 @@ def run(
                 else:
                     kind = fleet.kill(chance, chance.uniform(0, 1))
                 report.kills[kind] += 1
-                tell(f"{time.monotonic() - began:5.0f} s  {asker.count} ended, hit {kind}")
+                log(f"{time.monotonic() - began:5.0f} s  {asker.count} ended, hit {kind}")
             orders = [future.result() for future in asked]
             while asker.ended(splits) < splits and time.monotonic() < ends:
                 time.sleep(0.2)

@@ -1,4 +1,4 @@
-"""The other end of a connection: a real socket on loopback that behaves as badly as it is told."""
+"""The other end of a connection: a real socket on loopback that behaves as badly as a test asks."""
 
 from __future__ import annotations
 

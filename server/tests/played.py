@@ -37,7 +37,7 @@ def noise(seconds: float, seed: int, level: int = 4000) -> NDArray[np.int16]:
 
 @dataclass(frozen=True)
 class Player:
-    """Puts songs into the service, and tells what its pages are told of them."""
+    """Puts songs into the service, and returns what its pages get of them."""
 
     app: FastAPI
     database: Database
@@ -105,7 +105,7 @@ class Player:
             session.get_one(Listening, split.id).state = state
 
     def data(self, split: Split) -> dict[str, Any]:
-        """What a page's player is told of it."""
+        """Return the data that a page's player gets."""
         with self.database.read() as session:
             row = session.get_one(Split, split.id)
         return player.data(self.database, self._storage, row, timedelta(hours=1))

@@ -122,16 +122,16 @@ def split(client: httpx2.Client, upload_id: str, **fields: Any) -> str:
 
 def state(client: httpx2.Client, split_id: str) -> dict[str, Any]:
     """A split as it stands."""
-    told: dict[str, Any] = client.get(f"/v1/audio/splits/{split_id}").json()["data"]
-    return told
+    split_state: dict[str, Any] = client.get(f"/v1/audio/splits/{split_id}").json()["data"]
+    return split_state
 
 
 def ended(client: httpx2.Client, split_id: str) -> dict[str, Any]:
     """A split once it has ended."""
 
     def look() -> dict[str, Any] | None:
-        told = state(client, split_id)
-        return told if told["status"] in ("succeeded", "failed") else None
+        split_state = state(client, split_id)
+        return split_state if split_state["status"] in ("succeeded", "failed") else None
 
     found: dict[str, Any] = until(look)
     return found

@@ -9,7 +9,7 @@ from processes import SONG
 
 @dataclass(frozen=True)
 class Endpoint:
-    """What a published client is told: where the service is, a key, and a song's URL."""
+    """What a published client needs: the service's URL, a key, and a song's URL."""
 
     base_url: str
     api_key: str

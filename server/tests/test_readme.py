@@ -31,11 +31,11 @@ def test_settings() -> None:
     """Names, defaults and descriptions, in order."""
     table = README.split("| `AISTEMSPLITTER_SERVER_` | default | |\n| --- | --- | --- |\n")[1]
     fields = Settings.model_fields.items()
-    rows = [f"| `{name.upper()}` | {told(f.default)} | {f.description} |" for name, f in fields]
+    rows = [f"| `{name.upper()}` | {written(f.default)} | {f.description} |" for name, f in fields]
     assert table.split("\n\n")[0].splitlines() == rows
 
 
-def told(value: object) -> str:
+def written(value: object) -> str:
     """A default as the table has it."""
     if value in (None, ""):
         return "none"
@@ -129,9 +129,9 @@ def test_the_walkthrough(tmp_path: Path, song_url: str) -> None:
     assert '"17"' in delivery
     first, *_ = (tmp_path / "up.txt").read_text().splitlines()
     assert first == f"Base URL        http://127.0.0.1:{port}/v1"
-    told = (tmp_path / "up.txt").read_text()
+    printed = (tmp_path / "up.txt").read_text()
     sample = README.split("$ aistemsplitter-server up --demo\n")[1].split("```")[0]
-    assert _labels(sample) == _labels(told)
+    assert _labels(sample) == _labels(printed)
 
 
 def _labels(text: str) -> list[str]:

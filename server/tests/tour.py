@@ -121,7 +121,7 @@ def _bought(visitor: Visitor, stripe: FakeStripe, *, pay: bool) -> str:
 
 
 def _split(service_: Service, client: httpx2.Client, headers: dict[str, str], hook: str) -> str:
-    """A song that succeeds and tells of it, one that fails, one that is cancelled; the first."""
+    """Submit a song that succeeds, one that fails and one that is cancelled; return the first."""
     client.headers.update(headers)
     done = split(client, upload(client), stemModel="htdemucs_ft", webhookUrl=f"{hook}/stems")
     broken = client.post(

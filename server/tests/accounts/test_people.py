@@ -10,7 +10,7 @@ from aistemsplitter_server.kit.errors import Unavailable
 
 
 def test_few_wait_to_have_a_password_hashed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever comes when that many do is told so at once, and holds no thread."""
+    """Beyond the limit a sign-in is refused at once, and holds no thread."""
     monkeypatch.setattr(people, "_room", threading.Semaphore(3))
     monkeypatch.setattr(people, "_places", threading.Semaphore(0))  # all are taken
     waiting = [threading.Thread(target=people.hashed, args=("x" * 10,)) for _ in range(3)]

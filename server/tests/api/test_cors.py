@@ -33,7 +33,7 @@ def test_the_pages_of_the_setting(
         assert answer.status_code == 200
         assert answer.headers["access-control-allow-origin"] == PAGE
         assert "request-id" in answer.headers
-        # An error is told to the page like an answer, wherever in the stack it arises.
+        # A page can read errors too, wherever in the stack they arise.
         for path, sent in (("/v1/credits", b""), ("/v1/credits", b"{"), ("/v1/nothing", b"")):
             answer = client.request("POST", path, content=sent, headers={"Origin": PAGE})
             assert answer.status_code >= 400
@@ -57,8 +57,8 @@ def test_never_the_pages_for_people(
                 client.get(path, headers={"Origin": PAGE, "Accept": "text/html", **cookie}),
                 client.post(path, headers={"Origin": PAGE, "Accept": "text/html", **cookie}),
             ):
-                told = [name for name in answer.headers if name.startswith("access-control")]
-                assert not told, (path, answer.status_code)
+                allowed = [name for name in answer.headers if name.startswith("access-control")]
+                assert not allowed, (path, answer.status_code)
 
 
 @pytest.mark.parametrize("wrong", ["app.example", "https://app.example/", "https://*.example", "x"])

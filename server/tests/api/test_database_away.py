@@ -108,8 +108,8 @@ def test_nothing_is_lost_and_nothing_done_twice(
             with someone.database.read() as session:
                 assert session.get_one(Split, split_id).attempt == 1, "it was begun anew"
         until(lambda: len(receiver.requests) >= 2)
-        told = sorted(json.loads(request.body)["data"]["id"] for request in receiver.requests)
-        assert told == sorted([first, second])
+        delivered = sorted(json.loads(request.body)["data"]["id"] for request in receiver.requests)
+        assert delivered == sorted([first, second])
         assert someone.balance == 3600 - 300 - 20
         assert worker.poll() is None
         for line in service.log().splitlines():

@@ -1,4 +1,4 @@
-"""A disk that is full, wherever that is noticed, is told in one way."""
+"""A full disk gives the same error, wherever it is noticed."""
 
 from __future__ import annotations
 

@@ -39,8 +39,8 @@ def use_webhooks(client: httpx2.Client) -> list[str]:
         for webhook in (f"{receiver.url}/{HUSH}?token={HUSH}", nobody, f"http://10.0.0.1/{HUSH}"):
             body = {"input": {"type": "direct_url", "url": nobody}, "webhookUrl": webhook}
             ended(client, client.post("/v1/audio/splits", json=body).json()["data"]["id"])
-        told = client.get(DELIVERIES).json()["data"]["items"]
-        (failing,) = (each["id"] for each in told if receiver.url in each["url"])
+        deliveries = client.get(DELIVERIES).json()["data"]["items"]
+        (failing,) = (each["id"] for each in deliveries if receiver.url in each["url"])
         until(lambda: client.get(f"{DELIVERIES}/{failing}").json()["data"]["attempts"])
         for _ in range(3):
             assert client.post(f"{DELIVERIES}/{failing}/replay").status_code == 200

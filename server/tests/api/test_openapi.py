@@ -45,11 +45,11 @@ def test_it_begins_with_splits_and_ends_with_health() -> None:
 
 
 def test_what_is_served(client: httpx2.Client) -> None:
-    told = client.get("/openapi.json")
-    assert told.headers["content-type"] == "application/json"
-    assert yaml.safe_load(client.get("/openapi.yaml").text) == told.json()
-    assert told.json()["servers"] == [{"url": str(client.base_url).rstrip("/")}]
-    assert told.json()["paths"] == document(routed(), BASE_URL)["paths"]
+    answer = client.get("/openapi.json")
+    assert answer.headers["content-type"] == "application/json"
+    assert yaml.safe_load(client.get("/openapi.yaml").text) == answer.json()
+    assert answer.json()["servers"] == [{"url": str(client.base_url).rstrip("/")}]
+    assert answer.json()["paths"] == document(routed(), BASE_URL)["paths"]
 
 
 def test_it_is_rendered_once(client: httpx2.Client, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -94,9 +94,9 @@ def test_a_database_that_is_away(tmp_path: Path) -> None:
 def test_from_nothing_it_makes_nothing(tmp_path: Path) -> None:
     done = run(tmp_path, "doctor", "--json")
     assert (done.returncode, done.stderr) == (1, "")
-    told = json.loads(done.stdout)
-    assert told["ok"] is False
-    found = {check["check"]: check for check in told["checks"]}
+    report = json.loads(done.stdout)
+    assert report["ok"] is False
+    found = {check["check"]: check for check in report["checks"]}
     assert found["data"]["state"] == found["database"]["state"] == "problem"
     assert found["engine"]["state"] == "ok"  # it has separated a second of silence
     assert not (tmp_path / "data").exists()

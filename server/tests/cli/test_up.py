@@ -139,8 +139,8 @@ def test_from_nothing_through_a_kill_to_an_orderly_end(tmp_path: Path) -> None:
         up.ready()
         assert child(up, "api") != killed
         with up.client(found[1]) as client:
-            told = ended(client, split(client, upload(client), stemModel="htdemucs"))
-        assert (told["status"], told["servedBy"]) == ("succeeded", "htdemucs_tiny")
+            final = ended(client, split(client, upload(client), stemModel="htdemucs"))
+        assert (final["status"], final["servedBy"]) == ("succeeded", "htdemucs_tiny")
         loaded = Path(f"/proc/{child(up, 'api')}/maps").read_text()
         assert "pydantic_core" in loaded
         for library in ("numpy", "openvino", "libavcodec"):  # the engine's
@@ -167,8 +167,8 @@ def test_a_song_at_work_is_gone_on_with(tmp_path: Path, long_song: Path) -> None
             until(lambda: state(client, split_id)["progress"] > 0.1)
         assert up.end() == 0
     with running(tmp_path) as up, up.client(key[1]) as client:
-        told = ended(client, split_id)
-        assert told["status"] == "succeeded", told
+        final = ended(client, split_id)
+        assert final["status"] == "succeeded", final
 
 
 def test_nothing_outlives_it(tmp_path: Path) -> None:

@@ -14,10 +14,10 @@ def refused(call, code, status):
     try:
         call()
     except AIStemSplitterError as error:
-        told = (error.code, error.status_code)
+        raised = (error.code, error.status_code)
     else:
-        told = None
-    assert told == (code, status), told
+        raised = None
+    assert raised == (code, status), raised
 
 
 assert client.get_credits() == {"balance": 3600, "unit": "seconds"}

@@ -91,15 +91,15 @@ def test_python(page: str, folder: Path) -> None:
 def test_node(page: str, folder: Path, published_node: Path) -> None:
     (folder / "node_modules").symlink_to(published_node / "node_modules")
     (folder / "split.mjs").write_text(snippet(page, "node"))
-    told = run(page, "node split.mjs", folder)
-    assert told.startswith("succeeded")
-    assert all(f"{stem}: 'http" in told for stem in STEMS)
+    printed = run(page, "node split.mjs", folder)
+    assert printed.startswith("succeeded")
+    assert all(f"{stem}: 'http" in printed for stem in STEMS)
 
 
 def test_curl(page: str, folder: Path) -> None:
     for tool in ("curl", "jq"):
         if shutil.which(tool) is None:
             pytest.skip(f"no {tool} here")
-    told = run(page, snippet(page, "curl"), folder)
-    assert "event: " in told
-    assert {*json.loads(told[told.rindex("\n{") :])} == STEMS
+    printed = run(page, snippet(page, "curl"), folder)
+    assert "event: " in printed
+    assert {*json.loads(printed[printed.rindex("\n{") :])} == STEMS

@@ -60,9 +60,9 @@ class Ledger(RuleBasedStateMachine):
         except InsufficientCredits as error:
             assert split not in self.charged
             assert seconds > self.available(split)
-            told = error.extra
+            details = error.extra
             expected = {"requiredSeconds": seconds, "balanceSeconds": self.available(split)}
-            assert told == expected
+            assert details == expected
         except Conflict:
             assert split in self.refunded or self.charged[split] != seconds
         else:

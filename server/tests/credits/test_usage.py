@@ -43,8 +43,8 @@ def test_usage_by_day(database: Database, account: str) -> None:
         other = opening.open_account(session, "other", free_seconds=600).id
         credits.charge(session, other, "split_g", 70)
     with database.read() as session:
-        told = credits.usage(session, account, 3)
-        assert told == [
+        rows = credits.usage(session, account, 3)
+        assert rows == [
             Usage(today - timedelta(days=2), 40, 1),
             Usage(today - timedelta(days=1), 10, 1),
             Usage(today, 50, 2),

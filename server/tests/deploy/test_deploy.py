@@ -36,8 +36,8 @@ def passes(*command: str | Path) -> None:
 
 def services() -> dict[str, Any]:
     """Those of the compose file that are ours."""
-    told = yaml.safe_load((FOLDER / "compose.yaml").read_text())["services"]
-    return {name: told[name] for name in ("migrate", "api", "worker")}
+    described = yaml.safe_load((FOLDER / "compose.yaml").read_text())["services"]
+    return {name: described[name] for name in ("migrate", "api", "worker")}
 
 
 def test_dockerfile() -> None:

@@ -118,24 +118,24 @@ def test_a_strangers_body_is_not_read(
     client: httpx2.Client, path: str, headers: dict[str, str], expected: int
 ) -> None:
     """The answer comes though not one byte of the body does."""
-    told = {"Content_Type": "application/json", "Content_Length": str(LARGE), **headers}
-    assert status(begun(client, path, **told)) == expected
+    sent = {"Content_Type": "application/json", "Content_Length": str(LARGE), **headers}
+    assert status(begun(client, path, **sent)) == expected
 
 
 def test_a_body_that_does_not_arrive(
     client: httpx2.Client, someone: Customer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bodies, "SECONDS", 0.2)
-    told = {"Content_Type": "application/json", "Content_Length": "10", **someone.headers}
-    assert status(begun(client, "/v1/audio/splits", **told)) == 408
+    sent = {"Content_Type": "application/json", "Content_Length": "10", **someone.headers}
+    assert status(begun(client, "/v1/audio/splits", **sent)) == 408
 
 
 def test_a_client_that_leaves_is_no_fault(
     client: httpx2.Client, someone: Customer, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    told = {"Content_Type": "application/json", "Content_Length": "10", **someone.headers}
-    begun(client, "/v1/audio/splits", **told).close()
+    sent = {"Content_Type": "application/json", "Content_Length": "10", **someone.headers}
+    begun(client, "/v1/audio/splits", **sent).close()
     until(lambda: [record for record in caplog.records if record.message == "request"])
     assert {record.levelname for record in caplog.records} == {"INFO"}
     assert 'status="gone"' in client.get("/metrics").text

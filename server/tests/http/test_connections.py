@@ -78,7 +78,7 @@ def test_silent_ones_keep_nobody_out(client: httpx2.Client, opened: ExitStack, s
 def test_when_all_are_busy(
     client: httpx2.Client, opened: ExitStack, someone: Customer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Event streams go on, and who comes later is told when to come again."""
+    """Open event streams continue, and further clients get a Retry-After."""
     monkeypatch.setattr(stream, "HEARTBEAT", 0.1)
     monkeypatch.setattr(connections, "REFUSED", 2)
     path = f"/v1/audio/splits/{someone.split().id}/events"

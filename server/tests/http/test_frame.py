@@ -41,8 +41,8 @@ def test_one_line_a_request(
     client.get("/storage/splits/a?signature=hidden")
     client.get("/a/hidden/path")
     client.get("/v1/test/fault")
-    told = [(line["method"], line["route"], line["status"]) for line in lines(caplog, 4)]
-    assert told == [
+    logged = [(line["method"], line["route"], line["status"]) for line in lines(caplog, 4)]
+    assert logged == [
         ("GET", "/v1/credits", 200),
         ("GET", "/storage/{key:path}", 403),
         ("GET", None, 404),
@@ -89,12 +89,12 @@ def test_requests_are_counted(client: httpx2.Client) -> None:
     for path in ("/healthz", "/healthz", "/v1/credits", "/a", "/b"):
         client.get(path)
     client.request("MADEUP", "/healthz")
-    told = metrics(client)
-    assert told["requests_total", "GET", "/healthz", "200"] == 2
-    assert told["requests_total", "GET", "/v1/credits", "401"] == 1
-    assert told["requests_total", "GET", "unknown", "404"] == 2
-    assert told["request_seconds_count", "GET", "/healthz"] == 2
-    assert told["process_resident_memory_bytes",] > 0
+    values = metrics(client)
+    assert values["requests_total", "GET", "/healthz", "200"] == 2
+    assert values["requests_total", "GET", "/v1/credits", "401"] == 1
+    assert values["requests_total", "GET", "unknown", "404"] == 2
+    assert values["request_seconds_count", "GET", "/healthz"] == 2
+    assert values["process_resident_memory_bytes",] > 0
 
 
 def test_what_lies_in_the_database(
@@ -103,18 +103,18 @@ def test_what_lies_in_the_database(
     customer(database, server_secrets)
     beat(database, "one", audio_seconds=100)
     beat(database, "two", audio_seconds=50)
-    told = metrics(client)
-    assert told["database_up",] == 1
-    assert told["workers",] == 2
-    assert told["worker_audio_seconds_total", "one"] == 100
-    assert told["worker_busy_seconds_total", "two"] == 5
-    assert told["ledger_seconds_total", "grant"] == 600
-    assert told["queue_age_seconds",] == 0
+    values = metrics(client)
+    assert values["database_up",] == 1
+    assert values["workers",] == 2
+    assert values["worker_audio_seconds_total", "one"] == 100
+    assert values["worker_busy_seconds_total", "two"] == 5
+    assert values["ledger_seconds_total", "grant"] == 600
+    assert values["queue_age_seconds",] == 0
 
 
 def test_metrics_without_a_database(client: httpx2.Client, database: Database) -> None:
     with database.connection() as connection:
         connection.exec_driver_sql("ALTER TABLE workers RENAME TO elsewhere")
-    told = metrics(client)
-    assert told["database_up",] == 0
-    assert ("workers",) not in told
+    values = metrics(client)
+    assert values["database_up",] == 0
+    assert ("workers",) not in values

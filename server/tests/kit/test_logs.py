@@ -34,12 +34,12 @@ def test_a_line_is_json_with_what_is_bound() -> None:
     logs.configure(out)
     structlog.contextvars.bind_contextvars(request_id="req_1")
     logging.getLogger("some.library").warning("%s is slow", "it", extra={"seconds": 3})
-    told = json.loads(out.getvalue())
-    assert told["event"] == "it is slow"
-    assert told["level"] == "warning"
-    assert told["logger"] == "some.library"
-    assert (told["request_id"], told["seconds"]) == ("req_1", 3)
-    assert told["timestamp"].endswith("Z")
+    entry = json.loads(out.getvalue())
+    assert entry["event"] == "it is slow"
+    assert entry["level"] == "warning"
+    assert entry["logger"] == "some.library"
+    assert (entry["request_id"], entry["seconds"]) == ("req_1", 3)
+    assert entry["timestamp"].endswith("Z")
 
 
 @pytest.mark.usefixtures("_restored")

@@ -264,17 +264,17 @@ def test_a_server_that_is_slow_but_sends(tmp_path: Path, monkeypatch: pytest.Mon
 def test_the_size_is_announced_first(
     behaviour: peers.Behaviour, announced: int | None, tmp_path: Path
 ) -> None:
-    told: list[int | None] = []
+    sizes: list[int | None] = []
 
     def note(size: int | None) -> None:
         assert not (tmp_path / "file").exists()
-        told.append(size)
+        sizes.append(size)
 
     with Peer([behaviour]) as peer:
         Outgoing(LOOPBACK).fetch(
             peer.url, tmp_path / "file", limit=1000, deadline=20, announced=note
         )
-    assert told == [announced]
+    assert sizes == [announced]
 
 
 @pytest.mark.parametrize("length", ["9" * 21, "9" * 5000, "-1", "4, 5"])

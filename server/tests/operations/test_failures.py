@@ -25,8 +25,8 @@ def test_reasons_by_code(database: Database) -> None:
     )
     with database.read() as session:
         found = failures.reasons(session, NOW)
-    told = [(each.code, each.in_day, each.in_month) for each in found]
-    assert told == [("INTERNAL", 2, 3), ("UNSUPPORTED_MEDIA", 1, 1)]
+    counts = [(each.code, each.in_day, each.in_month) for each in found]
+    assert counts == [("INTERNAL", 2, 3), ("UNSUPPORTED_MEDIA", 1, 1)]
     assert (found[0].newest.error_message, found[0].newest.account_id) == ("the newest", one)
 
 

@@ -42,7 +42,7 @@ def test_the_password_is_changed(
 
 
 @pytest.mark.parametrize(
-    ("form", "told"),
+    ("form", "message"),
     [
         ({"present": "not the one", "password": NEW}, "The current password is wrong."),
         ({"present": PASSWORD, "password": "short"}, "at least 10 characters"),
@@ -54,11 +54,11 @@ def test_the_password_stays(
     client: httpx2.Client,
     ada: Person,
     form: dict[str, str],
-    told: str,
+    message: str,
 ) -> None:
     refused = signed_in.post(f"{HERE}/password", form)
     assert refused.status_code == 422
-    assert told in refused.text
+    assert message in refused.text
     assert elsewhere.get("/studio").status_code == 200
     assert Visitor(client).sign_in(ada.email).is_redirect
 

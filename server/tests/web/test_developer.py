@@ -122,7 +122,7 @@ def test_a_key_that_ends_on_a_date_is_good_on_that_day(
 
 
 @pytest.mark.parametrize(
-    ("fields", "told"),
+    ("fields", "message"),
     [
         ({"scope": []}, "at least one"),
         ({"expires": "date"}, "a last day"),
@@ -131,10 +131,10 @@ def test_a_key_that_ends_on_a_date_is_good_on_that_day(
     ],
 )
 def test_a_form_that_is_wrong_is_shown_again(
-    signed_in: Visitor, database: Database, ada: Person, fields: dict[str, object], told: str
+    signed_in: Visitor, database: Database, ada: Person, fields: dict[str, object], message: str
 ) -> None:
     page = signed_in.post(f"{PAGE}/keys", filled_in(signed_in, name=MARKUP, **fields))
-    assert (page.status_code, told in page.text) == (422, True)
+    assert (page.status_code, message in page.text) == (422, True)
     assert 'value="&lt;b&gt;shop' in page.text
     assert keys(database, ada.account_id) == []
 
@@ -214,5 +214,5 @@ def test_who_is_not_signed_in(visitor: Visitor, key: service.NewKey) -> None:
 def test_in_chinese(signed_in: Visitor, key: service.NewKey) -> None:
     signed_in.cookies["language"] = "zh-TW"
     assert key.id
-    for path, told in ((PAGE, "撤銷"), (f"{PAGE}/keys/new", "佇列順序")):
-        assert told in signed_in.get(path).text
+    for path, expected in ((PAGE, "撤銷"), (f"{PAGE}/keys/new", "佇列順序")):
+        assert expected in signed_in.get(path).text

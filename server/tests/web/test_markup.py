@@ -180,8 +180,8 @@ def test_no_page_breaks_its_policy_in_a_browser(
     page.on("pageerror", lambda error: faults.append(str(error)))
     page.on(
         "console",
-        lambda told: (
-            faults.append(f"{told.text} {told.location}") if told.type == "error" else None
+        lambda message: (
+            faults.append(f"{message.text} {message.location}") if message.type == "error" else None
         ),
     )
     page.goto("/sign-in")

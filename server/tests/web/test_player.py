@@ -65,16 +65,16 @@ def page(browser: Browser, base: str, ada: Person) -> Iterator[Page]:
     page = context.new_page()
     faults: list[str] = []
     page.on("pageerror", lambda error: faults.append(str(error)))
-    page.on("console", lambda told: faults.append(told.text) if is_fault(told) else None)
+    page.on("console", lambda message: faults.append(message.text) if is_fault(message) else None)
     enter(page, ada.email, base=base)
     yield page
     context.close()
     assert not faults
 
 
-def is_fault(told: ConsoleMessage) -> bool:
-    """Whether the console tells of one that is not of the network, which tests break themselves."""
-    return told.type == "error" and "Failed to load resource" not in told.text
+def is_fault(message: ConsoleMessage) -> bool:
+    """Return whether a console message is an error other than of loading, which tests provoke."""
+    return message.type == "error" and "Failed to load resource" not in message.text
 
 
 def opened(page: Page, base: str, song: Split) -> Page:
@@ -348,14 +348,14 @@ def test_before_and_after_there_is_something_to_hear(
     assert "still being split" in page.text
     assert 'id="player"' not in page.text
     json = {"Accept": "application/json"}
-    told = signed_in.get(f"/studio/songs/{waiting.id}/player.json", headers=json)
-    assert told.status_code == 409
+    answer = signed_in.get(f"/studio/songs/{waiting.id}/player.json", headers=json)
+    assert answer.status_code == 409
     with database.write() as session:
         row = session.get_one(Split, song.id)
         row.expires_at = row.created_at
     assert "This song’s audio has been deleted." in signed_in.get(f"/studio/songs/{song.id}").text
-    told = signed_in.get(f"/studio/songs/{song.id}/player.json", headers=json)
-    assert told.status_code == 404
+    answer = signed_in.get(f"/studio/songs/{song.id}/player.json", headers=json)
+    assert answer.status_code == 404
 
 
 def test_a_name_is_only_a_name(signed_in: Visitor, song: Split, database: Database) -> None:

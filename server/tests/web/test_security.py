@@ -78,7 +78,7 @@ def _every_answer_is_guarded(client: httpx2.Client) -> None:
 
 
 def guarded(answer: httpx2.Response) -> None:
-    """Make sure that an answer tells browsers what they may do with it."""
+    """Check the headers that restrict what browsers do with a page."""
     policy = dict(
         part.strip().partition(" ")[::2]
         for part in answer.headers["content-security-policy"].split(";")
@@ -341,12 +341,12 @@ def test_what_proves_who_one_is_is_neither_logged_nor_stored(
     visitor.get("/studio")
     # But for those of the client, which is in this process, too.
     records = [each for each in caplog.records if not each.name.startswith("http")]
-    told = "\n".join(repr(vars(record)) for record in records)
+    logged = "\n".join(repr(vars(record)) for record in records)
     stored = "\n".join(dumped(settings))
-    assert "/join/{token}" in told
+    assert "/join/{token}" in logged
     assert len(secret) > 10
     for each in secret:
-        assert each not in told
+        assert each not in logged
         assert each not in stored
 
 

@@ -35,8 +35,8 @@ def storage(settings: Settings, server_secrets: Secrets) -> LocalStorage:
 
 def ask(visitor: Visitor, path: str, body: dict[str, Any], **headers: str) -> httpx2.Response:
     """What the studio's script sends."""
-    told = {"Sec-Fetch-Site": "same-origin", "Accept": "application/json", **headers}
-    return visitor.request("POST", path, json=body, headers=told)
+    sent = {"Sec-Fetch-Site": "same-origin", "Accept": "application/json", **headers}
+    return visitor.request("POST", path, json=body, headers=sent)
 
 
 def test_a_song_is_uploaded_and_split(signed_in: Visitor, hers: Customer) -> None:
@@ -156,18 +156,18 @@ def test_songs_are_followed_until_they_end(signed_in: Visitor, hers: Customer) -
         service.cancel(session, session.get_one(Split, first.id))
     headers = {"Cookie": f"__Host-session={signed_in.cookies['__Host-session']}"}
     url = f"/studio/events?id={first.id}&id={second.id}&id=split_unknown"
-    told: list[dict[str, Any]] = []
+    events: list[dict[str, Any]] = []
     with signed_in.client.stream("GET", url, headers=headers) as stream:
         for line in stream.iter_lines():
             if line.startswith("data: ") and line != "data: {}":
-                told.append(json.loads(line[6:]))
-                if len(told) == 2:
+                events.append(json.loads(line[6:]))
+                if len(events) == 2:
                     with hers.database.write() as session:
                         service.cancel(session, session.get_one(Split, second.id))
-    assert [each["id"] for each in told] == [first.id, second.id, second.id]
-    assert "Next in the queue" in told[1]["html"]
-    assert "Cancelled" in told[2]["html"]
-    assert [told[1]["balance"], told[2]["balance"]] == [580, 600]
+    assert [each["id"] for each in events] == [first.id, second.id, second.id]
+    assert "Next in the queue" in events[1]["html"]
+    assert "Cancelled" in events[2]["html"]
+    assert [events[1]["balance"], events[2]["balance"]] == [580, 600]
 
 
 def test_all_stems_in_a_zip(signed_in: Visitor, hers: Customer, storage: LocalStorage) -> None:

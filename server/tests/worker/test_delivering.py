@@ -81,12 +81,12 @@ def test_delivered(context: WorkerContext, someone: Customer) -> None:
         deliver(context, delivery(someone).id)  # it is not due any longer
     (request,) = peer.requests
     assert request.line == "POST /hook?a=1 HTTP/1.1"
-    told = json.loads(request.body)
-    assert list(told) == ["id", "type", "event", "createdAt", "data"]
-    assert (told["type"], told["event"]) == ("split.failed", "audio.split.completed")
-    assert told["data"]["id"] == split_id
-    assert told["data"]["error"]["code"] == "CANCELED"
-    assert "stems" not in told["data"]
+    payload = json.loads(request.body)
+    assert list(payload) == ["id", "type", "event", "createdAt", "data"]
+    assert (payload["type"], payload["event"]) == ("split.failed", "audio.split.completed")
+    assert payload["data"]["id"] == split_id
+    assert payload["data"]["error"]["code"] == "CANCELED"
+    assert "stems" not in payload["data"]
     event = aistemsplitter.verify_signature(headers(request), request.body, someone.webhook_secret)
     assert event.data.id == split_id
     found = delivery(someone)
@@ -104,8 +104,8 @@ def test_a_test_event(context: WorkerContext, someone: Customer, kind: service.E
             sent, _ = service.send_test(session, account_id, key_id, f"{peer.url}/hook", kind)
         deliver(context, sent.id)
         attempt_now(context, someone)
-    told = json.loads(peer.requests[1].body)
-    assert list(told) == ["id", "type", "event", "createdAt", "test", "data"]
+    payload = json.loads(peer.requests[1].body)
+    assert list(payload) == ["id", "type", "event", "createdAt", "test", "data"]
     verified = aistemsplitter.verify_signature(
         headers(peer.requests[1]), peer.requests[1].body, someone.webhook_secret
     )
@@ -210,12 +210,12 @@ def test_standard_webhooks(context: WorkerContext, someone: Customer) -> None:
     with Peer([answers(200)]) as peer:
         failed_split(someone, peer.url)
         deliver(context, delivery(someone).id)
-    told = headers(peer.requests[0])
-    message = f"{told['webhook-id']}.{told['webhook-timestamp']}.".encode()
+    sent = headers(peer.requests[0])
+    message = f"{sent['webhook-id']}.{sent['webhook-timestamp']}.".encode()
     key = b64decode(someone.webhook_secret.removeprefix("whsec_"))
     signature = hmac.digest(key, message + peer.requests[0].body, sha256)
-    assert told["webhook-signature"] == f"v1,{b64encode(signature).decode()}"
-    assert told["webhook-id"].startswith("evt_")
+    assert sent["webhook-signature"] == f"v1,{b64encode(signature).decode()}"
+    assert sent["webhook-id"].startswith("evt_")
 
 
 def test_tried_again(context: WorkerContext, someone: Customer) -> None:

@@ -59,18 +59,18 @@ def test_a_url(client: httpx2.Client, service: Service, someone: Customer) -> No
     service.start("worker")
     with Peer([answers(200, bytes(7 << 20))]) as peer:
         body = {"input": {"type": "direct_url", "url": peer.url}}
-        told = ended(client, client.post("/v1/audio/splits", json=body).json()["data"]["id"])
-    assert (told["status"], told["error"]["code"]) == ("failed", "INTERNAL")
-    assert "/" not in told["error"]["message"]
-    assert (told["creditsUsed"], someone.balance) == (0, 3600)
+        final = ended(client, client.post("/v1/audio/splits", json=body).json()["data"]["id"])
+    assert (final["status"], final["error"]["code"]) == ("failed", "INTERNAL")
+    assert "/" not in final["error"]["message"]
+    assert (final["creditsUsed"], someone.balance) == (0, 3600)
     until(lambda: not list((service.settings.data / "work").iterdir()))
 
 
 def test_stems(client: httpx2.Client, service: Service, someone: Customer) -> None:
     upload_id = upload(client)
     service.start("worker")
-    told = ended(client, split(client, upload_id))
-    assert (told["status"], told["error"]["code"]) == ("failed", "INTERNAL")
-    assert "/" not in told["error"]["message"]
-    assert (told["creditsUsed"], someone.balance) == (0, 3600)
+    final = ended(client, split(client, upload_id))
+    assert (final["status"], final["error"]["code"]) == ("failed", "INTERNAL")
+    assert "/" not in final["error"]["message"]
+    assert (final["creditsUsed"], someone.balance) == (0, 3600)
     assert not list((service.settings.data / "storage" / "splits").glob("*/*"))

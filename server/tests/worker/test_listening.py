@@ -50,11 +50,11 @@ def row(someone: Customer, split_id: str) -> Split:
 
 
 def heard(someone: Customer, storage: LocalStorage, split_id: str) -> dict[str, Any]:
-    """What the player is told once all is there."""
+    """Return the player's data once the listening copies exist."""
 
     def look() -> dict[str, Any] | None:
-        told = player.data(someone.database, storage, row(someone, split_id), HOUR)
-        return told if told["state"] != "queued" else None
+        data = player.data(someone.database, storage, row(someone, split_id), HOUR)
+        return data if data["state"] != "queued" else None
 
     found: dict[str, Any] = until(look, 180)
     assert found["state"] == "ready", found
@@ -98,32 +98,32 @@ def test_pieces_are_the_stems_to_the_sample(
     ended(client, split_id)
     with someone.database.read() as session:
         assert session.get(Listening, split_id) is None, "nobody has asked for it"
-    told = heard(someone, storage, split_id)
-    assert (told["title"], told["format"]) == ("mixture", "flac")
-    assert (told["sampleRate"], told["frames"]) == (44100, 20 * 44100)
-    assert told["mixtureIsSong"] is True
-    names = [track["name"] for track in told["tracks"]]
+    data = heard(someone, storage, split_id)
+    assert (data["title"], data["format"]) == ("mixture", "flac")
+    assert (data["sampleRate"], data["frames"]) == (44100, 20 * 44100)
+    assert data["mixtureIsSong"] is True
+    names = [track["name"] for track in data["tracks"]]
     assert names == ["drums", "bass", "other", "vocals", "mixture"]
     files = {name: stem_path(settings, split_id, name, "flac") for name in names[:-1]}
-    for track in told["tracks"]:
+    for track in data["tracks"]:
         name = track["name"]
         found, wanted = samples(storage, track), at_16_bit(files.get(name, SONG))
         assert len(track["offsets"]) == 1 + 4
         assert np.array_equal(found, wanted), name
         # The waveform is that of the samples.
         peaks, levels = (np.frombuffer(b64decode(track[key]), np.uint8) for key in _WAVEFORM)
-        width = told["binFrames"]
-        assert len(peaks) == len(levels) == -(-told["frames"] // width) == 2000
+        width = data["binFrames"]
+        assert len(peaks) == len(levels) == -(-data["frames"] // width) == 2000
         loud = np.abs(found[:, 7 * width : 8 * width].astype(float)) / 32768 * 255
         assert peaks[7] == round(loud.max())
         assert levels[7] == round(float(np.sqrt((loud**2).mean())))
     # A piece is fetched by its bytes, from an ordinary URL.
-    track = told["tracks"][3]
+    track = data["tracks"][3]
     start, end = track["offsets"][1:3]
     part = client.get(_path(track["url"]), headers={"Range": f"bytes={start}-{end - 1}"})
     assert (part.status_code, part.content[:4], len(part.content)) == (206, b"fLaC", end - start)
     assert client.get(_path(track["download"])).status_code == 200
-    assert told["tracks"][-1]["download"] is None
+    assert data["tracks"][-1]["download"] is None
     # They go with the split.
     assert client.delete(f"/v1/audio/splits/{split_id}").status_code == 200
     assert not (settings.data / "storage" / keys.split(split_id)).exists()
@@ -146,9 +146,9 @@ def test_a_song_of_the_studio_is_ready_unasked(
         service.start("worker")
         until(lambda: _state(someone, split_id) == listening.COPY_READY)
     assert ended(client, split_id)["status"] == "succeeded"
-    told = heard(someone, storage, split_id)
-    assert told["mixtureIsSong"] is True
-    assert np.array_equal(samples(storage, told["tracks"][-1]), at_16_bit(SONG))
+    data = heard(someone, storage, split_id)
+    assert data["mixtureIsSong"] is True
+    assert np.array_equal(samples(storage, data["tracks"][-1]), at_16_bit(SONG))
     until(lambda: not any((settings.data / "storage" / "fetched").iterdir()))
     assert not any((settings.data / "listening").iterdir())
 
@@ -191,16 +191,16 @@ def test_the_song_is_gone(
     some = split(client, upload_id, stems=["drums", "vocals"])
     ended(client, two), ended(client, some)
     shutil.rmtree(settings.data / "storage" / "uploads")
-    told = heard(someone, storage, two)
-    assert told["mixtureIsSong"] is False
+    data = heard(someone, storage, two)
+    assert data["mixtureIsSong"] is False
     vocals, rest = (
         at_16_bit(stem_path(settings, two, name, "wav")).astype(int)
         for name in ("vocals", "instrumental")
     )
-    mixture = samples(storage, told["tracks"][2])
+    mixture = samples(storage, data["tracks"][2])
     assert np.array_equal(mixture, np.clip(vocals + rest, -32768, 32767))
-    told = heard(someone, storage, some)
-    assert [track["name"] for track in told["tracks"]] == ["drums", "vocals"]
+    data = heard(someone, storage, some)
+    assert [track["name"] for track in data["tracks"]] == ["drums", "vocals"]
 
 
 def test_a_high_rate_and_a_test_key(
@@ -226,10 +226,10 @@ def test_a_high_rate_and_a_test_key(
     service.start("worker")
     split_id = split(client, upload(client, song), stems=["vocals"])
     ended(client, split_id)
-    told = heard(tester, storage, split_id)
-    assert (told["sampleRate"], told["frames"]) == (48_000, 30 * 48_000)
-    assert told["pieceFrames"] % 180 == 0
-    mixture = samples(storage, told["tracks"][1])
+    data = heard(tester, storage, split_id)
+    assert (data["sampleRate"], data["frames"]) == (48_000, 30 * 48_000)
+    assert data["pieceFrames"] % 180 == 0
+    mixture = samples(storage, data["tracks"][1])
     wanted = at_16_bit(song, 48_000)[:, : 30 * 48_000]
     assert np.array_equal(mixture, wanted)
 
@@ -270,8 +270,8 @@ def test_killed_and_made_by_another(
     worker.kill()
     worker.wait()
     service.start("worker")
-    told = heard(someone, storage, split_id)
-    assert told["frames"] == 300 * 44100
+    data = heard(someone, storage, split_id)
+    assert data["frames"] == 300 * 44100
     until(lambda: not any(folder.iterdir()), 90)
 
 

@@ -27,8 +27,8 @@ def test_it_is_queued_again(client: httpx2.Client, service: Service, someone: Cu
         session.execute(update(Split).where(Split.id.in_([lost, waits])).values(updated_at=before))
     service.start("worker")
     for split_id in (lost, waits):
-        told = ended(client, split_id)
-        assert (told["status"], list(told["stems"])) == ("succeeded", ["vocals"])
+        final = ended(client, split_id)
+        assert (final["status"], list(final["stems"])) == ("succeeded", ["vocals"])
     with someone.database.read() as session:
         attempts = {each: session.get_one(Split, each).attempt for each in (lost, waits, new)}
     # The number of the lost job is not used again; the one that waited was not queued twice.

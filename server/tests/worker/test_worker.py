@@ -31,12 +31,12 @@ def progress(client: httpx2.Client, split_id: str) -> float:
 def test_a_song_becomes_stems(client: httpx2.Client, service: Service, someone: Customer) -> None:
     service.start("worker")
     split_id = split(client, upload(client), stems=["vocals", "instrumental"])
-    told = ended(client, split_id)
-    assert told["status"] == "succeeded", told
-    assert told["creditsUsed"] == told["durationSeconds"] == 20
+    final = ended(client, split_id)
+    assert final["status"] == "succeeded", final
+    assert final["creditsUsed"] == final["durationSeconds"] == 20
     assert someone.balance == 3580
-    assert list(told["stems"]) == ["vocals", "instrumental"]
-    for url in told["stems"].values():
+    assert list(final["stems"]) == ["vocals", "instrumental"]
+    for url in final["stems"].values():
         with wave.open(io.BytesIO(httpx2.get(url, trust_env=False).content)) as stem:
             assert (stem.getnframes(), stem.getframerate()) == (20 * 44100, 44100)
     assert list((service.settings.data / "work").iterdir()) == []
@@ -47,12 +47,12 @@ def test_a_url(client: httpx2.Client, service: Service) -> None:
     with Peer([answers(200, SONG.read_bytes())]) as peer:
         body = {"input": {"type": "direct_url", "url": f"{peer.url}/a/My%20Song.flac?key=1"}}
         split_id = client.post("/v1/audio/splits", json=body).json()["data"]["id"]
-        told = ended(client, split_id)
-    assert told["status"] == "succeeded", told
-    assert told["filename"] == "My Song.flac"
-    assert told["creditsUsed"] == 20
-    assert (told["stemModel"], told["servedBy"]) == ("htdemucs_ft", "htdemucs_tiny")
-    assert told["warnings"]
+        final = ended(client, split_id)
+    assert final["status"] == "succeeded", final
+    assert final["filename"] == "My Song.flac"
+    assert final["creditsUsed"] == 20
+    assert (final["stemModel"], final["servedBy"]) == ("htdemucs_ft", "htdemucs_tiny")
+    assert final["warnings"]
 
 
 def test_what_a_url_can_lead_to(client: httpx2.Client, service: Service, someone: Customer) -> None:
@@ -80,10 +80,10 @@ def test_what_a_url_can_lead_to(client: httpx2.Client, service: Service, someone
             body = {"input": {"type": "direct_url", "url": url}}
             made[url] = client.post("/v1/audio/splits", json=body).json()["data"]["id"]
         for url, code in wanted.items():
-            told = ended(client, made[url])
-            assert (told["status"], told["error"]["code"]) == ("failed", code), url
-            assert told["creditsUsed"] == 0
-            assert str(service.settings.data) not in told["error"]["message"]
+            final = ended(client, made[url])
+            assert (final["status"], final["error"]["code"]) == ("failed", code), url
+            assert final["creditsUsed"] == 0
+            assert str(service.settings.data) not in final["error"]["message"]
         client.post(f"/v1/audio/splits/{made[never_ends.url]}/cancel")
         until(lambda: not any((service.settings.data / "work").iterdir()))
     assert someone.balance == 3600
@@ -99,8 +99,8 @@ def test_a_url_that_costs_too_much(
             body = {"input": {"type": "direct_url", "url": peer.url}}
             made.append(client.post("/v1/audio/splits", json=body).json()["data"]["id"])
         # Which one is refused is not certain: what is reserved for another counts as spent.
-        told = until(lambda: all_known([state(client, split_id) for split_id in made]))
-    broke = [each["error"]["code"] for each in told if each["error"]]
+        states = until(lambda: all_known([state(client, split_id) for split_id in made]))
+    broke = [each["error"]["code"] for each in states if each["error"]]
     assert broke == ["INSUFFICIENT_CREDITS"]
     assert someone.balance == 0
 
@@ -114,8 +114,8 @@ def test_cancelled_at_work(client: httpx2.Client, service: Service, long_song: P
     service.start("worker")
     split_id = split(client, upload(client, long_song))
     until(lambda: progress(client, split_id) > 0)
-    told = client.post(f"/v1/audio/splits/{split_id}/cancel").json()["data"]
-    assert told["error"]["code"] == "CANCELED"
+    canceled = client.post(f"/v1/audio/splits/{split_id}/cancel").json()["data"]
+    assert canceled["error"]["code"] == "CANCELED"
     assert ended(client, split(client, upload(client)))["status"] == "succeeded"
     until(lambda: len(outcomes(service)) == 2)
     assert outcomes(service) == ["stopped", "done"]  # not at its end, in vain
@@ -133,10 +133,10 @@ def test_killed_and_gone_on_with(
     service.start("worker")
     until(lambda: state(client, split_id)["status"] == "processing" and progress(client, split_id))
     assert progress(client, split_id) > reached / 2, "it began anew"
-    told = ended(client, split_id)
-    assert told["status"] == "succeeded", told
+    final = ended(client, split_id)
+    assert final["status"] == "succeeded", final
     assert someone.balance == 3300
-    assert len(httpx2.get(told["stems"]["drums"], trust_env=False).content) > 50_000_000
+    assert len(httpx2.get(final["stems"]["drums"], trust_env=False).content) > 50_000_000
 
 
 def test_drained(
@@ -201,10 +201,10 @@ def test_a_stalled_worker_on_another_machine_is_overtaken(
         until(lambda: attempt(someone, split_id) == 2, 120)
         overtaken = until(lambda: progress(client, split_id))
         assert overtaken > reached / 2, "it began anew"
-        told = ended_after(client, split_id, 120)
+        final = ended_after(client, split_id, 120)
     until(lambda: len(outcomes(service)) == 2)
     assert outcomes(service) == ["done", "stopped"]
-    assert state(client, split_id)["stems"].keys() == told["stems"].keys()
+    assert state(client, split_id)["stems"].keys() == final["stems"].keys()
     with someone.database.read() as session:
         row = session.get_one(Split, split_id)
         assert (row.status, row.stored_attempt, row.attempt) == ("succeeded", 2, 2)
@@ -230,7 +230,7 @@ def outcomes(service: Service) -> list[str]:
 
 def ended_after(client: httpx2.Client, split_id: str, patience: float) -> dict[str, dict[str, str]]:
     return until(
-        lambda: (told := state(client, split_id))["status"] == "succeeded" and told, patience
+        lambda: (final := state(client, split_id))["status"] == "succeeded" and final, patience
     )
 
 
@@ -249,8 +249,8 @@ def test_the_song_is_gone(client: httpx2.Client, service: Service, someone: Cust
     split_id = split(client, upload_id)
     (service.settings.data / "storage" / "uploads" / upload_id).unlink()
     service.start("worker")
-    told = ended(client, split_id)
-    assert told["error"]["code"] == "INPUT_UNREACHABLE"
+    final = ended(client, split_id)
+    assert final["error"]["code"] == "INPUT_UNREACHABLE"
     assert someone.balance == 3600
 
 

@@ -47,10 +47,10 @@ def test_created(theirs: httpx2.Client, someone: Customer) -> None:
     upload = someone.upload(20.2)
     answer = make(theirs, someone.request(upload, metadata={"order": "7"}))
     assert answer.status_code == 200
-    told = answer.json()["data"]
-    assert list(told) == ["id", "status", "creditsUsed", "createdAt"]
-    assert (told["status"], told["creditsUsed"]) == ("queued", 21)
-    shown = theirs.get(f"{SPLITS}/{told['id']}")
+    data = answer.json()["data"]
+    assert list(data) == ["id", "status", "creditsUsed", "createdAt"]
+    assert (data["status"], data["creditsUsed"]) == ("queued", 21)
+    shown = theirs.get(f"{SPLITS}/{data['id']}")
     assert list(shown.json()["data"]) == [
         *("id", "status", "stemModel", "filename", "durationSeconds", "creditsUsed"),
         *("createdAt", "updatedAt", "error", "progress", "queuePosition", "outputFormat"),
@@ -70,11 +70,11 @@ def test_stems_are_there_once_it_succeeded(theirs: httpx2.Client, someone: Custo
         service.succeed(
             session, split.id, 1, sample_rate=48000, warnings=[], retention=timedelta(hours=1)
         )
-    told = theirs.get(f"{SPLITS}/{split.id}").json()["data"]
-    assert list(told["stems"]) == ["drums", "bass", "other", "vocals"]
-    assert f"/storage/splits/{split.id}/1/vocals.wav?" in told["stems"]["vocals"]
-    assert list(told).index("stems") == list(told).index("error") - 1
-    assert told["expiresAt"] is not None
+    data = theirs.get(f"{SPLITS}/{split.id}").json()["data"]
+    assert list(data["stems"]) == ["drums", "bass", "other", "vocals"]
+    assert f"/storage/splits/{split.id}/1/vocals.wav?" in data["stems"]["vocals"]
+    assert list(data).index("stems") == list(data).index("error") - 1
+    assert data["expiresAt"] is not None
 
 
 @pytest.mark.parametrize(
@@ -230,8 +230,8 @@ def test_who_has_lost_the_key_hears_no_more(
 ) -> None:
     monkeypatch.setattr(stream, "HEARTBEAT", 0.1)
     split = someone.split()
-    with theirs.stream("GET", f"{SPLITS}/{split.id}/events", timeout=20) as told:
-        lines = told.iter_lines()
+    with theirs.stream("GET", f"{SPLITS}/{split.id}/events", timeout=20) as answer:
+        lines = answer.iter_lines()
         assert next(lines).startswith("id: ")
         with someone.database.write() as session:
             accounts.revoke_key(session, someone.caller.account_id, someone.caller.key_id)
@@ -241,7 +241,7 @@ def test_who_has_lost_the_key_hears_no_more(
 
 def test_progress_as_events(theirs: httpx2.Client, someone: Customer) -> None:
     split = someone.split()
-    told: list[tuple[str, dict[str, Any]]] = []
+    events: list[tuple[str, dict[str, Any]]] = []
     with theirs.stream("GET", f"{SPLITS}/{split.id}/events", timeout=20) as stream:
         assert stream.headers["content-type"].startswith("text/event-stream")
         number = ""
@@ -249,15 +249,15 @@ def test_progress_as_events(theirs: httpx2.Client, someone: Customer) -> None:
             if line.startswith("id: "):
                 number = line[4:]
             if line.startswith("data: "):
-                told.append((number, json.loads(line[6:])))
+                events.append((number, json.loads(line[6:])))
                 with someone.database.write() as session:
-                    if len(told) == 1:
+                    if len(events) == 1:
                         service.begin(session, split.id, "wrk_1")
-                    elif len(told) == 2:
+                    elif len(events) == 2:
                         service.cancel(session, session.get_one(Split, split.id))
-    assert [split["status"] for _, split in told] == ["queued", "processing", "failed"]
-    assert len({number for number, _ in told}) == 3
-    last = told[-1][0]
+    assert [split["status"] for _, split in events] == ["queued", "processing", "failed"]
+    assert len({number for number, _ in events}) == 3
+    last = events[-1][0]
     again = theirs.get(f"{SPLITS}/{split.id}/events", headers={"Last-Event-ID": last})
     assert '"CANCELED"' in again.text
 

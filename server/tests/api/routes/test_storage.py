@@ -32,12 +32,14 @@ def url(settings: Settings, server_secrets: Secrets, tmp_path: Path) -> str:
 
 
 def test_whole(client: httpx2.Client, url: str) -> None:
-    told = client.get(url)
-    assert told.content == BODY
-    assert told.headers["content-type"] == "audio/wav"
-    assert told.headers["repr-digest"] == f"sha-256=:{b64encode(sha256(BODY).digest()).decode()}:"
-    assert told.headers["content-disposition"].startswith('attachment; filename="Song  vocals.wav"')
-    assert told.headers["x-content-type-options"] == "nosniff"
+    answer = client.get(url)
+    assert answer.content == BODY
+    assert answer.headers["content-type"] == "audio/wav"
+    assert answer.headers["repr-digest"] == f"sha-256=:{b64encode(sha256(BODY).digest()).decode()}:"
+    assert answer.headers["content-disposition"].startswith(
+        'attachment; filename="Song  vocals.wav"'
+    )
+    assert answer.headers["x-content-type-options"] == "nosniff"
     head = client.head(url)
     assert (head.content, head.headers["content-length"]) == (b"", str(len(BODY)))
 
@@ -51,11 +53,11 @@ def test_whole(client: httpx2.Client, url: str) -> None:
     ],
 )
 def test_ranges(client: httpx2.Client, url: str, header: str, part: slice) -> None:
-    told = client.get(url, headers={"Range": header})
-    assert told.status_code == 206
-    assert told.content == BODY[part]
+    answer = client.get(url, headers={"Range": header})
+    assert answer.status_code == 206
+    assert answer.content == BODY[part]
     start = range(len(BODY))[part].start
-    assert told.headers["content-range"].startswith(f"bytes {start}-")
+    assert answer.headers["content-range"].startswith(f"bytes {start}-")
 
 
 def test_ranges_of_what_it_was(client: httpx2.Client, url: str) -> None:
@@ -89,5 +91,5 @@ def test_deleted(
     client: httpx2.Client, url: str, settings: Settings, server_secrets: Secrets
 ) -> None:
     configured(settings, server_secrets).delete_prefix(KEY)
-    told = client.get(url)
-    assert (told.status_code, told.json()["error"]["code"]) == (404, "NOT_FOUND")
+    answer = client.get(url)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "NOT_FOUND")

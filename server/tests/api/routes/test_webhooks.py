@@ -44,9 +44,12 @@ def test_the_log(client: httpx2.Client, context: WorkerContext, someone: Custome
         with someone.database.write() as session:
             session.get_one(Delivery, delivery_id).next_attempt_at = times.now()
         deliver(context, delivery_id)
-    told = client.get(f"{DELIVERIES}/{delivery_id}").json()["data"]
-    assert (told["state"], told["attempts"]) == ("delivered", 2)
-    assert [(each["status"], each["answer"]) for each in told["log"]] == [(500, "no"), (200, "yes")]
+    shown = client.get(f"{DELIVERIES}/{delivery_id}").json()["data"]
+    assert (shown["state"], shown["attempts"]) == ("delivered", 2)
+    assert [(each["status"], each["answer"]) for each in shown["log"]] == [
+        (500, "no"),
+        (200, "yes"),
+    ]
 
 
 def test_pages(client: httpx2.Client, someone: Customer) -> None:
