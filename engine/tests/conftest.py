@@ -1,4 +1,4 @@
-"""What all of the engine's tests share."""
+"""Fixtures for all tests of the engine."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
+from fakes import FakeRuntime, use_fake
 
 if TYPE_CHECKING:
     from networks import Bag
@@ -36,8 +38,14 @@ def songs() -> Path:
 
 
 @pytest.fixture
+def fakes(monkeypatch: pytest.MonkeyPatch) -> list[FakeRuntime]:
+    """Replace all networks by fakes; return those that were opened."""
+    return use_fake(monkeypatch)
+
+
+@pytest.fixture
 def empty_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let no weights be found but those that ship with the package."""
+    """Hide all weights but those that ship with the package."""
     monkeypatch.delenv("AISTEMSPLITTER_WEIGHTS_PATH", raising=False)
     monkeypatch.delenv("HF_HUB_CACHE", raising=False)
     for name in ("AISTEMSPLITTER_MODELS_DIR", "TORCH_HOME", "HF_HOME"):

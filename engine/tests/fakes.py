@@ -1,4 +1,4 @@
-"""What stands in for songs and networks, and needs neither PyTorch nor files."""
+"""Synthetic music and fake networks, which need neither PyTorch nor files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FloatArray = NDArray[np.float32]
 
 
 def music(seconds: float, seed: int = 0) -> FloatArray:
-    """Make something with the spectrum and the crests of music, (2, n) at 44.1 kHz."""
+    """Return noise and tones (2, n) at 44.1 kHz with about the spectrum and the peaks of music."""
     return _music(seconds, seed).copy()
 
 
@@ -34,9 +34,9 @@ def _music(seconds: float, seed: int) -> FloatArray:
 
 
 class FakeRuntime:
-    """Estimates by arithmetic, which depend on where in a window and beside what a sample stands.
+    """A runtime whose estimates depend on a sample's position in its window and on its neighbours.
 
-    So they come out wrong if a window is cut, filled or trimmed by one sample more or less.
+    So they are wrong if a window is cut, padded or trimmed by one sample too many or too few.
     """
 
     precision = "float32"
@@ -58,7 +58,7 @@ class FakeRuntime:
 
 
 class BrokenRuntime(FakeRuntime):
-    """Fails after three calls."""
+    """A fake that fails after three segments."""
 
     def __call__(self, segments: FloatArray, sources: tuple[int, ...]) -> FloatArray:
         if self.calls > 3:
@@ -67,7 +67,7 @@ class BrokenRuntime(FakeRuntime):
 
 
 def threads() -> set[str]:
-    """Names of the engine's threads; a loaded network may keep some of its own."""
+    """Return the names of the engine's threads, without those that a loaded network keeps."""
     ours = ("separate", "read", "encode")
     return {thread.name for thread in threading.enumerate() if thread.name.startswith(ours)}
 
@@ -76,7 +76,7 @@ def use_fake(
     monkeypatch: pytest.MonkeyPatch,
     make: Callable[[Configuration], Any] = FakeRuntime,
 ) -> list[Any]:
-    """Let every model that is opened be a fake of its configuration; returns those opened."""
+    """Replace each network by a fake of its configuration; return those that were opened."""
     opened: list[Any] = []
 
     def load(checkpoint: Checkpoint) -> Any:

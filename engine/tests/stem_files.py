@@ -1,4 +1,4 @@
-"""Songs to be split by networks that are not real, and the files that come of it."""
+"""Songs for fake networks, and the files of their stems."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def read(path: Path) -> FloatArray:
 
 
 def read_all(folder: Path, extension: str = "wav") -> FloatArray:
-    """Return the stems (4, 2, n) of a folder in which nothing else lies."""
+    """Return the stems (4, 2, n) in a folder, which must contain nothing else."""
     assert {path.name for path in folder.iterdir()} == {f"{stem}.{extension}" for stem in STEMS}
     return np.stack([read(folder / f"{stem}.{extension}") for stem in STEMS])
 
@@ -65,7 +65,7 @@ def stop(
     options: Options | None = None,
     **export: object,
 ) -> None:
-    """Cancel a run at a fraction of its way."""
+    """Split a song, and cancel that at a fraction of its progress."""
     cancel = threading.Event()
 
     def listen(fraction: float) -> None:

@@ -1,4 +1,4 @@
-"""What the tests of the command share."""
+"""Fixtures for the tests of the command."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from fakes import FakeRuntime, use_fake
+from fakes import FakeRuntime
 
 if TYPE_CHECKING:
     from networks import Bag
 
 
 @pytest.fixture
-def fakes(bag: Bag, monkeypatch: pytest.MonkeyPatch) -> list[FakeRuntime]:  # noqa: ARG001
-    return use_fake(monkeypatch)
+def fakes(bag: Bag, fakes: list[FakeRuntime]) -> list[FakeRuntime]:  # noqa: ARG001  # installs it
+    """Use fake networks, with htdemucs_ft installed."""
+    return fakes
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from aistemsplitter_engine.runtimes import base
 
 @pytest.fixture
 def _gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A machine that has a GPU and no PyTorch."""
+    """Pretend that this machine has a GPU but not PyTorch."""
     monkeypatch.setattr(base, "_has_gpu", lambda: True)
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     base._warn_of_unused_gpu.cache_clear()
@@ -22,7 +22,7 @@ def _gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("_gpu")
-def test_a_gpu_that_is_not_used_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_unused_gpu_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     for _ in range(3):
         base.open_runtime("auto", "float32")
     (record,) = caplog.records
@@ -34,6 +34,6 @@ def test_a_gpu_that_is_not_used_is_said_once(caplog: pytest.LogCaptureFixture) -
 
 
 @pytest.mark.usefixtures("_gpu")
-def test_who_chose_the_cpu_is_not_warned(caplog: pytest.LogCaptureFixture) -> None:
+def test_no_warning_if_the_cpu_was_requested(caplog: pytest.LogCaptureFixture) -> None:
     base.open_runtime("cpu", "float32")
     assert caplog.records == []

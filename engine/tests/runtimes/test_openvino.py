@@ -295,7 +295,7 @@ def test_precision_is_chosen_or_refused() -> None:
         ("mps", "auto", "PyTorch finds no Metal device"),
     ],
 )
-def test_what_this_machine_has_not_is_named(device: str, precision: str, reason: str) -> None:
+def test_unsupported_devices_and_precisions(device: str, precision: str, reason: str) -> None:
     import torch
 
     if (device == "cuda" and torch.cuda.is_available()) or (

@@ -182,7 +182,7 @@ def test_beginning_later_gives_the_same_bits(begin: int, batch: int) -> None:
 
 
 def test_beginning_at_the_end_computes_nothing() -> None:
-    track, runtime, told = noise(RATE), FakeRuntime(configuration(1)), []
+    track, runtime, fractions = noise(RATE), FakeRuntime(configuration(1)), []
     stream = separate(
         [track],
         measure([track]),
@@ -191,21 +191,21 @@ def test_beginning_at_the_end_computes_nothing() -> None:
         overlap=0.25,
         batch_size=1,
         begin=RATE,
-        on_progress=told.append,
+        on_progress=fractions.append,
     )
     assert list(stream) == []
     assert runtime.calls == 0
-    assert told == [1.0]
+    assert fractions == [1.0]
 
 
 @pytest.mark.parametrize(("batch", "shifts"), [(1, 1), (1, 2), (4, 1), (4, 3)])
 def test_progress_is_the_share_of_segments_that_are_done(batch: int, shifts: int) -> None:
-    track, runtime, told = noise(10 * RATE), FakeRuntime(configuration(1), concurrency=1), []
+    track, runtime, fractions = noise(10 * RATE), FakeRuntime(configuration(1), concurrency=1), []
     offsets = [[1000 * k for k in range(shifts)]]
-    run(track, [Part(runtime, (0,))], offsets, batch_size=batch, on_progress=told.append)
-    assert told[0] == 0
-    assert told[-1] == 1
-    steps = np.diff(told)
+    run(track, [Part(runtime, (0,))], offsets, batch_size=batch, on_progress=fractions.append)
+    assert fractions[0] == 0
+    assert fractions[-1] == 1
+    steps = np.diff(fractions)
     assert (steps > 0).all()
     assert (np.abs(steps * runtime.calls - np.round(steps * runtime.calls)) < 1e-9).all()
     assert steps.max() <= batch / runtime.calls + 1e-9

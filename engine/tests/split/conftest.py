@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from fakes import FakeRuntime, use_fake
+from fakes import FakeRuntime
 
 
 @pytest.fixture(autouse=True)
-def fakes(monkeypatch: pytest.MonkeyPatch) -> list[FakeRuntime]:
-    """Let all networks be fakes; gives those that were opened."""
-    return use_fake(monkeypatch)
+def fakes(fakes: list[FakeRuntime]) -> list[FakeRuntime]:
+    """Use fake networks in all tests of this folder."""
+    return fakes

@@ -40,17 +40,21 @@ def test_a_resumed_run_gives_the_same_bits(
     whole = separator().split(song(15, gain), tmp_path / "whole", format=format)
     stop(song(15, gain), tmp_path / "stopped", format=format)
     assert {p.name for p in (tmp_path / "stopped").iterdir()} == {WORK}
-    told: list[float] = []
+    fractions: list[float] = []
     result = separator().split(
-        song(15, gain), tmp_path / "stopped", format=format, resume=True, on_progress=told.append
+        song(15, gain),
+        tmp_path / "stopped",
+        format=format,
+        resume=True,
+        on_progress=fractions.append,
     )
     assert tree(tmp_path / "stopped") == tree(tmp_path / "whole")
     assert result.gain == whole.gain
     assert fakes[0].calls == 7
     assert 0.2 < resumed_from(fakes) < 0.6
-    assert steps(told)[:2] == pytest.approx([0, resumed_from(fakes)])
-    assert told == sorted(told)
-    assert told[-1] == 1
+    assert steps(fractions)[:2] == pytest.approx([0, resumed_from(fakes)])
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == 1
 
 
 def test_a_run_is_resumed_as_often_as_it_takes(tmp_path: Path) -> None:
@@ -167,10 +171,10 @@ def test_a_stop_while_encoding(
         separator().split(song(15), tmp_path / "out", cancel=cancel, on_progress=listen)
     monkeypatch.undo()
     fakes = use_fake(monkeypatch)
-    told: list[float] = []
-    separator().split(song(15), tmp_path / "out", resume=True, on_progress=told.append)
+    fractions: list[float] = []
+    separator().split(song(15), tmp_path / "out", resume=True, on_progress=fractions.append)
     assert fakes[0].calls == 0
-    assert steps(told) == [0.0, 1.0]
+    assert steps(fractions) == [0.0, 1.0]
     separator().split(song(15), tmp_path / "whole")
     assert tree(tmp_path / "out") == tree(tmp_path / "whole")
 

@@ -63,10 +63,10 @@ def test_earlier_stems_stay_until_then(tmp_path: Path) -> None:
 
 
 def test_progress_is_that_of_the_segments(tmp_path: Path, fakes: list[FakeRuntime]) -> None:
-    told: list[float] = []
-    separator(shifts=2, seed=1).split(song(20, gain=9), tmp_path, on_progress=told.append)
+    fractions: list[float] = []
+    separator(shifts=2, seed=1).split(song(20, gain=9), tmp_path, on_progress=fractions.append)
     total = fakes[0].calls
-    assert steps(told) == pytest.approx([done / total for done in range(total + 1)])
+    assert steps(fractions) == pytest.approx([done / total for done in range(total + 1)])
 
 
 def test_the_first_bytes_are_on_disk_before_a_tenth_is_separated(tmp_path: Path) -> None:
