@@ -1,17 +1,17 @@
-# make demo    start the service, split the sample song by its API, show how well it went and the page to open
-# make test    run all tests            (make test FULL=1: also those at the official models' size;
+# make demo    start the service, split the sample song through its API, show the result and a link to the studio
+# make test    run all tests (make test FULL=1: also those that take minutes;
 #              make test ARGS='sdk/tests -k upload': some, one after the other)
 # make test-fast   run those that need no process, browser, database or real network
 # make check   lint, check the layers and the types
 # make docs    build the documentation site into out/site
 # make unit    run the unit tests of SDK and engine, newest and lowest dependencies (PYTHON_VERSION=3.13)
 # make matrix  the same on every Python that this machine has
-# make dist    build wheels and source packages into dist/ (TAG=sdk-v0.2.0: only that, after comparing versions)
+# make dist    build wheels and source packages into dist/ (TAG=sdk-v0.2.0: one package, if it has that version)
 # make image   build the server's container image (needs Docker)
-# make publish upload dist/ to the package index (from the release workflow, which the index trusts)
+# make publish upload dist/ to the package index (only in the release workflow, which the index trusts)
 # make screenshots   take pictures of all pages into out/screenshots (needs Chromium)
 # make pictures   take the pictures of README and documentation into docs/images (needs Chromium)
-# make setup   only set up .venv; the command is then .venv/bin/aistemsplitter-local
+# make setup   only set up .venv, for example for .venv/bin/aistemsplitter-local
 #
 # Each set-up is remembered in .venv and repeated when a pyproject.toml changes.
 
