@@ -35,7 +35,7 @@ def write_safetensors(model: reference.HTDemucs, path: Path) -> Path:
 
 @dataclass(frozen=True)
 class Bag:
-    """Four networks that can be told apart, in files that together are htdemucs_ft."""
+    """Four networks with different weights, in files that together are htdemucs_ft."""
 
     models: list[reference.HTDemucs]
     paths: list[Path]

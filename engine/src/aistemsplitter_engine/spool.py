@@ -25,7 +25,7 @@ from aistemsplitter_engine.errors import Cancelled, EngineError, OutputError
 
 FRAME_BYTES = 8  # two float32
 _JOURNAL = "journal.json"
-_JOURNAL_SHARE = 10  # at most a tenth of the time is spent waiting for the disk
+_JOURNAL_PAUSE = 10  # times what writing it took: at most a tenth of the time is spent on that
 
 
 def copy_unfinished(folder: Path, to: Path) -> None:
@@ -80,9 +80,8 @@ class Spool:
         try:
             for path in self._paths.values():
                 self._files.append(path.open("ab"))
-                self._files[-1].truncate(
-                    self.frames * FRAME_BYTES
-                )  # a killed run may have left more
+                # A killed run may have left more.
+                self._files[-1].truncate(self.frames * FRAME_BYTES)
         except BaseException:
             self._remove()
             raise
@@ -110,7 +109,7 @@ class Spool:
             self._changed.notify_all()
         if (began := time.monotonic()) >= self._journal_due:
             self._write_journal()
-            self._journal_due = began + _JOURNAL_SHARE * (time.monotonic() - began)
+            self._journal_due = began + _JOURNAL_PAUSE * (time.monotonic() - began)
 
     def end(self, *, failed: bool = False) -> None:
         """Mark the spool as complete, or as failed, for those that read it."""
@@ -159,9 +158,8 @@ class Spool:
 
     def _write_journal(self) -> None:
         for file in self._files:
-            os.fsync(
-                file.fileno()
-            )  # else, after a power failure, it might count samples that were never written
+            # Without it, the journal might count samples that a power failure has lost.
+            os.fsync(file.fileno())
         unfinished = self.folder / f"{_JOURNAL}.part"
         unfinished.write_text(
             json.dumps({"run": self._run, "seed": self.seed, "frames": self.frames})

@@ -46,7 +46,7 @@ def read_apart(*paths) -> tuple[list[str], int]:
 
 @pytest.fixture
 def secret(tmp_path):
-    """A file that nobody was asked to read: a pipe, so whoever opens it waits for ever."""
+    """A pipe that a hostile file refers to; opening it blocks for ever."""
     path = tmp_path / "secret.wav"
     os.mkfifo(path)
     return path
@@ -54,7 +54,7 @@ def secret(tmp_path):
 
 @pytest.fixture
 def server():
-    """A socket that nobody was asked to connect to."""
+    """A listening socket that a hostile file refers to."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         yield listener
         listener.setblocking(False)
@@ -63,7 +63,7 @@ def server():
 
 
 def references(secret, port) -> dict[str, str]:
-    """Texts that tell FFmpeg to read something else, each in one of its ways."""
+    """Return texts that refer FFmpeg to another file or address, one for each way to do so."""
     uri, name, web = secret.as_uri(), secret.name, f"http://127.0.0.1:{port}/a.wav"
     playlist = "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{}\n#EXT-X-ENDLIST\n"
     manifest = (

@@ -30,7 +30,7 @@ def find(*paths: str, output: Path = OUT) -> tuple[dict[str, str], list[Problem]
 
 
 def test_files_as_they_are_named() -> None:
-    """Whatever their extension, and whether there are any: whoever opens them says so."""
+    """They are songs whatever their extension; missing ones are reported when they are opened."""
     jobs, problems = find("a.mp3", "music/b.final.wav", "notes.txt", "noise", "music/.hidden.wav")
     assert problems == []
     assert jobs == {

@@ -96,7 +96,7 @@ def test_things_that_are_no_files(tmp_path: Path) -> None:
 def test_a_bad_option(
     tmp_path: Path, fakes: list[FakeRuntime], options: list[str], message: str
 ) -> None:
-    """It is told before the first song is opened."""
+    """It is reported before the first song is opened."""
     code, said, err = split(tmp_path / "a.wav", tmp_path / "b.wav", "-o", tmp_path / "o", *options)
     assert (code, said, err.count("\n")) == (1, "", 1)
     assert err.startswith(f"Error: {message}")
@@ -162,7 +162,7 @@ def test_a_damaged_model_stops_the_run(tmp_path: Path, bag: Bag) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def test_what_nobody_expected_does_not_stop_the_rest(
+def test_an_unexpected_error_does_not_stop_the_others(
     tmp_path: Path, bag: Bag, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Broken(FakeRuntime):

@@ -28,8 +28,8 @@ def test_the_next_run_resumes(
     monkeypatch: pytest.MonkeyPatch,
     room: int,
 ) -> None:
-    # The journal is written after every block: how often it is depends on the disk's speed.
-    monkeypatch.setattr(spool, "_JOURNAL_SHARE", 0)
+    # Write the journal after every block; otherwise the disk's speed decides how often.
+    monkeypatch.setattr(spool, "_JOURNAL_PAUSE", 0)
     filler = disk / "filler"
 
     def fill(fraction: float) -> None:

@@ -72,7 +72,7 @@ def test_a_disk_without_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert list(tmp_path.iterdir()) == []
     free[0] = 21.2e6
     stop(song(10), tmp_path / "out")
-    free[0] = 16e6  # what lies in the spool is not needed once more
+    free[0] = 16e6  # what the spool holds already needs no more room
     separator().split(song(10), tmp_path / "out", resume=True)
 
 

@@ -1,4 +1,4 @@
-"""A run that was stopped goes on, to the bit."""
+"""A run that was stopped is resumed and gives the same bits."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from stem_files import (
 
 
 def resumed_from(fakes: list[FakeRuntime]) -> float:
-    """Share of the segments of 15 s that the last run did not compute again."""
+    """Return the share of the 7 segments of 15 s that the last run did not compute again."""
     return 1 - fakes[-1].calls / 7
 
 
@@ -88,7 +88,7 @@ def test_what_was_separated_can_be_written_otherwise(
     assert tree(tmp_path / "out") == tree(tmp_path / "whole")
 
 
-def test_a_song_is_the_same_wherever_it_lies(tmp_path: Path, fakes: list[FakeRuntime]) -> None:
+def test_a_song_that_was_moved_is_resumed(tmp_path: Path, fakes: list[FakeRuntime]) -> None:
     path = write_song(tmp_path / "song.wav", music(15))
     stop(path, tmp_path / "out")
     path = path.rename(tmp_path / "moved.wav")
@@ -152,14 +152,14 @@ def test_without_resume_it_starts_over(tmp_path: Path, fakes: list[FakeRuntime])
 def test_a_stop_while_encoding(
     tmp_path: Path, fakes: list[FakeRuntime], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All is separated by then; the encoders end, and the next run has only to encode."""
+    """Everything is separated by then: the encoders stop, and the next run only encodes."""
     cancel = threading.Event()
     write = StemWriter.write
 
     def slow(self: StemWriter, block: FloatArray) -> None:
         write(self, block)
         if cancel.wait(10) and self.frames_written > 10 * RATE:
-            pytest.fail("it goes on")
+            pytest.fail("encoding continued after the stop")
 
     monkeypatch.setattr(StemWriter, "write", slow)
 

@@ -249,7 +249,7 @@ def empty_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def left(empty_machine: Path) -> Callable[[], list[str]]:
-    """Names of what lies in the models folder, less locks and the record of digests."""
+    """Return the names of the files in the models folder, without locks and recorded digests."""
 
     def names() -> list[str]:
         found = (path.name for path in empty_machine.iterdir())

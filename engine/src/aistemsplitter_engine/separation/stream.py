@@ -120,9 +120,8 @@ class _Pass:
         self.part = part
         self.grid = Grid(frames, part.runtime.config.segment_frames, overlap, offset)
         self.overlap_add = OverlapAdd(self.grid, len(part.sources), begin)
-        self.next = self._done = self.grid.first_reaching(
-            begin
-        )  # next: the first chunk that was not submitted
+        self._done = self.grid.first_reaching(begin)
+        self.next = self._done  # the first chunk that was not submitted
 
     @property
     def finalized(self) -> int:
