@@ -1,4 +1,4 @@
-"""One way to call all three: sync, asyncio and trio."""
+"""One interface to the synchronous client and to the asynchronous one on asyncio and trio."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import anyio
 from aistemsplitter import AiStemSplitter, AsyncAiStemSplitter
 
 KEY = "ast_test_topsecret"
-CERTIFICATES = ssl.create_default_context()  # whom all clients of the tests trust
+CERTIFICATES = ssl.create_default_context()  # trusted by the clients of all tests
 
 
 class Runner:

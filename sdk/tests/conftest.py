@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from aistemsplitter import _core, _wait
+from aistemsplitter import AiStemSplitter, _core, _wait
 from aistemsplitter._http import exchange
-from clients import CERTIFICATES
+from clients import CERTIFICATES, KEY, Runner
+from downloads import STEM
 from loopback import Loopback
 
 
@@ -20,7 +21,7 @@ def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The pauses' shape is tested apart; here they only cost time."""
+    """Shorten the pauses: test_core.py tests their lengths."""
     monkeypatch.setattr(_core, "FIRST_PAUSE", 0.002)
     monkeypatch.setattr(_core, "LONGEST_PAUSE", 0.01)
     monkeypatch.setattr(_wait, "FIRST_INTERVAL", 0.01)
@@ -29,7 +30,7 @@ def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def _one_tls_context(monkeypatch: pytest.MonkeyPatch) -> None:
-    """To read the system's certificates takes longer than most tests."""
+    """Share one TLS context: reading the system's certificates takes longer than most tests."""
     options = exchange.options
     monkeypatch.setattr(exchange, "options", lambda: {**options(), "verify": CERTIFICATES})
 
@@ -48,11 +49,28 @@ TRIO = pytest.param(
 
 @pytest.fixture(params=["sync", "asyncio", TRIO])
 def kind(request: pytest.FixtureRequest) -> Any:
-    """Every way in which the client runs."""
+    """Synchronous client, or asynchronous client on an event loop."""
     return request.param
 
 
 @pytest.fixture(params=["asyncio", TRIO])
 def backend(request: pytest.FixtureRequest) -> Any:
-    """Every event loop."""
+    """Event loop of the asynchronous client."""
     return request.param
+
+
+@pytest.fixture
+def client(kind: str, loopback: Loopback) -> Any:
+    """A client of the loopback server."""
+    return Runner(kind, base_url=loopback.url)
+
+
+@pytest.fixture
+def split_id(loopback: Loopback) -> str:
+    """A split that has succeeded and whose stems are ``STEM``."""
+    loopback.service._stem_audio = STEM
+    with AiStemSplitter(KEY, base_url=loopback.url) as client:
+        job = client.submit(audio_url="https://example.com/song.mp3")
+    loopback.service.finish(job.id)
+    loopback.seen.clear()
+    return job.id

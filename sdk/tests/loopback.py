@@ -20,11 +20,11 @@ class Fault:
     """A fault of the next requests whose path matches.
 
     Attributes:
-        kind: ``reset`` before an answer, ``reset_after`` (the request was carried out, the answer
-            is lost), ``cut`` after ``at`` bytes of the body, ``stall`` after ``at`` bytes of it,
-            ``hold`` the answer back, ``drip`` the first ``at`` bytes of the headers or
-            ``drip_body`` those of the body, one every 50 ms, ``corrupt`` the byte there,
-            ``no_range``, ``change`` the reply.
+        kind: ``reset`` the connection before processing the request, ``reset_after`` processing it;
+            ``cut`` or ``stall`` the response after ``at`` bytes of its body; ``hold`` it back;
+            ``drip`` the first ``at`` bytes of its headers or ``drip_body`` those of its body, one
+            every 50 ms; ``corrupt`` the byte at ``at``; ignore the range (``no_range``); or
+            ``change`` the reply.
     """
 
     kind: str
@@ -64,6 +64,18 @@ class Loopback:
                 return fault
         return None
 
+    def idempotency_keys(self) -> list[str]:
+        """Return the keys of all submissions in order."""
+        return [
+            headers["idempotency-key"]
+            for method, path, headers in self.seen
+            if (method, path) == ("POST", "/v1/audio/splits")
+        ]
+
+    def storage_requests(self) -> list[dict[str, str]]:
+        """Return the headers of all requests to the storage in order."""
+        return [headers for _, path, headers in self.seen if path.startswith("/storage/")]
+
     def wait_stalled(self) -> None:
         self.stopping.wait(30)
 
@@ -84,7 +96,7 @@ class _Server(ThreadingHTTPServer):
     loopback: Loopback
 
     def handle_error(self, *_: object) -> None:
-        pass  # broken lines are what is tested
+        pass  # the tests drop connections on purpose
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -145,7 +157,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.flush()
             if kind == "stall":
                 loopback.wait_stalled()
-            self.close_connection = True  # in peace: a reset would take back what is under way
+            self.close_connection = True  # not reset, which would discard the bytes on their way
             return None
         if kind == "drip_body" and fault:
             self.drip(data[: fault.at])

@@ -1,7 +1,4 @@
-"""The real service for tests of what calls it: API and worker as processes, in demo mode.
-
-What uses it is a client only, so it is started once and shared.
-"""
+"""The real service for tests of its clients: API and worker as processes, in demo mode."""
 
 from __future__ import annotations
 
@@ -25,7 +22,7 @@ STARTS_WITHIN = 180.0  # seconds; reached only if a test fails
 
 @dataclass(frozen=True, slots=True)
 class RealService:
-    """A running service, and a key for it that has credits enough."""
+    """A running service, and an API key of an account with enough credits."""
 
     url: str
     api_key: str = field(repr=False)
@@ -33,7 +30,7 @@ class RealService:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Of this process, with the settings of an SDK that calls the service."""
+        """Environment of this process, with the SDK's settings for the service."""
         return {
             **os.environ,
             "AISTEMSPLITTER_BASE_URL": self.url,
@@ -44,7 +41,7 @@ class RealService:
 
 @contextmanager
 def real_service(folder: Path, **settings: str) -> Iterator[RealService]:
-    """Start API and worker with their data in a folder of their own."""
+    """Start API and worker whose data is in a folder."""
     port = free_port()
     environment = {
         **{name: value for name, value in os.environ.items() if "AISTEMSPLITTER" not in name},
@@ -57,13 +54,13 @@ def real_service(folder: Path, **settings: str) -> Iterator[RealService]:
         **{f"AISTEMSPLITTER_SERVER_{name.upper()}": value for name, value in settings.items()},
     }
 
-    def told(*arguments: str) -> str:
+    def run(*arguments: str) -> str:
         return subprocess.run(
             [*COMMAND, *arguments], env=environment, check=True, stdout=subprocess.PIPE, text=True
         ).stdout
 
-    told("db", "upgrade")
-    key = json.loads(told("keys", "create", "--json"))
+    run("db", "upgrade")
+    key = json.loads(run("keys", "create", "--json"))
     url = f"http://127.0.0.1:{port}"
     with ExitStack() as stack:
         for name in ("api", "worker"):

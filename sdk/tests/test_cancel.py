@@ -1,4 +1,4 @@
-"""Cancelled at any moment, nothing stays behind: no connection, no task, no file."""
+"""Calls that are cancelled at any moment leave no connection, task or file."""
 
 from __future__ import annotations
 
@@ -21,21 +21,12 @@ from loopback import Loopback
 URL = "https://example.com/song.mp3"
 
 
-@pytest.fixture
-def split_id(loopback: Loopback) -> str:
-    loopback.service._stem_audio = os.urandom(300_000)
-    with AiStemSplitter(KEY, base_url=loopback.url) as client:
-        job = client.submit(audio_url=URL)
-    loopback.service.finish(job.id)
-    return job.id
-
-
 def _descriptors() -> list[str]:
     return [f"/proc/self/fd/{name}" for name in os.listdir("/proc/self/fd")]  # noqa: PTH208
 
 
 class Counted:
-    """Cancels a scope when so many awaits of the driver have begun."""
+    """Cancels a scope when the driver begins its n-th await."""
 
     def __init__(self, scope: anyio.CancelScope, at: int) -> None:
         self._scope, self._left = scope, at
@@ -55,7 +46,7 @@ def cancel_at_every_await(
     clean: Callable[[], None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> int:
-    """Run it again and again, cancelled one await later each time; how many awaits it has."""
+    """Cancel the operation at each of its awaits in turn; return the number of awaits."""
     from aistemsplitter import _http
 
     step: Callable[[], None] = lambda: None  # noqa: E731
@@ -78,7 +69,7 @@ def cancel_at_every_await(
             if backend == "asyncio":
                 assert len(asyncio.all_tasks()) == 1, "a task is left"
             if counter.reached:
-                assert (await client.get_credits()).unit == "seconds"  # still of use
+                assert (await client.get_credits()).unit == "seconds"  # the client still works
             return counter.reached
 
     opened = len(_descriptors())
@@ -86,7 +77,7 @@ def cancel_at_every_await(
     while anyio.run(main, at, backend=backend):
         at += 1
     gc.collect()
-    for _ in range(200):  # the server's threads see the end of their connections a moment later
+    for _ in range(200):  # the server's threads notice a moment later that a connection has ended
         if len(_descriptors()) <= opened:
             break
         time.sleep(0.01)
@@ -139,7 +130,7 @@ def test_submit_an_upload_and_wait(
 
 
 @pytest.mark.parametrize("path", ["credits", "events", "^/storage/"])
-def test_cancelled_while_the_line_is_silent(
+def test_cancelled_while_the_connection_is_silent(
     backend: str, split_id: str, loopback: Loopback, tmp_path: Path, path: str
 ) -> None:
     loopback.service._streams = True
@@ -161,7 +152,7 @@ def test_cancelled_while_the_line_is_silent(
     assert not list(tmp_path.glob("*.wav"))
 
 
-def test_an_error_in_the_callback_comes_out_and_cleans_up(
+def test_an_error_in_the_callback_is_raised_and_leaves_no_file(
     backend: str, split_id: str, loopback: Loopback, tmp_path: Path
 ) -> None:
     def fail(_: object) -> None:
@@ -209,7 +200,7 @@ def test_many_waits_at_once(backend: str, loopback: Loopback) -> None:
 
 
 def test_no_thread_outlives_a_cancel_by_asyncio_itself(loopback: Loopback) -> None:
-    """Such a cancel passes anyio's shield while a thread reads what is to be uploaded."""
+    """Task.cancel() ignores anyio's shield, here while a thread reads the upload."""
     state = "not begun"
 
     def slow() -> Iterator[bytes]:

@@ -84,8 +84,8 @@ def _true_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def error(status: int, code: str = "X", **more: Any) -> Reply:
-    told = {"success": False, "error": {"code": code, "message": "no", **more}}
-    return Reply(status, {"request-id": "req_1"}, json.dumps(told).encode())
+    fields = {"success": False, "error": {"code": code, "message": "no", **more}}
+    return Reply(status, {"request-id": "req_1"}, json.dumps(fields).encode())
 
 
 RESET = Failure("connection", "reset")
@@ -239,7 +239,7 @@ JSON = st.recursive(
 
 @given(
     st.integers(200, 599),
-    st.binary() | JSON.map(lambda told: json.dumps({"success": False, "error": told}).encode()),
+    st.binary() | JSON.map(lambda error: json.dumps({"success": False, "error": error}).encode()),
     st.dictionaries(st.sampled_from(["location", "retry-after", "content-type"]), st.text()),
 )
 def test_any_answer_is_one_of_our_errors(status: int, body: bytes, headers: dict[str, str]) -> None:

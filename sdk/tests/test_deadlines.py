@@ -1,4 +1,4 @@
-"""One deadline for everything that a call does, whatever the server does meanwhile."""
+"""One deadline for everything that a call does, however slow the server is."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from clients import KEY, Runner
 from loopback import Loopback
 
 URL = "https://example.com/song.mp3"
-SLOW = 80  # bytes that drip, for four seconds in all
+SLOW = 80  # bytes, sent one every 50 ms
 
 
 @pytest.mark.parametrize("fault", ["drip", "drip_body"])
@@ -47,7 +47,7 @@ def test_dripping_answers_while_waiting(kind: str, loopback: Loopback) -> None:
 
 
 def test_a_number_covers_silence_too(kind: str, loopback: Loopback) -> None:
-    """It used to leave the limit for reading at 30 s, so that waiting longer was in vain."""
+    """A plain number also limits the silence between two reads, not only the whole call."""
     client = Runner(kind, base_url=loopback.url, timeout=0.3, max_retries=0)
     loopback.fault("hold", "credits")
     with pytest.raises(DeadlineExceeded, match="within the call's deadline"):

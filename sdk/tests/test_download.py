@@ -1,4 +1,4 @@
-"""Downloads over a socket that breaks in every way: whole and right, or one error and no file."""
+"""Downloads over failing connections: each stem is complete and correct, or there is one error."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from aistemsplitter import (
-    AiStemSplitter,
     DeadlineExceeded,
     DiskFull,
     DownloadFailed,
@@ -27,43 +26,8 @@ from aistemsplitter import (
 )
 from aistemsplitter.testing import Reply
 from clients import KEY, Runner
+from downloads import STEM, STEMS, STORAGE, names_in, without
 from loopback import Loopback
-
-STEM = os.urandom(300_000)
-STORAGE = "^/storage/"
-STEMS = ["drums", "bass", "other", "vocals"]
-
-
-@pytest.fixture
-def split_id(loopback: Loopback) -> str:
-    """A split that succeeded, its stems as large as several reads of a socket."""
-    loopback.service._stem_audio = STEM
-    with AiStemSplitter(KEY, base_url=loopback.url) as client:
-        job = client.submit(audio_url="https://example.com/song.mp3")
-    loopback.service.finish(job.id)
-    loopback.seen.clear()
-    return job.id
-
-
-@pytest.fixture
-def client(kind: str, loopback: Loopback) -> Any:
-    return Runner(kind, base_url=loopback.url)
-
-
-def names_in(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
-
-
-def gets(loopback: Loopback) -> list[dict[str, str]]:
-    return [headers for _, path, headers in loopback.seen if path.startswith("/storage/")]
-
-
-def without(*names: str) -> Any:
-    def change(reply: Reply) -> Reply:
-        kept = {name: value for name, value in reply.headers.items() if name not in names}
-        return replace(reply, headers=kept)
-
-    return change
 
 
 def test_all_stems(client: Any, split_id: str, tmp_path: Path) -> None:
@@ -78,8 +42,8 @@ def test_no_key_goes_to_the_storage(
     client: Any, split_id: str, loopback: Loopback, tmp_path: Path
 ) -> None:
     client.download(split_id, tmp_path)
-    assert all("authorization" not in headers for headers in gets(loopback))
-    assert len(gets(loopback)) == 4
+    assert all("authorization" not in headers for headers in loopback.storage_requests())
+    assert len(loopback.storage_requests()) == 4
 
 
 @pytest.mark.parametrize("fault", ["reset", "cut"])
@@ -90,12 +54,12 @@ def test_resumed(
     loopback.fault("cut", STORAGE, at=50_000)
     paths = client.download(split_id, tmp_path, stems=["vocals"])
     assert paths["vocals"].read_bytes() == STEM
-    ranges = [headers.get("range") for headers in gets(loopback)]
+    ranges = [headers.get("range") for headers in loopback.storage_requests()]
     assert ranges[-1] == ("bytes=250000-" if fault == "cut" else "bytes=50000-")
-    assert gets(loopback)[-1]["if-range"].startswith('"')
+    assert loopback.storage_requests()[-1]["if-range"].startswith('"')
 
 
-def test_a_stalled_line_is_resumed(
+def test_a_stalled_download_is_resumed(
     kind: str, split_id: str, loopback: Loopback, tmp_path: Path
 ) -> None:
     loopback.fault("stall", STORAGE, at=100_000)
@@ -114,12 +78,10 @@ def test_without_a_validator_it_starts_over(
 ) -> None:
     loopback.fault("cut", STORAGE, at=100_000, change=without("etag"))
     assert client.download(split_id, tmp_path, stems=["bass"])["bass"].read_bytes() == STEM
-    assert "range" not in gets(loopback)[-1]
+    assert "range" not in loopback.storage_requests()[-1]
 
 
-def test_another_range_than_asked(
-    client: Any, split_id: str, loopback: Loopback, tmp_path: Path
-) -> None:
+def test_a_wrong_range(client: Any, split_id: str, loopback: Loopback, tmp_path: Path) -> None:
     loopback.fault("cut", STORAGE, at=100_000)
     wrong = {"content-range": f"bytes 5-{len(STEM) - 1}/{len(STEM)}"}
     loopback.fault(
@@ -128,7 +90,7 @@ def test_another_range_than_asked(
     assert client.download(split_id, tmp_path, stems=["bass"])["bass"].read_bytes() == STEM
 
 
-def test_a_corrupted_byte_is_noticed_and_fetched_again(
+def test_a_corrupted_stem_is_downloaded_again(
     client: Any, split_id: str, loopback: Loopback, tmp_path: Path
 ) -> None:
     loopback.fault("corrupt", STORAGE, at=123_456)
@@ -139,7 +101,7 @@ def test_a_corrupted_byte_is_noticed_and_fetched_again(
     assert names_in(tmp_path) == ["bass.wav"]
 
 
-def test_expired_urls_are_fetched_anew(
+def test_expired_urls_are_renewed(
     client: Any, split_id: str, loopback: Loopback, tmp_path: Path
 ) -> None:
     split = client.get_split(split_id)
@@ -148,7 +110,7 @@ def test_expired_urls_are_fetched_anew(
     assert all(path.read_bytes() == STEM for path in paths.values())
 
 
-def test_expired_while_it_is_resumed(
+def test_url_expires_before_a_resume(
     client: Any, split_id: str, loopback: Loopback, tmp_path: Path
 ) -> None:
     loopback.fault("cut", STORAGE, at=100_000)
@@ -160,14 +122,16 @@ def test_expired_while_it_is_resumed(
     assert path.read_bytes() == STEM
 
 
-def test_gone_for_good(client: Any, split_id: str, loopback: Loopback, tmp_path: Path) -> None:
+def test_missing_from_the_storage(
+    client: Any, split_id: str, loopback: Loopback, tmp_path: Path
+) -> None:
     loopback.service.fail_next(403, path="/storage/", times=99)
     with pytest.raises(DownloadFailed, match="vocals could not be downloaded"):
         client.download(split_id, tmp_path, stems=["vocals"])
     assert names_in(tmp_path) == []
 
 
-def test_one_that_fails_stops_the_others(
+def test_one_failure_stops_the_others(
     client: Any, split_id: str, loopback: Loopback, tmp_path: Path
 ) -> None:
     loopback.fault("reset", "/bass", times=99)
@@ -176,7 +140,7 @@ def test_one_that_fails_stops_the_others(
     assert not [name for name in names_in(tmp_path) if name.endswith(".part")]
 
 
-def test_redirects_to_another_host_bear_no_key(
+def test_redirects_to_another_host_carry_no_key(
     client: Any, split_id: str, loopback: Loopback, tmp_path: Path
 ) -> None:
     with Loopback() as other:
@@ -192,131 +156,6 @@ def test_endless_redirects(client: Any, split_id: str, loopback: Loopback, tmp_p
     loopback.service.answer_next(around, path="/storage/", times=99)
     with pytest.raises(DownloadFailed, match="redirects more than"):
         client.download(split_id, tmp_path, stems=["bass"])
-
-
-def test_files_that_are_complete_are_kept(
-    client: Any, split_id: str, loopback: Loopback, tmp_path: Path
-) -> None:
-    client.download(split_id, tmp_path, stems=["bass", "drums"])
-    loopback.seen.clear()
-    paths = client.download(split_id, tmp_path)
-    assert all(path.read_bytes() == STEM for path in paths.values())
-    probed = [headers for headers in gets(loopback) if headers.get("range") == "bytes=0-0"]
-    assert (len(probed), len(gets(loopback))) == (2, 4)
-
-
-@pytest.mark.parametrize(
-    "content",
-    [b"mine", os.urandom(len(STEM)), STEM[:-1], STEM + b"\0"],
-    ids=["mine", "as long", "shorter", "longer"],
-)
-def test_another_file_of_that_name_is_an_error(
-    client: Any, split_id: str, tmp_path: Path, content: bytes
-) -> None:
-    (tmp_path / "bass.wav").write_bytes(content)
-    with pytest.raises(FileError, match=r"bass\.wav exists and is not bass of split_") as caught:
-        client.download(split_id, tmp_path)
-    assert caught.value.code == "FILE_EXISTS"
-    assert names_in(tmp_path) == ["bass.wav"]  # nothing was downloaded beside it
-    assert (tmp_path / "bass.wav").read_bytes() == content
-    paths = client.download(split_id, tmp_path, overwrite=True)
-    assert all(path.read_bytes() == STEM for path in paths.values())
-
-
-def test_two_songs_in_one_folder(
-    client: Any, split_id: str, loopback: Loopback, tmp_path: Path
-) -> None:
-    client.download(split_id, tmp_path)
-    loopback.service._stem_audio = os.urandom(1000)
-    other = client.submit(audio_url="https://example.com/other.mp3")
-    loopback.service.finish(other.id)
-    with pytest.raises(FileError, match="Choose another folder or pass overwrite=True"):
-        client.download(other.id, tmp_path)
-    assert (tmp_path / "vocals.wav").read_bytes() == STEM
-
-
-def test_without_a_checksum_an_existing_file_is_not_trusted(
-    client: Any, split_id: str, loopback: Loopback, tmp_path: Path
-) -> None:
-    client.download(split_id, tmp_path, stems=["bass"])
-    loopback.fault("change", STORAGE, change=without("repr-digest"))
-    with pytest.raises(FileError, match="announces no checksum of bass"):
-        client.download(split_id, tmp_path, stems=["bass"])
-
-
-def interrupted(client: Any, split_id: str, loopback: Loopback, folder: Path) -> Path:
-    """Let a download of the bass end after 200,000 bytes; return its partial file."""
-    loopback.fault("cut", STORAGE, at=200_000)
-    loopback.fault("reset", STORAGE, times=99)
-    with pytest.raises(DownloadFailed):
-        client.download(split_id, folder, stems=["bass"])
-    loopback.faults.clear()
-    loopback.seen.clear()
-    (part,) = folder.glob(".*.part")
-    assert part.stat().st_size == 200_000
-    return part
-
-
-def test_the_next_run_resumes(
-    client: Any, split_id: str, loopback: Loopback, tmp_path: Path
-) -> None:
-    interrupted(client, split_id, loopback, tmp_path)
-    assert client.download(split_id, tmp_path, stems=["bass"])["bass"].read_bytes() == STEM
-    assert [headers.get("range") for headers in gets(loopback)] == ["bytes=199999-"]
-    assert names_in(tmp_path) == ["bass.wav"]
-
-
-def test_a_partial_file_that_is_whole(
-    client: Any, split_id: str, loopback: Loopback, tmp_path: Path
-) -> None:
-    """As when the process was killed just before the file was renamed."""
-    interrupted(client, split_id, loopback, tmp_path).write_bytes(STEM)
-    assert client.download(split_id, tmp_path, stems=["bass"])["bass"].read_bytes() == STEM
-    assert len(gets(loopback)) == 1
-
-
-@pytest.mark.parametrize(
-    "content", [os.urandom(200_000), os.urandom(len(STEM) + 500)], ids=["other bytes", "too long"]
-)
-def test_a_partial_file_that_is_damaged(
-    kind: str, split_id: str, loopback: Loopback, tmp_path: Path, content: bytes
-) -> None:
-    client = Runner(kind, base_url=loopback.url, max_retries=0)
-    interrupted(client, split_id, loopback, tmp_path).write_bytes(content)
-    assert client.download(split_id, tmp_path, stems=["bass"])["bass"].read_bytes() == STEM
-    assert names_in(tmp_path) == ["bass.wav"]
-
-
-def test_no_other_stem_or_split_resumes_it(
-    client: Any, split_id: str, loopback: Loopback, tmp_path: Path
-) -> None:
-    interrupted(client, split_id, loopback, tmp_path)
-    client.download(split_id, tmp_path, stems=["vocals"])
-    other = client.submit(audio_url="https://example.com/other.mp3")
-    loopback.service.finish(other.id)
-    client.download(other.id, tmp_path / "other", stems=["bass"])
-    assert not [headers for headers in gets(loopback) if "range" in headers]
-
-
-def test_without_a_checksum_the_next_run_starts_over(
-    client: Any, split_id: str, loopback: Loopback, tmp_path: Path
-) -> None:
-    interrupted(client, split_id, loopback, tmp_path)
-    loopback.fault("change", STORAGE, change=without("repr-digest"), times=2)
-    assert client.download(split_id, tmp_path, stems=["bass"])["bass"].read_bytes() == STEM
-    assert [headers.get("range") for headers in gets(loopback)] == ["bytes=199999-", None]
-
-
-def test_a_partial_file_in_use_is_left_alone(
-    client: Any, split_id: str, loopback: Loopback, tmp_path: Path
-) -> None:
-    before = interrupted(client, split_id, loopback, tmp_path).read_bytes()
-    other = _part.Part(tmp_path, split_id, "bass")
-    other.open()
-    assert client.download(split_id, tmp_path, stems=["bass"])["bass"].read_bytes() == STEM
-    assert other.path.read_bytes() == before[:-1]
-    other.close(keep=False)
-    assert names_in(tmp_path) == ["bass.wav"]
 
 
 def test_expired_urls_are_renewed_without_retries(
@@ -362,14 +201,16 @@ def test_a_pause_beyond_the_deadline_is_not_begun(
 
 
 def test_progress(client: Any, split_id: str, tmp_path: Path) -> None:
-    told: list[TransferProgress] = []
-    client.download(split_id, tmp_path, parallel=2, on_progress=told.append)
+    updates: list[TransferProgress] = []
+    client.download(split_id, tmp_path, parallel=2, on_progress=updates.append)
     for stem in STEMS:
-        last = [each for each in told if each.name == stem][-1]
+        last = [each for each in updates if each.name == stem][-1]
         assert (last.bytes_done, last.bytes_total) == (len(STEM), len(STEM))
 
 
-def test_no_more_at_once_than_told(client: Any, split_id: str, tmp_path: Path) -> None:
+def test_parallel_bounds_the_simultaneous_downloads(
+    client: Any, split_id: str, tmp_path: Path
+) -> None:
     most = 0
 
     def count(_: TransferProgress) -> None:
@@ -415,7 +256,9 @@ def test_what_cannot_be_downloaded(client: Any, split_id: str, tmp_path: Path) -
         client.download(queued.id, tmp_path)
 
 
-def test_total_time(client: Any, split_id: str, loopback: Loopback, tmp_path: Path) -> None:
+def test_timeout_of_a_download(
+    client: Any, split_id: str, loopback: Loopback, tmp_path: Path
+) -> None:
     loopback.fault("stall", STORAGE, at=100, times=99)
     with pytest.raises(DeadlineExceeded, match="deadline"):
         client.download(split_id, tmp_path, timeout=0.3)
@@ -425,7 +268,7 @@ def test_total_time(client: Any, split_id: str, loopback: Loopback, tmp_path: Pa
     assert names_in(tmp_path) == sorted(f"{stem}.wav" for stem in STEMS)
 
 
-def test_the_total_of_the_client_holds_for_downloads(
+def test_total_timeout_of_the_client(
     kind: str, split_id: str, loopback: Loopback, tmp_path: Path
 ) -> None:
     loopback.fault("stall", STORAGE, at=100, times=99)

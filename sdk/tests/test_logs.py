@@ -1,4 +1,4 @@
-"""The log: what the environment asks for, and what stands in it."""
+"""The log: how the environment turns it on, and its lines."""
 
 from __future__ import annotations
 

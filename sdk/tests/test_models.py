@@ -69,23 +69,23 @@ MODELS = [
 def test_every_model_is_a_value(model: Any) -> None:
     assert {model, replace(model)} == {model}
     assert pickle.loads(pickle.dumps(model)) == model
-    told = json.loads(model.to_json())
-    assert told == json.loads(json.dumps(model.to_dict()))
-    assert "raw" not in told
+    fields = json.loads(model.to_json())
+    assert fields == json.loads(json.dumps(model.to_dict()))
+    assert "raw" not in fields
     adapter = pydantic.TypeAdapter(type(model))
     assert adapter.validate_python(model) == model
-    assert adapter.validate_python(told) == model
+    assert adapter.validate_python(fields) == model
     assert adapter.validate_json(model.to_json()) == model
     assert "raw" not in adapter.dump_python(model)
-    assert adapter.json_schema(mode="serialization")["properties"].keys() == told.keys()
+    assert adapter.json_schema(mode="serialization")["properties"].keys() == fields.keys()
 
 
 def test_to_dict_has_python_names_and_plain_values() -> None:
-    told = SPLIT.to_dict()
-    assert told["stem_model"] == "htdemucs_ft"
-    assert told["created_at"] == "2026-05-03T10:20:30+00:00"
-    assert told["stems"] == {"vocals": URL}
-    assert told["warnings"] == [{"code": "CLIPPED"}]
+    fields = SPLIT.to_dict()
+    assert fields["stem_model"] == "htdemucs_ft"
+    assert fields["created_at"] == "2026-05-03T10:20:30+00:00"
+    assert fields["stems"] == {"vocals": URL}
+    assert fields["warnings"] == [{"code": "CLIPPED"}]
     assert SPLIT.raw == WIRE
 
 

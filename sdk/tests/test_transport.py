@@ -21,7 +21,6 @@ from aistemsplitter import (
     AiStemSplitterError,
     APIError,
     AsyncAiStemSplitter,
-    ClientClosed,
     TLSFailed,
     UnexpectedResponse,
 )
@@ -49,7 +48,7 @@ def encrypted(authority: trustme.CA) -> Iterator[Loopback]:
         yield server
 
 
-def test_a_song_goes_there_and_back_by_tls(
+def test_upload_and_download_over_tls(
     kind: str,
     encrypted: Loopback,
     authority: trustme.CA,
@@ -66,7 +65,7 @@ def test_a_song_goes_there_and_back_by_tls(
     assert len(paths) == 4
 
 
-def test_an_authority_that_nobody_knows(kind: str) -> None:
+def test_an_unknown_certificate_authority(kind: str) -> None:
     stranger = trustme.CA()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     stranger.issue_cert("127.0.0.1").configure_cert(context)
@@ -115,7 +114,7 @@ def test_an_answer_about_another_split(kind: str, loopback: Loopback) -> None:
             ask(first)
 
 
-# The connections of a loop that has ended can only be dropped, of which Python warns.
+# The connections of a loop that has ended cannot be closed, and Python warns about that.
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_one_client_on_several_event_loops(
@@ -144,14 +143,9 @@ def test_a_closed_client(loopback: Loopback) -> None:
         client.get_credits()
 
 
-def test_a_closed_http_client_is_named(loopback: Loopback) -> None:
-    with httpx2.Client() as own:
-        client = AiStemSplitter(KEY, base_url=loopback.url, http_client=own)
-    with pytest.raises(ClientClosed, match="http_client= of this client is closed"):
-        client.get_credits()
-
-
-def test_by_a_proxy(kind: str, loopback: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_proxy_from_the_environment(
+    kind: str, loopback: Loopback, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("no_proxy", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("http_proxy", loopback.url)

@@ -26,16 +26,11 @@ from aistemsplitter import (
     UploadFailed,
 )
 from aistemsplitter._source import CHUNK, open_source
-from clients import KEY, Runner
+from clients import KEY
 from loopback import Loopback
 
 SONG = os.urandom(3 * CHUNK + 17)
 STORAGE = "^/storage/"
-
-
-@pytest.fixture
-def client(kind: str, loopback: Loopback) -> Any:
-    return Runner(kind, base_url=loopback.url)
 
 
 @pytest.fixture
@@ -187,10 +182,10 @@ def test_async_callbacks(kind: str, client: Any, loopback: Loopback, tmp_path: P
 
 
 def test_progress(client: Any, song: Path) -> None:
-    told: list[TransferProgress] = []
-    client.create_split(song, on_progress=told.append)
-    assert [each.bytes_done for each in told] == [CHUNK, 2 * CHUNK, 3 * CHUNK, len(SONG)]
-    assert {(each.name, each.bytes_total) for each in told} == {("my song.mp3", len(SONG))}
+    updates: list[TransferProgress] = []
+    client.create_split(song, on_progress=updates.append)
+    assert [each.bytes_done for each in updates] == [CHUNK, 2 * CHUNK, 3 * CHUNK, len(SONG)]
+    assert {(each.name, each.bytes_total) for each in updates} == {("my song.mp3", len(SONG))}
 
 
 def test_lost_answer_does_not_upload_in_vain(client: Any, loopback: Loopback, song: Path) -> None:

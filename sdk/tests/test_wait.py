@@ -1,4 +1,4 @@
-"""Waiting, by asking and by the progress stream, through every kind of trouble."""
+"""Waiting by polling and by the progress stream, through failures of each."""
 
 from __future__ import annotations
 
@@ -30,22 +30,17 @@ def streams(request: pytest.FixtureRequest, loopback: Loopback) -> Any:
     return request.param
 
 
-@pytest.fixture
-def client(kind: str, loopback: Loopback) -> Any:
-    return Runner(kind, base_url=loopback.url)
-
-
 def paths(loopback: Loopback) -> list[str]:
     return [path.rpartition("/")[2] for method, path, _ in loopback.seen if method == "GET"]
 
 
 def test_until_it_succeeded(client: Any, loopback: Loopback, streams: bool) -> None:
     job = client.submit(audio_url=URL)
-    told: list[Any] = []
-    split = client.wait_for_split(job.id, on_progress=told.append)
+    updates: list[Any] = []
+    split = client.wait_for_split(job.id, on_progress=updates.append)
     assert split.succeeded
     assert len(split.stems) == 4
-    assert [(each.status, each.progress) for each in told] == [
+    assert [(each.status, each.progress) for each in updates] == [
         ("queued", 0.0), ("processing", 0.5), ("succeeded", 1.0)]  # fmt: skip
     # Where there is a stream, it is asked only before and after; where there is none, once for it.
     assert paths(loopback).count("events") == 1
@@ -76,7 +71,7 @@ def test_trouble_does_not_end_the_wait(kind: str, loopback: Loopback) -> None:
 
 
 @pytest.mark.usefixtures("streams")
-def test_timeout_says_how_to_go_on(client: Any, loopback: Loopback) -> None:
+def test_timeout_error_names_the_next_step(client: Any, loopback: Loopback) -> None:
     loopback.service._states = [("queued", 0.0)] * 1000
     job = client.submit(audio_url=URL)
     loopback.service.answer_next(Reply(404), path=f"/v1/audio/splits/{job.id}/events")
@@ -116,16 +111,16 @@ def test_what_waiting_cannot_change(client: Any, loopback: Loopback) -> None:
         client.wait(job.id, timeout=0)
 
 
-def test_a_broken_stream_is_taken_up_where_it_broke(client: Any, loopback: Loopback) -> None:
+def test_a_dropped_stream_is_resumed(client: Any, loopback: Loopback) -> None:
     job = client.submit(audio_url=URL)
     first = b'id: 41\ndata: {"status": "processing", "progress": 0.2}\n\ndata: {"half'
     loopback.service.answer_next(Reply(200, STREAM, first), path=f"/v1/audio/splits/{job.id}/e")
-    told: list[Any] = []
+    updates: list[Any] = []
     loopback.service._streams = True
-    client.wait(job.id, on_progress=told.append)
+    client.wait(job.id, on_progress=updates.append)
     asked = [headers for _, path, headers in loopback.seen if path.endswith("/events")]
     assert [headers.get("last-event-id") for headers in asked] == [None, "41"]
-    assert 0.2 in [each.progress for each in told]
+    assert 0.2 in [each.progress for each in updates]
 
 
 @pytest.mark.parametrize(

@@ -199,8 +199,8 @@ JSON = st.recursive(
 )
 
 
-@given(st.binary() | JSON.map(lambda told: json.dumps({"id": "e", "type": "split.failed",
-                                                        "data": told}).encode()))  # fmt: skip
+@given(st.binary() | JSON.map(lambda data: json.dumps({"id": "e", "type": "split.failed",
+                                                        "data": data}).encode()))  # fmt: skip
 def test_any_signed_body(body: bytes) -> None:
     with contextlib.suppress(InvalidWebhook):
         verify_signature(sign(body, SECRET), body, SECRET)

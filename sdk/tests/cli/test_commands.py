@@ -54,16 +54,18 @@ def test_a_song_becomes_stems(environment: dict[str, str], song: Path, tmp_path:
     out = tmp_path / "out"
     done = run(environment, "split", song, "-o", out, "--model", "htdemucs", "--json")
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
-    assert told["status"] == "succeeded"
-    assert sorted(told["files"]) == ["bass", "drums", "other", "vocals"]
-    for path in map(Path, told["files"].values()):
+    fields = json.loads(done.stdout)
+    assert fields["status"] == "succeeded"
+    assert sorted(fields["files"]) == ["bass", "drums", "other", "vocals"]
+    for path in map(Path, fields["files"].values()):
         assert path.parent == out / "my song"
         assert path.stat().st_size
     listed = run(environment, "list")
-    assert told["id"] in listed.stdout
-    assert json.loads(run(environment, "get", told["id"], "--json").stdout)["id"] == told["id"]
-    again = run(environment, "download", told["id"], "-o", tmp_path / "again", "--stems", "vocals")
+    assert fields["id"] in listed.stdout
+    assert json.loads(run(environment, "get", fields["id"], "--json").stdout)["id"] == fields["id"]
+    again = run(
+        environment, "download", fields["id"], "-o", tmp_path / "again", "--stems", "vocals"
+    )
     assert again.returncode == 0
     assert again.stdout == f"{tmp_path / 'again' / 'my song' / 'vocals.wav'}\n"
 
