@@ -102,7 +102,7 @@ def _filled(stack: ExitStack, kind: str, options: argparse.Namespace) -> Filled:
             copytree(data, kept)
     keys = secrets.load(data)
     with database.write() as session:
-        account_id = opening.owner_account(session, free_seconds=0).id
+        account_id = opening.owner_account(session, "cli:bench", free_seconds=0).id
         key = accounts.create_key(session, keys, account_id)
     giant = Customer(database, accounts.authenticate(database, keys, key.api_key), key.api_key, "")
     operator = person(database, keys, f"operator{time.time_ns()}@example.com", owner=True)
@@ -113,7 +113,7 @@ def _filled(stack: ExitStack, kind: str, options: argparse.Namespace) -> Filled:
 
 def _fill(database: Database, options: argparse.Namespace) -> None:
     with database.write() as session:
-        ids = [opening.owner_account(session, free_seconds=0).id]
+        ids = [opening.owner_account(session, "cli:bench", free_seconds=0).id]
         ids += [
             opening.open_account(session, f"account {number}", free_seconds=0).id
             for number in range(ACCOUNTS - 1)

@@ -1,4 +1,4 @@
-"""Kill and stop the service's processes while it works, restart them, and audit the work."""
+"""Kill and stop the service's processes while it works, restart them, and check the invariants."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ import psutil
 
 from aistemsplitter_server.kit import heartbeats
 from aistemsplitter_server.kit.settings import PREFIX
-from audit import Order, audit
 from customers import Customer
+from invariants import Order, violations
 from ports import free_port
 from processes import Service, until
 from receiver import Receiver, receiving
@@ -187,7 +187,7 @@ def run(
                 assert time.monotonic() < ends, "the stopped worker is not killed"
                 time.sleep(0.2)
             report.repeated = asker.repeated
-            report.faults = audit(asker, someone, orders, receiver)
+            report.faults = violations(asker, someone, orders, receiver)
             report.statuses = Counter(order.status for order in orders)
             report.figures = {
                 "webhooks taken": sum(receiver.times.values()),

@@ -76,7 +76,7 @@ def person(
         _hash.append(people.hashed(PASSWORD))
     with database.write() as session:
         if owner:
-            account_id = opening.owner_account(session, free_seconds=free_seconds).id
+            account_id = opening.owner_account(session, "cli:tests", free_seconds=free_seconds).id
         elif account_id is None:
             account_id = opening.open_account(session, email, free_seconds=free_seconds).id
         token = people.link(session, secrets, account_id)

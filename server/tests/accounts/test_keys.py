@@ -165,8 +165,8 @@ def test_the_webhook_secret_can_be_read_again_by_this_server_for_this_key(
 
 def test_one_owner(database: Database) -> None:
     with database.write() as session:
-        first = opening.owner_account(session, free_seconds=0)
-        assert opening.owner_account(session, free_seconds=0) is first
+        first = opening.owner_account(session, "cli:tests", free_seconds=0)
+        assert opening.owner_account(session, "cli:tests", free_seconds=0) is first
     with pytest.raises(IntegrityError), database.write() as session:
         opening.open_account(session, "second", free_seconds=0, is_owner=True)
 

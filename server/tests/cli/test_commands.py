@@ -25,6 +25,9 @@ def test_from_nothing_to_a_revoked_key(tmp_path: Path) -> None:
     assert key["apiKey"] not in listed
     assert key["webhookSecret"] not in listed
 
+    log = ok(tmp_path, "audit", "export", "--action", "account.created").splitlines()
+    assert [json.loads(line)["details"]["name"] for line in log] == ["someone", "owner"]
+
 
 @pytest.mark.parametrize(
     ("arguments", "reason"),

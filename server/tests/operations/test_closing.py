@@ -253,7 +253,7 @@ def test_a_download_ends(
 
 def test_the_operators_own_account_stays(database: Database) -> None:
     with database.write() as session:
-        owner = opening.owner_account(session, free_seconds=0).id
+        owner = opening.owner_account(session, "cli:tests", free_seconds=0).id
     for change in (standing.suspend, standing.start_deletion):
         with pytest.raises(Conflict), database.write() as session:
             change(session, owner)

@@ -16,8 +16,8 @@ from aistemsplitter_server.kit.secrets import Secrets
 from aistemsplitter_server.splits import service
 from aistemsplitter_server.splits.service import Superseded
 from aistemsplitter_server.splits.tables import Split
-from audit import ledger
 from customers import Customer, customer
+from invariants import ledger
 
 SPLITS, THREADS, STEPS = 12, 6, 25
 SECONDS = 50  # of each song: eight are paid for

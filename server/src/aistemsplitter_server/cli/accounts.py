@@ -152,10 +152,11 @@ def make_link(
         if email and person is None:
             raise typer.BadParameter(f"--email {email}: no person has this email address")
         free_seconds = context.obj.free_minutes * 60
+        actor = audit.command_line()
         account_id = account or (
             person.account_id
             if person
-            else opening.owner_account(session, free_seconds=free_seconds).id
+            else opening.owner_account(session, actor, free_seconds=free_seconds).id
         )
         token = people.link(
             session, server_secrets, account_id, person_id=person.id if person else None
@@ -163,7 +164,7 @@ def make_link(
         audit.record(
             session,
             account_id,
-            audit.command_line(),
+            actor,
             Action.PASSWORD_LINK_CREATED if person else Action.PERSON_INVITED,
             person.id if person else None,
         )

@@ -53,7 +53,8 @@ def create(
     server_secrets = secrets.of(context.obj)
     with opened(context.obj) as database, database.write() as session:
         free_seconds = context.obj.free_minutes * 60
-        owned_by = account or opening.owner_account(session, free_seconds=free_seconds).id
+        actor = audit.command_line()
+        owned_by = account or opening.owner_account(session, actor, free_seconds=free_seconds).id
         key = service.create_key(
             session,
             server_secrets,
@@ -68,7 +69,7 @@ def create(
         audit.record(
             session,
             owned_by,
-            audit.command_line(),
+            actor,
             Action.KEY_CREATED,
             key.id,
             name=name,

@@ -103,10 +103,10 @@ def _prepare(config: Settings) -> tuple[NewKey, str] | None:
         with database.write() as session:
             if queries.owner(session) is not None:
                 return None
-            owner = opening.owner_account(session, free_seconds=config.free_minutes * 60)
-            key = service.create_key(session, keys, owner.id, name="first key")
             actor = audit.command_line()
-            audit.record(session, owner.id, actor, Action.ACCOUNT_CREATED, name=owner.name)
+            free_seconds = config.free_minutes * 60
+            owner = opening.owner_account(session, actor, free_seconds=free_seconds)
+            key = service.create_key(session, keys, owner.id, name="first key")
             audit.record(session, owner.id, actor, Action.KEY_CREATED, key.id, name="first key")
             audit.record(session, owner.id, actor, Action.PERSON_INVITED)
             return key, people.link(session, keys, owner.id)

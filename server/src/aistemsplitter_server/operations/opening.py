@@ -7,6 +7,8 @@ from sqlalchemy.orm import Session
 from aistemsplitter_server.accounts import queries
 from aistemsplitter_server.accounts import service as accounts
 from aistemsplitter_server.accounts.tables import Account
+from aistemsplitter_server.audit import service as audit
+from aistemsplitter_server.audit.service import Action
 from aistemsplitter_server.credits import service as credits
 
 
@@ -34,8 +36,17 @@ def open_account(
     return account
 
 
-def owner_account(session: Session, *, free_seconds: int) -> Account:
-    """Return the operator's own account; open it first if there is none."""
-    return queries.owner(session) or open_account(
-        session, "owner", free_seconds=free_seconds, is_owner=True
+def owner_account(session: Session, actor: str, *, free_seconds: int) -> Account:
+    """Return the operator's own account; open it first, and record that, if there is none."""
+    if (owner := queries.owner(session)) is not None:
+        return owner
+    owner = open_account(session, "owner", free_seconds=free_seconds, is_owner=True)
+    audit.record(
+        session,
+        owner.id,
+        actor,
+        Action.ACCOUNT_CREATED,
+        name=owner.name,
+        seconds=free_seconds,
     )
+    return owner

@@ -1,4 +1,4 @@
-"""Is everything as it was promised? Of splits, credits, stems and webhooks, after whatever."""
+"""Invariants of splits, credits, stems and webhooks, which hold however processes have died."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ GRACE = 2.0  # seconds after the end of a split in which its job may still be go
 
 @dataclass
 class Order:
-    """What was asked for; how it ended is filled in."""
+    """A split that was asked for. How it ended is filled in."""
 
     split_id: str
     seconds: float
@@ -37,10 +37,10 @@ class Order:
     attempts: int = 0
 
 
-def audit(
+def violations(
     asker: Asker, someone: Customer, orders: Sequence[Order], receiver: Receiver
 ) -> list[str]:
-    """Everything that is wrong, a line each; none is the good end."""
+    """Return everything that is wrong, a line each."""
     faults = [*receiver.faults]
     with someone.database.read() as session:
         rows = {
@@ -58,7 +58,7 @@ def audit(
     for order in orders:
         row = rows.get(order.split_id)
         if row is None:
-            faults.append(f"{order.split_id} was accepted and is not there")
+            faults.append(f"{order.split_id} was accepted and does not exist")
             continue
         order.status, order.attempts = row.status, row.attempt
         faults += [f"{order.split_id}: {fault}" for fault in _split(asker, order, row)]
