@@ -139,7 +139,7 @@ def test_the_bag_is_in_order(bag: Bag, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_threads_load_it_once(monkeypatch: pytest.MonkeyPatch) -> None:
     def slowly(config: Configuration) -> FakeRuntime:
-        time.sleep(0.05)
+        time.sleep(0.05)  # so that the other threads ask for it meanwhile
         return FakeRuntime(config)
 
     opened = use_fake(monkeypatch, slowly)

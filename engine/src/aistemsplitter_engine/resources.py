@@ -13,8 +13,8 @@ _ROOT = Path("/")
 def cpu_count(root: Path = _ROOT) -> int:
     """Return how many processors this process may use.
 
-    Python counts those that it may run on. A container that is limited to two processors, as by
-    ``docker --cpus=2``, may run on all of them, for a part of the time.
+    This includes CPU quotas, which Python ignores: a container with ``docker --cpus=2`` may run on
+    all processors, but only for a part of the time.
     """
     if hasattr(os, "sched_getaffinity"):
         available = len(os.sched_getaffinity(0))

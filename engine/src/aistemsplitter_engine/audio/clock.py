@@ -15,8 +15,8 @@ from aistemsplitter_engine.audio.ogg import first_page
 
 GAP = 0.05  # seconds by which the time of a frame may run ahead of the samples before it
 
-# Containers that drop damaged parts without a word, but whose times show it. Elsewhere the times
-# are made up from the samples, or gaps in them are a recorder's usual silence.
+# Containers from which FFmpeg drops damaged parts without an error, leaving a gap in the times. In
+# others it computes the times from the samples, or recorders leave gaps for silence.
 _GAPLESS = ("flac", "ogg", "asf")
 
 
@@ -27,8 +27,8 @@ class Clock:
     It does not begin at 0 in a recording that was cut, or in a live stream that was joined midway.
 
     Attributes:
-        start: its time at the first frame, in seconds; 0 where lengths are not read off a clock.
-        known_from: samples after which FFmpeg knows its time.
+        start: Time at the first frame in seconds; 0 in containers whose clock is not used.
+        known_from: Number of samples after which FFmpeg knows the time.
     """
 
     start: Fraction = Fraction(0)
@@ -55,7 +55,7 @@ def read_clock(
 
 
 def _clock_of_ogg_flac(file: BinaryIO, stream: AudioStream, first: AudioFrame) -> Clock:
-    """Read the first page, at whose end FFmpeg begins to know the time."""
+    """Return the clock according to the first page; FFmpeg knows the time only from its end on."""
     header = stream.codec_context.extradata or b""
     page = first_page(file, stream.index)
     if page is None or header[0:2] != header[2:4]:  # the sizes of its blocks differ

@@ -41,7 +41,7 @@ def supported_streams(name: str, container: InputContainer) -> list[AudioStream]
     default and those with more channels and bits come first.
 
     Raises:
-        AudioError: there is none; the text says why.
+        AudioError: There is none; the message says why.
     """
     best = container.streams.best("audio")
     supported = sorted(

@@ -68,17 +68,17 @@ def fetch(
     patience: Patience,
     on_bytes: Callable[[int, int | None], None],
 ) -> Arrival:
-    """Fetch ``url`` into ``part``, going on after what it holds already.
+    """Fetch ``url`` into ``part``, resuming after the bytes that it holds.
 
     Args:
-        url: redirects are followed, though never from https to http.
-        part: kept on failure and on interruption, so that a later call resumes.
-        limit: bytes that the body may have at most.
-        patience: see there.
-        on_bytes: called with the bytes there are and, where known, the bytes there will be.
+        url: URL to fetch; redirects are followed, but not from https to http.
+        part: Partial file; kept on failure and interruption, so that a later call resumes.
+        limit: Maximum size of the body in bytes.
+        patience: Timeouts and retries.
+        on_bytes: Called with the bytes received so far and the total, None if unknown.
 
     Raises:
-        DownloadError: without the file's name; it names the host.
+        DownloadError: The download failed; the message names the host but not the file.
         OSError: ``part`` cannot be written.
     """
     import httpx2
