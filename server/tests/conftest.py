@@ -140,9 +140,9 @@ def stripe() -> Iterator[FakeStripe]:
 
 @pytest.fixture
 def long_song(tmp_path: Path) -> Path:
-    """Five minutes of noise: some ten seconds of work."""
+    """Three minutes of noise: some six seconds of work."""
     path = tmp_path / "long.wav"
-    noise = np.random.default_rng(1).normal(0, 3000, (44100 * 300, 2)).astype("<i2")
+    noise = np.random.default_rng(1).normal(0, 3000, (44100 * 180, 2)).astype("<i2")
     with wave.open(str(path), "wb") as file:
         file.setnchannels(2)
         file.setsampwidth(2)

@@ -19,7 +19,7 @@ from ports import free_port
 
 SONGS = Path(__file__).parents[2] / "songs"
 SONG = SONGS / "sample" / "mixture.flac"  # 20 s
-PATIENCE = 180.0  # seconds; reached only if a test fails
+PATIENCE = 400.0  # seconds; reached only if a test fails
 
 
 @dataclass

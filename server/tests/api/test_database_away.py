@@ -110,7 +110,7 @@ def test_nothing_is_lost_and_nothing_done_twice(
         until(lambda: len(receiver.requests) >= 2)
         delivered = sorted(json.loads(request.body)["data"]["id"] for request in receiver.requests)
         assert delivered == sorted([first, second])
-        assert someone.balance == 3600 - 300 - 20
+        assert someone.balance == 3600 - 180 - 20
         assert worker.poll() is None
         for line in service.log().splitlines():
             json.loads(line)  # whatever the libraries said

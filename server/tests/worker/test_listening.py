@@ -56,7 +56,7 @@ def heard(someone: Customer, storage: LocalStorage, split_id: str) -> dict[str, 
         data = player.data(someone.database, storage, row(someone, split_id), HOUR)
         return data if data["state"] != "queued" else None
 
-    found: dict[str, Any] = until(look, 180)
+    found: dict[str, Any] = until(look)
     assert found["state"] == "ready", found
     return found
 
@@ -271,8 +271,8 @@ def test_killed_and_made_by_another(
     worker.wait()
     service.start("worker")
     data = heard(someone, storage, split_id)
-    assert data["frames"] == 300 * 44100
-    until(lambda: not any(folder.iterdir()), 90)
+    assert data["frames"] == 180 * 44100
+    until(lambda: not any(folder.iterdir()))
 
 
 def test_what_cannot_be_made_is_said_and_tried_again(
