@@ -1,4 +1,4 @@
-"""A thousand randomised splits against the real service, through a proxy that misbehaves.
+"""Run a thousand randomised splits against the real service through a faulty proxy.
 
 The proxy runs on loopback between the clients and the service, for API and storage alike. It
 disturbs a fifth of the requests: it refuses, resets or stalls the connection; answers with 429, 500
@@ -26,7 +26,7 @@ import randomised
 
 
 def main() -> None:
-    """Run and print the figures."""
+    """Run the splits and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--splits", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1)
@@ -34,7 +34,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         outcome = randomised.run(Path(folder), splits=options.splits, seed=options.seed)
     print(f"{options.splits} splits in {outcome.seconds:.0f} s, seed {options.seed}")
-    print(f"{outcome.requests} requests, {outcome.faults.total()} of them went wrong:")
+    print(f"{outcome.requests} requests, {outcome.faults.total()} of them disturbed:")
     for kind, count in outcome.faults.most_common():
         print(f"  {kind.replace('_', ' ')}: {count}")
     print(f"right stems: {outcome.right}")

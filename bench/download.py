@@ -1,10 +1,10 @@
-"""How fast the SDK downloads, against curl from the same server on loopback in the same run.
+"""Download speed of the SDK, compared with curl on the same loopback server.
 
 The server hands files from the page cache to its sockets (``sendfile``), so it is faster than
 either client. Where it announces the SHA-256 of the whole, as the service does, the SDK checks it;
-curl never does, so the fair ratio is the one without. All run in turn, several times; shown are the
-best time of each, the median of its ratios to curl in the same round, and the most memory that its
-process ever had.
+curl never does, so the fair ratio is the one without. All run in turn, several times. The
+table shows the best time of each, the median of its ratios to curl in the same round, and the peak
+memory of its process.
 
     python bench/download.py
     python bench/download.py --megabytes 200 --rounds 2
@@ -80,7 +80,7 @@ def main() -> None:
 
 
 def write_random(path: Path, megabytes: int) -> str:
-    """Write a file; the header that tells its checksum."""
+    """Write a file of random bytes and return its checksum header."""
     digest = hashlib.sha256()
     with path.open("wb") as file:
         for _ in range(megabytes):
@@ -90,10 +90,10 @@ def write_random(path: Path, megabytes: int) -> str:
     return f"sha-256=:{base64.b64encode(digest.digest()).decode()}:"
 
 
-def serve(path: Path, digest: str, told: Connection) -> None:
-    """Send the file to whoever asks, a thread a connection."""
+def serve(path: Path, digest: str, to_parent: Connection) -> None:
+    """Serve the file, with one thread per connection."""
     listening = socket.create_server(("127.0.0.1", 0))
-    told.send(f"http://127.0.0.1:{listening.getsockname()[1]}/stem")
+    to_parent.send(f"http://127.0.0.1:{listening.getsockname()[1]}/stem")
     size = path.stat().st_size
     head = f'HTTP/1.1 200 OK\r\nContent-Length: {size}\r\nETag: "1"\r\n'
 
@@ -110,7 +110,7 @@ def serve(path: Path, digest: str, told: Connection) -> None:
 
 
 def curl(url: str, out: Path) -> tuple[float, int]:
-    """Seconds, and the peak memory in bytes."""
+    """Download with curl; return the seconds and the peak memory in bytes."""
     started = time.perf_counter()
     process = subprocess.Popen(["curl", "--silent", "--fail", "-o", out / "stem", url])
     _, status, usage = os.wait4(process.pid, 0)
@@ -121,7 +121,7 @@ def curl(url: str, out: Path) -> tuple[float, int]:
 
 
 def in_child(kind: str, url: str, out: Path) -> tuple[float, int]:
-    """The same of the SDK in a process of its own, its start not counted."""
+    """Download with the SDK in its own process, without counting that process's start."""
     done = subprocess.run(
         [sys.executable, __file__, "--child", kind, url, out], check=True, stdout=subprocess.PIPE
     )
@@ -130,7 +130,7 @@ def in_child(kind: str, url: str, out: Path) -> tuple[float, int]:
 
 
 def child(kind: str, url: str, out: Path) -> None:
-    """Download once and print what it took."""
+    """Download once and print the time and the peak memory."""
     stems = {"vocals": url}
     split = Split(id="split_1", status="succeeded", stems=stems)
 

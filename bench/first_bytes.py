@@ -1,4 +1,4 @@
-"""How much of a song is separated before the first bytes of its stems are on disk.
+"""Share of a song that is separated before the first bytes of its stems are on disk.
 
 Splits a song of ten minutes and stops as soon as every stem's file holds audio.
 

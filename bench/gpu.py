@@ -1,16 +1,16 @@
-"""How fast the PyTorch runtime is on a GPU, and what each step towards that speed is worth.
+"""Speed of the PyTorch runtime on a GPU, and the gain of each optimisation.
 
 Needs the repository, NumPy, PyTorch and a card. Where the network of Demucs can be imported too
-(`pip install --no-deps demucs einops julius tqdm`), it is measured beside. Weights are random.
+(`pip install --no-deps demucs einops julius tqdm`), it is measured too. Weights are random.
 
     python bench/gpu.py
     python bench/gpu.py --precisions bf16 --batches 8 16 --steps song graph compile
     python bench/gpu.py --device cpu --quick      # only shows that the script runs
 
-Steps, each with a batch of segments that lie on the card already; a segment carries a song on by
+Steps, each with a batch of segments that are already in GPU memory; a segment advances a song by
 three quarters of its length, 5.85 s:
 
-    eager    as the runtime does it
+    eager    as in the runtime
     tuned    with cuDNN trying out its algorithms
     graph    tuned, and captured as a CUDA graph
     compile  tuned, compiled and captured; at the best batch of the steps before
@@ -85,7 +85,7 @@ def main() -> None:
 
 
 class Bench:
-    """One network on one device, ours and that of Demucs."""
+    """One network on one device, in our implementation and in Demucs."""
 
     def __init__(self, arguments: dict[str, Any], device: str, minutes: float) -> None:
         self._device, self._cuda = device, device == "cuda"
@@ -116,7 +116,7 @@ class Bench:
             self._batch(precision, best, "compile", runtime.separate)
 
     def demucs(self, batches: list[int], steps: list[str]) -> None:
-        """Measure Demucs as it comes: PyTorch's defaults, one segment at a time for a song."""
+        """Measure Demucs with PyTorch's defaults, one segment at a time for a song."""
         _allow_tf32(convolutions=True, products=False)
         state = {name: torch.from_numpy(weight) for name, weight in self._weights.items()}
         model = HTDemucs(**self._arguments).eval().to(self._device)
@@ -135,7 +135,7 @@ class Bench:
         return TorchRuntime(checkpoint, self._device, PRECISIONS[precision])
 
     def _split(self, runtime: TorchRuntime, batch: int) -> Call:
-        """Give a call that separates the song and lets go of the stems."""
+        """Return a function that separates the song and discards the stems."""
         frames, sources = self._song.shape[1], tuple(range(len(self._config.sources)))
         part, loudness = Part(runtime, sources), Loudness(frames, 0.0, 1.0)
 
@@ -147,7 +147,7 @@ class Bench:
         return call
 
     def _batch(self, name: str, batch: int, step: str, network: Network) -> float:
-        """Measure a batch that lies on the card; tell how many times real time it is."""
+        """Measure a batch in GPU memory; return its speed as a multiple of real time."""
         if step in ("tuned", "graph") and not self._cuda:
             return 0.0
         segments = self._segment.repeat(batch, 1, 1)
@@ -168,7 +168,7 @@ class Bench:
         return speed
 
     def _line(self, name: str, batch: int, step: str, ready: Callable[[], Call]) -> float:
-        """Measure the call that ``ready`` makes, print the line, tell how many times real time."""
+        """Measure the function that ``ready`` returns; print and return the real-time factor."""
         print(f"| {name} | {batch} | {step} ", end="", flush=True)
         if self._cuda:
             torch.cuda.empty_cache()
@@ -201,11 +201,11 @@ class Bench:
 
 
 def _captured(network: Network, segments: Tensor) -> Network:
-    """Capture a call as a CUDA graph over these very segments."""
+    """Capture a call on these segments as a CUDA graph."""
     stream = torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
-        for _ in range(3):  # compiles, tries algorithms, plans transforms: none of it may be caught
+        for _ in range(3):  # compilation, algorithm selection and FFT planning must not be captured
             network(segments)
     torch.cuda.current_stream().wait_stream(stream)
     graph = torch.cuda.CUDAGraph()

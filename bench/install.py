@@ -1,9 +1,8 @@
-"""How long a fresh ``pip install`` of the SDK takes, and ``import aistemsplitter``.
+"""Duration of a fresh ``pip install`` of the SDK, and of ``import aistemsplitter``.
 
-Installs the wheel, built from this tree, with all that it needs from the package index into a new
+Installs the wheel, built from this tree, with its dependencies from the package index into a new
 virtual environment, without pip's cache; then imports it in new processes. The time of an import is
-what ``-X importtime`` counts for the package with all that it brings, the interpreter's own start
-not included.
+the cumulative time that ``-X importtime`` reports for the package, without the interpreter's start.
 
     python bench/install.py
 """
@@ -25,7 +24,7 @@ IMPORTS = 15
 
 
 def main() -> None:
-    """Measure and print the lines."""
+    """Measure and print the results."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         pip = ("-m", "pip", "--quiet", "--disable-pip-version-check")
@@ -43,14 +42,14 @@ def main() -> None:
 
 
 def imported(python: Path) -> float:
-    """Milliseconds of the import in a new process."""
-    told = run(python, "-X", "importtime", "-c", "import aistemsplitter")
-    (microseconds,) = re.findall(r"\| +(\d+) \| aistemsplitter$", told, re.MULTILINE)
+    """Return the import time in a new process, in milliseconds."""
+    report = run(python, "-X", "importtime", "-c", "import aistemsplitter")
+    (microseconds,) = re.findall(r"\| +(\d+) \| aistemsplitter$", report, re.MULTILINE)
     return int(microseconds) / 1000
 
 
 def run(*command: object) -> str:
-    """What a command writes to its standard error; ends all if it fails."""
+    """Run a command and return its standard error; exit if it fails."""
     kept = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     done = subprocess.run(
         [str(part) for part in command], env=kept, stderr=subprocess.PIPE, text=True

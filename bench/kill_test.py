@@ -3,7 +3,7 @@
 While short songs are split by the demo model, the API process and the workers are killed with
 SIGKILL again and again and restarted; one worker is stopped with SIGSTOP instead, and the others
 must kill it. At the end every split must have succeeded with whole stems
-or failed with its refund, be charged at most once, and have told its webhook; the ledger must add
+or failed with its refund, be charged at most once, and have sent its webhook; the ledger must add
 up. Needs the test dependencies (`make test` installs them), and nothing else runs meanwhile.
 
     python bench/kill_test.py                       # on SQLite, then on Postgres
@@ -34,14 +34,14 @@ from processes import running
 
 
 def main() -> None:
-    """Run it, print figures, and exit with 1 where anything is wrong."""
+    """Run the test, print the figures, and exit with 1 if anything is wrong."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--database", choices=["sqlite", "postgres"], action="append")
     parser.add_argument("--splits", type=int, default=60)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--workers", type=int, default=3)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--patience", type=float, default=400, help="seconds that it may take")
+    parser.add_argument("--patience", type=float, default=400, help="time limit in seconds")
     parser.add_argument("--keep", action="store_true", help="leave the data folder with its logs")
     options = parser.parse_args()
     wrong = False
@@ -51,7 +51,7 @@ def main() -> None:
 
 
 def one(kind: str, options: argparse.Namespace) -> list[str]:
-    """One run, on one kind of database; what is wrong."""
+    """Run the test on one kind of database and return the faults."""
     with ExitStack() as stack:
         folder = Path(mkdtemp())
         if not options.keep:

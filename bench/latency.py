@@ -1,8 +1,8 @@
-"""How long a song takes from the end of its upload to its stems, and a long one to be stopped.
+"""Latency from the end of an upload to the stems, and from a cancellation to the next split.
 
 The service runs as users run it (`up --demo --offline`) and splits a song of 30 s; beside it, the
-engine alone splits the same song with a model that is loaded. What is left between the two is the
-service's own overhead. Then songs of ten minutes are cancelled while they are at work.
+engine alone splits the same song with a loaded model. The difference between the two is the
+service's own overhead. Then songs of ten minutes are cancelled while they are being separated.
 
     python bench/latency.py
 """
@@ -35,7 +35,7 @@ PORT = 8765
 
 
 def main() -> None:
-    """Print the table."""
+    """Measure and print the table."""
     with tempfile.TemporaryDirectory() as folder:
         song, long = Path(folder) / "song.wav", Path(folder) / "long.wav"
         _write(song, SECONDS)
@@ -46,9 +46,7 @@ def main() -> None:
     print(f"| from the end of the upload to `succeeded` | {whole:.2f} |")
     print(f"| the engine alone, file to files           | {alone:.2f} |")
     print(f"| the service's own overhead                | {whole - alone:.2f} |")
-    print(
-        f"| from cancelling a song of {LONG // 60} min at work to the start of the next: ", end=""
-    )
+    print(f"| from cancelling a song of {LONG // 60} min to the start of the next: ", end="")
     print(", ".join(f"{seconds:.2f}" for seconds in cancelled), "|")
 
 
@@ -113,14 +111,14 @@ def _wait_for(client: httpx2.Client) -> None:
 
 
 def _split(client: httpx2.Client, song: Path) -> float:
-    """Seconds from the last byte of the upload, whose answer is waited for, to the end."""
+    """Return the seconds from the upload's end, with its response, to the end of the split."""
     upload, sent = _upload(client, song)
     _until(client, _queue(client, upload), "succeeded")
     return time.monotonic() - sent
 
 
 def _cancel(client: httpx2.Client, song: Path, waiting: Path) -> float:
-    """Seconds from cancelling a split, well under way, to the start of the one behind it."""
+    """Return the seconds from cancelling a running split to the start of the next one."""
     running = _queue(client, _upload(client, song)[0])
     next_one = _queue(client, _upload(client, waiting)[0])
     while _data(client.get(f"/audio/splits/{running}"))["progress"] < 0.05:
@@ -132,7 +130,7 @@ def _cancel(client: httpx2.Client, song: Path, waiting: Path) -> float:
 
 
 def _upload(client: httpx2.Client, song: Path) -> tuple[str, float]:
-    """Upload a song; its id, and when its last byte was sent."""
+    """Upload a song; return its id and the time at which its last byte was sent."""
     body = song.read_bytes()
     reserved = _data(
         client.post(

@@ -1,9 +1,9 @@
-"""What Lighthouse says of the studio's first view, and how many bytes that takes.
+"""Lighthouse scores of the studio's first view, and the bytes that it transfers.
 
     python bench/lighthouse.py            # needs npm, Chromium and the test dependencies
 
 Lighthouse is installed by npm into a folder of its own that is deleted afterwards; its last
-version for Node 20 is taken. The service runs as its users start it, someone is signed in.
+version for Node 20 is used. The service runs as its users start it, with a user signed in.
 """
 
 # ruff: noqa: E402  # the tests' folder has to be on the path first
@@ -34,7 +34,7 @@ FLAGS = "--headless=new --no-sandbox --disable-gpu --disable-background-networki
 
 
 def main() -> None:
-    """Measure, and print a line a page."""
+    """Measure, and print one line per page."""
     with TemporaryDirectory(prefix="lighthouse-") as name:
         folder = Path(name)
         install = ["npm", "install", "--no-audit", "--no-fund", "--silent", LIGHTHOUSE]
@@ -64,13 +64,13 @@ def _measure(folder: Path, url: str, page: str, cookies: dict[str, str]) -> None
     ]
     chromium = shutil.which("chromium") or ""
     subprocess.run(command, cwd=folder, check=True, env={**os.environ, "CHROME_PATH": chromium})
-    told = json.loads(report.read_text())
+    result = json.loads(report.read_text())
     scores = ", ".join(
-        f"{name} {round(100 * told['categories'][name]['score'])}" for name in CATEGORIES
+        f"{name} {round(100 * result['categories'][name]['score'])}" for name in CATEGORIES
     )
-    weight = told["audits"]["total-byte-weight"]["numericValue"] / 1000
+    weight = result["audits"]["total-byte-weight"]["numericValue"] / 1000
     print(f"{page:10} {scores}; {weight:.0f} kB", flush=True)
-    for audit in told["audits"].values():
+    for audit in result["audits"].values():
         if audit["score"] is not None and audit["score"] < 0.9 and audit.get("details"):
             print(f"           {audit['id']}: {audit.get('displayValue') or audit['title']}")
 

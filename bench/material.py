@@ -1,4 +1,4 @@
-"""What the benchmarks work on: models of random weights, songs of any length, and our command."""
+"""Inputs of the benchmarks: models with random weights, songs of any length, and our command."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SONGS = Path(__file__).parents[1] / "songs"
 
 
 def write_th(folder: Path) -> Path:
-    """Write a random htdemucs with Demucs' own writer, into ``folder/SIGNATURE-CHECKSUM.th``."""
+    """Write a random htdemucs with Demucs's own writer, as ``folder/SIGNATURE-CHECKSUM.th``."""
     import torch
     from demucs.htdemucs import HTDemucs
     from demucs.states import save_with_checksum
@@ -32,7 +32,7 @@ def write_th(folder: Path) -> Path:
 
 
 def write_hub_files(folder: Path, model: str) -> None:
-    """Write the files of a model as the hub lays them out, with random weights, all different."""
+    """Write a model's files in the hub's layout, each with different random weights."""
     from safetensors.numpy import save_file
 
     segment = HTDEMUCS["segment"]
@@ -53,7 +53,7 @@ def write_hub_files(folder: Path, model: str) -> None:
 
 
 def write_song(path: Path, seconds: float) -> Path:
-    """Write a 16-bit WAV: the sample song again and again, its channels and its level changing."""
+    """Write a 16-bit WAV that repeats the sample song with varying channels and levels."""
     left = round(seconds * 44100)
     rng = np.random.default_rng(0)
     with wave.open(str(path), "wb") as file:
@@ -69,7 +69,7 @@ def write_song(path: Path, seconds: float) -> Path:
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """Say where our command finds models and keeps what it compiles: here, not in the user's."""
+    """Return an environment with models and caches in the benchmark's folder."""
     return {
         "AISTEMSPLITTER_WEIGHTS_PATH": str(folder / "weights"),
         "AISTEMSPLITTER_MODELS_DIR": str(folder / "models"),
@@ -80,7 +80,7 @@ def environment(folder: Path) -> dict[str, str]:
 def split_command(
     song: Path, out: Path, model: str | Path, precision: str, stems: Sequence[str] = ()
 ) -> list[str]:
-    """Give the command that splits a song on the processor."""
+    """Return the command that splits a song on the CPU."""
     command = os.fspath(Path(sys.executable).parent / "aistemsplitter-local")
     arguments = ["split", song, "-o", out, "--model", model, "--precision", precision]
     if stems:

@@ -1,9 +1,9 @@
-"""How much memory splitting takes, whatever the song's length.
+"""Memory and disk use of a split, for songs of several lengths.
 
 Splits songs of several lengths with our command, each in a process of its own, and prints the
-highest resident memory of each (as the system counts it, in ``ru_maxrss``), and the most disk that
-stems took while they were made. The first start, which compiles the network for those to come, is
-shown apart. An hour of htdemucs takes a while:
+peak resident memory of each (``ru_maxrss``), and the peak disk use of its stems. The first start,
+which compiles the network for the later ones, is shown separately. An hour of htdemucs takes a
+while:
 
     python bench/memory.py
     python bench/memory.py --model htdemucs_tiny --minutes 1 10
@@ -24,12 +24,12 @@ from pathlib import Path
 
 from material import environment, split_command, write_hub_files, write_song
 
-_GLANCE = 0.5  # seconds between two looks at the disk
+_GLANCE = 0.5  # seconds between two measurements of the disk use
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What one split took: seconds, and the most memory and disk at any time in bytes."""
+    """Measurements of one split: seconds, and peak memory and disk use in bytes."""
 
     seconds: float
     memory: int

@@ -1,4 +1,4 @@
-"""A year of a busy service, written straight into a database: used by ``million_rows.py``."""
+"""Fill a database with a year of a busy service; used by ``million_rows.py``."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def fill(database: Database, shape: Shape) -> None:
 
 
 def _songs(shape: Shape) -> Iterator[Row]:
-    """Splits in the order of their ids."""
+    """Yield the splits in the order of their ids."""
     rng = random.Random(1)
     now = times.now()
     ended = shape.splits - shape.queued
@@ -268,7 +268,7 @@ def _add(database: Database, table: type[Base], rows: Iterator[Row] | list[Row])
 
 
 def _filled(table: Table) -> list[str]:
-    """Columns that the rows here have a value for; others take their default."""
+    """Return the columns for which the rows have a value; the others take their default."""
     return [
         column.name
         for column in table.columns
@@ -277,7 +277,7 @@ def _filled(table: Table) -> list[str]:
 
 
 def _add_jobs(database: Database, songs: list[Row]) -> None:
-    """Queue the separation of these splits as the service does."""
+    """Queue the separations of these splits as the service does."""
     from dbos._schemas.system_database import SystemSchema
 
     if not songs:

@@ -1,4 +1,4 @@
-"""Times of the periodic jobs of a worker on a filled database: used by ``million_rows.py``."""
+"""Durations of a worker's periodic jobs on a filled database; used by ``million_rows.py``."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def times(database: Database, settings: Settings, account_id: str) -> Iterator[t
 
 
 def _small(context: WorkerContext, account_id: str) -> dict[str, Callable[[], object]]:
-    """Jobs of one short transaction each."""
+    """Return the jobs that consist of one short transaction each."""
     after: dict[str, str | None] = {}
 
     def walk(step: reconciliation.Step, name: str) -> None:
@@ -72,7 +72,7 @@ def _seconds(job: Callable[[], object]) -> float:
 
 @contextmanager
 def _transactions(database: Database) -> Iterator[list[float]]:
-    """Collect the durations of the writing transactions in the block."""
+    """Collect the durations of the write transactions in the block."""
     durations: list[float] = []
     began: dict[int, float] = {}
 

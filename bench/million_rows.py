@@ -148,7 +148,7 @@ def _answered(filled: Filled, repeats: int, service: Service) -> Iterator[Line]:
 
 
 def _calls(filled: Filled, client: httpx2.Client) -> dict[str, Callable[[], httpx2.Response]]:
-    """Requests by name; each must be answered with success."""
+    """Return the requests by name; each must succeed."""
     account = filled.giant.caller.account_id
     with filled.database.read() as session:
         mine = select(Split.id).where(Split.account_id == account)

@@ -1,10 +1,10 @@
-"""How fast the pages answer, for someone with a long history. Needs the test dependencies.
+"""Response times of the pages for an account with a long history; needs the test dependencies.
 
     python bench/pages.py                   # 10,000 splits, on SQLite
     python bench/pages.py --database postgres
 
-The owner is signed in, so that the operator's page counts too. The service runs as its users start
-it, without a worker; each page is asked for by one connection, and then by four at once.
+The owner is signed in, so that the operator's page is measured too. The service runs as its users
+start it, without a worker; each page is requested on one connection, and then on four at once.
 """
 
 # ruff: noqa: E402  # the tests' folder has to be on the path first
@@ -59,7 +59,7 @@ FAILURES = ("UNSUPPORTED_MEDIA", "INPUT_UNREACHABLE", "CANCELED", "INTERNAL")
 
 
 def main() -> None:
-    """Measure, and print a table."""
+    """Measure and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--database", choices=["sqlite", "postgres"], default="sqlite")
     parser.add_argument("--splits", type=int, default=10_000)
@@ -93,7 +93,7 @@ def _prepared(stack: ExitStack, settings: Settings, splits: int) -> tuple[Visito
 
 
 def _history(mine: Customer, splits: int) -> str:
-    """Songs of the last 60 days, most of them good, with what they cost; the id of one."""
+    """Add songs of the last 60 days, most of them successful, with charges; return one's id."""
     chance = random.Random(1)
     template = mine.split()
     row = {column.key: getattr(template, column.key) for column in Split.__mapper__.column_attrs}

@@ -1,7 +1,7 @@
-"""How close the stems of the repository's songs come to the truth.
+"""Signal-to-distortion ratio of a model's stems for the repository's songs.
 
-Prints each stem's signal-to-distortion ratio in dB, and in brackets the gain over taking the
-mixture itself for the stem. The songs are synthetic: what a model scores here says that it works,
+Prints each stem's signal-to-distortion ratio in dB, and in brackets the gain over using the
+mixture itself as the stem. The songs are synthetic: what a model scores here says that it works,
 not how good it is on real music.
 
     python bench/quality.py
@@ -42,7 +42,7 @@ def main() -> None:
 
 
 def _scores(separator: Separator, song: Path) -> NDArray[np.float64]:
-    """Give each stem's ratio and its gain over the mixture, (stems, 2)."""
+    """Return each stem's ratio and its gain over the mixture, (stems, 2)."""
     blocks = list(separator.separate(song / "mixture.flac", stems=STEMS))
     mixture = _read(song / "mixture.flac")
     scores = []

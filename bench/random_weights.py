@@ -1,6 +1,6 @@
-"""Random weights in the official checkpoints' naming; needs NumPy and the repository alone.
+"""Random weights with the official checkpoints' names; needs only NumPy and the repository.
 
-How fast a network is does not depend on what it has learned, so the benchmarks need no download.
+A network's speed does not depend on its weights, so the benchmarks need no download.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ HTDEMUCS: dict[str, Any] = {
 
 
 def random_weights(arguments: dict[str, Any], seed: int = 0) -> dict[str, NDArray[np.float16]]:
-    """Draw the weights of a network: maps as PyTorch starts them, all else so that it has a say."""
+    """Return random weights: layers as PyTorch initialises them, the rest non-negligible."""
     rng = np.random.default_rng(seed)
 
     def draw(name: str, shape: tuple[int, ...]) -> NDArray[Any]:

@@ -12,9 +12,9 @@ _SILENCE = 1e-10  # energy that keeps the ratio finite where a stem is silent or
 
 
 def sdr(reference: NDArray[np.floating[Any]], estimate: NDArray[np.floating[Any]]) -> float:
-    """Tell how much stronger than its error an estimate's reference is, in dB.
+    """Return an estimate's signal-to-distortion ratio in dB.
 
-    Over all samples at once and without any alignment or scaling, as in the Music Demixing
+    Computed over all samples without alignment or scaling, as in the Music Demixing
     Challenge: 0 dB is what silence scores. Both arrays have the same shape.
     """
     if reference.shape != estimate.shape:

@@ -1,9 +1,9 @@
-"""What a segment costs on one core in processor time, against Demucs: for machines that are busy.
+"""CPU time of one segment on one core, compared with Demucs; also valid on busy machines.
 
-Other programs stretch the seconds of `speed.py`, and not for all alike; processor time they change
-far less. One segment of 7.8 s goes through the network and its Fourier transforms, in samples and
-out stems, with the same random weights for all. The candidates run in turn, and the least of the
-rounds counts. Starting, reading and writing files are not in it.
+Other programs distort the wall-clock times of `speed.py`, and not equally for all candidates; they
+affect CPU time far less. One segment of 7.8 s goes through the network and its Fourier transforms,
+from samples to stems, with the same random weights for all. The candidates run in turn, and the
+minimum over the rounds counts. Starting, reading and writing files are not included.
 
     python bench/segment.py
 """

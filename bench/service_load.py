@@ -1,16 +1,17 @@
-"""How many requests the API answers: new splits and readings, empty and with a long queue.
+"""Throughput of the API: creating and reading splits, with an empty and with a long queue.
 
-Everything runs on this machine, the requests' sender too, and the API as its users start it. No
-worker runs, uploads lie there, and every accepted split is durable. Needs the test dependencies.
+Everything runs on this machine, including the load generator; the API runs as its users start it.
+No worker runs, the uploads exist, and every accepted split is durable. Needs the test dependencies.
 
     python bench/service_load.py                        # on SQLite, one API process
     python bench/service_load.py --database postgres --processes 2
-    python bench/service_load.py --requests 100000      # and how its memory grows over so many
-    python bench/service_load.py --in-turn              # what a long queue changes, of POST alone
+    python bench/service_load.py --requests 100000      # and the memory's growth
+    python bench/service_load.py --in-turn              # effect of a long queue on POST
 
-With `--in-turn` two services are asked by turns, half a second each, so that a machine's moods meet
-both. `at once` is what a number of connections gets that ask as fast as they are answered;
-`at N/s` the time from when a request was due until its answer, however late it was sent.
+With `--in-turn` two services get requests alternately, half a second each, so that variations of
+the machine affect both. `at once` is the throughput of several connections that send the next
+request as soon as the last is answered; `at N/s` is the time from when a request was due until its
+answer, however late it was sent.
 """
 
 # ruff: noqa: E402  # the tests' folder has to be on the path first
@@ -50,11 +51,11 @@ UPLOADS = 25  # of each account; a split of the same song again is as good as an
 
 @dataclass(frozen=True)
 class Round:
-    """What was measured."""
+    """Measurements of one round."""
 
     seconds: float
     times: list[float]
-    cpu: float  # seconds of it that the API's processes spent
+    cpu: float  # CPU seconds of the API's processes
 
     def __add__(self, other: Round) -> Round:
         return Round(self.seconds + other.seconds, self.times + other.times, self.cpu + other.cpu)
@@ -70,14 +71,14 @@ class Round:
 
 
 class Caller:
-    """One connection that is kept open."""
+    """One keep-alive connection."""
 
     def __init__(self, port: int) -> None:
         self._socket = socket.create_connection(("127.0.0.1", port))
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def call(self, request: bytes) -> bytes:
-        """Send a request; the body of its answer, which must be a good one."""
+        """Send a request and return the body of its response, which must be a success."""
         self._socket.sendall(request)
         answer = b""
         while b"\r\n\r\n" not in answer:
@@ -99,7 +100,7 @@ class Caller:
 
 
 class Load:
-    """Requests to API processes, in turn."""
+    """Requests to API processes, distributed in turn."""
 
     def __init__(self, service: Service, ports: list[int], someones: list[Customer]) -> None:
         self.service = service
@@ -114,7 +115,7 @@ class Load:
         self.made: list[tuple[Customer, str]] = []
 
     def post(self, caller: Caller) -> None:
-        """Have a song split."""
+        """Create a split."""
         one, body = self._posts[next(self._numbers) % len(self._posts)]
         key = f"Idempotency-Key: {next(self._keys)}\r\n"
         answer = caller.call(_request("POST", "/v1/audio/splits", one, body, key))
@@ -133,7 +134,7 @@ class Load:
         seconds: float = 1e9,
         most: int = sys.maxsize,
     ) -> Round:
-        """As fast as that many connections are answered."""
+        """Send requests on that many connections, each as soon as the previous one is answered."""
         begins, left = time.perf_counter(), itertools.count()
 
         def work(caller: Caller, times: list[float]) -> None:
@@ -144,7 +145,7 @@ class Load:
         return self._round(work, connections, begins)
 
     def at_rate(self, what: Callable[[Caller], None], rate: float, seconds: float) -> Round:
-        """So many in a second, each when it is due."""
+        """Send that many requests per second, each when it is due."""
         due: Iterator[int] = itertools.count()
         begins = time.perf_counter() + 0.2  # when all connections are there
 
@@ -188,7 +189,7 @@ class Load:
 
 
 def main() -> None:
-    """Measure, and print a line for each figure."""
+    """Measure, and print one line per figure."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--database", choices=["sqlite", "postgres"], default="sqlite")
     parser.add_argument("--processes", type=int, default=1, help="API processes")
@@ -209,7 +210,7 @@ def main() -> None:
 
 
 def _load(stack: ExitStack, options: argparse.Namespace) -> Load:
-    """A service with nothing in it, for as long as the stack is open."""
+    """Start an empty service that runs until the stack is closed."""
     folder = Path(mkdtemp())
     stack.callback(rmtree, folder)
     data = folder / "data"
@@ -231,7 +232,7 @@ def _load(stack: ExitStack, options: argparse.Namespace) -> Load:
 
 
 def _in_turn(short: Load, long: Load, options: argparse.Namespace) -> None:
-    """Have splits made by a service with a short queue and by one with a long queue."""
+    """Create splits alternately in a service with a short queue and in one with a long queue."""
     for load in (short, long):
         load.at_once(load.post, 4, most=100)
     _fill(long, options.queued)
@@ -271,12 +272,12 @@ def _measure(load: Load, options: argparse.Namespace) -> None:
 
 
 def _fill(load: Load, most: int) -> None:
-    """Queue more, so that there are as many."""
+    """Queue splits until there are that many."""
     load.at_once(load.post, 8, most=max(0, most - len(load.made)))
 
 
 def _started(service: Service) -> int:
-    """Start an API process; its port, once it answers."""
+    """Start an API process and return its port once it answers."""
     port = free_port()
     begun = time.perf_counter()
     service.start("api", "--port", str(port))
@@ -286,7 +287,7 @@ def _started(service: Service) -> int:
         except ConnectionError:
             time.sleep(0.01)
         except RuntimeError:
-            break  # it answers; that no worker lives is not its fault
+            break  # it answers; no worker is running in this benchmark
         else:
             break
     print(f"  answers {time.perf_counter() - begun:.2f} s after its start")
@@ -300,7 +301,7 @@ def _request(method: str, path: str, one: Customer, body: bytes = b"", more: str
 
 
 def _memory(pid: int) -> float:
-    """Resident memory, MB."""
+    """Return the resident memory in MB."""
     (line,) = (
         line
         for line in Path(f"/proc/{pid}/status").read_text().splitlines()

@@ -1,10 +1,10 @@
-"""Measure what one customer notices while five attackers press the service.
+"""Effect of five attackers on the latencies of one customer.
 
 A victim calls the API twice a second and has short songs split one after another, at most one every
 ten seconds, on SQLite with one API process and one worker: first alone, then beside five attackers.
-They send URLs that drip, webhooks that are never answered, JSON bombs, the same uploads to be split
-again and again, and open idle connections. All run on loopback, bounded in count and time. Needs
-the test dependencies.
+They submit URLs that send bytes slowly and webhooks that are never answered, send JSON bombs,
+submit the same uploads again and again, and open idle connections. All run on loopback, bounded in
+count and time. Needs the test dependencies.
 
     python bench/siege.py                                # three minutes, ten times the counts
     python bench/siege.py --seconds 60 --scale 1
@@ -53,9 +53,9 @@ SONG = SONGS / "sample" / "mixture.flac"  # 20 s
 SONG_EVERY = 10.0  # seconds
 PAUSE = 0.5  # seconds from one round of calls to the next
 POLL = 1.0  # seconds between two requests for the state of a song
-PATIENCE = 180.0  # seconds that a song may take
+PATIENCE = 180.0  # time limit of a song in seconds
 AIMS = {"API, p99": 0.3, "start after fair turn": 10.0, "webhook after the end": 5.0}  # seconds
-ATTACKERS = 3  # that need a key
+ATTACKERS = 3  # number of attackers that need a key
 console = Console()
 
 
@@ -162,7 +162,7 @@ class Service:
             ]
 
     def stop(self) -> None:
-        """Kill both."""
+        """Kill both processes."""
         for process in self._processes:
             process.kill()
             process.wait()

@@ -1,4 +1,4 @@
-"""The five attackers of ``siege.py``, in a process of their own. Loopback only, and it ends itself.
+"""The five attackers of ``siege.py``, in their own process, limited in time and to loopback.
 
 python bench/siege_attacks.py PORT SECONDS SCALE KEY KEY KEY
 """
@@ -24,7 +24,7 @@ Headers = dict[str, str]
 
 
 async def main() -> None:
-    """Attack until the time is over, then say how often each attack was answered with what."""
+    """Attack until the time is over, then print each attack's responses by status."""
     port, seconds, scale = int(sys.argv[1]), float(sys.argv[2]), float(sys.argv[3])
     keys = sys.argv[4:]
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -43,24 +43,24 @@ async def main() -> None:
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await asyncio.gather(*attacks)
-            await asyncio.sleep(seconds)  # what they hold open stays so
+            await asyncio.sleep(seconds)  # their connections stay open
     print(json.dumps(dict(sorted(ANSWERED.items()))), flush=True)
 
 
 async def slow_urls(port: int, key: str, url: str, number: int) -> None:
-    """Have songs fetched from a server that sends a byte every ten seconds."""
+    """Submit songs whose server sends a byte every ten seconds."""
     for index in range(number):
         await _split(port, key, "slow urls", f"{url}/drip/{index}.wav", None)
 
 
 async def webhook_flood(port: int, key: str, url: str, number: int) -> None:
-    """Make splits that fail for free, whose webhook is never answered."""
+    """Create splits that fail without a charge and whose webhook is never answered."""
     for index in range(number):
         await _split(port, key, "webhooks", f"{url}/missing/{index}.wav", f"{url}/hang/{index}")
 
 
 async def json_bombs(port: int, at_once: int) -> None:
-    """Send bodies of repeated keys, without a key of the API, as fast as they are answered."""
+    """Send bodies of repeated keys without an API key, as fast as they are answered."""
     bodies = [_repeated_keys(165_000), _repeated_keys(900_000)]
 
     async def one() -> None:
@@ -74,7 +74,7 @@ async def json_bombs(port: int, at_once: int) -> None:
 
 
 async def upload_flood(port: int, key: str, uploads: int, splits: int) -> None:
-    """Upload long songs, and ask for each of them again and again before it is measured."""
+    """Upload long songs, and submit each of them repeatedly before it is measured."""
     song = _noise(seconds=240)
     ids = []
     for _ in range(uploads):
@@ -96,7 +96,7 @@ async def upload_flood(port: int, key: str, uploads: int, splits: int) -> None:
 
 
 async def idle_sockets(port: int, number: int) -> None:
-    """Open connections and send nothing; those that are closed are opened again."""
+    """Open connections and send nothing; reopen those that are closed."""
     await asyncio.gather(*(_idle(port, delay=index / 500) for index in range(number)))
 
 
@@ -124,7 +124,7 @@ async def _split(
     *,
     upload_id: str | None = None,
 ) -> None:
-    """Ask for a split, and once more if the service says that it has to wait."""
+    """Submit a split, and once more if the service responds that it has to wait."""
     source = (
         {"type": "direct_url", "url": url}
         if upload_id is None
@@ -161,7 +161,7 @@ async def _request(
     body: bytes,
     answer: io.BytesIO | None = None,
 ) -> int:
-    """Send a request on a connection of its own; its status, 0 if there was no answer."""
+    """Send a request on its own connection; return its status, or 0 if there was no response."""
     try:
         async with asyncio.timeout(60):
             reader, writer = await asyncio.open_connection(HOST, port)
@@ -175,7 +175,7 @@ async def _request(
                 }
                 head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
                 writer.write(f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode() + body)
-                with suppress(ConnectionError):  # refused before all was sent; the answer is there
+                with suppress(ConnectionError):  # refused early; the response can be read
                     await writer.drain()
                 status = int((await reader.readline()).split()[1])
                 while (await reader.readline()).strip():
@@ -190,7 +190,7 @@ async def _request(
 
 
 async def _customer_server(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """A customer's server: songs that drip, songs that are missing, webhooks never answered."""
+    """Serve slow songs, missing songs, and webhooks that are never answered."""
     with suppress(OSError, IndexError):
         path = (await reader.readline()).split()[1].decode()
         answers: dict[str, Callable[[], Awaitable[None]]] = {
@@ -215,7 +215,7 @@ async def _missing(writer: asyncio.StreamWriter) -> None:
 
 
 def _repeated_keys(size: int) -> bytes:
-    """An object of as many bytes whose last two names are the same."""
+    """Return a JSON object of that many bytes whose last two names are the same."""
     names = [f'"{number:07}":0' for number in range(size // 12)]
     return ("{" + ",".join([*names, names[-1]]) + "}").encode()
 

@@ -1,10 +1,10 @@
-"""How fast a song becomes stems on the processor, file to files, against Demucs and ourselves.
+"""Time from a song's file to its stems' files on the CPU, compared with Demucs.
 
 Every run is a command in a fresh process, as a user starts it, and writes four 16-bit WAV files.
 Demucs and we have the same random weights and the same work: no shifts, overlap 0.25. The
 candidates run in turn, round after round, and a ratio is the median over the rounds, so that
-whatever else the machine does hits all alike. Our first start, which compiles the network and keeps
-it for the next, is shown apart.
+other load on the machine affects all alike. Our first start, which compiles the network and caches
+it, is shown separately.
 
     python bench/speed.py
     python bench/speed.py --rounds 1 --seconds 20 --skip vocals
@@ -28,7 +28,7 @@ from aistemsplitter_engine.runtimes.openvino import choose_precision
 from material import environment, split_command, write_hub_files, write_song, write_th
 
 Command = Callable[[Path], list[str]]  # of the folder that it writes to
-_LONGEST = 3600  # seconds that a run may take
+_LONGEST = 3600  # time limit of a run in seconds
 
 
 def main() -> None:
@@ -47,7 +47,7 @@ def main() -> None:
             print("## Against demucs 4.1.0: htdemucs")
             _compare(_against_demucs(folder, song), folder, options.rounds, options.seconds)
         if options.skip != "vocals":
-            print("## What was not asked for is not computed: htdemucs_ft")
+            print("## Only the requested stems are computed: htdemucs_ft")
             _compare(_vocals(folder, song), folder, options.rounds, options.seconds)
 
 
@@ -71,7 +71,7 @@ def _vocals(folder: Path, song: Path) -> dict[str, Command]:
 
 
 def _compare(commands: dict[str, Command], folder: Path, rounds: int, seconds: float) -> None:
-    """Run every command once for its first start, then all in turn; the first is the measure."""
+    """Run every command once for its first start, then all in turn; the first is the baseline."""
     first = {name: _run(name, "first start", commands[name], folder) for name in commands}
     taken: dict[str, list[float]] = {name: [] for name in commands}
     for number in range(rounds):
@@ -89,7 +89,7 @@ def _compare(commands: dict[str, Command], folder: Path, rounds: int, seconds: f
 
 
 def _run(name: str, when: str, command: Command, folder: Path) -> float:
-    """Tell how many seconds a command takes from its start to its end."""
+    """Return the run time of a command in seconds."""
     out = folder / "stems"
     print(f"{when}: {name} ...", end=" ", file=sys.stderr, flush=True)
     started = time.perf_counter()

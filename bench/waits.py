@@ -1,8 +1,8 @@
-"""How much processor 200 concurrent waits cost the client: by polling, and by the progress stream.
+"""CPU time of 200 concurrent waits in the client, by polling and by the progress stream.
 
-A server in a process of its own holds splits that do not end; with streams it tells every one of
-some progress every 5 s. The seconds of the client's processor are counted after a start of 15 s,
-in which the polls spread out and slow down.
+A server in its own process holds splits that do not end; with streams it sends progress of each
+split every 5 s. The client's CPU time is measured after the first 15 s, in which the polls spread
+out and slow down.
 
     python bench/waits.py
 """
@@ -38,13 +38,13 @@ def main() -> None:
         url = here.recv()
         share = asyncio.run(measure(url, options.waits, options.seconds))
         here.send("how many")
-        told = here.recv() / (START + options.seconds)
+        answered = here.recv() / (START + options.seconds)
         server.terminate()
-        print(f"| by {'stream' if streams else 'polling'} | {share:.1%} | {told:.0f} |")
+        print(f"| by {'stream' if streams else 'polling'} | {share:.1%} | {answered:.0f} |")
 
 
 async def measure(url: str, waits: int, seconds: float) -> float:
-    """The share of one core that so many waits take."""
+    """Return the share of one core that the waits use."""
 
     async def one(client: AsyncAiStemSplitter, index: int) -> None:
         with contextlib.suppress(WaitTimeout):
@@ -61,8 +61,8 @@ async def measure(url: str, waits: int, seconds: float) -> float:
 
 
 def serve(streams: bool, bench: Connection) -> None:
-    """Answer every question for a split with one that goes on."""
-    told = itertools.count()
+    """Answer every request for a split with one that is in progress."""
+    answered = itertools.count()
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
@@ -70,13 +70,13 @@ def serve(streams: bool, bench: Connection) -> None:
                 head = await reader.readuntil(b"\r\n\r\n")
                 path = head.split()[1].decode()
                 if not path.endswith("/events"):
-                    next(told)
+                    next(answered)
                     body = json.dumps({"success": True, "data": split(path.rpartition("/")[2], 0)})
                     writer.write(reply("200 OK", "application/json", body))
                 elif streams:
                     writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n")
                     for step in itertools.count():
-                        next(told)
+                        next(answered)
                         data = json.dumps(split(path.split("/")[-2], step / 1000))
                         writer.write(f"id: {step}\ndata: {data}\n\n".encode())
                         await writer.drain()
@@ -90,20 +90,20 @@ def serve(streams: bool, bench: Connection) -> None:
         server = await asyncio.start_server(answer, "127.0.0.1", 0, backlog=1000)
         bench.send(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
         await asyncio.to_thread(bench.recv)
-        bench.send(next(told))
+        bench.send(next(answered))
         await asyncio.Event().wait()  # to be ended
 
     asyncio.run(run())
 
 
 def split(split_id: str, progress: float) -> dict[str, object]:
-    """A split under way, as the API tells it."""
+    """Return a split in progress as the API sends it."""
     times = dict.fromkeys(("createdAt", "updatedAt"), "2026-05-03T10:20:30.000Z")
     return {"id": split_id, "status": "processing", "progress": progress, **times, "error": None}
 
 
 def reply(status: str, kind: str, body: str) -> bytes:
-    """A whole answer."""
+    """Return a complete response."""
     head = f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n"
     return (head + body).encode()
 

@@ -3,8 +3,8 @@
 At a terminal the service stays, so that its pages can be opened, until Enter is pressed.
 
 The song's true stems are known, so the separation is compared with them: SDR is the energy of a
-true stem over the energy of the error, in dB, and the gain is what was won over taking the mixture
-for the stem.
+true stem over the energy of the error, in dB, and the gain is the difference to using the mixture
+as the stem.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ SONG = ROOT / "songs" / "sample"
 OUTPUT = ROOT / "out" / "demo"
 SERVER = [sys.executable, "-m", "aistemsplitter_server"]
 STARTS_WITHIN = 60.0  # seconds
-STAYS = 600.0  # seconds, for somebody who looks at the pages
+STAYS = 600.0  # seconds, while a person looks at the pages
 STEMS = ("drums", "bass", "other", "vocals")
 COLOURS = {"mixture": "#555", "drums": "#d1495b", "bass": "#00798c", "other": "#edae49"}
 
@@ -54,9 +54,10 @@ def main() -> None:
                 with suppress(KeyboardInterrupt):
                     select.select([sys.stdin], [], [], STAYS)
             else:
-                console.print("while the service runs. This is no terminal, so it stops now.")
+                console.print("The service stops now because this is not a terminal.")
+                console.print("Run make demo in a terminal to keep it running for its pages.")
     console.print(
-        "\nThe service has stopped, and its data is deleted. To start one that stays:"
+        "\nThe service has stopped, and its data is deleted. To start a permanent one:"
         "\n  .venv/bin/aistemsplitter-server up --demo"
     )
 
@@ -96,8 +97,8 @@ def show(console: Console, elapsed: float) -> None:
         f"\n{duration:.0f} s of music in {elapsed:.1f} s, {duration / elapsed:.1f} times real time:"
         " uploaded, queued, separated and downloaded."
         f"\nPicture of mixture and stems: {picture.relative_to(ROOT)}"
-        "\n\nThis was htdemucs_tiny, a small model for demonstration, trained on synthetic music;"
-        "\nwithout --demo the service fetches the real htdemucs_ft and runs that."
+        "\n\nThis was htdemucs_tiny, a small demonstration model trained on synthetic music."
+        "\nWithout --demo, the service downloads and runs htdemucs_ft."
     )
 
 
@@ -155,7 +156,7 @@ def page_to_open(data: Path, url: str) -> str:
 
 
 def hello_world(url: str, key: str) -> None:
-    """Run the SDK's example as its user would."""
+    """Run the SDK's example as a user would."""
     settings = {"AISTEMSPLITTER_BASE_URL": url, "AISTEMSPLITTER_API_KEY": key}
     example = [sys.executable, str(ROOT / "examples" / "hello_world.py")]
     done = subprocess.run(
@@ -173,7 +174,7 @@ def read(path: Path) -> Audio:
 
 
 def sdr(reference: Audio, estimate: Audio) -> float:
-    """Signal-to-distortion ratio in dB."""
+    """Return the signal-to-distortion ratio in dB."""
     return 10 * float(np.log10(np.square(reference).sum() / np.square(reference - estimate).sum()))
 
 

@@ -1,4 +1,4 @@
-"""Take the pictures of README and documentation: the player, and what `make demo` prints.
+"""Take the pictures for the README and the documentation: the player, and `make demo`.
 
 They show the real service with the sample song. Run ``make pictures``, then look at them.
 """

@@ -1,4 +1,4 @@
-"""Writes the reference of the three commands from what their ``--help`` is made of.
+"""Write the reference of the three commands from their ``--help`` texts.
 
 python examples/tests/cli_reference.py > docs/reference/cli.md
 """
@@ -17,7 +17,7 @@ from aistemsplitter.cli import commands as sdk
 from aistemsplitter_engine.cli import app as engine
 from aistemsplitter_server.cli import commands as server
 
-# Commands are those of click or of typer, which have the same attributes and no common class.
+# Commands of click and typer have the same attributes but no common class.
 Command = Any
 
 INTRODUCTION = """\

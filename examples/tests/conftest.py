@@ -31,7 +31,7 @@ def song(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def mp3(song: Path) -> Path:
-    """The same as an MP3."""
+    """The same song as an MP3."""
     path = song.with_suffix(".mp3")
     with av.open(str(song)) as source, av.open(str(path), "w") as target:
         stream = target.add_stream("libmp3lame", rate=44100)

@@ -1,4 +1,4 @@
-"""A reader who does what a page says: runs its code blocks one after the other in one folder."""
+"""A reader who follows a page: runs its code blocks in order in one folder."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ EXPORT = re.compile(r"^export (\w+)=(.*)$", re.MULTILINE)
 UP = re.compile(r"(\S*/)?aistemsplitter-server up\b")
 NOT_RUN = {"text", "ini", "yaml", "toml"}  # output and configuration files
 SERVER = "AISTEMSPLITTER_SERVER_"
-STARTS_WITHIN = 180.0  # seconds; reached only if a test fails
+STARTS_WITHIN = 180.0  # seconds; only reached if a test fails
 
 
 def blocks(page: Path) -> list[tuple[str, str]]:
-    """Return language and code of each of a page's code blocks."""
+    """Return the language and the code of each of a page's code blocks."""
     return BLOCK.findall(page.read_text())
 
 
@@ -36,7 +36,7 @@ def commands(console: str) -> list[str]:
 
 
 class Reader:
-    """One reader: a folder, a shell whose exports last, and the service that they have started."""
+    """One reader's folder, shell with persistent exports, and running service."""
 
     def __init__(self, folder: Path, environment: dict[str, str]) -> None:
         self.folder = folder
@@ -78,7 +78,7 @@ class Reader:
                 assert language in NOT_RUN, f"nothing runs blocks in {language!r}"
 
     def type(self, command: str) -> None:
-        """Run one command; its exports last.
+        """Run one command, and keep its exports.
 
         Packages are only resolved, not installed, and a service keeps running until the end.
         """
@@ -138,7 +138,7 @@ class Reader:
 
 @contextmanager
 def reader(folder: Path, environment: dict[str, str]) -> Iterator[Reader]:
-    """Let someone read, and stop what they have started."""
+    """Run the block with a new reader, and stop its service afterwards."""
     someone = Reader(folder, environment)
     try:
         yield someone
@@ -152,7 +152,7 @@ def without_settings() -> dict[str, str]:
 
 
 def give_song(folder: Path, song: Path, root: Path) -> None:
-    """Put a song and the repository's folders where a reader has them."""
+    """Put a song and the repository's folders where the reader expects them."""
     shutil.copy(song, folder / "song.mp3")
     for name in ("engine", "sdk", "server", "songs", "examples"):
         (folder / name).symlink_to(root / name)

@@ -1,5 +1,7 @@
-"""Every page of the documentation works as one reader would use it: its blocks run in order, in one
-folder and one shell. The site builds, and its pages request nothing of other hosts.
+"""Documentation: each page's code blocks run in order, and the site builds.
+
+The blocks of a page run in one folder and one shell. The site's pages request nothing from other
+hosts.
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ def _name(page: Path) -> str:
 
 @pytest.mark.parametrize("page", PAGES, ids=_name)
 def test_page(page: Path, tmp_path: Path, mp3: Path, request: pytest.FixtureRequest) -> None:
-    """Readers of the quickstart have nothing but what it tells them to set up; the others do."""
+    """Readers of the quickstart have only what it tells them to set up; others have a service."""
     give_song(tmp_path, mp3, ROOT)
     if "aistemsplitter-server up" in page.read_text():
         environment = without_settings()
@@ -47,7 +49,7 @@ def test_page(page: Path, tmp_path: Path, mp3: Path, request: pytest.FixtureRequ
 
 
 def run(command: list[str], environment: dict[str, str], place: Path) -> None:
-    """Run what has to end well."""
+    """Run a command that must succeed."""
     done = subprocess.run(
         command, env=environment, cwd=place, capture_output=True, text=True, timeout=300
     )
@@ -59,7 +61,7 @@ def test_the_reference_of_the_commands_is_current() -> None:
     assert page == reference(), "python examples/tests/cli_reference.py > docs/reference/cli.md"
 
 
-def test_every_wheel_that_is_named_is_the_current_one() -> None:
+def test_every_named_wheel_has_the_current_version() -> None:
     pages = [*DOCS.rglob("*.md"), *ROOT.glob("*.md"), *ROOT.glob("*/README.md")]
     named = {found for page in pages for found in WHEEL.findall(page.read_text())}
     assert named == {f"aistemsplitter-{__version__}-py3-none-any.whl"}
@@ -67,14 +69,14 @@ def test_every_wheel_that_is_named_is_the_current_one() -> None:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The built site; a link that leads nowhere fails it."""
+    """The built site; a broken link fails the build."""
     folder = tmp_path_factory.mktemp("site")
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "-d", str(folder)]
     run(command, {**os.environ, "NO_MKDOCS_2_WARNING": "1"}, ROOT)
     return folder
 
 
-def test_pages_request_nothing_of_other_hosts(site: Path) -> None:
+def test_pages_request_nothing_from_other_hosts(site: Path) -> None:
     loading = re.compile(
         r"<(?:script|img|iframe|source|audio|video|embed)\b[^>]*\bsrc=[\"']?(?:https?:)?//[^>]*>"
         r"|<link\b[^>]*rel=[\"']?(?:stylesheet|preconnect|preload|icon)[^>]*href=[\"']?(?:https?:)?//[^>]*>"
@@ -124,7 +126,7 @@ def test_long_signatures_are_wrapped(site: Path) -> None:
     assert re.search(r"create_split\(\n +input: [^\n]+\n", page)
 
 
-def test_reference_names_what_there_is(site: Path) -> None:
+def test_reference_contains_every_public_name(site: Path) -> None:
     client = (site / "reference" / "sdk" / "index.html").read_text()
     assert "wait_for_split" in client
     assert "Follows the server" in client

@@ -1,4 +1,4 @@
-"""Each package says who made it, where its source is, and under which licence it may be used."""
+"""Metadata of each package: its author, source and licence."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""A new user's first minutes: everything that README.md tells them to type, from a fresh clone.
+"""A new user's first minutes: every command in README.md, typed into a fresh clone.
 
-Only what cannot be reached from a test differs: the weights of ``htdemucs_ft`` come from the model
-that ships with the engine, and ``make test`` would run this test again.
+Two things differ: the weights of ``htdemucs_ft`` come from the model that ships with the engine,
+and ``make test`` is left out because it would run this test again.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ STEMS = ["bass.wav", "drums.wav", "other.wav", "vocals.wav"]
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
-    """A clone of what is committed here."""
+    """A clone of the last commit."""
     target = tmp_path / "clone"
     subprocess.run(["git", "clone", "--quiet", ROOT, target], check=True)
     return target
@@ -41,7 +41,7 @@ def test_from_clone_to_stems_on_disk(clone: Path, mp3: Path) -> None:
         name: value for name, value in without_settings().items() if name != "VIRTUAL_ENV"
     }
     with reader(clone, environment) as newcomer:
-        newcomer.environment["PATH"] = os.environ["PATH"]  # no tools but the clone's own
+        newcomer.environment["PATH"] = os.environ["PATH"]  # without this checkout's .venv
         type_all(newcomer)
     (of_first_program,) = (clone / "stems").glob("split_*")
     for folder in ("out/demo", "sample-stems", "stems/song", of_first_program):
@@ -75,7 +75,7 @@ def test_readme_shows_code_and_pictures_first() -> None:
 
 
 def test_links_of_the_readmes_lead_somewhere() -> None:
-    """Those of the packages are absolute: their READMEs are shown on a package index, too."""
+    """Links in the packages' READMEs are absolute, because a package index shows them too."""
     for page in [*ROOT.glob("*.md"), *ROOT.glob("*/README.md")]:
         for link in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text()):
             if link.startswith(REPOSITORY):

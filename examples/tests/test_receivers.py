@@ -1,4 +1,4 @@
-"""The receivers, each a server of its own kind, told by the real service: signature and all."""
+"""The webhook receivers, each on its own kind of server, called by the real service."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ STEMS = {"drums.wav", "bass.wav", "other.wav", "vocals.wav"}
 def process(
     command: list[str], environment: dict[str, str], folder: Path, name: str
 ) -> Iterator[None]:
-    """A process that runs for as long as the block lasts."""
+    """Run a process for the duration of the block."""
     with (folder / f"{name}.log").open("wb") as log:
         running = subprocess.Popen(command, env=environment, cwd=folder, stdout=log, stderr=log)
         try:
@@ -53,7 +53,7 @@ def flask(environment: dict[str, str], folder: Path, port: int) -> Iterator[None
 
 @contextmanager
 def django(environment: dict[str, str], folder: Path, port: int) -> Iterator[None]:
-    """The site and a Celery worker; they talk by files, so no broker is needed."""
+    """The site and a Celery worker, which communicate by files, so no broker is needed."""
     broker = folder / "broker"
     broker.mkdir()
     project = str(EXAMPLES / "django_celery")
@@ -77,17 +77,17 @@ RECEIVERS = [fastapi, flask, django]
 
 @pytest.fixture(params=RECEIVERS, ids=lambda receiver: receiver.__name__)
 def receiver(request: pytest.FixtureRequest, service: RealService, tmp_path: Path) -> Iterator[str]:
-    """A running receiver's address; it writes stems to ``tmp_path``."""
+    """The URL of a running receiver, which writes stems to ``tmp_path``."""
     port = free_port()
     with request.param(service.environment, tmp_path, port):
         _until(lambda: _answers(port), tmp_path)
         yield f"http://127.0.0.1:{port}"
 
 
-def test_told_by_the_service(
+def test_deliveries_of_the_service(
     receiver: str, service: RealService, song: Path, tmp_path: Path
 ) -> None:
-    """A forged delivery is refused; the true one brings the stems."""
+    """A forged delivery is rejected; the real one makes the receiver download the stems."""
     forged = split_succeeded(secret="whsec_another")
     answer = httpx2.post(f"{receiver}/webhooks", content=forged.body, headers=forged.headers)
     assert answer.status_code == 400
@@ -98,7 +98,7 @@ def test_told_by_the_service(
 
 
 @pytest.mark.parametrize("receiver", [django], indirect=True)
-def test_django_submits_what_was_posted(
+def test_django_submits_a_posted_file(
     receiver: str, service: RealService, song: Path, tmp_path: Path
 ) -> None:
     form = {"song": (song.name, song.read_bytes())}
@@ -124,4 +124,4 @@ def _until(done: object, folder: Path) -> None:
             return
         time.sleep(0.1)
     logs = "\n".join(f"{path.name}:\n{path.read_text()[-2000:]}" for path in folder.glob("*.log"))
-    pytest.fail(f"nothing came within 60 s\n{logs}")
+    pytest.fail(f"no stems within 60 s\n{logs}")

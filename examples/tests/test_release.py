@@ -24,7 +24,7 @@ def test_tag_names_folder_and_version() -> None:
 
 @pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.stem)
 def test_workflow_only_calls_make_targets(workflow: Path) -> None:
-    """Everything that a workflow does can then be run and tested on any machine."""
+    """So everything in a workflow can be run and tested on any machine."""
     makefile = (ROOT / "Makefile").read_text()
     described: dict[str, Any] = yaml.safe_load(workflow.read_text())
     commands = [

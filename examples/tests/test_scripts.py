@@ -1,4 +1,4 @@
-"""The examples that are scripts, as a user runs them, against the real service."""
+"""The example scripts, run as a user runs them, against the real service."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ STEMS = {"drums", "bass", "other", "vocals"}
 
 
 def run(service: RealService, name: str, *arguments: object) -> list[str]:
-    """The lines that an example prints."""
+    """Run an example and return the lines that it prints."""
     command = [sys.executable, str(EXAMPLES / name), *map(str, arguments)]
     done = subprocess.run(
         command, env=service.environment, capture_output=True, text=True, timeout=300
@@ -28,7 +28,7 @@ def run(service: RealService, name: str, *arguments: object) -> list[str]:
 
 
 def check_stem(path: Path, song: Path) -> None:
-    """A stem is audio as long as the song."""
+    """Check that a stem is audio of the song's length."""
     with wave.open(str(song)) as whole:
         seconds = whole.getnframes() / whole.getframerate()
     assert path.read_bytes()[:4] == b"RIFF"
@@ -51,7 +51,9 @@ def test_raw_http(service: RealService, song: Path, tmp_path: Path) -> None:
         check_stem(tmp_path / "stems" / f"{stem}.wav", song)
 
 
-def test_batch_goes_on_where_it_stopped(service: RealService, song: Path, tmp_path: Path) -> None:
+def test_batch_resumes_after_an_interruption(
+    service: RealService, song: Path, tmp_path: Path
+) -> None:
     songs, stems = tmp_path / "songs", tmp_path / "stems"
     songs.mkdir()
     for name in ("one.wav", "two.wav"):
@@ -67,7 +69,7 @@ def test_batch_goes_on_where_it_stopped(service: RealService, song: Path, tmp_pa
     check_stem(stems / "two.wav" / "vocals.wav", song)
 
 
-def test_batch_names_what_failed(service: RealService, song: Path, tmp_path: Path) -> None:
+def test_batch_names_the_failed_songs(service: RealService, song: Path, tmp_path: Path) -> None:
     shutil.copy(song, tmp_path / "good.wav")
     (tmp_path / "bad.mp3").write_bytes(b"no audio" * 100)
     command = [

@@ -1,4 +1,4 @@
-"""Short programs as people write them in their first five minutes, against the real service."""
+"""Short programs as new users write them, against the real service."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def webhook():
 
 @pytest.fixture(scope="module")
 def song_url(song: Path) -> Iterator[str]:
-    """The song on a server of its own."""
+    """The URL of the song on another server."""
     handler = partial(_Quiet, directory=str(song.parent))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
@@ -186,7 +186,7 @@ def test_raw_httpx(service: RealService, folder: Path, song_url: str) -> None:
 
 
 def test_six_stems(service: RealService, folder: Path, song_url: str) -> None:
-    """In demo mode nothing stands in for the model with six stems: one clear error, no charge."""
+    """Demo mode has no substitute for the model with six stems: one clear error, no charge."""
     done = run(SIX, service, folder, song_url)
     assert re.search(r"ModelUnavailable: .*htdemucs_6s", done.stderr), done.stderr
 
