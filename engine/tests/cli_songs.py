@@ -1,4 +1,4 @@
-"""The command in this process, songs for it, and what it made of them."""
+"""Helpers that run the command in this process, write songs and list the output."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NOTE = "htdemucs_tiny is a small model trained on synthetic music, for demonstra
 
 
 def split(*arguments: str | Path) -> tuple[int, str, str]:
-    """Run the command; its exit code, and what it says on standard output and error."""
+    """Run the command; return its exit code, standard output and standard error."""
     result = CliRunner().invoke(app, ["split", *map(str, arguments)])
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
     for text in (result.stdout, result.stderr):

@@ -14,7 +14,7 @@ from fakes import FakeRuntime, use_fake
 if TYPE_CHECKING:
     from networks import Bag
 
-# Modules that compare with PyTorch and Demucs, and helpers that import them.
+# Modules that compare with PyTorch and Demucs, and helpers that import these.
 REFERENCE = re.compile(
     r"^(?:import|from) (?:torch|demucs|safetensors|omegaconf)\b"
     r"|^(?:import|from) (?:reference|networks)\b",
@@ -23,7 +23,7 @@ REFERENCE = re.compile(
 
 
 def pytest_ignore_collect(collection_path: Path) -> bool | None:
-    """Leave out what compares with PyTorch where it is missing: not every Python has it."""
+    """Ignore modules that compare with PyTorch if it is not installed: not every Python has it."""
     if find_spec("torch") is not None:
         return None
     module = collection_path / "conftest.py" if collection_path.is_dir() else collection_path

@@ -1,4 +1,4 @@
-"""Synthetic music and fake networks, which need neither PyTorch nor files."""
+"""Synthetic music and fake networks, without PyTorch or files."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def music(seconds: float, seed: int = 0) -> FloatArray:
     return _music(seconds, seed).copy()
 
 
-@functools.lru_cache(maxsize=8)  # many tests take the same song
+@functools.lru_cache(maxsize=8)  # many tests use the same song
 def _music(seconds: float, seed: int) -> FloatArray:
     rng = np.random.default_rng(seed)
     time = np.arange(int(seconds * 44100)) / 44100
@@ -36,7 +36,7 @@ def _music(seconds: float, seed: int) -> FloatArray:
 class FakeRuntime:
     """A runtime whose estimates depend on a sample's position in its window and on its neighbours.
 
-    So they are wrong if a window is cut, padded or trimmed by one sample too many or too few.
+    The estimates are therefore wrong if a window is cut, padded or trimmed off by one sample.
     """
 
     precision = "float32"
@@ -81,7 +81,7 @@ def use_fake(
 
     def load(checkpoint: Checkpoint) -> Any:
         fake = make(Configuration.from_arguments(checkpoint.arguments))
-        fake.gain = 1 + int(checkpoint.digest[:4], 16) / 16**4  # to tell one file from another
+        fake.gain = 1 + int(checkpoint.digest[:4], 16) / 16**4  # different for each file
         opened.append(fake)
         return fake
 

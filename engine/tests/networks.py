@@ -35,14 +35,14 @@ def write_safetensors(model: reference.HTDemucs, path: Path) -> Path:
 
 @dataclass(frozen=True)
 class Bag:
-    """Four networks with different weights, in files that together are htdemucs_ft."""
+    """Files of four networks with different weights that together are htdemucs_ft."""
 
     models: list[reference.HTDemucs]
     paths: list[Path]
 
 
 def write_bag(folder: Path) -> Bag:
-    """Write a bag, to be found with ``AISTEMSPLITTER_WEIGHTS_PATH`` at the folder."""
+    """Write a bag; set ``AISTEMSPLITTER_WEIGHTS_PATH`` to its folder to use it."""
     models = [reference.network(seed, **SMALL) for seed in range(4)]
     paths = [folder / f"{file.signature}.safetensors" for file in MODELS["htdemucs_ft"].files]
     for model, path in zip(models, paths, strict=True):

@@ -1,7 +1,7 @@
-"""The reference: networks of the published ``demucs`` package with random weights.
+"""Reference networks of the published ``demucs`` package, with random weights.
 
 Fresh networks all but switch their residual branches off (layer scales of 1e-3 and 1e-4, norms that
-do nothing). Here these are drawn at random too, so that every weight has a say.
+do nothing). Here these are drawn at random too, so that every weight matters.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ SMALL: dict[str, Any] = {
 def network(
     seed: int = 0, sources: list[str] = SOURCES, *, fresh: bool = False, **arguments: Any
 ) -> HTDemucs:
-    """Make a random network that uses all of its weights, or one ``fresh`` as before training."""
+    """Return a random network that uses all its weights, or a ``fresh`` one as before training."""
     torch.manual_seed(seed)
     model = HTDemucs(list(sources), **arguments).eval()
     for name, weight in [] if fresh else model.named_parameters():
@@ -57,7 +57,7 @@ def network(
 
 
 def save(model: HTDemucs, path: Path) -> Path:
-    """Write a checkpoint with the package's own writer, as its training does."""
+    """Write a checkpoint with Demucs's own writer, as its training does."""
     package = serialize_model(model, OmegaConf.create({"quant": {"diffq": None, "qat": None}}))
     path.parent.mkdir(parents=True, exist_ok=True)
     save_with_checksum(package, path)
@@ -68,7 +68,7 @@ def save(model: HTDemucs, path: Path) -> Path:
 def demucs_separate(
     models: list[HTDemucs], mixture: FloatArray, *, shifts: int = 0, seed: int = 0, **options: Any
 ) -> FloatArray:
-    """Separate (2, n) into (sources, 2, n) as Demucs' own separator does."""
+    """Separate (2, n) into (sources, 2, n) with Demucs's own separator."""
     model: Any = models[0]
     if len(models) > 1:
         model = BagOfModels(models, np.eye(len(models)).tolist())
@@ -87,7 +87,7 @@ def demucs_separate(
 def engine_separate(
     runtimes: list[Runtime], mixture: FloatArray, *, shifts: int = 0, seed: int = 0
 ) -> FloatArray:
-    """Separate (2, n) into (sources, 2, n) as a stream; of a bag's member k only source k."""
+    """Separate (2, n) into (sources, 2, n) as a stream; source k comes from a bag's network k."""
     config = runtimes[0].config
     every = tuple(range(len(config.sources)))
     parts = [Part(r, (k,) if len(runtimes) > 1 else every) for k, r in enumerate(runtimes)]

@@ -28,7 +28,7 @@ def joined(blocks: Iterable[Block]) -> dict[str, FloatArray]:
 
 
 class CountingSource:
-    """A source that counts how often it is read, and may yield other audio the second time."""
+    """A source that counts its reads, and may yield other audio the second time."""
 
     name, sample_rate, channels = "a song", RATE, 2
 

@@ -1,4 +1,4 @@
-"""Songs for fake networks, and the files of their stems."""
+"""Songs for fake networks, and helpers to read the files of their stems."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 
 def steps(reported: list[float]) -> list[float]:
-    """Return the fractions that were reported, each once however often it was."""
+    """Return the reported fractions without repetitions."""
     return list(dict.fromkeys(reported))
 
 
@@ -65,7 +65,7 @@ def stop(
     options: Options | None = None,
     **export: object,
 ) -> None:
-    """Split a song, and cancel that at a fraction of its progress."""
+    """Split a song, and cancel at a fraction of its progress."""
     cancel = threading.Event()
 
     def listen(fraction: float) -> None:

@@ -1,11 +1,11 @@
-"""The tree of errors."""
+"""The hierarchy of errors."""
 
 from __future__ import annotations
 
 from aistemsplitter_engine import errors
 
 
-def test_a_full_disk_is_no_bad_song() -> None:
+def test_a_full_disk_is_not_an_audio_error() -> None:
     """``except AudioError`` is for songs that cannot be read."""
     assert not issubclass(errors.OutputError, errors.AudioError)
 

@@ -1,4 +1,4 @@
-"""Where weights and compiled networks are kept, also of a user without a home."""
+"""Folders of weights and compiled networks, also for a user without a home directory."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from aistemsplitter_engine.weights.store import folders, is_installed, models_fo
 
 @pytest.fixture
 def _homeless(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As in a container that runs as a user of its own."""
+    """A user without a home directory, as in a container with a numeric user."""
 
     def unknown(_uid: int) -> NoReturn:
         raise KeyError("getpwuid(): uid not found")
@@ -27,7 +27,7 @@ def _homeless(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("_homeless")
-def test_without_a_home_nothing_is_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_without_a_home_nothing_is_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     assert cache_folder() == data_folder() == NO_HOME
     assert models_folder() == NO_HOME / "models"
@@ -41,7 +41,7 @@ def test_without_a_home_nothing_is_kept(monkeypatch: pytest.MonkeyPatch, tmp_pat
 def test_other_versions_of_platformdirs(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, found: Path | KeyError
 ) -> None:
-    """Those before 4.10 leave ``~``, which would be a folder of that name in the current one."""
+    """Versions before 4.10 return ``~`` unexpanded, a folder of that name in the current one."""
 
     def find(*_: object, **__: object) -> Path:
         if isinstance(found, KeyError):
@@ -56,7 +56,7 @@ def test_other_versions_of_platformdirs(
 
 @pytest.mark.usefixtures("_homeless")
 @pytest.mark.parametrize("name", ["TORCH_HOME", "HF_HOME", "HF_HUB_CACHE"])
-def test_settings_that_name_a_home_that_is_not_there(
+def test_settings_with_a_home_that_cannot_be_resolved(
     monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     for other in ("TORCH_HOME", "HF_HOME", "HF_HUB_CACHE", "AISTEMSPLITTER_WEIGHTS_PATH"):

@@ -1,4 +1,4 @@
-"""A model by name or path, and which of its networks are loaded for what."""
+"""Opening a model by name or path, and loading only the networks that it needs."""
 
 from __future__ import annotations
 
@@ -69,10 +69,14 @@ def test_a_file_of_another_kind(tmp_path: Path) -> None:
         open_model(path)
 
 
-def test_stems_of_its_own(tmp_path: Path) -> None:
+def test_custom_stems(tmp_path: Path) -> None:
     network = reference.network(sources=["dialogue", "effects"], **SMALL)
     model = open_model(write_safetensors(network, tmp_path / "cinema.safetensors"))
-    assert model.stems == ("dialogue", "effects", "residual")  # nothing to make an instrumental of
+    assert model.stems == (
+        "dialogue",
+        "effects",
+        "residual",
+    )  # no vocals to subtract for an instrumental
     with pytest.raises(
         OptionError, match=r"cinema\.safetensors has no stem 'instrumental'; it has"
     ):
@@ -102,12 +106,12 @@ def test_choosing_stems() -> None:
     ],
 )
 @pytest.mark.usefixtures("bag")
-def test_only_what_is_needed_is_loaded(
+def test_only_required_networks_are_loaded(
     monkeypatch: pytest.MonkeyPatch, stems: list[str], needed: list[str]
 ) -> None:
     opened = use_fake(monkeypatch)
     model = open_model("htdemucs_ft")
-    assert opened == []  # nothing before it is needed
+    assert opened == []  # nothing is loaded until it is needed
     assert list(model.needed(stems)) == needed
     parts = model.parts(model.needed(stems))
     # Member k gives source k and nothing else.
@@ -115,7 +119,7 @@ def test_only_what_is_needed_is_loaded(
     assert sources == [(k,) if s in needed else None for k, s in enumerate(model.sources)]
     assert len(opened) == len(needed)
     model.parts(model.needed(stems))
-    assert len(opened) == len(needed)  # and kept
+    assert len(opened) == len(needed)  # and stays loaded
 
 
 def test_one_network_makes_all_stems(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,9 +141,9 @@ def test_the_bag_is_in_order(bag: Bag, monkeypatch: pytest.MonkeyPatch) -> None:
     assert every[0].endswith(" FakeRuntime float32")
 
 
-def test_threads_load_it_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_threads_load_a_network_once(monkeypatch: pytest.MonkeyPatch) -> None:
     def slowly(config: Configuration) -> FakeRuntime:
-        time.sleep(0.05)  # so that the other threads ask for it meanwhile
+        time.sleep(0.05)  # so that the other threads request it meanwhile
         return FakeRuntime(config)
 
     opened = use_fake(monkeypatch, slowly)
@@ -156,7 +160,7 @@ def test_threads_load_it_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(opened) == 1
 
 
-def test_a_bag_with_a_stranger_in_it(
+def test_a_bag_with_a_network_of_another_model(
     tmp_path: Path, bag: Bag, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use_fake(monkeypatch)

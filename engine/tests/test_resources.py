@@ -1,4 +1,4 @@
-"""The limits of control groups, read from files as Linux has them."""
+"""CPU and memory limits of control groups, read from files in Linux's layout."""
 
 from __future__ import annotations
 

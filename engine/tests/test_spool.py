@@ -1,4 +1,4 @@
-"""The spool: what it holds, who may go on with it, and who follows it."""
+"""The spool: appending, following, failing and resuming."""
 
 from __future__ import annotations
 
@@ -31,21 +31,21 @@ def read(spool: Spool, stem: str) -> np.ndarray:
     return np.concatenate([np.zeros((2, 0), np.float32), *spool.follow(stem)], axis=1)
 
 
-def end_by(error: type[BaseException], folder: Path, *blocks: np.ndarray) -> None:
-    """Let a run end by an error after some blocks."""
+def end_with(error: type[BaseException], folder: Path, *blocks: np.ndarray) -> None:
+    """End a run by an error after some blocks."""
     with open_spool(folder) as spool:
         for block in blocks:
             spool.append(block)
-        (spool.folder / "drums.wav").touch()  # where an encoder was killed
+        (spool.folder / "drums.wav").touch()  # of an encoder that was killed
         raise error
 
 
 def leave_behind(folder: Path, audio: np.ndarray) -> None:
     with pytest.raises(Cancelled):
-        end_by(Cancelled, folder, audio)
+        end_with(Cancelled, folder, audio)
 
 
-def test_what_goes_in_comes_out(tmp_path: Path) -> None:
+def test_appended_samples_are_read_back(tmp_path: Path) -> None:
     audio = samples(150_000)
     with open_spool(tmp_path / "work") as spool:
         for part in np.split(audio, [1, 100, 90_000], axis=2):
@@ -54,11 +54,11 @@ def test_what_goes_in_comes_out(tmp_path: Path) -> None:
         assert spool.frames == 150_000
         assert np.array_equal(read(spool, "drums"), audio[0])
         assert np.array_equal(read(spool, "vocals"), audio[1])
-        assert np.array_equal(read(spool, "vocals"), audio[1])  # as often as asked for
+        assert np.array_equal(read(spool, "vocals"), audio[1])  # repeatable
     assert list(tmp_path.iterdir()) == []
 
 
-def test_followers_keep_up_with_it(tmp_path: Path) -> None:
+def test_followers_read_appended_samples(tmp_path: Path) -> None:
     audio = samples(20_000)
     with open_spool(tmp_path / "work") as spool, ThreadPoolExecutor(2) as pool:
         followers = [pool.submit(read, spool, stem) for stem in STEMS]
@@ -81,7 +81,7 @@ def test_samples_are_on_disk_as_soon_as_they_are_added(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("waiting", [True, False])
 def test_followers_end_when_the_run_fails(tmp_path: Path, waiting: bool) -> None:
-    """Whether they wait for samples or are behind with those that are there."""
+    """Both those that wait for samples and those that still have samples to read."""
     with open_spool(tmp_path / "work") as spool, ThreadPoolExecutor(1) as pool:
         spool.append(samples(3 * BLOCK_FRAMES))
         follower = spool.follow("drums")
@@ -94,21 +94,24 @@ def test_followers_end_when_the_run_fails(tmp_path: Path, waiting: bool) -> None
             ends.result(10) if ends else next(follower)
 
 
-def test_a_failure_for_good_leaves_nothing(tmp_path: Path) -> None:
+def test_a_permanent_failure_leaves_no_files(tmp_path: Path) -> None:
     with pytest.raises(AudioError):
-        end_by(AudioError, tmp_path / "work", samples(10))
+        end_with(AudioError, tmp_path / "work", samples(10))
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
     "error", [Cancelled, KeyboardInterrupt, OutputError, OSError, MemoryError, RuntimeError]
 )
-def test_what_may_pass_leaves_the_samples(tmp_path: Path, error: type[BaseException]) -> None:
+def test_a_temporary_failure_keeps_the_samples(tmp_path: Path, error: type[BaseException]) -> None:
     audio = samples(300)
     with pytest.raises(error):
-        end_by(error, tmp_path / "work", audio[:, :, :100], audio[:, :, 100:])
+        end_with(error, tmp_path / "work", audio[:, :, :100], audio[:, :, 100:])
     with open_spool(tmp_path / "work", resume=True, seed=99) as spool:
-        assert (spool.frames, spool.seed) == (300, 7)  # also what no journal had yet
+        assert (spool.frames, spool.seed) == (
+            300,
+            7,
+        )  # including samples that were not in the journal yet
         assert {p.name for p in spool.folder.iterdir()} == {"drums.f32", "vocals.f32"}
         spool.append(samples(50, 1))
         spool.end()
@@ -116,9 +119,9 @@ def test_what_may_pass_leaves_the_samples(tmp_path: Path, error: type[BaseExcept
         assert read(spool, "vocals").shape[1] == 350
 
 
-def test_a_stop_before_the_first_sample_leaves_nothing(tmp_path: Path) -> None:
+def test_a_stop_before_the_first_sample_leaves_no_files(tmp_path: Path) -> None:
     with pytest.raises(Cancelled):
-        end_by(Cancelled, tmp_path / "work")
+        end_with(Cancelled, tmp_path / "work")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -136,7 +139,7 @@ def test_a_kill_within_a_block_loses_that_block(tmp_path: Path) -> None:
         assert read(spool, "drums")[:, 100:] == pytest.approx(samples(1, 1)[0])
 
 
-def test_without_resume_what_was_left_is_cleared(tmp_path: Path) -> None:
+def test_without_resume_old_samples_are_deleted(tmp_path: Path) -> None:
     leave_behind(tmp_path, samples(100))
     with open_spool(tmp_path, seed=8) as spool:
         assert (spool.frames, spool.seed) == (0, 8)
@@ -155,7 +158,7 @@ def test_without_resume_what_was_left_is_cleared(tmp_path: Path) -> None:
         lambda folder: os.truncate(folder / "drums.f32", 100 * FRAME_BYTES - 1),
     ],
 )
-def test_what_is_not_whole_is_not_resumed(tmp_path: Path, damage: object) -> None:
+def test_an_inconsistent_spool_is_not_resumed(tmp_path: Path, damage: object) -> None:
     leave_behind(tmp_path, samples(100))
     damage(tmp_path)
     with open_spool(tmp_path, resume=True, seed=8) as spool:
@@ -165,7 +168,7 @@ def test_what_is_not_whole_is_not_resumed(tmp_path: Path, damage: object) -> Non
 @pytest.mark.parametrize(
     "run", [{**RUN, "overlap": 0.5}, {**RUN, "song": {"frames": 1001}}, {}, {**RUN, "new": None}]
 )
-def test_another_run_starts_over(tmp_path: Path, run: object) -> None:
+def test_a_different_run_starts_over(tmp_path: Path, run: object) -> None:
     leave_behind(tmp_path, samples(100))
     with open_spool(tmp_path, resume=True, run=run) as spool:
         assert spool.frames == 0
@@ -178,7 +181,7 @@ def test_other_stems_start_over(tmp_path: Path) -> None:
         assert [path.name for path in tmp_path.iterdir()] == ["bass.f32"]
 
 
-def test_ending_twice_is_ending_once(tmp_path: Path) -> None:
+def test_a_failure_after_the_end_cancels_readers(tmp_path: Path) -> None:
     with open_spool(tmp_path / "work") as spool:
         spool.append(samples(10))
         spool.end()
@@ -188,7 +191,7 @@ def test_ending_twice_is_ending_once(tmp_path: Path) -> None:
             read(spool, "drums")
 
 
-def test_a_copy_is_gone_on_with_while_the_first_run_goes_on(tmp_path: Path) -> None:
+def test_a_copy_is_resumed_while_the_first_run_continues(tmp_path: Path) -> None:
     audio = samples(3000)
     with open_spool(tmp_path / "first", seed=9) as first:
         first.append(audio[..., :1000])

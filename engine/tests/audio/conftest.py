@@ -1,4 +1,4 @@
-"""Real audio files, made on the spot."""
+"""Audio files of many formats, encoded on demand."""
 
 import struct
 import zlib
@@ -18,7 +18,7 @@ _SCALES = {"u8": 127, "s16": 2**15 - 1, "s32": 2**31 - 256, "flt": 1, "dbl": 1}
 
 
 def music(frames, channels=2, rate=RATE, seed=0):
-    """Tones that glide and some noise: nothing that repeats, so that a shift shows."""
+    """Return gliding tones with noise; nothing repeats, so that an offset is noticed."""
     time = np.arange(frames) / rate
     noise = np.random.default_rng(seed).standard_normal((channels, frames)) * 0.02
     tones = [np.sin(2 * np.pi * (220 + 70 * k + 90 * time) * time) * 0.3 for k in range(channels)]
@@ -26,7 +26,7 @@ def music(frames, channels=2, rate=RATE, seed=0):
 
 
 def encoded(path, samples, container, codec, kind, *, rate=RATE, layout="stereo", **options):
-    """Encode with FFmpeg in any of its formats; options prefixed with ``m_`` go to the muxer."""
+    """Encode with FFmpeg; options prefixed with ``m_`` go to the muxer."""
     muxer = {name[2:]: value for name, value in options.items() if name.startswith("m_")}
     muxer["fflags"] = "+bitexact"  # no random serial numbers: the same file every time
     coder = {name: value for name, value in options.items() if not name.startswith("m_")}
@@ -48,7 +48,7 @@ def encoded(path, samples, container, codec, kind, *, rate=RATE, layout="stereo"
 
 
 def wav_bytes(data, *, channels=2, rate=RATE, bits=16, tag=1, mask=None, size=None):
-    """A WAV with whatever header is asked for; ``mask`` makes it a WAVE_EXTENSIBLE."""
+    """Return a WAV with the given header fields; ``mask`` makes it a WAVE_EXTENSIBLE."""
     align = channels * bits // 8
     fields = struct.pack(
         "<HIIHH", channels, rate, min(rate * align, 2**32 - 1), align % 65536, bits
@@ -65,7 +65,7 @@ def wav_bytes(data, *, channels=2, rate=RATE, bits=16, tag=1, mask=None, size=No
 
 
 def caf_bytes(labels, frames=2000):
-    """A CAF of 16 bits whose channels carry these labels of Core Audio, in this order."""
+    """Return a 16-bit CAF whose channels have these Core Audio labels, in this order."""
     channels = len(labels)
     form = struct.pack(">d4sIIIII", RATE, b"lpcm", 0, 2 * channels, 1, channels, 16)
     layout = struct.pack(">III", 0, 0, channels)
@@ -78,7 +78,7 @@ def caf_bytes(labels, frames=2000):
 
 
 def png_bytes(size=4):
-    """A red square."""
+    """Return a PNG of a red square."""
 
     def chunk(name, data):
         return (
@@ -91,7 +91,7 @@ def png_bytes(size=4):
 
 
 def written(path, samples, output, rate=RATE, **more):
-    """Write with a StemWriter, in blocks of an odd size."""
+    """Write a file with StemWriter, in blocks of an odd size."""
     with StemWriter(path, output, rate, samples.shape[0], **more) as writer:
         for start in range(0, samples.shape[1], 30_001):
             writer.write(samples[:, start : start + 30_001])
@@ -99,12 +99,12 @@ def written(path, samples, output, rate=RATE, **more):
 
 
 def read(path):
-    """The whole file as (2, n)."""
+    """Return the whole file as (2, n)."""
     blocks = list(AudioFile(path).blocks())
     return np.concatenate(blocks, axis=1)
 
 
-# What the fuzzer mutates and the damage tests damage: one small file of each container.
+# One small file per container, for the fuzzer and the tests of damaged files.
 KINDS = {
     "pcm.wav": ("wav", "pcm_s16le", "s16", {}),
     "float.wav": ("wav", "pcm_f32le", "flt", {}),

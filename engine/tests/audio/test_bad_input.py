@@ -1,4 +1,4 @@
-"""Each file that cannot be read gets one clear line."""
+"""One clear line of error for each file that cannot be read."""
 
 import os
 import struct
@@ -12,8 +12,8 @@ from aistemsplitter_engine.errors import AudioError
 from aistemsplitter_engine.formats import OutputFormat
 
 
-def complaint(path) -> str:
-    """The line that reading the file to its end gives, without the folder."""
+def error_of(path) -> str:
+    """Return the error of reading the file to its end, without the folder."""
     with pytest.raises(AudioError) as caught:
         for _ in AudioFile(path).blocks():
             pass
@@ -24,30 +24,30 @@ def complaint(path) -> str:
 
 
 def test_missing(tmp_path):
-    assert complaint(tmp_path / "a.wav") == "cannot be opened: No such file or directory"
+    assert error_of(tmp_path / "a.wav") == "cannot be opened: No such file or directory"
 
 
 def test_folder(tmp_path):
-    assert complaint(tmp_path) == "is a folder, not an audio file"
+    assert error_of(tmp_path) == "is a folder, not an audio file"
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
 def test_pipe(tmp_path):
     os.mkfifo(tmp_path / "pipe")
-    assert complaint(tmp_path / "pipe").startswith("is not a regular file")
+    assert error_of(tmp_path / "pipe").startswith("is not a regular file")
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may read everything")
 def test_no_permission(tmp_path, make):
     path = make.written(tmp_path / "a.wav", make.music(100), OutputFormat())
     path.chmod(0)
-    assert complaint(path) == "cannot be opened: Permission denied"
+    assert error_of(path) == "cannot be opened: Permission denied"
 
 
 def test_empty(tmp_path):
     path = tmp_path / "a.mp3"
     path.write_bytes(b"")
-    assert complaint(path) == "is empty (0 bytes)"
+    assert error_of(path) == "is empty (0 bytes)"
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_empty(tmp_path):
 def test_not_audio(tmp_path, content, name):
     path = tmp_path / name
     path.write_bytes(content)
-    reason = complaint(path)
+    reason = error_of(path)
     assert reason.startswith(
         ("is not audio that can be read, or is damaged: use WAV", "holds no audio")
     )
@@ -75,13 +75,13 @@ def test_not_audio(tmp_path, content, name):
 def test_a_picture(tmp_path, make):
     path = tmp_path / "cover.png"
     path.write_bytes(make.png_bytes(50))
-    assert complaint(path).startswith("is not audio")
+    assert error_of(path).startswith("is not audio")
 
 
 def test_no_samples(tmp_path, make):
     path = tmp_path / "a.wav"
     path.write_bytes(make.wav_bytes(b""))
-    assert complaint(path) == "holds no audio (0 samples)"
+    assert error_of(path) == "holds no audio (0 samples)"
 
 
 def test_a_name_of_any_bytes(tmp_path):
@@ -95,14 +95,14 @@ def test_a_name_of_any_bytes(tmp_path):
 def test_absurd_rates(tmp_path, make, rate):
     path = tmp_path / "a.wav"
     path.write_bytes(make.wav_bytes(bytes(4000), rate=rate))
-    reason = complaint(path)
+    reason = error_of(path)
     assert "sample rate" in reason or "is not audio" in reason
 
 
 def test_unsupported_codec(tmp_path, make):
     path = tmp_path / "a.wav"
     path.write_bytes(make.wav_bytes(bytes(4000), tag=0x22))  # TrueSpeech
-    assert complaint(path).endswith("is not supported; convert it to FLAC or WAV")
+    assert error_of(path).endswith("is not supported; convert it to FLAC or WAV")
 
 
 def test_copy_protected(tmp_path, songs):
@@ -110,10 +110,10 @@ def test_copy_protected(tmp_path, songs):
     content = songs["a.m4a"].read_bytes()
     assert content.count(b"mp4a\0") >= 1
     path.write_bytes(content.replace(b"mp4a\0", b"drms\0"))
-    assert complaint(path) == "is copy-protected and cannot be decoded"
+    assert error_of(path) == "is copy-protected and cannot be decoded"
 
 
-# Those that state their length exactly.
+# Formats that state their length exactly.
 EXACT = ["pcm.wav", "float.wav", "rf64.wav", "sony.w64", "a.aiff", "a.caf", "a.flac", "a.mp3"]
 
 
@@ -122,7 +122,7 @@ def test_truncated(tmp_path, songs, name):
     content = songs[name].read_bytes()
     path = tmp_path / name
     path.write_bytes(content[: len(content) * 6 // 10])
-    reason = complaint(path)
+    reason = error_of(path)
     assert reason.startswith("is truncated: 1."), reason
     assert " s of 2.00" in reason
     assert reason.endswith("s are readable; get a complete copy, or cut it to that length")
@@ -142,7 +142,7 @@ def test_truncated_where_the_length_is_not_exact(tmp_path, songs, name):
 
 
 def test_a_truncated_wma(tmp_path, make):
-    """FFmpeg takes the length of what is left for that of the whole."""
+    """FFmpeg takes the length of the remainder for the length of the whole."""
     path = tmp_path / "a.wma"
     make.encoded(path, make.music(4 * make.RATE), "asf", "wmav2", "fltp", b="192000")
     whole = AudioFile(path)
@@ -161,7 +161,7 @@ def test_a_truncated_wma(tmp_path, make):
 def test_truncated_before_the_index_of_an_mp4(tmp_path, make):
     path = make.written(tmp_path / "a.m4a", make.music(40_000), OutputFormat("m4a"))
     path.write_bytes(path.read_bytes()[:10_000])
-    assert complaint(path).startswith("is an MP4 whose index is missing")
+    assert error_of(path).startswith("is an MP4 whose index is missing")
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ def test_damaged_in_the_middle(tmp_path, songs, name):
     content[middle : middle + 3000] = np.random.default_rng(3).bytes(3000)
     path = tmp_path / name
     path.write_bytes(content)
-    reason = complaint(path)
+    reason = error_of(path)
     assert reason.startswith(("is damaged at 0:0", "is truncated: 0.", "is truncated: 1.")), reason
 
 
@@ -185,7 +185,7 @@ def test_junk_around_an_mp3(tmp_path, make, songs):
     for tail in tails:
         path = tmp_path / "a.mp3"
         path.write_bytes(music + tail)
-        # After much junk FFmpeg does not trust the gapless tag's end any more.
+        # After much junk FFmpeg no longer trusts the end in the gapless tag.
         assert 0 <= make.read(path).shape[1] - frames < (1152 if len(tail) > 1000 else 1)
     path.write_bytes(bytes(2000) + music)
     assert make.read(path).shape[1] >= frames
@@ -216,7 +216,7 @@ def test_two_songs_in_one_ogg(tmp_path, make):
         )
     path = tmp_path / "chain.opus"
     path.write_bytes(b"".join(part.read_bytes() for part in paths))
-    assert "at 0:01.0" in complaint(path)  # FFmpeg does not go from stereo to mono
+    assert "at 0:01.0" in error_of(path)  # FFmpeg does not go from stereo to mono
     path.write_bytes(paths[0].read_bytes() * 2)
     assert make.read(path).shape[1] == pytest.approx(96000, abs=1000)
 
@@ -229,5 +229,5 @@ def test_a_rate_that_changes(tmp_path, make):
         parts.append(make.encoded(part, song, "adts", "aac", "fltp", rate=rate).read_bytes())
     path = tmp_path / "joined.aac"
     path.write_bytes(b"".join(parts))
-    reason = complaint(path)
+    reason = error_of(path)
     assert reason.startswith("changes its sample rate from 48000 to 32000 Hz at 0:01.")

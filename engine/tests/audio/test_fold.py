@@ -1,4 +1,4 @@
-"""More channels than two."""
+"""Folding of surround sound to stereo."""
 
 import numpy as np
 import pytest
@@ -72,7 +72,7 @@ def test_surround_of_other_codecs(tmp_path, make, codec, container, kind, layout
     ("channels", "message"),
     [(9, "has 9 channels .*"), (24, "has 24 channels .*"), (600, ".* more channels than .*")],
 )
-def test_channels_that_mean_nothing(tmp_path, make, channels, message):
+def test_too_many_channels(tmp_path, make, channels, message):
     path = tmp_path / "many.wav"
     path.write_bytes(make.wav_bytes(bytes(2 * channels * 100), channels=channels))
     with pytest.raises(AudioError, match=f"many.wav: {message}mix it down to stereo first"):
@@ -88,11 +88,11 @@ def test_channels_that_mean_nothing(tmp_path, make, channels, message):
         ([1, 1, 1], 6000, 0),
     ],
 )
-def test_channels_in_an_order_of_their_own(tmp_path, make, labels, left, right):
-    """PyAV frees the memory of such layouts twice, which ends the process, if it is let."""
+def test_channels_in_a_custom_order(tmp_path, make, labels, left, right):
+    """PyAV would free the memory of such layouts twice and so crash the process."""
     path = tmp_path / "a.caf"
     path.write_bytes(make.caf_bytes(labels))
     for _ in range(20):
-        next(AudioFile(path).blocks())  # and goes no further
+        next(AudioFile(path).blocks())  # does not decode further
         again = make.read(path) * 32768
     assert np.allclose(again[:, -1], [left, right], atol=0.1)

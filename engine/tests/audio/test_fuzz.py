@@ -1,4 +1,4 @@
-"""Thousands of damaged files: each is read or refused, and the process lives on."""
+"""Thousands of damaged files, each of which is read or rejected without a crash."""
 
 import os
 import subprocess
@@ -15,14 +15,14 @@ from aistemsplitter_engine.formats import OutputFormat
 MUTANTS = int(os.environ.get("FUZZ_MUTANTS", "3000"))
 SEED = int(os.environ.get("FUZZ_SEED", "1"))
 SECONDS_EACH = 20  # a mutant that takes longer hangs
-MAX_FRAMES = 50_000_000  # and one that goes on longer makes music out of nothing
+MAX_FRAMES = 50_000_000  # a longer result contains audio that the file does not
 
 
 def mutant(number: int, corpus: list[bytes]) -> bytes:
-    """Make a mutant: the same for the same number and corpus."""
+    """Return a mutant; the same number and corpus give the same mutant."""
     rng = np.random.default_rng([SEED, number])
     content = bytearray(corpus[number % len(corpus)])
-    # Headers are where it hurts, and they are at the start, or (MP4, Ogg) at the end.
+    # Damaged headers do most harm; they are at the start, or (MP4, Ogg) at the end.
     span = int(rng.choice([64, 512, 4096, len(content)]))
     for _ in range(int(rng.integers(1, 5))):
         at = int(rng.integers(0, min(span, len(content))))
@@ -51,7 +51,7 @@ def mutant(number: int, corpus: list[bytes]) -> bytes:
 
 
 def work(folder: Path, first: int) -> None:
-    """Read the mutants from ``first`` on, noting each before it is read."""
+    """Read the mutants from ``first`` on, recording each before it is read."""
     import resource
     import signal
 
@@ -80,7 +80,7 @@ def work(folder: Path, first: int) -> None:
         assert line.startswith(str(path))
         assert "\n" not in line
     signal.alarm(0)
-    # Not ru_maxrss, which on Linux begins with what the parent had.
+    # Not ru_maxrss, which on Linux starts with the parent's value.
     status = Path("/proc/self/status")
     peak = int(status.read_text().split("VmHWM:")[1].split()[0]) // 1024 if status.exists() else 0
     print(f"{read} of {MUTANTS - first} read, {peak} MiB")
@@ -91,7 +91,7 @@ def work(folder: Path, first: int) -> None:
 def test_mutants(tmp_path, make):
     corpus = tmp_path / "corpus"
     corpus.mkdir()
-    for name, (container, codec, kind, options) in make.KINDS.items():  # short, to go quickly
+    for name, (container, codec, kind, options) in make.KINDS.items():  # short, to be fast
         rate = options.get("rate", make.RATE)
         make.encoded(corpus / name, make.music(rate // 4), container, codec, kind, **options)
     cover = Cover("image/png", make.png_bytes())

@@ -1,4 +1,4 @@
-"""Files made to harm: they may fail, and nothing else."""
+"""Malicious files: reading them may fail, but must have no other effect."""
 
 import os
 import socket
@@ -30,11 +30,11 @@ for path in sys.argv[2:]:
 status = Path("/proc/self/status").read_text()  # ru_maxrss begins with what the parent had
 print(int(status.split("VmHWM:")[1].split()[0]) // 1024)
 """
-ADDRESS_SPACE = 3 << 30  # bytes: enough for the libraries, too little for a bomb
+ADDRESS_SPACE = 3 << 30  # bytes: enough for the libraries, too little for a decompression bomb
 
 
-def read_apart(*paths) -> tuple[list[str], int]:
-    """Read files in a process of its own; return a line for each, and its peak memory in MiB."""
+def read_in_child(*paths) -> tuple[list[str], int]:
+    """Read files in a child process; return a line for each, and its peak memory in MiB."""
     command = [sys.executable, "-c", PROGRAM, str(ADDRESS_SPACE), *map(str, paths)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
@@ -46,7 +46,7 @@ def read_apart(*paths) -> tuple[list[str], int]:
 
 @pytest.fixture
 def secret(tmp_path):
-    """A pipe that a hostile file refers to; opening it blocks for ever."""
+    """A named pipe that a hostile file refers to; opening it blocks for ever."""
     path = tmp_path / "secret.wav"
     os.mkfifo(path)
     return path
@@ -97,7 +97,7 @@ def test_texts_that_name_other_files(tmp_path, secret, server):
         for extension in ("wav", "mp3", "m3u8"):
             paths.append(tmp_path / f"{kind}.{extension}")
             paths[-1].write_text(text)
-    lines, _ = read_apart(*paths)
+    lines, _ = read_in_child(*paths)
     assert all(line.startswith("refused") for line in lines), lines
 
 
@@ -107,7 +107,7 @@ def atom(name: bytes, *content: bytes) -> bytes:
 
 
 def quicktime(reference: bytes, samples: int, chunk: int, size=4, codec=b"sowt") -> bytes:
-    """A MOV of 16-bit stereo whose samples lie where ``reference`` (a dref entry) says."""
+    """Return a 16-bit stereo MOV whose samples are where ``reference`` (a dref entry) points."""
     full = bytes(4)
     head = atom(b"mvhd", full, bytes(8), struct.pack(">II", 44100, samples), bytes(80))
     track = atom(b"tkhd", b"\0\0\0\7", bytes(8), struct.pack(">III", 1, 0, samples), bytes(60))
@@ -127,8 +127,8 @@ def quicktime(reference: bytes, samples: int, chunk: int, size=4, codec=b"sowt")
     return atom(b"ftyp", b"qt  ", bytes(4), b"qt  ") + movie
 
 
-def grown(movie: bytes, old: bytes, new: bytes) -> bytes:
-    """Put another atom in the place of one, and tell those around it."""
+def replace_atom(movie: bytes, old: bytes, new: bytes) -> bytes:
+    """Replace an atom by a larger one, and adjust the sizes of those that contain it."""
     at = movie.index(old)
     for name in (b"moov", b"trak", b"mdia", b"minf", b"stbl"):
         start = movie.index(name) - 4
@@ -153,7 +153,7 @@ def test_a_mov_whose_samples_are_in_another_file(tmp_path, secret):
     for kind, entry in entries.items():
         paths.append(tmp_path / f"{kind}.mov")
         paths[-1].write_bytes(quicktime(entry, 1000, 1000))
-    lines, _ = read_apart(*paths)
+    lines, _ = read_in_child(*paths)
     assert "read 1000" not in lines
 
 
@@ -170,7 +170,7 @@ def test_an_mp4_that_claims_billions_of_samples(tmp_path, samples, size, codec):
     path = tmp_path / "bomb.m4a"
     itself = atom(b"url ", b"\0\0\0\1")
     path.write_bytes(quicktime(itself, samples, samples, size, codec) + atom(b"mdat", bytes(4000)))
-    _, memory = read_apart(path)
+    _, memory = read_in_child(path)
     assert memory < 200
 
 
@@ -181,21 +181,21 @@ def test_an_mp4_that_claims_billions_of_samples_in_chunks(tmp_path):
     one = atom(b"stco", bytes(4), struct.pack(">II", 1, 44))
     assert one in movie
     path = tmp_path / "bomb.mov"
-    path.write_bytes(grown(movie, one, chunks))
-    lines, memory = read_apart(path)
+    path.write_bytes(replace_atom(movie, one, chunks))
+    lines, memory = read_in_child(path)
     assert lines[0].startswith("refused")
     assert memory < 200
 
 
 def test_an_mp4_that_claims_billions_of_samples_in_a_fragment(tmp_path, songs):
-    run = struct.pack(">II", 0, 2**31 - 1)  # all of them of the sizes and lengths that are usual
+    run = struct.pack(">II", 0, 2**31 - 1)  # all samples have the default size and duration
     header = struct.pack(">IIIII", 0x38, 1, 1024, 1, 0)
     fragment = atom(
         b"moof", atom(b"mfhd", bytes(8)), atom(b"traf", atom(b"tfhd", header), atom(b"trun", run))
     )
     path = tmp_path / "bomb.mp4"
     path.write_bytes(songs["fragments.mp4"].read_bytes() + fragment + atom(b"mdat", bytes(100)))
-    lines, memory = read_apart(path)
+    lines, memory = read_in_child(path)
     assert lines[0].startswith("refused")
     assert memory < 200
 
@@ -227,7 +227,7 @@ def test_a_giant_cover(tmp_path, make, songs, name):
     assert sum(block.shape[1] for block in file.blocks()) > 80_000
 
 
-def test_giant_tags_are_left_behind(tmp_path, make):
+def test_giant_tags_are_dropped(tmp_path, make):
     tags = {f"key{n}": "x" for n in range(1000)} | {"lyrics": "la" * 100_000, "title": "T"}
     path = make.written(tmp_path / "a.flac", make.music(1000), OutputFormat("flac"), tags=tags)
     read = AudioFile(path).tags

@@ -1,4 +1,4 @@
-"""What can be read, and that it comes out right."""
+"""Supported inputs and the correctness of the decoded samples."""
 
 import struct
 
@@ -9,7 +9,7 @@ import pytest
 from aistemsplitter_engine.audio import BLOCK_FRAMES, AudioArray, AudioFile
 from aistemsplitter_engine.errors import AudioError
 
-STEPS = np.array([[0, 1, -1, 63, -64, 100], [5, -5, 90, -90, 127, -128]])  # of 8 bits
+STEPS = np.array([[0, 1, -1, 63, -64, 100], [5, -5, 90, -90, 127, -128]])  # unsigned 8-bit
 
 
 def little_endian(values, size):
@@ -40,7 +40,7 @@ def test_wav_of_floats(tmp_path, make, dtype):
 
 
 @pytest.mark.parametrize("dtype", ["<f4", "<f8"])
-def test_what_is_no_number_becomes_silence(tmp_path, make, dtype):
+def test_nan_and_infinity_become_silence(tmp_path, make, dtype):
     song = np.full((2, 5000), 0.25)
     song[0, :4] = [np.nan, np.inf, -np.inf, 3e38]
     song[1, 4999] = np.nan
@@ -48,7 +48,7 @@ def test_what_is_no_number_becomes_silence(tmp_path, make, dtype):
     bits = np.dtype(dtype).itemsize * 8
     path.write_bytes(make.wav_bytes(song.T.astype(dtype).tobytes(), bits=bits, tag=3))
     file = AudioFile(path)
-    for _ in range(2):  # a second pass says it once
+    for _ in range(2):  # a second pass does not warn again
         again = np.concatenate(list(file.blocks()), axis=1)
         assert np.isfinite(again).all()
         assert again[0, :3].tolist() == [0, 0, 0]
@@ -66,7 +66,7 @@ def test_huge_doubles_stay_finite(tmp_path, make):
 
 
 @pytest.mark.parametrize("size", [0, 0xFFFFFFFF, 0x7FFFFFFF, 0xFFFFFFFF - 36])
-def test_streamed_wav_does_not_know_its_size(tmp_path, make, size):
+def test_streamed_wav_without_a_size(tmp_path, make, size):
     song = make.music(10_000)
     data = np.rint(song * 32767).astype("<i2").T.tobytes()
     path = tmp_path / "a.wav"
@@ -85,12 +85,12 @@ def test_unusual_rates(tmp_path, make, rate):
     assert (file.sample_rate, file.frames) == (rate, 500)
 
 
-def test_every_kind_of_file(songs):
+def test_every_format(songs):
     for name, path in songs.items():
         file = AudioFile(path)
         frames = sum(block.shape[1] for block in file.blocks())
         expected = 2 * file.sample_rate + 123
-        # Vorbis, WMA, ADTS and fragments as made here do not say where between packets they end.
+        # Vorbis, WMA, ADTS and fragments, as encoded here, do not store an end within a packet.
         slack = 2048 if name in ("vorbis.ogg", "a.wma", "a.aac", "fragments.mp4") else 0
         slack = 1 if name == "sony.w64" else slack  # FFmpeg's writer counts the padding
         assert abs(frames - expected) <= slack, name
@@ -135,7 +135,7 @@ def video(path, make, container, codec):
 
 
 @pytest.mark.parametrize(("container", "codec"), [("mp4", "aac"), ("matroska", "aac")])
-def test_sound_of_a_video(tmp_path, make, container, codec):
+def test_audio_of_a_video(tmp_path, make, container, codec):
     path = video(tmp_path / "film", make, container, codec)
     file = AudioFile(path)
     assert file.cover is None

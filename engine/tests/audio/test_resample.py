@@ -1,4 +1,4 @@
-"""Another sample rate: as long as it should be, at the same place, in blocks."""
+"""Resampling: exact lengths and positions, in blocks."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ def run(song, source, target, frames=None, sizes=(BLOCK_FRAMES,)):
 
 @pytest.mark.parametrize("source", RATES)
 @pytest.mark.parametrize("target", [44100, 48000])
-def test_a_tone_stays_where_it_was(source, target):
+def test_a_tone_keeps_its_position(source, target):
     seconds = 0.5
 
     def tone(rate):
@@ -52,7 +52,9 @@ def test_lengths_and_blocks(frames, source, target, sizes):
     song = np.random.default_rng(frames).standard_normal((2, frames)).astype(np.float32)
     out = run(song, source, target, sizes=sizes)
     assert out.shape == (2, -(-frames * target // source))
-    assert np.abs(out - run(song, source, target)).max() < 1e-5  # the blocks do not show
+    assert (
+        np.abs(out - run(song, source, target)).max() < 1e-5
+    )  # the block boundaries cannot be seen
     back = run(out, target, source, frames=frames)
     assert back.shape == song.shape
 
@@ -69,7 +71,7 @@ def test_equal_rates_pass_through(make):
     assert np.array_equal(run(song, 8000, 8000), song)
 
 
-def test_nothing_stays_nothing():
+def test_no_samples_give_no_samples():
     assert list(resample([], 44100, 48000)) == []
     assert sum(block.shape[1] for block in resample([], 44100, 48000, 100)) == 100
 

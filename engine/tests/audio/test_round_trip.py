@@ -1,4 +1,4 @@
-"""What StemWriter writes, AudioFile reads back: as long, at the same place, with its tags."""
+"""AudioFile reads what StemWriter writes, with the same length, alignment and tags."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ LOSSY = ("mp3", "opus", "m4a")
 
 
 def lag(reference, other, reach=3000):
-    """By how many samples ``other`` is late, by the peak of the cross-correlation."""
+    """Return the delay of ``other`` in samples, from the peak of the cross-correlation."""
     size = 1 << (len(reference) + reach).bit_length()
     product = np.fft.rfft(other, size) * np.conj(np.fft.rfft(reference, size))
     correlation = np.fft.irfft(product)
@@ -30,16 +30,16 @@ def test_length_and_alignment(tmp_path, make, output, frames, channels):
     if frames > 10_000:
         assert lag(song[0], again[0]) == 0
         error = again[:channels] - song
-        # An FFT of the noise is what the lossy ones lose: 20 dB is far from what a shift leaves.
+        # Lossy formats lose some of the noise; a shift would leave far less than 20 dB.
         assert np.sum(song**2) > np.sum(error**2) * (100 if output.name in LOSSY else 10_000)
 
 
 @pytest.mark.parametrize("rate", [16000, 44100])
-def test_lengths_around_those_of_packets(tmp_path, make, output, rate):
+def test_lengths_around_packet_boundaries(tmp_path, make, output, rate):
     rate = output.sample_rate(rate)
     for frames in (2, 46, 47, 576, 577, 960, 961, 1024, 1025, 1152, 1153, 2305, 4608, 4609):
         if output.name == "mp3" and rate < 32000 and frames < 47:
-            continue  # FFmpeg leaves half a packet after music this short
+            continue  # FFmpeg appends half a packet to audio this short
         path = make.written(tmp_path / "a", make.music(frames), output, rate)
         assert make.read(path).shape == (2, frames)
 
@@ -72,7 +72,7 @@ def test_float_is_never_clamped(tmp_path, make):
     assert np.abs(song).max() > 10
 
 
-def test_integers_are_rounded_and_held_at_full_scale(tmp_path, make):
+def test_integers_are_rounded_and_clipped_at_full_scale(tmp_path, make):
     song = np.array([[0.6, 1.4, 1.5, 2.5, -0.6, -1.4, 40000, -40000]], dtype=np.float32) / 32768
     path = make.written(tmp_path / "a.wav", song, OutputFormat("wav"))
     expected = [1, 1, 2, 2, -1, -1, 32767, -32768]
@@ -116,5 +116,5 @@ def test_every_pass_is_the_same(tmp_path, make):
     path = make.written(tmp_path / "a.mp3", make.music(100_000), OutputFormat("mp3"))
     file = AudioFile(path)
     first, second = file.blocks(), file.blocks()
-    for one, two in zip(first, second, strict=True):  # side by side
+    for one, two in zip(first, second, strict=True):  # simultaneously
         assert np.array_equal(one, two)

@@ -1,4 +1,4 @@
-"""Files that other programs make: wrong pictures, late clocks, several streams, misplaced tags."""
+"""Files by other programs: wrong pictures, late timestamps, several streams, misplaced tags."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from aistemsplitter_engine.audio import AudioFile, Cover
 
 RATE = 48_000
 SECONDS = 2
-JPEG = bytes.fromhex("ffd8ffe000104a46494600010100000100010000ffff")  # and a byte that fills up
+JPEG = bytes.fromhex("ffd8ffe000104a46494600010100000100010000ffff")  # and a padding byte
 JPEG += bytes.fromhex("c0000b080010001801011100ffda0008010100003f00")
 WEBP = b"RIFF\x1a\0\0\0WEBPVP8L\x0d\0\0\0" + bytes(13)
 
@@ -32,7 +32,7 @@ def tone(kind, rate):
 
 
 def mux(path, container, *streams, late=0.0, **muxer):
-    """Write streams of (codec, sample format, options), whose clock begins ``late`` by seconds."""
+    """Write streams of (codec, sample format, options) with timestamps from ``late`` seconds on."""
     muxer["fflags"] = "+bitexact"
     with av.open(str(path), "w", format=container, container_options=muxer) as output:
         made = []
@@ -57,7 +57,7 @@ def length(file):
 
 
 def id3(*frames):
-    """An ID3v2.3 tag of these (name, content)."""
+    """Return an ID3v2.3 tag of (name, content) pairs."""
     body = b"".join(
         name + struct.pack(">IH", len(content), 0) + content for name, content in frames
     )
@@ -86,7 +86,7 @@ def with_pictures(songs, path, *pictures):
         (b"<html>404</html>", "is not a readable JPEG or PNG"),
     ],
 )
-def test_a_picture_that_is_not_what_it_says(tmp_path, songs, make, output, data, what):
+def test_a_picture_of_another_type_than_declared(tmp_path, songs, make, output, data, what):
     """The song is split without it."""
     file = with_pictures(songs, tmp_path / "song.mp3", picture(data))
     assert file.cover is None
@@ -95,7 +95,7 @@ def test_a_picture_that_is_not_what_it_says(tmp_path, songs, make, output, data,
     make.written(path, make.music(5000, rate=RATE), output, RATE, cover=file.cover)
 
 
-def test_the_next_picture_is_taken(tmp_path, songs, make):
+def test_the_next_picture_is_used(tmp_path, songs, make):
     png = make.png_bytes()
     file = with_pictures(songs, tmp_path / "song.mp3", picture(WEBP), picture(png))
     assert file.cover == Cover("image/png", png)
@@ -120,7 +120,7 @@ def test_the_front_cover_comes_first(tmp_path, songs, make):
     ],
     ids=["webp as jpeg", "webp", "jpeg as png", "20 MB"],
 )
-def test_a_picture_that_no_format_holds_is_not_written(tmp_path, make, output, cover):
+def test_a_picture_that_no_format_supports_is_not_written(tmp_path, make, output, cover):
     path = make.written(
         tmp_path / f"stem.{output.extension}",
         make.music(5000, rate=RATE),
@@ -131,7 +131,7 @@ def test_a_picture_that_no_format_holds_is_not_written(tmp_path, make, output, c
     assert AudioFile(path).cover is None
 
 
-# Clocks
+# Timestamps
 
 
 CLOCKED = {
@@ -147,7 +147,7 @@ CLOCKED = {
 
 @pytest.mark.parametrize("late", [1.0, 36_000.0])
 @pytest.mark.parametrize("name", CLOCKED)
-def test_a_clock_that_begins_late(tmp_path, name, late):
+def test_timestamps_that_start_late(tmp_path, name, late):
     """As in a recording that was cut, or a stream that was joined midway."""
     container, stream = CLOCKED[name]
     file = AudioFile(mux(tmp_path / name, container, stream, late=late))
@@ -168,7 +168,7 @@ def test_fragments_of_a_stream_that_was_joined_midway(tmp_path):
     assert file.duration == pytest.approx(SECONDS, abs=0.1)
 
 
-def test_what_is_missing_after_a_late_start_is_noticed(tmp_path):
+def test_truncation_after_a_late_start_is_noticed(tmp_path):
     path = mux(tmp_path / "a.mka", "matroska", ("flac", "s16", {}), late=36_000.0)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     file = AudioFile(path)
@@ -182,7 +182,7 @@ def test_what_is_missing_after_a_late_start_is_noticed(tmp_path):
 # Streams
 
 
-def test_a_stream_that_cannot_be_decoded_is_passed_over(tmp_path):
+def test_a_stream_that_cannot_be_decoded_is_skipped(tmp_path):
     file = AudioFile(
         mux(
             tmp_path / "film.mkv",
@@ -199,8 +199,8 @@ def test_a_stream_that_cannot_be_decoded_is_passed_over(tmp_path):
     ]
 
 
-def test_a_stream_of_nonsense_is_passed_over(tmp_path):
-    """Its codec is supported, but none of its packets gives a sample."""
+def test_a_stream_of_garbage_is_skipped(tmp_path):
+    """Its codec is supported, but none of its packets decodes to a sample."""
     path = mux(tmp_path / "film.mka", "matroska", ("libmp3lame", "fltp", {}), ("flac", "s16", {}))
     with av.open(str(path)) as file:
         first = [bytes(packet) for packet in file.demux(file.streams.audio[0]) if packet.size]
@@ -214,7 +214,7 @@ def test_a_stream_of_nonsense_is_passed_over(tmp_path):
     assert len(song.warnings) == 1
 
 
-def test_the_streams_that_are_left_out_are_named(tmp_path):
+def test_skipped_streams_are_named(tmp_path):
     path = mux(tmp_path / "a.mka", "matroska", ("flac", "s16", {}), ("libopus", "flt", {}))
     assert AudioFile(path).warnings == [
         "of 2 audio streams, 1 (flac, stereo) was read; left out: 2 (opus, stereo)"

@@ -1,4 +1,4 @@
-"""Formats, and writing that fails."""
+"""Formats of stems, and failures while writing."""
 
 import gc
 import os
@@ -23,7 +23,7 @@ from aistemsplitter_engine.formats import OutputFormat
         ("wav", 8, "wav has a bit depth of 16 or 24 or 32, not 8"),
     ],
 )
-def test_formats_that_do_not_exist(name, depth, message):
+def test_unknown_formats(name, depth, message):
     with pytest.raises(OptionError) as caught:
         OutputFormat(name, depth)
     assert str(caught.value) == message
@@ -85,7 +85,7 @@ def test_an_exception_leaves_nothing(tmp_path, make, output):
     path = tmp_path / "a"
     with pytest.raises(RuntimeError):
         fill(path, output, blocks(), rate=output.sample_rate(44100))
-    gc.collect()  # a container that is let go would complete its file
+    gc.collect()  # a container completes its file when it is garbage collected
     assert not path.exists()
 
 
@@ -156,7 +156,7 @@ except OutputError as error:
 
 @pytest.mark.skipif(os.name != "posix", reason="needs limits of processes")
 @pytest.mark.parametrize("name", ["wav", "flac", "mp3", "opus", "m4a"])
-@pytest.mark.parametrize("limit", [0, 100, 30_000])  # in the header, in what close writes, between
+@pytest.mark.parametrize("limit", [0, 100, 30_000])  # in the header, in close(), between
 def test_a_disk_that_fills_up(tmp_path, name, limit):
     path = tmp_path / f"a.{name}"
     rate = OutputFormat(name).sample_rate(44100)
@@ -168,7 +168,7 @@ def test_a_disk_that_fills_up(tmp_path, name, limit):
 
 
 def test_a_wav_past_4_gib_is_an_rf64(tmp_path, make):
-    """Silence is written as holes, so that this takes no space and a few seconds."""
+    """Silence is written as holes, so the test needs little disk space and a few seconds."""
     path = tmp_path / "long.wav"
     rate, minute = 192_000, 192_000 * 60
     silence = np.zeros((2, minute), dtype=np.float32)
@@ -188,7 +188,7 @@ def test_a_wav_past_4_gib_is_an_rf64(tmp_path, make):
 
 
 class Holes:
-    """A file that seeks over zeros instead of writing them."""
+    """A file object that seeks over zeros instead of writing them."""
 
     def __init__(self, file):
         self._file = file

@@ -23,7 +23,7 @@ def fakes(bag: Bag, fakes: list[FakeRuntime]) -> list[FakeRuntime]:  # noqa: ARG
 
 @pytest.fixture
 def exfat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a folder that holds only names that exFAT does."""
+    """A folder that rejects names that are invalid on exFAT."""
     disk = tmp_path / "disk"
     disk.mkdir()
     mkdir = os.mkdir

@@ -1,4 +1,4 @@
-"""``aistemsplitter-local models`` lists and installs, and says what an operator must know."""
+"""``aistemsplitter-local models`` lists and installs models and shows their licences."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def empty_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def some_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A model of the catalogue for this test, on a mirror that has it."""
+    """A catalogue entry for the test, served by a mirror."""
     mirror = tmp_path / "mirror"
     mirror.mkdir()
     (mirror / FILE.name).write_bytes(CONTENT)
@@ -125,7 +125,7 @@ def test_the_demonstration_model_needs_no_installing() -> None:
     )
 
 
-def test_the_licence_is_said_before_anything_is_fetched() -> None:
+def test_the_licence_is_shown_before_the_download() -> None:
     code, out, err = run("install", "4s")
     assert code == 1
     assert "not covered by the MIT license" in out
@@ -133,7 +133,7 @@ def test_the_licence_is_said_before_anything_is_fetched() -> None:
     assert err.count("\n") == 1
 
 
-def test_a_wrong_name_stops_before_anything_is_fetched(some_model: Path) -> None:
+def test_an_unknown_name_is_reported_before_any_download(some_model: Path) -> None:
     code, out, err = run("install", "some_model", "mdx")
     assert (code, out) == (1, "")
     assert err.startswith("Error: there is no model 'mdx'; there are htdemucs, ")
@@ -161,7 +161,7 @@ def test_a_terminal_gets_a_progress_bar() -> None:
     try:
         while chunk := os.read(screen, 4096):
             shown += chunk
-    except OSError:  # the other side is closed
+    except OSError:  # the other end is closed
         pass
     finally:
         os.close(screen)
@@ -171,7 +171,7 @@ def test_a_terminal_gets_a_progress_bar() -> None:
     assert FILE.name.encode() in shown
 
 
-def test_an_interruption_says_how_to_go_on(
+def test_an_interruption_prints_how_to_resume(
     empty_machine: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun, over = threading.Event(), threading.Event()
@@ -213,7 +213,7 @@ def test_help_names_the_commands() -> None:
     assert code == 0
     assert "install" in out
     assert "list" in out
-    assert not any(line.endswith("...") for line in out.splitlines()[1:])  # none is cut off
+    assert not any(line.endswith("...") for line in out.splitlines()[1:])  # no line is cut off
 
 
 def test_nothing_heavy_is_imported_for_help() -> None:

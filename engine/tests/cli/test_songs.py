@@ -1,4 +1,4 @@
-"""Which songs a command line means, and where their stems land."""
+"""Songs that a command line selects, and the destinations of their stems."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def find(*paths: str, output: Path = OUT) -> tuple[dict[str, str], list[Problem]
     return {str(job.song): str(job.folder) for job in jobs}, problems
 
 
-def test_files_as_they_are_named() -> None:
-    """They are songs whatever their extension; missing ones are reported when they are opened."""
+def test_files_are_used_as_named() -> None:
+    """Named files are songs whatever their extension; missing ones are reported when opened."""
     jobs, problems = find("a.mp3", "music/b.final.wav", "notes.txt", "noise", "music/.hidden.wav")
     assert problems == []
     assert jobs == {
@@ -59,7 +59,7 @@ def test_a_folder_keeps_its_structure() -> None:
     assert jobs == {"m/x/1.mp3": "out/1", "m/x/y/2.webm": "out/y/2", "m/b.wav": "out/b"}
 
 
-def test_the_order_is_that_of_names() -> None:
+def test_songs_are_sorted_by_name() -> None:
     make(*(f"m/{name}.wav" for name in "cab"), "m/b/z.wav")
     jobs, _ = find("z.wav", "m")
     assert list(jobs) == ["z.wav", "m/a.wav", "m/b/z.wav", "m/b.wav", "m/c.wav"]
@@ -93,13 +93,13 @@ def test_a_song_that_is_named_twice() -> None:
     assert find("m/a.wav", "m", "./m/a.wav") == ({"m/a.wav": "out/a"}, [])
 
 
-def test_names_that_would_lead_out_of_the_folder() -> None:
+def test_names_that_would_escape_from_the_folder() -> None:
     make("m/...wav", "m/..wav")
     assert find("m")[0] == {}  # hidden
     assert find("m/...wav", "m/..wav")[0] == {"m/...wav": "out/...wav", "m/..wav": "out/..wav"}
 
 
-def test_the_output_is_not_read_again() -> None:
+def test_the_output_folder_is_not_searched_for_songs() -> None:
     make("m/a.wav", "m/stems/a/vocals.wav", "m/x/b.wav")
     assert find("m", output=Path("m/stems"))[0] == {
         "m/a.wav": "m/stems/a",
@@ -119,7 +119,7 @@ def test_the_output_cannot_be_the_folder_of_songs(output: str) -> None:
 
 
 def test_links() -> None:
-    """A link to a song is a song; links to folders lead in circles, but may be named."""
+    """A link to a song is a song; links to folders are followed only if named, to avoid cycles."""
     make("m/a.wav", "other/b.wav")
     Path("m/round").symlink_to(".")
     Path("m/other").symlink_to("../other")
@@ -156,7 +156,7 @@ def test_a_folder_that_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
     assert problems == [Problem(Path("m/closed"), "Permission denied")]
 
 
-def test_names_that_the_system_refuses() -> None:
+def test_names_that_the_system_rejects() -> None:
     name = "x" * 300 + ".wav"
     assert find(name)[0] == {name: "out/" + "x" * 255}
 
@@ -171,19 +171,19 @@ def test_names_that_the_system_refuses() -> None:
         (["a/Song.wav", "A/b.wav"], ["out/Song", "out/b"]),
     ],
 )
-def test_names_that_a_file_system_takes_for_one(names: list[str], folders: list[str]) -> None:
+def test_names_that_are_equal_on_some_file_systems(names: list[str], folders: list[str]) -> None:
     jobs, problems = find(*names)
     assert problems == []
     assert list(jobs.values()) == folders
 
 
-def test_two_songs_that_a_file_system_takes_for_one() -> None:
+def test_two_songs_with_names_that_are_equal_on_some_file_systems() -> None:
     jobs, (problem,) = find("Song.wav", "song.wav")
     assert list(jobs) == ["Song.wav"]
     assert problem.path == Path("song.wav")
 
 
-def test_names_that_the_output_cannot_hold(exfat: Path) -> None:
+def test_names_that_the_output_folder_cannot_store(exfat: Path) -> None:
     Path("m").mkdir()
     for name in ("What?.wav", 'A "B".wav', "What_.mp3", "plain.wav"):
         Path("m", name).touch()

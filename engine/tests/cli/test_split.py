@@ -1,4 +1,4 @@
-"""``aistemsplitter-local split`` in this process, over a fake htdemucs_ft."""
+"""``aistemsplitter-local split`` in this process, with a fake htdemucs_ft."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cli_songs import NOTE, TINY, lines, split, tree, write_song
 from fakes import FakeRuntime, use_fake
 from stem_files import RATE, STEMS
 
-pytestmark = pytest.mark.timeout(300)  # whatever hangs shows where
+pytestmark = pytest.mark.timeout(300)  # a hang prints its stack
 
 
 @pytest.mark.usefixtures("fakes")
@@ -60,14 +60,14 @@ def test_a_bit_depth_in_words(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("fakes")
-def test_a_name_that_the_output_cannot_hold(tmp_path: Path, exfat: Path) -> None:
+def test_a_name_that_the_output_folder_cannot_store(tmp_path: Path, exfat: Path) -> None:
     song = write_song(tmp_path / "What?.wav")
     assert split(song, "-o", exfat / "stems", "--stems", "bass")[0] == 0
     assert tree(exfat) == {"stems", "stems/What_", "stems/What_/bass.wav"}
     assert "skipped" in split(song, "-o", exfat / "stems", "--stems", "bass")[1]
 
 
-def test_what_is_done_is_skipped(tmp_path: Path, fakes: list[FakeRuntime]) -> None:
+def test_finished_songs_are_skipped(tmp_path: Path, fakes: list[FakeRuntime]) -> None:
     song, out = write_song(tmp_path / "song.wav"), tmp_path / "out"
     split(song, "-o", out)
     fakes.clear()
@@ -87,7 +87,7 @@ def test_folders_keep_their_structure(tmp_path: Path) -> None:
     music = tmp_path / "music"
     for name in ("a.wav", "x/b.wav", "x/y/c.wav"):
         write_song(music / name, 0.1)
-    out = music / "stems"  # within: it is not read again
+    out = music / "stems"  # within the folder of songs: it is not searched
     for _ in range(2):
         code, said, err = split(music, "-o", out, "--stems", "vocals")
         assert (code, err, said.count("\n")) == (0, "", 3)
@@ -144,7 +144,7 @@ def test_json(tmp_path: Path) -> None:
     assert failed["error"].startswith("htdemucs_ft has no stem 'voice'")
 
 
-def test_the_demonstration_model_says_what_it_is(
+def test_the_demonstration_model_prints_a_note(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use_fake(monkeypatch)

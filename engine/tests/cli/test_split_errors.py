@@ -1,4 +1,4 @@
-"""What is wrong gets one line of ``aistemsplitter-local split``, and leaves nothing."""
+"""Errors of ``aistemsplitter-local split``: one line each, and no files left."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from stem_files import RATE, read
 if TYPE_CHECKING:
     from networks import Bag
 
-pytestmark = pytest.mark.timeout(300)  # whatever hangs shows where
+pytestmark = pytest.mark.timeout(300)  # a hang prints its stack
 
 
 def wav(data: bytes, *, channels: int = 2, size: int | None = None) -> bytes:
@@ -58,7 +58,7 @@ def test_a_bad_song(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.usefixtures("fakes")
-def test_things_that_are_no_files(tmp_path: Path) -> None:
+def test_inputs_that_are_not_files(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.wav")
     (tmp_path / "round.wav").symlink_to("round.wav")
     (tmp_path / "readme.txt").touch()
@@ -123,7 +123,7 @@ def test_a_usage_error(tmp_path: Path, options: list[str], message: str) -> None
 
 
 @pytest.mark.usefixtures("fakes")
-def test_an_output_that_cannot_be(tmp_path: Path) -> None:
+def test_an_impossible_output_folder(tmp_path: Path) -> None:
     song = write_song(tmp_path / "song.wav", 0.2)
     (tmp_path / "file").touch()
     long = "x" * 300
@@ -140,7 +140,7 @@ def test_an_output_that_cannot_be(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("fakes")
-def test_another_run_is_at_it(tmp_path: Path) -> None:
+def test_another_run_in_the_same_folder(tmp_path: Path) -> None:
     song, folder = write_song(tmp_path / "song.wav", 0.2), tmp_path / "out" / "song"
     folder.mkdir(parents=True)
     with FileLock(folder / ".aistemsplitter.lock"):
@@ -151,7 +151,7 @@ def test_another_run_is_at_it(tmp_path: Path) -> None:
 
 
 def test_a_damaged_model_stops_the_run(tmp_path: Path, bag: Bag) -> None:
-    """It is not the songs' fault, so they are not tried one after the other."""
+    """The fault is not in the songs, so the others are not tried."""
     songs = [write_song(tmp_path / f"{name}.wav", 0.2) for name in "ab"]
     model = tmp_path / "model.safetensors"
     content = bag.paths[0].read_bytes()
@@ -198,7 +198,7 @@ def test_an_unexpected_error_does_not_stop_the_others(
         "{task.description} %s %(a)s",
     ],
 )
-def test_names_do_nothing_to_the_terminal(tmp_path: Path, name: str) -> None:
+def test_control_characters_in_names_are_escaped(tmp_path: Path, name: str) -> None:
     song, bad = write_song(tmp_path / "m" / f"{name}.wav", 0.1), tmp_path / "m" / f"{name}2.wav"
     bad.write_text("words")
     code, said, err = split(tmp_path / "m", "-o", tmp_path / "out", "--stems", "bass")
@@ -209,7 +209,7 @@ def test_names_do_nothing_to_the_terminal(tmp_path: Path, name: str) -> None:
     assert err.startswith(f"Error: {tmp_path / 'm' / plain}2.wav: is not audio")
     assert read(tmp_path / "out" / name / "bass.wav").shape == (2, 4410)
     _, said, _ = split(tmp_path / "m", "-o", tmp_path / "out", "--stems", "bass", "--json")
-    assert {line["song"] for line in lines(said)} == {str(song), str(bad)}  # here, as they are
+    assert {line["song"] for line in lines(said)} == {str(song), str(bad)}  # unchanged on disk
 
 
 @pytest.fixture
@@ -222,7 +222,7 @@ def small_disk(mount_disk: Callable[[int], Path]) -> Path:
 def test_a_full_disk(
     tmp_path: Path, small_disk: Path, monkeypatch: pytest.MonkeyPatch, honest: bool
 ) -> None:
-    """Whether it can be known before or not."""
+    """Reported both if the lack of space is known beforehand and if it is not."""
     song = write_song(tmp_path / "song.wav", 12)
     if not honest:
         monkeypatch.setattr("aistemsplitter_engine.split._check_space", lambda *_: None)

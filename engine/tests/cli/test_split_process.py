@@ -1,4 +1,4 @@
-"""``aistemsplitter-local split`` as a process: killed, stopped, refused, and in a terminal."""
+"""``aistemsplitter-local split`` as a process: killed, stopped, and in a terminal."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from aistemsplitter_engine import Separator
 from cli_songs import NOTE, TINY, lines, write_song
 from stem_files import RATE, STEMS
 
-pytestmark = pytest.mark.timeout(300)  # whatever hangs shows where
+pytestmark = pytest.mark.timeout(300)  # a hang prints its stack
 
 COMMAND = Path(sys.executable).with_name("aistemsplitter-local")
 
@@ -51,7 +51,7 @@ def one_line(err: str) -> str:
 
 
 def kill(process: subprocess.Popen[str], number: int, work: Path) -> tuple[str, str]:
-    """Send a signal once 5 s of the song are safe; returns what it said."""
+    """Send a signal once 5 s of the song are saved; return the output."""
     deadline = time.monotonic() + 120
     safe = 0
     while safe < 5 * RATE:
@@ -96,7 +96,7 @@ def test_a_killed_run_is_resumed_to_the_bit(tmp_path: Path, tiny: Separator) -> 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal(tmp_path: Path, number: int) -> None:
-    """Ctrl-C, or a service manager's stop."""
+    """Ctrl-C, or a stop by a service manager."""
     song, folder = write_song(tmp_path / "song.wav", 25), tmp_path / "out" / "song"
     with start(song, "-o", tmp_path / "out", *TINY) as process:
         said, err = kill(process, number, folder / ".aistemsplitter")
@@ -106,8 +106,8 @@ def test_a_signal(tmp_path: Path, number: int) -> None:
     assert {path.name for path in folder.iterdir()} == {".aistemsplitter"}
 
 
-# Programs that give something up and become another. Not Popen's preexec_fn: between fork and exec,
-# locks may be held by threads of this process that the new one does not have.
+# Programs that drop a right and exec another program. Not Popen's preexec_fn: between fork and
+# exec, locks may be held by threads that do not exist in the child.
 LIMIT_FILES = """
 import os, resource, sys
 size = int(sys.argv[1])
@@ -130,7 +130,7 @@ def test_ctrl_c_while_the_command_is_imported(tmp_path: Path) -> None:
 
 
 def test_a_file_that_cannot_grow(tmp_path: Path) -> None:
-    """As on a disk that fills up while we write, which cannot be known before."""
+    """As on a disk that fills up during the run, which cannot be known beforehand."""
     song = write_song(tmp_path / "song.wav", 12)
     through = [sys.executable, "-c", LIMIT_FILES, "3000000"]
     code, said, err = run(song, "-o", tmp_path / "out", *TINY, "--stems", "vocals", through=through)
@@ -154,12 +154,12 @@ def test_no_permission(tmp_path: Path) -> None:
         through = [sys.executable, "-c", DROP_PRIVILEGES]
         check = [*through, shutil.which("cat") or "cat", str(song)]
         if subprocess.run(check, capture_output=True, timeout=300).returncode == 0:
-            pytest.skip("this user may read everything, and cannot lay that down")
+            pytest.skip("this user can read everything and cannot drop that right")
         refused = [
             f"Error: {closed}: Permission denied",
             f"Error: {song}: cannot be opened: Permission denied",
         ]
-        for named in ([tmp_path / "m"], [song, closed]):  # found in a folder, or named themselves
+        for named in ([tmp_path / "m"], [song, closed]):  # found in a folder, or named directly
             code, _, err = run(*named, "-o", out, *TINY, through=through)
             errors = [line for line in err.splitlines() if line.startswith("Error: ")]
             assert (code, errors) == (1, refused)
@@ -172,7 +172,7 @@ def test_no_permission(tmp_path: Path) -> None:
 
 
 def test_a_terminal_shows_progress(tmp_path: Path) -> None:
-    """And nothing of it is in what goes to a file."""
+    """The progress is not written to a redirected output."""
     song = write_song(tmp_path / f"{'long name ' * 6}.wav", 8)
     ours, theirs = pty.openpty()
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100"}
@@ -190,7 +190,7 @@ def test_a_terminal_shows_progress(tmp_path: Path) -> None:
     assert "\x1b[" in text
     assert "long name long name" in text
     assert "%" in text
-    assert "\x1b[?25h" in text  # the cursor is there again
+    assert "\x1b[?25h" in text  # the cursor is shown again
     assert "\x1b" not in said
     assert said.count("\n") == 1
 
@@ -208,7 +208,7 @@ def stdout_closed() -> int:
         (lambda: os.open("/dev/full", os.O_WRONLY), "Error: No space left on device"),
     ],
 )
-def test_an_output_that_takes_nothing(
+def test_a_standard_output_that_cannot_be_written(
     tmp_path: Path, open_output: Callable[[], int], message: str | None
 ) -> None:
     song = write_song(tmp_path / "song.wav", 0.1)
@@ -221,7 +221,7 @@ def test_an_output_that_takes_nothing(
     assert message is None or message in err
 
 
-def test_a_terminal_without_our_letters(tmp_path: Path) -> None:
+def test_a_terminal_that_cannot_encode_a_name(tmp_path: Path) -> None:
     song = write_song(tmp_path / "Füße.wav", 0.1)
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
     code, said, _ = run(song, "-o", tmp_path / "out", *TINY, env=environment)
@@ -248,7 +248,7 @@ def test_help_imports_nothing_heavy(arguments: Sequence[str]) -> None:
 
 
 def test_networks_do_not_wait_for_ffmpeg() -> None:
-    """It is imported while they load."""
+    """It is imported while the networks load."""
     code = "import sys; from aistemsplitter_engine import Separator; print('av' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
     assert done.stdout == "False\n"

@@ -16,14 +16,14 @@ from fakes import FakeRuntime, use_fake
 if TYPE_CHECKING:
     from networks import Bag
 
-pytestmark = pytest.mark.timeout(300)  # whatever hangs shows where
+pytestmark = pytest.mark.timeout(300)  # a hang prints its stack
 
 
 def deliver(number: int) -> None:
     """Call the signal's handler.
 
-    Not a signal: this process may have had several of OpenVINO's cores, and where those do not go
-    in the order in which they came, they leave a stack for signals that is gone.
+    A real signal could crash this process: it may have had several of OpenVINO's cores, which leave
+    a freed signal stack unless they are destroyed in the order of their creation.
     """
     handler = signal.getsignal(number)
     assert callable(handler)
@@ -32,7 +32,7 @@ def deliver(number: int) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("as_json", [False, True])
-def test_a_stop_between_two_segments(
+def test_a_stop_between_two_segments_saves_the_run(
     tmp_path: Path, bag: Bag, monkeypatch: pytest.MonkeyPatch, number: int, as_json: bool
 ) -> None:
     estimate = FakeRuntime._estimate
@@ -63,7 +63,7 @@ def test_a_stop_between_two_segments(
     assert tree(tmp_path / "out") == {"a", "a/vocals.wav", "b", "b/vocals.wav"}
 
 
-def test_the_second_signal_ends_it_at_once() -> None:
+def test_the_second_signal_ends_the_process_at_once() -> None:
     with _stoppable() as stop:
         deliver(signal.SIGTERM)
         assert stop.is_set()

@@ -1,4 +1,4 @@
-"""What a checkpoint may say about its network, and what is refused."""
+"""Validation of a checkpoint's network configuration."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_the_official_sizes() -> None:
         ("norm_groups", 0),
     ],
 )
-def test_another_network_is_refused_by_name(argument: str, value: Any) -> None:
+def test_another_network_is_rejected_by_name(argument: str, value: Any) -> None:
     with pytest.raises(ModelError, match=f"{argument}|attention heads|arguments|Hz|channels"):
         configuration(**{**OFFICIAL, argument: value})
 
@@ -72,7 +72,7 @@ def test_another_network_is_refused_by_name(argument: str, value: Any) -> None:
         ["con"],
     ],
 )
-def test_sources_that_are_no_file_names_are_refused(sources: Any) -> None:
+def test_sources_that_are_not_file_names_are_rejected(sources: Any) -> None:
     with pytest.raises(ModelError):
         Configuration.from_arguments({"sources": sources})
 

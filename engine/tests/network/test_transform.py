@@ -1,4 +1,4 @@
-"""The Fourier transforms against those of Demucs and PyTorch."""
+"""Fourier transforms, compared with those of Demucs and PyTorch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def segment() -> np.ndarray:
     return music(2.0)[:, : CONFIG.segment_frames]
 
 
-def test_analysis_is_that_of_demucs() -> None:
+def test_analysis_equals_demucs() -> None:
     model = network(**SMALL)
     audio = torch.from_numpy(segment())[None]
     expected = torch.view_as_real(model._spec(audio).transpose(2, 3)).flatten(-2)
@@ -29,7 +29,7 @@ def test_analysis_is_that_of_demucs() -> None:
     assert abs(scale.std / expected.std().item() - 1) < 1e-5
 
 
-def test_synthesis_is_that_of_demucs() -> None:
+def test_synthesis_equals_demucs() -> None:
     model = network(**SMALL)
     rng = np.random.default_rng(0)
     shape = (1, 4 * 2, CONFIG.spectrogram_frames, 2 * CONFIG.bins)
@@ -56,9 +56,9 @@ def test_analysis_and_synthesis_are_inverse() -> None:
     nothing /= inputs.waveform_scale.std
     back = np.empty((1, *segment().shape), np.float32)
     synthesize(one, inputs, inputs.spectrogram, nothing, (0,), back)
-    inner = slice(4096, -4096)  # at the edges frames are left out
+    inner = slice(4096, -4096)  # frames at the edges are omitted
     error = np.abs(back[0] - segment())[:, inner].max()
-    assert error < 1e-3 * np.abs(segment()).max()  # the highest bin is left out
+    assert error < 1e-3 * np.abs(segment()).max()  # the highest bin is omitted
 
 
 def test_silence_has_a_finite_spectrum() -> None:

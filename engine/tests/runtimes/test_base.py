@@ -1,4 +1,4 @@
-"""The choice of a device."""
+"""Choice of the device."""
 
 from __future__ import annotations
 

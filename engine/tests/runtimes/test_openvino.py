@@ -1,4 +1,4 @@
-"""The OpenVINO runtime's cache and the choice of a runtime."""
+"""Compiled model cache of the OpenVINO runtime, and choice of the runtime."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def run_with(runtime: OpenVinoRuntime) -> np.ndarray:
     return runtime(audio.astype(np.float32), (0, 3))
 
 
-def test_the_compiled_model_is_kept_and_used_again(cache: Path, tmp_path: Path) -> None:
+def test_the_compiled_model_is_cached_and_reused(cache: Path, tmp_path: Path) -> None:
     file = save(network(**SMALL), tmp_path / "model.th")
     first = run(file)
     (kept,) = cache.iterdir()
@@ -49,11 +49,11 @@ def test_the_compiled_model_is_kept_and_used_again(cache: Path, tmp_path: Path) 
     assert np.array_equal(run(file), first)
     (again,) = cache.iterdir()
     assert again.stat().st_ino == inode
-    assert again.stat().st_mtime > 1000  # when it was used
+    assert again.stat().st_mtime > 1000  # time of its last use
 
 
 @pytest.mark.parametrize("damage", [b"", b"nonsense", slice(100_000), slice(-1)])
-def test_a_damaged_cache_is_made_anew(cache: Path, tmp_path: Path, damage: bytes | slice) -> None:
+def test_a_damaged_cache_is_replaced(cache: Path, tmp_path: Path, damage: bytes | slice) -> None:
     file = save(network(**SMALL), tmp_path / "model.th")
     first = run(file)
     (kept,) = cache.iterdir()
@@ -63,8 +63,8 @@ def test_a_damaged_cache_is_made_anew(cache: Path, tmp_path: Path, damage: bytes
     assert kept.read_bytes() != damaged
 
 
-def test_what_a_killed_process_left_goes(cache: Path, tmp_path: Path) -> None:
-    """But not what another one is writing."""
+def test_files_of_killed_processes_are_deleted(cache: Path, tmp_path: Path) -> None:
+    """But not those that another process is writing."""
     file = save(network(**SMALL), tmp_path / "model.th")
     run(file)
     (kept,) = cache.iterdir()
@@ -87,7 +87,7 @@ def test_models_for_other_numbers_of_threads_are_kept(
     assert len([*cache.iterdir()]) == 2
 
 
-def test_the_models_that_were_not_used_for_longest_go(
+def test_the_least_recently_used_models_are_deleted(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files = [save(network(seed, **SMALL), tmp_path / f"{seed}.th") for seed in range(3)]
@@ -98,7 +98,7 @@ def test_the_models_that_were_not_used_for_longest_go(
         os.utime(new, (1000 - age, 1000 - age))
         kept.append(new)
     monkeypatch.setattr(compiled_model_cache, "MAX_BYTES", int(2.5 * kept[0].stat().st_size))
-    run(files[1])  # is used again
+    run(files[1])  # is reused
     run(files[2])
     assert kept[0] not in [*cache.iterdir()]
     assert kept[1] in [*cache.iterdir()]
@@ -117,7 +117,7 @@ def test_a_model_larger_than_the_cache_empties_it(
     assert kept.name != "other.blob"
 
 
-def test_what_was_kept_may_go_while_it_is_used(cache: Path, tmp_path: Path) -> None:
+def test_a_cached_model_can_be_deleted_while_in_use(cache: Path, tmp_path: Path) -> None:
     file = save(network(**SMALL), tmp_path / "model.th")
     first = run(file)
     runtime = OpenVinoRuntime(load_checkpoint(file, late=True), "float32")
@@ -134,7 +134,7 @@ def test_two_models_do_not_share_a_cache(cache: Path, tmp_path: Path) -> None:
     assert np.abs(one - two).max() > 0.01
 
 
-def test_a_folder_that_cannot_be_written_costs_only_time(
+def test_an_unwritable_folder_only_costs_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").write_bytes(b"")
@@ -143,7 +143,7 @@ def test_a_folder_that_cannot_be_written_costs_only_time(
 
 
 def test_two_requests_at_once_in_a_fresh_process(tmp_path: Path) -> None:
-    """OpenVINO's first two requests once waited for each other."""
+    """OpenVINO's first two requests once deadlocked."""
     file = save(network(**SMALL), tmp_path / "model.th")
     script = f"""
 import sys; sys.setswitchinterval(1e-6)
@@ -187,7 +187,7 @@ def test_importing_the_runtime_leaves_openvino_whole() -> None:
     assert names_in_openvino(runtime) == names_in_openvino("")
 
 
-def test_openvino_that_was_imported_before_stays_as_it_is() -> None:
+def test_openvino_that_was_imported_before_is_unchanged() -> None:
     script = """
 import sys
 sys.modules["openvino_telemetry"] = None  # sends no telemetry from this test
@@ -217,7 +217,7 @@ assert not modules or openvino_telemetry is earlier
 
 
 def test_signals_are_handled_after_runtimes_are_gone(tmp_path: Path) -> None:
-    """OpenVINO gives signals a stack of its own, which a second core would leave freed."""
+    """A second OpenVINO core would leave a freed signal stack."""
     file = save(network(**SMALL), tmp_path / "model.th")
     script = f"""
 import gc, os, signal
@@ -244,7 +244,7 @@ def test_convolutions_with_half_the_multiplications(width: int) -> None:
     assert winograd.is_worth_it(weight)
     parameter = opset.parameter(x.shape, np.float32)
     ops = OpenVinoOps(exact=True)
-    # One after the other of the same image, as in a gate, and one that sees fewer rows.
+    # Consecutive convolutions of the same image, as in a gate, and one that reads fewer rows.
     results = [
         ops.conv(parameter, sign * weight, bias, padding=((rows, 1), (1, 1)))
         for sign, rows in ((1, 1), (-1, 1), (1, 0))

@@ -1,4 +1,4 @@
-"""Both runtimes give what Demucs gives, whatever the shape of the network."""
+"""Both runtimes produce the output of Demucs for every network configuration."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_every_shape_of_the_family(shape: str, runtime: str, tmp_path: Path) -> 
     got = engine_separate([ours], mixture)
     assert got.shape == expected.shape
     peak = np.abs(expected).max()
-    assert peak > 0.01  # the network says something
+    assert peak > 0.01  # the output is not silence
     assert np.abs(got - expected).max() < FULL_SCALE * max(1, peak)
 
 
@@ -80,7 +80,7 @@ def test_shifts_under_a_seed(seconds: float, runtime: str, tmp_path: Path) -> No
     with np.errstate(all="raise"):
         got = engine_separate(ours, mixture, shifts=2, seed=7)
     assert np.isfinite(got).all()
-    if mixture.shape[1] > 1:  # Demucs divides by the deviation of a single sample, which is none
+    if mixture.shape[1] > 1:  # the deviation of a single sample, by which Demucs divides, is NaN
         expected = demucs_separate(models, mixture, shifts=2, seed=7)
         assert np.abs(got - expected).max() < FULL_SCALE
 
@@ -92,7 +92,7 @@ def test_bf16_is_close_to_float32(tmp_path: Path) -> None:
     mixture = music(2.0)
     exact = engine_separate([OpenVinoRuntime(checkpoint, "float32")], mixture)
     rounded = engine_separate([OpenVinoRuntime(checkpoint, "bf16")], mixture)
-    assert snr(exact, rounded) > 35  # all residual branches open wide, see reference.py
+    assert snr(exact, rounded) > 35  # no residual branch is scaled down, see reference.py
 
 
 @pytest.mark.full

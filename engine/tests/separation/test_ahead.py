@@ -1,4 +1,4 @@
-"""Reading ahead in a thread: same items, same errors, and no thread left behind."""
+"""Reading ahead in a thread: the same items and errors, and no thread left behind."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def threads() -> list[threading.Thread]:
 
 
 class Counter:
-    """Counts up to ``count``, and remembers how far it was asked to and whether it was closed."""
+    """Count up to ``count``, recording the number of items requested and whether it was closed."""
 
     def __init__(self, count: int = 10**9, error: BaseException | None = None) -> None:
         self.count, self.error = count, error
@@ -50,23 +50,23 @@ def test_an_error_comes_in_its_place(error: BaseException) -> None:
     assert threads() == []
 
 
-def test_it_reads_ahead_and_not_too_far() -> None:
+def test_it_reads_ahead_by_a_limited_number() -> None:
     counter = Counter()
     items = read_ahead(counter.items(), depth=4)
-    assert counter.made == 0  # nothing before it is asked for
+    assert counter.made == 0  # nothing before the first request
     assert next(items) == 1
     deadline = time.monotonic() + 10
     while counter.made < 6 and time.monotonic() < deadline:
         time.sleep(0.001)
     time.sleep(0.02)
-    assert counter.made == 6  # the one that was taken, four in the queue, and one in the hand
+    assert counter.made == 6  # one taken, four in the queue, and one waiting to be queued
     items.close()
     assert counter.closed
     assert threads() == []
 
 
-def test_closing_ends_it_wherever_it_is() -> None:
-    """Waiting for room, making an item, or done."""
+def test_closing_ends_the_thread_in_every_state() -> None:
+    """Waiting for room in the queue, producing an item, or finished."""
     for count, taken in ((10**9, 1), (10**9, 50), (3, 1), (1, 1)):
         counter = Counter(count)
         items = read_ahead(counter.items(), depth=2)

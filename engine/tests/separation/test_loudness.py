@@ -1,4 +1,4 @@
-"""The first pass measures what Demucs takes off, however the track comes in blocks."""
+"""Measurement of the loudness in blocks, compared with Demucs's normalisation."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def test_blocks_make_no_difference(
     assert measured.std == pytest.approx(mono.std(ddof=1), rel=1e-6)
 
 
-def test_nothing_and_one_sample() -> None:
+def test_zero_samples_and_one_sample() -> None:
     assert measure([]) == Loudness(0, 0.0, 0.0)
     assert measure([np.full((2, 1), 0.5, np.float32)]) == Loudness(1, 0.5, 0.0)
 
 
 @pytest.mark.parametrize("level", [0.0, 0.25])
-def test_what_does_not_change_stays_as_it_is(level: float) -> None:
-    """No standard deviation to divide by: zeros go in, and zeros come back at the level."""
+def test_constant_samples_are_restored(level: float) -> None:
+    """The standard deviation is zero: the network gets zeros, and zeros restore to the level."""
     audio = np.full((2, 1000), level, np.float32)
     loudness = measure([audio])
     assert np.array_equal(loudness.normalize(audio), np.zeros_like(audio))
@@ -56,7 +56,7 @@ def test_extreme_levels_stay_finite(level: float, right: int) -> None:
 
 
 def test_channels_that_cancel_out_are_not_lost() -> None:
-    """As where the voice in the middle was taken off a song: its mono mixture is silence."""
+    """As in karaoke versions without the centre: the mono mixture is silence."""
     left = np.random.default_rng(0).standard_normal((1, 999)).astype(np.float32)
     audio = np.concatenate([left, -left])
     loudness = measure([audio])

@@ -1,4 +1,4 @@
-"""Separating as a stream equals separating the whole track at once, however it is cut."""
+"""Separation as a stream, compared with separating the whole track at once."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def configuration(seconds: float | Fraction = 1, sources: int = 2) -> Configurat
 
 
 def noise(frames: int) -> FloatArray:
-    """Loud at the start, off centre, and different on its two channels."""
+    """Return noise that is louder at the start, has an offset, and differs between the channels."""
     rng = np.random.default_rng(frames)
     audio = rng.standard_normal((2, frames)).astype(np.float32)
     return audio * np.linspace(0.5, 0.1, frames, dtype=np.float32) + np.float32(0.05)
@@ -35,7 +35,7 @@ def noise(frames: int) -> FloatArray:
 def whole_track(
     runtime: FakeRuntime, track: FloatArray, overlap: float, offsets: Sequence[int]
 ) -> FloatArray:
-    """Separate in one go, with the whole track and every stem in memory, as Demucs does."""
+    """Separate the whole track at once, with all stems in memory, as Demucs does."""
     mono = track.mean(0, dtype=np.float64)
     mean, std = mono.mean(), mono.std(ddof=1) if mono.size > 1 else 0.0
     normal = ((track - mean) / (std + 1e-8)).astype(np.float32)
@@ -69,7 +69,7 @@ def blocks_of(track: FloatArray, size: int) -> Iterator[FloatArray]:
 
 
 def collect(stream: Iterator[Estimates], begin: int = 0) -> tuple[FloatArray, FloatArray]:
-    """Return mixture and sources of a whole stream, whose blocks must follow each other."""
+    """Return mixture and sources of a whole stream; check that its blocks are contiguous."""
     mixture, sources = [], []
     for estimates in stream:
         assert estimates.start == begin
@@ -80,7 +80,7 @@ def collect(stream: Iterator[Estimates], begin: int = 0) -> tuple[FloatArray, Fl
     return np.concatenate(mixture, axis=1), np.concatenate(sources, axis=2)
 
 
-# Hypothesis likes small numbers, so that each length must be asked for by its size.
+# Hypothesis prefers small numbers, so each range of lengths has its own strategy.
 lengths = st.sampled_from([1, 100, 5_000, 30_000, RATE, 5 * RATE, 20 * RATE, 40 * RATE]).flatmap(
     lambda longest: st.integers(max(1, longest // 2), longest)
 )
@@ -167,8 +167,8 @@ def test_leaving_out_sources_or_models_changes_no_sample() -> None:
 
 @pytest.mark.parametrize("begin", [1, 33_075, 100_000, 4 * RATE + 8, 4 * RATE + 9])
 @pytest.mark.parametrize("batch", [1, 3])
-def test_beginning_later_gives_the_same_bits(begin: int, batch: int) -> None:
-    """And computes no more than what has a say from there on."""
+def test_starting_later_gives_identical_samples(begin: int, batch: int) -> None:
+    """And computes only the segments that contribute to the remaining samples."""
     track = noise(4 * RATE + 10)
     offsets = [[0, 15_000]]
     whole = FakeRuntime(configuration(1))
@@ -181,7 +181,7 @@ def test_beginning_later_gives_the_same_bits(begin: int, batch: int) -> None:
     assert skipped >= 2 * ((begin - RATE) // int(0.75 * RATE))
 
 
-def test_beginning_at_the_end_computes_nothing() -> None:
+def test_starting_at_the_end_computes_nothing() -> None:
     track, runtime, fractions = noise(RATE), FakeRuntime(configuration(1)), []
     stream = separate(
         [track],
@@ -199,7 +199,7 @@ def test_beginning_at_the_end_computes_nothing() -> None:
 
 
 @pytest.mark.parametrize(("batch", "shifts"), [(1, 1), (1, 2), (4, 1), (4, 3)])
-def test_progress_is_the_share_of_segments_that_are_done(batch: int, shifts: int) -> None:
+def test_progress_is_the_share_of_finished_segments(batch: int, shifts: int) -> None:
     track, runtime, fractions = noise(10 * RATE), FakeRuntime(configuration(1), concurrency=1), []
     offsets = [[1000 * k for k in range(shifts)]]
     run(track, [Part(runtime, (0,))], offsets, batch_size=batch, on_progress=fractions.append)
@@ -220,7 +220,7 @@ class StopError(Exception):
     pass
 
 
-def test_what_the_listener_raises_ends_it_before_the_next_segment() -> None:
+def test_an_exception_of_the_listener_stops_before_the_next_segment() -> None:
     track, runtime = noise(60 * RATE), FakeRuntime(configuration(1), concurrency=2)
 
     def listen(fraction: float) -> None:
@@ -229,11 +229,11 @@ def test_what_the_listener_raises_ends_it_before_the_next_segment() -> None:
 
     with pytest.raises(StopError):
         run(track, [Part(runtime, (0,))], on_progress=listen)
-    assert runtime.calls <= 0.1 * 80 + 5  # those on their way
+    assert runtime.calls <= 0.1 * 80 + 5  # those in progress
     assert workers() == 0
 
 
-def test_an_error_of_the_network_ends_it() -> None:
+def test_an_error_of_the_network_is_raised() -> None:
     class Broken(FakeRuntime):
         def __call__(self, segments: FloatArray, sources: tuple[int, ...]) -> FloatArray:
             if self.calls == 3:
@@ -245,7 +245,7 @@ def test_an_error_of_the_network_ends_it() -> None:
     assert workers() == 0
 
 
-def test_an_error_of_the_song_ends_it() -> None:
+def test_an_error_of_the_song_is_raised() -> None:
     def damaged() -> Iterator[FloatArray]:
         yield noise(2 * RATE)
         raise OSError("damaged")
@@ -258,7 +258,7 @@ def test_an_error_of_the_song_ends_it() -> None:
     assert workers() == 0
 
 
-def test_closing_it_leaves_no_thread() -> None:
+def test_closing_the_stream_leaves_no_thread() -> None:
     track = noise(20 * RATE)
     stream = separate(
         blocks_of(track, 65_536),
@@ -275,7 +275,7 @@ def test_closing_it_leaves_no_thread() -> None:
 
 
 def test_memory_does_not_grow_with_the_track() -> None:
-    """The audio comes out of nothing here, so all that is held is the engine's."""
+    """The audio is generated on the fly, so only the engine's memory is measured."""
     block = noise(65_536)
 
     def peak(minutes: int) -> int:
@@ -300,11 +300,11 @@ def test_memory_does_not_grow_with_the_track() -> None:
             tracemalloc.stop()
 
     short, long = peak(1), peak(20)
-    assert long < 1.2 * short  # threads make it differ a little from run to run
+    assert long < 1.2 * short  # threads make it vary slightly between runs
     assert long < 60e6
 
 
-def test_shifts_are_drawn_for_every_model_and_by_the_seed() -> None:
+def test_shifts_are_drawn_per_model_from_the_seed() -> None:
     config = configuration(1)
     four = draw_offsets(4, 2, 7, config, 5 * RATE, 0.25)
     assert four == draw_offsets(4, 2, 7, config, 5 * RATE, 0.25)

@@ -1,4 +1,4 @@
-"""The grid of chunks, the part of the mixture that is kept, and the joining."""
+"""The grid of chunks, the retained part of the mixture, and the overlap-add."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_chunks_follow_each_other_and_cover_the_track(grid: Grid) -> None:
 
 @wide
 @given(grids, st.data())
-def test_what_is_settled_and_what_reaches(grid: Grid, data: st.DataObject) -> None:
+def test_finalized_samples_and_required_context(grid: Grid, data: st.DataObject) -> None:
     chunks = [grid.chunk(index) for index in range(len(grid))]
     done = data.draw(st.integers(0, len(grid)))
     finalized = grid.finalized(done)
@@ -45,7 +45,7 @@ def test_what_is_settled_and_what_reaches(grid: Grid, data: st.DataObject) -> No
 
 
 @pytest.mark.parametrize("overlap", [-0.1, 1.0, 1.5, float("nan")])
-def test_overlaps_that_cannot_be(overlap: float) -> None:
+def test_invalid_overlaps(overlap: float) -> None:
     with pytest.raises(OptionError, match=f"overlap {overlap:g} is not"):
         Grid(100, 10, overlap)
 
@@ -68,8 +68,8 @@ def test_the_mixture_reads_past_both_ends() -> None:
     assert mixture.read(18, 25)[0].tolist() == [19, 20, 0, 0, 0, 0, 0]
 
 
-def test_the_mixture_forgets() -> None:
-    """Also what is read only later, as where a run is resumed."""
+def test_the_mixture_discards_old_samples() -> None:
+    """Even those before the first read, as in a resumed run."""
     blocks = (np.full((2, 10), k, np.float32) for k in range(1000))
     mixture = Mixture(blocks)
     mixture.forget(5005)
@@ -82,7 +82,7 @@ def test_the_mixture_forgets() -> None:
 
 
 def test_weights_are_a_triangle_from_the_left_edge() -> None:
-    """Also on a short chunk: that is where Demucs cuts it."""
+    """Also for a short chunk, which Demucs truncates on the right."""
     grid = Grid(9, 8, 0.5)  # chunks 0-8, 4-9 and 8-9
     join = OverlapAdd(grid, 1, 0)
     for index in range(len(grid)):
@@ -99,8 +99,8 @@ def test_weights_are_a_triangle_from_the_left_edge() -> None:
 
 @wide
 @given(grids, st.data())
-def test_joining_does_not_depend_on_when_it_is_taken(grid: Grid, data: st.DataObject) -> None:
-    """Nor on where it begins: a resumed run gives the same bits."""
+def test_overlap_add_does_not_depend_on_when_it_is_read(grid: Grid, data: st.DataObject) -> None:
+    """Nor on where it starts: a resumed run gives identical samples."""
     rng = np.random.default_rng(grid.frames)
     estimates = rng.standard_normal((len(grid), 2, 2, grid.segment)).astype(np.float32)
 

@@ -7,5 +7,5 @@ from aistemsplitter_engine import Separator
 
 @pytest.fixture(scope="module")
 def tiny() -> Separator:
-    """Return a separator with the small network that ships with the engine."""
+    """A separator with the small network that ships with the engine."""
     return Separator("htdemucs_tiny", device="cpu", precision="float32")

@@ -16,7 +16,7 @@ from stem_files import RATE, song
 @pytest.mark.parametrize("seconds", [0, 0.9, 4])
 @pytest.mark.usefixtures("fakes")
 def test_stems_have_the_songs_length_and_rate(rate: int, channels: int, seconds: float) -> None:
-    """The stems are aligned with the song: all of them with the residual add up to it."""
+    """The stems are aligned with the song: with the residual they add up to it."""
     frames = int(seconds * rate) + 1
     time = np.arange(frames) / rate
     audio = np.stack([np.sin(2 * np.pi * f * time) for f in (440, 560)])[:channels] * 0.5
@@ -31,7 +31,7 @@ def test_stems_have_the_songs_length_and_rate(rate: int, channels: int, seconds:
     assert {stem.shape for stem in stems.values()} == {(2, frames)}
     assert all(np.isfinite(stem).all() for stem in stems.values())
     if seconds:
-        middle = slice(rate // 10, -rate // 10)  # resampled edges ring
+        middle = slice(rate // 10, -rate // 10)  # resampling rings at the edges
         assert np.abs(sum(stems.values()) - audio)[:, middle].max() < 2e-3
 
 
@@ -61,12 +61,12 @@ def test_samples_that_are_not_numbers_are_silence(tiny: Separator, value: float)
 
 @pytest.mark.parametrize("right", [1, 0, -1])
 @pytest.mark.parametrize("level", [1e-30, 1e-4, 1, 1e30, 3e38])
-def test_any_level_gives_numbers(tiny: Separator, level: float, right: int) -> None:
+def test_any_level_gives_finite_samples(tiny: Separator, level: float, right: int) -> None:
     audio = music(1)[:1] * np.array([[1], [right]])
     loud = (audio / np.abs(audio).max() * level).astype(np.float32)
     stems = joined(tiny.separate(AudioArray(loud, RATE), stems=tiny.stems))
     assert all(np.isfinite(stem).all() for stem in stems.values())
-    if level == 1 and right == -1:  # not silenced, though its mono mixture is silence
+    if level == 1 and right == -1:  # kept, although its mono mixture is silence
         assert max(np.abs(stem).max() for stem in stems.values()) > 0.1
 
 

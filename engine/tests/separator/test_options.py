@@ -67,7 +67,7 @@ def test_invalid_options_of_a_call(
 
 
 def test_numpy_numbers(fakes: list[FakeRuntime], tmp_path: Path) -> None:
-    """They give the same stems as Python's, and can be written to the journal, which is JSON."""
+    """They give the same stems as Python's, and can be written to the JSON journal."""
     options = {"shifts": 2, "seed": 7, "overlap": 0.5, "batch_size": 2}
     likewise = {
         "shifts": np.int64(2),

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.network
-def test_a_seeded_run_with_skipped_models_is_that_of_demucs(bag: Bag) -> None:
-    import reference  # not above: it needs PyTorch, which other tests do not
+def test_a_seeded_run_with_skipped_models_equals_demucs(bag: Bag) -> None:
+    import reference  # imported here: it needs PyTorch, which the other tests do not
 
     audio = music(2.5)
     separator = Separator("htdemucs_ft", device="cpu", precision="float32", shifts=2, seed=4)

@@ -26,7 +26,7 @@ def test_progress(fakes: list[FakeRuntime]) -> None:
     assert steps(fractions) == pytest.approx([done / total for done in range(total + 1)])
 
 
-def test_cancelled_before_it_begins(fakes: list[FakeRuntime]) -> None:
+def test_cancelled_before_the_first_segment(fakes: list[FakeRuntime]) -> None:
     cancel, source = threading.Event(), CountingSource(music(1))
     cancel.set()
     with pytest.raises(Cancelled, match="a song: stopped on request"):
@@ -47,11 +47,11 @@ def test_cancelled_between_two_segments(fakes: list[FakeRuntime]) -> None:
         joined(blocks)
     assert 0.3 < fractions[-1] < 0.4
     assert threads() == set()
-    assert fakes[0].calls <= 0.4 * 27 + 4  # and those that were submitted before
+    assert fakes[0].calls <= 0.4 * 27 + 4  # and those that were already submitted
 
 
 @pytest.mark.usefixtures("fakes")
-def test_closing_it_leaves_no_thread() -> None:
+def test_closing_the_stream_leaves_no_thread() -> None:
     blocks = Separator("htdemucs_tiny").separate(song(60), sample_rate=48_000)
     next(blocks)
     assert threads() != set()

@@ -1,4 +1,4 @@
-"""Songs that are missing, empty, of another type, or change while they are read."""
+"""Songs that are missing, empty, of an unsupported type, or change while they are read."""
 
 from __future__ import annotations
 
@@ -79,6 +79,6 @@ def test_a_change_is_seen_where_the_song_ends_with_a_segment() -> None:
     audio = music(3)
     other = audio.copy()
     other[:, 0] = 0.5
-    separator = Separator("htdemucs_tiny", overlap=0)  # whose segments have 3 s
+    separator = Separator("htdemucs_tiny", overlap=0)  # segments of 3 s
     with pytest.raises(AudioError, match="changed while it was read"):
         joined(separator.separate(CountingSource(audio, other)))

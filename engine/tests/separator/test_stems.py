@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.usefixtures("fakes")
-def test_stems_made_of_the_mixture() -> None:
+def test_stems_computed_from_the_mixture() -> None:
     separator, source = Separator("htdemucs_tiny", shifts=2, seed=3), song(6)
     stems = joined(separator.separate(source, stems=separator.stems))
     own = sum(stems[stem] for stem in separator.stems[:4])
@@ -45,13 +45,13 @@ def test_choosing_stems_changes_no_sample(model: str, chosen: list[str]) -> None
     ("chosen", "networks"), [(["vocals"], 1), (["instrumental"], 1), (["bass", "drums"], 2)]
 )
 @pytest.mark.usefixtures("bag")
-def test_only_networks_that_are_needed_run(
+def test_only_required_networks_run(
     fakes: list[FakeRuntime], chosen: list[str], networks: int
 ) -> None:
     joined(Separator("htdemucs_ft").separate(song(4), stems=chosen))
     segments = {fake.calls for fake in fakes}
     assert len(fakes) == networks
-    assert segments == {6}  # 4 s in strides of 0.75 s
+    assert segments == {6}  # 4 s in steps of 0.75 s
 
 
 def test_a_bag_is_model_k_for_stem_k(bag: Bag, fakes: list[FakeRuntime]) -> None:

@@ -1,4 +1,4 @@
-"""A disk that fills while stems are made."""
+"""A disk that fills up while stems are written."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from stem_files import WORK, separator, song, tree
 
 @pytest.fixture
 def disk(mount_disk: Callable[[int], Path]) -> Path:
-    """A disk of 64 MB."""
+    """A file system of 64 MB."""
     return mount_disk(64)
 
 
-@pytest.mark.parametrize("room", [0, 1 << 20])  # bytes; less than the next samples take
+@pytest.mark.parametrize("room", [0, 1 << 20])  # bytes; less than the next samples need
 def test_the_next_run_resumes(
     disk: Path,
     tmp_path: Path,

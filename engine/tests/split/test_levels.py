@@ -13,7 +13,7 @@ from stem_files import STEMS, Options, read, read_all, separator, song, tree
 
 
 def levels(tmp_path: Path, **options: object) -> tuple[FloatArray, FloatArray, float]:
-    """Return the stems of a loud song as they are, as they were written, and the gain."""
+    """Return the exact stems of a loud song, the written stems, and the gain."""
     loud = song(4, gain=9)
     separator().split(loud, tmp_path / "float", bit_depth=32)
     result = separator().split(loud, tmp_path / "out", **options)
@@ -24,11 +24,11 @@ def levels(tmp_path: Path, **options: object) -> tuple[FloatArray, FloatArray, f
 def test_stems_are_turned_down_together(tmp_path: Path) -> None:
     plain, scaled, gain = levels(tmp_path)
     peak = np.abs(plain).max()
-    assert peak > 1.5  # or there is nothing to see here
+    assert peak > 1.5  # otherwise this test would prove nothing
     assert gain == pytest.approx(1 / peak)
     assert np.abs(scaled).max() == pytest.approx(1, abs=2**-15)
     assert np.abs(scaled - plain * gain).max() <= 2**-15
-    assert sum(np.abs(stem).max() < 0.999 for stem in scaled) == 3  # each by the same
+    assert sum(np.abs(stem).max() < 0.999 for stem in scaled) == 3  # all by the same gain
 
 
 def test_stems_that_fit_are_left_alone(tmp_path: Path) -> None:
@@ -39,14 +39,14 @@ def test_stems_that_fit_are_left_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("clip", ["clamp", "none"])
-def test_peaks_are_cut_off(tmp_path: Path, clip: str) -> None:
+def test_peaks_are_clipped(tmp_path: Path, clip: str) -> None:
     plain, cut, gain = levels(tmp_path, clip=clip)
     assert gain == 1
     assert np.abs(cut - plain.clip(-1, 1)).max() <= 2**-15
 
 
-def test_none_leaves_it_to_the_format(tmp_path: Path) -> None:
-    """An MP3 can go beyond full scale."""
+def test_none_leaves_peaks_to_the_format(tmp_path: Path) -> None:
+    """An MP3 can exceed full scale."""
     _, clamped, _ = levels(tmp_path, clip="clamp", format="mp3")
     shutil.rmtree(tmp_path / "out")
     _, kept, _ = levels(tmp_path, clip="none", format="mp3")
@@ -61,8 +61,8 @@ def test_float_is_never_touched(tmp_path: Path, clip: str) -> None:
 
 
 @pytest.mark.parametrize("options", [{"mono": True}, {"sample_rate": 48_000}, {"format": "flac"}])
-def test_the_level_is_that_of_what_is_written(tmp_path: Path, options: Options) -> None:
-    """Folded or at another rate, a stem has other peaks."""
+def test_the_level_is_measured_on_the_written_stems(tmp_path: Path, options: Options) -> None:
+    """Folding and resampling change the peaks of a stem."""
     result = separator().split(song(4, gain=9), tmp_path, **options)
     peak = max(np.abs(read(path)).max() for path in result.stems.values())
     assert result.gain < 1
@@ -78,7 +78,7 @@ def test_stems_and_residual_still_sum_to_the_mixture(tmp_path: Path) -> None:
     assert np.abs(total - loud._array * np.float32(result.gain)).max() < 1e-5
 
 
-def test_what_will_be_encoded_again_is_not_encoded_to_its_end(
+def test_stems_that_will_be_encoded_again_are_not_encoded_to_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written = []
@@ -91,4 +91,4 @@ def test_what_will_be_encoded_again_is_not_encoded_to_its_end(
     monkeypatch.setattr(StemWriter, "write", count)
     loud = song(30, gain=9)
     separator().split(loud, tmp_path)
-    assert 4 * loud.frames <= sum(written) < 6 * loud.frames  # and not 8
+    assert 4 * loud.frames <= sum(written) < 6 * loud.frames  # not 8

@@ -1,4 +1,4 @@
-"""Folders and files where stems cannot go, or two runs meet."""
+"""Destinations that cannot be written, and two runs in the same folder."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-def test_a_folder_in_the_place_of_a_stem(tmp_path: Path) -> None:
+def test_a_folder_with_the_name_of_a_stem(tmp_path: Path) -> None:
     (tmp_path / "other.wav").mkdir()
     with pytest.raises(OutputError, match=r"other\.wav: is a folder, where a stem should go"):
         separator().split(song(1), tmp_path)
@@ -35,7 +35,7 @@ def test_a_folder_in_the_place_of_a_stem(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("link", [False, True])
-def test_the_song_in_the_place_of_a_stem(tmp_path: Path, link: bool) -> None:
+def test_a_song_that_a_stem_would_overwrite(tmp_path: Path, link: bool) -> None:
     song = write_song(tmp_path / "vocals.wav", music(1))
     if link:
         (tmp_path / "link").symlink_to(tmp_path)
@@ -46,11 +46,11 @@ def test_the_song_in_the_place_of_a_stem(tmp_path: Path, link: bool) -> None:
     ):
         separator().split(song, tmp_path)
     assert song.read_bytes() == before
-    separator().split(song, tmp_path, stems=["drums"])  # the others do not touch it
+    separator().split(song, tmp_path, stems=["drums"])  # the other stems do not overwrite it
     assert song.read_bytes() == before
 
 
-def test_a_song_beside_its_stems(tmp_path: Path) -> None:
+def test_a_song_in_the_folder_of_its_stems(tmp_path: Path) -> None:
     song = write_song(tmp_path / "song.wav", music(1))
     separator().split(song, tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"song.wav", *(f"{s}.wav" for s in STEMS)}
@@ -59,7 +59,7 @@ def test_a_song_beside_its_stems(tmp_path: Path) -> None:
 Usage = namedtuple("Usage", "total used free")
 
 
-def test_a_disk_without_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_without_enough_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """4 stems of 10 s take 3.5 MB each in the spool and 1.8 MB as WAV of 16 bits."""
     free = [20e6]
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(0, 0, free[0]))
@@ -72,7 +72,7 @@ def test_a_disk_without_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert list(tmp_path.iterdir()) == []
     free[0] = 21.2e6
     stop(song(10), tmp_path / "out")
-    free[0] = 16e6  # what the spool holds already needs no more room
+    free[0] = 16e6  # samples that are already in the spool need no more space
     separator().split(song(10), tmp_path / "out", resume=True)
 
 
@@ -88,16 +88,16 @@ def test_another_run_in_the_same_folder(tmp_path: Path) -> None:
     assert len(read_all(folder)) == 4
 
 
-def test_a_lock_that_a_killed_run_left_is_no_hindrance(tmp_path: Path) -> None:
+def test_a_lock_of_a_killed_run_is_ignored(tmp_path: Path) -> None:
     (tmp_path / f"{WORK}.lock").write_text("12345")
     separator().split(song(1), tmp_path)
     assert len(read_all(tmp_path)) == 4
 
 
-def test_the_lock_is_never_taken_from_who_holds_it(
+def test_the_lock_file_is_deleted_before_it_is_released(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Removed once it is free, it might be another run's, and a third could come in."""
+    """Deleted afterwards, it might be the lock of another run, and a third run could start."""
     release = FileLock.release
 
     def look(self: FileLock, force: bool = False) -> None:

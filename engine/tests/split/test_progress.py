@@ -1,4 +1,4 @@
-"""Every phase reports progress, so that a watchdog can tell slow work from a hang."""
+"""Every phase reports progress, so that a watchdog can distinguish slow work from a hang."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from aistemsplitter_engine.audio import FloatArray, StemWriter
 from aistemsplitter_engine.options import FormatName
 from stem_files import separator, song, stop
 
-PATIENCE = 30  # seconds that a report may take on a busy machine
+PATIENCE = 30  # seconds; how long a report may take on a busy machine
 
 
 class Reports:
-    """A listener that is waited for by slow work."""
+    """A progress listener for which slow work can wait."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -31,7 +31,7 @@ class Reports:
             self._changed.notify_all()
 
     def wait_for_more(self) -> bool:
-        """Wait for a report since the last call; False if none comes."""
+        """Wait for a report since the last call; return False if none comes."""
         with self._changed:
             came = self._changed.wait_for(lambda: self.count > self._awaited, PATIENCE)
             self._awaited = self.count
@@ -63,7 +63,7 @@ def test_encoding_reports_each_block(
 def test_reading_reports_each_block(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, begin: float
 ) -> None:
-    """While the song is measured, and while what was separated before is skipped."""
+    """While the song is measured, and while already separated audio is skipped."""
     if begin:
         stop(song(20), tmp_path, begin)
     reports = Reports()

@@ -1,4 +1,4 @@
-"""A run that was stopped is resumed and gives the same bits."""
+"""An interrupted run is resumed and gives the same samples."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from stem_files import (
 
 
 def resumed_from(fakes: list[FakeRuntime]) -> float:
-    """Return the share of the 7 segments of 15 s that the last run did not compute again."""
+    """Return the share of the 7 segments of 15 s that the last run did not recompute."""
     return 1 - fakes[-1].calls / 7
 
 
@@ -57,7 +57,7 @@ def test_a_resumed_run_gives_the_same_bits(
     assert fractions[-1] == 1
 
 
-def test_a_run_is_resumed_as_often_as_it_takes(tmp_path: Path) -> None:
+def test_a_run_can_be_resumed_repeatedly(tmp_path: Path) -> None:
     separator().split(song(15), tmp_path / "whole")
     for at in (0.1, 0.4, 0.4, 0.7, 1):
         stop(song(15), tmp_path / "out", at, resume=True)
@@ -65,9 +65,7 @@ def test_a_run_is_resumed_as_often_as_it_takes(tmp_path: Path) -> None:
     assert tree(tmp_path / "out") == tree(tmp_path / "whole")
 
 
-def test_a_resumed_run_goes_on_with_its_own_shifts(
-    tmp_path: Path, fakes: list[FakeRuntime]
-) -> None:
+def test_a_resumed_run_keeps_its_shifts(tmp_path: Path, fakes: list[FakeRuntime]) -> None:
     stop(song(15), tmp_path / "out", options={"shifts": 2})
     seed = json.loads((tmp_path / "out" / WORK / "journal.json").read_text())["seed"]
     separator(shifts=2).split(song(15), tmp_path / "out", resume=True)
@@ -77,7 +75,7 @@ def test_a_resumed_run_goes_on_with_its_own_shifts(
     assert calls < 0.8 * fakes[-1].calls
 
 
-def test_what_was_separated_can_be_written_otherwise(
+def test_separated_audio_can_be_written_with_other_options(
     tmp_path: Path, fakes: list[FakeRuntime]
 ) -> None:
     stop(song(15), tmp_path / "out")
@@ -112,7 +110,7 @@ LATER._array[0, 0] += 0.01
         (song(15), {}, {"stems": STEMS[::-1]}),
     ],
 )
-def test_another_run_starts_over(
+def test_a_different_run_starts_over(
     tmp_path: Path,
     fakes: list[FakeRuntime],
     source: AudioArray,
@@ -152,7 +150,7 @@ def test_without_resume_it_starts_over(tmp_path: Path, fakes: list[FakeRuntime])
 def test_a_stop_while_encoding(
     tmp_path: Path, fakes: list[FakeRuntime], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Everything is separated by then: the encoders stop, and the next run only encodes."""
+    """The separation is complete: the encoders stop, and the next run only encodes."""
     cancel = threading.Event()
     write = StemWriter.write
 

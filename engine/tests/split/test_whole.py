@@ -1,4 +1,4 @@
-"""Stems are complete or not there at all."""
+"""Stems appear only when they are complete."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from stem_files import (
 
 
 class Watch:
-    """Looks into a folder at every step of progress."""
+    """A progress listener that lists a folder on every report."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -49,7 +49,7 @@ def test_stems_appear_when_all_are_complete(tmp_path: Path) -> None:
     assert len(read_all(tmp_path)) == 4
 
 
-def test_earlier_stems_stay_until_then(tmp_path: Path) -> None:
+def test_earlier_stems_are_kept_until_all_are_complete(tmp_path: Path) -> None:
     separator().split(song(10), tmp_path)
     before = tree(tmp_path)
 
@@ -62,7 +62,9 @@ def test_earlier_stems_stay_until_then(tmp_path: Path) -> None:
     assert all(after[name] != before[name] for name in before)
 
 
-def test_progress_is_that_of_the_segments(tmp_path: Path, fakes: list[FakeRuntime]) -> None:
+def test_progress_is_the_share_of_finished_segments(
+    tmp_path: Path, fakes: list[FakeRuntime]
+) -> None:
     fractions: list[float] = []
     separator(shifts=2, seed=1).split(song(20, gain=9), tmp_path, on_progress=fractions.append)
     total = fakes[0].calls
@@ -84,7 +86,7 @@ def test_the_first_bytes_are_on_disk_before_a_tenth_is_separated(tmp_path: Path)
     sizes = [seen.get(f"{WORK}/vocals.f32", 0) for seen in watch.seen]
     first = next(f for f, size in zip(watch.fractions, sizes, strict=True) if size > 0)
     assert first < 0.02
-    # And the samples of all segments that are done, but for what the next one has a say about.
+    # And the samples of all finished segments, except those that overlap the next one.
     for fraction, size in zip(watch.fractions[1:], sizes[1:], strict=True):
         assert size / (600 * RATE * 8) == pytest.approx(fraction, abs=0.01)
 
@@ -144,7 +146,7 @@ FAILURES = [*MAY_PASS, (fail_in_the_song, AudioError, "a song: is damaged")]
 
 
 @pytest.mark.parametrize("gain", [1, 9])
-def test_a_song_that_is_damaged_leaves_nothing(
+def test_a_damaged_song_leaves_no_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gain: float
 ) -> None:
     fail_in_the_song(monkeypatch)
@@ -156,7 +158,7 @@ def test_a_song_that_is_damaged_leaves_nothing(
 
 @pytest.mark.parametrize(("fail", "error", "message"), MAY_PASS)
 @pytest.mark.parametrize("gain", [1, 9])
-def test_a_failure_that_may_pass_leaves_the_samples_to_resume(
+def test_a_temporary_failure_keeps_the_samples_for_resuming(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     fail: Callable[[pytest.MonkeyPatch], None],
@@ -170,7 +172,7 @@ def test_a_failure_that_may_pass_leaves_the_samples_to_resume(
             separator().split(song(20, gain), tmp_path / "a" / "b")
     assert threads() == set()
     left = {name.rpartition(".")[2] for name in tree(tmp_path)}
-    assert left == {"f32", "json"}  # and no stem, which would take room in vain
+    assert left == {"f32", "json"}  # and no stem, which would only take space
     fakes = use_fake(monkeypatch)
     separator().split(song(20, gain), tmp_path / "a" / "b", resume=True)
     resumed = fakes[0].calls
@@ -179,7 +181,7 @@ def test_a_failure_that_may_pass_leaves_the_samples_to_resume(
     assert tree(tmp_path / "a" / "b") == tree(tmp_path / "whole")
 
 
-def test_an_encoder_that_fails_ends_the_run_at_once(
+def test_a_failing_encoder_stops_the_run_immediately(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failed = threading.Event()
@@ -187,7 +189,7 @@ def test_an_encoder_that_fails_ends_the_run_at_once(
     class Slow(FakeRuntime):
         def __call__(self, segments: FloatArray, sources: tuple[int, ...]) -> FloatArray:
             failed.wait(60)
-            time.sleep(0.02)  # the encoder sets that before it ends
+            time.sleep(0.02)  # the encoder sets it before it ends
             return super().__call__(segments, sources)
 
     def fail(*_: object, **__: object) -> None:
@@ -198,12 +200,12 @@ def test_an_encoder_that_fails_ends_the_run_at_once(
     monkeypatch.setattr(StemWriter, "__init__", fail)
     with pytest.raises(AudioError, match="Permission denied"):
         separator().split(song(60), tmp_path / "out")
-    assert fakes[0].calls < 10  # of 27
+    assert fakes[0].calls < 10  # of 27 segments
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(("fail", "error"), [failure[:2] for failure in FAILURES])
-def test_a_failure_leaves_what_was_there(
+def test_a_failure_keeps_earlier_files(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     fail: Callable[[pytest.MonkeyPatch], None],
@@ -220,7 +222,7 @@ def test_a_failure_leaves_what_was_there(
     assert (tmp_path / "empty").is_dir()
 
 
-def test_a_song_that_cannot_be_read_leaves_nothing(tmp_path: Path) -> None:
+def test_an_unreadable_song_leaves_no_files(tmp_path: Path) -> None:
     path = write_song(tmp_path / "song.flac", music(2))
     path.write_bytes(path.read_bytes()[:-30_000])
     with pytest.raises(AudioError, match=r"song\.flac: is (truncated|damaged)"):

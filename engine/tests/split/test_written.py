@@ -1,4 +1,4 @@
-"""What is written of a song, in memory that does not grow with it."""
+"""Contents of the written files, and memory that does not grow with the song."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_warnings_about_the_song(tmp_path: Path) -> None:
     audio[0, 5:10] = np.nan
     output = OutputFormat("wav", 32)
     with StemWriter(tmp_path / "song.wav", output, RATE, 2) as writer:
-        writer._converted = lambda block: block  # it would not write these
+        writer._converted = lambda block: block  # it does not write the unsupported ones
         writer.write(audio)
     result = separator().split(tmp_path / "song.wav", tmp_path / "out")
     assert result.warnings == ("5 samples that are not numbers were replaced by silence",)
@@ -119,6 +119,6 @@ def test_memory_does_not_grow_with_the_song(tmp_path: Path) -> None:
         finally:
             tracemalloc.stop()
 
-    peak(0.5)  # what is imported and kept
-    # Threads make it differ from run to run; held whole, the longer one would take five times that.
+    peak(0.5)  # imports and caches
+    # Threads make it vary; held in memory, the longer song would take five times as much.
     assert peak(8) < 2 * peak(1)

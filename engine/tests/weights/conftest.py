@@ -1,4 +1,4 @@
-"""Files as Demucs itself writes them, and a real HTTP server that misbehaves on command."""
+"""Model files written by Demucs itself, and an HTTP server with scripted faults."""
 
 from __future__ import annotations
 
@@ -43,21 +43,21 @@ SOURCES = ["drums", "bass", "other", "vocals"]
 
 @pytest.fixture(scope="session")
 def demucs_model() -> HTDemucs:
-    """A small HTDemucs of the real class, made as Demucs's training makes it."""
+    """A small HTDemucs of the original class, created as Demucs's training does."""
     torch.manual_seed(0)
     return HTDemucs(sources=SOURCES, **ARGUMENTS)
 
 
 @pytest.fixture(scope="session")
 def package(demucs_model: HTDemucs) -> dict[str, Any]:
-    """What Demucs's training saves, in half precision as it does by default."""
+    """The dictionary that Demucs's training saves, in half precision as by default."""
     training = {"dset": {"sources": SOURCES}, "seed": 42, "optim": {"lr": 3e-4}}
     return serialize_model(demucs_model, OmegaConf.create(training))
 
 
 @pytest.fixture
 def write_th(tmp_path: Path) -> Callable[..., Path]:
-    """Writes a package with Demucs's own writer, into a folder of its own."""
+    """Return a function that writes a package with Demucs's own writer into a new folder."""
     count = 0
 
     def write(content: object) -> Path:
@@ -91,7 +91,7 @@ def small_th() -> bytes:
 
 @pytest.fixture(scope="session")
 def zip_around() -> Callable[..., bytes]:
-    """A .th file around the bytes of a pickle."""
+    """Return a function that wraps the bytes of a pickle in a .th file."""
 
     def around(pickled: bytes, compression: int = zipfile.ZIP_STORED, **entries: bytes) -> bytes:
         buffer = io.BytesIO()
@@ -106,7 +106,7 @@ def zip_around() -> Callable[..., bytes]:
 
 @pytest.fixture
 def package_with(zip_around: Callable[..., bytes]) -> Callable[..., bytes]:
-    """A .th file whose pickle holds ``value`` among the arguments."""
+    """Return a function that makes a .th file with ``value`` pickled among its arguments."""
 
     def build(value: object, protocol: int = 2) -> bytes:
         content = {"klass": None, "args": (), "kwargs": {"x": value}, "state": {}}
@@ -123,7 +123,7 @@ def etag_of(content: bytes) -> str:
 
 
 class Request(BaseHTTPRequestHandler):
-    """One request; by default answered as a good file server does."""
+    """A request; by default it gets the response of a well-behaved file server."""
 
     protocol_version = "HTTP/1.1"
     server: Server
@@ -169,7 +169,7 @@ class Request(BaseHTTPRequestHandler):
 
 
 class Server(ThreadingHTTPServer):
-    """Serves ``files`` by path; ``answers`` hold, by path, what to do instead, one a request."""
+    """A server of ``files`` by path; ``answers`` by path replace the next responses."""
 
     daemon_threads = True
 
@@ -210,12 +210,12 @@ class Server(ThreadingHTTPServer):
 
     @staticmethod
     def whole(request: Request, content: bytes) -> None:
-        """Whatever range was asked for."""
+        """Send the whole file, whatever range was requested."""
         request.send(200, content)
 
     @staticmethod
     def as_hub(request: Request, content: bytes) -> None:
-        """Says the SHA-256, and redirects to where the bytes are."""
+        """Send the SHA-256 and a redirect to the content, as the hub does."""
         digest = hashlib.sha256(content).hexdigest()
         request.server.files["/cdn"] = content
         request.send(302, b"", Location="/cdn", X_Linked_Etag=f'"{digest}"')
@@ -234,7 +234,7 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture(autouse=True)
 def empty_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """No weights anywhere, no proxies; returns the models folder."""
+    """A machine without weights and proxies; returns the models folder."""
     for name in ("AISTEMSPLITTER_WEIGHTS_PATH", "AISTEMSPLITTER_WEIGHTS_MIRROR", "HF_HUB_CACHE"):
         monkeypatch.delenv(name, raising=False)
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
@@ -249,7 +249,7 @@ def empty_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def left(empty_machine: Path) -> Callable[[], list[str]]:
-    """Return the names of the files in the models folder, without locks and recorded digests."""
+    """Return a function that lists the models folder, without locks and recorded digests."""
 
     def names() -> list[str]:
         found = (path.name for path in empty_machine.iterdir())
@@ -260,7 +260,7 @@ def left(empty_machine: Path) -> Callable[[], list[str]]:
 
 @dataclass(frozen=True)
 class Published:
-    """A model as its homes have it: one official file, and the same weights on the hub."""
+    """A model as it is published: one official file, and the same weights on the hub."""
 
     spec: ModelSpec
     file: WeightFile
@@ -270,14 +270,14 @@ class Published:
     hub_path: str
 
     def on(self, server: Server, read_timeout: float = 30) -> Homes:
-        """The homes, both on ``server``; the time to wait for one that stalls, in seconds."""
+        """Return both homes on ``server``; ``read_timeout`` is in seconds."""
         patience = Patience(read_timeout, attempts=4, pause=0.01)
         return Homes(f"{server.url}/official", f"{server.url}/hub", patience)
 
 
 @pytest.fixture(scope="session")
 def hub_file(package: dict[str, Any]) -> Callable[..., bytes]:
-    """The package as the hub has it, with other sources or tensors where given."""
+    """Return a function that writes the package as the hub has it, with the given changes."""
 
     def write(sources: list[str] = SOURCES, **tensors: torch.Tensor) -> bytes:
         arguments = ARGUMENTS | {
@@ -299,9 +299,9 @@ def hub_file(package: dict[str, Any]) -> Callable[..., bytes]:
 def published(
     package: dict[str, Any], hub_file: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
 ) -> Published:
-    """A model of the catalogue for this test, whose checksum we can meet."""
+    """A catalogue entry for the test, with a known checksum."""
     size = 2 * sum(tensor.numel() for tensor in package["state"].values())
-    content = random.Random(0).randbytes(size)  # only its checksum is looked at
+    content = random.Random(0).randbytes(size)  # only its checksum is checked
     sha256 = hashlib.sha256(content).hexdigest()
     name = f"feedbeef-{sha256[:8]}.th"
     file = WeightFile("feedbeef", name, sha256, size, None, "somebody/Some-Model")

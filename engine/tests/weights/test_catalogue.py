@@ -1,4 +1,4 @@
-"""The catalogue says what the authors published."""
+"""The catalogue, compared with the authors' publications."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_names_and_aliases() -> None:
         resolve_name("mdx")
 
 
-def test_what_an_operator_must_know_is_said() -> None:
+def test_licences_and_training_data_are_stated() -> None:
     for name in OFFICIAL:
         assert "not covered by the MIT license" in MODELS[name].licence
     assert "demonstration" in MODELS["htdemucs_tiny"].description

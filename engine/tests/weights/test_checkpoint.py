@@ -1,4 +1,4 @@
-"""Checkpoints as Demucs writes them load exactly; what is not one says what it is."""
+"""Checkpoints written by Demucs load exactly; other files give an error that names their kind."""
 
 from __future__ import annotations
 
@@ -45,7 +45,9 @@ def test_demucs_half_precision(package: dict[str, Any], write_th: Write) -> None
     assert checkpoint.arguments == package["kwargs"]
     assert checkpoint.arguments["segment"] == Fraction(39, 5)
     assert checkpoint.digest == hashlib.sha256(path.read_bytes()).hexdigest()
-    assert path.stem.endswith(checkpoint.digest[:8])  # Demucs's own naming agrees
+    assert path.stem.endswith(
+        checkpoint.digest[:8]
+    )  # the file name that Demucs chose has the same digest
 
 
 def test_sources_by_position(write_th: Write, package: dict[str, Any]) -> None:
@@ -141,16 +143,14 @@ def test_neither_torch_nor_demucs_is_imported(package: dict[str, Any], write_th:
 
 
 @pytest.mark.parametrize("klass", [Demucs, HDemucs])
-def test_another_network_is_refused_by_name(
+def test_another_network_is_rejected_by_name(
     klass: type, package: dict[str, Any], write_th: Write
 ) -> None:
     with pytest.raises(ModelError, match=rf"holds a demucs.*\.{klass.__name__}, and only"):
         load_checkpoint(write_th({**package, "klass": klass}))
 
 
-def test_a_network_of_the_users_own_is_refused_by_name(
-    package: dict[str, Any], write_th: Write
-) -> None:
+def test_a_custom_network_is_rejected_by_name(package: dict[str, Any], write_th: Write) -> None:
     with pytest.raises(ModelError, match=r"refers to torch\.nn\.modules\.linear\.Linear"):
         load_checkpoint(write_th({**package, "klass": torch.nn.Linear}))
 
@@ -190,7 +190,9 @@ def test_a_network_of_the_users_own_is_refused_by_name(
         ),
     ],
 )
-def test_what_is_no_checkpoint_says_why(content: object, reason: str, write_th: Write) -> None:
+def test_other_content_is_rejected_with_a_reason(
+    content: object, reason: str, write_th: Write
+) -> None:
     path = write_th(content)
     with pytest.raises(ModelError, match=reason) as error:
         load_checkpoint(path)
@@ -198,7 +200,7 @@ def test_what_is_no_checkpoint_says_why(content: object, reason: str, write_th: 
     assert "\n" not in str(error.value)
 
 
-def test_weights_can_be_left_unread(package: dict[str, Any], write_th: Write) -> None:
+def test_weights_can_be_skipped(package: dict[str, Any], write_th: Write) -> None:
     path = write_th(package)
     late, checkpoint = load_checkpoint(path, late=True), load_checkpoint(path)
     assert (late.arguments, late.digest) == (checkpoint.arguments, checkpoint.digest)
@@ -209,13 +211,13 @@ def test_weights_can_be_left_unread(package: dict[str, Any], write_th: Write) ->
         len(late.tensors)
 
 
-def test_quantised_by_diffq_is_refused_plainly(zip_around: Callable[..., bytes]) -> None:
+def test_a_diffq_checkpoint_is_rejected_by_name(zip_around: Callable[..., bytes]) -> None:
     with pytest.raises(ModelError, match="quantised by DiffQ"):
         parse_checkpoint(zip_around(b"\x80\x02cdiffq.diffq\n_DiffQPacked\n)R."))
 
 
 @pytest.mark.parametrize("items", [[], [1]])
-def test_arguments_that_hold_themselves(
+def test_arguments_that_contain_themselves(
     items: list[Any], package: dict[str, Any], write_th: Write
 ) -> None:
     items.append(items)

@@ -1,4 +1,4 @@
-"""Downloads end right, or with one clear line and nothing left behind."""
+"""Downloads are complete, or fail with one clear line and leave no files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from aistemsplitter_engine.weights.store import find_files, is_installed
 from aistemsplitter_engine.weights.transfer import Patience
 
 
-def test_the_homes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_default_sources(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Homes.from_environment() == Homes(OFFICIAL_HOME, HUB_HOME)
     assert OFFICIAL_HOME.startswith("https://")
     assert HUB_HOME.startswith("https://")
@@ -39,7 +39,7 @@ def test_a_download(server: Any, published: Any, empty_machine: Path, left: Any)
     assert server.requests[0][1]["Accept-Encoding"] == "identity"
 
 
-def test_what_is_installed_is_not_fetched_again(
+def test_installed_files_are_not_downloaded_again(
     server: Any, published: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server.files[published.official_path] = published.content
@@ -54,7 +54,7 @@ def test_what_is_installed_is_not_fetched_again(
     assert install("htdemucs_tiny") == find_files("htdemucs_tiny")
 
 
-def test_a_bag_with_one_file_here(
+def test_a_bag_with_one_installed_file(
     server: Any, empty_machine: Path, published: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     contents = [bytes([n]) * 1000 * (n + 1) for n in range(4)]
@@ -93,7 +93,7 @@ def test_a_mirror_by_setting(server: Any, published: Any, monkeypatch: pytest.Mo
         ("SSL_CERT_FILE", "/none", "SSL_CERT_FILE=/none cannot be read: No such file"),
     ],
 )
-def test_settings_of_the_environment_that_cannot_be_used(
+def test_unusable_environment_variables(
     server: Any,
     published: Any,
     monkeypatch: pytest.MonkeyPatch,
@@ -141,7 +141,7 @@ def test_an_endless_body_is_stopped(server: Any, published: Any, left: Any) -> N
     assert left() == []
 
 
-def test_a_body_that_says_it_is_too_long_is_not_begun(server: Any, published: Any) -> None:
+def test_a_content_length_that_is_too_large_is_rejected(server: Any, published: Any) -> None:
     server.answers[published.official_path] = [
         lambda request, _: request.send(200, b"", length=1 << 40)
     ]
@@ -152,9 +152,7 @@ def test_a_body_that_says_it_is_too_long_is_not_begun(server: Any, published: An
 @pytest.mark.parametrize(
     "fault", [("status", 500), ("status", 503), ("status", 429), ("cut_after", 0)]
 )
-def test_a_failing_server_is_asked_again(
-    fault: tuple[str, int], server: Any, published: Any
-) -> None:
+def test_server_errors_are_retried(fault: tuple[str, int], server: Any, published: Any) -> None:
     name, value = fault
     server.files[published.official_path] = published.content
     server.answers[published.official_path] = [getattr(server, name)(value)] * 3
@@ -163,7 +161,7 @@ def test_a_failing_server_is_asked_again(
     assert len(server.requests) == 4
 
 
-def test_a_server_that_only_stalls_ends_with_a_clear_line(
+def test_a_server_that_always_stalls_gives_a_clear_error(
     server: Any, published: Any, left: Any
 ) -> None:
     server.files[published.official_path] = published.content
@@ -175,7 +173,7 @@ def test_a_server_that_only_stalls_ends_with_a_clear_line(
 
 
 @pytest.mark.parametrize("code", [401, 403, 404, 410])
-def test_a_refusal_is_not_asked_again(code: int, server: Any, published: Any) -> None:
+def test_client_errors_are_not_retried(code: int, server: Any, published: Any) -> None:
     server.answers[published.official_path] = [server.status(code)] * 9
     with pytest.raises(DownloadError, match=f"answered {code};.*WEIGHTS_PATH"):
         install("some_model", homes=Homes(f"{server.url}/official", None))
@@ -194,7 +192,7 @@ def test_a_mirrors_password_is_not_shown(
     assert server.requests[0][1]["Authorization"].startswith("Basic ")
 
 
-def test_offline_is_one_clear_line(published: Any) -> None:
+def test_offline_gives_a_clear_error(published: Any) -> None:
     nowhere = "http://127.0.0.1:9"  # the discard port: nothing listens
     with pytest.raises(DownloadError) as error:
         install("some_model", homes=Homes(nowhere, nowhere))
@@ -205,7 +203,7 @@ def test_offline_is_one_clear_line(published: Any) -> None:
 
 
 @pytest.mark.usefixtures("published")
-def test_a_mirror_that_is_no_address(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_mirror_that_is_not_a_url(monkeypatch: pytest.MonkeyPatch) -> None:
     for mirror in ("not a url", "ftp://127.0.0.1/x", "http://[", "http://127.0.0.1:99999"):
         monkeypatch.setenv("AISTEMSPLITTER_WEIGHTS_MIRROR", mirror)
         with pytest.raises(DownloadError, match="could not be downloaded"):
@@ -270,7 +268,7 @@ def test_an_unknown_model() -> None:
         install("mdx")
 
 
-def test_an_answer_that_a_proxy_has_changed(
+def test_a_response_that_a_proxy_has_changed(
     server: Any, published: Any, empty_machine: Path
 ) -> None:
     server.files[published.official_path] = published.content

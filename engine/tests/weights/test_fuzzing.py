@@ -1,4 +1,4 @@
-"""Whatever bytes a model file has, reading it gives a model or a ModelError, and nothing else."""
+"""Any bytes in a model file give a model or a ModelError."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MUTANTS = 3000
 
 
 def mutant(data: bytes, draw: random.Random) -> bytes:
-    """``data`` with one to four changes of the kinds that find holes."""
+    """Return ``data`` with one to four changes of kinds that tend to reveal bugs."""
     changed = bytearray(data)
     for _ in range(draw.randint(1, 4)):
         place = draw.randrange(len(changed))

@@ -1,4 +1,4 @@
-"""A pickle that wants to run something is refused by name, and nothing is run."""
+"""A pickle that calls anything else than the allowed names is rejected without running it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from aistemsplitter_engine.weights.pickles import Global, read_pickle
 
 
 class Calls:
-    """Pickles as a call of any function."""
+    """An object that pickles as a call of any function."""
 
     def __init__(self, *call: Any) -> None:
         self.call = call
@@ -68,7 +68,7 @@ TOUCH = "open({!r}, 'w').close()"
         (lambda m: OrderedDict(x=[{"deep": (Calls(os.system, f"touch {m}"),)}]), "system"),
     ],
 )
-def test_calls_are_refused_by_name(
+def test_calls_are_rejected_by_name(
     attack: Callable[[Path], object],
     named: str,
     protocol: int,
@@ -84,8 +84,8 @@ def test_the_attacks_are_real(tmp_path: Path) -> None:
     assert (tmp_path / "it_ran").exists()
 
 
-def spelled(module: str, name: str, *arguments: str) -> bytes:
-    """``module.name(*arguments)`` in protocol 2."""
+def call_pickle(module: str, name: str, *arguments: str) -> bytes:
+    """Return ``module.name(*arguments)`` as a pickle of protocol 2."""
     strings = b"".join(b"X" + struct.pack("<I", len(a.encode())) + a.encode() for a in arguments)
     return b"\x80\x02c" + f"{module}\n{name}\n".encode() + b"(" + strings + b"tR."
 
@@ -115,18 +115,18 @@ def spelled(module: str, name: str, *arguments: str) -> bytes:
         ("torch.jit._serialization", "load"),
     ],
 )
-def test_other_names_are_refused(module: str, name: str, marker: Path) -> None:
+def test_other_names_are_rejected(module: str, name: str, marker: Path) -> None:
     with pytest.raises(ModelError, match="refused") as refusal:
-        read_pickle(spelled(module, name, f"touch {marker}"))
+        read_pickle(call_pickle(module, name, f"touch {marker}"))
     assert f"{module}.{name}" in str(refusal.value)
 
 
 def test_a_class_is_a_name_and_cannot_be_made_or_called() -> None:
     assert read_pickle(pickle.dumps(HTDemucs, 2)) == Global("demucs.htdemucs.HTDemucs")
     with pytest.raises(ModelError, match=r"calls demucs\.htdemucs\.HTDemucs"):
-        read_pickle(spelled("demucs.htdemucs", "HTDemucs", "x"))
+        read_pickle(call_pickle("demucs.htdemucs", "HTDemucs", "x"))
     with pytest.raises(ModelError, match=r"calls torch\.HalfStorage"):
-        read_pickle(spelled("torch", "HalfStorage", "x"))
+        read_pickle(call_pickle("torch", "HalfStorage", "x"))
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_a_class_is_a_name_and_cannot_be_made_or_called() -> None:
         ("DUP", b"N2."),
     ],
 )
-def test_other_instructions_are_refused(instruction: str, program: bytes) -> None:
+def test_other_opcodes_are_rejected(instruction: str, program: bytes) -> None:
     with pytest.raises(ModelError, match=f"instruction {instruction},"):
         read_pickle(program)
 
@@ -168,7 +168,7 @@ def test_no_attribute_is_set(target: bytes, state: bytes) -> None:
         read_pickle(b"\x80\x02" + target + state + b"b.")
 
 
-def test_the_attributes_of_an_ordered_dict_are_passed_over() -> None:
+def test_the_attributes_of_an_ordered_dict_are_ignored() -> None:
     state = torch.nn.Linear(1, 1).state_dict()  # an OrderedDict with `_metadata`
     ordered = OrderedDict(a=1)
     ordered._metadata = state._metadata  # type: ignore[attr-defined]
@@ -180,12 +180,12 @@ def test_the_attributes_of_an_ordered_dict_are_passed_over() -> None:
 )
 def test_a_fraction_is_parsed_without_computing(text: str) -> None:
     with pytest.raises(ModelError, match="damaged"):
-        read_pickle(spelled("fractions", "Fraction", text))
+        read_pickle(call_pickle("fractions", "Fraction", text))
 
 
 @pytest.mark.parametrize("value", [Fraction(39, 5), Fraction(-3), Fraction(0)])
 def test_both_spellings_of_a_fraction(value: Fraction) -> None:
-    assert read_pickle(spelled("fractions", "Fraction", str(value))) == value  # Python 3.11
+    assert read_pickle(call_pickle("fractions", "Fraction", str(value))) == value  # Python 3.11
     assert read_pickle(pickle.dumps(value, 2)) == value
 
 
@@ -199,12 +199,12 @@ def test_numpy_scalars_become_plain_numbers(value: np.generic, module: str) -> N
 
 
 @pytest.mark.parametrize("code", ["O", "V8", ">f8", "M8[ns]", "S10", "f8,O", "U4"])
-def test_other_number_formats_are_refused(code: str) -> None:
+def test_other_number_formats_are_rejected(code: str) -> None:
     with pytest.raises(ModelError, match="damaged"):
-        read_pickle(spelled("numpy", "dtype", code))
+        read_pickle(call_pickle("numpy", "dtype", code))
 
 
-def test_big_endian_scalars_are_refused() -> None:
+def test_big_endian_scalars_are_rejected() -> None:
     with pytest.raises(ModelError, match="little-endian"):
         read_pickle(pickle.dumps(np.dtype(">f8"), 2))
 
@@ -240,7 +240,7 @@ def test_big_endian_scalars_are_refused() -> None:
         b"\x80\x02c\xff\n\xff\n.",
     ],
 )
-def test_broken_programs_are_errors(program: bytes) -> None:
+def test_malformed_pickles_are_errors(program: bytes) -> None:
     with pytest.raises(ModelError):
         read_pickle(program)
 
@@ -249,7 +249,7 @@ def test_a_huge_memo_index_takes_no_memory() -> None:
     assert read_pickle(b"\x80\x02Nr\xff\xff\xff\xff.") is None
 
 
-def test_keys_nested_without_end_do_not_overflow_the_stack() -> None:
+def test_deeply_nested_keys_do_not_overflow_the_stack() -> None:
     with pytest.raises(ModelError, match="key"):
         read_pickle(b"\x80\x02})" + b"\x85" * 500_000 + b"Ns.")
 

@@ -1,4 +1,4 @@
-"""Two installs at once, and one that is interrupted or killed."""
+"""Two simultaneous installations, and one that is interrupted or killed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from aistemsplitter_engine.weights.store import is_installed
 
 
 def start_install(published: Any, server: Any) -> subprocess.Popen[str]:
-    """Another process that installs the same model."""
+    """Start another process that installs the same model."""
     program = f"""
 import sys
 from aistemsplitter_engine.weights.catalogue import *
@@ -31,7 +31,9 @@ print(*install("some_model", homes=Homes("{server.url}/official", None)))
     )
 
 
-def test_two_at_once_fetch_once(server: Any, published: Any, empty_machine: Path) -> None:
+def test_two_simultaneous_installations_download_once(
+    server: Any, published: Any, empty_machine: Path
+) -> None:
     both_started = threading.Event()
 
     def wait(request: Any, content: bytes) -> None:
@@ -51,7 +53,7 @@ def test_two_at_once_fetch_once(server: Any, published: Any, empty_machine: Path
 
 
 @pytest.mark.parametrize("interrupt", [signal.SIGINT, signal.SIGKILL])
-def test_an_interrupted_download_keeps_what_it_has(
+def test_an_interrupted_download_keeps_its_partial_file(
     interrupt: int, server: Any, published: Any, empty_machine: Path, left: Any
 ) -> None:
     arrived = threading.Event()

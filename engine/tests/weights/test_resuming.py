@@ -1,4 +1,4 @@
-"""What has arrived is kept, and what is asked for next is the rest."""
+"""A resumed download keeps the partial file and requests only the rest."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from aistemsplitter_engine.weights.transfer import Patience
 
 
 @pytest.mark.parametrize("fault", ["cut_after", "stall_after"])
-def test_a_broken_transfer_goes_on(fault: str, server: Any, published: Any) -> None:
+def test_a_dropped_connection_is_resumed(fault: str, server: Any, published: Any) -> None:
     server.files[published.official_path] = published.content
     server.answers[published.official_path] = [getattr(server, fault)(70_000)]
     install("some_model", homes=published.on(server, read_timeout=1))
@@ -23,7 +23,7 @@ def test_a_broken_transfer_goes_on(fault: str, server: Any, published: Any) -> N
     assert server.requests[1][1]["If-Range"].startswith('"')
 
 
-def test_a_file_that_changed_meanwhile_starts_over(server: Any, published: Any) -> None:
+def test_a_file_that_changed_is_downloaded_from_the_start(server: Any, published: Any) -> None:
     def cut_short_of_another_file(request: Any, content: bytes) -> None:
         request.send(200, b"?" * 1000, length=len(content), ETag='"another"')
 
@@ -35,7 +35,7 @@ def test_a_file_that_changed_meanwhile_starts_over(server: Any, published: Any) 
     assert server.requests[1][1]["If-Range"] == '"another"'
 
 
-def test_a_later_run_asks_for_the_rest_only(
+def test_a_later_run_requests_only_the_rest(
     server: Any, published: Any, empty_machine: Path, left: Any
 ) -> None:
     server.files[published.official_path] = published.content
@@ -52,10 +52,10 @@ def test_a_later_run_asks_for_the_rest_only(
     assert left() == [published.file.name]
 
 
-def test_a_complete_partial_file_is_not_fetched_again(
+def test_a_complete_partial_file_is_not_downloaded_again(
     server: Any, published: Any, empty_machine: Path
 ) -> None:
-    """Killed between the last byte and the renaming."""
+    """The process was killed between the last byte and the renaming."""
     server.files[published.official_path] = published.content
     empty_machine.mkdir()
     (empty_machine / f"{published.file.name}.part").write_bytes(published.content)
@@ -93,10 +93,10 @@ def test_a_server_without_ranges_starts_over(
     assert is_installed("some_model")
 
 
-def test_pieces_of_two_files_are_fetched_again(
+def test_parts_of_two_files_are_downloaded_again(
     server: Any, published: Any, empty_machine: Path
 ) -> None:
-    """No validator beside the partial file, so only the checksum can tell."""
+    """Without a stored validator, only the checksum detects the mix."""
     empty_machine.mkdir()
     (empty_machine / f"{published.file.name}.part").write_bytes(b"?" * 1000)
     server.files[published.official_path] = published.content

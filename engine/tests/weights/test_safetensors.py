@@ -1,4 +1,4 @@
-"""A .safetensors header that contradicts itself or the file is refused."""
+"""A .safetensors header that contradicts itself or the file is rejected."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_the_smallest_file() -> None:
         WEIGHT | {"shape": [0], "data_offsets": [0, 0]},
     ],
 )
-def test_tensors_that_do_not_fit(weight: Any) -> None:
+def test_invalid_tensors(weight: Any) -> None:
     with pytest.raises(ModelError, match=r"(the|its) tensor w"):
         parse_checkpoint(file_with(weight))
 

@@ -1,4 +1,4 @@
-"""The hub takes over where the first home fails, and what it sends is checked as far as can be."""
+"""Downloads from the hub after the official site has failed, and their checks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from aistemsplitter_engine.weights.store import find_files, is_installed
 
 
 @pytest.mark.parametrize("fault", [("status", 404), ("status", 500), ("stall_after", 5)])
-def test_the_second_home(
+def test_the_hub_is_tried_second(
     fault: tuple[str, int], server: Any, published: Any, empty_machine: Path
 ) -> None:
     name, value = fault
@@ -30,14 +30,14 @@ def test_the_second_home(
     assert find_files("some_model") == (path,)
 
 
-def test_the_second_home_when_the_first_is_gone(server: Any, published: Any) -> None:
+def test_the_hub_is_used_if_the_official_site_is_gone(server: Any, published: Any) -> None:
     server.files[published.hub_path] = published.hub_content
     server.answers[published.hub_path] = [server.as_hub]
     install("some_model", homes=Homes("http://127.0.0.1:9", f"{server.url}/hub"))
     assert is_installed("some_model")
 
 
-def test_the_second_home_is_resumed_too(server: Any, published: Any) -> None:
+def test_a_download_from_the_hub_is_resumed(server: Any, published: Any) -> None:
     server.files[published.hub_path] = published.hub_content
     server.answers[published.hub_path] = [server.as_hub, server.as_hub]
     server.answers["/cdn"] = [server.cut_after(90_000)]
@@ -47,7 +47,7 @@ def test_the_second_home_is_resumed_too(server: Any, published: Any) -> None:
 
 
 @pytest.mark.parametrize(("digest", "reason"), [("0" * 64, "damaged"), ("", "not trusted")])
-def test_the_hub_must_announce_what_it_sends(
+def test_the_hub_must_announce_the_checksum(
     digest: str, reason: str, server: Any, published: Any, left: Any
 ) -> None:
     def announce(request: Any, content: bytes) -> None:
@@ -68,7 +68,7 @@ def test_the_hub_must_announce_what_it_sends(
         ({"extra": torch.full((1,), torch.nan)}, "not finite"),
     ],
 )
-def test_another_model_from_the_hub_is_refused(
+def test_another_model_from_the_hub_is_rejected(
     change: dict[str, Any],
     reason: str,
     server: Any,

@@ -1,4 +1,4 @@
-"""Weights that are on this machine already are found, if they are the right ones."""
+"""Weights that are already on this machine are found if their checksums match."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "own"
 
 
-def test_the_demonstration_model_is_always_there() -> None:
+def test_the_demonstration_model_is_always_installed() -> None:
     (path,) = find_files("htdemucs_tiny")
     assert path.is_file()
 
 
 @pytest.mark.parametrize("name", ["htdemucs", "htdemucs_ft", "4s", "6s"])
-def test_a_model_that_is_not_here_says_how_to_get_it(name: str, own: Path) -> None:
+def test_a_missing_model_prints_how_to_install_it(name: str, own: Path) -> None:
     assert not is_installed(name)
     with pytest.raises(ModelNotInstalled, match=r"aistemsplitter-local models install htdemucs"):
         find_files(name)
@@ -73,24 +73,26 @@ def test_a_digest_is_computed_once(published: Any, empty_machine: Path, own: Pat
     assert [*json.loads(record.read_text())] == [str(path)]
 
     forged = json.loads(record.read_text())
-    forged[str(path)][2] = "0" * 64  # what is remembered is what counts
+    forged[str(path)][2] = "0" * 64  # the recorded digest is used
     record.write_text(json.dumps(forged))
     assert not is_installed("some_model")
 
-    place(own, published.file.name, published.content + b"!")  # until the file changes
+    place(own, published.file.name, published.content + b"!")  # as long as the file does not change
     assert not is_installed("some_model")
     place(own, published.file.name, published.content)
     assert is_installed("some_model")
 
 
 @pytest.mark.parametrize("junk", [b"", b"[]", b"{", b'{"a": 1}', b"\xff", b'{"a": [1]}'])
-def test_a_damaged_record_is_no_problem(junk: bytes, published: Any, empty_machine: Path) -> None:
+def test_a_damaged_digest_record_is_ignored(
+    junk: bytes, published: Any, empty_machine: Path
+) -> None:
     place(empty_machine, published.file.name, published.content)
     place(empty_machine, "digests.json", junk)
     assert is_installed("some_model")
 
 
-def test_a_models_folder_that_cannot_be_made_is_no_problem(
+def test_a_models_folder_that_cannot_be_created_is_ignored(
     published: Any, tmp_path: Path, own: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").write_bytes(b"")
@@ -104,7 +106,7 @@ def test_a_models_folder_that_cannot_be_made_is_no_problem(
 @pytest.mark.parametrize(
     "setting", ["AISTEMSPLITTER_MODELS_DIR", "AISTEMSPLITTER_WEIGHTS_PATH", "TORCH_HOME", "HF_HOME"]
 )
-def test_folders_that_are_none(
+def test_invalid_folders(
     setting: str, folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("XDG_DATA_HOME", "XDG_CACHE_HOME"):
@@ -115,7 +117,9 @@ def test_folders_that_are_none(
 
 def test_the_hub_form(published: Any, empty_machine: Path, own: Path) -> None:
     digest = hashlib.sha256(published.hub_content).hexdigest()
-    place(empty_machine, "feedbeef.safetensors", published.hub_content)  # ours bear a digest
+    place(
+        empty_machine, "feedbeef.safetensors", published.hub_content
+    )  # our file names contain a digest
     place(empty_machine, "feedbeef-00000000.safetensors", published.hub_content)
     assert not is_installed("some_model")
     path = place(empty_machine, f"feedbeef-{digest[:8]}.safetensors", published.hub_content)
@@ -143,7 +147,9 @@ def test_the_cache_of_the_hub(
     assert not is_installed("some_model")
 
 
-def test_without_a_setting_models_lie_in_the_users_data(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_models_are_stored_in_the_users_data_folder_by_default(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.delenv("AISTEMSPLITTER_MODELS_DIR")
     monkeypatch.setenv("XDG_DATA_HOME", "/somewhere")
     assert models_folder().parts[-2:] == ("aistemsplitter", "models")

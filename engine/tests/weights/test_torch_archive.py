@@ -1,4 +1,4 @@
-"""A .th file can be damaged, or built to mislead; either is refused."""
+"""Damaged and misleading .th files are rejected."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from aistemsplitter_engine.errors import ModelError
 from aistemsplitter_engine.weights.checkpoint import parse_checkpoint
 
 
-def test_damage_is_noticed(small_th: bytes) -> None:
+def test_damage_is_detected(small_th: bytes) -> None:
     parse_checkpoint(small_th)
     with pytest.raises(ModelError, match="cut short"):
         parse_checkpoint(small_th[: len(small_th) // 2])
@@ -29,7 +29,7 @@ def test_damage_is_noticed(small_th: bytes) -> None:
 
 
 def tensor_of(count: int, offset: int, shape: tuple[int, ...], strides: tuple[int, ...]) -> bytes:
-    """A package whose one weight is such a view of storage 0, in float32."""
+    """Return a package whose only weight is the given view of storage 0, in float32."""
 
     class Weight:
         def __reduce__(self) -> tuple[Any, ...]:
@@ -83,7 +83,7 @@ def test_views_stay_within_their_storage(
         parse_checkpoint(wrong)
 
 
-def test_archives_that_pytorch_would_not_write(zip_around: Callable[..., bytes]) -> None:
+def test_archives_that_pytorch_does_not_write(zip_around: Callable[..., bytes]) -> None:
     pickled = tensor_of(4, 0, (4,), (1,))
     with pytest.raises(ModelError, match="compressed"):
         parse_checkpoint(zip_around(pickled, zipfile.ZIP_DEFLATED, **{"data/0": bytes(16)}))
@@ -101,7 +101,7 @@ def test_archives_that_pytorch_would_not_write(zip_around: Callable[..., bytes])
         parse_checkpoint(zip_around(pickled, **many))
 
 
-def test_tensors_that_share_a_storage_cannot_outgrow_the_file() -> None:
+def test_tensors_that_share_a_storage_cannot_exceed_the_files_size() -> None:
     shared = torch.zeros(100_000)
     buffer = io.BytesIO()
     views = {f"w{n}": shared.view(100, 1000).t() for n in range(100)}
