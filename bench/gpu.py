@@ -40,10 +40,10 @@ from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "engine" / "src"))
 
-from aistemsplitter_engine.network.config import Configuration
+from aistemsplitter_engine.families.htdemucs.config import Configuration
+from aistemsplitter_engine.families.htdemucs.loudness import MeanAndDeviation
+from aistemsplitter_engine.pipeline.separate import Part, separate
 from aistemsplitter_engine.runtimes.torch import TorchRuntime
-from aistemsplitter_engine.separation.loudness import Loudness
-from aistemsplitter_engine.separation.stream import Part, separate
 from aistemsplitter_engine.weights.checkpoint import Checkpoint
 from random_weights import HTDEMUCS, random_weights
 
@@ -137,7 +137,7 @@ class Bench:
     def _split(self, runtime: TorchRuntime, batch: int) -> Call:
         """Return a function that separates the song and discards the stems."""
         frames, sources = self._song.shape[1], tuple(range(len(self._config.sources)))
-        part, loudness = Part(runtime, sources), Loudness(frames, 0.0, 1.0)
+        part, loudness = Part(runtime, sources), MeanAndDeviation(frames, 0.0, 1.0)
 
         def call() -> None:
             blocks = np.array_split(self._song, -(-frames // 65536), axis=1)

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aistemsplitter_engine.network.config import Configuration
-from aistemsplitter_engine.network.shapes import weight_shapes
+from aistemsplitter_engine.families.htdemucs.config import Configuration
+from aistemsplitter_engine.families.htdemucs.shapes import weight_shapes
 
 # The constructor's arguments of the official htdemucs, where they are not its defaults.
 HTDEMUCS: dict[str, Any] = {

@@ -9,12 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
-from aistemsplitter_engine.network.config import Configuration
+from aistemsplitter_engine.arrays import FloatArray
+from aistemsplitter_engine.families import open_network
+from aistemsplitter_engine.families.base import Network
 from aistemsplitter_engine.weights.checkpoint import Checkpoint
-
-FloatArray = NDArray[np.float32]
 
 
 def music(seconds: float, seed: int = 0) -> FloatArray:
@@ -41,11 +40,11 @@ class FakeRuntime:
 
     precision = "float32"
 
-    def __init__(self, config: Configuration, *, concurrency: int = 2, batch_size: int = 1) -> None:
-        self.config, self.concurrency, self.batch_size = config, concurrency, batch_size
+    def __init__(self, network: Network, *, concurrency: int = 2, batch_size: int = 1) -> None:
+        self.network, self.concurrency, self.batch_size = network, concurrency, batch_size
         self.calls = 0  # segments that were separated
         self.gain = 1.0
-        self._ramp = np.linspace(-0.5, 0.5, config.segment_frames, dtype=np.float32)
+        self._ramp = np.linspace(-0.5, 0.5, network.segment_frames, dtype=np.float32)
 
     def __call__(self, segments: FloatArray, sources: tuple[int, ...]) -> FloatArray:
         self.calls += len(segments)
@@ -74,16 +73,16 @@ def threads() -> set[str]:
 
 def use_fake(
     monkeypatch: pytest.MonkeyPatch,
-    make: Callable[[Configuration], Any] = FakeRuntime,
+    make: Callable[[Network], Any] = FakeRuntime,
 ) -> list[Any]:
     """Replace each network by a fake of its configuration; return those that were opened."""
     opened: list[Any] = []
 
     def load(checkpoint: Checkpoint) -> Any:
-        fake = make(Configuration.from_arguments(checkpoint.arguments))
+        fake = make(open_network(checkpoint))
         fake.gain = 1 + int(checkpoint.digest[:4], 16) / 16**4  # different for each file
         opened.append(fake)
         return fake
 
-    monkeypatch.setattr("aistemsplitter_engine.model.open_runtime", lambda *_: load)
+    monkeypatch.setattr("aistemsplitter_engine.pipeline.model.open_runtime", lambda *_: load)
     return opened

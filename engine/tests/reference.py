@@ -20,9 +20,9 @@ from demucs.states import save_with_checksum, serialize_model
 from numpy.typing import NDArray
 from omegaconf import OmegaConf
 
+from aistemsplitter_engine.families.htdemucs.loudness import measure
+from aistemsplitter_engine.pipeline.separate import Part, separate
 from aistemsplitter_engine.runtimes import Runtime
-from aistemsplitter_engine.separation.loudness import measure
-from aistemsplitter_engine.separation.stream import Part, draw_offsets, separate
 
 FloatArray = NDArray[np.float32]
 SOURCES = ["drums", "bass", "other", "vocals"]
@@ -88,11 +88,11 @@ def engine_separate(
     runtimes: list[Runtime], mixture: FloatArray, *, shifts: int = 0, seed: int = 0
 ) -> FloatArray:
     """Separate (2, n) into (sources, 2, n) as a stream; source k comes from a bag's network k."""
-    config = runtimes[0].config
-    every = tuple(range(len(config.sources)))
+    network = runtimes[0].network
+    every = tuple(range(len(network.sources)))
     parts = [Part(r, (k,) if len(runtimes) > 1 else every) for k, r in enumerate(runtimes)]
     blocks = [mixture[:, start : start + 50_000] for start in range(0, mixture.shape[1], 50_000)]
     loudness = measure(blocks)
-    offsets = draw_offsets(len(parts), shifts, seed, config, loudness.frames, 0.25)
+    offsets = network.draw_offsets(len(parts), shifts, seed, loudness.frames, 0.25)
     out = separate(blocks, loudness, parts, offsets, overlap=0.25, batch_size=1)
     return np.concatenate([estimates.sources for estimates in out], axis=2)

@@ -17,8 +17,8 @@ from aistemsplitter_engine.errors import (
 
 if TYPE_CHECKING:
     from aistemsplitter_engine.audio import AudioArray
+    from aistemsplitter_engine.pipeline.write import SplitResult
     from aistemsplitter_engine.separator import Block, Separator
-    from aistemsplitter_engine.split import SplitResult
 
 __version__ = "0.1.0"
 __all__ = [
@@ -40,7 +40,7 @@ _LATE = {
     "AudioArray": "audio",
     "Block": "separator",
     "Separator": "separator",
-    "SplitResult": "split",
+    "SplitResult": "pipeline.write",
 }
 
 

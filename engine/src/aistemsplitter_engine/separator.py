@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING
 
 from aistemsplitter_engine import __version__
 from aistemsplitter_engine.errors import AudioError, OptionError
-from aistemsplitter_engine.export import Export, checked_sample_rate
 from aistemsplitter_engine.formats import OutputFormat
 from aistemsplitter_engine.messages import printable
-from aistemsplitter_engine.model import MODEL_RATE, Model
 from aistemsplitter_engine.options import Clip, Device, FormatName, Precision, number, whole_number
-from aistemsplitter_engine.separation.ahead import read_ahead
-from aistemsplitter_engine.separation.stream import draw_offsets, separate
+from aistemsplitter_engine.pipeline.export import Export, checked_sample_rate
+from aistemsplitter_engine.pipeline.model import Model
+from aistemsplitter_engine.pipeline.read_ahead import read_ahead
+from aistemsplitter_engine.pipeline.separate import separate
 
 if TYPE_CHECKING:
-    from aistemsplitter_engine.audio import FloatArray
-    from aistemsplitter_engine.split import SplitResult
-    from aistemsplitter_engine.track import Progress, Song, Track
+    from aistemsplitter_engine.arrays import FloatArray
+    from aistemsplitter_engine.pipeline.track import Progress, Song, Track
+    from aistemsplitter_engine.pipeline.write import SplitResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +128,7 @@ class Separator:
             OptionError: The model has no such stem, or the sample rate is not supported.
             Cancelled: ``cancel`` was set.
         """
-        from aistemsplitter_engine.track import Track
+        from aistemsplitter_engine.pipeline.track import Track
 
         sample_rate = checked_sample_rate(sample_rate)
         track = Track(self._model, song, self.choose(stems), on_progress, cancel)
@@ -179,8 +179,8 @@ class Separator:
         _check_exists(song)  # loading networks takes seconds
         self._model.parts(self._model.needed(chosen))
         # They load while FFmpeg is imported and the song is read.
-        from aistemsplitter_engine.split import split
-        from aistemsplitter_engine.track import Track
+        from aistemsplitter_engine.pipeline.track import Track
+        from aistemsplitter_engine.pipeline.write import write_stems
 
         track = Track(self._model, song, chosen, on_progress, cancel)
         seed = secrets.randbits(32) if self._seed is None else self._seed
@@ -188,7 +188,7 @@ class Separator:
         def run(seed: int, begin: int) -> Generator[FloatArray]:
             return self._run(track, seed, begin)
 
-        return split(track, run, export, lambda: self._identity(track), seed, resume=resume)
+        return write_stems(track, run, export, lambda: self._identity(track), seed, resume=resume)
 
     def _identity(self, track: Track) -> dict[str, object]:
         """Return all that determines the stems' samples; only a run with the same is resumed."""
@@ -209,7 +209,7 @@ class Separator:
         start, frames = 0, track.frames_at(rate)
         with closing(self._run(track, self._seed, 0)) as blocks:
             stacked = (block.reshape(-1, block.shape[2]) for block in blocks)
-            for block in resample(stacked, MODEL_RATE, rate, frames):
+            for block in resample(stacked, track.model_rate, rate, frames):
                 pairs = block.reshape(len(track.stems), 2, -1)
                 yield Block(start, rate, dict(zip(track.stems, pairs, strict=True)))
                 start += block.shape[1]
@@ -221,9 +221,8 @@ class Separator:
         parts = self._model.parts(track.needed)  # which load while the song is read
         loudness = track.loudness
         present = [part for part in parts if part is not None]
-        config = present[0].runtime.config
-        offsets = draw_offsets(
-            len(parts), self._shifts, seed, config, loudness.frames, self._overlap
+        offsets = present[0].runtime.network.draw_offsets(
+            len(parts), self._shifts, seed, loudness.frames, self._overlap
         )
 
         with closing(read_ahead(track.audio())) as audio:

@@ -225,7 +225,7 @@ def test_a_full_disk(
     """Reported both if the lack of space is known beforehand and if it is not."""
     song = write_song(tmp_path / "song.wav", 12)
     if not honest:
-        monkeypatch.setattr("aistemsplitter_engine.split._check_space", lambda *_: None)
+        monkeypatch.setattr("aistemsplitter_engine.pipeline.write._check_space", lambda *_: None)
     code, said, err = split(song, "-o", small_disk / "out", "--stems", "vocals")
     assert (code, said, err.count("\n")) == (1, "", 1)
     place = f"Error: {small_disk / 'out' / 'song'}"

@@ -1,6 +1,7 @@
 """Audio files: decoding, downmixing, resampling, encoding and tags."""
 
-from aistemsplitter_engine.audio._types import BLOCK_FRAMES, FloatArray, interleaved
+from aistemsplitter_engine.arrays import FloatArray
+from aistemsplitter_engine.audio._types import BLOCK_FRAMES, interleaved
 from aistemsplitter_engine.audio.encode import StemWriter
 from aistemsplitter_engine.audio.file import AudioFile
 from aistemsplitter_engine.audio.resample import resample

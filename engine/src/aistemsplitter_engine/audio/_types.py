@@ -5,8 +5,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float32]
-
 BLOCK_FRAMES = 65536
 """Maximum number of frames in a block: about 1.5 s at 44.1 kHz, half a megabyte of stereo."""
 

@@ -8,7 +8,7 @@ from functools import cache
 
 import numpy as np
 
-from aistemsplitter_engine.audio._types import FloatArray
+from aistemsplitter_engine.arrays import FloatArray
 
 HALF = 0.5**0.5  # -3 dB: half the power to each side
 

@@ -16,7 +16,8 @@ from av.audio.stream import AudioStream
 from av.stream import Disposition, Stream
 from numpy.typing import NDArray
 
-from aistemsplitter_engine.audio._types import BLOCK_FRAMES, FloatArray, interleaved
+from aistemsplitter_engine.arrays import FloatArray
+from aistemsplitter_engine.audio._types import BLOCK_FRAMES, interleaved
 from aistemsplitter_engine.audio.output_file import OutputFile
 from aistemsplitter_engine.audio.picture import dimensions, is_usable, picture_block
 from aistemsplitter_engine.audio.tags import Cover

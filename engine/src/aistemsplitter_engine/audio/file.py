@@ -11,7 +11,8 @@ from av import AudioFrame
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 
-from aistemsplitter_engine.audio._types import BLOCK_FRAMES, FloatArray, clock
+from aistemsplitter_engine.arrays import FloatArray
+from aistemsplitter_engine.audio._types import BLOCK_FRAMES, clock
 from aistemsplitter_engine.audio.clock import GAP, ClockDrift, read_clock
 from aistemsplitter_engine.audio.container import open_audio, open_file
 from aistemsplitter_engine.audio.decode import decoded, with_lengths

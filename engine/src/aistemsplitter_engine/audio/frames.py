@@ -8,7 +8,7 @@ from av import AudioFrame, AudioLayout
 from av.audio.codeccontext import AudioCodecContext
 from numpy.typing import NDArray
 
-from aistemsplitter_engine.audio._types import FloatArray
+from aistemsplitter_engine.arrays import FloatArray
 from aistemsplitter_engine.audio.source import finite
 
 # By FFmpeg's name, without the "p" of planar formats: type, and bits of full scale.

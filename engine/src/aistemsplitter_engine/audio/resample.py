@@ -5,7 +5,8 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import soxr
 
-from aistemsplitter_engine.audio._types import BLOCK_FRAMES, FloatArray, interleaved
+from aistemsplitter_engine.arrays import FloatArray
+from aistemsplitter_engine.audio._types import BLOCK_FRAMES, interleaved
 
 
 def resample(

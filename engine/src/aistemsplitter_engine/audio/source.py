@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from aistemsplitter_engine.audio._types import BLOCK_FRAMES, FloatArray
+from aistemsplitter_engine.arrays import FloatArray
+from aistemsplitter_engine.audio._types import BLOCK_FRAMES
 from aistemsplitter_engine.errors import AudioError, OptionError
 from aistemsplitter_engine.options import whole_number
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from aistemsplitter_engine.cli.songs import Job
-    from aistemsplitter_engine.split import SplitResult
+    from aistemsplitter_engine.pipeline.write import SplitResult
 
 _LONGEST_NAME = 40  # characters, beside a progress bar
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from aistemsplitter_engine.cli.report import Report
     from aistemsplitter_engine.cli.songs import Job
-    from aistemsplitter_engine.split import SplitResult
+    from aistemsplitter_engine.pipeline.write import SplitResult
 
 DEMONSTRATION = (
     "htdemucs_tiny is a small model trained on synthetic music, for demonstration; "
@@ -138,8 +138,8 @@ def split(
     try:
         with _stoppable() as stop:
             from aistemsplitter_engine.cli.songs import find_jobs
-            from aistemsplitter_engine.export import Export
             from aistemsplitter_engine.formats import OutputFormat
+            from aistemsplitter_engine.pipeline.export import Export
             from aistemsplitter_engine.separator import Separator
 
             separator = Separator(
@@ -217,7 +217,7 @@ def _split_one(run: Callable[..., SplitResult], job: Job, model: str, report: Re
 
 def _way_out(job: Job) -> str:
     """Return how to resume, for the end of an error message, if the run has kept its work."""
-    from aistemsplitter_engine.split import WORK
+    from aistemsplitter_engine.pipeline.write import WORK
 
     kept = job.folder / WORK
     try:

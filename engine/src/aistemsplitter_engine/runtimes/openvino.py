@@ -11,19 +11,14 @@ from queue import LifoQueue
 
 import numpy as np
 
+from aistemsplitter_engine.arrays import FloatArray
 from aistemsplitter_engine.errors import OptionError
-from aistemsplitter_engine.network import htdemucs as network
-from aistemsplitter_engine.network import parameters
-from aistemsplitter_engine.network.config import Configuration
-from aistemsplitter_engine.network.htdemucs import htdemucs
-from aistemsplitter_engine.network.parameters import prepare
-from aistemsplitter_engine.network.shapes import check_weights
-from aistemsplitter_engine.network.transform import analyse, synthesize
+from aistemsplitter_engine.families import open_network
+from aistemsplitter_engine.families.base import Network
 from aistemsplitter_engine.options import Precision
 from aistemsplitter_engine.resources import cpu_count
 from aistemsplitter_engine.runtimes import openvino_ops as operations
 from aistemsplitter_engine.runtimes import winograd
-from aistemsplitter_engine.runtimes.base import FloatArray
 from aistemsplitter_engine.runtimes.compiled_model_cache import CachedModel
 from aistemsplitter_engine.runtimes.openvino_ops import OpenVinoOps
 from aistemsplitter_engine.runtimes.openvino_without_telemetry import openvino as ov
@@ -64,11 +59,11 @@ class OpenVinoRuntime:
     batch_size = 1  # a larger batch takes more memory and is not faster
 
     def __init__(self, checkpoint: Checkpoint, precision: Precision) -> None:
-        self.config = Configuration.from_arguments(checkpoint.arguments)
+        self.network = network = open_network(checkpoint)
         self.precision = precision
-        self._cached = CachedModel(_name(checkpoint, precision))
+        self._cached = CachedModel(_name(network, checkpoint, precision))
         if not self._cached.exists():  # else they were checked when it was compiled
-            check_weights(self.config, checkpoint.tensors)
+            network.check(checkpoint.tensors)
         self.concurrency = 2 if cpu_count() > 2 else 1
         self._threads = ThreadPoolExecutor(2, "transform")
         self._requests: LifoQueue[ov.InferRequest] = LifoQueue()
@@ -86,7 +81,7 @@ class OpenVinoRuntime:
             options = _options(self.precision)
             model = self._cached.load(_core(), options)
             if model is None:
-                graph = _graph(self.config, checkpoint, self.precision)
+                graph = _graph(self.network, checkpoint, self.precision)
                 model = _core().compile_model(graph, "CPU", options)
                 self._cached.store(model)
         for _ in range(self.concurrency):
@@ -99,16 +94,15 @@ class OpenVinoRuntime:
     def _separate(
         self, segment: FloatArray, sources: tuple[int, ...], estimates: FloatArray
     ) -> None:
-        inputs = analyse(self.config, segment, self._threads.map)
+        inputs, scale = self.network.analyse(segment, self._threads.map)
         self._loaded.result()  # raises errors of loading
         request = self._requests.get()
         try:
-            for i, values in enumerate((inputs.spectrogram, inputs.waveform)):
+            for i, values in enumerate(inputs):
                 request.set_input_tensor(i, ov.Tensor(values, shared_memory=True))
             request.infer(share_outputs=True)  # without a copy
-            spectrogram, waveform = (request.get_output_tensor(i).data for i in range(2))
-            each = self._threads.map
-            synthesize(self.config, inputs, spectrogram, waveform, sources, estimates, each)
+            outputs = [tensor.data for tensor in request.output_tensors]
+            self.network.synthesize(outputs, scale, sources, estimates, self._threads.map)
         finally:
             self._requests.put(request)
 
@@ -121,23 +115,18 @@ def _options(precision: Precision) -> dict[str, object]:
     }
 
 
-def _graph(config: Configuration, checkpoint: Checkpoint, precision: Precision) -> ov.Model:
+def _graph(network: Network, checkpoint: Checkpoint, precision: Precision) -> ov.Model:
     weights = {name: np.asarray(w, np.float32) for name, w in checkpoint.tensors.items()}
-    prepared = prepare(config, weights)
-    channels = config.audio_channels
-    spectrogram = opset.parameter(
-        [1, channels, config.spectrogram_frames, 2 * config.bins], np.float32
-    )
-    waveform = opset.parameter([1, channels, 1, config.filled_frames], np.float32)
-    ops = OpenVinoOps(exact=precision == "float32")
-    outputs = htdemucs(ops, config, prepared, spectrogram, waveform)
-    return ov.Model(list(outputs), [spectrogram, waveform])
+    parameters = network.prepare(weights, np)
+    inputs = [opset.parameter(list(shape), np.float32) for shape in network.input_shapes]
+    outputs = network.compute(OpenVinoOps(exact=precision == "float32"), parameters, inputs)
+    return ov.Model(list(outputs), inputs)
 
 
-def _name(checkpoint: Checkpoint, precision: Precision) -> str:
+def _name(network: Network, checkpoint: Checkpoint, precision: Precision) -> str:
     """Return a name for the compiled network, which depends on all that it was compiled from."""
-    modules = network, parameters, operations, winograd
-    code = b"".join(Path(str(module.__file__)).read_bytes() for module in modules)
+    modules = [Path(str(module.__file__)) for module in (operations, winograd)]
+    code = b"".join(path.read_bytes() for path in (*network.code, *modules))
     processor = _core().get_property("CPU", "FULL_DEVICE_NAME")
     made = f"{ov.__version__} {processor} {sorted(_options(precision).items())}".encode() + code
     return f"{checkpoint.digest[:16]}-{_HINTS[precision]}-{sha256(made).hexdigest()[:16]}"

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from aistemsplitter_engine.network.ops import Pair
+from aistemsplitter_engine.families.ops import Pair
 from aistemsplitter_engine.runtimes import winograd
 from aistemsplitter_engine.runtimes.openvino_without_telemetry import openvino
 from aistemsplitter_engine.runtimes.openvino_without_telemetry import opset13 as ov

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from aistemsplitter_engine.network.ops import Pair
+from aistemsplitter_engine.families.ops import Pair
 
 
 class TorchOps:

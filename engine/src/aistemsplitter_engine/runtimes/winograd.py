@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aistemsplitter_engine.network.ops import Pair
+from aistemsplitter_engine.families.ops import Pair
 from aistemsplitter_engine.runtimes.openvino_without_telemetry import opset13 as ov
 
 _TILE = 4  # outputs of one tile

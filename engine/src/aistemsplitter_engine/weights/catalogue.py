@@ -53,6 +53,7 @@ class ModelSpec:
         size: Size of all files together in bytes.
         licence: Licence note, shown on installation.
         description: One sentence to choose by.
+        family: Name of the family of its networks.
     """
 
     name: str
@@ -61,6 +62,7 @@ class ModelSpec:
     size: int
     licence: str
     description: str
+    family: str = "htdemucs"
 
 
 def _official(

@@ -44,11 +44,13 @@ class Checkpoint:
             float, bool, None, list, Fraction).
         tensors: Weights by their official names, float16 or float32, finite, C-contiguous.
         digest: SHA-256 of the file in hex, for naming what is derived from it, such as a cache.
+        family: Name of the family of its network.
     """
 
     arguments: Mapping[str, Any]
     tensors: Mapping[str, NDArray[np.floating]]
     digest: str
+    family: str = "htdemucs"
 
 
 class _Weights(Mapping[str, NDArray[np.floating]]):

@@ -46,8 +46,8 @@ def of(data: Path, split_id: str, attempt: int) -> Iterator[Path]:
 
 
 def _adopt(held: Path, folder: Path) -> None:
-    from aistemsplitter_engine.split import WORK
-    from aistemsplitter_engine.spool import copy_unfinished
+    from aistemsplitter_engine.pipeline.spool import copy_unfinished
+    from aistemsplitter_engine.pipeline.write import WORK
 
     try:
         copy_unfinished(held / STEMS / WORK, folder / STEMS / WORK)

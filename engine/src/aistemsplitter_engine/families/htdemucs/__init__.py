@@ -1,0 +1,1 @@
+"""HTDemucs: hybrid transformers over a spectrogram and a waveform."""

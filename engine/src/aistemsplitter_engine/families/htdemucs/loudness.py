@@ -1,0 +1,51 @@
+"""The first pass over a track: its length, and the mean and std that normalize it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from aistemsplitter_engine.arrays import FloatArray
+
+_EPSILON = 1e-8  # as in Demucs; the mono mixture is silent where the channels cancel out
+_LOUDEST = 1e12  # the network squares and sums samples
+
+
+@dataclass(frozen=True, slots=True)
+class MeanAndDeviation:
+    """Length in samples, and mean and unbiased standard deviation of the mono mixture."""
+
+    frames: int
+    mean: float
+    std: float
+
+    def normalize(self, audio: FloatArray) -> FloatArray:
+        """Return the mixture with mean 0 and standard deviation 1; silence stays silence."""
+        result = (audio - np.float32(self.mean)) / np.float32(self.std + _EPSILON)
+        return np.clip(result, -_LOUDEST, _LOUDEST, out=result)
+
+    def restore(self, estimate: FloatArray) -> FloatArray:
+        """Undo :meth:`normalize` on an estimate, in place, and return it."""
+        estimate *= np.float32(self.std + _EPSILON)
+        estimate += np.float32(self.mean)
+        return estimate
+
+
+def measure(blocks: Iterable[FloatArray]) -> MeanAndDeviation:
+    """Return the mean and deviation of a track, given as blocks (2, n). Computes in float64."""
+    count, mean, squares = 0, 0.0, 0.0  # squares: sum of squared distances from the mean
+    for block in blocks:
+        n = block.shape[1]
+        if n == 0:
+            continue
+        mono = block.mean(0, dtype=np.float64)
+        block_mean = float(mono.mean())
+        distance = block_mean - mean
+        total = count + n
+        squares += float(np.square(mono - block_mean).sum()) + distance**2 * count * n / total
+        mean += distance * n / total
+        count = total
+    return MeanAndDeviation(count, mean, math.sqrt(squares / (count - 1)) if count > 1 else 0.0)

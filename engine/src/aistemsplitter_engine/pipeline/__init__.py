@@ -1,0 +1,1 @@
+"""A song's way from its source to its stems."""

@@ -1,0 +1,73 @@
+"""The destination and the format of stems."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, get_args
+
+from aistemsplitter_engine.errors import OptionError
+from aistemsplitter_engine.formats import OutputFormat
+from aistemsplitter_engine.options import Clip, whole_number
+
+if TYPE_CHECKING:
+    from aistemsplitter_engine.pipeline.track import Track
+
+_RATES = range(1_000, 768_001)  # Hz, as of songs that can be read
+
+
+def checked_sample_rate(rate: int | None) -> int | None:
+    """Return a valid sample rate for stems in Hz, or None for that of the song.
+
+    Raises:
+        OptionError: stems cannot have it.
+    """
+    if rate is None:
+        return None
+    rate = whole_number("sample rate", rate)
+    if rate not in _RATES:
+        raise OptionError(f"sample rate {rate} is not between {_RATES[0]} and {_RATES[-1]} Hz")
+    return rate
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """The destination and the format of a song's stems; see :meth:`Separator.split`.
+
+    Raises:
+        OptionError: ``clip`` or the sample rate is not supported.
+    """
+
+    folder: Path
+    format: OutputFormat
+    clip: Clip = "rescale"
+    mono: bool = False
+    sample_rate: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.clip not in get_args(Clip):
+            raise OptionError(f"clip {self.clip!r} is not one of {', '.join(get_args(Clip))}")
+        object.__setattr__(self, "sample_rate", checked_sample_rate(self.sample_rate))
+
+    @property
+    def channels(self) -> int:
+        """Channels of a stem's file."""
+        return 1 if self.mono else 2
+
+    @property
+    def rescales(self) -> bool:
+        """True if stems that exceed full scale are attenuated."""
+        return self.clip == "rescale" and not self.format.is_float
+
+    @property
+    def clamps(self) -> bool:
+        """True if samples that exceed full scale are clipped."""
+        return self.clip == "clamp" and not self.format.is_float
+
+    def name(self, stem: str) -> str:
+        """Return the name of a stem's file."""
+        return f"{stem}.{self.format.extension}"
+
+    def rate(self, track: Track) -> int:
+        """Return the sample rate of a track's stems in Hz."""
+        return self.format.sample_rate(self.sample_rate or track.source.sample_rate)

@@ -1,0 +1,144 @@
+"""A model by name or path: its stems and its networks."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from aistemsplitter_engine.errors import ModelError, OptionError
+from aistemsplitter_engine.families import FAMILIES, open_network
+from aistemsplitter_engine.options import Device, Precision
+from aistemsplitter_engine.pipeline.separate import Part
+from aistemsplitter_engine.runtimes import Runtime, open_runtime
+from aistemsplitter_engine.weights.catalogue import ALIASES, MODELS, resolve_name
+from aistemsplitter_engine.weights.checkpoint import Checkpoint, load_checkpoint
+from aistemsplitter_engine.weights.store import find_files
+
+INSTRUMENTAL, RESIDUAL = "instrumental", "residual"
+
+
+@dataclass(frozen=True, slots=True)
+class _Member:
+    """One file of a model, and the only stem that it is used for, or None for all."""
+
+    path: Path
+    stem: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """A file's network and digest."""
+
+    runtime: Runtime
+    digest: str
+
+
+class Model:
+    """A model, whose networks are loaded when a stem first needs them, and then kept.
+
+    ``name`` is a name or alias from the catalogue, or the path of an HTDemucs checkpoint. Threads
+    may share a model.
+    """
+
+    def __init__(self, name: str | os.PathLike[str], device: Device, precision: Precision) -> None:
+        self._loading = threading.Lock()
+        self._loaded: dict[Path, _Loaded] = {}
+        self._read: dict[Path, Checkpoint] = {}  # read, but not loaded yet
+        if _is_path(name):
+            path = Path(name)
+            self.name = path.name
+            self._members: tuple[_Member, ...] = (_Member(path, None),)
+            with ThreadPoolExecutor(1, "read") as pool:  # takes as long as importing a runtime
+                reading = pool.submit(load_checkpoint, path, late=True)
+                self._open = open_runtime(device, precision)
+            self._read[path] = checkpoint = reading.result()
+            with _naming(path):
+                self.family = FAMILIES[checkpoint.family]
+                self.sources = open_network(checkpoint).sources
+        else:
+            self._open = open_runtime(device, precision)
+            self.name = resolve_name(str(name))
+            spec = MODELS[self.name]
+            stems = [file.stem for file in spec.files] or [None]
+            paths = find_files(self.name)
+            self._members = tuple(map(_Member, paths, stems))
+            self.family = FAMILIES[spec.family]
+            self.sources = spec.sources
+
+    @property
+    def stems(self) -> tuple[str, ...]:
+        """All stems that can be requested: the model's own, and those computed from the mixture."""
+        made = (INSTRUMENTAL, RESIDUAL) if "vocals" in self.sources else (RESIDUAL,)
+        return (*self.sources, *made)
+
+    def choose(self, stems: Sequence[str] | None) -> tuple[str, ...]:
+        """Return the stems to compute, without duplicates; the model's own for None."""
+        if stems is None:
+            return self.sources
+        if isinstance(stems, str):  # which is a sequence of strings, too
+            raise OptionError(f"stems are a list of names: [{stems!r}], not {stems!r}")
+        stems = list(stems)  # of an array, whose truth value NumPy refuses to say
+        for stem in stems:
+            if stem not in self.stems:
+                raise OptionError(
+                    f"{self.name} has no stem {stem!r}; it has {', '.join(self.stems)}"
+                )
+        if not stems:
+            raise OptionError("no stem was requested")
+        return tuple(dict.fromkeys(stems))
+
+    def needed(self, stems: Sequence[str]) -> tuple[str, ...]:
+        """Return the model's own stems that ``stems`` are computed from."""
+        if RESIDUAL in stems:
+            return self.sources
+        wanted = {"vocals" if stem == INSTRUMENTAL else stem for stem in stems}
+        return tuple(source for source in self.sources if source in wanted)
+
+    def parts(self, needed: Sequence[str]) -> list[Part | None]:
+        """Load the needed networks; return one part per member, None for those not needed."""
+        parts: list[Part | None] = []
+        for member in self._members:
+            wanted = [stem for stem in needed if member.stem in (None, stem)]
+            sources = tuple(self.sources.index(stem) for stem in wanted)
+            parts.append(Part(self._load(member).runtime, sources) if wanted else None)
+        return parts
+
+    def identity(self, needed: Sequence[str]) -> list[str]:
+        """Return names of the networks and runtimes that compute the needed stems."""
+        members = [m for m in self._members if m.stem is None or m.stem in needed]
+        networks = [self._load(member) for member in members]
+        return [f"{n.digest} {type(n.runtime).__name__} {n.runtime.precision}" for n in networks]
+
+    def _load(self, member: _Member) -> _Loaded:
+        with self._loading:
+            if member.path not in self._loaded:
+                checkpoint = self._read.pop(member.path, None)
+                if checkpoint is None:
+                    checkpoint = load_checkpoint(member.path, late=True)
+                with _naming(member.path):
+                    runtime = self._open(checkpoint)
+                    if (stems := runtime.network.sources) != self.sources:
+                        raise ModelError(f"it makes {', '.join(stems)}, unlike {self.name}")
+                self._loaded[member.path] = _Loaded(runtime, checkpoint.digest)
+            return self._loaded[member.path]
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except ModelError as error:
+        raise ModelError(f"{path} cannot be used as a model: {error}") from error
+
+
+def _is_path(name: str | os.PathLike[str]) -> bool:
+    if isinstance(name, os.PathLike):
+        return True
+    if name in MODELS or name in ALIASES:
+        return False
+    return Path(name).suffix in (".th", ".safetensors") or os.sep in name

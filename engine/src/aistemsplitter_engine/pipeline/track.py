@@ -1,0 +1,138 @@
+"""A song that is separated: its length and level, its audio, and its stems from estimates."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Generator, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from zlib import crc32
+
+import numpy as np
+
+from aistemsplitter_engine.arrays import FloatArray
+from aistemsplitter_engine.audio import AudioFile, Source, TaggedSource, resample
+from aistemsplitter_engine.errors import AudioError, Cancelled
+from aistemsplitter_engine.families.base import Loudness
+from aistemsplitter_engine.pipeline.model import INSTRUMENTAL, RESIDUAL, Model
+from aistemsplitter_engine.pipeline.separate import Estimates
+
+Song = str | os.PathLike[str] | Source
+Progress = Callable[[float], None]
+
+
+@dataclass(slots=True)
+class _Read:
+    """Frames and checksum of a pass over a song, at the song's own rate."""
+
+    frames: int = 0
+    checksum: int = 0
+
+
+class Track:
+    """A song, its wanted stems, and the caller's progress callback and cancel event."""
+
+    def __init__(
+        self,
+        model: Model,
+        song: Song,
+        stems: tuple[str, ...],
+        on_progress: Progress | None,
+        cancel: threading.Event | None,
+    ) -> None:
+        self.source = _source(song)
+        self.stems = stems
+        self._family = model.family
+        self.model_rate = self._family.sample_rate  # Hz
+        self.needed = model.needed(stems)  # stems of the model, in its order
+        self._on_progress = on_progress
+        self._fraction = 0.0
+        self._cancel = cancel
+        self._first = _Read()
+
+    @property
+    def warnings(self) -> list[str]:
+        """Warnings about the song, as far as it was read."""
+        return self.source.warnings if isinstance(self.source, TaggedSource) else []
+
+    @cached_property
+    def loudness(self) -> Loudness:
+        """Length and level at the model's rate; computed by a pass over the song."""
+        self._first = _Read()
+        measured = self._family.measure(self.reported(self._resampled(self._first)))
+        if measured.frames == 0:
+            raise AudioError(f"{self.source.name}: holds no audio")
+        return measured
+
+    @property
+    def identity(self) -> dict[str, int]:
+        """The song's length and checksum, which do not depend on its path or name."""
+        frames = self.loudness.frames
+        return {"frames": frames, "checksum": self._first.checksum}
+
+    def frames_at(self, rate: int) -> int:
+        """Return the song's number of samples at a rate in Hz, exact at its own rate."""
+        _ = self.loudness
+        return -(-self._first.frames * rate // self.source.sample_rate)
+
+    def audio(self) -> Generator[FloatArray]:
+        """Yield the song once more, at the model's rate; fail at the end if it has changed."""
+        _ = self.loudness
+        second = _Read()
+        yield from self._resampled(second)
+        if second != self._first:
+            raise AudioError(f"{self.source.name}: changed while it was read; try again")
+
+    def stems_of(self, estimates: Estimates) -> FloatArray:
+        """Return the wanted stems (stems, 2, n), computed from estimates of the needed ones."""
+        made = dict(zip(self.needed, estimates.sources, strict=True))
+        if INSTRUMENTAL in self.stems:
+            made[INSTRUMENTAL] = estimates.mixture - made["vocals"]
+        if RESIDUAL in self.stems:
+            made[RESIDUAL] = estimates.mixture - estimates.sources.sum(0)
+        return np.stack([made[stem] for stem in self.stems])
+
+    def report(self, fraction: float | None = None) -> None:
+        """Report the fraction done, by default the previous one; raise if cancelled.
+
+        Called in the caller's thread only, at least once per block of audio in every phase, so
+        that the caller can distinguish slow work from a hang.
+        """
+        if fraction is not None:
+            self._fraction = fraction
+        if self._on_progress is not None:
+            self._on_progress(self._fraction)
+        self.check_cancelled()
+
+    def reported(self, blocks: Iterable[FloatArray]) -> Iterator[FloatArray]:
+        """Yield the blocks, reporting progress for each."""
+        for block in blocks:
+            self.report()
+            yield block
+
+    def check_cancelled(self) -> None:
+        """Raise :class:`Cancelled` if the caller has requested it."""
+        if self._cancel is not None and self._cancel.is_set():
+            raise Cancelled(f"{self.source.name}: stopped on request")
+
+    def _resampled(self, read: _Read) -> Iterator[FloatArray]:
+        return resample(self._blocks(read), self.source.sample_rate, self.model_rate)
+
+    def _blocks(self, read: _Read) -> Iterator[FloatArray]:
+        for block in self.source.blocks():
+            self.check_cancelled()
+            read.frames += block.shape[1]
+            read.checksum = crc32(np.ascontiguousarray(block).data, read.checksum)
+            yield block
+
+
+def _source(song: Song) -> Source:
+    if isinstance(song, str | os.PathLike):
+        return AudioFile(Path(song))
+    if hasattr(song, "blocks"):
+        return song
+    if hasattr(song, "shape"):
+        raise AudioError("array: its sample rate is missing; use AudioArray(samples, sample_rate)")
+    raise AudioError(f"a song is a path or an AudioArray, not {type(song).__name__}")

@@ -1,0 +1,164 @@
+"""Writing stems to files: separation into a spool, encoding meanwhile, renaming at the end."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from aistemsplitter_engine.arrays import FloatArray
+from aistemsplitter_engine.audio import AudioFile
+from aistemsplitter_engine.errors import OutputError
+from aistemsplitter_engine.pipeline.encoders import Encoders
+from aistemsplitter_engine.pipeline.export import Export
+from aistemsplitter_engine.pipeline.spool import FRAME_BYTES, Spool
+from aistemsplitter_engine.pipeline.track import Track
+
+Run = Callable[[int, int], Generator[FloatArray]]
+WORK = ".aistemsplitter"  # a run's working folder, inside the stems' folder
+
+
+@dataclass(frozen=True, slots=True)
+class SplitResult:
+    """The files of a song's stems.
+
+    Attributes:
+        stems: Paths by stem.
+        sample_rate: Sample rate of the files in Hz.
+        frames: Samples per channel of each file.
+        duration: Length of the song in seconds.
+        elapsed: Seconds that the run took.
+        gain: Factor that all stems were multiplied with to stay within full scale.
+        warnings: Warnings about the song.
+    """
+
+    stems: dict[str, Path]
+    sample_rate: int
+    frames: int
+    duration: float
+    elapsed: float
+    gain: float
+    warnings: tuple[str, ...]
+
+
+def write_stems(
+    track: Track,
+    run: Run,
+    export: Export,
+    identity: Callable[[], dict[str, object]],
+    seed: int,
+    *,
+    resume: bool,
+) -> SplitResult:
+    """Write a track's stems.
+
+    ``run(seed, begin)`` yields the stems from sample ``begin`` on. ``identity()`` returns all that
+    determines their samples.
+    """
+    started = time.monotonic()
+    paths = {stem: export.folder / export.name(stem) for stem in track.stems}
+    work = export.folder / WORK
+    try:
+        with _made(export.folder), _locked(export.folder):
+            for path in paths.values():
+                _check_place(path, track)
+            with Spool(work, track.stems, identity(), seed, resume=resume) as spool:
+                _check_space(track, spool, export)
+                gain = _separate_and_encode(track, run, spool, export)
+                for path in paths.values():
+                    (work / path.name).replace(path)
+    except OSError as error:
+        place = error.filename or export.folder
+        raise OutputError(f"{place}: {error.strerror or error}") from error
+    rate = export.rate(track)
+    return SplitResult(
+        stems=paths,
+        sample_rate=rate,
+        frames=track.frames_at(rate),
+        duration=track.loudness.frames / track.model_rate,
+        elapsed=time.monotonic() - started,
+        gain=gain,
+        warnings=tuple(track.warnings),
+    )
+
+
+def _separate_and_encode(track: Track, run: Run, spool: Spool, export: Export) -> float:
+    """Separate into the spool while encoders read it; return the gain of all stems."""
+    with ThreadPoolExecutor(len(track.stems), "encode") as pool:
+        try:
+            encoders = Encoders(pool, track, spool, export)
+            with closing(run(spool.seed, spool.frames)) as blocks:
+                for block in blocks:
+                    spool.append(block)
+                    encoders.check()
+            spool.end()
+            peak = encoders.peak()
+            if peak <= 1 or not export.rescales:
+                return 1.0
+            Encoders(pool, track, spool, export, 1 / peak).peak()
+            return 1 / peak
+        except BaseException:
+            spool.end(failed=True)  # ends the encoders, too
+            raise
+
+
+@contextmanager
+def _made(folder: Path) -> Iterator[None]:
+    """Create a folder and its parents; at the end, remove those of them that stayed empty."""
+    new = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    finally:
+        for path in new:
+            with suppress(OSError):  # it is not empty, or could not be created
+                path.rmdir()
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Lock a folder, so that only one run writes stems there."""
+    from filelock import FileLock, Timeout  # slow to import; the networks load meanwhile
+
+    lock = FileLock(folder / f"{WORK}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise OutputError(f"{folder}: another run is writing stems here; wait for it") from None
+    try:
+        yield
+    finally:
+        # Before it is released: afterwards the file may belong to another run.
+        with suppress(OSError):
+            Path(lock.lock_file).unlink()
+        lock.release()
+
+
+def _check_place(path: Path, track: Track) -> None:
+    if path.is_dir():
+        raise OutputError(f"{path}: is a folder, where a stem should go")
+    song = track.source
+    if isinstance(song, AudioFile) and path.exists() and path.samefile(song.path):
+        raise OutputError(f"{path}: is the song itself; choose another folder for its stems")
+
+
+def _check_space(track: Track, spool: Spool, export: Export) -> None:
+    """Raise OutputError if the stems will not fit on the disk."""
+    rate, duration = export.rate(track), track.loudness.frames / track.model_rate
+    bits = export.format.bit_rate or rate * export.channels * (export.format.bit_depth or 16)
+    spooled = (track.loudness.frames - spool.frames) * FRAME_BYTES
+    needed = len(track.stems) * (spooled + duration * bits / 8)
+    free = shutil.disk_usage(export.folder).free
+    if needed > free:
+        raise OutputError(
+            f"{export.folder}: the stems need up to {_size(needed)} while they are made, "
+            f"and {_size(free)} are free; make room or choose another folder"
+        )
+
+
+def _size(count: float) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"

@@ -1,0 +1,85 @@
+"""The choice of a runtime."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import os
+import platform
+import sys
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Literal, get_args
+
+from aistemsplitter_engine.errors import OptionError
+from aistemsplitter_engine.options import Device, Precision
+from aistemsplitter_engine.runtimes.base import Runtime
+from aistemsplitter_engine.weights.checkpoint import Checkpoint
+
+_logger = logging.getLogger(__name__)
+
+
+def open_runtime(device: Device, precision: Precision) -> Callable[[Checkpoint], Runtime]:
+    """Choose a runtime, and return the function that loads a checkpoint into it.
+
+    Raises:
+        OptionError: this machine has no such device, or the device no such precision.
+    """
+    _check(device, Device, "device")
+    _check(precision, Precision, "precision")
+    if device == "auto":
+        device = _best_device()
+    if device == "cpu":
+        from aistemsplitter_engine.runtimes.openvino import OpenVinoRuntime, choose_precision
+
+        cpu_precision = choose_precision(precision)
+        return lambda checkpoint: OpenVinoRuntime(checkpoint, cpu_precision)
+    if importlib.util.find_spec("torch") is None:
+        raise OptionError(
+            f"device {device} needs PyTorch: pip install 'aistemsplitter-engine[torch]'"
+        )
+    from aistemsplitter_engine.runtimes import torch as pytorch
+
+    chosen = pytorch.choose_precision(device, precision)
+    return lambda checkpoint: pytorch.TorchRuntime(checkpoint, device, chosen)
+
+
+def _best_device() -> Literal["cpu", "cuda", "mps"]:
+    """Return the GPU if there is one that can be used; warn once if there is one that cannot."""
+    if not _has_gpu():  # importing PyTorch only to find that out would take seconds
+        return "cpu"
+    if importlib.util.find_spec("torch") is None:
+        _warn_of_unused_gpu("PyTorch is not installed: pip install 'aistemsplitter-engine[torch]'")
+        return "cpu"
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    if torch.backends.mps.is_available():
+        return "mps"
+    _warn_of_unused_gpu("the PyTorch that is installed cannot use it")
+    return "cpu"
+
+
+def _has_gpu() -> bool:
+    """Return whether this machine seems to have a GPU that PyTorch supports."""
+    if sys.platform == "darwin":
+        return platform.machine() == "arm64"
+    if sys.platform == "win32":
+        return Path(os.environ.get("SYSTEMROOT", ""), "System32", "nvcuda.dll").exists()
+    drivers = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")  # NVIDIA, AMD, Windows' own in WSL
+    return any(Path(driver).exists() for driver in drivers)
+
+
+@cache
+def _warn_of_unused_gpu(reason: str) -> None:
+    _logger.warning(
+        "The CPU is used although this machine has a GPU: %s. Device cpu turns this warning off.",
+        reason,
+    )
+
+
+def _check(value: str, allowed: object, name: str) -> None:
+    if value not in get_args(allowed):
+        raise OptionError(f"{name} {value!r} is not one of {', '.join(get_args(allowed))}")
