@@ -8,6 +8,7 @@ it, is shown separately.
 
     python bench/speed.py
     python bench/speed.py --rounds 1 --seconds 20 --skip vocals
+    python bench/speed.py --checkout ../before           # against the engine of another checkout
 """
 
 from __future__ import annotations
@@ -37,18 +38,39 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=60, help="length of the song")
     parser.add_argument("--skip", choices=["demucs", "vocals"], help="leave one table out")
+    parser.add_argument("--checkout", type=Path, help="compare with its engine only")
     options = parser.parse_args()
     print(f"{_machine()}; a song of {options.seconds:g} s, {options.rounds} rounds\n")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         os.environ |= environment(folder)
         song = write_song(folder / "song.wav", options.seconds)
+        if options.checkout:
+            for title, commands in _against(options.checkout.resolve(), folder, song).items():
+                print(f"## Against another checkout: htdemucs in {title}")
+                _compare(commands, folder, options.rounds, options.seconds)
+            return
         if options.skip != "demucs":
             print("## Against demucs 4.1.0: htdemucs")
             _compare(_against_demucs(folder, song), folder, options.rounds, options.seconds)
         if options.skip != "vocals":
             print("## Only the requested stems are computed: htdemucs_ft")
             _compare(_vocals(folder, song), folder, options.rounds, options.seconds)
+
+
+def _against(checkout: Path, folder: Path, song: Path) -> dict[str, dict[str, Command]]:
+    """Return the commands of both engines by precision."""
+    path = write_th(folder)
+    other = ["env", f"PYTHONPATH={checkout / 'engine' / 'src'}"]
+
+    def commands(precision: str) -> dict[str, Command]:
+        return {
+            "other": lambda out: [*other, *split_command(song, out, path, precision)],
+            "this": lambda out: split_command(song, out, path, precision),
+        }
+
+    precisions = ["float32", "bf16"] if choose_precision("auto") == "bf16" else ["float32"]
+    return {precision: commands(precision) for precision in precisions}
 
 
 def _against_demucs(folder: Path, song: Path) -> dict[str, Command]:

@@ -12,10 +12,9 @@ import openvino.opset13 as opset
 import pytest
 import torch
 from openvino import Core, Model
-from torch.nn import functional
 
 from aistemsplitter_engine.errors import OptionError
-from aistemsplitter_engine.runtimes import compiled_model_cache, open_runtime, winograd
+from aistemsplitter_engine.runtimes import compiled_model_cache, open_runtime
 from aistemsplitter_engine.runtimes import openvino as openvino_runtime
 from aistemsplitter_engine.runtimes.openvino import OpenVinoRuntime, choose_precision
 from aistemsplitter_engine.runtimes.openvino_ops import OpenVinoOps
@@ -236,30 +235,6 @@ os.kill(os.getpid(), signal.SIGTERM)
     subprocess.run([sys.executable, "-c", script], check=True, timeout=300)
 
 
-@pytest.mark.parametrize("width", [3, 16, 37])
-def test_convolutions_with_half_the_multiplications(width: int) -> None:
-    rng = np.random.default_rng(0)
-    weight = rng.standard_normal((96, 100, 3, 3), np.float32) / 30
-    bias, x = rng.standard_normal(96, np.float32), rng.standard_normal((2, 100, 6, width))
-    assert winograd.is_worth_it(weight)
-    parameter = opset.parameter(x.shape, np.float32)
-    ops = OpenVinoOps(exact=True)
-    # Consecutive convolutions of the same image, as in a gate, and one that reads fewer rows.
-    results = [
-        ops.conv(parameter, sign * weight, bias, padding=((rows, 1), (1, 1)))
-        for sign, rows in ((1, 1), (-1, 1), (1, 0))
-    ]
-    options = {"INFERENCE_PRECISION_HINT": "f32"}
-    model = Core().compile_model(Model(results, [parameter]), "CPU", options)
-    one, other, fewer = model(x.astype(np.float32)).values()
-    expected = functional.pad(torch.tensor(x), (1, 1, 1, 1))
-    expected = functional.conv2d(expected, torch.tensor(weight, dtype=torch.float64)).numpy()
-    bias = bias.reshape(-1, 1, 1)
-    assert np.abs(one - (expected + bias)).max() < 1e-5
-    assert np.abs(other - (bias - expected)).max() < 1e-5
-    assert np.abs(fewer - (expected + bias)[:, :, 1:]).max() < 1e-5
-
-
 @pytest.mark.parametrize(
     ("shape", "axes"), [((1, 6, 1, 85_995), (1, 3)), ((1, 1344, 512), (1, 2)), ((1, 8, 70), (2,))]
 )
@@ -296,7 +271,6 @@ def test_precision_is_chosen_or_refused() -> None:
     ],
 )
 def test_unsupported_devices_and_precisions(device: str, precision: str, reason: str) -> None:
-    import torch
 
     if (device == "cuda" and torch.cuda.is_available()) or (
         device == "mps" and torch.backends.mps.is_available()

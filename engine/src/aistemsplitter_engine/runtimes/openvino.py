@@ -18,7 +18,6 @@ from aistemsplitter_engine.families.base import Network
 from aistemsplitter_engine.options import Precision
 from aistemsplitter_engine.resources import cpu_count
 from aistemsplitter_engine.runtimes import openvino_ops as operations
-from aistemsplitter_engine.runtimes import winograd
 from aistemsplitter_engine.runtimes.compiled_model_cache import CachedModel
 from aistemsplitter_engine.runtimes.openvino_ops import OpenVinoOps
 from aistemsplitter_engine.runtimes.openvino_without_telemetry import openvino as ov
@@ -125,8 +124,7 @@ def _graph(network: Network, checkpoint: Checkpoint, precision: Precision) -> ov
 
 def _name(network: Network, checkpoint: Checkpoint, precision: Precision) -> str:
     """Return a name for the compiled network, which depends on all that it was compiled from."""
-    modules = [Path(str(module.__file__)) for module in (operations, winograd)]
-    code = b"".join(path.read_bytes() for path in (*network.code, *modules))
+    code = b"".join(p.read_bytes() for p in (*network.code, Path(str(operations.__file__))))
     processor = _core().get_property("CPU", "FULL_DEVICE_NAME")
     made = f"{ov.__version__} {processor} {sorted(_options(precision).items())}".encode() + code
     return f"{checkpoint.digest[:16]}-{_HINTS[precision]}-{sha256(made).hexdigest()[:16]}"

@@ -9,7 +9,6 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from aistemsplitter_engine.families.ops import Pair
-from aistemsplitter_engine.runtimes import winograd
 from aistemsplitter_engine.runtimes.openvino_without_telemetry import openvino
 from aistemsplitter_engine.runtimes.openvino_without_telemetry import opset13 as ov
 
@@ -30,7 +29,6 @@ class OpenVinoOps:
 
     def __init__(self, *, exact: bool) -> None:
         self._exact = exact
-        self._transformed: tuple[Value, list[Any]] = None, []
 
     def conv(
         self,
@@ -43,20 +41,10 @@ class OpenVinoOps:
         dilation: Pair = (1, 1),
     ) -> Any:
         (top, bottom), (left, right) = padding
-        plain = (stride, dilation, padding[1]) == ((1, 1), (1, 1), (1, 1))
-        if plain and winograd.is_worth_it(weight):
-            y = winograd.convolve(self._values(x), weight, padding[0], self.shape(x)[3])
-        else:
-            y = ov.convolution(
-                x, _constant(weight), list(stride), [top, left], [bottom, right], list(dilation)
-            )
+        y = ov.convolution(
+            x, _constant(weight), list(stride), [top, left], [bottom, right], list(dilation)
+        )
         return ov.add(y, _constant(bias.reshape(1, -1, 1, 1)))
-
-    def _values(self, x: Value) -> list[Any]:
-        """Transform an image for Winograd, once for both halves of a gate."""
-        if x is not self._transformed[0]:
-            self._transformed = x, winograd.transform(x, self.shape(x))
-        return self._transformed[1]
 
     def conv_transpose(
         self, x: Value, weight: Any, bias: Any, stride: Pair, crop: tuple[Pair, Pair]
