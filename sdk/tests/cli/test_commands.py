@@ -3,51 +3,22 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import subprocess
 import sys
 import urllib.error
 import urllib.request
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
 import pytest
 
 from aistemsplitter import __version__
-from aistemsplitter.testing import split_succeeded
-from clients import KEY
+from aistemsplitter.testing import Reply, split_succeeded
 from loopback import Loopback
-
-COMMAND = [sys.executable, "-m", "aistemsplitter.cli"]
-SECRET = "whsec_test"
-
-
-@pytest.fixture
-def environment(loopback: Loopback) -> dict[str, str]:
-    own = {
-        "AISTEMSPLITTER_API_KEY": KEY,
-        "AISTEMSPLITTER_BASE_URL": loopback.url,
-        "AISTEMSPLITTER_WEBHOOK_SECRET": SECRET,
-    }
-    return {**os.environ, **own}
-
-
-def run(environment: dict[str, str], *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [*COMMAND, *map(str, arguments)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
-    assert "Traceback" not in done.stderr
-    assert "\x1b" not in done.stdout + done.stderr  # no terminal, no escape codes
-    assert KEY not in done.stdout + done.stderr
-    return done
-
-
-@pytest.fixture
-def song(tmp_path: Path) -> Path:
-    path = tmp_path / "my song.wav"
-    path.write_bytes(b"RIFF" + bytes(5000))
-    return path
+from sdk_command import COMMAND, SECRET, run
 
 
 def test_a_song_becomes_stems(environment: dict[str, str], song: Path, tmp_path: Path) -> None:
@@ -132,6 +103,24 @@ def test_downloads_of_splits_of_the_same_name(
         "my song-2/drums.wav",
         "my song/vocals.wav",
     ]
+
+
+def test_a_note_about_several_songs_is_printed_once(
+    environment: dict[str, str], loopback: Loopback, song: Path, tmp_path: Path
+) -> None:
+    def warn(reply: Reply) -> Reply:
+        return replace(reply, body=reply.body.replace(b'"warnings": []', b'"warnings": ["Demo"]'))
+
+    loopback.fault("change", "/splits/split_", change=warn, times=99)
+    others = [tmp_path / f"{number}.wav" for number in range(3)]
+    for other in others:
+        other.write_bytes(song.read_bytes())
+    done = run(environment, "split", song, *others, "-o", tmp_path / "out", "--concurrency", "1")
+    assert done.returncode == 0, done.stderr
+    service = loopback.url.removeprefix("http://")
+    assert done.stderr == (
+        f"Note from {service} about {song}, {others[0]} and 2 other songs: Demo\n"
+    )
 
 
 def test_no_wait_only_submits(

@@ -13,4 +13,7 @@ def main() -> None:
         if error.name not in ("typer", "rich"):
             raise
         sys.exit("The command line is not installed: pip install 'aistemsplitter[cli]'")
+    except KeyboardInterrupt:
+        print("Interrupted; run the same command again", file=sys.stderr)
+        sys.exit(130)
     sys.exit(run())

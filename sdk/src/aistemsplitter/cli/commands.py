@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated, Any, cast
 
 import typer
+from typer.core import TyperGroup
 
 from aistemsplitter._errors import AiStemSplitterError
-from aistemsplitter._operations import create_upload
 from aistemsplitter._types import SplitStatus
-from aistemsplitter._upload import upload as upload_file
 from aistemsplitter._version import __version__
 from aistemsplitter.cli import exits, show, webhooks
 from aistemsplitter.cli.folders import Folders
@@ -27,9 +26,18 @@ from aistemsplitter.cli.options import (
     listed,
 )
 from aistemsplitter.cli.splitting import Options, split_songs
+from aistemsplitter.cli.uploading import upload_song
+
+
+class _Commands(TyperGroup):
+    def invoke(self, ctx: Any) -> Any:
+        with show.interruptible():
+            return super().invoke(ctx)
+
 
 app = typer.Typer(
     name="aistemsplitter",
+    cls=_Commands,
     help="Split songs into stems with an AI Stem Splitter service. The API key is read from "
     "AISTEMSPLITTER_API_KEY, and the base URL of the service from AISTEMSPLITTER_BASE_URL.",
     epilog=exits.HELP,
@@ -117,9 +125,7 @@ def split(
         concurrency=concurrency,
         json=json,
     )
-    with show.interruptible():
-        code = split_songs(songs, options, key, base_url)
-    if code:
+    if code := split_songs(songs, options, key, base_url):
         raise typer.Exit(code)
 
 
@@ -168,7 +174,8 @@ def download(
     """
     folders = Folders(out, overwrite=overwrite)
     way_out = "run the same command again to continue"
-    with connect(key, base_url) as client, show.bars() as new_bars, show.interruptible(way_out):
+    notes = show.Notes()
+    with show.interruptible(way_out), connect(key, base_url) as client, show.bars() as new_bars:
         bars = new_bars(split_id)
         done = client.wait_for_split(split_id, timeout=None, on_progress=bars.separation)
         folder = folders.for_split(done.id, done.filename)
@@ -176,7 +183,9 @@ def download(
         paths = client.download_split(
             done, folder, stems=listed(stems), overwrite=overwrite, on_progress=bars.download
         )
+        notes.add(client, done.filename or split_id, done)
     show.stems(done, paths, json)
+    notes.print()
 
 
 @app.command()
@@ -209,17 +218,9 @@ def upload(
     base_url: BaseUrl = None,
 ) -> None:
     """Upload a file without splitting it, and print a URL that 'split' accepts."""
-    with connect(key, base_url) as client, show.bars() as new_bars, show.interruptible():
-        uploaded = client._run(
-            upload_file(
-                client._session,
-                create_upload,
-                song,
-                filename=None,
-                key=None,
-                on_progress=new_bars(song.name).upload,
-            )
-        )
+    way_out = "the upload is not complete. Run the same command again"
+    with show.interruptible(way_out), connect(key, base_url) as client, show.bars() as new_bars:
+        uploaded = client._run(upload_song(client, str(song), new_bars(song.name)))
     if json:
         show.as_json({"uploadId": uploaded.upload_id, "audioUrl": uploaded.audio_url})
     else:

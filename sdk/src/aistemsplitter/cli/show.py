@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
+from urllib.parse import urlsplit
 
 import typer
 from rich.console import Console
@@ -15,11 +16,13 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from rich.table import Table
 from rich.text import Text
 
+from aistemsplitter._base import BaseClient
 from aistemsplitter._models import Model, Split, TransferProgress
 from aistemsplitter.cli.exits import INTERRUPTED, one_line
 
 # Width outside a terminal, so that tables in a pipe are not wrapped.
 _WIDE = 250
+_MOST_NAMES = 3
 results = Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else _WIDE)
 progress = Console(stderr=True, soft_wrap=True, highlight=False)
 
@@ -78,8 +81,6 @@ def stems(done: Split, paths: Mapping[str, Path], json: bool, **more: str) -> No
         files = {stem: str(path) for stem, path in paths.items()}
         as_json({"id": done.id, "status": done.status, **more, "files": files})
         return
-    for warning in done.warnings:
-        message(f"Note: {warning}")
     for path in paths.values():
         line(path)
 
@@ -103,6 +104,31 @@ def state(split: Split) -> str:
     if split.status == "queued" and split.queue_position:
         return f"{split.status}, {split.queue_position} ahead"
     return split.status
+
+
+class Notes:
+    """Warnings about splits, printed once each at the end of a run."""
+
+    def __init__(self) -> None:
+        self._songs: dict[tuple[str, str], list[str]] = {}
+
+    def add(self, client: BaseClient, song: str, done: Split) -> None:
+        """Keep the warnings about a song's split."""
+        service = urlsplit(client._session.base_url).netloc
+        for warning in done.warnings:
+            self._songs.setdefault((service, warning), []).append(song)
+
+    def print(self) -> None:
+        """Print each warning with the service that it comes from and the songs that it is about."""
+        for (service, warning), songs in self._songs.items():
+            message(f"Note from {service} about {names(songs)}: {warning}")
+
+
+def names(songs: Sequence[str]) -> str:
+    """Return the names of songs as a phrase that stays short."""
+    shown = [*songs] if len(songs) <= _MOST_NAMES else [*songs[:2], f"{len(songs) - 2} other songs"]
+    *first, last = shown
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 class Bars:
@@ -149,15 +175,14 @@ def bars() -> Iterator[NewBars]:
 
 
 @contextmanager
-def interruptible(way_out: str = "") -> Iterator[None]:
-    """Exit with the code for an interruption on Ctrl-C.
+def interruptible(way_out: str = "run the same command again") -> Iterator[None]:
+    """Print a line on Ctrl-C and exit with the code for an interruption.
 
     Args:
-        way_out: Text printed after "Interrupted"; empty to print nothing.
+        way_out: What happened and how to continue, printed after "Interrupted".
     """
     try:
         yield
     except KeyboardInterrupt:
-        if way_out:
-            message(f"Interrupted; {way_out}")
+        message(f"Interrupted; {way_out}")
         raise typer.Exit(INTERRUPTED) from None

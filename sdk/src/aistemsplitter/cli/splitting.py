@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Literal, cast
 
 import anyio
+import anyio.lowlevel
 
 from aistemsplitter._async_client import AsyncAiStemSplitter
 from aistemsplitter._errors import AiStemSplitterError
-from aistemsplitter._models import SplitJob
 from aistemsplitter._types import OutputFormat, StemModelName
 from aistemsplitter.cli import exits, show
 from aistemsplitter.cli.folders import Folders, download_command
+from aistemsplitter.cli.uploading import upload_song
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,36 +33,64 @@ class Options:
     json: bool
 
 
+@dataclass(slots=True, eq=False)
+class _Song:
+    """A song and how far it has come.
+
+    Attributes:
+        source: Path or URL.
+        stage: ``pending`` until its upload is complete, ``finished`` also if it failed.
+        split_id: Id of its split, once submitted.
+    """
+
+    source: str
+    stage: Literal["pending", "submitting", "submitted", "finished"] = "pending"
+    split_id: str = ""
+
+
 def split_songs(
-    songs: Sequence[str], options: Options, key: str | None, base_url: str | None
+    sources: Sequence[str], options: Options, key: str | None, base_url: str | None
 ) -> int:
     """Split songs and return the exit code: 0, or that of the first song that failed."""
+    songs = [_Song(source) for source in sources]
+    notes = show.Notes()
 
     async def main() -> int:
         async with AsyncAiStemSplitter(key, base_url=base_url) as client:
             with show.bars() as new_bars:
-                return await _Run(client, options, new_bars).all(songs)
+                return await _Run(client, options, new_bars, notes).all(songs)
 
-    return anyio.run(main)
+    try:
+        code = anyio.run(main)
+    except KeyboardInterrupt:
+        _report_interruption(songs, options.out)
+        code = exits.INTERRUPTED
+    notes.print()
+    return code
 
 
 class _Run:
     """One run of the command, with its client and folders."""
 
     def __init__(
-        self, client: AsyncAiStemSplitter, options: Options, new_bars: show.NewBars
+        self,
+        client: AsyncAiStemSplitter,
+        options: Options,
+        new_bars: show.NewBars,
+        notes: show.Notes,
     ) -> None:
         self._client = client
         self._options = options
         self._new_bars = new_bars
+        self._notes = notes
         self._folders = Folders(options.out, overwrite=options.overwrite)
         self._slots = anyio.Semaphore(options.concurrency)
 
-    async def all(self, songs: Sequence[str]) -> int:
+    async def all(self, songs: Sequence[_Song]) -> int:
         """Split all songs and return the exit code. A song that fails does not stop the others."""
         codes = [0] * len(songs)
 
-        async def one(index: int, song: str) -> None:
+        async def one(index: int, song: _Song) -> None:
             try:
                 codes[index] = await self._split(song)
             finally:
@@ -73,54 +102,81 @@ class _Run:
                 group.start_soon(one, index, song)
         return next((code for code in codes if code), 0)
 
-    async def _split(self, song: str) -> int:
-        options, bars = self._options, self._new_bars(song.rpartition("/")[2] or song)
+    async def _split(self, song: _Song) -> int:
+        bars = self._new_bars(song.source.rpartition("/")[2] or song.source)
+        code = 0
         try:
             # Chosen before the submission, so that an unusable folder costs nothing.
-            folder = self._folders.for_song(song) if options.wait else None
+            folder = self._folders.for_song(song.source) if self._options.wait else None
+            await self._submit(song, folder, bars)
+            if folder is not None:
+                await self._fetch(song, folder, bars)
+        except AiStemSplitterError as error:
+            show.message(_about(song.source, exits.with_option_names(error)))
+            code = exits.code_of(error)
+        song.stage = "finished"
+        return code
+
+    async def _submit(self, song: _Song, folder: Path | None, bars: show.Bars) -> None:
+        """Upload and submit a song. Without a folder for its stems, print the split's id."""
+        options, source = self._options, song.source
+        if source.lower().startswith(("http://", "https://")):
+            audio = {"type": "direct_url", "url": source}
+        else:
+            audio = (await self._client._run(upload_song(self._client, source, bars))).input
+        await anyio.lowlevel.checkpoint_if_cancelled()
+        song.stage = "submitting"
+        # Ctrl-C does not cancel a submission: only its response has the id of what is charged.
+        with anyio.CancelScope(shield=True):
             job = await self._client.create_split(
-                input=song,
+                input=audio,
                 model=cast("StemModelName | None", options.model),
                 stems=options.stems,
                 output_format=cast("OutputFormat | None", options.output_format),
                 webhook_url=options.webhook_url,
-                on_progress=bars.upload,
             )
-            if folder is None:
-                _submitted(song, job, options.json)
-            else:
-                self._folders.record(folder, job.id, song)
-                await self._fetch(song, job, folder, bars)
-        except AiStemSplitterError as error:
-            show.message(_about(song, exits.with_option_names(error)))
-            return exits.code_of(error)
-        return 0
+        song.stage, song.split_id = "submitted", job.id
+        if folder is not None:
+            self._folders.record(folder, job.id, source)
+        elif options.json:
+            show.as_json({"id": job.id, "status": job.status, "song": source})
+        else:
+            show.line(f"{job.id} {source}")
 
-    async def _fetch(self, song: str, job: SplitJob, folder: Path, bars: show.Bars) -> None:
-        try:
-            split = await self._client.wait_for_split(
-                job.id, timeout=None, on_progress=bars.separation
-            )
-            paths = await self._client.download_split(
-                split, folder, overwrite=self._options.overwrite, on_progress=bars.download
-            )
-        except anyio.get_cancelled_exc_class():
+    async def _fetch(self, song: _Song, folder: Path, bars: show.Bars) -> None:
+        split = await self._client.wait_for_split(
+            song.split_id, timeout=None, on_progress=bars.separation
+        )
+        paths = await self._client.download_split(
+            split, folder, overwrite=self._options.overwrite, on_progress=bars.download
+        )
+        show.stems(split, paths, self._options.json, song=song.source)
+        self._notes.add(self._client, song.source, split)
+
+
+def _report_interruption(songs: Sequence[_Song], out: Path) -> None:
+    """Print what happens with the songs that Ctrl-C interrupted, and how to continue."""
+    pending = [song.source for song in songs if song.stage == "pending"]
+    if pending:
+        show.message(
+            f"Interrupted before {show.names(pending)} {'was' if len(pending) == 1 else 'were'}"
+            " submitted, so nothing was charged. Run the command again to split"
+            f" {'it' if len(pending) == 1 else 'them'}"
+        )
+    for song in songs:
+        if song.stage == "submitting":
             show.message(
-                f"Interrupted; {song} continues on the service as {job.id}. Download its stems"
-                f" with: {download_command(job.id, self._options.out)}"
+                f"Interrupted while {song.source} was being submitted. See whether 'aistemsplitter"
+                " list' shows it before running the command again, which would charge it again"
             )
-            raise
-        show.stems(split, paths, self._options.json, song=song)
+        elif song.stage == "submitted":
+            show.message(
+                f"Interrupted; {song.source} continues on the service as {song.split_id}. Download"
+                f" its stems with: {download_command(song.split_id, out)}"
+            )
 
 
 def _about(song: str, text: str) -> str:
     """Return a message that begins with the song's name, once."""
     named = text.startswith((f"{Path(song)}: ", f"{Path(song).name}: "))
     return text if named else f"{song}: {text}"
-
-
-def _submitted(song: str, job: SplitJob, json: bool) -> None:
-    if json:
-        show.as_json({"id": job.id, "status": job.status, "song": song})
-    else:
-        show.line(f"{job.id} {song}")
