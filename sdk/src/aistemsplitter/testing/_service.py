@@ -13,8 +13,9 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from aistemsplitter._effects import Reply, Request
 from aistemsplitter._failures import BY_STATUS
 from aistemsplitter.testing._events import SECRET, Delivery, delivery
+from aistemsplitter.testing._receiving import Reservation
 from aistemsplitter.testing._storage import FakeStorage, silence
-from aistemsplitter.testing._wire import failure, split_json, success, timestamp
+from aistemsplitter.testing._wire import Rejected, failure, split_json, success, timestamp
 
 STEMS = {
     "htdemucs": ("drums", "bass", "other", "vocals"),
@@ -23,12 +24,6 @@ STEMS = {
 }
 ALIASES = {"4s": "htdemucs_ft", "6s": "htdemucs_6s"}
 PSEUDO = ("instrumental",)
-
-
-class _Rejected(Exception):
-    def __init__(self, status: int, code: str, message: str, **details: Any) -> None:
-        super().__init__(message)
-        self.reply = failure(status, code, message, details)
 
 
 @dataclass(slots=True)
@@ -200,18 +195,18 @@ class FakeService:
 
     def _answer(self, request: Request) -> Reply:
         parts = urlsplit(request.url)
-        if parts.path.startswith("/storage/"):
-            return self._storage.answer(request)
         try:
+            if parts.path.startswith("/storage/"):
+                return self._storage.answer(request)
             self._authorize(request)
             return self._route(request, unquote(parts.path.removeprefix("/v1")), parts.query)
-        except _Rejected as rejected:
+        except Rejected as rejected:
             return rejected.reply
 
     def _authorize(self, request: Request) -> None:
         kind, _, key = request.headers.get("authorization", "").partition(" ")
         if kind != "Bearer" or not key or self._api_key not in (None, key):
-            raise _Rejected(401, "UNAUTHORIZED", "the API key is missing or unknown")
+            raise Rejected(401, "UNAUTHORIZED", "the API key is missing or unknown")
 
     def _route(self, request: Request, path: str, query: str) -> Reply:
         match request.method, path.strip("/").split("/"):
@@ -239,7 +234,7 @@ class FakeService:
                 return self._cancel(self._find(split_id))
             case "GET", ["audio", "splits", split_id, "events"] if self._streams:
                 return self._stream(self._find(split_id))
-        raise _Rejected(404, "NOT_FOUND", "there is no such path")
+        raise Rejected(404, "NOT_FOUND", "there is no such path")
 
     def _once(self, request: Request, process: Callable[[], Reply]) -> Reply:
         """Process a request once per idempotency key, and replay the reply after that."""
@@ -248,7 +243,7 @@ class FakeService:
         if key in self._answers:
             before, reply = self._answers[key]
             if before != body:
-                raise _Rejected(422, "IDEMPOTENCY_MISMATCH", "the key was used with another body")
+                raise Rejected(422, "IDEMPOTENCY_MISMATCH", "the key was used with another body")
             return replace(reply, headers={**reply.headers, "idempotency-replayed": "true"})
         reply = process()
         if key:
@@ -258,21 +253,23 @@ class FakeService:
     def _reserve(self, body: Mapping[str, Any], key: str | None) -> Reply:
         missing = [n for n in ("filename", "contentType", "contentLength") if not body.get(n)]
         if missing:
-            raise _Rejected(422, "VALIDATION_ERROR", f"missing: {', '.join(missing)}")
+            raise Rejected(422, "VALIDATION_ERROR", f"missing: {', '.join(missing)}")
         upload_id = f"upl_{uuid.uuid4().hex}"
         if key:
             before, upload_id = self._reserved.setdefault(key, (body, upload_id))
             if before != body:
-                raise _Rejected(422, "IDEMPOTENCY_MISMATCH", "the key was used with another body")
+                raise Rejected(422, "IDEMPOTENCY_MISMATCH", "the key was used with another body")
         self._uploads[upload_id] = str(body["filename"])
-        url = self._storage.presign(upload_id, body["contentLength"])
+        reservation = Reservation(str(body["contentType"]), int(body["contentLength"]))
+        url = self._storage.presign(upload_id, reservation)
+        headers = {"Content-Type": reservation.content_type}
         return success(
             {
                 "uploadId": upload_id,
                 "uploadUrl": url,
-                "uploadHeaders": {},
+                "uploadHeaders": headers,
                 "expiresAt": timestamp(3600),
-                "direct": {"method": "PUT", "url": url, "headers": {}},
+                "direct": {"method": "PUT", "url": url, "headers": headers},
                 "audioUrl": url.partition("?")[0],
                 "uploaded": self._storage.get(upload_id) is not None,
             }
@@ -282,14 +279,14 @@ class FakeService:
         name = str(body.get("stemModel", "htdemucs_ft"))
         model = ALIASES.get(name, name)
         if model not in STEMS:
-            raise _Rejected(422, "VALIDATION_ERROR", f"stemModel: there is no model {name}")
+            raise Rejected(422, "VALIDATION_ERROR", f"stemModel: there is no model {name}")
         stems = tuple(body.get("stems") or STEMS[model])
         if unknown := set(stems) - {*STEMS[model], *PSEUDO}:
             names = ", ".join(sorted(unknown))
-            raise _Rejected(422, "VALIDATION_ERROR", f"stems: the model has no {names}")
+            raise Rejected(422, "VALIDATION_ERROR", f"stems: the model has no {names}")
         filename = self._source_name(body.get("input"))
         if self.balance < self._duration:
-            raise _Rejected(
+            raise Rejected(
                 402,
                 "INSUFFICIENT_CREDITS",
                 "the balance does not cover this split",
@@ -319,14 +316,17 @@ class FakeService:
     def _source_name(self, source: Any) -> str:
         fields = source if isinstance(source, dict) else {}
         if fields.get("type") == "direct_url" and fields.get("url"):
-            return urlsplit(str(fields["url"])).path.rpartition("/")[2] or "audio"
+            name = urlsplit(str(fields["url"])).path.rpartition("/")[2] or "audio"
+            if name not in self._uploads:
+                return name
+            fields = {"type": "uploaded_file", "uploadId": name}  # the URL is an audioUrl
         if fields.get("type") != "uploaded_file":
-            raise _Rejected(422, "VALIDATION_ERROR", "input: neither a URL nor an upload")
+            raise Rejected(422, "VALIDATION_ERROR", "input: neither a URL nor an upload")
         upload_id = str(fields.get("uploadId"))
         if upload_id not in self._uploads:
-            raise _Rejected(404, "NOT_FOUND", "there is no such upload")
+            raise Rejected(404, "NOT_FOUND", "there is no such upload")
         if self._storage.get(upload_id) is None:
-            raise _Rejected(409, "CONFLICT", "the upload is not finished")
+            raise Rejected(409, "CONFLICT", "the upload is not finished")
         return self._uploads[upload_id]
 
     def _list(self, query: Mapping[str, str]) -> Reply:
@@ -340,7 +340,7 @@ class FakeService:
 
     def _cancel(self, split: _Split) -> Reply:
         if split.json["status"] in ("succeeded", "failed"):
-            raise _Rejected(409, "CONFLICT", f"the split is already {split.json['status']}")
+            raise Rejected(409, "CONFLICT", f"the split is already {split.json['status']}")
         split.ending, split.ahead = ("CANCELED", "cancelled"), []
         self._advance(split)
         return success(self._json_of(split))
@@ -357,7 +357,7 @@ class FakeService:
 
     def _find(self, split_id: str) -> _Split:
         if split_id not in self._splits:
-            raise _Rejected(404, "NOT_FOUND", "there is no such split")
+            raise Rejected(404, "NOT_FOUND", "there is no such split")
         return self._splits[split_id]
 
     def _advance(self, split: _Split) -> None:
@@ -396,5 +396,5 @@ def _body(request: Request) -> Mapping[str, Any]:
     except ValueError:
         body = None
     if not isinstance(body, dict):
-        raise _Rejected(422, "VALIDATION_ERROR", "the body is not a JSON object")
+        raise Rejected(422, "VALIDATION_ERROR", "the body is not a JSON object")
     return body

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from urllib.parse import parse_qs, urlsplit
 
 from aistemsplitter._effects import Reply, Request
-from aistemsplitter.testing._wire import success
+from aistemsplitter.testing._receiving import Reservation, file_of
+from aistemsplitter.testing._wire import Rejected, success
 
 
 def silence(seconds: float = 0.1) -> bytes:
@@ -28,7 +29,7 @@ class FakeStorage:
     def __init__(self, url: str) -> None:
         self._url = url.rstrip("/")
         self._objects: dict[str, bytes] = {}
-        self._lengths: dict[str, int] = {}
+        self._reserved: dict[str, Reservation] = {}
         self._signatures: set[str] = set()
 
     def put(self, key: str, data: bytes) -> None:
@@ -43,12 +44,12 @@ class FakeStorage:
         """Delete all objects whose keys begin with a prefix."""
         self._objects = {k: v for k, v in self._objects.items() if not k.startswith(prefix)}
 
-    def presign(self, key: str, length: int | None = None) -> str:
-        """Return a URL that reads an object, or that writes one of the given length."""
+    def presign(self, key: str, reservation: Reservation | None = None) -> str:
+        """Return a URL that reads an object, or that writes the one that was reserved."""
         signature = uuid.uuid4().hex
         self._signatures.add(signature)
-        if length is not None:
-            self._lengths[key] = length
+        if reservation is not None:
+            self._reserved[key] = reservation
         return f"{self._url}/storage/{key}?signature={signature}"
 
     def expire(self) -> None:
@@ -56,17 +57,20 @@ class FakeStorage:
         self._signatures.clear()
 
     def answer(self, request: Request) -> Reply:
-        """Answer a request for a presigned URL."""
+        """Answer a request for a presigned URL.
+
+        Raises:
+            Rejected: The URL has expired, or the upload is not the one that was reserved.
+        """
         parts = urlsplit(request.url)
         key = parts.path.partition("/storage/")[2]
         if not self._signatures.intersection(parse_qs(parts.query).get("signature", ())):
-            return Reply(403, {"content-type": "text/plain"}, b"expired")
+            raise Rejected(403, "FORBIDDEN", "the URL is not valid or has expired")
         if request.method in ("PUT", "POST"):
-            body = request.body if isinstance(request.body, bytes) else b""
-            if len(body) != self._lengths.get(key):
-                return Reply(400, {"content-type": "text/plain"}, b"wrong length")
-            self._objects[key] = body
-            return success({"url": f"{self._url}/{key}", "key": key})
+            if key in self._objects:
+                raise Rejected(409, "CONFLICT", "the file was uploaded already")
+            self._objects[key] = file_of(request, self._reserved[key])
+            return success({"url": f"{self._url}/storage/{key}", "key": f"uploads/{key}"})
         data = self._objects.get(key)
         return Reply(404) if data is None else _ranged(data, request.headers)
 

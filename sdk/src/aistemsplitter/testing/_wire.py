@@ -68,3 +68,15 @@ def _reply(status: int, envelope: Any, headers: Mapping[str, str]) -> Reply:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     body = json.dumps(envelope).encode()
     return Reply(status, {"content-type": "application/json", **named}, body)
+
+
+class Rejected(Exception):
+    """A request that the service answers with an error.
+
+    Attributes:
+        reply: The response.
+    """
+
+    def __init__(self, status: int, code: str, message: str, **details: Any) -> None:
+        super().__init__(message)
+        self.reply = failure(status, code, message, details)
