@@ -1,0 +1,168 @@
+"""CPU time of the pipeline around a network that costs nothing, compared with another checkout.
+
+A network that costs nothing shows what the rest of the engine takes, and so how fast a GPU could
+be before the pipeline limits it. CPU time, unlike elapsed time, is also valid on a busy machine.
+Each measurement runs in a fresh process, the checkouts in turn; the least of the rounds counts.
+
+    python bench/pipeline.py
+    git worktree add /tmp/before 1b2e74d && python bench/pipeline.py --checkout /tmp/before
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from fractions import Fraction
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+RATE = 44_100
+HERE = Path(__file__).parents[1]
+SEGMENT = Fraction(39, 5)  # seconds, of the official htdemucs
+SOURCES = ("drums", "bass", "other", "vocals")
+BLOCK = 65_536  # frames, as files are read
+
+
+def main() -> None:
+    """Measure and print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--checkout", type=Path, help="another checkout, to compare with")
+    parser.add_argument("--seconds", type=float, default=240, help="length of the song")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--measure", choices=STAGES, help=argparse.SUPPRESS)
+    parser.add_argument("--variant", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.measure:
+        measure, _, _ = STAGES[options.measure]
+        print(json.dumps(measure(options.variant, options.seconds)))
+        return
+    checkouts = {"here": HERE}
+    if options.checkout:
+        checkouts = {"before": options.checkout, **checkouts}
+    for stage, (_, title, variants) in STAGES.items():
+        print(f"## {title}")
+        _print_table(
+            {
+                variant: _compare(stage, variant, checkouts, options.seconds, options.rounds)
+                for variant in variants
+            },
+            list(checkouts),
+        )
+
+
+def _compare(
+    stage: str, variant: str, checkouts: Mapping[str, Path], seconds: float, rounds: int
+) -> dict[str, float]:
+    """Return the times real time of every checkout, the best of the rounds."""
+    least = dict.fromkeys(checkouts, float("inf"))
+    for number in range(rounds):
+        for name, checkout in checkouts.items():
+            print(f"{stage} {variant}: {name}, round {number + 1}", file=sys.stderr, flush=True)
+            command = [sys.executable, __file__, "--measure", stage, "--variant", variant]
+            done = subprocess.run(
+                [*command, "--seconds", str(seconds)],
+                env={**os.environ, "PYTHONPATH": str(checkout / "engine" / "src")},
+                stdout=subprocess.PIPE,
+                check=True,
+            )
+            least[name] = min(least[name], json.loads(done.stdout))
+    return {name: seconds / taken for name, taken in least.items()}
+
+
+def _print_table(speeds: Mapping[str, Mapping[str, float]], checkouts: list[str]) -> None:
+    ratio = len(checkouts) > 1
+    print(f"\n| | {' | '.join(checkouts)} |{' times as fast |' if ratio else ''}")
+    print(f"| --- {'| --- ' * (len(checkouts) + ratio)}|")
+    for variant, speed in speeds.items():
+        print(f"| {variant} | {' | '.join(f'{speed[name]:,.0f}' for name in checkouts)} |", end="")
+        print(f" {speed['here'] / speed['before']:.1f} |" if ratio else "")
+    print(flush=True)
+
+
+# Measurements, which run in a process of their own, with the sources of either checkout.
+
+
+def separation(variant: str, seconds: float) -> float:
+    """Return the main thread's CPU seconds from blocks of a song to blocks of its stems."""
+    batch_size = int(variant.removeprefix("batch "))
+    modules = _modules()
+    frames = round(seconds * RATE)
+    song = np.random.default_rng(0).standard_normal((2, frames), np.float32)
+    blocks = [song[:, start : start + BLOCK] for start in range(0, frames, BLOCK)]
+    part = modules.Part(_free_runtime(batch_size), tuple(range(len(SOURCES))))
+    loudness = modules.loudness(frames, 0.01, 0.3)
+    started = time.thread_time()
+    done = 0
+    for estimates in modules.separate(
+        iter(blocks), loudness, [part], [[0]], overlap=0.25, batch_size=batch_size
+    ):
+        done += estimates.sources.shape[2]
+    taken = time.thread_time() - started
+    assert done == frames
+    return taken
+
+
+def _modules() -> SimpleNamespace:
+    """Return what this file needs of the engine, which lay elsewhere in version 1b2e74d."""
+    package = "aistemsplitter_engine"
+    try:
+        separate = importlib.import_module(f"{package}.pipeline.separate")
+    except ImportError:
+        separate = importlib.import_module(f"{package}.separation.stream")
+        loudness = importlib.import_module(f"{package}.separation.loudness").Loudness
+    else:
+        module = importlib.import_module(f"{package}.families.htdemucs.loudness")
+        loudness = module.MeanAndDeviation
+    return SimpleNamespace(separate=separate.separate, Part=separate.Part, loudness=loudness)
+
+
+def _free_runtime(batch_size: int) -> Any:
+    """Return a runtime with the official htdemucs' segments, whose estimates are always the same.
+
+    They are in memory, not views of the segments, as those of a real network.
+    """
+    arguments = {"sources": list(SOURCES), "segment": SEGMENT}
+    shape = batch_size, len(SOURCES), 2, round(SEGMENT * RATE)
+    estimates = np.random.default_rng(0).standard_normal(shape, np.float32)
+
+    class Free:
+        concurrency = 1
+        precision = "float32"
+
+        def __init__(self) -> None:
+            self.batch_size = batch_size
+            try:
+                family = importlib.import_module("aistemsplitter_engine.families.htdemucs.family")
+            except ImportError:  # version 1b2e74d
+                config = importlib.import_module("aistemsplitter_engine.network.config")
+                self.config = config.Configuration.from_arguments(arguments)
+            else:
+                self.network = family.HTDemucsFamily().open(arguments)
+
+        def __call__(self, segments: Any, sources: tuple[int, ...]) -> Any:
+            return estimates[: len(segments), list(sources)]
+
+    return Free()
+
+
+Measure = Callable[[str, float], float]
+STAGES: dict[str, tuple[Measure, str, tuple[str, ...]]] = {
+    "separation": (
+        separation,
+        "Main thread: windows, overlap-add and levels of one song, as a multiple of real time",
+        ("batch 1", "batch 8", "batch 32"),
+    ),
+}
+
+
+if __name__ == "__main__":
+    main()
