@@ -1,4 +1,4 @@
-"""One interface to the synchronous client and to the asynchronous one on asyncio and trio."""
+"""One interface to the synchronous client and to the asynchronous client on asyncio and trio."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CERTIFICATES = ssl.create_default_context()  # trusted by the clients of all tes
 
 
 class Runner:
-    """A client of either kind whose methods are called the same way."""
+    """A client of either kind, whose methods are called the same way."""
 
     def __init__(self, kind: str, **options: Any) -> None:
         self._kind = kind

@@ -1,4 +1,4 @@
-"""Commands and virtual environments, as a user has them: without the tests' own paths."""
+"""Run commands and create virtual environments as a user would, without the tests' paths."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def run(*command: object, cwd: Path | None = None, **environment: str) -> str:
-    """What a command prints; its errors where it fails."""
+    """Run a command and return its output; fail if it fails."""
     kept = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     done = subprocess.run(
         [str(part) for part in command],
@@ -24,6 +24,6 @@ def run(*command: object, cwd: Path | None = None, **environment: str) -> str:
 
 
 def make_venv(folder: Path) -> Path:
-    """A virtual environment; its folder of commands."""
+    """Create a virtual environment and return its folder of commands."""
     venv.create(folder, with_pip=True)
     return folder / ("Scripts" if os.name == "nt" else "bin")

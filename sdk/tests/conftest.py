@@ -21,7 +21,7 @@ def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Shorten the pauses: test_core.py tests their lengths."""
+    """Shorten the pauses, whose real lengths test_core.py tests."""
     monkeypatch.setattr(_core, "FIRST_PAUSE", 0.002)
     monkeypatch.setattr(_core, "LONGEST_PAUSE", 0.01)
     monkeypatch.setattr(_wait, "FIRST_INTERVAL", 0.01)
@@ -30,14 +30,14 @@ def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def _one_tls_context(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Share one TLS context: reading the system's certificates takes longer than most tests."""
+    """Share one TLS context, because loading the system's certificates is slow."""
     options = exchange.options
     monkeypatch.setattr(exchange, "options", lambda: {**options(), "verify": CERTIFICATES})
 
 
 @pytest.fixture
 def loopback() -> Iterator[Loopback]:
-    """A real HTTP server that serves a fake service and misbehaves on command."""
+    """A real HTTP server with a fake service and scripted faults."""
     with Loopback() as server:
         yield server
 
@@ -49,13 +49,13 @@ TRIO = pytest.param(
 
 @pytest.fixture(params=["sync", "asyncio", TRIO])
 def kind(request: pytest.FixtureRequest) -> Any:
-    """Synchronous client, or asynchronous client on an event loop."""
+    """The kind of client: synchronous, or asynchronous on one of the event loops."""
     return request.param
 
 
 @pytest.fixture(params=["asyncio", TRIO])
 def backend(request: pytest.FixtureRequest) -> Any:
-    """Event loop of the asynchronous client."""
+    """The event loop of the asynchronous client."""
     return request.param
 
 

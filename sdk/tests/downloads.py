@@ -1,4 +1,4 @@
-"""What the tests of downloads share: the content of a stem, and helpers."""
+"""Helpers of the download tests, and the content of a stem."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from aistemsplitter.testing import Reply
 
-STEM = os.urandom(300_000)  # takes several reads of a socket
+STEM = os.urandom(300_000)  # needs several reads of a socket
 STEMS = ["drums", "bass", "other", "vocals"]
 STORAGE = "^/storage/"  # path of the requests for stems
 

@@ -1,6 +1,6 @@
-"""Splits by processes that were forked from one whose client had connections open already.
+"""Create splits in processes forked from one whose client already has open connections.
 
-Reads a plan from its standard input; every child writes what became of its splits to a file.
+Reads a plan from its standard input; every child writes the results of its splits to a file.
 """
 
 from __future__ import annotations

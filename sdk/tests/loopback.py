@@ -1,4 +1,4 @@
-"""A real HTTP server on loopback: a FakeService, and faults that only a socket can have."""
+"""A real HTTP server with a FakeService and faults that need a socket."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from aistemsplitter.testing import FakeService, Reply, Request
 
 @dataclass
 class Fault:
-    """A fault of the next requests whose path matches.
+    """A fault of the next requests with a matching path.
 
     Attributes:
-        kind: ``reset`` the connection before processing the request, ``reset_after`` processing it;
+        kind: ``reset`` the connection before or ``reset_after`` processing the request;
             ``cut`` or ``stall`` the response after ``at`` bytes of its body; ``hold`` it back;
             ``drip`` the first ``at`` bytes of its headers or ``drip_body`` those of its body, one
             every 50 ms; ``corrupt`` the byte at ``at``; ignore the range (``no_range``); or
@@ -35,7 +35,7 @@ class Fault:
 
 
 class Loopback:
-    """Serves HTTP on a free port; ``faults`` are used up as requests come."""
+    """An HTTP server on a free port; ``faults`` are used up as requests arrive."""
 
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.faults: list[Fault] = []
@@ -101,7 +101,7 @@ class _Server(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True  # with it, each answer waits 40 ms for an acknowledgement
+    disable_nagle_algorithm = True  # otherwise each response waits 40 ms for an acknowledgement
     server: _Server
 
     def setup(self) -> None:
@@ -157,7 +157,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.flush()
             if kind == "stall":
                 loopback.wait_stalled()
-            self.close_connection = True  # not reset, which would discard the bytes on their way
+            self.close_connection = True  # not reset, which would discard the bytes in transit
             return None
         if kind == "drip_body" and fault:
             self.drip(data[: fault.at])

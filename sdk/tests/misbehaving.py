@@ -1,4 +1,4 @@
-"""A proxy on loopback that misbehaves at random, from a seed, in front of the real service."""
+"""A proxy on loopback with seeded random faults, in front of the real service."""
 
 from __future__ import annotations
 
@@ -11,33 +11,33 @@ from collections import Counter
 from email.utils import formatdate
 from typing import Any
 
-STALL = 8.0  # seconds; longer than the client's patience
-DRIP = 0.1  # seconds between two bytes of a slow answer's head
+STALL = 8.0  # seconds; longer than the client's timeouts
+DRIP = 0.1  # seconds between two bytes of a slow response's head
 API = (
     "refuse",
     "lose",
     "reset",
     "stall",
-    "refuse_politely",
+    "unavailable",
     "truncate",
     "redirect",
     "drip",
-    "refuse_for_a_day",
+    "unavailable_for_a_day",
 )
 STORAGE_GET = (*API, "corrupt", "ignore_range", "expire")
-STORAGE_PUT = ("refuse", "lose", "stall", "refuse_politely", "expire", "redirect")
+STORAGE_PUT = ("refuse", "lose", "stall", "unavailable", "expire", "redirect")
 STREAM = (*API, "buffer")
-# Some end a call, others cost the test's time.
-RARE = {"redirect": 0.15, "stall": 0.3, "drip": 0.3, "refuse_for_a_day": 0.15, "buffer": 4.0}
+# Some end a call, others slow the test down.
+RARE = {"redirect": 0.15, "stall": 0.3, "drip": 0.3, "unavailable_for_a_day": 0.15, "buffer": 4.0}
 
 
 class Proxy:
-    """Forwards to a service on loopback; a share of the requests goes wrong.
+    """A proxy to a service on loopback that disturbs a share of the requests.
 
     Attributes:
-        share: of the requests that go wrong, 0 at first.
-        thief: another host, to which it redirects: all that came to it, as text.
-        faults: how many there were of each kind.
+        share: Share of the requests that are disturbed; 0 at first.
+        thief: Heads of the requests that reached the other host, to which it redirects.
+        faults: Number of faults by kind.
     """
 
     def __init__(self, seed: int) -> None:
@@ -73,19 +73,19 @@ class Proxy:
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """Base URL of the proxy."""
         return f"http://127.0.0.1:{self.port}"
 
     def _serve(self, handle: Any) -> int:
         async def guarded(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             task = asyncio.current_task()
             assert task is not None
-            self._handling.add(task)  # the loop itself holds tasks only weakly
+            self._handling.add(task)  # the loop itself only holds weak references to tasks
             task.add_done_callback(self._handling.discard)
             try:
                 await handle(reader, writer)
             except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
-                pass  # either side went away, which is what is tested, or it is the end
+                pass  # a side closed the connection, as tested, or the proxy is closing
             finally:
                 writer.close()
 
@@ -118,7 +118,7 @@ class Proxy:
         return kind
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One request a connection."""
+        """Handle one request and close the connection."""
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
         lines = head.split("\r\n")
         _, path, _ = lines[0].split(" ", 2)
@@ -130,8 +130,8 @@ class Proxy:
             return _reset(writer)
         length = next((int(v) for k, _, v in _pairs(lines) if k == "content-length"), 0)
         body = await reader.readexactly(length)
-        if said := self._said_instead(fault):
-            writer.write(said)
+        if reply := self._replacement(fault):
+            writer.write(reply)
             return await writer.drain()
         dropped = {"connection"} | ({"range"} if fault == "ignore_range" else set())
         kept = [line for line in lines[1:-2] if line.partition(":")[0].lower() not in dropped]
@@ -140,31 +140,31 @@ class Proxy:
             asked = "\r\n".join([lines[0], *kept, "Connection: close", "", ""])
             up_writer.write(asked.encode("latin-1") + body)
             await up_writer.drain()
-            await self._hand_back(fault, up_reader, writer)
+            await self._forward_response(fault, up_reader, writer)
         finally:
             up_writer.close()
         return None
 
-    def _said_instead(self, fault: str) -> bytes:
+    def _replacement(self, fault: str) -> bytes:
         status, header = {
-            "refuse_politely": (
+            "unavailable": (
                 self._random.choice(("429 No", "500 No", "503 No")),
                 "Retry-After: " + self._random.choice(("0", formatdate(usegmt=True))),
             ),
-            "refuse_for_a_day": ("503 No", "Retry-After: 100000"),
+            "unavailable_for_a_day": ("503 No", "Retry-After: 100000"),
             "expire": ("403 Forbidden", "X-Reason: expired"),
             "redirect": ("302 Found", f"Location: http://127.0.0.1:{self._thief_port}/mine"),
         }.get(fault, ("", ""))
         rest = "Content-Length: 0\r\nConnection: close\r\n\r\n"
         return f"HTTP/1.1 {status}\r\n{header}\r\n{rest}".encode() if status else b""
 
-    async def _hand_back(
+    async def _forward_response(
         self, fault: str, upstream: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         head = await upstream.readuntil(b"\r\n\r\n")
-        if fault == "lose":  # the service has done it
+        if fault == "lose":  # the service has processed the request
             return _reset(writer)
-        if fault == "buffer":  # as a proxy that collects a stream until it ends
+        if fault == "buffer":  # like a proxy that buffers a stream until it ends
             head += await upstream.read(-1)
         if fault == "drip":
             for byte in head[:60]:

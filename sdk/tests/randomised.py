@@ -1,8 +1,8 @@
-"""Randomised splits through a misbehaving proxy: each ends with the right stems or one typed error.
+"""Randomised splits through a faulty proxy; each ends with the right stems or one typed error.
 
-"Right" is byte for byte what the same song gave while the proxy behaved. A tenth of the splits is
-made by forked processes that share one client. A download that failed is repeated at the end, when
-the proxy behaves, and must then be right and leave no partial file.
+Stems are right if they equal, byte for byte, those of the same song without faults. A tenth of the
+splits is created by forked processes that share one client. A failed download is repeated at the
+end, without faults, and must then be right and leave no partial file.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SONGS = 5
 AT_ONCE = 12
 STEMS = (["vocals"], ["drums", "bass"])
 PATIENCE = Timeouts(total=60, connect=2, read=6, write=3)
-FRESH = 0.2  # of the splits upload their song anew; measuring one costs the service a second
+FRESH = 0.2  # share of the splits that upload their song; measuring one takes the service a second
 FORKED = 2  # processes
 
 Stems = dict[str, bytes]
@@ -39,7 +39,7 @@ Plan = tuple[int, "Song", list[str], bool]
 
 @dataclass(frozen=True, slots=True)
 class Song:
-    """A song, what an earlier upload of it is called, and what is right for it."""
+    """A song, the URL of its upload, and its expected stems."""
 
     path: Path
     audio_url: str
@@ -48,7 +48,7 @@ class Song:
 
 @dataclass
 class Outcome:
-    """What became of the splits; ``wrong`` and ``twice`` have to stay empty.
+    """Results of the splits; ``wrong`` and ``twice`` must stay empty.
 
     Attributes:
         unfinished: Splits whose download failed: number, id and song.
@@ -68,7 +68,7 @@ class Outcome:
 
 
 def run(folder: Path, *, splits: int, seed: int, share: float = 0.2) -> Outcome:
-    """Do so many splits, half of them by each client."""
+    """Run that many splits, half of them with each client."""
     (folder / "service").mkdir()
     with (
         Proxy(seed) as proxy,
@@ -95,7 +95,7 @@ def run(folder: Path, *, splits: int, seed: int, share: float = 0.2) -> Outcome:
 
 
 def _song(service: RealService, folder: Path, number: int) -> Song:
-    """Make, upload and split a song."""
+    """Create, upload and split a song."""
     path = folder / f"song{number}.wav"
     with wave.open(str(path), "wb") as file:
         file.setparams((2, 2, 44100, 0, "NONE", ""))
@@ -189,7 +189,7 @@ def _compare(outcome: Outcome, out: Path, truth: Stems) -> None:
 def _forked(
     url: str, service: RealService, plans: list[Plan], folder: Path, outcome: Outcome
 ) -> None:
-    """Do some of the splits in forked processes that share one client."""
+    """Create some of the splits in forked processes that share one client."""
     truths = {str(number): song.truth[",".join(stems)] for number, song, stems, _ in plans}
     out = folder / "out"
     out.mkdir(exist_ok=True)
@@ -215,7 +215,7 @@ def _forked(
 
 
 def _finish(service: RealService, folder: Path, outcome: Outcome) -> None:
-    """Repeat the downloads that failed, which counts them as right neither way."""
+    """Repeat the failed downloads; they do not count as right."""
     right = outcome.right
     with AiStemSplitter(service.api_key, base_url=service.url) as client:
         for number, split_id, truth in outcome.unfinished:
@@ -225,7 +225,7 @@ def _finish(service: RealService, folder: Path, outcome: Outcome) -> None:
 
 
 def _metadata(service: RealService) -> Counter[str]:
-    """How many splits the service has for each of our numbers."""
+    """Return the number of splits that the service has for each of our numbers."""
     with AiStemSplitter(service.api_key, base_url=service.url) as client:
         found = client.list_splits(limit=100)
         return Counter(split.metadata["number"] for split in found if "number" in split.metadata)

@@ -1,4 +1,4 @@
-"""The real service for tests of its clients: API and worker as processes, in demo mode."""
+"""The real service for tests of its clients: API and worker processes in demo mode."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from urllib.error import URLError
 from ports import free_port
 
 COMMAND = (sys.executable, "-c", "from aistemsplitter_server.cli import main; main()")
-STARTS_WITHIN = 180.0  # seconds; reached only if a test fails
+STARTS_WITHIN = 180.0  # seconds; only reached if a test fails
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class RealService:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Environment of this process, with the SDK's settings for the service."""
+        """Return this process's environment with the SDK's settings for the service."""
         return {
             **os.environ,
             "AISTEMSPLITTER_BASE_URL": self.url,
@@ -41,7 +41,7 @@ class RealService:
 
 @contextmanager
 def real_service(folder: Path, **settings: str) -> Iterator[RealService]:
-    """Start API and worker whose data is in a folder."""
+    """Start an API and a worker process with their data in a folder."""
     port = free_port()
     environment = {
         **{name: value for name, value in os.environ.items() if "AISTEMSPLITTER" not in name},

@@ -17,6 +17,6 @@ def run(environment: dict[str, str], *arguments: str | Path) -> subprocess.Compl
     command = [*COMMAND, *map(str, arguments)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert "Traceback" not in done.stderr
-    assert "\x1b" not in done.stdout + done.stderr  # no terminal, no escape codes
+    assert "\x1b" not in done.stdout + done.stderr  # not a terminal, so no escape codes
     assert KEY not in done.stdout + done.stderr
     return done

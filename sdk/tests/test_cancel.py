@@ -1,4 +1,4 @@
-"""Calls that are cancelled at any moment leave no connection, task or file."""
+"""Calls that are cancelled at any moment leave no connection, task or file behind."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _descriptors() -> list[str]:
 
 
 class Counted:
-    """Cancels a scope when the driver begins its n-th await."""
+    """Cancel a scope when the driver begins its n-th await."""
 
     def __init__(self, scope: anyio.CancelScope, at: int) -> None:
         self._scope, self._left = scope, at
@@ -53,7 +53,7 @@ def cancel_at_every_await(
     original = _http.AsyncDriver._carry_out
 
     async def counted(driver: Any, effect: Any, streams: Any) -> Any:
-        step()  # cancelled here, the effect meets the cancellation at its own first await
+        step()  # the effect then raises the cancellation at its own first await
         return await original(driver, effect, streams)
 
     monkeypatch.setattr(_http.AsyncDriver, "_carry_out", counted)
@@ -77,7 +77,7 @@ def cancel_at_every_await(
     while anyio.run(main, at, backend=backend):
         at += 1
     gc.collect()
-    for _ in range(200):  # the server's threads notice a moment later that a connection has ended
+    for _ in range(200):  # the server's threads notice the end of a connection slightly later
         if len(_descriptors()) <= opened:
             break
         time.sleep(0.01)
@@ -93,7 +93,7 @@ def test_download(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def clean() -> None:
-        """Check that no more is left than the next download resumes."""
+        """Check that only files for the next download to resume are left."""
         parts = list(tmp_path.glob(".*.part"))
         assert len(parts) <= 2
         assert all(part.stat().st_size > 0 for part in parts)
@@ -199,7 +199,7 @@ def test_many_waits_at_once(backend: str, loopback: Loopback) -> None:
     anyio.run(main, backend=backend)
 
 
-def test_no_thread_outlives_a_cancel_by_asyncio_itself(loopback: Loopback) -> None:
+def test_no_thread_outlives_a_cancel_by_asyncio(loopback: Loopback) -> None:
     """Task.cancel() ignores anyio's shield, here while a thread reads the upload."""
     state = "not begun"
 

@@ -1,4 +1,4 @@
-"""The calls of a client against the fake service, over a real socket, sync and async alike."""
+"""The calls of both clients against the fake service, over a real socket."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_delete_whose_response_is_lost(client: Any, loopback: Loopback) -> None:
     assert client.delete_split(job.id).deleted
 
 
-def test_one_split_and_one_key_over_all_retries(client: Any, loopback: Loopback) -> None:
+def test_retries_use_one_key_and_create_one_split(client: Any, loopback: Loopback) -> None:
     loopback.fault("reset", SUBMIT)
     loopback.fault("reset_after", SUBMIT)
     loopback.fault("cut", SUBMIT, at=20)
@@ -154,7 +154,7 @@ def test_arguments_of_other_types(client: Any, wrong: dict[str, Any]) -> None:
         client.create_split(URL, **wrong)
 
 
-def test_ids_stay_in_their_path(client: Any, loopback: Loopback) -> None:
+def test_ids_are_quoted_in_paths(client: Any, loopback: Loopback) -> None:
     with pytest.raises(NotFound):
         client.get_split("../../credits?x=#")
     assert loopback.seen[-1][1] == "/v1/audio/splits/..%2F..%2Fcredits%3Fx%3D%23"
@@ -163,7 +163,7 @@ def test_ids_stay_in_their_path(client: Any, loopback: Loopback) -> None:
             client.get_split(bad)
 
 
-def test_objects_stand_for_their_ids(client: Any, loopback: Loopback, tmp_path: Path) -> None:
+def test_objects_are_accepted_as_ids(client: Any, loopback: Loopback, tmp_path: Path) -> None:
     loopback.service._streams = True
     job = client.submit(audio_url=URL)
     split = client.get(client.get(job))

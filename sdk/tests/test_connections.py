@@ -1,4 +1,4 @@
-"""Connections by the user's settings: a proxy, certificates, or an HTTP client of their own."""
+"""Connections with a proxy, certificates, or an HTTP client that the user provides."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ OK = Reply(200, {}, b'{"success": true, "data": 7}')
 
 
 class Play:
-    """Drives an operation with replies given beforehand, on a clock of its own."""
+    """A driver that takes its replies from a list, on its own clock."""
 
     def __init__(self, **options: Any) -> None:
         self.now = 100.0
@@ -56,7 +56,7 @@ class Play:
             try:
                 effect = step()
             except StopIteration as end:
-                assert not left, "not all answers were asked for"
+                assert not left, "not all replies were used"
                 return end.value
             if isinstance(effect, Sleep):
                 self.sleeps.append(effect.seconds)
@@ -91,13 +91,13 @@ def error(status: int, code: str = "X", **more: Any) -> Reply:
 RESET = Failure("connection", "reset")
 
 
-def test_retries_with_pauses_that_double_up_to_a_bound() -> None:
+def test_pauses_double_up_to_a_limit() -> None:
     play = Play(max_retries=6)
     assert play.call(RESET, error(500), error(429), error(503), error(408), RESET, OK) == 7
     assert play.sleeps == [0.5, 1, 2, 4, 8, 8]
 
 
-def test_jitter_is_full() -> None:
+def test_jitter_covers_the_whole_pause() -> None:
     session = replace(Play().session, jitter=lambda: 0.0)
     assert session.pause(3) == 0.0
     assert session.pause(3, retry_after=5.0) == 5.0
@@ -150,14 +150,14 @@ def test_in_progress_is_retried() -> None:
     assert play.sleeps == [3.5]
 
 
-def test_a_try_at_work_is_waited_for_until_the_deadline() -> None:
+def test_a_request_in_progress_is_awaited_until_the_deadline() -> None:
     waiting = replace(error(409, "IDEMPOTENCY_IN_PROGRESS"), headers={"retry-after": "3"})
     assert Play(max_retries=1).call(waiting, waiting, waiting, OK) == 7
     with pytest.raises(IdempotencyInProgress):
         Play(max_retries=1, timeouts=Timeouts(total=9)).call(*[waiting] * 9)
 
 
-def test_a_pause_beyond_the_deadline_is_not_begun() -> None:
+def test_no_pause_begins_that_exceeds_the_deadline() -> None:
     play = Play(timeouts=Timeouts(total=10))
     with pytest.raises(RateLimited) as caught:
         play.call(Reply(429, {"retry-after": "11"}))
@@ -165,7 +165,7 @@ def test_a_pause_beyond_the_deadline_is_not_begun() -> None:
     assert not play.sleeps
 
 
-def test_the_deadline_covers_all_tries() -> None:
+def test_the_deadline_covers_all_attempts() -> None:
     play = Play(timeouts=Timeouts(total=10), max_retries=99)
     with pytest.raises(ServerError):
         play.call(*[error(500)] * 5)
@@ -224,7 +224,7 @@ def test_redirects_are_refused() -> None:
         Play().call(Reply(307, {"location": "http://["}))
 
 
-def test_code_goes_before_status() -> None:
+def test_the_error_code_takes_precedence_over_the_status() -> None:
     with pytest.raises(Conflict):
         Play().call(error(422, "CONFLICT"))
     with pytest.raises(ValidationFailed):
@@ -242,13 +242,15 @@ JSON = st.recursive(
     st.binary() | JSON.map(lambda error: json.dumps({"success": False, "error": error}).encode()),
     st.dictionaries(st.sampled_from(["location", "retry-after", "content-type"]), st.text()),
 )
-def test_any_answer_is_one_of_our_errors(status: int, body: bytes, headers: dict[str, str]) -> None:
+def test_any_response_raises_one_of_our_errors(
+    status: int, body: bytes, headers: dict[str, str]
+) -> None:
     with pytest.raises(AiStemSplitterError) as caught:
         Play(max_retries=0).call(Reply(status, headers, body))
     str(caught.value)
 
 
-def test_no_error_drags_the_failure_along() -> None:
+def test_errors_do_not_keep_the_internal_failure() -> None:
     with pytest.raises(ConnectionFailed) as caught:
         Play(max_retries=0).call(RESET)
     assert caught.value.__cause__ is None

@@ -1,4 +1,4 @@
-"""One deadline for everything that a call does, however slow the server is."""
+"""One deadline covers everything that a call does, however slow the server is."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ SLOW = 80  # bytes, sent one every 50 ms
 
 
 @pytest.mark.parametrize("fault", ["drip", "drip_body"])
-def test_dripping_answers(kind: str, loopback: Loopback, fault: str) -> None:
-    loopback.service.balance = 10**SLOW  # a body that is long enough
+def test_slow_responses(kind: str, loopback: Loopback, fault: str) -> None:
+    loopback.service.balance = 10**SLOW  # a long enough body
     loopback.fault(fault, "credits", at=SLOW)
     with pytest.raises(DeadlineExceeded, match="within the call's deadline"):
         Runner(kind, base_url=loopback.url, timeout=0.4).get_credits()
 
 
-def test_dripping_answers_while_waiting(kind: str, loopback: Loopback) -> None:
+def test_slow_responses_while_waiting(kind: str, loopback: Loopback) -> None:
     client = Runner(kind, base_url=loopback.url)
     job = client.submit(audio_url=URL)
     loopback.fault("drip", job.id, at=SLOW, times=99)
@@ -46,8 +46,8 @@ def test_dripping_answers_while_waiting(kind: str, loopback: Loopback) -> None:
         client.wait(job.id, timeout=0.4)
 
 
-def test_a_number_covers_silence_too(kind: str, loopback: Loopback) -> None:
-    """A plain number also limits the silence between two reads, not only the whole call."""
+def test_a_number_also_limits_reads(kind: str, loopback: Loopback) -> None:
+    """A plain number limits the time between two reads as well as the whole call."""
     client = Runner(kind, base_url=loopback.url, timeout=0.3, max_retries=0)
     loopback.fault("hold", "credits")
     with pytest.raises(DeadlineExceeded, match="within the call's deadline"):
@@ -61,7 +61,7 @@ def test_uploads_keep_to_the_deadline(kind: str, loopback: Loopback) -> None:
         client.submit(b"RIFF")
 
 
-def test_uploads_do_not_begin_a_pause_beyond_it(kind: str, loopback: Loopback) -> None:
+def test_uploads_begin_no_pause_that_exceeds_the_deadline(kind: str, loopback: Loopback) -> None:
     loopback.service.fail_next(503, path="/storage/", retry_after=100_000, times=99)
     with pytest.raises(UploadFailed, match="audio was not uploaded") as caught:
         Runner(kind, base_url=loopback.url, timeout=20).submit(b"RIFF")
@@ -76,7 +76,7 @@ def test_retry_after_of_uploads_is_capped(
     Runner(kind, base_url=loopback.url).submit(b"RIFF")
 
 
-def test_names_that_are_not_resolved(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_host_names_that_never_resolve(monkeypatch: pytest.MonkeyPatch) -> None:
     resolved = threading.Event()
 
     def resolve(*_: object, **__: object) -> Any:

@@ -19,7 +19,7 @@ JSON = st.recursive(
 )
 
 
-def test_reads_the_wire() -> None:
+def test_decodes_the_wire_format() -> None:
     raw = {
         "id": "split_1",
         "status": "succeeded",
@@ -39,7 +39,7 @@ def test_reads_the_wire() -> None:
     assert split.succeeded
 
 
-def test_unknown_status_is_just_not_done() -> None:
+def test_an_unknown_status_is_not_final() -> None:
     split = decode(Split, {"id": "split_1", "status": "polishing"})
     assert not split.done
 
@@ -94,7 +94,7 @@ FIELDS = st.sampled_from(["id", "status", "stems", "error", "createdAt", "items"
 
 
 @given(st.sampled_from([Split, Upload, PageData, Model]), st.dictionaries(FIELDS, JSON) | JSON)
-def test_any_json_is_a_model_or_the_one_error(model: type, data: Any) -> None:
+def test_any_json_gives_a_model_or_unexpected_response(model: type, data: Any) -> None:
     with contextlib.suppress(UnexpectedResponse):
         decode(model, data)
 

@@ -1,4 +1,4 @@
-"""Downloads over failing connections: each stem is complete and correct, or there is one error."""
+"""Downloads over failing connections: each stem is complete and correct, or one error is raised."""
 
 from __future__ import annotations
 
@@ -67,7 +67,9 @@ def test_a_stalled_download_is_resumed(
     assert client.download(split_id, tmp_path, stems=["bass"])["bass"].read_bytes() == STEM
 
 
-def test_ranges_ignored(client: Any, split_id: str, loopback: Loopback, tmp_path: Path) -> None:
+def test_a_server_that_ignores_ranges(
+    client: Any, split_id: str, loopback: Loopback, tmp_path: Path
+) -> None:
     loopback.fault("cut", STORAGE, at=100_000)
     loopback.fault("no_range", STORAGE)
     assert client.download(split_id, tmp_path, stems=["bass"])["bass"].read_bytes() == STEM
@@ -191,7 +193,7 @@ def test_retry_after_is_capped(
     assert client.download(split_id, tmp_path, stems=["bass"])["bass"].read_bytes() == STEM
 
 
-def test_a_pause_beyond_the_deadline_is_not_begun(
+def test_no_pause_begins_that_exceeds_the_deadline(
     client: Any, split_id: str, loopback: Loopback, tmp_path: Path
 ) -> None:
     loopback.service.fail_next(503, path="/storage/", retry_after=100_000, times=99)
@@ -208,7 +210,7 @@ def test_progress(client: Any, split_id: str, tmp_path: Path) -> None:
         assert (last.bytes_done, last.bytes_total) == (len(STEM), len(STEM))
 
 
-def test_parallel_bounds_the_simultaneous_downloads(
+def test_parallel_limits_the_simultaneous_downloads(
     client: Any, split_id: str, tmp_path: Path
 ) -> None:
     most = 0
@@ -239,7 +241,7 @@ def test_folder_that_is_a_file(client: Any, split_id: str, tmp_path: Path) -> No
         client.download(split_id, tmp_path / "file")
 
 
-def test_what_cannot_be_downloaded(client: Any, split_id: str, tmp_path: Path) -> None:
+def test_invalid_downloads(client: Any, split_id: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="has no piano"):
         client.download(split_id, tmp_path, stems=["piano"])
     with pytest.raises(InputError, match="list of names"):

@@ -1,4 +1,4 @@
-"""Downloads into a folder that holds earlier files, complete or partial."""
+"""Downloads into a folder with earlier files, complete or partial."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_another_file_of_that_name_is_an_error(
     with pytest.raises(FileError, match=r"bass\.wav exists and is not bass of split_") as caught:
         client.download(split_id, tmp_path)
     assert caught.value.code == "FILE_EXISTS"
-    assert names_in(tmp_path) == ["bass.wav"]  # nothing was downloaded beside it
+    assert names_in(tmp_path) == ["bass.wav"]  # nothing else was downloaded
     assert (tmp_path / "bass.wav").read_bytes() == content
     paths = client.download(split_id, tmp_path, overwrite=True)
     assert all(path.read_bytes() == STEM for path in paths.values())

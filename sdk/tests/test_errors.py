@@ -37,6 +37,6 @@ def test_text_names_code_status_and_request() -> None:
     assert str(error) == "no such split (NOT_FOUND, HTTP 404, request req_7)"
 
 
-def test_builtin_kin() -> None:
+def test_errors_inherit_from_builtin_exceptions() -> None:
     assert issubclass(_errors.WaitTimeout, TimeoutError)
     assert issubclass(_errors.InputError, ValueError)

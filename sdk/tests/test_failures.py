@@ -1,4 +1,4 @@
-"""Failed calls: the error that a client raises, and what the error carries."""
+"""Errors that failed calls raise, and the attributes of the errors."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ URL = "https://example.com/song.mp3"
 
 
 @pytest.mark.parametrize("fault", ["reset", "cut"])
-def test_dropped_connections_end_as_one_error(client: Any, loopback: Loopback, fault: str) -> None:
+def test_dropped_connections_raise_one_error(client: Any, loopback: Loopback, fault: str) -> None:
     loopback.fault(fault, "credits", at=3, times=99)
     with pytest.raises(ConnectionFailed):
         client.get_credits()
@@ -93,7 +93,7 @@ def test_impossible_hosts(url: str, kind: str, loopback: Loopback) -> None:
         AiStemSplitter("k", base_url=url)
     reply = {"success": True, "data": {"uploadId": "upl_1", "uploadUrl": f"{url}/x"}}
     loopback.service.answer_next(Reply(200, {}, json.dumps(reply).encode()))
-    with pytest.raises(UploadFailed):  # in the service's reply too
+    with pytest.raises(UploadFailed):  # also in the service's response
         Runner(kind, base_url=loopback.url, max_retries=0).submit(b"RIFF")
 
 

@@ -15,7 +15,7 @@ from aistemsplitter.testing import FakeService, Reply
 from clients import KEY
 from loopback import Loopback
 
-# Written against the README of 0.1.1; the service comes from the environment.
+# Written after the README of 0.1.1; the service comes from the environment.
 FIRST = """
 import os
 from aistemsplitter import AIStemSplitter
@@ -80,7 +80,7 @@ def test_the_second_program_of_its_readme(
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 class TestClient:
-    """Its arguments and errors."""
+    """Arguments and errors of the 0.1.1 client."""
 
     def test_failed_splits_are_returned(self, loopback: Loopback) -> None:
         loopback.service.fail_split("UNSUPPORTED_MEDIA")
@@ -125,19 +125,19 @@ class TestClient:
             AIStemSplitter("")
         assert (caught.value.status_code, caught.value.code) == (0, "CONFIG_ERROR")
 
-    def test_an_answer_of_something_else(self, loopback: Loopback) -> None:
+    def test_a_response_that_is_not_json(self, loopback: Loopback) -> None:
         loopback.service.answer_next(Reply(200, {"content-type": "text/html"}, b"<html>"))
         with pytest.raises(AIStemSplitterError) as caught:
             AIStemSplitter(KEY).get_credits()
         assert (caught.value.status_code, caught.value.code) == (200, "HTTP_ERROR")
 
-    def test_no_answer(self, loopback: Loopback) -> None:
+    def test_no_response(self, loopback: Loopback) -> None:
         loopback.fault("reset", times=99)
         with pytest.raises(AIStemSplitterError) as caught:
             AIStemSplitter(KEY).get_credits()
         assert caught.value.status_code == 0
 
-    def test_its_transport(self) -> None:
+    def test_the_transport_argument(self) -> None:
         seen: list[tuple[str, str, dict[str, str], bytes | None]] = []
         answers: list[tuple[int, dict[str, str], Any]] = [
             (200, {}, {"success": True, "data": {"balance": 7}}),
@@ -162,7 +162,7 @@ class TestClient:
         assert headers["Idempotency-Key"] == "order-7"
         assert body == b'{"input": {}}'
 
-    def test_its_module(self) -> None:
+    def test_the_old_module_name(self) -> None:
         module = importlib.import_module("aistemsplitter.client")
         assert module.AIStemSplitter is AIStemSplitter
 

@@ -1,4 +1,4 @@
-"""The log: how the environment turns it on, and its lines."""
+"""Logging: enabling it by the environment, and its lines."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ MODELS = [
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: type(model).__name__)
-def test_every_model_is_a_value(model: Any) -> None:
+def test_models_are_compared_by_value(model: Any) -> None:
     assert {model, replace(model)} == {model}
     assert pickle.loads(pickle.dumps(model)) == model
     fields = json.loads(model.to_json())

@@ -41,7 +41,7 @@ def test_any_names_stay_in_the_folder(stems: list[str], output_format: str) -> N
         assert len(name.encode("utf-8", "surrogatepass")) <= 255 + 80
 
 
-def test_same_names_are_told_apart() -> None:
+def test_equal_names_get_different_suffixes() -> None:
     names = file_names(["Vocals", "vocals", "vocals/"], None)
     assert list(names.values()) == ["Vocals.wav", "vocals-2.wav", "vocals_.wav"]
 

@@ -1,4 +1,4 @@
-"""Headers and fields of single calls, and clients with other options."""
+"""Headers and body fields of single calls, and clients with other options."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ URL = "https://example.com/song.mp3"
 OTHER = "https://example.com/other.mp3"
 
 
-def test_default_headers_go_to_the_api_alone(kind: str, loopback: Loopback, tmp_path: Path) -> None:
+def test_default_headers_are_only_sent_to_the_api(
+    kind: str, loopback: Loopback, tmp_path: Path
+) -> None:
     loopback.service._streams = True
     headers = {"X-Gateway": "pass", "user-agent": "my-app/1"}
     client = Runner(kind, base_url=loopback.url, default_headers=headers)
@@ -97,7 +99,7 @@ def test_with_options_takes_another_key(loopback: Loopback) -> None:
     assert loopback.open_connections <= 1
 
 
-def test_derived_clients_leave_the_first_one_open(loopback: Loopback) -> None:
+def test_closing_a_derived_client_keeps_the_first_one_open(loopback: Loopback) -> None:
     with AiStemSplitter(KEY, base_url=loopback.url) as client:
         with client.with_options(timeout=5) as derived:
             derived.get_credits()
@@ -125,7 +127,7 @@ def test_derived_clients_leave_the_first_one_open(loopback: Loopback) -> None:
     anyio.run(main)
 
 
-def test_derived_clients_do_not_pile_up() -> None:
+def test_derived_clients_refer_to_the_first_client() -> None:
     with AiStemSplitter("k", transport=FakeService()) as client:
         derived = client
         for _ in range(3):
@@ -158,7 +160,7 @@ def test_one_key_for_several_submissions(kind: str, loopback: Loopback) -> None:
         ]
 
     first: list[str] = []
-    for _ in range(2):  # the second time as after a crash
+    for _ in range(2):  # the second time is like a retry after a crash
         if kind == "sync":
             with AiStemSplitter(KEY, base_url=loopback.url) as sync:
                 once = sync.with_options(idempotency_key="order-8")

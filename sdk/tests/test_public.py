@@ -1,4 +1,4 @@
-"""The public names, and the twins."""
+"""The public names, and the parity of the synchronous and asynchronous clients."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_public_names_are_locked() -> None:
     assert all(hasattr(aistemsplitter, name) for name in aistemsplitter.__all__)
 
 
-def test_both_spellings_are_the_same() -> None:
+def test_both_names_are_the_same_object() -> None:
     assert aistemsplitter.StemSplitter is aistemsplitter.AiStemSplitter
     assert aistemsplitter.AsyncStemSplitter is aistemsplitter.AsyncAiStemSplitter
     for client in (aistemsplitter.AiStemSplitter, aistemsplitter.AsyncAiStemSplitter):
@@ -70,9 +70,9 @@ def _parameters(method: Any) -> list[tuple[str, object, object, str]]:
         (_raw.RawCalls, _raw.AsyncRawCalls),
     ],
 )
-def test_sync_and_async_are_twins(sync: type, twin: type) -> None:
+def test_sync_and_async_clients_have_the_same_methods(sync: type, twin: type) -> None:
     ours, theirs = _methods(sync), _methods(twin)
-    if sync is not aistemsplitter.AiStemSplitter:  # the others are not made by users
+    if sync is not aistemsplitter.AiStemSplitter:  # users do not create the others
         del ours["__init__"], theirs["__init__"]
     assert ours.keys() == theirs.keys()
     for name, method in ours.items():
@@ -94,7 +94,7 @@ def test_instances_offer_the_same_raw_calls() -> None:
     assert vars(sync).keys() == vars(twin).keys()
 
 
-def test_one_folder_knows_the_http_library() -> None:
+def test_only_one_folder_imports_the_http_library() -> None:
     importing = {
         path.relative_to(SOURCE).as_posix()
         for path in SOURCE.rglob("*.py")

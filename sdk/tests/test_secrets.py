@@ -1,4 +1,4 @@
-"""The API key, webhook secret and signatures: not in errors, logs or pickles."""
+"""The API key, webhook secret and signatures do not appear in errors, logs or pickles."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_logs_show_no_secret(
     loopback: Loopback,
     tmp_path: Any,
 ) -> None:
-    """Use every feature at the level DEBUG, with the failures of each."""
+    """Use every feature at the level DEBUG, with its failures."""
     caplog.set_level(logging.DEBUG)
     loopback.service._stem_audio = b"x" * 300_000
     client = Runner(kind, base_url=loopback.url, webhook_secret="whsec_topsecret")

@@ -16,7 +16,7 @@ from aistemsplitter._http import exchange
 from aistemsplitter.testing import FakeService
 from loopback import Loopback
 
-HttpxClient = type("Client", (), {"__module__": "httpx"})  # the library before httpx2
+HttpxClient = type("Client", (), {"__module__": "httpx"})  # the predecessor of httpx2
 
 
 @pytest.mark.parametrize("key", ["", " ", "ast\n", " ast", "a b", "schlüssel", "a\0"])
@@ -104,7 +104,7 @@ def test_wrong_settings_are_named(wrong: dict[str, Any], says: str) -> None:
 def test_wrong_variables_are_named(
     monkeypatch: pytest.MonkeyPatch, variable: str, value: str, says: str
 ) -> None:
-    if variable.startswith("SSL"):  # the tests' own certificates are passed by argument
+    if variable.startswith("SSL"):  # the tests' certificates are passed as an argument
         options = exchange.options
         monkeypatch.setattr(exchange, "options", lambda: {**options(), "verify": True})
     monkeypatch.setenv(variable, value)

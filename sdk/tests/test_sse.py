@@ -17,7 +17,7 @@ EVENTS = [Event("message", "a", "1"), Event("progress", "b\nc", "1"), Event("mes
 
 
 @given(st.lists(st.integers(0, len(STREAM))))
-def test_cut_anywhere_it_reads_the_same(cuts: list[int]) -> None:
+def test_chunk_boundaries_do_not_matter(cuts: list[int]) -> None:
     parser, found = EventParser(), []
     edges = [0, *sorted(cuts), len(STREAM)]
     for start, end in pairwise(edges):
@@ -32,7 +32,7 @@ def test_any_bytes(pieces: list[bytes]) -> None:
         parser.feed(piece)
 
 
-def test_an_event_without_end_is_given_up() -> None:
+def test_an_endless_event_is_rejected() -> None:
     parser = EventParser()
     half = b"data: " + b"x" * (LARGEST_EVENT // 2) + b"\n"
     parser.feed(half)

@@ -1,4 +1,4 @@
-"""Connections: encrypted ones, proxies, forked processes, and event loops one after another."""
+"""Connections: TLS, proxies, forked processes, and consecutive event loops."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def authority() -> trustme.CA:
 
 @pytest.fixture
 def encrypted(authority: trustme.CA) -> Iterator[Loopback]:
-    """The service behind TLS."""
+    """The service over TLS."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
     with Loopback(context) as server:
@@ -96,7 +96,7 @@ sys.exit(any(os.waitpid(child, 0)[1] for child in children))
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork there")
-def test_a_client_that_was_forked(loopback: Loopback) -> None:
+def test_a_forked_client(loopback: Loopback) -> None:
     with AiStemSplitter(KEY, base_url=loopback.url) as client:
         ids = [client.submit(audio_url=URL).id for _ in range(4)]
     loopback.connections = 0
@@ -104,7 +104,7 @@ def test_a_client_that_was_forked(loopback: Loopback) -> None:
     assert loopback.connections == 4  # one for each process
 
 
-def test_an_answer_about_another_split(kind: str, loopback: Loopback) -> None:
+def test_a_response_about_another_split(kind: str, loopback: Loopback) -> None:
     client = Runner(kind, base_url=loopback.url)
     first, second = (client.submit(audio_url=URL).id for _ in range(2))
     other = success(split_json(second, "processing"))
@@ -149,7 +149,7 @@ def test_proxy_from_the_environment(
     for name in ("no_proxy", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("http_proxy", loopback.url)
-    with pytest.raises(APIError):  # the fake service does not know the address by this name
+    with pytest.raises(APIError):  # the fake service does not know this host name
         Runner(kind, base_url="http://service.test", max_retries=0).get_credits()
     assert [path for _, path, _ in loopback.seen] == ["http://service.test/v1/credits"]
     monkeypatch.setenv("no_proxy", "localhost, 127.0.0.1")

@@ -1,4 +1,4 @@
-"""Type checkers accept what ``types/usage.py`` does, and refuse each line of ``mistakes.py``."""
+"""Type checkers accept ``types/usage.py``, and reject each marked line of ``types/mistakes.py``."""
 
 from __future__ import annotations
 

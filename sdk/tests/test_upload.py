@@ -1,4 +1,4 @@
-"""Uploads over a real socket: from what, again after what, and never a changed file."""
+"""Uploads over a real socket: sources, retries, and files that change."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def stored(loopback: Loopback) -> list[bytes]:
 
 
 class Pipe(io.RawIOBase):
-    """A file that cannot be sought."""
+    """A file that cannot seek."""
 
     def __init__(self, data: bytes) -> None:
         self._inner = io.BytesIO(data)
@@ -112,7 +112,7 @@ def test_every_source(client: Any, loopback: Loopback, song: Path, what: str) ->
 
 
 class AsyncPipe:
-    """An async file as anyio and aiofiles have them."""
+    """An async file with the interface of anyio and aiofiles."""
 
     def __init__(self, data: bytes) -> None:
         self._inner = io.BytesIO(data)
@@ -188,7 +188,7 @@ def test_progress(client: Any, song: Path) -> None:
     assert {(each.name, each.bytes_total) for each in updates} == {("my song.mp3", len(SONG))}
 
 
-def test_lost_answer_does_not_upload_in_vain(client: Any, loopback: Loopback, song: Path) -> None:
+def test_a_lost_response_does_not_upload_twice(client: Any, loopback: Loopback, song: Path) -> None:
     loopback.fault("reset_after", STORAGE)
     client.create_split(song)
     assert stored(loopback) == [SONG]
@@ -200,13 +200,13 @@ def test_server_errors_are_retried(client: Any, loopback: Loopback, song: Path) 
     assert stored(loopback) == [SONG]
 
 
-def test_the_same_key_and_file_is_the_same_split(
+def test_the_same_key_and_file_give_the_same_split(
     client: Any, loopback: Loopback, song: Path
 ) -> None:
     once = {"idempotency_key": "order-7", "filename": "song.mp3"}
     loopback.service.fail_next(500, path="/v1/audio/splits", times=99)
     with pytest.raises(ServerError):
-        client.create_split(song, **once)  # as if this process had ended here
+        client.create_split(song, **once)  # as if the process had crashed here
     loopback.service._faults.clear()
     first = client.create_split(song, **once)
     loopback.service.expire_urls()
@@ -219,15 +219,13 @@ def test_the_same_key_and_file_is_the_same_split(
     assert loopback.service.balance == 36_000 - 2 * 180
 
 
-def test_an_expired_reservation_does_not_come_back(
-    client: Any, loopback: Loopback, song: Path
-) -> None:
+def test_an_expired_reservation_is_replaced(client: Any, loopback: Loopback, song: Path) -> None:
     loopback.service.fail_next(403, path="/storage/")
     client.create_split(song, idempotency_key="order-7")
     assert stored(loopback) == [SONG]
 
 
-def test_expired_permission_is_renewed_once(client: Any, loopback: Loopback, song: Path) -> None:
+def test_an_expired_url_is_renewed_once(client: Any, loopback: Loopback, song: Path) -> None:
     loopback.service.fail_next(403, path="/storage/")
     client.create_split(song)
     loopback.service.fail_next(403, path="/storage/", times=2)
@@ -235,7 +233,7 @@ def test_expired_permission_is_renewed_once(client: Any, loopback: Loopback, son
         client.create_split(song)
 
 
-def test_refused_upload_submits_nothing(client: Any, loopback: Loopback, song: Path) -> None:
+def test_a_rejected_upload_creates_no_split(client: Any, loopback: Loopback, song: Path) -> None:
     loopback.service.fail_next(400, path="/storage/")
     with pytest.raises(UploadFailed):
         client.create_split(song)
@@ -258,7 +256,7 @@ def test_a_file_that_changes_is_noticed(
             with song.open("r+b") as file:
                 file.seek(0, os.SEEK_END if how == "longer" else os.SEEK_SET)
                 file.write(b"changed")
-            os.utime(song, ns=(1, 1))  # a clock too coarse must not make the test pass
+            os.utime(song, ns=(1, 1))  # a coarse file clock must not affect the test
 
     with pytest.raises(FileChanged, match=r"my song\.mp3"):
         client.create_split(song, on_progress=change)
@@ -266,7 +264,7 @@ def test_a_file_that_changes_is_noticed(
     assert loopback.service.balance == 36_000
 
 
-def test_what_cannot_be_read(client: Any, tmp_path: Path) -> None:
+def test_unreadable_inputs(client: Any, tmp_path: Path) -> None:
     with pytest.raises(FileError, match="No such file"):
         client.create_split(tmp_path / "missing.mp3")
     with pytest.raises(FileError, match="a directory"):
@@ -283,13 +281,13 @@ def test_what_cannot_be_read(client: Any, tmp_path: Path) -> None:
         client.create_split(7)
 
 
-def test_fifo_is_not_waited_for(tmp_path: Path) -> None:
+def test_opening_a_fifo_does_not_block(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
     with ExitStack() as closing, pytest.raises(FileError, match="not a regular file"):
         open_source(tmp_path / "fifo", None, closing)
 
 
-def test_large_files_are_never_whole_in_memory(tmp_path: Path) -> None:
+def test_large_files_are_not_held_in_memory(tmp_path: Path) -> None:
     path = tmp_path / "large.wav"
     with path.open("wb") as file:
         file.truncate(64 * 2**20)
@@ -303,7 +301,7 @@ def test_large_files_are_never_whole_in_memory(tmp_path: Path) -> None:
             tracemalloc.stop()
 
 
-def test_reservation_for_other_means(client: Any, loopback: Loopback) -> None:
+def test_a_reservation_for_another_http_client(client: Any, loopback: Loopback) -> None:
     upload = client.create_upload("a.flac", content_length=5)
     assert upload.upload_id.startswith("upl_")
     assert upload.direct.method == "PUT"

@@ -1,4 +1,4 @@
-"""Waiting by polling and by the progress stream, through failures of each."""
+"""Waiting by polling and by the progress stream, with failures of each."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ URL = "https://example.com/song.mp3"
 STREAM = {"content-type": "text/event-stream; charset=utf-8"}
 
 
-@pytest.fixture(params=[True, False], ids=["stream", "asking"])
+@pytest.fixture(params=[True, False], ids=["stream", "polling"])
 def streams(request: pytest.FixtureRequest, loopback: Loopback) -> Any:
     loopback.service._streams = request.param
     return request.param
@@ -42,7 +42,8 @@ def test_until_it_succeeded(client: Any, loopback: Loopback, streams: bool) -> N
     assert len(split.stems) == 4
     assert [(each.status, each.progress) for each in updates] == [
         ("queued", 0.0), ("processing", 0.5), ("succeeded", 1.0)]  # fmt: skip
-    # Where there is a stream, it is asked only before and after; where there is none, once for it.
+    # With a stream, the split is only requested before and after it. Without one, the stream is
+    # requested once.
     assert paths(loopback).count("events") == 1
     assert paths(loopback).count(job.id) == (2 if streams else 3)
 
@@ -59,7 +60,7 @@ def test_failed(client: Any, loopback: Loopback) -> None:
 
 
 @pytest.mark.usefixtures("streams")
-def test_trouble_does_not_end_the_wait(kind: str, loopback: Loopback) -> None:
+def test_temporary_errors_do_not_end_the_wait(kind: str, loopback: Loopback) -> None:
     client = Runner(kind, base_url=loopback.url, max_retries=0)
     job = client.submit(audio_url=URL)
     for _ in range(3):
@@ -81,7 +82,7 @@ def test_timeout_error_names_the_next_step(client: Any, loopback: Loopback) -> N
     assert isinstance(caught.value, TimeoutError)
 
 
-def test_a_server_that_is_down_all_the_time(client: Any, loopback: Loopback) -> None:
+def test_a_server_that_stays_down(client: Any, loopback: Loopback) -> None:
     job = client.submit(audio_url=URL)
     loopback.fault("reset", job.id, times=10_000)
     with pytest.raises(WaitTimeout, match="last error: no answer from 127"):
@@ -97,7 +98,7 @@ def test_a_stalled_stream_does_not_outlast_the_deadline(client: Any, loopback: L
         client.wait(job.id, timeout=0.3)
 
 
-def test_what_waiting_cannot_change(client: Any, loopback: Loopback) -> None:
+def test_permanent_errors_end_the_wait(client: Any, loopback: Loopback) -> None:
     with pytest.raises(NotFound):
         client.wait("split_none")
     job = client.submit(audio_url=URL)
@@ -124,24 +125,26 @@ def test_a_dropped_stream_is_resumed(client: Any, loopback: Loopback) -> None:
 
 
 @pytest.mark.parametrize(
-    "nonsense",
+    "body",
     [b"", b"\xff\xfe\n\n", b"data: 7\n\n", b'data: {"id": "another", "status": "succeeded"}\n\n',
      b"data: " + b"x" * 3_000_000, b'data: {"status": 7}\n\n'],
 )  # fmt: skip
-def test_nonsense_in_the_stream(client: Any, loopback: Loopback, nonsense: bytes) -> None:
+def test_invalid_events_in_the_stream(client: Any, loopback: Loopback, body: bytes) -> None:
     job = client.submit(audio_url=URL)
     loopback.service.answer_next(
-        Reply(200, STREAM, nonsense), path=f"/v1/audio/splits/{job.id}/events", times=99
+        Reply(200, STREAM, body), path=f"/v1/audio/splits/{job.id}/events", times=99
     )
     assert client.wait(job.id, timeout=20).succeeded
 
 
-def test_unknown_states_are_waited_through(client: Any, loopback: Loopback) -> None:
+def test_unknown_states_are_not_final(client: Any, loopback: Loopback) -> None:
     loopback.service._states = [("queued", 0.0), ("polishing", 0.9)]
     assert client.wait(client.submit(audio_url=URL).id).succeeded
 
 
-def test_a_stream_ahead_of_its_server_makes_no_haste(client: Any, loopback: Loopback) -> None:
+def test_a_stream_that_is_ahead_of_the_api_does_not_cause_a_busy_loop(
+    client: Any, loopback: Loopback
+) -> None:
     loopback.service._states = [("queued", 0.0)] * 4
     job = client.submit(audio_url=URL)
     early = Reply(200, STREAM, b'data: {"status": "succeeded"}\n\n')
@@ -151,17 +154,17 @@ def test_a_stream_ahead_of_its_server_makes_no_haste(client: Any, loopback: Loop
 
 
 @pytest.fixture
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+def _short_stream_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_wait, "FIRST_BYTES", 0.1)
     monkeypatch.setattr(_wait, "QUIET", 0.1)
 
 
-@pytest.mark.usefixtures("_impatient")
+@pytest.mark.usefixtures("_short_stream_timeouts")
 @pytest.mark.parametrize(("fault", "at"), [("hold", 0), ("stall", 0), ("stall", 300)])
-def test_a_silent_stream_is_polled_beside(
+def test_a_silent_stream_falls_back_to_polling(
     client: Any, loopback: Loopback, fault: str, at: int
 ) -> None:
-    """Behind a proxy that holds the stream back, or collects it after the first event."""
+    """As behind a proxy that buffers the stream from the start, or after the first event."""
     loopback.service._streams = True
     job = client.submit(audio_url=URL)
     loopback.fault(fault, "events", at=at, times=99)
@@ -169,7 +172,7 @@ def test_a_silent_stream_is_polled_beside(
     assert paths(loopback).count(job.id) <= 3
 
 
-def test_a_stream_that_has_begun_is_given_more_time(
+def test_a_stream_that_has_begun_gets_a_longer_timeout(
     client: Any, loopback: Loopback, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_wait, "FIRST_BYTES", 0.1)
@@ -181,8 +184,8 @@ def test_a_stream_that_has_begun_is_given_more_time(
     assert paths(loopback).count("events") == 1
 
 
-@pytest.mark.usefixtures("_impatient")
-def test_streams_without_a_byte_are_given_up(client: Any, loopback: Loopback) -> None:
+@pytest.mark.usefixtures("_short_stream_timeouts")
+def test_silent_streams_are_abandoned_after_some_attempts(client: Any, loopback: Loopback) -> None:
     loopback.service._streams = True
     loopback.service._states = [("queued", 0.0)] * 12
     job = client.submit(audio_url=URL)

@@ -57,7 +57,7 @@ def test_clients_verify(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_secret_is_needed(caplog: pytest.LogCaptureFixture) -> None:
     _webhooks._log_missing_secret.cache_clear()
     delivery = split_succeeded()
-    for _ in range(3):  # a receiver that answers every exception with 400 hides this one
+    for _ in range(3):  # a receiver that answers every exception with 400 would hide this one
         with pytest.raises(ConfigurationError, match="pass the secret"):
             AiStemSplitter("k").verify_webhook(delivery.headers, delivery.body)
     with pytest.raises(ConfigurationError):
@@ -76,7 +76,7 @@ def test_secrets_are_strings(secret: Any) -> None:
         AiStemSplitter("k", webhook_secret=secret)
 
 
-def test_rotation_either_way() -> None:
+def test_secret_rotation_on_either_side() -> None:
     by_both = split_succeeded(secret=["whsec_old", "whsec_new"])
     verify_signature(by_both.headers, by_both.body, "whsec_old")
     verify_signature(by_both.headers, by_both.body, "whsec_new")
@@ -85,7 +85,7 @@ def test_rotation_either_way() -> None:
 
 
 class _Werkzeug:
-    """Has items() and nothing else, as some frameworks' headers."""
+    """Headers with items() only, as in some frameworks."""
 
     def __init__(self, pairs: list[tuple[Any, Any]]) -> None:
         self._pairs = pairs
@@ -104,7 +104,7 @@ def test_headers_of_any_framework() -> None:
 
 
 @pytest.mark.parametrize("age", [-301, 301, 10**9])
-def test_time_is_checked_both_ways(age: int) -> None:
+def test_past_and_future_timestamps_are_rejected(age: int) -> None:
     delivery = split_succeeded(secret=SECRET, timestamp=max(0, int(time.time()) - age))
     with pytest.raises(InvalidWebhook, match="clock"):
         verify_signature(delivery.headers, delivery.body, SECRET)
@@ -154,12 +154,12 @@ def test_changed_body_or_missing_or_doubled_header() -> None:
 
 
 @pytest.mark.parametrize("headers", [None, 7, "abc", [1, 2], [("a",)]])
-def test_headers_that_are_none(headers: Any) -> None:
+def test_objects_that_are_not_headers(headers: Any) -> None:
     with pytest.raises(InvalidWebhook):
         verify_signature(headers, GOOD.body, SECRET)
 
 
-def test_parsed_body_is_refused() -> None:
+def test_a_parsed_body_is_rejected() -> None:
     body: Any = json.loads(GOOD.body)
     with pytest.raises(InvalidWebhook, match="raw bytes"):
         verify_signature(GOOD.headers, body, SECRET)
@@ -169,12 +169,12 @@ def test_parsed_body_is_refused() -> None:
     "body", [b"", b"\xff", b"[]", b"null", b"{}", b'{"id": 1}', b"[" * 100_000,
              b'{"id":"evt_1","type":"split.succeeded","data":{}}'],
 )  # fmt: skip
-def test_signed_nonsense(body: bytes) -> None:
+def test_a_signed_invalid_body(body: bytes) -> None:
     with pytest.raises(InvalidWebhook, match="signature is valid"):
         verify_signature(sign(body, SECRET), body, SECRET)
 
 
-def test_events_of_later_services_pass() -> None:
+def test_unknown_event_types_are_accepted() -> None:
     body = b'{"id":"evt_1","type":"credits.low","data":{"balance":3}}'
     event = verify_signature(sign(body, SECRET), body, SECRET)
     assert event.type == "credits.low"

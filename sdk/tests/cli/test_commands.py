@@ -1,4 +1,4 @@
-"""The real command in a process of its own, against a real server on loopback."""
+"""The real command in a child process, against a real server on loopback."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_a_song_that_fails_does_not_stop_the_others(
     assert (tmp_path / "out" / "my song" / "vocals.wav").exists()
 
 
-def test_songs_of_the_same_name_get_folders_of_their_own(
+def test_songs_with_the_same_name_get_separate_folders(
     environment: dict[str, str], song: Path, tmp_path: Path
 ) -> None:
     namesake, shouted = tmp_path / "other" / song.name, tmp_path / "other" / "MY SONG.wav"
@@ -67,7 +67,7 @@ def test_songs_of_the_same_name_get_folders_of_their_own(
     assert all((out / name / "vocals.wav").stat().st_size for name in folders)
 
 
-def test_a_song_is_not_charged_twice_by_mistake(
+def test_a_repeated_command_does_not_charge_twice(
     environment: dict[str, str], loopback: Loopback, song: Path, tmp_path: Path
 ) -> None:
     def submitted() -> int:
@@ -87,7 +87,7 @@ def test_a_song_is_not_charged_twice_by_mistake(
     assert [path.name for path in out.iterdir()] == ["my song"]
 
 
-def test_downloads_of_splits_of_the_same_name(
+def test_downloads_of_splits_with_the_same_name(
     environment: dict[str, str], song: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
@@ -148,7 +148,7 @@ def test_an_upload_is_split_by_its_url(environment: dict[str, str], song: Path) 
 def test_cancel_delete_and_models(environment: dict[str, str], song: Path) -> None:
     split = json.loads(run(environment, "split", song, "--no-wait", "--json").stdout)["id"]
     assert "failed (CANCELED)" in run(environment, "cancel", split).stdout
-    assert run(environment, "cancel", split).returncode == 0  # it is cancelled: nothing to do
+    assert run(environment, "cancel", split).returncode == 0  # it is already cancelled
     assert run(environment, "delete", split).stdout == f"{split} deleted\n"
     assert run(environment, "get", split).returncode == 5
     assert "htdemucs_6s / 6s" in run(environment, "models").stdout
@@ -208,7 +208,7 @@ def test_unusable_proxies_and_certificates(
     environment: dict[str, str], setting: dict[str, str]
 ) -> None:
     done = run({**environment, "NO_PROXY": "", **setting}, "credits")
-    assert done.returncode in (0, 2, 6)  # an empty folder of certificates does no harm here
+    assert done.returncode in (0, 2, 6)  # an empty folder of certificates is harmless here
     if done.returncode:
         assert re.fullmatch(r"Error: .+\n", done.stderr)
 
@@ -216,7 +216,7 @@ def test_unusable_proxies_and_certificates(
 def test_songs_in_parallel_and_interrupted(
     environment: dict[str, str], loopback: Loopback, song: Path, tmp_path: Path
 ) -> None:
-    """The second song ends while the first waits; Ctrl-C prints how to download the first."""
+    """The second song ends before the first; Ctrl-C prints how to download the first."""
     loopback.fault("stall", r"/splits/split_", times=1)
     other = tmp_path / "other.wav"
     other.write_bytes(song.read_bytes())
@@ -226,7 +226,7 @@ def test_songs_in_parallel_and_interrupted(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as running:
         assert running.stdout is not None
-        for _ in range(4):  # the stems of the song that is not held up
+        for _ in range(4):  # the stems of the song that is not delayed
             finished = running.stdout.readline().endswith(".wav\n")
         running.send_signal(signal.SIGINT)
         _, messages = running.communicate(timeout=300)
@@ -252,7 +252,7 @@ def test_credits(environment: dict[str, str]) -> None:
         (["list", "--limit", "0"], {}, 2, "limit"),
     ],
 )
-def test_errors_are_a_line_and_a_code(
+def test_errors_print_one_line_and_set_the_exit_code(
     environment: dict[str, str],
     arguments: list[str],
     change: dict[str, str],
@@ -264,7 +264,7 @@ def test_errors_are_a_line_and_a_code(
     assert reason in done.stderr
 
 
-def test_a_server_that_speaks_to_the_terminal_is_not_heard(
+def test_control_characters_from_the_server_are_not_printed(
     environment: dict[str, str], loopback: Loopback
 ) -> None:
     loopback.service.fail_next(403, message="no\x1b[2J\nway")
@@ -303,7 +303,7 @@ def test_deliveries_are_received_and_verified(environment: dict[str, str]) -> No
         listening.communicate()
 
 
-def test_without_the_extra_it_says_how_to_get_it(environment: dict[str, str]) -> None:
+def test_without_the_extra_it_prints_how_to_install_it(environment: dict[str, str]) -> None:
     script = "import sys; sys.modules['typer'] = None\nfrom aistemsplitter.cli import main; main()"
     done = subprocess.run(
         [sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=300

@@ -27,7 +27,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def tools(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:  # noqa: ARG001
-    """The folder where ``uv`` and ``poetry`` are."""
+    """The folder of ``uv`` and ``poetry``."""
     commands = make_venv(tmp_path_factory.mktemp("tools"))
     run(commands / "python", "-m", "pip", "install", "--quiet", "uv>=0.8", "poetry>=2,<3")
     return commands

@@ -1,4 +1,4 @@
-"""The wheel and all it needs are pure Python and small, and install with every usual tool."""
+"""The wheel and its dependencies are pure Python and small, and install with every usual tool."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from pip._internal.models.index import PyPI  # no other name for the index that pip has
+from pip._internal.models.index import PyPI  # no other variable for pip's index
 
 from clients import KEY
 from commands import make_venv, run
@@ -19,7 +19,7 @@ HELLO = Path(__file__).parents[3] / "examples" / "hello_world.py"
 STEMS = ["bass.wav", "drums.wav", "other.wav", "vocals.wav"]
 
 
-def test_it_is_small_and_holds_only_the_package(wheel: Path) -> None:
+def test_the_wheel_is_small_and_contains_only_the_package(wheel: Path) -> None:
     assert wheel.name.endswith("-py3-none-any.whl")
     assert wheel.stat().st_size < 150_000
     with zipfile.ZipFile(wheel) as archive:
@@ -28,7 +28,7 @@ def test_it_is_small_and_holds_only_the_package(wheel: Path) -> None:
     assert "aistemsplitter/py.typed" in names
 
 
-def test_every_wheel_of_the_closure_is_for_every_platform(wheel: Path, tmp_path: Path) -> None:
+def test_all_dependencies_are_pure_python(wheel: Path, tmp_path: Path) -> None:
     any_platform = ("--platform", "any", "--implementation", "py", "--abi", "none")
     pip = (sys.executable, "-m", "pip", "download", "--quiet", "--only-binary=:all:")
     run(*pip, *any_platform, "-c", CLOSURE, "-d", tmp_path, wheel)
@@ -44,7 +44,7 @@ def test_every_wheel_of_the_closure_is_for_every_platform(wheel: Path, tmp_path:
 
 @pytest.fixture
 def project(tmp_path: Path, loopback: Loopback) -> Path:
-    """An empty folder, beside a service."""
+    """An empty folder, with a running service."""
     loopback.service._streams = True
     folder = tmp_path / "project"
     folder.mkdir()
@@ -52,7 +52,7 @@ def project(tmp_path: Path, loopback: Loopback) -> Path:
 
 
 def check_hello_world(loopback: Loopback, project: Path, *python: object, **more: str) -> None:
-    """Hello world runs and brings the stems."""
+    """Check that Hello World runs and downloads the stems."""
     run(
         *python,
         HELLO,
@@ -89,7 +89,7 @@ def test_poetry(wheel: Path, tools: Path, project: Path, loopback: Loopback) -> 
         "VIRTUAL_ENV": "",
     }
     run(poetry, "init", "-n", "--name", "p", "--python", ">=3.11,<4", cwd=project, **own)
-    # By the interface that pip uses: mirrors do not have the other one that Poetry would ask.
+    # Through the simple API that pip uses: mirrors lack the JSON API that Poetry uses by default.
     source = ("source", "add", "--priority", "primary", "index", PyPI.simple_url)
     run(poetry, *source, cwd=project, **own)
     run(poetry, "add", "--no-interaction", "--quiet", wheel, cwd=project, **own)

@@ -1,4 +1,4 @@
-"""The fake service, as users meet it: without a socket."""
+"""The fake service as users use it: without a socket."""
 
 from __future__ import annotations
 
@@ -33,7 +33,9 @@ def client(service: FakeService) -> AiStemSplitter:
     return AiStemSplitter("ast_test_key", transport=service)
 
 
-def test_a_whole_split(service: FakeService, client: AiStemSplitter, tmp_path: Path) -> None:
+def test_a_split_from_submission_to_download(
+    service: FakeService, client: AiStemSplitter, tmp_path: Path
+) -> None:
     job = client.submit(b"RIFF", filename="my.wav", model="6s")
     result = client.wait(job.id)
     paths = client.download(result, tmp_path)
@@ -43,7 +45,7 @@ def test_a_whole_split(service: FakeService, client: AiStemSplitter, tmp_path: P
     assert service.balance == 36_000 - 180
 
 
-def test_the_async_client_takes_it_too(service: FakeService, tmp_path: Path, backend: str) -> None:
+def test_the_async_client(service: FakeService, tmp_path: Path, backend: str) -> None:
     async def main() -> None:
         async with AsyncAiStemSplitter("ast_test_key", transport=service) as client:
             job = await client.submit(b"RIFF")
@@ -77,7 +79,7 @@ def test_errors_on_demand(service: FakeService, client: AiStemSplitter) -> None:
         client.wait(client.submit(audio_url=URL).id)
 
 
-def test_requests_are_kept(service: FakeService, client: AiStemSplitter) -> None:
+def test_requests_are_recorded(service: FakeService, client: AiStemSplitter) -> None:
     client.get_credits()
     (request,) = service.requests
     assert isinstance(request, Request)
@@ -85,7 +87,7 @@ def test_requests_are_kept(service: FakeService, client: AiStemSplitter) -> None
     assert "ast_test_key" not in repr(request)
 
 
-def test_only_the_right_key() -> None:
+def test_another_key_is_rejected() -> None:
     service = FakeService(api_key="ast_test_right")
     AiStemSplitter("ast_test_right", transport=service).get_credits()
     with pytest.raises(Unauthorized):
@@ -113,7 +115,7 @@ def test_event_makers() -> None:
         split_succeeded(colour="red")
 
 
-def test_deleted_audio_is_gone(service: FakeService, client: AiStemSplitter) -> None:
+def test_deleted_audio_cannot_be_downloaded(service: FakeService, client: AiStemSplitter) -> None:
     job = client.submit(audio_url=URL)
     service.finish(job.id)
     client.delete_split(job.id)

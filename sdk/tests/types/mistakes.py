@@ -1,4 +1,4 @@
-"""Calls that type checkers refuse: an ignore that silences nothing is itself an error here."""
+"""Calls that type checkers reject; an ignore comment without an error is itself an error here."""
 
 # pyright: reportUnnecessaryTypeIgnoreComment=true
 

@@ -1,4 +1,4 @@
-"""Calls that type checkers accept, and the types that they find. Checked, never run."""
+"""Calls that type checkers accept, and the inferred types; checked, never run."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def submissions(client: AiStemSplitter, name: str) -> None:
     assert_type(client.create_split({"type": "direct_url", "url": URL}), SplitJob)
     assert_type(client.submit(audio_url=URL, stem_model="htdemucs_ft"), SplitJob)
     assert_type(client.submit(client.create_upload("a.mp3").input), SplitJob)
-    # What a newer server knows, and this version of the package does not.
+    # Values of a newer server that this version of the package does not know.
     client.create_split(URL, model=cast(StemModelName, name))
     client.create_split(URL, output_format=cast(OutputFormat, name), extra_body={"new": 1})
     client.list_splits(status=cast(SplitStatus, name))
