@@ -90,7 +90,7 @@ class TestClient:
         assert (split["status"], split["error"]["code"]) == ("failed", "UNSUPPORTED_MEDIA")
 
     def test_the_wait_ends(self, loopback: Loopback) -> None:
-        loopback.service._states = [("queued", 0.0)] * 99
+        loopback.service._states = [("queued", 0.0)] * 100_000
         pauses: list[float] = []
         client = AIStemSplitter(KEY, sleep=pauses.append)
         job = client.create_split({"input": {"type": "direct_url", "url": "https://e.com/a.mp3"}})

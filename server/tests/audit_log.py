@@ -1,4 +1,4 @@
-"""What the audit log holds, for tests."""
+"""Entries of the audit log, for tests."""
 
 from __future__ import annotations
 
@@ -16,5 +16,5 @@ def entries(database: Database, account_id: str | None) -> list[AuditEntry]:
 
 
 def actions(database: Database, account_id: str | None, actor: str) -> list[str]:
-    """Return what one actor did to an account, in alphabetical order."""
+    """Return the actions of one actor on an account, in alphabetical order."""
     return sorted(each.action for each in entries(database, account_id) if each.actor == actor)

@@ -1,4 +1,4 @@
-"""The row of a worker that is alive, without a worker."""
+"""Rows of live workers, without worker processes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from aistemsplitter_server.workers.tables import Worker
 
 
 def beat(database: Database, worker_id: str = "worker", audio_seconds: float = 0) -> None:
-    """A worker's row, as if it had just been seen."""
+    """Return a worker's row with a fresh heartbeat."""
     now = times.now()
     with database.write() as session:
         session.add(

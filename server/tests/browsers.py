@@ -1,4 +1,4 @@
-"""The browser that the pages are tried in: Debian's Chromium."""
+"""Chromium, the browser for the tests of the pages."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from playwright.sync_api import Page
 
 from visitors import PASSWORD
 
-# Without the last four it asks its maker's servers for things all the time.
+# The last four stop its frequent requests to its vendor's servers.
 FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -21,7 +21,7 @@ FLAGS = (
 
 
 def enter(page: Page, email: str, *, there: str = "/studio", base: str = "") -> None:
-    """Sign someone in by the form, in whatever language, and go on to a page."""
+    """Sign a user in by the form, in any language, and open a page."""
     page.goto(f"{base}/sign-in?next={there}")
     page.locator("[name=email]").fill(email)
     page.locator("[name=password]").fill(PASSWORD)
@@ -30,5 +30,5 @@ def enter(page: Page, email: str, *, there: str = "/studio", base: str = "") -> 
 
 
 def chromium() -> str | None:
-    """Where it is; None where there is none."""
+    """Return the path of Chromium, or None if it is not installed."""
     return shutil.which("chromium") or shutil.which("google-chrome")

@@ -1,4 +1,4 @@
-"""The command ``aistemsplitter-server`` as a process, on ``data`` in a folder of the test's own."""
+"""Run ``aistemsplitter-server`` as a process on a test's own data folder."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ COMMAND = [sys.executable, "-m", "aistemsplitter_server"]
 
 
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run it to its end."""
+    """Run the command to its end."""
     command = [*COMMAND, "--data", str(folder / "data"), *arguments]
     return subprocess.run(command, capture_output=True, text=True, cwd=folder, timeout=300)
 
 
 def ok(folder: Path, *arguments: str) -> str:
-    """What it prints, where nothing goes wrong."""
+    """Run the command, which must succeed, and return its output."""
     done = run(folder, *arguments)
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout

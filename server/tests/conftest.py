@@ -31,7 +31,7 @@ from serving import serving
 
 @pytest.fixture(autouse=True)
 def _no_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The developer's own settings and .env stay out."""
+    """Hide the developer's own settings and .env file."""
     for name in list(os.environ):
         if name.startswith(PREFIX):
             monkeypatch.delenv(name)
@@ -46,7 +46,7 @@ def _cheap_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
-    """A Postgres server: the one that TEST_DATABASE_URL names, else one of the tests' own."""
+    """The URL of a Postgres server: TEST_DATABASE_URL, or one started for the tests."""
     if url := os.environ.get("TEST_DATABASE_URL"):
         yield url
         return
@@ -71,14 +71,14 @@ def _postgres(postgres_url: str) -> Iterator[Databases]:
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def databases(request: pytest.FixtureRequest) -> Databases:
-    """Both kinds of database: a test that uses one runs on both."""
+    """Both kinds of database, so that a test that uses one runs on both."""
     found: Databases = request.getfixturevalue(f"_{request.param}")
     return found
 
 
 @pytest.fixture
 def settings(tmp_path: Path, databases: Databases) -> Settings:
-    """Settings with a data folder and a database of the test's own, neither there yet."""
+    """Settings with a data folder and a database that do not exist yet."""
     data = tmp_path / "data"
     return Settings(data=data, database_url=databases.url(data))
 
@@ -101,13 +101,13 @@ def server_secrets(settings: Settings) -> Secrets:
 
 @pytest.fixture
 def someone(database: Database, server_secrets: Secrets) -> Customer:
-    """A customer with ten minutes."""
+    """A customer with ten minutes of credits."""
     return customer(database, server_secrets)
 
 
 @pytest.fixture
 def context(settings: Settings, database: Database, server_secrets: Secrets) -> WorkerContext:
-    """What a worker's jobs get; loopback is allowed."""
+    """The context of a worker's jobs; loopback is allowed."""
     return WorkerContext(
         settings,
         database,
@@ -126,21 +126,21 @@ def app(settings: Settings, database: Database, server_secrets: Secrets) -> Fast
 
 @pytest.fixture
 def client(app: FastAPI) -> Iterator[httpx2.Client]:
-    """A client, with nobody's key, of the real server on a loopback port."""
+    """A client without a key, of the real server on a loopback port."""
     with serving(app) as client:
         yield client
 
 
 @pytest.fixture
 def stripe() -> Iterator[FakeStripe]:
-    """Stripe on loopback."""
+    """A fake Stripe on loopback."""
     with fake_stripe() as stripe:
         yield stripe
 
 
 @pytest.fixture
 def long_song(tmp_path: Path) -> Path:
-    """Three minutes of noise: some six seconds of work."""
+    """Three minutes of noise, which take some six seconds to separate."""
     path = tmp_path / "long.wav"
     noise = np.random.default_rng(1).normal(0, 3000, (44100 * 180, 2)).astype("<i2")
     with wave.open(str(path), "wb") as file:

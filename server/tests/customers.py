@@ -1,4 +1,4 @@
-"""Someone with credits, keys and uploads, and shortcuts to what they do."""
+"""Customers with credits, keys and uploads, and shortcuts for their actions."""
 
 from __future__ import annotations
 
@@ -38,17 +38,17 @@ class Customer:
 
     @property
     def headers(self) -> dict[str, str]:
-        """What authorizes a request."""
+        """The authorization header."""
         return {"Authorization": f"Bearer {self.api_key}"}
 
     @property
     def balance(self) -> int:
-        """Seconds that are left."""
+        """The remaining seconds."""
         with self.database.read() as session:
             return credits.balance(session, self.caller.account_id)
 
     def upload(self, seconds: float = 20.0, **fields: Any) -> Upload:
-        """A file that is there and measured, as far as the database knows."""
+        """Create an uploaded and measured file, in the database only."""
         now = times.now()
         row = Upload(
             **{
@@ -73,20 +73,20 @@ class Customer:
         return row
 
     def request(self, upload: Upload, **fields: Any) -> dict[str, Any]:
-        """The body that asks for an upload to be split by the model that is always there."""
+        """Return the body that requests a split of an upload with the built-in model."""
         source = {"type": "uploaded_file", "uploadId": upload.id}
         return {"input": source, "stemModel": TINY.name, **fields}
 
     def split(
         self, seconds: float = 20.0, *, priority: Literal["interactive", "batch"] = "interactive"
     ) -> Split:
-        """A split in the queue."""
+        """Create a queued split."""
         return self.split_of(self.upload(seconds), priority=priority)
 
     def split_of(
         self, upload: Upload, *, priority: Literal["interactive", "batch"] = "interactive"
     ) -> Split:
-        """A split of this upload in the queue."""
+        """Create a queued split of this upload."""
         request = CreateSplit.model_validate(self.request(upload))
         with self.database.write() as session:
             return service.create(
@@ -103,7 +103,7 @@ class Customer:
     def finished(
         self, storage: Storage, seconds: float = 20.0, *, filename: str = "song.flac"
     ) -> Split:
-        """A split that has succeeded, its stems in the storage: each says its own name."""
+        """Create a succeeded split; each stem in the storage contains its own name."""
         upload = self.upload(seconds, filename=filename)
         split = self.split_of(upload)
         with self.database.write() as session:
@@ -127,7 +127,7 @@ class Customer:
             return session.get_one(Split, split.id)
 
     def fetch(self, url: str) -> str:
-        """A split of a song that is yet to be fetched; its id."""
+        """Create a split of a song that is still to be fetched; return its id."""
         source = {"type": "direct_url", "url": url}
         request = CreateSplit.model_validate({"input": source, "stemModel": TINY.name})
         with self.database.write() as session:
@@ -144,7 +144,7 @@ class Customer:
 
 
 def of(database: Database, account_id: str, key_id: str) -> Customer:
-    """Someone who is there already and has no key."""
+    """Return a customer of an existing account, without a key."""
     allowed = frozenset(scope.value for scope in scopes.ALL)
     caller = Caller(account_id, key_id, False, allowed, "interactive")
     return Customer(database, caller, api_key="", webhook_secret="")
@@ -158,7 +158,7 @@ def customer(
     test: bool = False,
     allowed: tuple[scopes.Scope, ...] = scopes.ALL,
 ) -> Customer:
-    """Someone new."""
+    """Return a new customer."""
     with database.write() as session:
         account = opening.open_account(session, "someone", free_seconds=seconds)
         key = accounts.create_key(session, secrets, account.id, test=test, allowed=allowed)

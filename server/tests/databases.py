@@ -1,4 +1,4 @@
-"""Where tests get databases from: a migrated one is made once and copied for each test."""
+"""Databases for tests: one is migrated, and copied for each test."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Databases(Protocol):
 
 
 class Sqlite:
-    """Files."""
+    """SQLite files."""
 
     def __init__(self, folder: Path) -> None:
         self._template = folder / "migrated.db"
@@ -54,7 +54,7 @@ class Sqlite:
 
 
 class Postgres:
-    """Databases of one server, beside that of the URL."""
+    """Databases of one Postgres server."""
 
     def __init__(self, url: str) -> None:
         self._server = make_url(url).set(drivername="postgresql+psycopg")

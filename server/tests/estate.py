@@ -1,4 +1,4 @@
-"""One of everything that someone can have, each of it with a text of one's own in it."""
+"""One object of everything that an account can have, each containing a given text."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from aistemsplitter_server.webhooks.tables import Delivery, Receiver
 from customers import Customer, of
 from visitors import person
 
-Things = dict[str, str]  # ids by the names that paths give them, and tokens
+Things = dict[str, str]  # ids by their path parameter, and tokens
 
 
 class Estate:
-    """Makes things for people.
+    """Creates objects for people.
 
     Args:
-        said: the text, wherever somebody can choose one.
+        said: The text, used wherever a user can choose one.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Estate:
         self.said = said
 
     def things(self, someone: Person) -> Things:
-        """One of everything, new each time. There are splits in three states."""
+        """Create one new object of everything; there are splits in three states."""
         with self.database.write() as session:
             key = accounts.create_key(session, self.secrets, someone.account_id, name=self.said)
             credits.grant(session, someone.account_id, 3600, self.said)
@@ -85,7 +85,7 @@ class Estate:
         return {"share_id": share.id, "shared": sharing.token(self.secrets, share)}
 
     def _delivery(self, someone: Person, key_id: str) -> str:
-        """Refused twice: by an answer, and by silence."""
+        """Create a delivery with two failed attempts: an error response and a timeout."""
         url = f"https://example.com/?{key_id}={self.said}"
         with self.database.write() as session:
             sent, _ = webhooks.send_test(session, someone.account_id, key_id, url, "split.failed")

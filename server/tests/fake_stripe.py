@@ -1,7 +1,7 @@
-"""A stand-in for Stripe on loopback: real HTTP, called by Stripe's own library.
+"""A fake Stripe on loopback, which Stripe's own library calls over HTTP.
 
-It has the endpoints for Checkout sessions, the page where a buyer pays, and it sends signed
-events; their shapes are those of ``payments/events``. It refuses what Stripe refuses.
+It has the endpoints for Checkout sessions and the payment page, and sends signed events in the
+format of ``payments/events``. It rejects the requests that Stripe rejects.
 """
 
 from __future__ import annotations
@@ -50,13 +50,13 @@ PAY_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Pay</t
 
 
 def recorded(name: str) -> dict[str, Any]:
-    """An event of ``payments/events``."""
+    """Return an event of ``payments/events``."""
     event: dict[str, Any] = json.loads((EVENTS / f"{name}.json").read_text())
     return event
 
 
 def signed(body: str, *, secret: str = WEBHOOK_SECRET, age: int = 0) -> dict[str, str]:
-    """The headers with which Stripe would have sent an event, some seconds ago."""
+    """Return the headers with which Stripe would have sent an event, some seconds ago."""
     then = int(time.time()) - age
     signature = WebhookSignature.generate_signature_header(body, secret, then)
     return {"Content-Type": "application/json; charset=utf-8", "Stripe-Signature": signature}
@@ -74,16 +74,16 @@ class Call:
 
 @dataclass
 class FakeStripe:
-    """What happens at Stripe's.
+    """The state and the endpoints of Stripe.
 
     Attributes:
-        url: of the API and of the pages.
-        callback: where events are sent.
-        loses_events: they are not sent at all.
-        fault: the status that the API answers with, instead of doing anything.
-        calls: those to the API.
-        sessions: by id.
-        answers: of the service to the events.
+        url: Base URL of the API and of the pages.
+        callback: URL to which events are sent.
+        loses_events: Whether events are dropped instead of sent.
+        fault: Error status of all API responses, if any.
+        calls: Requests to the API.
+        sessions: Checkout sessions by id.
+        answers: The service's responses to the events.
     """
 
     url: str
@@ -98,7 +98,7 @@ class FakeStripe:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What a service is set to that takes payments here."""
+        """Settings of a service that takes payments here."""
         return {
             "stripe_secret_key": SECRET_KEY,
             "stripe_webhook_secret": WEBHOOK_SECRET,
@@ -106,21 +106,21 @@ class FakeStripe:
         }
 
     def event(self, session_id: str, kind: str = COMPLETED) -> str:
-        """The body of an event about a session as it is now."""
+        """Return the body of an event about a session in its current state."""
         event = recorded(kind)
         event |= {"id": f"evt_{token_hex(12)}", "created": int(time.time())}
         event["data"]["object"] = self.sessions[session_id]
         return json.dumps(event, indent=2)
 
     def send(self, body: str) -> None:
-        """Send an event, signed, unless it is lost."""
+        """Send a signed event, unless events are lost."""
         if self.callback is None or self.loses_events:
             return
         with httpx2.Client(trust_env=False, timeout=30) as client:
             self.answers.append(client.post(self.callback, content=body, headers=signed(body)))
 
     def pay(self, session_id: str, how: str = "card") -> str | None:
-        """What the page does: the buyer pays; where the browser goes then, None if it stays."""
+        """Pay as a buyer does; return the URL that the browser goes to, None if it stays."""
         session = self.sessions[session_id]
         if how == "refused card":
             return None
@@ -135,12 +135,12 @@ class FakeStripe:
         return url
 
     def transfer_arrives(self, session_id: str) -> None:
-        """The bank transfer of days ago is there."""
+        """Complete a bank transfer of days ago."""
         self.sessions[session_id]["payment_status"] = "paid"
         self.send(self.event(session_id, ASYNC_PAID))
 
     def call(self, call: Call) -> tuple[int, dict[str, Any]]:
-        """The API's answer."""
+        """Return the API's response."""
         self.calls.append(call)
         if self.fault is not None:
             return self.fault, _error("api_error", "Something went wrong on Stripe's end.")
@@ -154,7 +154,7 @@ class FakeStripe:
         return 404, _error("invalid_request_error", f"No such checkout.session: {session_id}")
 
     def page(self, session_id: str, fault: str = "") -> str:
-        """The page where a buyer pays."""
+        """Return the page where a buyer pays."""
         session = self.sessions[session_id]
         return PAY_PAGE.format(
             title=html.escape(self._titles[session_id]),
@@ -206,7 +206,7 @@ def _error(kind: str, message: str) -> dict[str, Any]:
 
 @contextmanager
 def fake_stripe() -> Iterator[FakeStripe]:
-    """Stripe for as long as the block lasts."""
+    """Run a fake Stripe for the duration of the block."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"

@@ -1,4 +1,4 @@
-"""Splits as they lie in the database, without anyone having run them."""
+"""Rows of splits, inserted without running them."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from aistemsplitter_server.splits.tables import FAILED, SUCCEEDED, TERMINAL, Spl
 
 
 def account(database: Database, name: str = "someone", *, seconds: int = 600) -> str:
-    """A new account's id."""
+    """Create an account and return its id."""
     with database.write() as session:
         return opening.open_account(session, name, free_seconds=seconds).id
 
 
 def split(account_id: str, status: str, **fields: Any) -> Split:
-    """A split of an uploaded song of a minute that took 10 s, if it ended."""
+    """Return a split of a one-minute song that took 10 s, if it ended."""
     now = times.now()
     at: datetime = fields.get("finished_at") or fields.get("created_at") or now
     return Split(
@@ -54,6 +54,6 @@ def split(account_id: str, status: str, **fields: Any) -> Split:
 
 
 def add(database: Database, *splits: Split) -> None:
-    """Put them in."""
+    """Insert the rows."""
     with database.write() as session:
         session.add_all(splits)

@@ -1,7 +1,7 @@
-"""A stand-in for the engine's package whose decoder is hostile: it tries what it must not do.
+"""A replacement of the engine's package whose decoder attempts forbidden operations.
 
-Code that took a decoder over could do the same. The tests have it imported by the real child
-processes instead of the engine.
+Code that took over a decoder could do the same. The real child processes import it instead of the
+engine.
 """
 
 from __future__ import annotations
@@ -144,16 +144,16 @@ def write(
     """Write the package; return the folder to import it from.
 
     Args:
-        port: that a process listens on, at 127.0.0.1.
-        abstract: name of an abstract socket that a process listens on.
-        threads: the process is the engine's, which may start threads.
-        memory: more than it may have, in bytes.
+        port: Port on 127.0.0.1 on which a process listens.
+        abstract: Name of an abstract socket on which a process listens.
+        threads: Whether the process is the engine's, which may start threads.
+        memory: Bytes above the process's limit.
     """
     package = folder / "hostile" / "aistemsplitter_engine"
     package.mkdir(parents=True)
     real = str(Path(aistemsplitter_engine.__file__).parent)
     (package / "__init__.py").write_text(ENGINE.format(real=real))
-    if not threads:  # the engine itself decodes nothing
+    if not threads:  # the engine process decodes nothing
         (package / "audio").mkdir()
         (package / "audio" / "__init__.py").write_text(AUDIO)
     program = PROGRAM.format(

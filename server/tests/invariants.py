@@ -1,4 +1,4 @@
-"""Invariants of splits, credits, stems and webhooks, which hold however processes have died."""
+"""Invariants of splits, credits, stems and webhooks that hold after killing any process."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from customers import Customer
 from receiver import Receiver
 
 if TYPE_CHECKING:
-    from killing import Asker
+    from killing import RetryingClient
 
 RATE = 44100
-GRACE = 2.0  # seconds after the end of a split in which its job may still be going
+GRACE = 2.0  # seconds after the end of a split during which its job may still run
 
 
 @dataclass
 class Order:
-    """A split that was asked for. How it ended is filled in."""
+    """A requested split and its result."""
 
     split_id: str
     seconds: float
@@ -38,9 +38,9 @@ class Order:
 
 
 def violations(
-    asker: Asker, someone: Customer, orders: Sequence[Order], receiver: Receiver
+    api: RetryingClient, someone: Customer, orders: Sequence[Order], receiver: Receiver
 ) -> list[str]:
-    """Return everything that is wrong, a line each."""
+    """Return the violated invariants, one line each."""
     faults = [*receiver.faults]
     with someone.database.read() as session:
         rows = {
@@ -50,7 +50,7 @@ def violations(
             )
         }
         if extra := rows.keys() - {order.split_id for order in orders}:
-            faults.append(f"splits that nobody asked for: {sorted(extra)}")
+            faults.append(f"splits that were not requested: {sorted(extra)}")
         faults += ledger(session, someone, rows)
         faults += _jobs(session, someone.database.sqlite)
         found = session.execute(select(Event.split_id, Event.id))
@@ -58,16 +58,16 @@ def violations(
     for order in orders:
         row = rows.get(order.split_id)
         if row is None:
-            faults.append(f"{order.split_id} was accepted and does not exist")
+            faults.append(f"{order.split_id} was accepted but does not exist")
             continue
         order.status, order.attempts = row.status, row.attempt
-        faults += [f"{order.split_id}: {fault}" for fault in _split(asker, order, row)]
+        faults += [f"{order.split_id}: {fault}" for fault in _split(api, order, row)]
         faults += [f"{order.split_id}: {fault}" for fault in _webhook(receiver, events, row)]
     return faults
 
 
-def _split(asker: Asker, order: Order, row: Split) -> Iterator[str]:
-    shown = asker.ask("GET", f"/v1/audio/splits/{order.split_id}").json()["data"]
+def _split(api: RetryingClient, order: Order, row: Split) -> Iterator[str]:
+    shown = api.request("GET", f"/v1/audio/splits/{order.split_id}").json()["data"]
     price = math.ceil(order.seconds)
     if shown["status"] == FAILED:
         if not shown["error"] or "stems" in shown:
@@ -80,7 +80,7 @@ def _split(asker: Asker, order: Order, row: Split) -> Iterator[str]:
         if list(shown["stems"]) != order.stems:
             yield f"has the stems {list(shown['stems'])} instead of {order.stems}"
         for name, url in shown["stems"].items():
-            content = asker.ask("GET", url).content
+            content = api.request("GET", url).content
             try:
                 with wave.open(io.BytesIO(content)) as stem:
                     frames = (
@@ -96,7 +96,7 @@ def _split(asker: Asker, order: Order, row: Split) -> Iterator[str]:
 
 
 def ledger(session: Session, someone: Customer, rows: dict[str, Split]) -> Iterator[str]:
-    """What is wrong with an account's entries, and with what its splits say they cost."""
+    """Yield errors in an account's ledger, and differences to the splits' charges."""
     entries = session.scalars(
         select(Entry).where(Entry.account_id == someone.caller.account_id).order_by(Entry.number)
     ).all()
@@ -113,10 +113,10 @@ def ledger(session: Session, someone: Customer, rows: dict[str, Split]) -> Itera
     if twice := [what for what, count in of.items() if count > 1]:
         yield f"more than once in the ledger: {twice}"
     for split_id, row in rows.items():
-        # While a split has not ended its charge stands too.
+        # The charge of a split in progress counts too.
         owed = 0 if row.status == FAILED else -math.ceil(row.duration_seconds)
         if sums[split_id] != owed or row.credits_used != -owed:
-            yield f"{split_id} is {row.status}, booked {sums[split_id]}, said {row.credits_used}"
+            yield f"{split_id} is {row.status}, booked {sums[split_id]}, shown {row.credits_used}"
 
 
 def _webhook(receiver: Receiver, events: dict[str, str], row: Split) -> Iterator[str]:
@@ -129,7 +129,7 @@ def _webhook(receiver: Receiver, events: dict[str, str], row: Split) -> Iterator
     if event is None:
         yield f"its event {event_id} did not arrive"
     elif (event.type, event.data.id) != (f"split.{row.status}", row.id):
-        yield f"its event says {event.type} of {event.data.id}"
+        yield f"its event is {event.type} of {event.data.id}"
 
 
 def _jobs(session: Session, sqlite: bool) -> Iterator[str]:
@@ -141,4 +141,4 @@ def _jobs(session: Session, sqlite: bool) -> Iterator[str]:
         )
     ).all()
     if left:
-        yield f"jobs that did not end well: {[tuple(job) for job in left[:5]]} ({len(left)})"
+        yield f"jobs that did not succeed: {[tuple(job) for job in left[:5]]} ({len(left)})"

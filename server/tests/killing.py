@@ -28,13 +28,13 @@ from processes import Service, until
 from receiver import Receiver, receiving
 
 RATE = 44100
-SECONDS = (2.5, 4.0, 6.2, 9.0, 12.7)  # of the songs; none of them ends with a segment
+SECONDS = (2.5, 4.0, 6.2, 9.0, 12.7)  # durations; no song ends at the end of a segment
 STEMS = (["vocals", "drums", "bass", "other"], ["vocals"], ["drums", "instrumental"])
 
 
 @dataclass
 class Report:
-    """What happened, and what is wrong."""
+    """Statistics of a run, and the faults found."""
 
     seconds: float = 0.0
     kills: Counter[str] = field(default_factory=Counter)
@@ -57,11 +57,11 @@ class Fleet:
         self._family: list[psutil.Process] = []  # of the stopped worker
 
     def kill(self, chance: random.Random, pause: float) -> str:
-        """Kill one by SIGKILL, any of them, and start it again; which kind it was."""
+        """Kill a random process by SIGKILL and restart it; return its kind."""
         name = chance.choice([name for name in self._commands if name != self._stopped])
         process = self._running[name]
         if process.poll() is not None:
-            raise AssertionError(f"{name} ended by itself: {process.returncode}")
+            raise AssertionError(f"{name} exited: {process.returncode}")
         process.kill()
         process.wait()
         time.sleep(pause)
@@ -69,9 +69,9 @@ class Fleet:
         return name.partition(" ")[0]
 
     def stop(self, chance: random.Random) -> str:
-        """Stop a worker and its children by SIGSTOP; the other processes are to kill it.
+        """Stop a worker and its children by SIGSTOP; the other processes must kill it.
 
-        Only one that has begun its heartbeats: before, it can block no other process.
+        Only a worker with heartbeats is stopped: before them it cannot block other processes.
         """
         workers = [name for name in self._commands if name != "api"]
         beating = until(lambda: [name for name in workers if self._beats(name)])
@@ -101,14 +101,14 @@ class Fleet:
         return True
 
     def end(self) -> None:
-        """Kill what is still stopped."""
+        """Kill the stopped worker."""
         for process in self._family:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
 
 
 def write_songs(folder: Path) -> list[Path]:
-    """Short songs of noise."""
+    """Write short songs of noise."""
     folder.mkdir()
     chance = np.random.default_rng(1)
     songs = []
@@ -135,12 +135,12 @@ def run(
     patience: float = 300.0,
     log: Callable[[str], None] = lambda _: None,
 ) -> Report:
-    """Have songs split, and kill a process every few splits.
+    """Split songs, and kill a process every few splits.
 
     Args:
-        stops: Whether one of the strikes stops a worker instead, which the others must kill.
-        patience: seconds that all may take.
-        log: Called with a line on each hit.
+        stops: Whether one of the kills stops a worker instead, which the others must kill.
+        patience: Time limit of the run in seconds.
+        log: Called with a line on each kill.
     """
     service.environment[f"{PREFIX}RATE_LIMIT_PER_MINUTE"] = "0"
     songs = write_songs(service.settings.data.parent / "songs")
@@ -161,13 +161,11 @@ def run(
             ) as client,
             ThreadPoolExecutor(4) as pool,
         ):
-            asker = Asker(client, ends)
-            asked = [
-                pool.submit(_order, asker, receiver, songs, number) for number in range(splits)
-            ]
+            api = RetryingClient(client, ends)
+            asked = [pool.submit(_order, api, receiver, songs, number) for number in range(splits)]
             strikes = sorted(chance.randrange(splits * 5 // 6) for _ in range(kills))
             for number, strike in enumerate(strikes):
-                while asker.ended(strike) <= strike and time.monotonic() < ends:
+                while api.ended(strike) <= strike and time.monotonic() < ends:
                     time.sleep(0.2)
                 time.sleep(chance.uniform(0, 1.5))
                 fleet.restart_stopped()
@@ -176,18 +174,18 @@ def run(
                 else:
                     kind = fleet.kill(chance, chance.uniform(0, 1))
                 report.kills[kind] += 1
-                log(f"{time.monotonic() - began:5.0f} s  {asker.count} ended, hit {kind}")
+                log(f"{time.monotonic() - began:5.0f} s  {api.count} ended, killed {kind}")
             orders = [future.result() for future in asked]
-            while asker.ended(splits) < splits and time.monotonic() < ends:
+            while api.ended(splits) < splits and time.monotonic() < ends:
                 time.sleep(0.2)
             while len(receiver.events) < splits and time.monotonic() < ends:
                 time.sleep(0.2)
             report.seconds = time.monotonic() - began
             while not fleet.restart_stopped():
-                assert time.monotonic() < ends, "the stopped worker is not killed"
+                assert time.monotonic() < ends, "the stopped worker was not killed"
                 time.sleep(0.2)
-            report.repeated = asker.repeated
-            report.faults = violations(asker, someone, orders, receiver)
+            report.repeated = api.repeated
+            report.faults = violations(api, someone, orders, receiver)
             report.statuses = Counter(order.status for order in orders)
             report.figures = {
                 "webhooks taken": sum(receiver.times.values()),
@@ -197,8 +195,8 @@ def run(
     return report
 
 
-class Asker:
-    """A client that asks again while it is not answered, as the SDKs do."""
+class RetryingClient:
+    """A client that repeats unanswered requests, as the SDKs do."""
 
     def __init__(self, client: httpx2.Client, ends: float) -> None:
         self.client = client
@@ -208,8 +206,8 @@ class Asker:
         self._seen: dict[str, bool] = {}
         self._lock = threading.Lock()
 
-    def ask(self, method: str, url: str, **fields: Any) -> httpx2.Response:
-        """An answer that is final."""
+    def request(self, method: str, url: str, **fields: Any) -> httpx2.Response:
+        """Return the final response."""
         while True:
             try:
                 answer = self.client.request(method, url, **fields)
@@ -221,19 +219,19 @@ class Asker:
                     raise AssertionError(f"{method} {url}: {answer.text}")
             except httpx2.TransportError:
                 pass
-            assert time.monotonic() < self._ends, f"{method} {url} is not answered"
+            assert time.monotonic() < self._ends, f"{method} {url} got no final response"
             with self._lock:
                 self.repeated += 1
             time.sleep(0.2)
 
     def ended(self, enough: int) -> int:
-        """How many splits have ended; counts no further than asked."""
+        """Return the number of ended splits; stop counting at ``enough``."""
         if self.count > enough:
             return self.count
         found, cursor = 0, None
         while True:
             parameters = {"limit": "100"} | ({"cursor": cursor} if cursor else {})
-            page = self.ask("GET", "/v1/audio/splits", params=parameters).json()["data"]
+            page = self.request("GET", "/v1/audio/splits", params=parameters).json()["data"]
             found += sum(item["status"] in ("succeeded", "failed") for item in page["items"])
             cursor = page["nextCursor"]
             if cursor is None:
@@ -241,14 +239,14 @@ class Asker:
                 return found
 
 
-def _order(asker: Asker, receiver: Receiver, songs: list[Path], number: int) -> Order:
-    """Have one song split: every sixth by its URL, the others uploaded; and ask twice."""
+def _order(api: RetryingClient, receiver: Receiver, songs: list[Path], number: int) -> Order:
+    """Create a split, every sixth by URL and the others by upload, and repeat the request."""
     song = songs[number % len(songs)]
     source: dict[str, str]
     if number % 6 == 5:
         source = {"type": "direct_url", "url": f"{receiver.url}/{song.name}"}
     else:
-        source = {"type": "uploaded_file", "uploadId": _upload(asker, song)}
+        source = {"type": "uploaded_file", "uploadId": _upload(api, song)}
     stems = STEMS[number % len(STEMS)]
     body = {
         "input": source,
@@ -258,16 +256,18 @@ def _order(asker: Asker, receiver: Receiver, songs: list[Path], number: int) -> 
         "metadata": {"order": str(number)},
     }
     headers = {"Idempotency-Key": f"order-{number}"}
-    answers = [asker.ask("POST", "/v1/audio/splits", json=body, headers=headers) for _ in range(2)]
+    answers = [
+        api.request("POST", "/v1/audio/splits", json=body, headers=headers) for _ in range(2)
+    ]
     made = [answer.json()["data"]["id"] for answer in answers]
-    assert made[0] == made[1], "asked twice, made twice"
+    assert made[0] == made[1], "a repeated request created a second split"
     return Order(made[0], float(song.stem), stems)
 
 
-def _upload(asker: Asker, song: Path) -> str:
+def _upload(api: RetryingClient, song: Path) -> str:
     body = song.read_bytes()
     what = {"filename": song.name, "contentType": "audio/wav", "contentLength": len(body)}
-    reserved = asker.ask("POST", "/v1/audio/uploads", json=what).json()["data"]
-    # Answered 409 where the answer to the first time, that it is stored, was lost.
-    asker.ask("PUT", reserved["uploadUrl"], content=body, headers=reserved["uploadHeaders"])
+    reserved = api.request("POST", "/v1/audio/uploads", json=what).json()["data"]
+    # The response is 409 if the first one, which reported success, was lost.
+    api.request("PUT", reserved["uploadUrl"], content=body, headers=reserved["uploadHeaders"])
     return str(reserved["uploadId"])

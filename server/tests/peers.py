@@ -1,4 +1,4 @@
-"""The other end of a connection: a real socket on loopback that behaves as badly as a test asks."""
+"""Peers with real sockets on loopback that misbehave as a test requires."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Request:
-    """What came in."""
+    """A received request."""
 
     line: str
     headers: list[tuple[str, str]]
     body: bytes
 
     def header(self, name: str) -> str:
-        """The value of a header that is there once."""
+        """Return the value of a header that occurs once."""
         (value,) = (value for key, value in self.headers if key.lower() == name.lower())
         return value
 
@@ -28,7 +28,7 @@ Behaviour = Callable[["Peer", socket.socket, Request], None]
 
 
 def answers(status: int = 200, body: bytes = b"", **headers: str) -> Behaviour:
-    """Answer, with a Content-Length."""
+    """Send a response with a Content-Length."""
     lines = [f"HTTP/1.1 {status} So", f"Content-Length: {len(body)}"]
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
     head = "\r\n".join([*lines, "", ""]).encode()
@@ -40,7 +40,7 @@ def answers(status: int = 200, body: bytes = b"", **headers: str) -> Behaviour:
 
 
 def hangs(_peer: Peer, connection: socket.socket, _request: Request) -> None:
-    """Say nothing till the other side goes."""
+    """Send nothing until the client disconnects."""
     while connection.recv(4096):
         pass
 
@@ -58,7 +58,7 @@ def drips(head: bytes, piece: bytes, pause: float = 0.0) -> Behaviour:
 
 @dataclass
 class Peer:
-    """A port of 127.0.0.1; each request meets the next behaviour, and at last the last one."""
+    """A server on 127.0.0.1; each request gets the next behaviour, later ones the last."""
 
     behaviours: list[Behaviour]
     tls: ssl.SSLContext | None = None

@@ -1,4 +1,4 @@
-"""Songs for the player's tests: tracks of known samples, stored as the worker stores them."""
+"""Songs for the player's tests: known samples, stored as the worker stores them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Tracks = dict[str, NDArray[np.int16]]  # (2, frames) each
 
 
 def noise(seconds: float, seed: int, level: int = 4000) -> NDArray[np.int16]:
-    """Noise: every sample of it says where it is from."""
+    """Return noise: each sample identifies its position."""
     frames = round(seconds * RATE)
     drawn = np.random.default_rng(seed).integers(-level, level, (2, frames))
     return drawn.astype(np.int16)
@@ -37,7 +37,7 @@ def noise(seconds: float, seed: int, level: int = 4000) -> NDArray[np.int16]:
 
 @dataclass(frozen=True)
 class Player:
-    """Puts songs into the service, and returns what its pages get of them."""
+    """Stores songs in the service, and returns the player's data of their pages."""
 
     app: FastAPI
     database: Database
@@ -50,7 +50,7 @@ class Player:
         return configured(context.settings, context.secrets, self.base_url)
 
     def store(self, split: Split, tracks: Tracks, state: str = listening.COPY_READY) -> None:
-        """Make a split succeed with these tracks; the one called mixture is the song."""
+        """Make a split succeed with these tracks; the track ``mixture`` is the song."""
         work = self.folder / split.id
         work.mkdir()
         stems = {name: work / f"{name}.flac" for name in tracks}
@@ -100,12 +100,12 @@ class Player:
             )
 
     def becomes(self, split: Split, state: str) -> None:
-        """What has become of the listening copies."""
+        """Set the state of the listening copies."""
         with self.database.write() as session:
             session.get_one(Listening, split.id).state = state
 
     def data(self, split: Split) -> dict[str, Any]:
-        """Return the data that a page's player gets."""
+        """Return the player's data of the song's page."""
         with self.database.read() as session:
             row = session.get_one(Split, split.id)
         return player.data(self.database, self._storage, row, timedelta(hours=1))

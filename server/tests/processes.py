@@ -1,4 +1,4 @@
-"""The service as its users run it: real processes on a data folder of the test's own."""
+"""The service as its users run it: real processes on a test's own data folder."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from ports import free_port
 
 SONGS = Path(__file__).parents[2] / "songs"
 SONG = SONGS / "sample" / "mixture.flac"  # 20 s
-PATIENCE = 400.0  # seconds; reached only if a test fails
+PATIENCE = 400.0  # seconds; only reached if a test fails
 
 
 @dataclass
 class Service:
-    """Its processes; all that still run at the end of the block are killed."""
+    """The processes of a service, which are killed at the end of the block."""
 
     settings: Settings
     environment: dict[str, str] = field(default_factory=dict)
     running: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def start(self, *command: str) -> subprocess.Popen[bytes]:
-        """Start a command of the service; what it says goes to a file in the data folder."""
+        """Start a command of the service, with its output in a file in the data folder."""
         data = self.settings.data
         data.mkdir(exist_ok=True)
         with (data / f"{command[0]}.log").open("ab") as log:
@@ -46,7 +46,7 @@ class Service:
 
     @contextmanager
     def api(self) -> Iterator[httpx2.Client]:
-        """The API on a port of its own, and a client of it."""
+        """Run the API on a free port, and yield a client."""
         port = free_port()
         process = self.start("api", "--port", str(port))
         with httpx2.Client(
@@ -58,13 +58,13 @@ class Service:
         process.wait()
 
     def end(self) -> None:
-        """Kill what still runs."""
+        """Kill the processes that are still running."""
         for process in self.running:
             process.kill()
             process.wait()
 
     def log(self, name: str = "worker") -> str:
-        """What its processes of one kind have said."""
+        """Return the output of the processes of one kind."""
         return (self.settings.data / f"{name}.log").read_text()
 
     def _settings(self) -> dict[str, str]:
@@ -80,7 +80,7 @@ class Service:
 
 @contextmanager
 def running(settings: Settings) -> Iterator[Service]:
-    """A service with nothing running yet."""
+    """Yield a service without any processes yet."""
     service = Service(settings)
     try:
         yield service
@@ -89,16 +89,16 @@ def running(settings: Settings) -> Iterator[Service]:
 
 
 def until(done: Callable[[], Any], patience: float = PATIENCE) -> Any:
-    """Wait for something to be true, and return what it is."""
+    """Wait for a true result and return it."""
     ends = time.monotonic() + patience
     while not (found := done()):
-        assert time.monotonic() < ends, "it takes too long"
+        assert time.monotonic() < ends, "the condition did not become true in time"
         time.sleep(0.05)
     return found
 
 
 def upload(client: httpx2.Client, song: Path = SONG) -> str:
-    """Upload a song; its id."""
+    """Upload a song and return its id."""
     body = song.read_bytes()
     reserved = client.post(
         "/v1/audio/uploads",
@@ -111,7 +111,7 @@ def upload(client: httpx2.Client, song: Path = SONG) -> str:
 
 
 def split(client: httpx2.Client, upload_id: str, **fields: Any) -> str:
-    """Have an upload split by the model that is always there; the split's id."""
+    """Create a split of an upload with the built-in model; return its id."""
     source = {"type": "uploaded_file", "uploadId": upload_id}
     body = {"input": source, "stemModel": "htdemucs_tiny", **fields}
     answer = client.post("/v1/audio/splits", json=body)
@@ -121,19 +121,19 @@ def split(client: httpx2.Client, upload_id: str, **fields: Any) -> str:
 
 
 def state(client: httpx2.Client, split_id: str) -> dict[str, Any]:
-    """A split as it stands."""
+    """Return the current state of a split."""
     split_state: dict[str, Any] = client.get(f"/v1/audio/splits/{split_id}").json()["data"]
     return split_state
 
 
 def ended(client: httpx2.Client, split_id: str) -> dict[str, Any]:
-    """A split once it has ended."""
+    """Wait for a split to end and return it."""
 
-    def look() -> dict[str, Any] | None:
+    def finished() -> dict[str, Any] | None:
         split_state = state(client, split_id)
         return split_state if split_state["status"] in ("succeeded", "failed") else None
 
-    found: dict[str, Any] = until(look)
+    found: dict[str, Any] = until(finished)
     return found
 
 

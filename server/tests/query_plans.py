@@ -1,4 +1,4 @@
-"""Whether queries read an index or a whole table, as SQLite's planner says."""
+"""Query plans of SQLite, which show whether a query uses an index."""
 
 from __future__ import annotations
 

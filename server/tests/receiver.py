@@ -1,4 +1,4 @@
-"""A customer's own server on loopback: it takes webhooks, and gives out songs by URL."""
+"""A customer's own server on loopback, which receives webhooks and serves songs."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from aistemsplitter import InvalidWebhook, WebhookEvent, verify_signature
 
 
 class Receiver:
-    """What came in. Every tenth event is refused when it comes first.
+    """The received events; every tenth event is rejected once.
 
     Attributes:
-        events: by id, as it came last.
-        times: how often each was taken.
-        faults: what was wrong with deliveries.
+        events: The last delivery of each event, by id.
+        times: Number of accepted deliveries by event id.
+        faults: Errors in deliveries.
     """
 
     def __init__(self, secret: str, songs: Path) -> None:
@@ -52,7 +52,7 @@ class Receiver:
             daemon_threads = True
 
             def handle_error(self, *_: object) -> None:
-                pass  # who asked was killed
+                pass  # the client was killed
 
         self._server = Server(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
@@ -60,11 +60,11 @@ class Receiver:
         self._thread.start()
 
     def take(self, headers: dict[str, str], body: bytes) -> int:
-        """Take a delivery, or do not; the status of the answer."""
+        """Accept or reject a delivery; return the status of the response."""
         try:
             event = verify_signature(headers, body, self._secret)
         except InvalidWebhook as error:
-            self.faults.append(f"a delivery was not signed well: {error}")
+            self.faults.append(f"a delivery has an invalid signature: {error}")
             return 400
         with self._lock:
             known = event.id in self.times or event.id in self.refused
@@ -84,11 +84,11 @@ class Receiver:
 
 @contextmanager
 def receiving(secret: str, songs: Path) -> Iterator[Receiver]:
-    """A receiver for as long as the block lasts.
+    """Run a receiver for the duration of the block.
 
     Args:
-        secret: that deliveries are signed with.
-        songs: a folder, whose files are at ``/<name>``.
+        secret: Secret that signs the deliveries.
+        songs: Folder whose files are served at ``/<name>``.
     """
     receiver = Receiver(secret, songs)
     try:

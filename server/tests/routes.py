@@ -1,4 +1,4 @@
-"""The routes of the pages, read off the application, so that none can be forgotten."""
+"""The routes of the pages, read from the application so that none is forgotten."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SAFE = ("GET", "HEAD", "OPTIONS")
 
 @dataclass(frozen=True)
 class Route:
-    """One method of one path, and who may come so far that the endpoint is asked."""
+    """A method and path, and the users for whom the endpoint is called."""
 
     method: str
     path: str
@@ -28,7 +28,7 @@ class Route:
 
     @property
     def ids(self) -> list[str]:
-        """What stands in the path's braces."""
+        """Names of the path's parameters."""
         return re.findall(r"\{(\w+)", self.path)
 
     def __str__(self) -> str:
@@ -36,7 +36,7 @@ class Route:
 
 
 def routes() -> list[Route]:
-    """All of them."""
+    """Return all routes."""
     return [
         Route(method, route.path, _whom(route))
         for router in ROUTERS
@@ -47,7 +47,7 @@ def routes() -> list[Route]:
 
 
 def served(pages: ASGIApp) -> set[str]:
-    """What the application itself would say that it serves."""
+    """Return the routes that the application itself reports."""
     document: dict[str, Any] = get_openapi(title="", version="", routes=pages.routes)  # type: ignore[attr-defined]
     return {
         f"{method.upper()} {path}"

@@ -1,4 +1,4 @@
-"""All tables of the service, found by the name of their modules."""
+"""All tables of the service, collected from the modules of that name."""
 
 from __future__ import annotations
 

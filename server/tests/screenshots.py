@@ -1,4 +1,4 @@
-"""Pictures of every page, light and dark, on a screen and on a phone: ``make screenshots``.
+"""Screenshots of every page, light and dark, on a desktop and a phone: ``make screenshots``.
 
 Look at each before a change of the pages lands.
 """
@@ -32,14 +32,14 @@ LOOKS: dict[str, dict[str, Any]] = {
         "is_mobile": True,
     },
 }
-SETTLED = 400  # milliseconds that scripts have to draw
+SETTLED = 400  # milliseconds for scripts to draw
 
 
 def main() -> None:
-    """Take them all."""
+    """Take all screenshots."""
     path = chromium()
     if path is None:
-        sys.exit("There is no Chromium here: apt-get install chromium")
+        sys.exit("No Chromium found. Install it: apt-get install chromium")
     shutil.rmtree(OUT, ignore_errors=True)
     OUT.mkdir(parents=True)
     with TemporaryDirectory() as folder, sync_playwright() as playwright:
@@ -64,7 +64,7 @@ def _take(browser: Browser, found: Tour, look: str) -> None:
                 page.goto(path)
                 page.wait_for_timeout(SETTLED)
                 page.screenshot(path=OUT / f"{name}-{look}.png", full_page=True)
-        if not stranger:  # the one page that only a form leads to
+        if not stranger:  # the only page that is reached by a form
             page.goto(found.pages["new-key"])
             page.locator("[name=name]").fill("pictures")
             page.locator("main button.primary").click()

@@ -1,4 +1,4 @@
-"""The API on a loopback port, and a client of it."""
+"""The API on a loopback port, and a client."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from aistemsplitter_server.http import serving as api
 
 @contextmanager
 def serving(app: FastAPI) -> Iterator[httpx2.Client]:
-    """A client of the real server, for as long as the block lasts."""
+    """Run the server for the duration of the block, and yield a client."""
     listener = socket.create_server(("127.0.0.1", 0))
     server = api.server(app, app.state.context.settings)
     server.config.timeout_graceful_shutdown = 1

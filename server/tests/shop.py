@@ -1,4 +1,4 @@
-"""A service that sells packs, and someone who buys."""
+"""A service that sells packs, and a buyer."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from fake_stripe import FakeStripe
 
 @dataclass(frozen=True)
 class Shop:
-    """A service that sells, and someone who buys, with 600 seconds to begin with."""
+    """A service that sells packs, and a buyer with 600 seconds."""
 
     settings: Settings
     database: Database
@@ -29,13 +29,13 @@ class Shop:
 
     @cached_property
     def payments(self) -> Payments:
-        """What takes payments."""
+        """The service's client of Stripe."""
         found = configured(self.settings)
         assert found is not None
         return found
 
     def buy(self, minutes: int = 50) -> Purchase:
-        """A purchase as far as the page where it is paid."""
+        """Start a purchase, up to the page where it is paid."""
         bought = service.draft(self.settings, self.buyer.caller.account_id, minutes)
         page = self.payments.checkout(bought, "A pack", "http://there/", "http://back/")
         bought.reference = page.reference
@@ -45,12 +45,12 @@ class Shop:
 
     @property
     def grants(self) -> int:
-        """How often packs were granted."""
+        """Number of granted packs."""
         query = select(func.count()).where(Entry.reason.startswith("pack of"))
         with self.database.read() as session:
             return session.scalars(query).one()
 
     def state(self, bought: Purchase) -> str:
-        """A purchase's state in the database."""
+        """Return a purchase's state in the database."""
         with self.database.read() as session:
             return session.get_one(Purchase, bought.id).state

@@ -1,4 +1,4 @@
-"""Running sweeps in tests."""
+"""Run sweeps in tests."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ MOMENT = timedelta(milliseconds=1)
 
 
 def sweep(context: WorkerContext, *names: str, after: timedelta = MOMENT) -> None:
-    """Run the sweeps of these names, in their usual order; all but the queue's if there are none.
+    """Run the sweeps with these names, in the usual order; by default all but the queue's.
 
     Args:
-        after: how much later it is then.
+        after: Time by which the clock is advanced.
     """
     now = times.now() + after
     with patch.object(times, "now", lambda: now):

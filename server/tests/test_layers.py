@@ -1,4 +1,4 @@
-"""The maps of engine and server in CONTRIBUTING, compared with the contracts of ``make check``."""
+"""The layer tables in CONTRIBUTING, compared with the import contracts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def layers(name: str) -> list[str]:
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
     contracts = settings["tool"]["importlinter"]["contracts"]
     found = next(each for each in contracts if each["name"] == name)
-    assert found["exhaustive"]  # so that each module and package is in it
+    assert found["exhaustive"]  # so each module and package is listed
     return [module.strip() for layer in found["layers"] for module in layer.split("|")]
 
 

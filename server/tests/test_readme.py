@@ -1,4 +1,4 @@
-"""The README is true: its settings and commands are there, and its walkthrough works as written."""
+"""The README's settings and commands, and its walkthrough run as written."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_settings() -> None:
 
 
 def written(value: object) -> str:
-    """A default as the table has it."""
+    """Return a default as the table shows it."""
     if value in (None, ""):
         return "none"
     if isinstance(value, bool):
@@ -45,7 +45,7 @@ def written(value: object) -> str:
 
 
 def test_commands() -> None:
-    """Every command is in the table, and no other."""
+    """The table contains every command, and no other."""
     table = README.split("\n## Commands\n")[1].split("\n## ")[0]
     rows = [row.split("|")[1] for row in table.splitlines() if row.startswith("| `")]
     named = set()
@@ -59,12 +59,12 @@ def test_commands() -> None:
         there |= {
             f"{group.name} {command.name or command.callback.__name__}" for command in commands
         }
-    assert named == there - {"openapi"}  # which is for those who work on it
+    assert named == there - {"openapi"}  # a command for contributors only
 
 
 @pytest.fixture
 def song_url() -> Iterator[str]:
-    """A song on another server."""
+    """The URL of a song on another server."""
     handler = partial(_Quiet, directory=str(SONGS))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever).start()
@@ -74,7 +74,7 @@ def song_url() -> Iterator[str]:
 
 class _Quiet(SimpleHTTPRequestHandler):
     def log_message(self, format: str, *args: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}")
@@ -108,7 +108,7 @@ def test_the_walkthrough(tmp_path: Path, song_url: str) -> None:
         ):
             assert there in script
             script = script.replace(there, here)
-        # The receiver is there before the first delivery is tried, and goes at the end.
+        # The receiver runs before the first delivery is attempted, and is stopped at the end.
         script = "set -euo pipefail\ntrap 'kill $(jobs -p)' EXIT\n" + script
         script += "\nuntil [ -s deliveries.jsonl ]; do sleep 0.1; done\n"
         done = subprocess.run(

@@ -1,4 +1,4 @@
-"""A service that has been used, and its pages: for pictures, and for what is true of every page."""
+"""A used service and its pages, for screenshots and for tests of every page."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ NOT_SIGNED_IN = ("sign-in", "join", "shared")
 
 @dataclass(frozen=True)
 class Tour:
-    """Where the pages are."""
+    """Paths of the pages, and the service's URL."""
 
     base_url: str
     pages: Mapping[str, str]  # paths by name
@@ -41,7 +41,7 @@ class Tour:
 
 @contextmanager
 def tour(settings: Settings) -> Iterator[Tour]:
-    """Start the service, use it for a while, and leave it running for the block."""
+    """Start the service, use it for a while, and keep it running for the block."""
     database = Database(settings.database)
     keys = secrets.load(settings.data)
     owner = person(database, keys, OWNER, owner=True)
@@ -69,7 +69,7 @@ def tour(settings: Settings) -> Iterator[Tour]:
         done = _split(service_, client, theirs, shop.url)
         visitor = Visitor(client)
         visitor.sign_in(OWNER)
-        page = visitor.get(f"/studio/songs/{done}").text  # makes what the player hears
+        page = visitor.get(f"/studio/songs/{done}").text  # makes the listening copies
         assert "</html>" in page
         until(lambda: '"ready"' in visitor.get(f"/studio/songs/{done}/player.json").text)
         with database.write() as session:
@@ -112,7 +112,7 @@ def tour(settings: Settings) -> Iterator[Tour]:
 
 
 def _bought(visitor: Visitor, stripe: FakeStripe, *, pay: bool) -> str:
-    """Buy a pack, or turn back; the page to come back to."""
+    """Buy a pack, or cancel; return the page to come back to."""
     sent = visitor.post("/settings/usage/buy", {"minutes": "50"})
     session_id = sent.headers["location"].rpartition("/")[2]
     if pay:

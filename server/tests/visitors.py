@@ -1,6 +1,6 @@
-"""People at the pages: over plain HTTP as a browser would, without one; and signed in as they like.
+"""Users of the pages, signed in or not, over plain HTTP without a browser.
 
-Cookies are kept by hand: Python's jar keeps a safe cookie only over https.
+Cookies are stored by hand, because Python's cookie jar stores secure cookies only over https.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ SESSION = "__Host-session"
 
 @dataclass
 class Visitor:
-    """Someone's browser, as far as the server can tell."""
+    """A user's browser, as far as the server can tell."""
 
     client: httpx2.Client
     cookies: dict[str, str] = field(default_factory=dict)
 
     def get(self, path: str, **options: Any) -> httpx2.Response:
-        """Open a page; redirects are not followed."""
+        """Open a page, without following redirects."""
         return self.request("GET", path, **options)
 
     def post(self, path: str, form: Any = None, **options: Any) -> httpx2.Response:
@@ -38,7 +38,7 @@ class Visitor:
         return self.request("POST", path, data=form or {}, headers=headers, **options)
 
     def request(self, method: str, path: str, **options: Any) -> httpx2.Response:
-        """Send anything, with the cookies that it was given."""
+        """Send a request with the stored cookies."""
         headers = {"Accept": "text/html", **options.pop("headers", {})}
         if self.cookies:
             headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
@@ -55,11 +55,11 @@ class Visitor:
         return answer
 
     def sign_in(self, email: str, password: str = PASSWORD) -> httpx2.Response:
-        """Sign in by the form."""
+        """Sign in with the form."""
         return self.post("/sign-in", {"email": email, "password": password})
 
 
-_hash: list[str] = []  # of PASSWORD; hashing takes its time
+_hash: list[str] = []  # hash of PASSWORD, because hashing is slow
 
 
 def person(
@@ -71,7 +71,7 @@ def person(
     account_id: str | None = None,
     free_seconds: int = 600,
 ) -> Person:
-    """Someone who has joined: the owner, a new account's, or a colleague in one."""
+    """Add a person: the owner, the first person of a new account, or a colleague."""
     if not _hash:
         _hash.append(people.hashed(PASSWORD))
     with database.write() as session:
@@ -84,6 +84,6 @@ def person(
 
 
 def account_of(database: Database, someone: Person) -> Account:
-    """Whose they are."""
+    """Return the person's account."""
     with database.read() as session:
         return session.scalars(select(Account).where(Account.id == someone.account_id)).one()

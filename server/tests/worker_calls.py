@@ -1,4 +1,4 @@
-"""What a worker does to a split's row, without a worker."""
+"""A worker's changes of a split's row, without a worker."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from customers import Customer
 def fetched(
     someone: Customer, settings: Settings, split_id: str, *, seconds: float, size: int
 ) -> None:
-    """Fetch and measure its song."""
+    """Mark a split's song as fetched and measured."""
     with someone.database.write() as session:
         begun = service.begin_fetch(session, split_id, "wrk_1")
         assert begun is not None

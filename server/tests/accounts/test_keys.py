@@ -31,7 +31,7 @@ def key(database: Database, server_secrets: Secrets, account: str) -> accounts.N
         return accounts.create_key(session, server_secrets, account)
 
 
-def test_a_key_speaks_for_its_account(
+def test_a_key_authenticates_its_account(
     database: Database, server_secrets: Secrets, account: str, key: accounts.NewKey
 ) -> None:
     caller = accounts.authenticate(database, server_secrets, key.api_key)
@@ -53,7 +53,7 @@ def test_scopes(database: Database, server_secrets: Secrets, account: str) -> No
         caller.require(Scope.SPLITS_WRITE)
 
 
-def test_refused(
+def test_invalid_keys_are_rejected(
     database: Database, server_secrets: Secrets, account: str, key: accounts.NewKey
 ) -> None:
     with database.write() as session:
@@ -81,7 +81,7 @@ def test_revoking_again_changes_nothing(database: Database, key: accounts.NewKey
             accounts.revoke_key(session, None, "key_unknown")
 
 
-def test_another_accounts_key_is_not_there(
+def test_another_accounts_key_is_not_found(
     database: Database, server_secrets: Secrets, account: str, key: accounts.NewKey
 ) -> None:
     with database.write() as session:
@@ -98,7 +98,7 @@ def test_another_accounts_key_is_not_there(
         accounts.authenticate(database, server_secrets, key.api_key)
 
 
-def test_a_wish_that_is_sent_twice(
+def test_a_repeated_creation_or_rotation_conflicts(
     database: Database, server_secrets: Secrets, account: str, key: accounts.NewKey
 ) -> None:
     with pytest.raises(Conflict), database.write() as session:
@@ -118,7 +118,7 @@ def test_a_wish_that_is_sent_twice(
     assert accounts.authenticate(database, server_secrets, key.api_key).key_id == key.id
 
 
-def test_last_use_is_noted_and_not_at_every_request(
+def test_last_use_is_recorded_at_intervals(
     database: Database, server_secrets: Secrets, key: accounts.NewKey
 ) -> None:
     def last_use() -> object:
@@ -138,7 +138,7 @@ def test_last_use_is_noted_and_not_at_every_request(
     assert last_use() >= first  # type: ignore[operator]
 
 
-def test_what_is_stored_gives_nothing_away(database: Database, key: accounts.NewKey) -> None:
+def test_stored_keys_do_not_reveal_the_secret(database: Database, key: accounts.NewKey) -> None:
     assert key.api_key not in repr(key)
     assert key.webhook_secret not in repr(key)
     with database.engine.connect() as connection:
@@ -151,7 +151,7 @@ def test_what_is_stored_gives_nothing_away(database: Database, key: accounts.New
         assert secret.encode().hex() not in dump.lower()
 
 
-def test_the_webhook_secret_can_be_read_again_by_this_server_for_this_key(
+def test_webhook_secrets_are_encrypted_for_this_server_and_their_key(
     database: Database, server_secrets: Secrets, key: accounts.NewKey
 ) -> None:
     with database.read() as session:
@@ -163,7 +163,7 @@ def test_the_webhook_secret_can_be_read_again_by_this_server_for_this_key(
         Secrets(bytes(32)).decrypt(row.sealed_webhook_secret, owner=key.id)
 
 
-def test_one_owner(database: Database) -> None:
+def test_there_is_one_owner(database: Database) -> None:
     with database.write() as session:
         first = opening.owner_account(session, "cli:tests", free_seconds=0)
         assert opening.owner_account(session, "cli:tests", free_seconds=0) is first

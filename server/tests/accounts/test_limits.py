@@ -34,7 +34,7 @@ def test_the_operator_overrides_them_for_one_account(
     assert (changed.keys, changed.streams) == (4, settings.account_streams)
 
 
-def test_wrong_limits_are_refused(database: Database, someone: Customer) -> None:
+def test_invalid_limits_are_rejected(database: Database, someone: Customer) -> None:
     with pytest.raises(ValidationFailed, match="songs: is not a limit"), database.write() as it:
         limits.set_limits(it, someone.caller.account_id, {"songs": 1})
     with pytest.raises(ValidationFailed, match="keys: must be from 0"), database.write() as it:

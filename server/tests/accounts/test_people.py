@@ -9,10 +9,10 @@ from aistemsplitter_server.accounts import people
 from aistemsplitter_server.kit.errors import Unavailable
 
 
-def test_few_wait_to_have_a_password_hashed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Beyond the limit a sign-in is refused at once, and holds no thread."""
+def test_password_hashing_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond the limit a sign-in is refused immediately and occupies no thread."""
     monkeypatch.setattr(people, "_room", threading.Semaphore(3))
-    monkeypatch.setattr(people, "_places", threading.Semaphore(0))  # all are taken
+    monkeypatch.setattr(people, "_places", threading.Semaphore(0))  # no place is free
     waiting = [threading.Thread(target=people.hashed, args=("x" * 10,)) for _ in range(3)]
     for thread in waiting:
         thread.start()

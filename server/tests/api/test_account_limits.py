@@ -1,4 +1,4 @@
-"""The limits of an account, on every way in."""
+"""The limits of an account, in every place that enforces them."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def make(client: httpx2.Client, someone: Customer, body: dict[str, Any]) -> http
 
 
 def refused(answer: httpx2.Response) -> tuple[str, int]:
-    """Which limit, and its value."""
+    """Return the exceeded limit and its value."""
     assert answer.status_code == 409, answer.text
     error = answer.json()["error"]
     assert list(error) == ["code", "message", "limit", "maximum"]
@@ -68,7 +68,7 @@ def test_unfinished_uploads(client: httpx2.Client, someone: Customer) -> None:
     assert reserve(client, someone).status_code == 200
 
 
-def test_of_uploads_at_the_same_time_no_more_than_the_limit_are_reserved(
+def test_simultaneous_reservations_stay_within_the_limit(
     client: httpx2.Client, someone: Customer
 ) -> None:
     limit(someone, open_uploads=3)
@@ -85,7 +85,7 @@ def test_stored_bytes_count_reserved_uploads(client: httpx2.Client, someone: Cus
     assert stored(someone) == 2500
 
 
-def test_stored_bytes_count_stems_before_and_after_they_are_made(
+def test_stored_bytes_count_expected_and_existing_stems(
     client: httpx2.Client, someone: Customer
 ) -> None:
     upload = someone.upload(10)  # 1,000 bytes
@@ -104,7 +104,7 @@ def test_stored_bytes_count_stems_before_and_after_they_are_made(
     assert make(client, someone, someone.request(upload)).status_code == 200
 
 
-def test_waiting_splits_on_every_way_in(
+def test_waiting_splits_count_however_they_were_created(
     client: httpx2.Client, someone: Customer, settings: Settings
 ) -> None:
     failed = someone.split(1)
@@ -121,7 +121,7 @@ def test_waiting_splits_on_every_way_in(
         retry_failed(session, settings, session.get_one(Split, failed.id))
 
 
-def test_of_splits_at_the_same_time_no_more_than_the_limit_wait(
+def test_simultaneous_splits_stay_within_the_limit(
     client: httpx2.Client, database: Database, server_secrets: Secrets
 ) -> None:
     someone = customer(database, server_secrets, test=True)  # spends nothing: no charge holds it
@@ -132,7 +132,7 @@ def test_of_splits_at_the_same_time_no_more_than_the_limit_wait(
     assert answers.count(200) == 3  # of the others, some may find the database busy
 
 
-def test_test_keys_have_an_allowance_of_their_own(
+def test_test_keys_have_a_separate_limit(
     client: httpx2.Client, someone: Customer, server_secrets: Secrets
 ) -> None:
     limit(someone, queued_splits=1, queued_test_splits=1)
@@ -148,7 +148,7 @@ def test_test_keys_have_an_allowance_of_their_own(
     ]
 
 
-def test_a_song_that_was_fetched_needs_room(someone: Customer, settings: Settings) -> None:
+def test_a_fetched_song_needs_storage_space(someone: Customer, settings: Settings) -> None:
     small = settings.model_copy(update={"account_stored_bytes": 1000})
     first, second = (someone.fetch(f"https://example.com/{name}.mp3") for name in ("a", "b"))
     with pytest.raises(LimitExceeded):
@@ -181,7 +181,7 @@ def test_streams(client: httpx2.Client, someone: Customer) -> None:
         assert refused(client.get(url, headers=someone.headers)) == ("streams", 1)
 
 
-def test_a_stream_that_ends_however_it_does_makes_room() -> None:
+def test_a_stream_frees_its_place_however_it_ends() -> None:
     async def broken() -> AsyncIterator[str]:
         yield "data: 1\n\n"
         raise RuntimeError("it broke")

@@ -36,7 +36,7 @@ def test_credits(client: httpx2.Client, database: Database, server_secrets: Secr
     assert client.get("/v1/credits", headers=mine.headers).status_code == 401
 
 
-def test_one_message_for_every_bad_key(client: httpx2.Client) -> None:
+def test_all_invalid_keys_give_the_same_message(client: httpx2.Client) -> None:
     attempts: list[dict[str, str] | httpx2.Headers] = [
         {},
         {"Authorization": "Basic abc"},
@@ -90,7 +90,7 @@ def test_not_ready(client: httpx2.Client, database: Database, settings: Settings
     said = "No worker is running. The last one could not start: no enginehere"
     assert _reason(client.get("/readyz")) == said
     with liveness.reporting_faults(worker):
-        pass  # it has started
+        pass  # the worker has started
     assert _reason(client.get("/readyz")) == "No worker is running."
 
     shutil.rmtree(settings.data / "storage")
@@ -102,8 +102,8 @@ def test_not_ready(client: httpx2.Client, database: Database, settings: Settings
     assert _reason(client.get("/readyz")) == "The database is not up to date."
 
 
-@only_sqlite  # a Postgres that is away: test_database_away.py
-def test_a_database_that_fails(
+@only_sqlite  # for an unavailable Postgres see test_database_away.py
+def test_a_failing_database(
     client: httpx2.Client,
     database: Database,
     server_secrets: Secrets,

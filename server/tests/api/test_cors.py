@@ -18,13 +18,13 @@ PREFLIGHT = {
 }
 
 
-def test_none_by_default(client: httpx2.Client) -> None:
+def test_no_cors_headers_by_default(client: httpx2.Client) -> None:
     assert client.options("/v1/credits", headers=PREFLIGHT).status_code == 405
     answer = client.get("/healthz", headers={"Origin": PAGE})
     assert not [name for name in answer.headers if name.startswith("access-control")]
 
 
-def test_the_pages_of_the_setting(
+def test_configured_origins_are_allowed(
     settings: Settings, database: Database, server_secrets: Secrets
 ) -> None:
     settings = settings.model_copy(update={"cors_origins": f"{PAGE}, http://localhost:3000"})
@@ -33,7 +33,7 @@ def test_the_pages_of_the_setting(
         assert answer.status_code == 200
         assert answer.headers["access-control-allow-origin"] == PAGE
         assert "request-id" in answer.headers
-        # A page can read errors too, wherever in the stack they arise.
+        # A page can also read errors, wherever in the stack they occur.
         for path, sent in (("/v1/credits", b""), ("/v1/credits", b"{"), ("/v1/nothing", b"")):
             answer = client.request("POST", path, content=sent, headers={"Origin": PAGE})
             assert answer.status_code >= 400
@@ -44,7 +44,7 @@ def test_the_pages_of_the_setting(
         assert "access-control-allow-origin" not in answer.headers
 
 
-def test_never_the_pages_for_people(
+def test_cors_never_applies_to_the_web_pages(
     settings: Settings, database: Database, server_secrets: Secrets
 ) -> None:
     settings = settings.model_copy(update={"cors_origins": "*"})
@@ -62,6 +62,6 @@ def test_never_the_pages_for_people(
 
 
 @pytest.mark.parametrize("wrong", ["app.example", "https://app.example/", "https://*.example", "x"])
-def test_a_wrong_origin_is_named(wrong: str) -> None:
+def test_an_invalid_origin_is_named(wrong: str) -> None:
     with pytest.raises(WrongSetting, match=r"CORS_ORIGINS: .* is not an origin"):
         kit_settings.load(cors_origins=wrong)

@@ -1,4 +1,4 @@
-"""Counts that Prometheus gets from the database."""
+"""Prometheus metrics that are read from the database."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from history import account, add, split
 
 
 def numbers(metrics: DatabaseMetrics) -> Iterator[tuple[str, float]]:
-    """Splits by status."""
+    """Return the number of splits by status."""
     for metric in metrics.collect():
         if metric.name == "aistemsplitter_splits":
             yield from ((sample.labels["status"], sample.value) for sample in metric.samples)

@@ -1,4 +1,4 @@
-"""A full disk gives the same error, wherever it is noticed."""
+"""A full disk gives the same error wherever it is noticed."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _break() -> None:
         (_break, 500, "Something went wrong on our side."),
     ],
 )
-def test_what_is_told(what: Callable[[], None], status: int, message: str) -> None:
+def test_a_full_disk(what: Callable[[], None], status: int, message: str) -> None:
     app = FastAPI()
     app.add_middleware(faults.Faults)
     faults.install(app)

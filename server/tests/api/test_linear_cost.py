@@ -1,7 +1,7 @@
-"""Every parser of what comes from outside: four times the input costs about four times the time.
+"""Parsers of external input take linear time: four times the input, about four times the time.
 
-Times are those of the processor, and are compared with each other only. Inputs are as long as the
-limits before a parser allow, for that is where a square would show.
+CPU times are only compared with each other. Inputs are as long as the limits before a parser allow,
+because quadratic time shows most there.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ from aistemsplitter_server.webhooks import schedule
 from customers import Customer
 from databases import only_sqlite
 
-MOST = 8.0  # times the cost of a quarter of the input; caches bend the line, a square makes 16
+MOST = 8.0  # cost relative to a quarter of the input: 4 if linear (more with caches), 16 if square
 ROUNDS = 5
-LEAST = 0.004  # seconds that are measured at once
+LEAST = 0.004  # seconds of one measurement
 HEAD = serving.HEAD_LIMIT // 2 - 1024
 BODY = (1 << 19) - 1024
 KEYS = strict_json.STRUCTURE // 4
@@ -50,7 +50,7 @@ Parse = Callable[[int], Any]
 
 
 def cost(parse: Parse, size: int, calls: int) -> float:
-    gc.disable()  # which looks at the whole process now and then, not only at what was parsed
+    gc.disable()  # a collection scans the whole process, not only the parsed input
     try:
         began = time.process_time()
         for _ in range(calls):
@@ -62,7 +62,7 @@ def cost(parse: Parse, size: int, calls: int) -> float:
 
 
 def assert_linear(parse: Parse, size: int, name: str = "") -> None:
-    """Compare the costs of half and twice the size: the least of some rounds."""
+    """Compare the costs of half and twice the size, each the minimum of some rounds."""
     small, large = ends(size)
     calls = 1
     while cost(parse, small, calls) < LEAST:
@@ -76,17 +76,17 @@ def assert_linear(parse: Parse, size: int, name: str = "") -> None:
 
 
 def ends(size: int) -> tuple[int, int]:
-    """Return the sizes that are compared."""
+    """Return the two sizes to compare."""
     return size // 2, 2 * size
 
 
 def repeated(part: bytes, size: int) -> bytes:
-    """The part over and over, in so many bytes."""
+    """Return the part repeated to that many bytes."""
     return part * (size // len(part))
 
 
 def keys(number: int, *more: int) -> bytes:
-    """An object with so many keys, and more."""
+    """Return a JSON object with that many keys, and more fields."""
     return b"{%s}" % ",".join(f'"{key}":0' for key in (*range(number), *more)).encode()
 
 
@@ -161,7 +161,7 @@ def test_values(name: str) -> None:
 
 
 def on_wire(parts: list[bytes]) -> None:
-    """Have the server's protocol parse what comes in these parts."""
+    """Let the server's protocol parse these parts."""
 
     async def fed() -> None:
         protocol = cast(Any, config.http_protocol_class)(config, ServerState(), {})
@@ -210,7 +210,7 @@ def test_wire(name: str) -> None:
 
 
 def form(body: bytes, boundary: str = "x") -> Iterator[None]:
-    """Have the part of a form read as the endpoint of uploads does."""
+    """Parse a part of a form as the upload endpoint does."""
     kind = f"multipart/form-data; boundary={boundary}"
     scope = {"type": "http", "headers": [(b"content-type", kind.encode())]}
     sent = [{"type": "http.request", "body": body, "more_body": False}]
@@ -265,7 +265,7 @@ def test_content_range() -> None:
 
 @pytest.fixture
 def ask(app: FastAPI) -> Iterator[Callable[..., None]]:
-    """Ask the whole application, below the server."""
+    """Send a request to the whole application, without the server."""
     loop = asyncio.new_event_loop()
 
     def ask(
@@ -311,7 +311,7 @@ PAGE = (b"accept", b"text/html")
 
 @only_sqlite
 def test_requests(ask: Callable[..., None], someone: Customer) -> None:
-    """Headers, query strings and forms, on their way through everything around an endpoint."""
+    """Headers, query strings and forms, through all middleware of an endpoint."""
     key = (b"authorization", someone.headers["Authorization"].encode())
     splits = "/v1/audio/splits"
 

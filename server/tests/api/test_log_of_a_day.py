@@ -1,4 +1,4 @@
-"""What the processes have logged after all that can be done with them."""
+"""The processes' logs after using every feature contain no secret."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from peers import Peer, Request, answers
 from processes import SONG, Service, ended, running, split, until, upload
 
 DELIVERIES = "/v1/webhooks/deliveries"
-HUSH = "hush-hush"  # in every URL that a user gives
+HUSH = "hush-hush"  # a secret in every URL that a user provides
 
 
 def lines(service: Service, name: str) -> list[dict[str, Any]]:
@@ -27,12 +27,12 @@ def lines(service: Service, name: str) -> list[dict[str, Any]]:
 
 
 def nonsense(_peer: Peer, connection: socket.socket, _request: Request) -> None:
-    """Answer what is no HTTP."""
+    """Answer with something that is not HTTP."""
     connection.sendall(f"{HUSH}\r\n\r\n".encode())
 
 
 def use_webhooks(client: httpx2.Client) -> list[str]:
-    """Have deliveries fail in all ways, and replayed; the signatures that they bore."""
+    """Let deliveries fail in all ways and replay them; return the signatures that they carried."""
     inward = answers(302, HUSH.encode(), Location=f"http://127.0.0.1:9/{HUSH}")
     with Peer([answers(500, HUSH.encode()), inward, nonsense, answers(200)]) as receiver:
         nobody = f"http://127.0.0.1:9/{HUSH}"
@@ -49,7 +49,7 @@ def use_webhooks(client: httpx2.Client) -> list[str]:
 
 
 def signatures(delivery: Request) -> list[str]:
-    """Those of its headers, and of the URLs in it."""
+    """Return the signatures in the headers and in their URLs."""
     ours = delivery.header("AIStemSplitter-Signature").partition("v1=")[2]
     standard = delivery.header("webhook-signature").removeprefix("v1,")
     stems = json.loads(delivery.body)["data"].get("stems", {})
@@ -57,12 +57,12 @@ def signatures(delivery: Request) -> list[str]:
 
 
 def signature(url: str) -> str:
-    """Of one of our URLs."""
+    """Return the signature of one of our URLs."""
     return urlsplit(url).query.rpartition("=")[2]
 
 
 def use_everything(client: httpx2.Client, peer: Peer) -> tuple[str, list[str]]:
-    """The id of a split that succeeded, and every secret that came along."""
+    """Use every feature; return the id of a succeeded split, and every secret that occurred."""
     signed = use_webhooks(client)
     upload_id = upload(client)
     done = split(client, upload_id, webhookUrl=f"{peer.url}/{HUSH}?token={HUSH}")
@@ -95,14 +95,16 @@ def someone(database: Database, server_secrets: Secrets) -> Customer:
     return customer(database, server_secrets, seconds=3600)
 
 
-@only_sqlite  # logs are the same whatever the database
-def test_nothing_secret_is_in_it(settings: Settings, database: Database, someone: Customer) -> None:
+@only_sqlite  # the logs do not depend on the database
+def test_the_logs_contain_no_secret(
+    settings: Settings, database: Database, someone: Customer
+) -> None:
     with running(settings) as service, Peer([answers(200, SONG.read_bytes())]) as peer:
         worker = service.start("worker")
         with service.api() as client:
             client.headers.update(someone.headers)
             done, secrets = use_everything(client, peer)
-            with database.connection() as connection:  # an error of the database quotes its query
+            with database.connection() as connection:  # a database error quotes its query
                 connection.exec_driver_sql("ALTER TABLE api_keys RENAME TO elsewhere")
             assert client.get("/v1/credits").status_code == 503
         worker.terminate()

@@ -1,4 +1,4 @@
-"""Test data and live data are apart: every endpoint, with a key of the other mode."""
+"""Separation of test and live data: every endpoint, with a key of the other mode."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ OPERATIONS = {
     if path.startswith("/v1/")
 }
 WITH_ID = sorted((method, path) for method, path in OPERATIONS if "{" in path)
-# Each of these has a test of its own below, but for the models, which are no account's.
+# Each of these is tested separately below, except the models, which belong to no account.
 WITHOUT_ID = {
     ("GET", "/v1/credits"),
     ("GET", "/v1/models"),
@@ -39,7 +39,7 @@ WITHOUT_ID = {
 
 @dataclass(frozen=True)
 class Both:
-    """Two keys of one account: one whose things are looked for, and one of the other mode."""
+    """Two keys of one account: the owner of the objects, and a key of the other mode."""
 
     owner: Customer
     other: Customer
@@ -47,7 +47,7 @@ class Both:
 
 @pytest.fixture(params=["of a live key", "of a test key"])
 def both(request: pytest.FixtureRequest, database: Database, server_secrets: Secrets) -> Both:
-    """Keys of both modes."""
+    """Two keys in different modes."""
     live = customer(database, server_secrets)
     with database.write() as session:
         key = accounts.create_key(session, server_secrets, live.caller.account_id, test=True)
@@ -57,7 +57,7 @@ def both(request: pytest.FixtureRequest, database: Database, server_secrets: Sec
 
 
 def things(owner: Customer) -> dict[str, Any]:
-    """One of everything that a path can name."""
+    """One object of each kind that a path can name."""
     split = owner.split()
     with owner.database.write() as session:
         ended = session.merge(split)
@@ -68,12 +68,12 @@ def things(owner: Customer) -> dict[str, Any]:
     return {"split_id": split.id, "delivery_id": delivery.id}
 
 
-def test_no_endpoint_is_forgotten() -> None:
+def test_every_endpoint_is_covered() -> None:
     assert {*WITH_ID} | WITHOUT_ID == OPERATIONS
 
 
 @pytest.mark.parametrize(("method", "path"), WITH_ID)
-def test_what_is_of_the_other_mode_is_not_there(
+def test_objects_of_the_other_mode_are_not_found(
     client: httpx2.Client, both: Both, method: str, path: str
 ) -> None:
     theirs = path.format(**things(both.owner))
@@ -93,7 +93,7 @@ def test_lists(client: httpx2.Client, both: Both, path: str) -> None:
     assert (listed(both.owner), listed(both.other)) == (1, 0)
 
 
-def test_an_upload_is_split_in_its_own_mode(client: httpx2.Client, both: Both) -> None:
+def test_an_upload_can_only_be_split_in_its_mode(client: httpx2.Client, both: Both) -> None:
     upload = both.owner.upload()
     url = f"{client.base_url}/uploads/{upload.id}"
     by_id = both.owner.request(upload)
@@ -107,11 +107,11 @@ def test_an_upload_is_split_in_its_own_mode(client: httpx2.Client, both: Both) -
             return session.get_one(Split, answer.json()["data"]["id"]).upload_id
 
     assert [upload_of(both.owner, body) for body in (by_id, by_url)] == [upload.id, upload.id]
-    # To the other one the URL is an address to fetch from, as any.
+    # For the other key the URL is an ordinary URL to fetch from.
     assert [upload_of(both.other, body) for body in (by_id, by_url)] == [None, None]
 
 
-def test_an_idempotency_key_is_another_one_in_the_other_mode(
+def test_idempotency_keys_of_the_two_modes_are_independent(
     client: httpx2.Client, both: Both
 ) -> None:
     upload = {"filename": "song.flac", "contentType": "audio/flac", "contentLength": 1000}
@@ -136,7 +136,7 @@ def test_an_idempotency_key_is_another_one_in_the_other_mode(
         assert again.json()["data"][name] == first
 
 
-def test_credits_are_of_live_keys(client: httpx2.Client, both: Both) -> None:
+def test_test_keys_have_a_separate_balance(client: httpx2.Client, both: Both) -> None:
     balances = {
         who.caller.is_test: client.get("/v1/credits", headers=who.headers).json()["data"]
         for who in (both.owner, both.other)

@@ -24,7 +24,7 @@ def operations() -> list[tuple[str, str, dict[str, Any]]]:
     return [(path, method, of) for path in paths for method, of in paths[path].items()]
 
 
-def test_it_is_valid() -> None:
+def test_the_document_is_valid() -> None:
     made = document(routed(), BASE_URL)
     assert made["openapi"].startswith("3.1.")
     validate(made)
@@ -35,8 +35,8 @@ def test_the_file_in_docs_is_this_document() -> None:
     assert CHECKED_IN.read_text() == made, "aistemsplitter-server openapi > docs/openapi.json"
 
 
-def test_it_begins_with_splits_and_ends_with_health() -> None:
-    """The reference shows it in this order, under a heading for each tag."""
+def test_the_order_of_the_tags() -> None:
+    """The reference shows the operations in this order, under a heading for each tag."""
     made = document(routed(), BASE_URL)
     assert next(iter(made["paths"])) == "/v1/audio/splits"
     assert [*made["paths"]][-2:] == ["/healthz", "/readyz"]
@@ -44,7 +44,7 @@ def test_it_begins_with_splits_and_ends_with_health() -> None:
     assert [*dict.fromkeys(of["tags"][0] for _, _, of in operations())] == tags
 
 
-def test_what_is_served(client: httpx2.Client) -> None:
+def test_the_document_is_served(client: httpx2.Client) -> None:
     answer = client.get("/openapi.json")
     assert answer.headers["content-type"] == "application/json"
     assert yaml.safe_load(client.get("/openapi.yaml").text) == answer.json()
@@ -52,8 +52,10 @@ def test_what_is_served(client: httpx2.Client) -> None:
     assert answer.json()["paths"] == document(routed(), BASE_URL)["paths"]
 
 
-def test_it_is_rendered_once(client: httpx2.Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It costs nothing to ask again, by whatever name the server is called."""
+def test_the_document_is_rendered_once(
+    client: httpx2.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Further requests cost nothing, whatever host name they use."""
     first = {path: client.get(path).content for path in ("/openapi.json", "/openapi.yaml")}
     monkeypatch.setattr("aistemsplitter_server.api.openapi.document", None)
     for path, before in first.items():
@@ -62,7 +64,7 @@ def test_it_is_rendered_once(client: httpx2.Client, monkeypatch: pytest.MonkeyPa
         assert other == before.replace(client.base_url.netloc, b"stems.example:1")
 
 
-def test_every_operation_says_what_can_go_wrong() -> None:
+def test_every_operation_documents_its_errors() -> None:
     for path, method, operation in operations():
         where = f"{method} {path}"
         answers = operation["responses"]
@@ -75,13 +77,13 @@ def test_every_operation_says_what_can_go_wrong() -> None:
     assert "HTTPValidationError" not in json.dumps(document(routed(), BASE_URL))
 
 
-def test_operations_have_names_of_their_own() -> None:
+def test_operation_ids_are_unique() -> None:
     names = [operation["operationId"] for _, _, operation in operations()]
     assert len(set(names)) == len(names)
     assert all(name.isalnum() and name[0].islower() for name in names), names
 
 
-def test_examples_are_of_their_schemas() -> None:
+def test_examples_match_their_schemas() -> None:
     made = document(routed(), BASE_URL)
     checked = 0
     for path, method, operation in operations():
@@ -107,7 +109,7 @@ def test_errors_of_one_status_are_alternatives() -> None:
     assert declared[404]["description"] == "The thing does not exist, or is another account's."
 
 
-def test_every_error_can_be_shown() -> None:
+def test_every_error_code_has_an_example() -> None:
     for kind in responses.kinds().values():
         sample = kind.example()
         Draft202012Validator(responses.schema(kind)).validate(sample.envelope())

@@ -1,4 +1,4 @@
-"""One walk over every route with an id in it, with the key of another account."""
+"""Every route with an id in its path, called with the key of another account."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ROUTES = [
 
 
 @pytest.mark.parametrize(("method", "path"), ROUTES)
-def test_another_accounts_is_not_there(
+def test_objects_of_another_account_are_not_found(
     client: httpx2.Client, database: Database, server_secrets: Secrets, method: str, path: str
 ) -> None:
     owner, stranger = (customer(database, server_secrets) for _ in range(2))
@@ -36,7 +36,7 @@ def test_another_accounts_is_not_there(
 
 
 def _things(owner: Customer) -> dict[str, Any]:
-    """One of everything that a path can name, and all of it theirs."""
+    """Create one object of each kind that a path can name, and return their ids."""
     split = owner.split()
     with owner.database.write() as session:
         ended = session.merge(split)

@@ -31,7 +31,7 @@ def test_an_entry_is_part_of_the_actions_transaction(database: Database, someone
     assert entries(database, account_id) == []
 
 
-def test_what_keys_do(client: httpx2.Client, database: Database, someone: Customer) -> None:
+def test_actions_of_keys(client: httpx2.Client, database: Database, someone: Customer) -> None:
     first, second = someone.split(), someone.split()
     with httpx2.Client(base_url=client.base_url, headers=someone.headers) as caller:
         caller.post(f"/v1/audio/splits/{first.id}/cancel").raise_for_status()

@@ -10,7 +10,7 @@ import pytest
 from command_line import ok, run
 
 
-def test_from_nothing_to_a_revoked_key(tmp_path: Path) -> None:
+def test_a_key_is_created_listed_and_revoked(tmp_path: Path) -> None:
     ok(tmp_path, "db", "upgrade")
     account = ok(tmp_path, "accounts", "create", "someone").strip()
     assert account in ok(tmp_path, "accounts", "list")
@@ -36,9 +36,7 @@ def test_from_nothing_to_a_revoked_key(tmp_path: Path) -> None:
         (["api", "--port", "70000"], "AISTEMSPLITTER_SERVER_PORT: "),
     ],
 )
-def test_what_is_wrong_is_said_in_one_line(
-    tmp_path: Path, arguments: list[str], reason: str
-) -> None:
+def test_errors_are_one_line(tmp_path: Path, arguments: list[str], reason: str) -> None:
     done = run(tmp_path, *arguments)
     assert done.returncode == 1
     assert reason in done.stderr
@@ -64,7 +62,7 @@ def test_config_hides_secrets(tmp_path: Path) -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder with a database in it."""
+    """A data folder with a migrated database."""
     ok(tmp_path, "db", "upgrade")
     return tmp_path
 
@@ -95,13 +93,13 @@ def test_a_key_with_every_option(folder: Path) -> None:
         ("2099-12-31T10:00+02:00", "2099-12-31T08:00:00.000Z"),
     ],
 )
-def test_a_key_ends_at_a_date(folder: Path, expires: str, stored: str) -> None:
+def test_a_key_that_expires_on_a_date(folder: Path, expires: str, stored: str) -> None:
     ok(folder, "keys", "create", "--expires", expires)
     assert json.loads(ok(folder, "keys", "list", "--json"))[0]["expiresAt"] == stored
 
 
 @pytest.mark.parametrize("expires", ["soon", "0d", "2001-01-01"])
-def test_a_key_that_cannot_end_then(folder: Path, expires: str) -> None:
+def test_invalid_expiry_dates(folder: Path, expires: str) -> None:
     done = run(folder, "keys", "create", "--expires", expires)
     assert done.returncode == 2
     assert expires in done.stderr
@@ -118,9 +116,7 @@ def test_credits_as_json(folder: Path) -> None:
     assert [entry["kind"] for entry in shown["entries"]] == ["grant", "grant"]
 
 
-def test_the_secret_of_the_settings_is_used(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_configured_secret_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AISTEMSPLITTER_SERVER_SECRET", b64encode(bytes(32)).decode())
     ok(tmp_path, "db", "upgrade")
     ok(tmp_path, "keys", "create")
@@ -141,7 +137,7 @@ def test_models_are_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert run(tmp_path, "models", "install", "nothing").returncode == 2
 
 
-def test_a_model_that_cannot_be_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_that_cannot_be_downloaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("AISTEMSPLITTER_MODELS_DIR", str(tmp_path / "models"))
     monkeypatch.setenv("AISTEMSPLITTER_WEIGHTS_MIRROR", "http://127.0.0.1:1/")

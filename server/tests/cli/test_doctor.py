@@ -22,14 +22,14 @@ from databases import only_sqlite
 
 
 def states(settings: Settings) -> dict[str, doctor.Finding]:
-    """What it finds, all but the engine, which takes its time."""
+    """Return all findings except that of the slow engine check."""
     parts = (doctor._data(settings), doctor._database(settings))
     return {finding.check: finding for part in parts for finding in part}
 
 
 @pytest.fixture
 def sound(settings: Settings, database: Database) -> Settings:
-    """A service in order, with a worker that beats."""
+    """A healthy service with a live worker."""
     settings.data.mkdir(exist_ok=True)
     settings.data.chmod(0o700)
     secrets.load(settings.data)
@@ -37,13 +37,13 @@ def sound(settings: Settings, database: Database) -> Settings:
     return settings
 
 
-def test_all_is_well(sound: Settings) -> None:
+def test_a_healthy_service(sound: Settings) -> None:
     found = states(sound)
     assert {finding.state for finding in found.values()} == {"ok"}, found
     assert set(found) == {"data", "secret", "storage", "database", "workers", "clock"}
 
 
-def test_a_worker_is_missing(sound: Settings, database: Database) -> None:
+def test_no_running_worker(sound: Settings, database: Database) -> None:
     with database.write() as session:
         session.execute(text("DELETE FROM workers"))
     finding = states(sound)["workers"]
@@ -58,7 +58,7 @@ def test_a_schema_of_another_version(sound: Settings, database: Database) -> Non
     assert (finding.state, finding.todo) == ("problem", "aistemsplitter-server db upgrade")
 
 
-def test_what_others_can_read(sound: Settings) -> None:
+def test_files_that_others_can_read(sound: Settings) -> None:
     sound.data.chmod(0o755)
     (sound.data / secrets.FILE_NAME).chmod(0o644)
     found = states(sound)
@@ -67,7 +67,7 @@ def test_what_others_can_read(sound: Settings) -> None:
     assert str(found["secret"].todo).startswith("chmod 600")
 
 
-def test_a_storage_that_is_in_the_way(sound: Settings) -> None:
+def test_a_file_in_place_of_the_storage_folder(sound: Settings) -> None:
     (sound.data / FOLDER).write_text("a file where a folder should be")
     assert states(sound)["storage"].state == "problem"
 
@@ -82,7 +82,7 @@ def test_a_clock_that_was_set_back(
     assert states(sound)["clock"].state == "problem"
 
 
-def test_a_database_that_is_away(tmp_path: Path) -> None:
+def test_an_unreachable_database(tmp_path: Path) -> None:
     url = "postgresql://user:hunter2@127.0.0.1:1/none"
     settings = Settings(data=tmp_path / "data", database_url=url)
     finding = states(settings)["database"]
@@ -91,14 +91,14 @@ def test_a_database_that_is_away(tmp_path: Path) -> None:
     assert "hunter2" not in str(finding)
 
 
-def test_from_nothing_it_makes_nothing(tmp_path: Path) -> None:
+def test_doctor_creates_no_files(tmp_path: Path) -> None:
     done = run(tmp_path, "doctor", "--json")
     assert (done.returncode, done.stderr) == (1, "")
     report = json.loads(done.stdout)
     assert report["ok"] is False
     found = {check["check"]: check for check in report["checks"]}
     assert found["data"]["state"] == found["database"]["state"] == "problem"
-    assert found["engine"]["state"] == "ok"  # it has separated a second of silence
+    assert found["engine"]["state"] == "ok"  # separates a second of silence
     assert not (tmp_path / "data").exists()
 
 
@@ -124,5 +124,5 @@ def test_too_few_open_files() -> None:
 
 def test_a_small_disk(tmp_path: Path) -> None:
     assert doctor._space("disk", tmp_path / "not" / "there").state in ("ok", "warning")
-    full = Path("/proc")  # a file system without any room
+    full = Path("/proc")  # a file system without free space
     assert doctor._space("disk", full).state == "problem"

@@ -1,4 +1,4 @@
-"""``accounts limits``, in this process: every start of the command takes a second."""
+"""``accounts limits``, run in this process because starting the command takes a second."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def limits(*arguments: str) -> Result:
     return CliRunner().invoke(app, ["accounts", "limits", *arguments])
 
 
-def test_they_are_shown_and_changed(
+def test_limits_are_shown_and_changed(
     someone: Customer, settings: Settings, server_secrets: Secrets
 ) -> None:
     account = someone.caller.account_id
@@ -51,12 +51,12 @@ def test_they_are_shown_and_changed(
 
 
 @pytest.mark.parametrize("change", ["keys", "keys=", "keys=-1", "keys=1.5", "keys=²"])
-def test_a_change_that_is_none(someone: Customer, change: str) -> None:
+def test_malformed_changes(someone: Customer, change: str) -> None:
     answer = limits(someone.caller.account_id, change)
     assert answer.exit_code == 2
 
 
-def test_what_is_refused(someone: Customer) -> None:
+def test_invalid_values(someone: Customer) -> None:
     account = someone.caller.account_id
     for change in ("songs=1", f"keys={1 << 60}"):
         assert isinstance(limits(account, change).exception, ValidationFailed)

@@ -21,11 +21,11 @@ from customers import Customer, customer
 
 @pytest.fixture
 def someone(database: Database, server_secrets: Secrets) -> Customer:
-    """A customer with a minute."""
+    """A customer with a minute of credits."""
     return customer(database, server_secrets, seconds=60)
 
 
-def test_the_operator_sees_cancels_and_retries(
+def test_the_operator_lists_cancels_and_retries_splits(
     someone: Customer, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(PREFIX + "DATABASE_URL", settings.database)
@@ -52,7 +52,7 @@ def test_the_operator_sees_cancels_and_retries(
     assert run(tmp_path, "splits", "show", "split_none").stderr.count("\n") == 1
 
 
-def test_again_asks_for_the_same(someone: Customer, settings: Settings) -> None:
+def test_a_retry_submits_the_same_request(someone: Customer, settings: Settings) -> None:
     first = someone.split(20, priority="batch")
     with someone.database.write() as session:
         service.cancel(session, session.get_one(Split, first.id))
@@ -64,7 +64,9 @@ def test_again_asks_for_the_same(someone: Customer, settings: Settings) -> None:
         assert getattr(second, name) == getattr(first, name)
 
 
-def test_nothing_is_split_again_of_a_deleted_upload(someone: Customer, settings: Settings) -> None:
+def test_a_split_of_a_deleted_upload_cannot_be_retried(
+    someone: Customer, settings: Settings
+) -> None:
     first = someone.split(20)
     with someone.database.write() as session:
         service.cancel(session, session.get_one(Split, first.id))

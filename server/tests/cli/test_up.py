@@ -1,4 +1,4 @@
-"""``up``, as its user runs it."""
+"""``up`` as its users run it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ KEY = re.compile(r"^export AISTEMSPLITTER_API_KEY=(ast_live_\w+)$", re.MULTILINE
 
 
 class Up:
-    """A running ``up``, and what it has said."""
+    """A running ``up`` and its output."""
 
     def __init__(self, folder: Path, *options: str) -> None:
         self.port = free_port()
@@ -43,17 +43,17 @@ class Up:
             )
 
     def ready(self) -> None:
-        """Wait until it can work."""
+        """Wait until the service is ready."""
         until(lambda: self.process.poll() is not None or self._answers())
         assert self.process.poll() is None, self.log.read_text()
 
     def end(self, number: int = signal.SIGTERM) -> int:
-        """Send it a signal; its status."""
+        """Send a signal; return the exit status."""
         self.process.send_signal(number)
         return self.process.wait(90)
 
     def client(self, api_key: str) -> httpx2.Client:
-        """A client of its API."""
+        """Return a client of its API."""
         return httpx2.Client(
             base_url=f"http://127.0.0.1:{self.port}",
             headers={"Authorization": f"Bearer {api_key}"},
@@ -70,7 +70,7 @@ class Up:
 
 @contextmanager
 def running(folder: Path, *options: str) -> Iterator[Up]:
-    """It, ready; killed at the end with all that belongs to it."""
+    """Start ``up``, yield it once ready, and kill it with all its child processes."""
     up = Up(folder, *options)
     try:
         up.ready()
@@ -83,7 +83,7 @@ def running(folder: Path, *options: str) -> Iterator[Up]:
 
 
 def descendants(pid: int) -> list[int]:
-    """The processes that it has started, and theirs."""
+    """Return its child processes and theirs."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and _parent(entry) == pid:
@@ -99,7 +99,7 @@ def _parent(entry: Path) -> int | None:
 
 
 def alive(pid: int) -> bool:
-    """Whether it runs; one that is dead and not yet waited for does not."""
+    """Return whether the process is running; a zombie is not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):
@@ -107,21 +107,21 @@ def alive(pid: int) -> bool:
 
 
 def child(up: Up, name: str) -> int:
-    """The process id of one of its two."""
+    """Return the process id of one of its two children."""
     for pid in descendants(up.process.pid):
         if Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[-2] == name.encode():
             return pid
     raise AssertionError(f"there is no {name}")
 
 
-def test_from_nothing_through_a_kill_to_an_orderly_end(tmp_path: Path) -> None:
+def test_first_start_restart_of_a_killed_process_and_shutdown(tmp_path: Path) -> None:
     with running(tmp_path) as up:
         said = up.output.read_text()
         assert said.startswith(f"Base URL        http://127.0.0.1:{up.port}/v1\nData  ")
         assert "htdemucs_tiny" in said
         found = KEY.search(said)
         assert found is not None
-        # Ready to paste, with the address: a client without it would call the public service.
+        # Ready to paste, with the base URL: without it a client would call the public service.
         base_url, _key, secret = re.findall(r"^export .*$", said, re.MULTILINE)
         assert base_url == f"export AISTEMSPLITTER_BASE_URL=http://127.0.0.1:{up.port}/v1"
         assert secret.startswith("export AISTEMSPLITTER_WEBHOOK_SECRET=whsec_")
@@ -143,7 +143,7 @@ def test_from_nothing_through_a_kill_to_an_orderly_end(tmp_path: Path) -> None:
         assert (final["status"], final["servedBy"]) == ("succeeded", "htdemucs_tiny")
         loaded = Path(f"/proc/{child(up, 'api')}/maps").read_text()
         assert "pydantic_core" in loaded
-        for library in ("numpy", "openvino", "libavcodec"):  # the engine's
+        for library in ("numpy", "openvino", "libavcodec"):  # the engine process
             assert library not in loaded
 
         processes = descendants(up.process.pid)
@@ -158,7 +158,7 @@ def test_from_nothing_through_a_kill_to_an_orderly_end(tmp_path: Path) -> None:
         assert up.end(signal.SIGINT) == 0
 
 
-def test_a_song_at_work_is_gone_on_with(tmp_path: Path, long_song: Path) -> None:
+def test_an_interrupted_separation_is_resumed(tmp_path: Path, long_song: Path) -> None:
     with running(tmp_path) as up:
         key = KEY.search(up.output.read_text())
         assert key is not None
@@ -171,7 +171,7 @@ def test_a_song_at_work_is_gone_on_with(tmp_path: Path, long_song: Path) -> None
         assert final["status"] == "succeeded", final
 
 
-def test_nothing_outlives_it(tmp_path: Path) -> None:
+def test_no_process_outlives_up(tmp_path: Path) -> None:
     with running(tmp_path) as up:
         processes = descendants(up.process.pid)
         assert len(processes) >= 3  # API, worker, and the worker's engine
@@ -179,18 +179,18 @@ def test_nothing_outlives_it(tmp_path: Path) -> None:
         until(lambda: not any(map(alive, processes)))
 
 
-def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
+def test_a_second_signal_stops_up_immediately(tmp_path: Path) -> None:
     with running(tmp_path) as up:
         processes = descendants(up.process.pid)
         api = child(up, "api")
-        os.kill(child(up, "worker"), signal.SIGSTOP)  # it does not drain, ever
+        os.kill(child(up, "worker"), signal.SIGSTOP)  # it never finishes draining
         up.process.send_signal(signal.SIGINT)
         until(lambda: not alive(api) or "Shutting down" in up.log.read_text())
         assert up.end(signal.SIGINT) == 0
         until(lambda: not any(map(alive, processes)))
 
 
-def test_a_port_that_is_taken(tmp_path: Path) -> None:
+def test_a_port_in_use(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         done = run(tmp_path, "up", "--port", str(other.getsockname()[1]))
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
@@ -198,7 +198,7 @@ def test_a_port_that_is_taken(tmp_path: Path) -> None:
     assert "ast_live_" not in done.stdout
 
 
-def test_a_process_that_cannot_start_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_up_exits_if_a_process_cannot_start(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervisor, "PAUSES", (0.01, 0.01))
     lasting = Child("other", [sys.executable, "-c", "import time; time.sleep(600)"])
     broken = Child("thing", [sys.executable, "-c", "raise SystemExit(3)"])

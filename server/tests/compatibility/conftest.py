@@ -33,7 +33,7 @@ def endpoint(settings: Settings, database: Database, server_secrets: Secrets) ->
 
 @pytest.fixture(scope="session")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The Python client that is in the world, in a folder of its own: it has our SDK's name."""
+    """The published Python client, in a separate folder because it has our SDK's name."""
     folder = tmp_path_factory.mktemp("published")
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
     subprocess.run([*command, "--target", str(folder), "aistemsplitter==0.1.1"], check=True)
@@ -42,7 +42,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def published_node(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The Node client that is in the world."""
+    """The published Node client."""
     folder = tmp_path_factory.mktemp("published-node")
     try:
         subprocess.run(["node", "--version"], check=True, capture_output=True)

@@ -1,4 +1,4 @@
-"""Everything that the published Python client does; run with it in the path, not by pytest."""
+"""Every feature of the published Python client; run with it in the path, not by pytest."""
 
 import sys
 from urllib.request import urlopen
@@ -10,7 +10,7 @@ client = AIStemSplitter(api_key, base_url=base_url)
 
 
 def refused(call, code, status):
-    """The call ends with this error."""
+    """Expect the call to raise this error."""
     try:
         call()
     except AIStemSplitterError as error:

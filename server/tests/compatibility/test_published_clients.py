@@ -1,4 +1,4 @@
-"""Clients that are in the world drive a whole split, unchanged."""
+"""Published clients drive a whole split, unchanged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The programs on the page of a new key are run as they stand there."""
+"""The programs on the page of a new key, run as shown."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ KEYS = "/settings/developer/keys"
 
 @pytest.fixture
 def page(settings: Settings, database: Database, server_secrets: Secrets) -> Iterator[str]:
-    """The page of a key that someone has just made, while the service runs."""
+    """The page of a newly created key, while the service runs."""
     ada = person(database, server_secrets, "ada@example.org")
     with running(settings) as service, service.api() as client:
         service.start("worker")
@@ -45,13 +45,13 @@ def page(settings: Settings, database: Database, server_secrets: Secrets) -> Ite
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Where someone has a song."""
+    """A working folder with a song."""
     shutil.copy(SONG, tmp_path / "song.mp3")
     return tmp_path
 
 
 def snippet(page: str, name: str) -> str:
-    """What the button beside it would copy."""
+    """Return the text that the copy button beside it copies."""
     found = re.search(rf'id="snippet-{name}"[^>]*>(.*?)</(?:pre|code)>', page, re.DOTALL)
     assert found
     return unescape(re.sub("<[^>]*>", "", found[1])).strip() + "\n"
@@ -76,7 +76,7 @@ def run(page: str, command: str, folder: Path, **more: str) -> str:
 
 
 def test_python(page: str, folder: Path) -> None:
-    """With the SDK that the page's own command installs from the service."""
+    """Uses the SDK that the page's own command installs from the service."""
     found = re.search(r'<code id="install-python">pip (install [^<]+)</code>', page)
     assert found
     assert re.search(r"/sdk/aistemsplitter-[\d.]+-py3-none-any\.whl$", found[1])

@@ -31,7 +31,7 @@ def total(session: Session, account_id: str) -> int:
 
 
 class Ledger(RuleBasedStateMachine):
-    """Any order of grants, charges and refunds, beside a plain model of what should come out."""
+    """Random grants, charges and refunds, compared with a simple model."""
 
     def __init__(self, database: Database) -> None:
         super().__init__()
@@ -74,7 +74,7 @@ class Ledger(RuleBasedStateMachine):
                 self.reserved.pop(split, None)
 
     def available(self, split: str) -> int:
-        """What is left for a split, less what is reserved for others."""
+        """Return the balance minus other reservations."""
         kept_back = sum(seconds for each, seconds in self.reserved.items() if each != split)
         return self.balance - kept_back
 
@@ -108,7 +108,7 @@ class Ledger(RuleBasedStateMachine):
 
     @rule(letter=LETTERS, seconds=SECONDS)
     def crash_after_charging(self, letter: str, seconds: int) -> None:
-        """What is not committed never was."""
+        """Uncommitted changes have no effect."""
         split = self.split(letter)
 
         def attempt() -> None:
@@ -137,7 +137,7 @@ def test_any_order(database: Database) -> None:
 
 
 def test_many_threads_spend_one_balance(database: Database) -> None:
-    """Ten could pay for 40 splits of 10 s; there is credit for 13."""
+    """Ten threads try to pay for 40 splits of 10 s; the credits pay for 13."""
     account = account_with(database, 135)
     start, results = threading.Barrier(10), []
 
@@ -198,7 +198,7 @@ def test_many_threads_charge_and_refund_one_split(database: Database) -> None:
         {"split_id": None},
     ],
 )
-def test_the_table_itself_refuses(database: Database, wrong: dict[str, object]) -> None:
+def test_the_tables_constraints(database: Database, wrong: dict[str, object]) -> None:
     account = account_with(database, 100)
     with database.write() as session:
         entry = credits.charge(session, account, "split_a", 10)

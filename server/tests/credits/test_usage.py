@@ -36,7 +36,9 @@ def test_usage_by_day(database: Database, account: str) -> None:
     charged(database, account, "split_b", 20, midnight)
     charged(database, account, "split_c", 30, midnight + moment)
     charged(database, account, "split_d", 40, midnight - timedelta(days=2))
-    charged(database, account, "split_e", 50, midnight - timedelta(days=2) - moment)  # too old
+    charged(
+        database, account, "split_e", 50, midnight - timedelta(days=2) - moment
+    )  # before the period
     charged(database, account, "split_f", 60, midnight - timedelta(days=1))
     with database.write() as session:
         credits.refund(session, account, "split_f", "failed")  # a day later

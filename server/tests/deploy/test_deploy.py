@@ -1,4 +1,4 @@
-"""The files in ``deploy/`` cannot be run here: they are linted, and what they name has to exist."""
+"""The files in ``deploy/`` cannot run here; they are linted, and the names in them are checked."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from command_line import run
 FOLDER = Path(__file__).parents[2] / "deploy"
 UNIT = FOLDER / "aistemsplitter-server.service"
 TOOLS = Path(sys.executable).parent
-MOST_EXPOSED = 2.0  # of 10, as systemd counts
+MOST_EXPOSED = 2.0  # of 10, in systemd's exposure score
 YAML_RULES = "{extends: default, rules: {line-length: {max: 130}, document-start: disable}}"
 needs_systemd = pytest.mark.skipif(
     shutil.which("systemd-analyze") is None, reason="there is no systemd-analyze here"
@@ -29,13 +29,13 @@ needs_systemd = pytest.mark.skipif(
 
 
 def passes(*command: str | Path) -> None:
-    """Run a linter, which must have nothing to say."""
+    """Run a linter, which must print nothing."""
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 def services() -> dict[str, Any]:
-    """Those of the compose file that are ours."""
+    """Return our services in the compose file."""
     described = yaml.safe_load((FOLDER / "compose.yaml").read_text())["services"]
     return {name: described[name] for name in ("migrate", "api", "worker")}
 
@@ -55,18 +55,19 @@ def test_unit(tmp_path: Path) -> None:
     command = next(line for line in UNIT.read_text().splitlines() if line.startswith("ExecStart="))
     program = command.removeprefix("ExecStart=").split()[0]
     copy = tmp_path / UNIT.name
-    copy.write_text(UNIT.read_text().replace(program, sys.executable))  # which is installed here
+    installed = UNIT.read_text().replace(program, sys.executable)
+    copy.write_text(installed)
     passes("systemd-analyze", "verify", copy)
     threshold = f"--threshold={round(MOST_EXPOSED * 10)}"
     passes("systemd-analyze", "security", "--offline=true", threshold, copy)
 
 
 @pytest.mark.parametrize("name", ["migrate", "api", "worker"])
-def test_what_compose_calls_is_there(name: str, tmp_path: Path) -> None:
+def test_commands_in_the_compose_file_exist(name: str, tmp_path: Path) -> None:
     assert run(tmp_path, *services()[name]["command"], "--help").returncode == 0
 
 
-def test_what_the_others_call_is_there(tmp_path: Path) -> None:
+def test_commands_in_the_other_files_exist(tmp_path: Path) -> None:
     options = re.search(r"^ExecStart=\S+ --data \S+ (.*)$", UNIT.read_text(), re.MULTILINE)
     assert options is not None
     assert run(tmp_path, *options[1].split(), "--help").returncode == 0

@@ -8,5 +8,5 @@ from probes import add_probes
 
 @pytest.fixture
 def app(app: FastAPI) -> FastAPI:
-    """The application, with endpoints that only tests have."""
+    """The application with additional endpoints for tests."""
     return add_probes(app)

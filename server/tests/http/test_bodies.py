@@ -17,7 +17,7 @@ LARGE = 1 << 19  # bytes
 
 @pytest.fixture
 def client(client: httpx2.Client, someone: Customer) -> httpx2.Client:
-    """The client with their key."""
+    """A client with the customer's key."""
     client.headers.update(someone.headers)
     return client
 
@@ -63,7 +63,7 @@ def test_every_wrong_field_is_named(client: httpx2.Client, body: bytes, fields: 
 
 
 @pytest.mark.parametrize("kind", [None, "text/plain", "application/x-www-form-urlencoded", "json"])
-def test_a_body_that_is_not_said_to_be_json(client: httpx2.Client, kind: str | None) -> None:
+def test_a_body_with_another_content_type(client: httpx2.Client, kind: str | None) -> None:
     headers = {} if kind is None else {"Content-Type": kind}
     body = b'{"fileName": "a.wav", "seconds": 1}'
     answer = client.post("/v1/test/songs", content=body, headers=headers)
@@ -76,19 +76,21 @@ def test_a_body_that_is_not_said_to_be_json(client: httpx2.Client, kind: str | N
 @pytest.mark.parametrize(
     "kind", ["application/json", "Application/JSON; charset=utf-8", "application/json;x=y"]
 )
-def test_a_body_that_is_right(client: httpx2.Client, kind: str) -> None:
-    body = '{"fileName": "\\ud83c\\udfb5 – é", "seconds": 1}'.encode()  # a pair is a letter
+def test_a_valid_body(client: httpx2.Client, kind: str) -> None:
+    body = (
+        '{"fileName": "\\ud83c\\udfb5 – é", "seconds": 1}'.encode()
+    )  # a surrogate pair is one character
     answer = client.post("/v1/test/songs", content=body, headers={"Content-Type": kind})
     assert (answer.status_code, answer.text) == (200, "1")
 
 
-def test_a_body_where_none_belongs_changes_nothing(client: httpx2.Client) -> None:
+def test_an_unexpected_body_is_ignored(client: httpx2.Client) -> None:
     answer = client.request("GET", "/healthz", content=b"\xff\x00", headers=JSON)
     assert answer.status_code == 200
 
 
 def begun(client: httpx2.Client, path: str, **headers: str) -> socket.socket:
-    """A connection with a request on it whose body does not come."""
+    """Open a connection and send a request without its body."""
     connection = socket.create_connection((client.base_url.host, client.base_url.port or 0), 20)
     head = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items())
     connection.sendall(f"POST {path} HTTP/1.1\r\nHost: x\r\n{head}\r\n".encode())
@@ -96,7 +98,7 @@ def begun(client: httpx2.Client, path: str, **headers: str) -> socket.socket:
 
 
 def status(connection: socket.socket) -> int:
-    """The status of the answer that comes on it."""
+    """Return the status of the response on the connection."""
     with connection:
         return int(connection.recv(12).decode().split()[1])
 
@@ -114,10 +116,10 @@ def status(connection: socket.socket) -> int:
         ("/studio/splits", {}, 403),
     ],
 )
-def test_a_strangers_body_is_not_read(
+def test_an_unauthenticated_body_is_not_read(
     client: httpx2.Client, path: str, headers: dict[str, str], expected: int
 ) -> None:
-    """The answer comes though not one byte of the body does."""
+    """The response comes although not a single byte of the body does."""
     sent = {"Content_Type": "application/json", "Content_Length": str(LARGE), **headers}
     assert status(begun(client, path, **sent)) == expected
 
@@ -130,7 +132,7 @@ def test_a_body_that_does_not_arrive(
     assert status(begun(client, "/v1/audio/splits", **sent)) == 408
 
 
-def test_a_client_that_leaves_is_no_fault(
+def test_a_client_that_disconnects_causes_no_error(
     client: httpx2.Client, someone: Customer, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)

@@ -1,4 +1,4 @@
-"""Silent, slow and stalled connections, and too many: others are served all the same."""
+"""Silent, slow, stalled and too many connections do not keep others from being served."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from processes import until
 from serving import serving as served
 
 MOST = 16
-LARGE = 64 << 20  # bytes: far more than the system takes off the server's hands
+LARGE = 64 << 20  # bytes: far more than the system's socket buffers hold
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
 @pytest.fixture
 def client(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> Iterator[httpx2.Client]:
-    """A client of a server that has room for a few."""
+    """A client of a server with a low connection limit."""
     monkeypatch.setattr(connections, "limit", lambda: MOST)
     monkeypatch.setattr(serving, "KEEP_ALIVE", 1)
     with served(app) as client:
@@ -48,7 +48,7 @@ def opened() -> Iterator[ExitStack]:
 def connect(
     opened: ExitStack, client: httpx2.Client, sent: bytes = b"", source: str = "127.0.0.1"
 ) -> socket.socket:
-    """A connection of its own, on which this has been sent."""
+    """Open a connection and send this."""
     address = ("127.0.0.1", client.base_url.port or 0)
     line = opened.enter_context(socket.create_connection(address, 30, (source, 0)))
     line.sendall(sent)
@@ -60,25 +60,27 @@ def status(line: socket.socket) -> bytes:
 
 
 def healthy(client: httpx2.Client) -> bool:
-    """Whether someone who has no connection yet is served."""
+    """Return whether a new client is served."""
     with httpx2.Client(base_url=client.base_url, trust_env=False, timeout=30) as other:
         return other.get("/healthz").status_code == 200
 
 
 @only_sqlite
 @pytest.mark.parametrize("sent", [b"", b"GET /healthz HTTP/1.1\r\n", HEALTH])
-def test_silent_ones_keep_nobody_out(client: httpx2.Client, opened: ExitStack, sent: bytes) -> None:
-    """Also those that have had an answer, or have begun to ask."""
+def test_silent_connections_do_not_block_others(
+    client: httpx2.Client, opened: ExitStack, sent: bytes
+) -> None:
+    """Including those that had a response before, or have begun a request."""
     for _ in range(MOST * 3):
         connect(opened, client, sent)
     assert healthy(client)
 
 
 @only_sqlite
-def test_when_all_are_busy(
+def test_all_connections_are_busy(
     client: httpx2.Client, opened: ExitStack, someone: Customer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Open event streams continue, and further clients get a Retry-After."""
+    """Open event streams continue, and new clients get a Retry-After."""
     monkeypatch.setattr(stream, "HEARTBEAT", 0.1)
     monkeypatch.setattr(connections, "REFUSED", 2)
     path = f"/v1/audio/splits/{someone.split().id}/events"
@@ -102,7 +104,7 @@ def test_when_all_are_busy(
 
 
 def unanswered(opened: ExitStack, client: httpx2.Client) -> bool:
-    """Whether a new connection is closed without a word."""
+    """Return whether a new connection is closed without a response."""
     try:
         return not status(connect(opened, client, HEALTH))
     except ConnectionError:
@@ -110,7 +112,7 @@ def unanswered(opened: ExitStack, client: httpx2.Client) -> bool:
 
 
 @only_sqlite
-def test_an_address_has_its_share(
+def test_connections_per_address_are_limited(
     client: httpx2.Client, opened: ExitStack, someone: Customer
 ) -> None:
     path = f"/v1/audio/splits/{someone.split().id}/events"
@@ -129,11 +131,11 @@ def test_an_address_has_its_share(
         (b"", b""),
         (b"GET /healthz HTTP/1.1\r\nA: b", b"408"),
         (HEALTH, b"200"),
-        # A body that nobody reads, and that does not end.
+        # A body without an end, which is not read.
         (b"GET /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\na", b"200"),
     ],
 )
-def test_what_comes_too_slowly(
+def test_slow_requests(
     client: httpx2.Client,
     opened: ExitStack,
     monkeypatch: pytest.MonkeyPatch,
@@ -143,12 +145,12 @@ def test_what_comes_too_slowly(
     monkeypatch.setattr(serving, "HEAD_SECONDS", 0.2)
     line = connect(opened, client, sent)
     assert status(line) == answer
-    while line.recv(4096):  # until it is closed
+    while line.recv(4096):  # until the connection is closed
         pass
 
 
 @only_sqlite
-def test_a_client_that_takes_nothing(
+def test_a_client_that_reads_nothing(
     app: FastAPI,
     client: httpx2.Client,
     opened: ExitStack,
@@ -156,7 +158,7 @@ def test_a_client_that_takes_nothing(
     caplog: pytest.LogCaptureFixture,
     tmp_path: Path,
 ) -> None:
-    """Its download ends; that of one who takes a little now and then does not."""
+    """Its download ends; that of a client that reads slowly continues."""
     caplog.set_level(logging.INFO)
     monkeypatch.setattr(serving, "STALLED", 1)
     context = app.state.context
@@ -195,7 +197,7 @@ class Idle:
         self.evicted = True
 
 
-def test_the_longest_idle_gives_way() -> None:
+def test_the_longest_idle_connection_is_evicted() -> None:
     open_connections = Connections(3, proxies=("10.0.0.1",))
     first, second, third, fourth = (Idle() for _ in range(4))
     for each in (first, second, third):
@@ -213,7 +215,7 @@ def test_the_longest_idle_gives_way() -> None:
     assert open_connections.admit(Idle(), None)
 
 
-def test_as_many_as_there_are_descriptors_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_limit_follows_the_file_descriptors(monkeypatch: pytest.MonkeyPatch) -> None:
     limits = {"soft": 1024}
     monkeypatch.setattr("resource.getrlimit", lambda _kind: (limits["soft"], 1 << 20))
     assert connections.limit() == 384

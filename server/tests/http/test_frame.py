@@ -17,7 +17,7 @@ FRAME = "aistemsplitter_server.http.frame"
 
 
 def lines(caplog: pytest.LogCaptureFixture, number: int) -> list[dict[str, Any]]:
-    """So many lines; each comes right after its answer."""
+    """Return that many log lines; each is written right after its response."""
     found: list[dict[str, Any]] = []
     while len(found) < number:
         time.sleep(0.01)
@@ -30,7 +30,7 @@ def _info(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, FRAME)
 
 
-def test_one_line_a_request(
+def test_one_log_line_per_request(
     client: httpx2.Client,
     database: Database,
     server_secrets: Secrets,
@@ -68,7 +68,9 @@ def test_head_of_a_stream_ends(
     client: httpx2.Client, database: Database, server_secrets: Secrets
 ) -> None:
     someone = customer(database, server_secrets)
-    path = f"/v1/audio/splits/{someone.split().id}/events"  # which goes on till the split ends
+    path = (
+        f"/v1/audio/splits/{someone.split().id}/events"  # the stream continues until the split ends
+    )
     for _ in range(2):  # on one connection
         answer = client.head(path, headers=someone.headers)
         assert (answer.status_code, answer.content) == (200, b"")
@@ -97,7 +99,7 @@ def test_requests_are_counted(client: httpx2.Client) -> None:
     assert values["process_resident_memory_bytes",] > 0
 
 
-def test_what_lies_in_the_database(
+def test_metrics_from_the_database(
     client: httpx2.Client, database: Database, server_secrets: Secrets
 ) -> None:
     customer(database, server_secrets)

@@ -21,7 +21,7 @@ from aistemsplitter_server.kit.settings import Settings
 from customers import customer
 from serving import serving
 
-PER_MINUTE = 3  # one comes back after twenty seconds, long after a test has ended
+PER_MINUTE = 3  # a request is allowed again after twenty seconds, long after the test
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def limits(answer: httpx2.Response) -> list[str | None]:
     return [answer.headers.get(f"ratelimit-{name}") for name in ("limit", "remaining", "reset")]
 
 
-def test_a_key_has_its_own_minute(
+def test_each_key_has_its_own_allowance(
     client: httpx2.Client, database: Database, server_secrets: Secrets
 ) -> None:
     mine, others = (customer(database, server_secrets).headers for _ in range(2))
@@ -49,7 +49,7 @@ def test_a_key_has_its_own_minute(
     assert client.get("/v1/credits", headers=others).status_code == 200
 
 
-def test_errors_bear_it_too(
+def test_errors_have_rate_limit_headers(
     client: httpx2.Client, database: Database, server_secrets: Secrets
 ) -> None:
     lacking = customer(database, server_secrets, allowed=(Scope.SPLITS_READ,))
@@ -57,7 +57,7 @@ def test_errors_bear_it_too(
     assert (answer.status_code, limits(answer)) == (403, ["3", "2", "20"])
 
 
-def test_without_a_good_key_the_address_counts(
+def test_invalid_keys_count_for_the_address(
     client: httpx2.Client, database: Database, server_secrets: Secrets
 ) -> None:
     good = customer(database, server_secrets).headers
@@ -66,7 +66,7 @@ def test_without_a_good_key_the_address_counts(
     answers = [client.get("/v1/credits", headers=headers) for headers in attempts]
     assert [answer.status_code for answer in answers] == [401, 401, 401, 429, 429]
     assert int(answers[-1].headers["retry-after"]) > 0
-    # Whoever else is behind that address is not locked out.
+    # Valid keys from that address are not locked out.
     assert client.get("/v1/credits", headers=good).status_code == 200
 
 
@@ -86,7 +86,7 @@ def unlimited(
         yield client
 
 
-def test_zero_switches_it_off(
+def test_zero_disables_the_limit(
     unlimited: httpx2.Client, database: Database, server_secrets: Secrets
 ) -> None:
     mine = customer(database, server_secrets).headers
@@ -120,7 +120,7 @@ def test_processes_count_together(
     assert [limits(answer)[1] for answer in answers[:4]] == ["2", "1", "0", "0"]
 
 
-def test_an_account_has_one_minute_for_all_its_keys(
+def test_an_accounts_keys_share_its_allowance(
     client: httpx2.Client, database: Database, server_secrets: Secrets
 ) -> None:
     someone = customer(database, server_secrets)
@@ -133,7 +133,7 @@ def test_an_account_has_one_minute_for_all_its_keys(
         for headers in (someone.headers, other, someone.headers, other, someone.headers)
     ]
     assert [answer.status_code for answer in answers] == [200] * 4 + [429]
-    # Told is what is left of the smaller one.
+    # The headers report the smaller remaining allowance.
     assert [limits(answer)[:2] for answer in answers] == [
         *(["3", "2"], ["3", "2"], ["3", "1"], ["4", "0"], ["4", "0"])
     ]
@@ -141,12 +141,12 @@ def test_an_account_has_one_minute_for_all_its_keys(
 
 @pytest.fixture
 def processes(settings: Settings, database: Database) -> list[RateLimits]:
-    """What two processes have of the limits."""
+    """The limits as two processes see them."""
     return [RateLimits(database, RateLimitStore(database, settings.data)) for _ in range(2)]
 
 
 def granted(processes: list[RateLimits], who: str, per_minute: int, times: int) -> int:
-    """How many of so many requests, to one process after the other, are let through."""
+    """Return how many requests, sent to the processes in turn, are let through."""
     count = 0
     for number in range(times):
         try:
@@ -158,12 +158,12 @@ def granted(processes: list[RateLimits], who: str, per_minute: int, times: int) 
 
 
 def test_requests_taken_in_advance_are_within_the_limit(processes: list[RateLimits]) -> None:
-    # Nothing comes back meanwhile: 0.1 s for each, and it is over sooner than in some seconds.
+    # A request is restored every 0.1 s, and the loop takes less than a few seconds.
     passed = granted(processes, "key_1", 600, 700)
     assert 570 <= passed <= 680
 
 
-def test_most_requests_of_a_busy_caller_ask_no_database(
+def test_most_requests_of_a_busy_caller_do_not_use_the_database(
     processes: list[RateLimits], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     take, asked = RateLimitStore.take, []
@@ -177,10 +177,10 @@ def test_most_requests_of_a_busy_caller_ask_no_database(
     assert len(asked) < 100
     asked.clear()
     assert granted(processes, "10.0.0.1", 1, 1000) == 1
-    assert len(asked) <= 4  # who has nothing left is refused without asking
+    assert len(asked) <= 4  # a caller without allowance is refused without a query
 
 
-def test_requests_pass_while_they_cannot_be_counted(
+def test_requests_are_allowed_while_the_database_fails(
     client: httpx2.Client,
     database: Database,
     server_secrets: Secrets,
@@ -195,7 +195,7 @@ def test_requests_pass_while_they_cannot_be_counted(
     assert {answer.status_code for answer in answers} == {200}
 
 
-def test_allowances_that_are_whole_are_forgotten(settings: Settings, database: Database) -> None:
+def test_full_allowances_are_not_kept_in_memory(settings: Settings, database: Database) -> None:
     store = RateLimitStore(database, settings.data)
     for number in range(50):
         store.take(f"address {number}", 600_000)

@@ -10,7 +10,7 @@ from aistemsplitter_server.http.serving import HEAD_LIMIT
 
 
 def raw(client: httpx2.Client, sent: bytes) -> tuple[str, str]:
-    """The head and the body of what the server answers to these bytes before it hangs up."""
+    """Send these bytes; return the head and the body of the response, read until the end."""
     got = b""
     with socket.create_connection((client.base_url.host, client.base_url.port)) as connection:
         connection.sendall(sent)
@@ -35,7 +35,7 @@ def raw(client: httpx2.Client, sent: bytes) -> tuple[str, str]:
     ],
     ids=lambda sent: repr(sent[:40]),
 )
-def test_what_is_not_http(client: httpx2.Client, sent: bytes) -> None:
+def test_input_that_is_not_http(client: httpx2.Client, sent: bytes) -> None:
     head, body = raw(client, sent)
     assert head.startswith("http/1.1 400 ")
     assert "request-id: req_" in head
@@ -45,7 +45,7 @@ def test_what_is_not_http(client: httpx2.Client, sent: bytes) -> None:
 
 
 def test_many_requests_on_one_connection(client: httpx2.Client) -> None:
-    body = b" " * (HEAD_LIMIT * 4)  # larger than a head may be
+    body = b" " * (HEAD_LIMIT * 4)  # larger than the limit of a head
     for _ in range(3):
         answer = client.request(
             "GET", "/healthz", content=body, headers={"A": "a" * (HEAD_LIMIT // 2)}
@@ -53,7 +53,7 @@ def test_many_requests_on_one_connection(client: httpx2.Client) -> None:
         assert answer.status_code == 200
 
 
-def test_the_server_does_not_say_what_it_is(client: httpx2.Client) -> None:
+def test_there_is_no_server_header(client: httpx2.Client) -> None:
     assert "server" not in client.get("/healthz").headers
 
 

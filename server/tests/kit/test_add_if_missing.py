@@ -7,7 +7,7 @@ from aistemsplitter_server.kit.database import Database, add_if_missing
 from aistemsplitter_server.models.tables import InstalledModel
 
 
-def test_many_at_once(database: Database) -> None:
+def test_concurrent_inserts(database: Database) -> None:
     start, failed = threading.Barrier(8), list[Exception]()
 
     def put() -> None:

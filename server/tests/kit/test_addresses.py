@@ -41,7 +41,7 @@ from aistemsplitter_server.kit import addresses
         "no address",
     ],
 )
-def test_refused(address: str) -> None:
+def test_forbidden_addresses(address: str) -> None:
     assert not addresses.allowed(address)
 
 
@@ -49,11 +49,11 @@ def test_refused(address: str) -> None:
     "address",
     ["1.1.1.1", "172.32.0.1", "2606:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808"],
 )
-def test_allowed(address: str) -> None:
+def test_public_addresses(address: str) -> None:
     assert addresses.allowed(address)
 
 
-def test_exceptions() -> None:
+def test_allowed_private_networks() -> None:
     home = addresses.networks(" 192.168.1.0/24, 127.0.0.1,fd00::/8,")
     assert addresses.allowed("192.168.1.7", home)
     assert addresses.allowed("::ffff:127.0.0.1", home)

@@ -10,7 +10,7 @@ HARP = "\U0001fa89"  # newer than the tables of Python 3.11 to 3.13
 
 
 @pytest.mark.parametrize("name", ["音楽.wav", HARP, FAMILY, WALES, "می\u200cخواهم"])
-def test_letters_that_stay(name: str) -> None:
+def test_characters_that_are_kept(name: str) -> None:
     assert filenames.visible(name) == filenames.safe(name) == name
 
 
@@ -22,7 +22,7 @@ def test_letters_that_stay(name: str) -> None:
         ("\u200d\U000e0067", ""),
     ],
 )
-def test_letters_that_cannot_be_seen(name: str, left: str) -> None:
+def test_invisible_characters(name: str, left: str) -> None:
     assert filenames.visible(name) == left
 
 
@@ -42,6 +42,6 @@ def test_safe_names(name: str, kept: str) -> None:
     assert filenames.safe(name) == kept
 
 
-def test_a_name_is_not_cut_within_a_letter() -> None:
+def test_names_are_not_cut_within_a_character() -> None:
     assert filenames.clip("aé", 2) == "a"
     assert filenames.clip(FAMILY, 7) == FAMILY[0]

@@ -1,4 +1,4 @@
-"""Processes that stall are killed by others on the same machine."""
+"""Stalled processes are killed by other processes on the same machine."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ with heartbeats.beating(data, "wrk_1", stalled_after=float(sys.argv[2])):
 
 @contextmanager
 def holder(data: Path, stalled_after: float = 600) -> Iterator[tuple[psutil.Popen, psutil.Process]]:
-    """A process that beats as often as that patience asks for, and its child."""
+    """A process with heartbeats for the given patience, and its child."""
     command = [sys.executable, "-c", HOLDER, str(data), str(stalled_after)]
     process = psutil.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     child = None
@@ -47,7 +47,7 @@ def holder(data: Path, stalled_after: float = 600) -> Iterator[tuple[psutil.Pope
     finally:
         for each in filter(None, (child, process)):
             if each.is_running():
-                os.kill(each.pid, signal.SIGKILL)  # tests replace psutil's own
+                os.kill(each.pid, signal.SIGKILL)  # tests replace psutil's function
         process.stdin.close()
         process.stdout.close()
         process.wait()
@@ -75,7 +75,7 @@ def test_a_stopped_process_is_killed_with_its_children(tmp_path: Path) -> None:
         assert heartbeats.has_ended(tmp_path, "wrk_1")
 
 
-def test_a_process_that_beats_is_left_alone(tmp_path: Path) -> None:
+def test_a_live_process_is_not_killed(tmp_path: Path) -> None:
     with holder(tmp_path, stalled_after=0.6) as (process, _):
         watch = Watch(tmp_path / FOLDER, patience=0)
         content = tmp_path / FOLDER / "wrk_1.lock"
@@ -93,7 +93,7 @@ def test_a_process_that_beats_is_left_alone(tmp_path: Path) -> None:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The watching process's clock."""
+    """The clock of the watching process."""
     now = [1000.0]
     monkeypatch.setattr("time.monotonic", lambda: now[0])
     return now
@@ -101,7 +101,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 @pytest.fixture
 def killed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The ids of processes that would have been killed."""
+    """Ids of processes that would have been killed."""
     pids: list[int] = []
     monkeypatch.setattr(psutil.Process, "kill", lambda self: pids.append(self.pid))
     return pids
@@ -115,7 +115,7 @@ def look_for(seconds: float, watch: Watch, clock: list[float], step: float = 1) 
         watch.check()
 
 
-def test_time_in_which_it_was_not_watched_does_not_count(
+def test_unwatched_time_does_not_count(
     tmp_path: Path, clock: list[float], killed: list[int]
 ) -> None:
     """The machine slept, or the watching process was stopped as well."""
@@ -130,7 +130,7 @@ def test_time_in_which_it_was_not_watched_does_not_count(
 
 
 @pytest.mark.parametrize("change", [{"machine": "elsewhere"}, {"pid": os.getpid()}])
-def test_processes_of_other_machines_and_itself_are_left_alone(
+def test_processes_of_other_machines_and_itself_are_not_killed(
     tmp_path: Path, clock: list[float], killed: list[int], change: dict[str, object]
 ) -> None:
     with holder(tmp_path):
@@ -141,10 +141,10 @@ def test_processes_of_other_machines_and_itself_are_left_alone(
         assert heartbeats.is_local(tmp_path, "wrk_1") == ("machine" not in change)
 
 
-def test_a_process_id_that_another_process_has_is_left_alone(
+def test_a_reused_process_id_is_not_killed(
     tmp_path: Path, clock: list[float], killed: list[int]
 ) -> None:
-    """The process died long ago: nothing locks its file."""
+    """The process died long ago: its file is not locked."""
     with holder(tmp_path) as (process, _):
         os.kill(process.pid, signal.SIGKILL)
         process.wait()

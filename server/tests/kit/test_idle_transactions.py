@@ -1,4 +1,4 @@
-"""A client that stalls within a transaction does not keep others waiting for ever."""
+"""A client that stalls within a transaction does not block others for ever."""
 
 from __future__ import annotations
 

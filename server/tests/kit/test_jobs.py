@@ -46,7 +46,7 @@ def failing() -> Iterator[int]:
 def until(done: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 20
     while not done():
-        assert time.monotonic() < deadline, "it takes too long"
+        assert time.monotonic() < deadline, "the condition did not become true in time"
         time.sleep(0.02)
 
 
@@ -78,7 +78,7 @@ def test_order(database: Database) -> None:
     assert dict(ran)[2] >= 1
 
 
-def test_so_many_at_once(database: Database) -> None:
+def test_concurrency_is_limited(database: Database) -> None:
     put(database, range(4))
     busy, most, lock = 0, 0, threading.Lock()
     ran: list[int] = []
@@ -98,7 +98,7 @@ def test_so_many_at_once(database: Database) -> None:
     assert most == 2
 
 
-def test_what_a_killed_worker_leaves_behind_is_handed_on(database: Database) -> None:
+def test_jobs_of_a_killed_worker_are_requeued(database: Database) -> None:
     put(database, [1, 2])
     command = [
         sys.executable,
@@ -123,7 +123,7 @@ def test_what_a_killed_worker_leaves_behind_is_handed_on(database: Database) -> 
     assert ran == [1]
 
 
-def test_what_is_stored_is_json(database: Database) -> None:
+def test_jobs_are_stored_as_json(database: Database) -> None:
     put(database, [7])
     with database.read() as session:
         schema = "" if database.sqlite else "dbos."
@@ -132,7 +132,7 @@ def test_what_is_stored_is_json(database: Database) -> None:
     assert any(row and "[7]" in row for row in stored)
 
 
-def test_which_jobs_are_under_way(database: Database) -> None:
+def test_jobs_in_progress_are_listed(database: Database) -> None:
     put(database, range(1, 4))
     put(database, [4], delay_seconds=60)
     let_go = threading.Event()
@@ -153,7 +153,7 @@ def test_a_job_is_looked_up_by_its_id(database: Database) -> None:
     assert not any("SCAN workflow_status" in plan for plan in plans), plans
 
 
-def test_queues_that_nobody_listens_to(database: Database) -> None:
+def test_queues_without_workers(database: Database) -> None:
     put(database, [1])
     put(database, [2], delay_seconds=60)
     with jobs.working(database, "worker", {}, []):
@@ -163,7 +163,7 @@ def test_queues_that_nobody_listens_to(database: Database) -> None:
         assert kept(database) == set()
 
 
-def test_what_has_ended_is_forgotten(database: Database) -> None:
+def test_old_jobs_are_deleted(database: Database) -> None:
     put(database, [1])
     ran: list[int] = []
     with jobs.working(database, "worker", {"job": ran.append}, [QUEUE]):

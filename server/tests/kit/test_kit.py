@@ -53,7 +53,7 @@ def test_ids() -> None:
         ("STRIPE_API_URL", "https://user:hunter2@stripe.example", "https://"),
     ],
 )
-def test_a_wrong_setting_is_named_in_one_line(
+def test_an_invalid_setting_gives_a_one_line_error(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str, reason: str
 ) -> None:
     monkeypatch.setenv(settings.PREFIX + name, value)
@@ -78,7 +78,7 @@ def test_the_keys_of_stripe_come_in_pairs(monkeypatch: pytest.MonkeyPatch) -> No
     assert "hunter2" not in repr(made) + str(made.shown())
 
 
-def test_currencies_are_written_small(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_currencies_are_lower_case(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(settings.PREFIX + "CURRENCY", "TWD")
     assert settings.load().currency == "twd"
 
@@ -100,7 +100,7 @@ def test_a_mistyped_setting_in_the_env_file(tmp_path: Path) -> None:
         settings.load()
 
 
-def test_the_secret_is_made_once_and_private(tmp_path: Path) -> None:
+def test_the_secret_is_created_once_with_private_permissions(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
         made = list(pool.map(secrets.load, [tmp_path / "data"] * 8))
     assert len({one.digest("x") for one in made}) == 1

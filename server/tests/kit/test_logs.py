@@ -12,10 +12,10 @@ from aistemsplitter_server.kit import logs
 
 
 class Terminal(io.StringIO):
-    """Where a person looks on."""
+    """A stream that is a terminal."""
 
     def isatty(self) -> bool:
-        """It is one."""
+        """Return True."""
         return True
 
 
@@ -29,7 +29,7 @@ def _restored() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("_restored")
-def test_a_line_is_json_with_what_is_bound() -> None:
+def test_a_line_is_json_with_the_bound_values() -> None:
     out = io.StringIO()
     logs.configure(out)
     structlog.contextvars.bind_contextvars(request_id="req_1")
@@ -55,7 +55,7 @@ def test_an_exception_stays_one_line() -> None:
 
 
 @pytest.mark.usefixtures("_restored")
-def test_a_terminal_gets_words() -> None:
+def test_a_terminal_gets_plain_text() -> None:
     out = Terminal()
     logs.configure(out)
     logging.getLogger("a").info("started")
@@ -66,7 +66,7 @@ def test_a_terminal_gets_words() -> None:
 
 @pytest.mark.usefixtures("_restored")
 @pytest.mark.parametrize("out", [io.StringIO(), Terminal()], ids=["json", "terminal"])
-def test_a_secret_that_is_quoted_is_not_readable(out: io.StringIO) -> None:
+def test_secrets_in_quoted_values_are_hidden(out: io.StringIO) -> None:
     logs.configure(out)
     quoted = [
         "ast_live_01JTB3Y6M8Q4W2N7C5D9E0F1GHhushhush",

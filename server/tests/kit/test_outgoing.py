@@ -32,7 +32,7 @@ CHUNKED = b"HTTP/1.1 200 So\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
 def names(**places: Sequence[str]) -> Resolve:
-    """A resolver that knows names by their first label; each gives its next address when asked."""
+    """Return a resolver of names by their first label; each request gets its next address."""
     left = {name: list(found) for name, found in places.items()}
 
     def resolve(host: str, _port: int) -> list[str]:
@@ -74,7 +74,7 @@ def test_a_file(tmp_path: Path) -> None:
     ids=["UTF-8", "Latin-1", "encoded"],
 )
 def test_a_redirect_that_is_not_ascii(location: bytes, target: str, tmp_path: Path) -> None:
-    """Servers write it unencoded, and browsers send its bytes as they are."""
+    """Some servers send it unencoded, and browsers request its bytes unchanged."""
 
     def redirect(_peer: Peer, connection: socket.socket, _request: peers.Request) -> None:
         head = b"HTTP/1.1 302 So\r\nContent-Length: 0\r\nLocation: " + location
@@ -85,7 +85,7 @@ def test_a_redirect_that_is_not_ascii(location: bytes, target: str, tmp_path: Pa
     assert peer.requests[1].line == f"GET {target} HTTP/1.1"
 
 
-def test_an_answer_that_a_proxy_has_changed(tmp_path: Path) -> None:
+def test_a_response_that_a_proxy_has_changed(tmp_path: Path) -> None:
     with Peer([answers(203, body=b"song")]) as peer:
         assert fetch(peer.url, tmp_path / "file") == 4
 
@@ -94,7 +94,7 @@ def test_an_answer_that_a_proxy_has_changed(tmp_path: Path) -> None:
     "host",
     ["127.0.0.1", "localhost", "127.1", "0x7f000001", "2130706433", "[::1]", "[::ffff:127.0.0.1]"],
 )
-def test_our_own_network_is_refused(host: str, tmp_path: Path) -> None:
+def test_private_addresses_are_refused(host: str, tmp_path: Path) -> None:
     with Peer([answers()]) as peer:
         with pytest.raises(NotAllowed) as caught:
             fetch(f"http://{host}:{peer.port}/", tmp_path / "file", client=Outgoing())
@@ -115,7 +115,7 @@ def test_our_own_network_is_refused(host: str, tmp_path: Path) -> None:
         "http://127.0.0.1:99999/",
     ],
 )
-def test_redirects_are_judged_too(target: str, tmp_path: Path) -> None:
+def test_redirects_are_checked(target: str, tmp_path: Path) -> None:
     """Only 127.0.0.1 is allowed here."""
     with Peer([answers()]) as peer:
         peer.behaviours = [answers(302, Location=target.format(port=peer.port))]
@@ -125,14 +125,14 @@ def test_redirects_are_judged_too(target: str, tmp_path: Path) -> None:
     assert not (tmp_path / "file").exists()
 
 
-def test_redirects_end(tmp_path: Path) -> None:
+def test_endless_redirects(tmp_path: Path) -> None:
     with Peer([answers(301, Location="/")]) as peer, pytest.raises(Unreachable, match="5 times"):
         fetch(peer.url, tmp_path / "file")
     assert len(peer.requests) == 6
 
 
-def test_a_name_that_changes_its_mind(tmp_path: Path) -> None:
-    """What was judged is what is connected to; asked again, the name is judged again."""
+def test_dns_rebinding(tmp_path: Path) -> None:
+    """The checked address is the one connected to; a second lookup is checked again."""
     client = Outgoing(LOOPBACK, resolve=names(rebound=["127.0.0.1", "127.0.0.2"]))
     with Peer([answers(302, Location="/again"), answers()]) as peer:
         url = f"http://rebound.example:{peer.port}/"
@@ -142,7 +142,7 @@ def test_a_name_that_changes_its_mind(tmp_path: Path) -> None:
     assert peer.requests[0].header("host") == f"rebound.example:{peer.port}"
 
 
-def test_a_good_address_beside_a_bad_one(tmp_path: Path) -> None:
+def test_a_name_with_an_allowed_and_a_forbidden_address(tmp_path: Path) -> None:
     client = Outgoing(LOOPBACK, resolve=lambda _host, _port: ["127.0.0.2", "127.0.0.1"])
     with Peer([answers(body=b"x")]) as peer:
         assert fetch(f"http://mixed.example:{peer.port}/", tmp_path / "file", client=client) == 1
@@ -164,7 +164,7 @@ def test_a_resolver_that_hangs(tmp_path: Path) -> None:
     over.set()
 
 
-def test_names_that_are_none(tmp_path: Path) -> None:
+def test_unknown_host_names(tmp_path: Path) -> None:
     def resolve(_host: str, _port: int) -> list[str]:
         raise socket.gaierror(socket.EAI_NONAME, "unknown")
 
@@ -178,7 +178,7 @@ def test_names_that_are_none(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "url", ["", "ftp://a.example/", "http:///x", "http://u:p@a.example/", "http://ａ.example/"]
 )
-def test_urls_that_are_not_for_us(url: str, tmp_path: Path) -> None:
+def test_urls_that_are_not_allowed(url: str, tmp_path: Path) -> None:
     with pytest.raises(NotAllowed):
         fetch(url, tmp_path / "file")
 
@@ -229,17 +229,19 @@ def test_too_slow(behaviour: peers.Behaviour, tmp_path: Path) -> None:
     ],
     ids=["headers", "body", "chunks", "one chunk's length"],
 )
-def test_a_server_that_keeps_us_waiting(
+def test_a_server_below_the_minimum_rate(
     behaviour: peers.Behaviour, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Long before the deadline."""
+    """Detected long before the deadline."""
     monkeypatch.setattr(dialing, "WINDOW", 0.3)
     with Peer([behaviour]) as peer, pytest.raises(Unreachable, match="less than 4 KiB a second"):
         fetch(peer.url, tmp_path / "file", deadline=600)
     assert not (tmp_path / "file").exists()
 
 
-def test_a_server_that_is_slow_but_sends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slow_server_above_the_minimum_rate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its head takes most of a window, and its body several."""
     monkeypatch.setattr(dialing, "WINDOW", 0.5)
 
@@ -261,7 +263,7 @@ def test_a_server_that_is_slow_but_sends(tmp_path: Path, monkeypatch: pytest.Mon
         (drips(CHUNKED + b"4\r\nfour\r\n0\r\n\r\n", b"", 60), None),
     ],
 )
-def test_the_size_is_announced_first(
+def test_the_size_is_reported_before_the_download(
     behaviour: peers.Behaviour, announced: int | None, tmp_path: Path
 ) -> None:
     sizes: list[int | None] = []
@@ -278,7 +280,7 @@ def test_the_size_is_announced_first(
 
 
 @pytest.mark.parametrize("length", ["9" * 21, "9" * 5000, "-1", "4, 5"])
-def test_lengths_that_are_none(length: str, tmp_path: Path) -> None:
+def test_invalid_content_lengths(length: str, tmp_path: Path) -> None:
     head = f"HTTP/1.1 200 So\r\nContent-Length: {length}\r\n\r\nfour".encode()
     with Peer([drips(head, b"", 60)]) as peer, pytest.raises(OutgoingError):
         fetch(peer.url, tmp_path / "file")
@@ -300,20 +302,20 @@ def test_lengths_that_are_none(length: str, tmp_path: Path) -> None:
         drips(b"HTTP/1.1 200 So\r\n", b"X: " + b"y" * 10_000 + b"\r\n"),
     ],
 )  # fmt: skip
-def test_no_good_answer(behaviour: peers.Behaviour, tmp_path: Path) -> None:
+def test_unsuccessful_responses(behaviour: peers.Behaviour, tmp_path: Path) -> None:
     with Peer([behaviour]) as peer, pytest.raises(Unreachable):
         fetch(peer.url, tmp_path / "file")
     assert not (tmp_path / "file").exists()
 
 
-def test_nobody_listens(tmp_path: Path) -> None:
+def test_no_server(tmp_path: Path) -> None:
     with Peer([hangs]) as peer:
         pass
     with pytest.raises(Unreachable, match="cannot be reached"):
         fetch(peer.url, tmp_path / "file")
 
 
-def test_proxies_of_the_environment_are_not_asked(
+def test_proxies_of_the_environment_are_ignored(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Peer([answers(body=b"target")]) as peer, Peer([answers(body=b"proxy")]) as proxy:
@@ -323,7 +325,7 @@ def test_proxies_of_the_environment_are_not_asked(
     assert (tmp_path / "file").read_bytes() == b"target"
 
 
-def test_a_file_that_cannot_be_written_is_no_fault_of_the_url(tmp_path: Path) -> None:
+def test_a_write_error_is_not_blamed_on_the_url(tmp_path: Path) -> None:
     with Peer([answers(body=b"x")]) as peer, pytest.raises(FileNotFoundError):
         fetch(peer.url, tmp_path / "missing" / "file")
 
@@ -360,7 +362,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
 
 
 def certificate(name: str, folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """A server's context with a certificate for a name, and a client's that trusts only it."""
+    """Return a server's TLS context for a name, and a client's that trusts only that."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
     now = datetime.now(UTC)
@@ -383,7 +385,7 @@ def certificate(name: str, folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext
     return server, ssl.create_default_context(cadata=made.decode())
 
 
-def test_tls_is_for_the_name_and_not_for_the_address(tmp_path: Path) -> None:
+def test_tls_verifies_the_name_not_the_address(tmp_path: Path) -> None:
     server, client = certificate("songs.example", tmp_path)
     known = names(songs=["127.0.0.1"], others=["127.0.0.1"])
     with Peer([answers(body=b"x")], tls=server) as peer:
@@ -417,7 +419,7 @@ def test_post_follows_no_redirect() -> None:
     assert len(peer.requests) == 1
 
 
-def test_an_answer_that_never_ends_is_an_answer() -> None:
+def test_the_body_of_an_endless_response_is_cut() -> None:
     with Peer([drips(b"HTTP/1.1 200 So\r\n\r\n", b"x", 0.05)]) as peer:
         answer = Outgoing(LOOPBACK).post(peer.url, b"{}", {}, timeout=0.5)
     assert answer.status == 200
@@ -425,7 +427,7 @@ def test_an_answer_that_never_ends_is_an_answer() -> None:
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.2/", "http://[::1]/", "ftp://127.0.0.1/"])
-def test_post_goes_nowhere_private(url: str) -> None:
+def test_post_to_a_private_address_is_refused(url: str) -> None:
     with pytest.raises(NotAllowed):
         Outgoing(LOOPBACK).post(url, b"{}", {}, timeout=5)
 

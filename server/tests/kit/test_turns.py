@@ -8,7 +8,7 @@ import pytest
 from aistemsplitter_server.kit.turns import TooLong, Turns
 
 
-def test_in_the_order_of_asking() -> None:
+def test_turns_are_given_in_order() -> None:
     turns, came, threads = Turns(10), list[int](), list[threading.Thread]()
 
     def take(number: int) -> None:
@@ -26,7 +26,7 @@ def test_in_the_order_of_asking() -> None:
     assert came == list(range(20))
 
 
-def test_one_at_a_time() -> None:
+def test_only_one_has_the_turn() -> None:
     turns, inside, most = Turns(10), 0, 0
 
     def take() -> None:
@@ -46,7 +46,7 @@ def test_one_at_a_time() -> None:
     assert (inside, most) == (0, 1)
 
 
-def test_who_gives_up_leaves_the_queue() -> None:
+def test_a_timed_out_waiter_leaves_the_queue() -> None:
     turns = Turns(0.05)
     with turns:
         with pytest.raises(TooLong), turns:

@@ -13,7 +13,7 @@ from processes import SONG
 
 @pytest.fixture(autouse=True)
 def _no_process_from_before() -> None:
-    """Other tests may have left one waiting."""
+    """Discard the idle decoder process of earlier tests."""
     Decoder.dismiss()
 
 
@@ -23,7 +23,7 @@ def limits(tmp_path: Path) -> Settings:
     return Settings(data=tmp_path)
 
 
-def test_measured(limits: Settings) -> None:
+def test_a_measured_file(limits: Settings) -> None:
     warm()
     found = measure(SONG, "song.flac", limits)
     assert (found.duration_seconds, found.sample_rate, found.channels) == (20.0, 44100, 2)
@@ -35,11 +35,11 @@ def test_too_long(tmp_path: Path) -> None:
     assert caught.value.code == "INPUT_TOO_LONG"
 
 
-def test_its_time_is_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_time_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     limits = Settings(data=tmp_path, measure_seconds=1)
     monkeypatch.setattr(sys, "path", [str(_decoder(tmp_path, "while True: pass")), *sys.path])
     with pytest.raises(MeasuringFailed, match="not in a reasonable time") as caught:
-        measure(SONG, "song.flac", limits)  # or it never came back
+        measure(SONG, "song.flac", limits)  # otherwise it would not have returned
     assert caught.value.code == "UNSUPPORTED_MEDIA"
 
 
@@ -54,7 +54,7 @@ def test_no_audio(tmp_path: Path, limits: Settings, content: bytes) -> None:
     assert str(tmp_path) not in str(caught.value)
 
 
-def test_a_crash_hurts_nobody_else(
+def test_a_crash_does_not_affect_other_files(
     tmp_path: Path, limits: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     crashing = _decoder(tmp_path, "import ctypes; ctypes.string_at(0)")
@@ -67,7 +67,7 @@ def test_a_crash_hurts_nobody_else(
 
 
 def _decoder(folder: Path, body: str) -> Path:
-    """A decoder that does something else. Children find it before the engine's."""
+    """Replace the decoder; child processes import this one before the engine's."""
     fake = folder / "fake" / "aistemsplitter_engine"
     (fake / "audio").mkdir(parents=True)
     (fake / "__init__.py").write_text("class AudioError(Exception): pass\n")

@@ -28,7 +28,7 @@ migrate.check(database)
 """
 
 
-def test_migrations_make_the_tables_that_the_code_declares(database: Database) -> None:
+def test_migrations_create_the_declared_tables(database: Database) -> None:
     def ours(name: str | None, kind: str, _parents: object) -> bool:
         return kind != "table" or not (jobs.is_table(name) or name == "rate_limits")
 
@@ -39,7 +39,7 @@ def test_migrations_make_the_tables_that_the_code_declares(database: Database) -
 
 @pytest.fixture
 def empty(settings: Settings, databases: Databases) -> Iterator[str]:
-    """The URL of a database that is empty."""
+    """The URL of an empty database."""
     databases.create(settings.database, migrated=False)
     yield settings.database
     databases.drop(settings.database)
@@ -80,7 +80,7 @@ def test_an_index_made_after_statistics_is_not_preferred(empty: str) -> None:
     database.close()
 
 
-def test_each_migration_keeps_what_is_there(empty: str) -> None:
+def test_each_migration_keeps_existing_rows(empty: str) -> None:
     database = Database(empty)
     migrate.upgrade(database, "0001")
     with database.connection() as connection:
@@ -95,7 +95,7 @@ def test_each_migration_keeps_what_is_there(empty: str) -> None:
             None,
         )
         assert session.scalars(select(Entry)).one().balance == 600
-    with database.connection() as connection:  # the version before still serves
+    with database.connection() as connection:  # the previous version still serves
         connection.execute(text(BEFORE[1].replace("key_1", "key_2")))
     database.close()
 

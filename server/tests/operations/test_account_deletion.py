@@ -1,4 +1,4 @@
-"""Deleted accounts: nothing personal stays, and what must stay does."""
+"""Deleted accounts: personal data is erased, and required records are kept."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ from visitors import person
 
 
 def swept(context: WorkerContext) -> None:
-    """Do what the leader does again and again: here, once."""
+    """Run the leader's sweeps once."""
     sweep(context, "accounts", "stems", "expired_uploads", "uploads")
 
 
 def dumped(database: Database) -> str:
-    """Return all rows of all of our tables as one text."""
+    """Return all rows of all our tables as text."""
     with database.read() as session:
         tables = [
             table
@@ -47,7 +47,7 @@ def dumped(database: Database) -> str:
 
 
 def ledger(database: Database, account_id: str) -> list[tuple[str, str, int, int]]:
-    """Return what of an account's entries must never change."""
+    """Return the parts of an account's ledger entries that must never change."""
     query = select(Entry.id, Entry.kind, Entry.seconds, Entry.balance)
     query = query.where(Entry.account_id == account_id).order_by(Entry.number)
     with database.read() as session:
@@ -55,11 +55,11 @@ def ledger(database: Database, account_id: str) -> list[tuple[str, str, int, int
 
 
 class Crash(Exception):
-    """The process dies before it commits."""
+    """A crash of the process before its commit."""
 
 
 class Crashing(Database):
-    """A database of which one commit fails, counted from the first on."""
+    """A database whose n-th commit fails."""
 
     def __init__(self, real: Database, after: int) -> None:
         self.__dict__.update(real.__dict__)
@@ -67,7 +67,7 @@ class Crashing(Database):
 
     @contextmanager
     def write(self) -> Iterator[Session]:
-        """Fail where a process might die."""
+        """Fail at the point where the process might die."""
         with super().write() as session:
             yield session
             self.left -= 1
@@ -79,8 +79,8 @@ class Crashing(Database):
 def deleted(
     database: Database, server_secrets: Secrets, storage: LocalStorage, someone: Customer
 ) -> Person:
-    """Someone who had one of everything, and whose account is being deleted."""
-    someone.finished(storage)  # a stranger's things, which stay
+    """An account with one object of everything, which is being deleted."""
+    someone.finished(storage)  # another account's objects, which are kept
     estate = Estate(database, server_secrets, storage, said="PERSONAL")
     ada = person(database, server_secrets, "personal@example.org")
     things = estate.things(ada)
@@ -91,7 +91,7 @@ def deleted(
     return ada
 
 
-def test_nothing_personal_stays(
+def test_personal_data_is_erased(
     context: WorkerContext, deleted: Person, settings: Settings
 ) -> None:
     database, account_id = context.database, deleted.account_id
@@ -104,22 +104,20 @@ def test_nothing_personal_stays(
     assert "personal" not in dumped(database).lower()
     after = ledger(database, account_id)
     assert after[: len(before)] == before
-    assert {entry[1] for entry in after[len(before) :]} == {"refund"}  # of the one that was queued
+    assert {entry[1] for entry in after[len(before) :]} == {"refund"}  # of the queued split
     assert sum(entry[2] for entry in after) == after[-1][3]
     left = {path.parts[-3] for path in (settings.data / "storage" / "splits").glob("*/*/*")}
     with database.read() as session:
         theirs = select(Split.id).where(Split.account_id == account_id)
         assert not left & set(session.scalars(theirs))
-    assert left  # the stranger's
+    assert left  # of the other account
 
     changed = dumped(database)
     swept(context)
     assert dumped(database) == changed
 
 
-def test_it_is_finished_however_often_the_process_dies(
-    context: WorkerContext, deleted: Person
-) -> None:
+def test_a_deletion_is_completed_after_any_crashes(context: WorkerContext, deleted: Person) -> None:
     database = context.database
     for after in range(1, 200):
         try:
@@ -135,10 +133,10 @@ def test_it_is_finished_however_often_the_process_dies(
         refunds = select(func.count()).where(
             Entry.account_id == deleted.account_id, Entry.kind == "refund"
         )
-        assert session.scalar(refunds) == 2  # of the failed and of the queued one, once each
+        assert session.scalar(refunds) == 2  # of the failed and of the queued split, once each
 
 
-def test_its_keys_and_people_are_refused_at_once(
+def test_keys_and_people_are_rejected_immediately(
     database: Database, server_secrets: Secrets, someone: Customer
 ) -> None:
     account_id = someone.caller.account_id

@@ -19,7 +19,7 @@ DAY = timedelta(days=1)
 
 
 def person(database: Database, account_id: str, email: str, *seen: timedelta) -> None:
-    """Someone who was seen so long ago."""
+    """Add a person who was last seen that long ago."""
     row = Person(
         id=ids.new("usr"), account_id=account_id, email=email, password_hash="", created_at=NOW
     )
@@ -41,7 +41,7 @@ def person(database: Database, account_id: str, email: str, *seen: timedelta) ->
             )
 
 
-def test_what_is_known_of_an_account(database: Database) -> None:
+def test_the_summary_of_an_account(database: Database) -> None:
     other = account(database, "other")
     one = account(database, "one", seconds=600)
     with database.write() as session:
@@ -63,7 +63,7 @@ def test_what_is_known_of_an_account(database: Database) -> None:
     assert found.active == NOW - 2 * DAY
 
 
-def test_one_where_nothing_happened_yet(database: Database) -> None:
+def test_an_account_without_activity(database: Database) -> None:
     new = account(database, seconds=0)
     with database.read() as session:
         found = accounts.one(session, NOW, new)
@@ -78,7 +78,7 @@ def test_using_a_key_is_activity(database: Database, server_secrets: Secrets) ->
     assert active >= NOW
 
 
-def test_searched_and_a_page_at_a_time(database: Database) -> None:
+def test_search_and_paging(database: Database) -> None:
     made = [account(database, name) for name in ("Aurora Studio", "50% off", "藍調工作室", "bravo")]
     person(database, made[3], "dj@aurora.example")
 
@@ -90,7 +90,7 @@ def test_searched_and_a_page_at_a_time(database: Database) -> None:
     assert search("") == made[::-1]
     assert search("", limit=2) == [made[3], made[2]]
     assert search("", before=made[2]) == [made[1], made[0]]
-    assert search("aurora") == [made[3], made[0]]  # by name, and by the email of one in it
+    assert search("aurora") == [made[3], made[0]]  # by name, and by the email of a person in it
     assert search("%") == [made[1]]
     assert search("藍調") == [made[2]]
     assert search(made[0]) == [made[0]]

@@ -1,4 +1,4 @@
-"""Suspended accounts: nothing of theirs works, and what they have begun ends."""
+"""Suspended accounts: access is refused, and work in progress ends."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ UPLOAD = {"filename": "a.flac", "contentType": "audio/flac", "contentLength": 4}
 
 
 def suspend(database: Database, account_id: str) -> None:
-    """Do what the operator's command does."""
+    """Suspend an account as the operator's command does."""
     with database.write() as session:
         standing.suspend(session, account_id)
     closing.cancel_splits(database, account_id)
 
 
 def resume(database: Database, account_id: str) -> None:
-    """Do what the operator's command does."""
+    """Resume an account as the operator's command does."""
     with database.write() as session:
         standing.resume(session, account_id)
 
@@ -58,12 +58,12 @@ def state(database: Database, split_id: str) -> tuple[str, str | None]:
 
 
 def code(answer: httpx2.Response) -> tuple[int, str]:
-    """Return an answer's status and its error's code."""
+    """Return a response's status and its error's code."""
     return answer.status_code, answer.json()["error"]["code"]
 
 
 def local(client: httpx2.Client, url: str) -> str:
-    """Return a URL of the service's, for the port that it listens on in this test."""
+    """Return a URL of the service with the port of this test's server."""
     return str(client.base_url).rstrip("/") + "/" + url.split("/", 3)[3]
 
 
@@ -99,7 +99,7 @@ def test_keys_urls_and_links_are_refused_until_the_account_is_resumed(
     assert client.get(stem).status_code == client.get(f"/shared/{link}").status_code == 200
 
 
-def test_people_are_told_so(
+def test_people_see_a_message(
     client: httpx2.Client, database: Database, server_secrets: Secrets
 ) -> None:
     ada = person(database, server_secrets, "ada@example.org")
@@ -120,7 +120,7 @@ def test_people_are_told_so(
     assert visitor.get("/studio").status_code == 200
 
 
-def test_splits_end_and_are_given_back(context: WorkerContext, someone: Customer) -> None:
+def test_splits_end_and_are_refunded(context: WorkerContext, someone: Customer) -> None:
     database, account_id = someone.database, someone.caller.account_id
     queued, running = someone.split(20), someone.split(30)
     fetching = someone.fetch("https://example.com/song.mp3")
@@ -140,14 +140,14 @@ def test_splits_end_and_are_given_back(context: WorkerContext, someone: Customer
     assert someone.balance == 600
 
     with pytest.raises(AccountSuspended):
-        someone.split(20)  # of a request whose key was checked before
+        someone.split(20)  # in a request whose key was checked earlier
     assert someone.balance == 600
     resume(database, account_id)
     assert state(database, queued.id) == ("failed", "CANCELED")
     assert someone.split(20).status == "queued"
 
 
-def test_a_split_that_was_not_cancelled_yet_does_not_begin(someone: Customer) -> None:
+def test_a_split_that_is_not_cancelled_yet_does_not_start(someone: Customer) -> None:
     split = someone.split(20)
     with someone.database.write() as session:
         standing.suspend(session, someone.caller.account_id)
@@ -157,7 +157,7 @@ def test_a_split_that_was_not_cancelled_yet_does_not_begin(someone: Customer) ->
     assert someone.balance == 600
 
 
-def test_one_that_is_resumed_meanwhile_keeps_its_splits(someone: Customer) -> None:
+def test_splits_of_an_active_account_are_not_cancelled(someone: Customer) -> None:
     split = someone.split()
     closing.cancel_splits(someone.database, someone.caller.account_id)
     assert state(someone.database, split.id) == ("queued", None)
@@ -219,7 +219,7 @@ def test_an_upload_ends(
     try:
         sent = client.put(local(client, reserved["uploadUrl"]), content=pieces(), headers=headers)
     except httpx2.TransportError:
-        pass  # the answer may come with the connection's end, before it is read
+        pass  # the connection may be closed before the response is read
     else:
         assert code(sent) == (403, "ACCOUNT_SUSPENDED")
     ended.set()
@@ -251,7 +251,7 @@ def test_a_download_ends(
     assert 0 < received < size
 
 
-def test_the_operators_own_account_stays(database: Database) -> None:
+def test_the_operators_own_account_cannot_be_suspended(database: Database) -> None:
     with database.write() as session:
         owner = opening.owner_account(session, "cli:tests", free_seconds=0).id
     for change in (standing.suspend, standing.start_deletion):
@@ -259,7 +259,9 @@ def test_the_operators_own_account_stays(database: Database) -> None:
             change(session, owner)
 
 
-def test_suspended_keys_are_no_way_to_guess(database: Database, server_secrets: Secrets) -> None:
+def test_an_invalid_key_does_not_reveal_a_suspension(
+    database: Database, server_secrets: Secrets
+) -> None:
     someone = customer(database, server_secrets)
     suspend(database, someone.caller.account_id)
     with pytest.raises(AccountSuspended):

@@ -30,7 +30,7 @@ def test_reasons_by_code(database: Database) -> None:
     assert (found[0].newest.error_message, found[0].newest.account_id) == ("the newest", one)
 
 
-def test_the_newest_a_page_at_a_time(database: Database) -> None:
+def test_the_newest_failures_by_page(database: Database) -> None:
     one = account(database, "one")
     same = NOW - 3 * HOUR  # several end at the same moment
     rows = [

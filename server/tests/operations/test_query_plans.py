@@ -1,4 +1,4 @@
-"""What the operator's page and the metrics ask reads indexes of the queue, not every split."""
+"""Queries of the operator's page and the metrics use indexes instead of reading every split."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ OF_ALL_SPLITS = re.compile(r"SCAN splits(?! USING (COVERING )?INDEX ix_splits_(q
 
 
 @only_sqlite
-def test_the_queue_is_read_from_its_own_indexes(database: Database) -> None:
+def test_the_queue_is_read_from_its_indexes(database: Database) -> None:
     with planned(database) as plans, database.read() as session:
         queue.current(session, times.now())
         queries.queue_places(session)

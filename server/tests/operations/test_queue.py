@@ -14,19 +14,19 @@ NOW = times.now()
 SECOND = timedelta(seconds=1)
 
 
-def look(database: Database) -> Queue:
+def current_queue(database: Database) -> Queue:
     with database.read() as session:
         return queue.current(session, NOW)
 
 
-def test_nothing_waits(database: Database) -> None:
+def test_an_empty_queue(database: Database) -> None:
     account(database)
-    found = look(database)
+    found = current_queue(database)
     assert (found.waiting, found.at_work, found.oldest) == (0, 0, None)
     assert found.drained_in == timedelta(0)
 
 
-def test_who_waits_for_what(database: Database) -> None:
+def test_waiting_and_running_splits_by_account(database: Database) -> None:
     one, other = account(database, "one"), account(database, "<b>other</b>")
     oldest = split(one, "queued", created_at=NOW - 90 * SECOND)
     running = split(other, "processing", started_at=NOW - SECOND, worker_id="wrk_1", progress=0.25)
@@ -37,12 +37,12 @@ def test_who_waits_for_what(database: Database) -> None:
         split(one, "queued"),
         split(one, "queued", turn=BATCH + 1),
         split(one, "queued", duration_seconds=0, **url),
-        split(one, "queued", duration_seconds=60, **url),  # fetched, and so like any other
+        split(one, "queued", duration_seconds=60, **url),  # fetched already, and so like any other
         running,
         split(one, "succeeded"),
         split(one, "failed"),
     )
-    found = look(database)
+    found = current_queue(database)
     assert list(found.accounts) == [
         Waiting(one, "one", interactive=3, batch=1, to_fetch=1, running=0),
         Waiting(other, "<b>other</b>", interactive=0, batch=0, to_fetch=0, running=1),
@@ -53,7 +53,7 @@ def test_who_waits_for_what(database: Database) -> None:
     assert (at_work.id, at_work.worker_id, whose.id) == (running.id, "wrk_1", other)
 
 
-def test_how_long_it_takes_follows_from_what_was_measured(database: Database) -> None:
+def test_the_remaining_time_is_estimated_from_recent_splits(database: Database) -> None:
     whose = account(database)
     quick = {"finished_at": NOW, "started_at": NOW - 6 * SECOND}  # ten times as fast as the song
     slow = {"finished_at": NOW, "started_at": NOW - 30 * SECOND, "served_by": "htdemucs"}
@@ -65,16 +65,20 @@ def test_how_long_it_takes_follows_from_what_was_measured(database: Database) ->
         split(whose, "queued", duration_seconds=300, is_test=True),  # 30 s of it
         split(whose, "processing", duration_seconds=100, progress=0.3),
         split(whose, "queued", duration_seconds=50, served_by="htdemucs"),
-        split(whose, "queued", duration_seconds=2, served_by="htdemucs_6s"),  # as the slowest
+        split(
+            whose, "queued", duration_seconds=2, served_by="htdemucs_6s"
+        ),  # at the speed of the slowest
     )
-    assert look(database).drained_in is None  # nobody is there to do it
+    assert current_queue(database).drained_in is None  # no worker is running
     beat(database, "one")
-    assert look(database).drained_in == (100 + 30 + 70) / 10 * SECOND + (50 + 2) / 2 * SECOND
+    assert (
+        current_queue(database).drained_in == (100 + 30 + 70) / 10 * SECOND + (50 + 2) / 2 * SECOND
+    )
     beat(database, "two")
-    assert look(database).drained_in == 23 * SECOND
+    assert current_queue(database).drained_in == 23 * SECOND
 
 
-def test_nothing_was_measured_yet(database: Database) -> None:
+def test_no_estimate_without_recent_splits(database: Database) -> None:
     add(database, split(account(database), "queued"))
     beat(database)
-    assert look(database).drained_in is None
+    assert current_queue(database).drained_in is None

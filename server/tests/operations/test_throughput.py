@@ -13,7 +13,7 @@ THIS_HOUR, TODAY = datetime(2026, 11, 25, 8, tzinfo=UTC), datetime(2026, 11, 25,
 
 
 def fill(database: Database) -> None:
-    """Splits on both sides of every edge."""
+    """Add splits on both sides of every boundary."""
     one, other = account(database), account(database)
     add(
         database,
@@ -54,12 +54,12 @@ def test_by_day(database: Database) -> None:
     assert days[0] == Period(TODAY - 29 * DAY, failed=1)
 
 
-def test_nothing_was_done(database: Database) -> None:
+def test_no_throughput(database: Database) -> None:
     with database.read() as session:
         assert History().counts(session, NOW).days[0] == Period(TODAY - 29 * DAY)
 
 
-def test_hours_that_are_over_are_counted_once(database: Database) -> None:
+def test_past_hours_are_counted_once(database: Database) -> None:
     fill(database)
     history = History()
     with database.read() as session:
@@ -76,7 +76,7 @@ def test_hours_that_are_over_are_counted_once(database: Database) -> None:
 
 
 @only_postgres
-def test_the_zone_of_the_database_changes_nothing(database: Database) -> None:
+def test_the_databases_time_zone_does_not_matter(database: Database) -> None:
     fill(database)
     with database.engine.connect() as connection:
         name = database.engine.url.database

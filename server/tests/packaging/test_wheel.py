@@ -1,4 +1,4 @@
-"""The server's wheel contains the wheel of the SDK in the same checkout, and serves it."""
+"""The server's wheel contains and serves the wheel of the SDK from the same checkout."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_it_serves_the_wheel_that_it_contains(installed: Path) -> None:
+def test_the_contained_wheel_is_served(installed: Path) -> None:
     assert not Path(package).is_relative_to(installed)
     (wheel,) = (installed / "aistemsplitter_server" / "sdk").glob("aistemsplitter-*.whl")
     environment = {**os.environ, "PYTHONPATH": str(installed)}

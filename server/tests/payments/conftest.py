@@ -30,7 +30,7 @@ def settings(tmp_path: Path, databases: Databases, stripe: FakeStripe) -> Settin
 def shop(
     settings: Settings, database: Database, server_secrets: Secrets, stripe: FakeStripe
 ) -> Shop:
-    """A service that sells."""
+    """A service that sells packs, with a buyer."""
     return Shop(settings, database, stripe, customer(database, server_secrets, seconds=600))
 
 

@@ -1,4 +1,4 @@
-"""Stripe's events as they come in: signed or not, in any order, twice, and all at once."""
+"""Stripe's events: signed or unsigned, in any order, repeated and simultaneous."""
 
 from __future__ import annotations
 
@@ -49,12 +49,12 @@ def test_paid_by_bank_transfer(shop: Shop) -> None:
 
 
 def test_any_order_and_any_number_of_times(shop: Shop, client: httpx2.Client) -> None:
-    """Two purchases, and what can be told of them; credits come with the first that says paid."""
+    """Of two purchases; credits are granted with the first event that reports the payment."""
     kinds = st.sampled_from([COMPLETED, "unpaid", ASYNC_PAID, *OTHERS])
 
     @given(st.lists(st.tuples(st.sampled_from([0, 1]), kinds), max_size=6))
     @hypothesis_settings(max_examples=25, suppress_health_check=list(HealthCheck))
-    def tell(events: list[tuple[int, str]]) -> None:
+    def send_event(events: list[tuple[int, str]]) -> None:
         before, purchases = shop.buyer.balance, [shop.buy(50), shop.buy(150)]
         for which, kind in events:
             session = shop.stripe.sessions[purchases[which].reference or ""]
@@ -65,11 +65,11 @@ def test_any_order_and_any_number_of_times(shop: Shop, client: httpx2.Client) ->
         assert [shop.state(each) == "paid" for each in purchases] == [0 in paid, 1 in paid]
         assert shop.buyer.balance - before == sum(purchases[which].minutes * 60 for which in paid)
 
-    tell()
+    send_event()
 
 
-def test_the_same_event_from_many_sides_at_once(shop: Shop, client: httpx2.Client) -> None:
-    """Sixteen deliveries of three purchases' events, each in a thread, all let go together."""
+def test_simultaneous_deliveries_grant_once(shop: Shop, client: httpx2.Client) -> None:
+    """Sixteen threads deliver the events of three purchases simultaneously."""
     purchases = [shop.buy() for _ in range(3)]
     bodies = []
     for bought in purchases:
@@ -112,9 +112,7 @@ FORGERIES: dict[str, Callable[[str], tuple[bytes, dict[str, str]]]] = {
 
 @only_sqlite
 @pytest.mark.parametrize("forgery", FORGERIES)
-def test_a_bad_signature_is_refused_in_one_line(
-    shop: Shop, client: httpx2.Client, forgery: str
-) -> None:
+def test_an_invalid_signature_is_rejected(shop: Shop, client: httpx2.Client, forgery: str) -> None:
     bought = shop.buy()
     shop.stripe.sessions[bought.reference or ""]["payment_status"] = "paid"
     body, headers = FORGERIES[forgery](shop.stripe.event(bought.reference or ""))
@@ -129,7 +127,7 @@ def test_a_bad_signature_is_refused_in_one_line(
 
 
 @only_sqlite
-def test_an_event_a_little_late_is_taken(shop: Shop, client: httpx2.Client) -> None:
+def test_a_slightly_late_event_is_accepted(shop: Shop, client: httpx2.Client) -> None:
     bought = shop.buy()
     shop.stripe.sessions[bought.reference or ""]["payment_status"] = "paid"
     body = shop.stripe.event(bought.reference or "")
@@ -139,7 +137,7 @@ def test_an_event_a_little_late_is_taken(shop: Shop, client: httpx2.Client) -> N
 
 @only_sqlite
 @pytest.mark.usefixtures("client")
-def test_another_amount_than_it_costs(shop: Shop) -> None:
+def test_a_payment_of_a_different_amount(shop: Shop) -> None:
     bought = shop.buy()
     shop.stripe.sessions[bought.reference or ""]["amount_total"] = 5
     shop.stripe.pay(bought.reference or "")
@@ -151,7 +149,7 @@ def test_another_amount_than_it_costs(shop: Shop) -> None:
 
 @only_sqlite
 @pytest.mark.parametrize("kind", OTHERS)
-def test_other_events_are_taken_and_left_alone(
+def test_other_events_are_accepted_and_ignored(
     client: httpx2.Client, shop: Shop, kind: str
 ) -> None:
     body = httpx2.Request("POST", "http://x", json=recorded(kind)).content.decode()
@@ -166,7 +164,9 @@ def test_a_large_body_is_not_read(client: httpx2.Client) -> None:
 
 
 @only_sqlite
-def test_without_keys_there_is_no_such_address(shop: Shop, server_secrets: Secrets) -> None:
+def test_without_stripe_keys_the_endpoint_does_not_exist(
+    shop: Shop, server_secrets: Secrets
+) -> None:
     keyless = {"stripe_secret_key": None, "stripe_webhook_secret": None}
     settings = shop.settings.model_copy(update=keyless)
     body = shop.stripe.event(shop.buy().reference or "")

@@ -18,7 +18,7 @@ def paid(bought: Purchase) -> Payment:
     return Payment(bought.reference, bought.id, bought.amount, bought.currency)
 
 
-def test_a_payment_told_twice_grants_once(shop: Shop) -> None:
+def test_a_repeated_payment_event_grants_once(shop: Shop) -> None:
     bought = shop.buy(150)
     for _ in range(2):
         with shop.database.write() as session:
@@ -28,7 +28,7 @@ def test_a_payment_told_twice_grants_once(shop: Shop) -> None:
     assert shop.state(bought) == "paid"
 
 
-def test_a_crash_before_the_end_loses_nothing(shop: Shop) -> None:
+def test_a_crash_before_the_commit_loses_nothing(shop: Shop) -> None:
     bought = shop.buy()
 
     def crash() -> None:
@@ -53,7 +53,7 @@ def test_a_crash_before_the_end_loses_nothing(shop: Shop) -> None:
         {"purchase_id": None},
     ],
 )
-def test_what_does_not_fit_grants_nothing(shop: Shop, wrong: dict[str, object]) -> None:
+def test_a_mismatching_payment_grants_nothing(shop: Shop, wrong: dict[str, object]) -> None:
     bought = shop.buy()
     with pytest.raises(Conflict, match=bought.id), shop.database.write() as session:
         service.settle(session, replace(paid(bought), **wrong))  # type: ignore[arg-type]
@@ -61,18 +61,18 @@ def test_what_does_not_fit_grants_nothing(shop: Shop, wrong: dict[str, object]) 
 
 
 @pytest.mark.parametrize("purchase_id", [None, "order 66", "pur_01KAXG7M2RZ9V4T6Y8B0N1C3D5"])
-def test_payments_of_other_business_are_left_alone(
+def test_unrelated_payments_are_ignored(
     shop: Shop, caplog: pytest.LogCaptureFixture, purchase_id: str | None
 ) -> None:
     bought = shop.buy()
     with shop.database.write() as session:
         service.settle(session, Payment("cs_test_other", purchase_id, 500, "usd"))
     assert (shop.state(bought), shop.grants) == ("pending", 0)
-    # One that looks like ours may be of a database that was lost; that the operator must know.
+    # A payment that looks like ours may belong to a lost database, so the operator must be warned.
     assert ("cs_test_other" in caplog.text) == str(purchase_id).startswith("pur_")
 
 
-def test_a_purchase_is_its_accounts_only(shop: Shop) -> None:
+def test_a_purchase_is_visible_to_its_account_only(shop: Shop) -> None:
     bought = shop.buy()
     with shop.database.read() as session:
         assert service.purchase(session, bought.account_id, bought.id).minutes == 50

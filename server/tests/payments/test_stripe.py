@@ -1,4 +1,4 @@
-"""Our side of Stripe, called by Stripe's own library over real HTTP."""
+"""Our client of Stripe, through Stripe's own library over HTTP."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ sys.exit("stripe" in sys.modules or "requests" in sys.modules)
 
 
 @only_sqlite
-def test_a_checkout_is_asked_for_once_per_purchase(shop: Shop) -> None:
+def test_a_checkout_session_is_created_once_per_purchase(shop: Shop) -> None:
     bought = service.draft(shop.settings, shop.buyer.caller.account_id, 150)
     pages = [
         shop.payments.checkout(bought, "150 分鐘", "http://there/", "http://back/")
@@ -71,8 +71,10 @@ def test_a_payment_is_looked_up(shop: Shop) -> None:
 
 @only_sqlite
 @pytest.mark.parametrize("fault", [500, 429, 400, None])
-def test_stripe_away(shop: Shop, caplog: pytest.LogCaptureFixture, fault: int | None) -> None:
-    """None: nobody listens at all."""
+def test_stripe_is_unavailable(
+    shop: Shop, caplog: pytest.LogCaptureFixture, fault: int | None
+) -> None:
+    """None: no server listens at all."""
     shop.stripe.fault = fault
     url = f"http://127.0.0.1:{free_port()}" if fault is None else shop.stripe.url
     payments = StripePayments(SECRET_KEY, WEBHOOK_SECRET, url)
@@ -86,7 +88,7 @@ def test_stripe_away(shop: Shop, caplog: pytest.LogCaptureFixture, fault: int | 
 
 
 @only_sqlite
-def test_a_fault_in_passing_is_tried_again(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_temporary_error_is_retried(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     shop.stripe.fault = 500
     answer = shop.stripe.call
     monkeypatch.setattr(
@@ -98,7 +100,7 @@ def test_a_fault_in_passing_is_tried_again(shop: Shop, monkeypatch: pytest.Monke
 
 
 @only_sqlite
-def test_a_key_that_stripe_refuses(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_key_that_stripe_rejects(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
     payments = StripePayments("sk_test_another", WEBHOOK_SECRET, shop.stripe.url)
     bought = service.draft(shop.settings, shop.buyer.caller.account_id, 50)
     with pytest.raises(Unavailable):
@@ -106,7 +108,7 @@ def test_a_key_that_stripe_refuses(shop: Shop, caplog: pytest.LogCaptureFixture)
     assert "Invalid API Key" in caplog.text
 
 
-def test_where_buyers_pay(stripe: FakeStripe) -> None:
+def test_the_payment_url(stripe: FakeStripe) -> None:
     real = StripePayments(SECRET_KEY, WEBHOOK_SECRET, "https://api.stripe.com")
     assert real.checkout_origin == "https://checkout.stripe.com"
     assert StripePayments(SECRET_KEY, WEBHOOK_SECRET, stripe.url).checkout_origin == stripe.url
@@ -129,13 +131,13 @@ def test_the_api_starts_without_loading_the_library() -> None:
 
 
 @pytest.mark.parametrize("path", sorted(EVENTS.glob("*.json")), ids=lambda path: path.stem)
-def test_the_events_have_the_shape_that_the_library_knows(path: object) -> None:
+def test_the_events_match_the_librarys_types(path: object) -> None:
     event = recorded(getattr(path, "stem", ""))
     made = library.Event.construct_from(event, None)
     assert set(event) | {"account", "context"} == fields(library.Event)
     if made.type.startswith("checkout."):
         assert isinstance(made.data.object, library.checkout.Session)
-        expanded = {"line_items"}  # is there only where it is asked for
+        expanded = {"line_items"}  # only present if it is requested
         assert set(event["data"]["object"]) | expanded == fields(library.checkout.Session)
 
 

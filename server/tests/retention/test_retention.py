@@ -1,4 +1,4 @@
-"""Everything that grows is deleted when its time is over, and not before."""
+"""Every row that accumulates is deleted after its retention period, and not before."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from sweeps import sweep
 from visitors import person
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
-# What is left of each for how long, counted from when it was made.
+# Rows that remain of each table, and for how long after their creation.
 KEPT = {
     IdempotencyKey: DAY,
     SignIn: 14 * DAY,
@@ -44,7 +44,7 @@ KEPT = {
 
 @pytest.fixture
 def things(context: WorkerContext, server_secrets: Secrets) -> Things:
-    """One of everything, with nothing that is still to come to an end."""
+    """One object of everything, all of it finished."""
     database = context.database
     someone = person(database, server_secrets, "ada@example.com")
     made = Estate(database, server_secrets, context.storage).things(someone)
@@ -69,7 +69,7 @@ def counted(database: Database) -> dict[str, int]:
 
 
 @pytest.mark.usefixtures("things")
-def test_nothing_is_deleted_before_its_time(context: WorkerContext) -> None:
+def test_nothing_is_deleted_early(context: WorkerContext) -> None:
     before = counted(context.database)
     assert all(before.values())
     for moment in sorted({kept - HOUR for kept in KEPT.values()}):
@@ -81,7 +81,7 @@ def test_nothing_is_deleted_before_its_time(context: WorkerContext) -> None:
 
 
 @pytest.mark.usefixtures("things")
-def test_nothing_stays_after_its_time(context: WorkerContext) -> None:
+def test_everything_expired_is_deleted(context: WorkerContext) -> None:
     late = times.now() + 500 * DAY
     with context.database.read_connection() as connection:
         due = overdue.counts(connection, context.settings, late)

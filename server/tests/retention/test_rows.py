@@ -14,9 +14,7 @@ from history import account, add
 DELIVERIES = next(rows for rows in ROWS if rows.name == "deliveries")
 
 
-def test_a_row_that_was_renewed_since_it_was_found_stays(
-    settings: Settings, database: Database
-) -> None:
+def test_a_row_that_was_renewed_meanwhile_is_kept(settings: Settings, database: Database) -> None:
     now = times.now()
     old = now - timedelta(days=100)
     mine = account(database)

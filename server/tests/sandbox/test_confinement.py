@@ -1,4 +1,4 @@
-"""What a hostile file could do that took over the process that decodes it: nothing."""
+"""A hostile file that takes over a decoding process can do nothing."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def data(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def hostile(tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hostile]:
-    """Have the next child import a hostile engine; there is something for it to connect to."""
+    """Let the next child import a hostile engine, with services that it could connect to."""
     Decoder.dismiss()
     monkeypatch.setenv("AISTEMSPLITTER_OTHER_SECRET", "hush")
     abstract = f"aistemsplitter-test-{os.getpid()}"
@@ -66,14 +66,14 @@ def hostile(tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
         assert not (tmp_path / "outside").exists()
 
 
-def test_the_process_that_measures(hostile: Hostile, data: Path) -> None:
+def test_the_measuring_process(hostile: Hostile, data: Path) -> None:
     hostile(threads=False, memory=3 << 30)
     with pytest.raises(MeasuringFailed) as caught:
         measure(SONG, "song.flac", Settings(data=data))
     assert caught.value.message == "it could: nothing"
 
 
-def test_the_process_that_makes_listening_copies(
+def test_the_process_of_listening_copies(
     hostile: Hostile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hostile(threads=False, memory=3 << 30)
@@ -87,7 +87,7 @@ def test_the_process_that_makes_listening_copies(
 
 
 def test_the_engine(hostile: Hostile, data: Path) -> None:
-    """It decodes nothing, and yet."""
+    """It decodes nothing, but is confined too."""
     hostile(threads=True, memory=machine_memory() + (1 << 30))
     engine = Engine(silence=60, work=data / "work", decode_seconds=60)
     task = Task(
@@ -99,7 +99,7 @@ def test_the_engine(hostile: Hostile, data: Path) -> None:
     finally:
         engine.kill()
     could = set(str(caught.value).removeprefix("it could: ").split(", "))
-    if landlock.version() < 6:  # what only Landlock refuses, and of which versions
+    if landlock.version() < 6:  # refused by Landlock alone, with its minimum version
         could -= {*FILES}
     assert could <= {"nothing"}
 

@@ -1,4 +1,4 @@
-"""No child process gets the server's secrets with its environment."""
+"""No child process inherits the server's secrets in its environment."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _secrets(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def environment(pid: int) -> dict[str, str]:
-    """Return the environment that a process was started with, once it runs its own program."""
+    """Return the environment of a process, once it runs its own program."""
 
     def read() -> bytes:
         return Path(f"/proc/{pid}/environ").read_bytes()
@@ -47,13 +47,13 @@ def test_the_engine_gets_what_it_needs_and_no_secret(tmp_path: Path) -> None:
     assert found["XDG_CACHE_HOME"] == "/nonexistent/cache"
 
 
-def test_a_decoder_gets_nothing() -> None:
+def test_a_decoder_gets_an_empty_environment() -> None:
     with Decoder() as decoder:
         assert environment(decoder._process.pid) == python.SINGLE_THREADED
 
 
-def test_every_process_is_started_with_a_chosen_environment() -> None:
-    """Only the supervisor passes settings on: its children are the service itself."""
+def test_every_process_gets_an_explicit_environment() -> None:
+    """Only the supervisor passes on the settings: its children are the service itself."""
     started = {}
     for path in SOURCES.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):

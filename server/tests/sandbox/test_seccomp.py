@@ -1,4 +1,4 @@
-"""The filters themselves, also those of the processor that this machine does not have."""
+"""The seccomp filters, including those for the other processor architecture."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Instruction = seccomp.Instruction
 
 
 def decision(steps: list[Instruction], architecture: int, number: int, *arguments: int) -> int:
-    """Run a filter as the kernel does; return its action."""
+    """Evaluate a filter as the kernel does; return its action."""
     words = {0: number, 4: architecture}
     for index in range(6):
         value = arguments[index] if index < len(arguments) else 0
@@ -41,12 +41,12 @@ def decision(steps: list[Instruction], architecture: int, number: int, *argument
 
 @pytest.fixture(params=ARCHITECTURES)
 def machine(request: pytest.FixtureRequest) -> str:
-    """Each processor that there are numbers for."""
+    """Each processor with known system call numbers."""
     name: str = request.param
     return name
 
 
-def test_the_numbers_are_libseccomps(machine: str) -> None:
+def test_the_numbers_match_libseccomp(machine: str) -> None:
     try:
         resolve = ctypes.CDLL("libseccomp.so.2").seccomp_syscall_resolve_name_arch
     except OSError:
@@ -61,7 +61,7 @@ def test_the_numbers_are_libseccomps(machine: str) -> None:
     assert wrong == {}
 
 
-def test_a_decoder_may_use_what_is_open_and_no_more(machine: str) -> None:
+def test_a_decoder_may_only_use_open_files(machine: str) -> None:
     column, architecture = ARCHITECTURES[machine]
     steps = seccomp.program(machine, DECODER_RULES, REFUSE)
     allowed = {
@@ -78,7 +78,7 @@ def test_a_decoder_may_use_what_is_open_and_no_more(machine: str) -> None:
     assert decision(steps, architecture, 10_000) == REFUSE
 
 
-def test_the_engine_may_start_threads_and_signal_itself_alone(machine: str) -> None:
+def test_the_engine_may_only_start_threads_and_signal_itself(machine: str) -> None:
     column, architecture = ARCHITECTURES[machine]
     steps = seccomp.program(machine, engine_rules(42), ALLOW, newest=NEWEST)
 
@@ -101,7 +101,7 @@ def test_the_engine_may_start_threads_and_signal_itself_alone(machine: str) -> N
     assert of("prlimit64", 0, 7, 1, 0) == REFUSE
 
 
-def test_what_depends_on_an_argument(machine: str) -> None:
+def test_rules_with_arguments(machine: str) -> None:
     column, architecture = ARCHITECTURES[machine]
     fcntl = NUMBERS["fcntl"][column]
     assert fcntl is not None
@@ -115,8 +115,8 @@ def test_what_depends_on_an_argument(machine: str) -> None:
     assert decision(steps, architecture, clone, 0x100) == REFUSE
 
 
-def test_other_ways_to_call_the_kernel(machine: str) -> None:
-    """Those of 32 bits, and x32, whose numbers have a bit more."""
+def test_other_system_call_interfaces(machine: str) -> None:
+    """The 32-bit interface, and x32, whose numbers have an additional bit."""
     _, architecture = ARCHITECTURES[machine]
     steps = seccomp.program(machine, [], ALLOW, newest=NEWEST)
     assert decision(steps, 0x40000003, 1) == KILL

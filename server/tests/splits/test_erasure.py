@@ -1,4 +1,4 @@
-"""Deleting a split erases names, addresses and metadata, from all that refers to it."""
+"""Deleting a split erases its names, URLs and metadata from all related rows."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ URL = f"https://bucket.example/{WORD}?X-Amz-Signature={WORD}"
 
 @pytest.fixture
 def split(context: WorkerContext, server_secrets: Secrets, someone: Customer) -> Split:
-    """A split that has succeeded and says the word wherever it can; its webhook was refused."""
+    """A succeeded split with the word in every text, and a rejected webhook."""
     made = someone.finished(context.storage, filename=f"{WORD}.flac")
     with context.database.write() as session:
         split = session.get_one(Split, made.id)
@@ -54,7 +54,7 @@ def delete(context: WorkerContext, split: Split) -> None:
         deletion.delete(session, session.get_one(Split, split.id))
 
 
-def test_nothing_personal_stays(context: WorkerContext, split: Split, someone: Customer) -> None:
+def test_personal_data_is_erased(context: WorkerContext, split: Split, someone: Customer) -> None:
     assert rows(context.database).count(WORD) > 8
     balance = someone.balance
     delete(context, split)
@@ -64,7 +64,9 @@ def test_nothing_personal_stays(context: WorkerContext, split: Split, someone: C
     assert erased.erased_at is not None
     sweep(context)
     found = rows(context.database)
-    assert found.replace(f"'{URL}'", "", 1).count(WORD) == 0  # a receiver belongs to the account
+    assert (
+        found.replace(f"'{URL}'", "", 1).count(WORD) == 0
+    )  # receivers belong to the account, not to the split
     assert (erased.duration_seconds, someone.balance) == (20, balance)
     with context.database.read() as session:
         delivery = session.scalars(select(Delivery)).one()
@@ -72,7 +74,7 @@ def test_nothing_personal_stays(context: WorkerContext, split: Split, someone: C
         webhooks.replay(session, someone.caller.account_id, delivery.id, is_test=False)
 
 
-def test_a_delivery_on_its_way_keeps_its_address_until_it_ends(
+def test_a_pending_delivery_keeps_its_url_until_it_ends(
     context: WorkerContext, split: Split
 ) -> None:
     with context.database.write() as session:
@@ -91,7 +93,7 @@ def test_a_delivery_on_its_way_keeps_its_address_until_it_ends(
         assert session.scalars(select(Delivery.url)).one() == ""
 
 
-def test_one_that_an_older_version_deleted(context: WorkerContext, split: Split) -> None:
+def test_a_split_that_an_older_version_deleted(context: WorkerContext, split: Split) -> None:
     with context.database.write() as session:
         session.execute(update(Split).values(deleted_at=times.now()))
     sweep(context, "erasures")

@@ -1,4 +1,4 @@
-"""One process against another, which no test through one API meets in time."""
+"""Idempotency keys in two processes, whose races a test through one API cannot produce."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def remember(database: Database, account: str, answer: dict[str, str]) -> None:
         idempotency.remember(session, account, "key", "body", answer)
 
 
-def test_an_answer_is_kept_for_a_day(database: Database, account: str) -> None:
+def test_a_response_is_stored_for_a_day(database: Database, account: str) -> None:
     assert answered(database, account) is None
     remember(database, account, ANSWER)
     assert answered(database, account) == ANSWER
@@ -47,7 +47,7 @@ def test_an_answer_is_kept_for_a_day(database: Database, account: str) -> None:
 
 # On SQLite the second writer waits for the first.
 @pytest.mark.parametrize("databases", ["postgres"], indirect=True)
-def test_a_key_that_another_process_holds(database: Database, account: str) -> None:
+def test_a_key_in_use_by_another_process(database: Database, account: str) -> None:
     with database.write() as session:
         assert idempotency.begin(session, account, "key", "body") is None
         with pytest.raises(IdempotencyInProgress):
@@ -56,7 +56,7 @@ def test_a_key_that_another_process_holds(database: Database, account: str) -> N
     assert answered(database, account) == ANSWER
 
 
-def test_an_answer_that_came_between_stands(database: Database, account: str) -> None:
+def test_a_response_stored_meanwhile_is_kept(database: Database, account: str) -> None:
     remember(database, account, ANSWER)
     with pytest.raises(IdempotencyInProgress):
         remember(database, account, {"id": "split_2"})

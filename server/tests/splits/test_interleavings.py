@@ -1,4 +1,4 @@
-"""Whatever happens to splits at the same time: the ledger adds up, and each is charged once."""
+"""Concurrent actions on splits: the ledger is consistent, and each split is charged once."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from customers import Customer, customer
 from invariants import ledger
 
 SPLITS, THREADS, STEPS = 12, 6, 25
-SECONDS = 50  # of each song: eight are paid for
+SECONDS = 50  # duration of each song; the credits pay for eight
 
 
 class Crash(Exception):
-    """The process dies before it commits."""
+    """A crash of the process before its commit."""
 
 
-def test_any_order_at_the_same_time(database: Database, server_secrets: Secrets) -> None:
+def test_concurrent_actions_in_any_order(database: Database, server_secrets: Secrets) -> None:
     someone = customer(database, server_secrets, seconds=SECONDS * 8 + 30)
     made: list[str] = []
     failed: list[Exception] = []
@@ -62,7 +62,7 @@ def test_any_order_at_the_same_time(database: Database, server_secrets: Secrets)
 
 
 def _once(database: Database, someone: Customer, chance: random.Random, split_id: str) -> None:
-    """Do one thing to a split, as its owner or as a worker that may come too late."""
+    """Perform one action on a split, as its owner or as a possibly outdated worker."""
 
     def fail(session: Session, attempt: int) -> None:
         service.fail(session, service.current(session, split_id, attempt), "INTERNAL", "test")

@@ -17,7 +17,7 @@ KEPT = timedelta(hours=72)
 
 @pytest.fixture
 def someone(database: Database, server_secrets: Secrets) -> Customer:
-    """A customer with ten minutes."""
+    """A customer with ten minutes of credits."""
     return customer(database, server_secrets)
 
 
@@ -42,7 +42,7 @@ def request(someone: Customer, split_id: str) -> Listening:
         return listening.request(session, session.get_one(Split, split_id))
 
 
-def test_only_the_studio_has_them_made_at_once(someone: Customer) -> None:
+def test_only_splits_of_the_studio_get_copies_immediately(someone: Customer) -> None:
     assert copy_of(someone, succeeded(someone)) is None
     in_studio = replace(someone, caller=replace(someone.caller, key_id="usr_1"))
     copy = copy_of(someone, succeeded(in_studio))
@@ -50,7 +50,7 @@ def test_only_the_studio_has_them_made_at_once(someone: Customer) -> None:
     assert (copy.state, copy.attempt) == ("queued", 1)
 
 
-def test_made_once(someone: Customer) -> None:
+def test_a_repeated_request_makes_no_second_copy(someone: Customer) -> None:
     split_id = succeeded(someone)
     first, second = request(someone, split_id), request(someone, split_id)
     assert first.requested_at == second.requested_at
@@ -58,12 +58,12 @@ def test_made_once(someone: Customer) -> None:
         assert listening.wanted(session, split_id) is not None
         assert listening.ready(session, split_id, 1000)
     with someone.database.write() as session:
-        assert listening.wanted(session, split_id) is None, "the job that comes again has no work"
+        assert listening.wanted(session, split_id) is None, "a repeated job has nothing to do"
         listening.fail(session, split_id, "too late")
     assert request(someone, split_id).state == "ready"
 
 
-def test_a_failure_is_tried_again_after_a_while(someone: Customer) -> None:
+def test_a_failed_copy_is_retried_after_a_while(someone: Customer) -> None:
     split_id = succeeded(someone)
     request(someone, split_id)
     with someone.database.write() as session:
@@ -79,7 +79,7 @@ def test_a_failure_is_tried_again_after_a_while(someone: Customer) -> None:
     assert (copy.state, copy.reason) == ("queued", None)
 
 
-def test_of_no_use_any_more(someone: Customer) -> None:
+def test_no_copy_of_deleted_and_expired_splits(someone: Customer) -> None:
     deleted, expired = succeeded(someone), succeeded(someone)
     for split_id in (deleted, expired):
         request(someone, split_id)
@@ -101,5 +101,5 @@ def test_of_no_use_any_more(someone: Customer) -> None:
         (["instrumental"], ()),
     ],
 )
-def test_stems_that_sum_up_to_the_song(stems: list[str], whole: tuple[str, ...]) -> None:
+def test_stems_that_sum_to_the_song(stems: list[str], whole: tuple[str, ...]) -> None:
     assert listening.whole(Split(served_by="htdemucs_tiny", stems=stems)) == whole

@@ -14,7 +14,7 @@ NOW = times.now()
 MINUTE = timedelta(minutes=1)
 
 
-def test_a_search_goes_through_a_bounded_number_of_splits(
+def test_a_search_reads_a_limited_number_of_splits(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(queries, "SEARCHED", 3)
@@ -50,7 +50,7 @@ def test_a_search_with_many_hits_continues_after_the_last_one(database: Database
     assert end is None
 
 
-def test_places_far_back_in_the_queue_are_rounded_down(
+def test_large_queue_positions_are_rounded_down(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(queries, "EXACT_PLACES", 3)

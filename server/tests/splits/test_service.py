@@ -33,7 +33,7 @@ def found(someone: Customer, split_id: str) -> Split:
         return session.get_one(Split, split_id)
 
 
-def test_from_the_queue_to_its_end(someone: Customer) -> None:
+def test_a_split_from_the_queue_to_its_end(someone: Customer) -> None:
     split = someone.split(20.2)
     assert (split.status, split.credits_used, someone.balance) == ("queued", 21, 579)
     assert begin(someone, split.id) == 1
@@ -48,14 +48,14 @@ def test_from_the_queue_to_its_end(someone: Customer) -> None:
     assert begin(someone, split.id) is None
 
 
-def test_nothing_is_made_that_cannot_be_paid(someone: Customer) -> None:
+def test_a_split_without_credits_is_not_created(someone: Customer) -> None:
     with pytest.raises(InsufficientCredits) as caught:
         someone.split(601)
     assert caught.value.extra == {"requiredSeconds": 601, "balanceSeconds": 600}
     assert someone.balance == 600
 
 
-def test_who_was_overtaken_has_no_say(someone: Customer) -> None:
+def test_a_superseded_worker_cannot_change_the_split(someone: Customer) -> None:
     split = someone.split()
     assert begin(someone, split.id, "wrk_1") == 1
     assert begin(someone, split.id, "wrk_2") == 2
@@ -84,16 +84,16 @@ def test_cancelled(someone: Customer) -> None:
     assert someone.balance == 600
 
 
-def test_three_attempts_and_no_more(someone: Customer) -> None:
+def test_a_split_fails_after_three_attempts(someone: Customer) -> None:
     split = someone.split()
     for number in range(1, ATTEMPTS + 1):
-        assert begin(someone, split.id) == number  # and its worker dies
+        assert begin(someone, split.id) == number  # then its worker dies
     assert begin(someone, split.id) is None
     assert found(someone, split.id).error_code == "INTERNAL"
     assert someone.balance == 600
 
 
-def test_a_retry_after_the_last_attempt_is_the_end(someone: Customer) -> None:
+def test_retrying_the_last_attempt_fails_the_split(someone: Customer) -> None:
     split = someone.split()
     for number in range(1, ATTEMPTS + 1):
         assert begin(someone, split.id) == number
@@ -103,7 +103,7 @@ def test_a_retry_after_the_last_attempt_is_the_end(someone: Customer) -> None:
     assert someone.balance == 600
 
 
-def test_a_worker_that_stops_costs_no_attempt(someone: Customer) -> None:
+def test_a_worker_shutdown_does_not_count_as_an_attempt(someone: Customer) -> None:
     split = someone.split()
     for number in range(1, 10):
         assert begin(someone, split.id) == number

@@ -18,7 +18,7 @@ KEY = "splits/split_1/1/vocals.wav"
 
 @pytest.fixture
 def storage(tmp_path: Path) -> LocalStorage:
-    """An empty one."""
+    """An empty storage."""
     return LocalStorage(tmp_path / "storage", Secrets(bytes(32)), "http://127.0.0.1:8000")
 
 
@@ -45,7 +45,7 @@ def test_put_and_read(storage: LocalStorage, tmp_path: Path) -> None:
 def test_from_another_file_system(storage: LocalStorage) -> None:
     shm = Path("/dev/shm")
     if not shm.is_dir() or not os.access(shm, os.W_OK):
-        pytest.skip("there is no second file system here")
+        pytest.skip("no second file system")
     path = shm / f"aistemsplitter-{os.getpid()}"
     path.write_bytes(b"song")
     storage.put_file(KEY, path)
@@ -53,7 +53,7 @@ def test_from_another_file_system(storage: LocalStorage) -> None:
     assert storage.size(KEY) == 4
 
 
-def test_what_is_not_there(storage: LocalStorage, tmp_path: Path) -> None:
+def test_missing_objects(storage: LocalStorage, tmp_path: Path) -> None:
     for missing in (storage.open, storage.size):
         with pytest.raises(Missing):
             missing(KEY)
@@ -80,7 +80,7 @@ def test_deleting(storage: LocalStorage, tmp_path: Path) -> None:
     "key",
     ["", "/etc/passwd", "a/../b", "../a", "a//b", ".hidden", "a/.b", "a\0", "a\nb", "ä", "a/"],
 )
-def test_what_is_no_key(storage: LocalStorage, tmp_path: Path, key: str) -> None:
+def test_invalid_keys(storage: LocalStorage, tmp_path: Path, key: str) -> None:
     with pytest.raises(InvalidKey):
         storage.open(key)
     with pytest.raises(InvalidKey):
@@ -105,7 +105,7 @@ def test_links_are_not_followed(storage: LocalStorage, tmp_path: Path) -> None:
     assert (secret / "file").exists()
 
 
-def test_urls_are_for_keys_only(storage: LocalStorage) -> None:
+def test_urls_require_valid_keys(storage: LocalStorage) -> None:
     url = storage.url(KEY, expires_in=timedelta(hours=1), filename="a b.wav")
     assert url.startswith(f"http://127.0.0.1:8000/storage/{KEY}?expires=")
     with pytest.raises(InvalidKey):

@@ -8,6 +8,6 @@ from customers import Customer
 
 @pytest.fixture
 def client(client: httpx2.Client, someone: Customer) -> httpx2.Client:
-    """The client with their key."""
+    """A client with the customer's key."""
     client.headers.update(someone.headers)
     return client

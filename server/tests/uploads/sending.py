@@ -1,4 +1,4 @@
-"""Reserving and sending uploads, for tests."""
+"""Helpers to reserve and send uploads."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def row(someone: Customer, upload_id: str) -> Upload:
 
 
 def wanted(client: httpx2.Client, source: dict[str, str]) -> httpx2.Response:
-    """Ask for a split of this input."""
+    """Request a split of this input."""
     body = {"input": source, "stemModel": "htdemucs_tiny"}
     return client.post("/v1/audio/splits", json=body)
 

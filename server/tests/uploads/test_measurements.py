@@ -1,4 +1,4 @@
-"""Measuring is bounded and fair, and whoever waits for it holds nothing that others need."""
+"""Measuring is limited and fair, and waiting for it occupies no thread or connection."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from processes import until
 
 
 class Measuring:
-    """Stands in for decoding: what is being measured, each until it is let go."""
+    """A replacement of decoding in which each measurement waits to be released."""
 
     def __init__(self) -> None:
         self.running: Counter[str] = Counter()  # by filename
@@ -36,7 +36,7 @@ class Measuring:
         self._go = threading.Semaphore(0)
 
     def measure(self, _path: Path, filename: str, _settings: Settings) -> Measured:
-        """Measure one file; it is called like the account it belongs to."""
+        """Measure one file, which is named after its account."""
         with self._lock:
             self.running[filename] += 1
             self.order.append(filename)
@@ -46,7 +46,7 @@ class Measuring:
         return Measured(20.0, 44100, 2)
 
     def finish(self, number: int = 1) -> None:
-        """Let so many end."""
+        """Release that many measurements."""
         self._go.release(number)
 
 
@@ -79,7 +79,7 @@ def test_accounts_take_turns(
     until(lambda: len(decoding.order) == measurements.CONCURRENT)
     assert decoding.running == {"many": 2, "few": 2}
     assert sum(thread.name == "measure" for thread in threading.enumerate()) == 4
-    decoding.finish()  # whichever ends, the account that has none comes first
+    decoding.finish()  # whichever ends, the account without a running measurement is next
     until(lambda: len(decoding.order) == measurements.CONCURRENT + 1)
     assert decoding.running["one"] == 1
     assert max(decoding.running.values()) <= measurements.CONCURRENT_PER_ACCOUNT
@@ -91,7 +91,7 @@ def test_accounts_take_turns(
     assert not measured._running
 
 
-def test_one_that_fails_leaves_room(
+def test_a_failed_measurement_frees_its_place(
     settings: Settings,
     database: Database,
     server_secrets: Secrets,
@@ -99,7 +99,7 @@ def test_one_that_fails_leaves_room(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def fail(*_args: object) -> Measured:
-        raise OSError("no process to be had")
+        raise OSError("cannot start a process")
 
     monkeypatch.setattr(measuring, "measure", fail)
     measured = Measurements(settings, database, configured(settings, server_secrets))
@@ -107,7 +107,7 @@ def test_one_that_fails_leaves_room(
     assert [measured._begin(upload).result(60) for _ in range(6)] == [False] * 6
 
 
-def test_reads_do_not_wait_for_what_is_measured(
+def test_reads_do_not_wait_for_measurements(
     client: httpx2.Client,
     settings: Settings,
     database: Database,

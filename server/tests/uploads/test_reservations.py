@@ -25,7 +25,7 @@ def test_the_reservation(client: httpx2.Client) -> None:
     assert reserved["uploadUrl"].startswith(reserved["audioUrl"] + "?")
 
 
-def test_a_reservation_that_comes_twice(
+def test_a_repeated_reservation(
     client: httpx2.Client, someone: Customer, context: WorkerContext, server_secrets: Secrets
 ) -> None:
     client.headers["Idempotency-Key"] = "order 7"
@@ -51,7 +51,7 @@ def test_a_reservation_that_comes_twice(
     assert error(client.post("/v1/audio/uploads", json=body)) == (422, "VALIDATION_ERROR")
 
 
-def test_reservations_that_come_at_once_are_one(client: httpx2.Client) -> None:
+def test_simultaneous_reservations_are_one(client: httpx2.Client) -> None:
     body = {"filename": "song.flac", "contentType": "audio/flac", "contentLength": 7}
 
     def ask(_: int) -> str:
@@ -78,6 +78,6 @@ def test_reservations_that_come_at_once_are_one(client: httpx2.Client) -> None:
         ({"more": 1}, 422),
     ],
 )
-def test_wrong_reservations(client: httpx2.Client, fields: dict[str, Any], status: int) -> None:
+def test_invalid_reservations(client: httpx2.Client, fields: dict[str, Any], status: int) -> None:
     body = {"filename": "a", "contentType": "audio/wav", "contentLength": 5}
     assert client.post("/v1/audio/uploads", json=body | fields).status_code == status

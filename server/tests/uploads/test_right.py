@@ -1,4 +1,4 @@
-"""An upload in progress keeps its right to be written; a slow one not for ever."""
+"""An upload in progress may continue after its URL expired, but not for ever."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Slow:
         yield BODY[HALF:]
 
     def finish(self) -> httpx2.Response:
-        """Send the rest and return the answer."""
+        """Send the rest and return the response."""
         self._go_on.set()
         self._thread.join()
         return self._answers[0]
@@ -60,7 +60,7 @@ def expire(someone: Customer, ago: timedelta = timedelta(0), **values: Any) -> N
         session.execute(update(Upload).values(expires_at=times.now() - ago, **values))
 
 
-def test_expiry_only_forbids_starting(
+def test_an_expired_url_only_prevents_starting(
     client: httpx2.Client, someone: Customer, context: WorkerContext
 ) -> None:
     reserved = reserve(client)
@@ -85,7 +85,7 @@ def test_an_upload_is_resumed_after_its_url_expired(
     assert send(reserved["uploadUrl"], BODY[HALF:], Content_Range=rest).status_code == 200
 
 
-def test_one_that_is_too_slow_ends(
+def test_a_too_slow_upload_ends(
     client: httpx2.Client, someone: Customer, context: WorkerContext
 ) -> None:
     reserved = reserve(client)
@@ -101,7 +101,7 @@ def test_one_that_is_too_slow_ends(
     assert not [*(context.settings.data / "partial").iterdir()]
 
 
-def test_a_split_that_begins_meanwhile_keeps_its_upload(
+def test_an_upload_that_a_split_uses_meanwhile_is_kept(
     someone: Customer, context: WorkerContext
 ) -> None:
     upload = someone.upload(expires_at=times.now() - timedelta(seconds=1))

@@ -31,7 +31,7 @@ from uploads.sending import BODY, by_id, error, reserve, row, send, wanted
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT"])
-def test_whole(client: httpx2.Client, someone: Customer, method: str) -> None:
+def test_an_upload(client: httpx2.Client, someone: Customer, method: str) -> None:
     reserved = reserve(client, filename="../../etc/My\u202e Song.flac")
     answer = send(reserved["uploadUrl"], method=method)
     assert answer.json() == {
@@ -66,7 +66,7 @@ def test_a_form(client: httpx2.Client) -> None:
 
 @pytest.mark.parametrize("method", ["POST", "PUT"])
 def test_a_form_with_the_headers_of_the_reservation(client: httpx2.Client, method: str) -> None:
-    """What ``requests`` and ``httpx`` send when they are given files and our headers."""
+    """As ``requests`` and ``httpx`` send it when given files and our headers."""
     reserved = reserve(client)
     files = {"file": ("x.flac", BODY, "audio/flac")}
     answer = httpx2.request(
@@ -81,7 +81,7 @@ def test_a_form_with_the_headers_of_the_reservation(client: httpx2.Client, metho
     assert wanted(client, by_id(reserved["uploadId"])).status_code == 200
 
 
-def test_forms_with_the_headers_of_the_reservation_that_do_not_fit(client: httpx2.Client) -> None:
+def test_invalid_forms_with_the_headers_of_the_reservation(client: httpx2.Client) -> None:
     def sent(parts: dict[str, Any]) -> tuple[int, str]:
         reserved = reserve(client)
         return error(
@@ -105,13 +105,13 @@ def test_a_chunked_form_with_the_headers_of_the_reservation(client: httpx2.Clien
 
 
 def test_a_file_that_begins_like_a_form(client: httpx2.Client) -> None:
-    """Of the reserved length, it is the file itself."""
+    """With the reserved length it is the file itself."""
     body = b'--b\r\nContent-Disposition: form-data; name="file"\r\n\r\nx\r\n--b--\r\n'
     reserved = reserve(client, contentLength=len(body))
     assert send(reserved["uploadUrl"], body).status_code == 200
 
 
-def test_nothing_but_what_was_reserved(client: httpx2.Client, someone: Customer) -> None:
+def test_an_upload_must_match_its_reservation(client: httpx2.Client, someone: Customer) -> None:
     reserved = reserve(client)
     url = reserved["uploadUrl"]
     assert error(send(url, BODY + b"!")) == (413, "PAYLOAD_TOO_LARGE")
@@ -124,7 +124,7 @@ def test_nothing_but_what_was_reserved(client: httpx2.Client, someone: Customer)
     assert row(someone, reserved["uploadId"]).stored_at is not None
 
 
-def test_urls_that_are_not_ours(client: httpx2.Client, someone: Customer) -> None:
+def test_tampered_urls(client: httpx2.Client, someone: Customer) -> None:
     one, other = reserve(client), reserve(client)
     url = one["uploadUrl"]
     query = url.partition("?")[2]
@@ -142,7 +142,9 @@ def test_urls_that_are_not_ours(client: httpx2.Client, someone: Customer) -> Non
     assert error(send(url, b"12345")) == (403, "FORBIDDEN")
 
 
-def test_expired(client: httpx2.Client, someone: Customer, server_secrets: Secrets) -> None:
+def test_an_expired_reservation(
+    client: httpx2.Client, someone: Customer, server_secrets: Secrets
+) -> None:
     upload = row(someone, reserve(client)["uploadId"])
     upload.expires_at = times.now()
     with someone.database.write() as session:
@@ -151,7 +153,7 @@ def test_expired(client: httpx2.Client, someone: Customer, server_secrets: Secre
     assert error(send(addresses.to_write(server_secrets, base, upload))) == (403, "FORBIDDEN")
 
 
-def test_in_parts(client: httpx2.Client, someone: Customer) -> None:
+def test_an_upload_in_parts(client: httpx2.Client, someone: Customer) -> None:
     reserved = reserve(client)
     url, size = reserved["uploadUrl"], len(BODY)
     question = send(url, b"", Content_Range=f"bytes */{size}")
@@ -169,7 +171,7 @@ def test_in_parts(client: httpx2.Client, someone: Customer) -> None:
     assert row(someone, reserved["uploadId"]).duration_seconds == 20.0
 
 
-def test_the_line_breaks(
+def test_a_dropped_connection_is_resumed(
     client: httpx2.Client, settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -180,14 +182,14 @@ def test_the_line_breaks(
         line.sendall(f"{head}Content-Length: {len(BODY)}\r\n\r\n".encode() + BODY[:50_000])
         partial = settings.data / "partial" / reserved["uploadId"]
         until(partial.exists)
-        time.sleep(0.3)  # the bytes are on their way, and gathered before they are written
+        time.sleep(0.3)  # let the server receive the bytes, which it buffers before writing
     until(lambda: partial.stat().st_size == 50_000)
     until(lambda: 'status="gone"' in client.get("/metrics").text)
-    assert {record.levelname for record in caplog.records} == {"INFO"}  # it is no fault
+    assert {record.levelname for record in caplog.records} == {"INFO"}  # not logged as an error
     assert 'status="500"' not in client.get("/metrics").text
     part = {"Content_Range": f"bytes 50000-{len(BODY) - 1}/{len(BODY)}"}
 
-    def rest() -> int:  # the file is let go a moment after its last byte
+    def rest() -> int:  # the upload's lock is released shortly after its last byte
         status = send(reserved["uploadUrl"], BODY[50_000:], "PUT", **part).status_code
         return 0 if status == 409 else status
 
@@ -195,10 +197,10 @@ def test_the_line_breaks(
 
 
 @pytest.mark.parametrize("pause", [0.05, 60.0])
-def test_too_slow(
+def test_an_upload_below_the_minimum_rate(
     client: httpx2.Client, settings: Settings, monkeypatch: pytest.MonkeyPatch, pause: float
 ) -> None:
-    """Nothing comes, or a byte now and then; what has come can be resumed."""
+    """No bytes, or a byte now and then; the received bytes can be resumed."""
     monkeypatch.setattr(receiving, "PACE_WINDOW", 0.5)
     reserved = reserve(client)
     path = reserved["uploadUrl"].partition(str(client.base_url.port))[2]
@@ -222,7 +224,9 @@ def test_too_slow(
     assert (settings.data / "partial" / reserved["uploadId"]).stat().st_size > 0
 
 
-def test_slow_but_steady(client: httpx2.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_upload_above_the_minimum_rate(
+    client: httpx2.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(receiving, "PACE_WINDOW", 0.5)
     monkeypatch.setattr(receiving, "PACE", len(BODY) // 20)
 
@@ -252,14 +256,16 @@ def test_one_writer_at_a_time(client: httpx2.Client, settings: Settings) -> None
     )
     slow.start()
     until((settings.data / "partial" / reserved["uploadId"]).exists)
-    time.sleep(0.5)  # it is held a moment after it is made, which cannot be seen
+    time.sleep(0.5)  # it is locked shortly after its creation, which cannot be observed
     assert error(send(reserved["uploadUrl"])) == (409, "CONFLICT")
     go_on.set()
     slow.join()
     assert answers[0].status_code == 200
 
 
-def test_someone_elses(client: httpx2.Client, database: Database, server_secrets: Secrets) -> None:
+def test_another_accounts_upload(
+    client: httpx2.Client, database: Database, server_secrets: Secrets
+) -> None:
     stranger = customer(database, server_secrets)
     theirs = stranger.upload()
     assert error(wanted(client, by_id(theirs.id))) == (404, "NOT_FOUND")
@@ -283,15 +289,17 @@ def test_no_audio(
         assert splits.stored_bytes(session, someone.caller.account_id) == 0
 
 
-def test_measured_by_who_needs_it(client: httpx2.Client, someone: Customer) -> None:
+def test_an_unmeasured_upload_is_measured_when_needed(
+    client: httpx2.Client, someone: Customer
+) -> None:
     reserved = reserve(client)
     send(reserved["uploadUrl"])
-    with someone.database.write() as session:  # as if the process had died before
+    with someone.database.write() as session:  # as if the process had died before measuring
         session.execute(update(Upload).values(measured_at=None, duration_seconds=None))
     assert wanted(client, by_id(reserved["uploadId"])).json()["data"]["creditsUsed"] == 20
 
 
-def test_swept(
+def test_expired_uploads_are_deleted(
     client: httpx2.Client, settings: Settings, someone: Customer, context: WorkerContext
 ) -> None:
     whole, begun, needed = reserve(client), reserve(client), reserve(client)

@@ -16,19 +16,19 @@ from customers import Customer
 from visitors import Visitor, person
 
 EMAIL = "ada@example.org"
-PATIENCE = 120_000  # ms; machines that run tests may be busy
+PATIENCE = 120_000  # ms; machines that run tests can be busy
 expect.set_options(timeout=PATIENCE)
 
 
 @pytest.fixture
 def visitor(client: httpx2.Client) -> Visitor:
-    """Someone who is not signed in."""
+    """A visitor who is not signed in."""
     return Visitor(client)
 
 
 @pytest.fixture
 def ada(database: Database, server_secrets: Secrets) -> Person:
-    """Someone with an account of her own."""
+    """A person with her own account."""
     return person(database, server_secrets, EMAIL)
 
 
@@ -41,7 +41,7 @@ def signed_in(visitor: Visitor, ada: Person) -> Visitor:
 
 @pytest.fixture
 def stranger(client: httpx2.Client, database: Database, server_secrets: Secrets) -> Visitor:
-    """Someone of another account, signed in."""
+    """A signed-in person of another account."""
     visitor = Visitor(client)
     eve = person(database, server_secrets, "eve@example.org")
     assert visitor.sign_in(eve.email).status_code == 303
@@ -50,13 +50,13 @@ def stranger(client: httpx2.Client, database: Database, server_secrets: Secrets)
 
 @pytest.fixture
 def hers(database: Database, ada: Person) -> Customer:
-    """What Ada has, as if she were a caller of the API."""
+    """Ada's objects, as a caller of the API would have them."""
     return customers.of(database, ada.account_id, ada.id)
 
 
 @pytest.fixture
 def adas(database: Database, server_secrets: Secrets, ada: Person) -> Customer:
-    """Ada as the API knows her, with a key of hers."""
+    """Ada's account as the API's customer, with an API key."""
     with database.write() as session:
         key = accounts.create_key(session, server_secrets, ada.account_id, name="<i>shop</i>")
     caller = accounts.authenticate(database, server_secrets, key.api_key)
@@ -72,9 +72,9 @@ def owner(client: httpx2.Client, database: Database, server_secrets: Secrets) ->
     return visitor
 
 
-@pytest.fixture(scope="module")  # while it is there, this thread counts as an event loop's
+@pytest.fixture(scope="module")  # as long as it exists, this thread seems to run an event loop
 def browser() -> Iterator[Browser]:
-    """A real Chromium. Open the pages as http://localhost:PORT: there it keeps safe cookies."""
+    """A real Chromium; use http://localhost:PORT, where it stores secure cookies."""
     path = chromium()
     if path is None:
         pytest.skip("no Chromium: apt-get install chromium")

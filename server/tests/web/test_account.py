@@ -48,7 +48,7 @@ def test_the_password_is_changed(
         ({"present": PASSWORD, "password": "short"}, "at least 10 characters"),
     ],
 )
-def test_the_password_stays(
+def test_a_rejected_password_change(
     signed_in: Visitor,
     elsewhere: Visitor,
     client: httpx2.Client,
@@ -63,19 +63,19 @@ def test_the_password_stays(
     assert Visitor(client).sign_in(ada.email).is_redirect
 
 
-def test_guessing_the_present_password_is_slowed_down(
+def test_guessing_the_current_password_is_rate_limited(
     signed_in: Visitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def wrong(*_: object) -> None:
         raise WrongPassword
 
-    monkeypatch.setattr(people, "verify", wrong)  # a hash for each would take seconds
+    monkeypatch.setattr(people, "verify", wrong)  # hashing each would take seconds
     form = {"present": "guess", "password": NEW}
     statuses = {signed_in.post(f"{HERE}/password", form).status_code for _ in range(15)}
     assert statuses == {422, 429}
 
 
-def test_it_was_changed_meanwhile(database: Database, ada: Person) -> None:
+def test_the_password_was_changed_meanwhile(database: Database, ada: Person) -> None:
     change = {"verified": ada.password_hash, "password_hash": "new", "sign_in_id": "ses_none"}
     with database.write() as session:
         people.change_password(session, ada.id, **change)
@@ -83,7 +83,7 @@ def test_it_was_changed_meanwhile(database: Database, ada: Person) -> None:
         people.change_password(session, ada.id, **change)
 
 
-def test_where_one_is_signed_in(signed_in: Visitor, elsewhere: Visitor) -> None:
+def test_the_list_of_sessions(signed_in: Visitor, elsewhere: Visitor) -> None:
     page = signed_in.get(HERE).text
     assert "Firefox on Windows" in page
     assert page.count("127.0.0.1") == 2
@@ -98,7 +98,7 @@ def test_where_one_is_signed_in(signed_in: Visitor, elsewhere: Visitor) -> None:
 
 
 @pytest.mark.usefixtures("elsewhere")
-def test_signed_out_everywhere(
+def test_signing_out_everywhere(
     signed_in: Visitor, client: httpx2.Client, ada: Person, database: Database
 ) -> None:
     token = signed_in.cookies.copy()
@@ -111,7 +111,7 @@ def test_signed_out_everywhere(
         assert not queries.sign_ins(session, ada.id, now, now.replace(year=2000))
 
 
-def test_anothers_sign_in(
+def test_another_persons_session(
     signed_in: Visitor, client: httpx2.Client, database: Database, server_secrets: Secrets
 ) -> None:
     eve = person(database, server_secrets, "eve@example.org")
@@ -122,7 +122,7 @@ def test_anothers_sign_in(
     assert theirs.get("/studio").status_code == 200
 
 
-def test_what_a_browser_calls_itself_is_text(client: httpx2.Client, ada: Person) -> None:
+def test_the_user_agent_is_escaped(client: httpx2.Client, ada: Person) -> None:
     visitor = Visitor(client)
     form = {"email": ada.email, "password": PASSWORD}
     visitor.post("/sign-in", form, headers={"User-Agent": MARKUP})
@@ -131,7 +131,7 @@ def test_what_a_browser_calls_itself_is_text(client: httpx2.Client, ada: Person)
     assert "Chrome" in page
 
 
-def test_the_language_is_chosen(signed_in: Visitor) -> None:
+def test_choosing_the_language(signed_in: Visitor) -> None:
     chosen = signed_in.post("/language", {"language": "zh-TW", "back": HERE})
     assert chosen.headers["location"] == HERE
     assert "變更密碼" in signed_in.get(HERE).text

@@ -13,7 +13,7 @@ from visitors import Visitor
 
 
 @only_sqlite
-def test_what_people_do(
+def test_actions_of_people(
     signed_in: Visitor, ada: Person, hers: Customer, adas: Customer, database: Database
 ) -> None:
     key_id = ids.new("key")
@@ -46,7 +46,7 @@ def test_what_people_do(
 
 
 @only_sqlite
-def test_people_see_their_own_accounts_log_only(
+def test_people_only_see_their_accounts_log(
     signed_in: Visitor, stranger: Visitor, owner: Visitor, ada: Person
 ) -> None:
     suspend = {"reason": "not for their eyes"}
@@ -64,14 +64,16 @@ def test_people_see_their_own_accounts_log_only(
 
 
 @only_sqlite
-def test_a_sign_in_of_nobody_keeps_no_email(visitor: Visitor, database: Database) -> None:
-    """People type passwords into the wrong field."""
+def test_a_sign_in_with_an_unknown_email_does_not_store_it(
+    visitor: Visitor, database: Database
+) -> None:
+    """People sometimes type their password into the wrong field."""
     visitor.sign_in("my password")
     (entry,) = entries(database, None)
     assert (entry.action, entry.details) == ("person.sign_in_failed", {"address": "127.0.0.1"})
 
 
-def test_what_the_operator_does(owner: Visitor, database: Database, ada: Person) -> None:
+def test_actions_of_the_operator(owner: Visitor, database: Database, ada: Person) -> None:
     path = f"/operator/accounts/{ada.account_id}"
     form = {"entry": ids.new("ent"), "minutes": "5", "reason": "thanks"}
     for _ in range(2):  # a double click is one grant, and one entry

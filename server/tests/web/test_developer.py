@@ -23,13 +23,13 @@ MARKUP = "<b>shop</b> & “co”"
 
 @pytest.fixture
 def key(database: Database, server_secrets: Secrets, ada: Person) -> service.NewKey:
-    """A key of Ada's."""
+    """One of Ada's keys."""
     with database.write() as session:
         return service.create_key(session, server_secrets, ada.account_id, name="laptop")
 
 
 def filled_in(visitor: Visitor, **fields: object) -> dict[str, object]:
-    """The form for a new key as a browser would send it."""
+    """Return the form for a new key as a browser would send it."""
     found = re.search(r'name="id" value="(key_\w+)"', visitor.get(f"{PAGE}/keys/new").text)
     assert found
     form = {"id": found[1], "name": "shop", "mode": "live", "expires": "never", "scope": [*ALL]}
@@ -37,14 +37,14 @@ def filled_in(visitor: Visitor, **fields: object) -> dict[str, object]:
 
 
 def shown(page: httpx2.Response, identifier: str) -> str:
-    """What stands in an element without others in it."""
+    """Return the text of an element without children."""
     found = re.search(rf'id="{identifier}"[^>]*>([^<]*)<', page.text)
     assert found, page.text
     return unescape(found[1])
 
 
 def status(visitor: Visitor, api_key: str) -> int:
-    """What the API says to a key."""
+    """Return the API's status for a key."""
     headers = {"Authorization": f"Bearer {api_key}"}
     return visitor.client.get("/v1/credits", headers=headers).status_code
 
@@ -54,7 +54,7 @@ def keys(database: Database, account_id: str) -> list[ApiKey]:
         return [*queries.keys(session, account_id)]
 
 
-def test_a_key_is_made_and_shown_once(
+def test_a_key_is_created_and_shown_once(
     signed_in: Visitor, database: Database, server_secrets: Secrets, ada: Person
 ) -> None:
     form = filled_in(signed_in, name=MARKUP, mode="test", priority="batch")
@@ -64,7 +64,7 @@ def test_a_key_is_made_and_shown_once(
     api_key, secret = shown(made, "api-key"), shown(made, "webhook-secret")
     assert api_key.startswith("ast_test_")
     assert status(signed_in, api_key) == 200
-    exported = shown(made, "snippet-export")  # both: the key goes to no other service
+    exported = shown(made, "snippet-export")  # both, so that the key is not sent to another service
     assert exported.startswith("export AISTEMSPLITTER_BASE_URL=http")
     assert exported.endswith(f"/v1 AISTEMSPLITTER_API_KEY={api_key}")
     (row,) = keys(database, ada.account_id)
@@ -79,7 +79,7 @@ def test_a_key_is_made_and_shown_once(
     assert api_key[35:] not in listed.text
     assert secret not in unescape(listed.text)
 
-    again = signed_in.post(f"{PAGE}/keys", form)  # the answer is reloaded
+    again = signed_in.post(f"{PAGE}/keys", form)  # reloading the response
     assert (again.status_code, again.headers["location"]) == (303, PAGE)
     assert len(keys(database, ada.account_id)) == 1
 
@@ -89,10 +89,10 @@ def test_a_key_is_made_and_shown_once(
     [
         ("never", None, None),
         ("30", None, timedelta(days=30)),
-        ("365", "2099-01-01", timedelta(days=365)),  # a date that was not meant
+        ("365", "2099-01-01", timedelta(days=365)),  # a mistyped date
     ],
 )
-def test_when_a_key_ends(
+def test_expiry_dates(
     signed_in: Visitor,
     database: Database,
     ada: Person,
@@ -110,7 +110,7 @@ def test_when_a_key_ends(
         assert abs(row.expires_at - times.now() - left) < timedelta(minutes=5)
 
 
-def test_a_key_that_ends_on_a_date_is_good_on_that_day(
+def test_a_key_is_valid_on_its_last_day(
     signed_in: Visitor, database: Database, ada: Person
 ) -> None:
     today = datetime.now(UTC).date()
@@ -130,7 +130,7 @@ def test_a_key_that_ends_on_a_date_is_good_on_that_day(
         ({"expires": "date", "expires_on": "9999-12-31"}, "a last day"),
     ],
 )
-def test_a_form_that_is_wrong_is_shown_again(
+def test_an_invalid_form_is_shown_again(
     signed_in: Visitor, database: Database, ada: Person, fields: dict[str, object], message: str
 ) -> None:
     page = signed_in.post(f"{PAGE}/keys", filled_in(signed_in, name=MARKUP, **fields))
@@ -152,14 +152,14 @@ def test_a_form_that_is_wrong_is_shown_again(
         {"account_id": "acc_other"},
     ],
 )
-def test_what_no_form_sends_is_refused(
+def test_values_that_no_form_sends_are_rejected(
     signed_in: Visitor, database: Database, ada: Person, fields: dict[str, object]
 ) -> None:
     assert signed_in.post(f"{PAGE}/keys", filled_in(signed_in, **fields)).status_code == 422
     assert keys(database, ada.account_id) == []
 
 
-def test_revoked(signed_in: Visitor, key: service.NewKey) -> None:
+def test_revoking_a_key(signed_in: Visitor, key: service.NewKey) -> None:
     assert status(signed_in, key.api_key) == 200
     revoked = signed_in.post(f"{PAGE}/keys/{key.id}/revoke")
     assert (revoked.status_code, revoked.headers["location"]) == (303, PAGE)
@@ -182,13 +182,13 @@ def test_a_new_webhook_secret(
     page = signed_in.post(f"{PAGE}/keys/{key.id}/rotate", form)
     assert page.headers["cache-control"] == "no-store"
     secret = shown(page, "webhook-secret")
-    again = signed_in.post(f"{PAGE}/keys/{key.id}/rotate", form)  # the answer is reloaded
+    again = signed_in.post(f"{PAGE}/keys/{key.id}/rotate", form)  # reloading the response
     assert (again.status_code, again.headers["location"]) == (303, PAGE)
     (row,) = keys(database, ada.account_id)
     assert service.webhook_secrets(server_secrets, row) == [secret, key.webhook_secret]
 
 
-def test_another_accounts_keys_are_not_there(signed_in: Visitor, someone: Customer) -> None:
+def test_another_accounts_keys_are_not_found(signed_in: Visitor, someone: Customer) -> None:
     theirs = someone.caller.key_id
     assert theirs.removeprefix("key_") not in signed_in.get(PAGE).text
     assert signed_in.post(f"{PAGE}/keys/{theirs}/revoke").status_code == 404
@@ -203,7 +203,7 @@ def test_another_accounts_keys_are_not_there(signed_in: Visitor, someone: Custom
         assert row.sealed_previous_secret is None
 
 
-def test_who_is_not_signed_in(visitor: Visitor, key: service.NewKey) -> None:
+def test_not_signed_in(visitor: Visitor, key: service.NewKey) -> None:
     for path in (PAGE, f"{PAGE}/keys/new"):
         assert visitor.get(path).headers["location"] == f"/sign-in?next={path}"
     for path in (f"{PAGE}/keys", f"{PAGE}/keys/{key.id}/revoke", f"{PAGE}/keys/{key.id}/rotate"):

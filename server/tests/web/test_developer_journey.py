@@ -1,4 +1,4 @@
-"""A developer's way, in a real browser, with the SDK and the service's own processes."""
+"""A developer's journey, in a real browser, with the SDK and the service's processes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from processes import SONG, running, until
 
 
 @only_sqlite
-def test_a_key_from_its_making_to_its_end(
+def test_a_key_from_its_creation_to_its_revocation(
     browser: Browser, settings: Settings, ada: Person
 ) -> None:
     with (
@@ -37,7 +37,7 @@ def test_a_key_from_its_making_to_its_end(
 
         enter(page, ada.email, there="/settings/developer")
 
-        # Made, copied, and not made again by a reload.
+        # Creating and copying the key; a reload creates no second one.
         page.get_by_role("link", name="Create key").first.click()
         page.get_by_label("Name").fill("journey")
         page.get_by_role("button", name="Create key").click()
@@ -55,7 +55,7 @@ def test_a_key_from_its_making_to_its_end(
         expect(last_use).to_have_text("never")
         assert api_key not in page.content()
 
-        # Used.
+        # Using it.
         with AiStemSplitter(api_key, base_url=here) as sdk:
             job = sdk.create_split(
                 input=SONG, stem_model="htdemucs_tiny", webhook_url=f"{receiver.url}/hook"
@@ -64,7 +64,7 @@ def test_a_key_from_its_making_to_its_end(
         page.reload()
         expect(last_use).to_contain_text(re.compile(r"\d{4}"))
 
-        # Its webhook, which comes again by itself and then by hand.
+        # Its webhook, which is delivered again automatically, and then manually.
         page.get_by_role("link", name="Webhooks").click()
         page.get_by_label("Find").fill("/HOOK")
         expect(page).to_have_url(re.compile("find=%2FHOOK"))
@@ -81,7 +81,7 @@ def test_a_key_from_its_making_to_its_end(
         assert {event.id for event in events} == {events[0].id}
         assert {event.data.id for event in events} == {job.id}
 
-        # A sample.
+        # A test event.
         page.goto("/settings/webhooks")
         page.get_by_role("link", name="Send a test event").click()
         page.get_by_label("URL").fill(receiver.url)
@@ -90,12 +90,12 @@ def test_a_key_from_its_making_to_its_end(
         sample = receiver.requests[-1]
         assert verified(sample.headers, sample.body, secret).test
 
-        # What it cost.
+        # Usage.
         page.get_by_role("link", name="Usage and credits").click()
         expect(page.locator(".figure").first).to_have_text("9:40 min")
         expect(page.get_by_role("link", name=SONG.name)).to_be_visible()
 
-        # Revoked.
+        # Revoking it.
         page.get_by_role("link", name="Developer").click()
         page.get_by_role("button", name="Revoke : journey").click()
         expect(page.get_by_text("1 revoked or expired key")).to_be_visible()

@@ -1,4 +1,4 @@
-"""What is true of every page, in a real browser, on a service that has been used for a while."""
+"""Checks of every page, in a real browser, on a service that has been used."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def toured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tour]:
 
 @pytest.fixture
 def pages(browser: Browser, toured: Tour) -> Iterator[dict[str, Page]]:
-    """A page that is signed in, and one that is not, by the names of the pages that they open."""
+    """A signed-in page and a signed-out one, by the names of the pages that they open."""
     stranger = browser.new_context(base_url=toured.base_url, reduced_motion="reduce")
     owner = browser.new_context(base_url=toured.base_url, reduced_motion="reduce")
     anyone, theirs = stranger.new_page(), owner.new_page()
@@ -39,8 +39,8 @@ def pages(browser: Browser, toured: Tour) -> Iterator[dict[str, Page]]:
     owner.close()
 
 
-def test_everyone_can_use_it(pages: dict[str, Page], toured: Tour) -> None:
-    """axe-core finds nothing serious, in light and dark."""
+def test_accessibility(pages: dict[str, Page], toured: Tour) -> None:
+    """axe-core finds no serious violation, in light and dark mode."""
     found = []
     for name, path in toured.pages.items():
         page = pages[name]
@@ -54,8 +54,8 @@ def test_everyone_can_use_it(pages: dict[str, Page], toured: Tour) -> None:
     assert not found
 
 
-def test_browsers_have_nothing_to_complain_about(pages: dict[str, Page], toured: Tour) -> None:
-    """No breach of the policy, no fault of a script, no file that is not there."""
+def test_the_browser_reports_no_errors(pages: dict[str, Page], toured: Tour) -> None:
+    """No violation of the policy, no script error, no missing file."""
     complaints: list[tuple[str, str]] = []
     current = ""
     for page in {id(page): page for page in pages.values()}.values():
@@ -63,13 +63,13 @@ def test_browsers_have_nothing_to_complain_about(pages: dict[str, Page], toured:
             "console", lambda said: said.type == "error" and complaints.append((current, said.text))
         )
         page.on("pageerror", lambda error: complaints.append((current, str(error))))
-    for current, path in toured.pages.items():  # the handlers read it
+    for current, path in toured.pages.items():  # used by the handlers
         pages[current].goto(path, wait_until="load")
-    expected = "the server responded with a status of 404"  # of the page that is not there
+    expected = "the server responded with a status of 404"  # the 404 page
     assert [each for each in complaints if expected not in each[1] or each[0] != "nothing"] == []
 
 
-def test_a_phone_scrolls_down_only(pages: dict[str, Page], toured: Tour) -> None:
+def test_no_horizontal_scrolling_on_a_phone(pages: dict[str, Page], toured: Tour) -> None:
     wide = []
     for name, path in toured.pages.items():
         page = pages[name]
@@ -81,8 +81,8 @@ def test_a_phone_scrolls_down_only(pages: dict[str, Page], toured: Tour) -> None
     assert not wide
 
 
-def test_every_page_speaks_every_language(pages: dict[str, Page], toured: Tour) -> None:
-    """The titles differ, so nobody forgot to ask for a text; which is complete others test."""
+def test_every_page_is_translated(pages: dict[str, Page], toured: Tour) -> None:
+    """The headings differ; other tests check that the texts are complete."""
     titles: dict[str, set[str]] = {}
     for language in LANGUAGES:
         for name, path in toured.pages.items():
@@ -93,12 +93,12 @@ def test_every_page_speaks_every_language(pages: dict[str, Page], toured: Tour) 
             page.goto(path)
             assert page.locator("html").get_attribute("lang") == language
             titles.setdefault(name, set()).add(page.locator("h1").first.inner_text())
-    songs = {"song", "shared", "failed-song"}  # their titles are those of what they show
+    songs = {"song", "shared", "failed-song"}  # their headings are names of objects
     shown = songs | {"delivery", "operator-account", "operator-suspended", "operator-split"}
     assert {name for name, each in titles.items() if len(each) < len(LANGUAGES)} <= shown
 
 
-def test_nothing_comes_from_elsewhere(pages: dict[str, Page], toured: Tour) -> None:
+def test_nothing_is_loaded_from_other_hosts(pages: dict[str, Page], toured: Tour) -> None:
     asked: set[str] = set()
     for page in pages.values():
         page.on("request", lambda request: asked.add(request.url))

@@ -1,4 +1,4 @@
-"""Texts of people's own stay texts, on every page, also in a real browser."""
+"""Markup in users' texts is escaped on every page, also in a real browser."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from visitors import PASSWORD, Visitor, person
 
 pytestmark = only_sqlite
 
-# Ends an attribute in either kind of quotes, then a script; and what a template or a second
-# escaping would change.
+# Ends an attribute in either kind of quotes, then a script; and characters that a template or
+# double escaping would change.
 MARKUP = "\"'><img src=x onerror=alert(1)>{{7*7}}{n}&amp;"
-FRAGMENT = "/operator/now"  # no page of its own: for it, browsers would ask for an icon
-# Every page, and how often the text stands there at the least.
+FRAGMENT = "/operator/now"  # a response without a page: for it, browsers would request an icon
+# Every page, with the minimum number of occurrences of the text.
 PAGES = {
     "/studio": 3,
     "/studio?q={text}": 1,
@@ -65,7 +65,7 @@ PAGES = {
 
 
 class Markup(HTMLParser):
-    """What a page is made of, as browsers read it."""
+    """The elements and texts of a page, as browsers parse it."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -74,7 +74,7 @@ class Markup(HTMLParser):
         self.feed(page)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """No element is another's, and none bears a script."""
+        """Check that no attribute contains the markup and no element is unexpected."""
         found = dict(attrs)
         if tag in ("img", "iframe", "object", "embed", "base", "style"):
             self.faults.append(tag)
@@ -92,19 +92,19 @@ class Markup(HTMLParser):
             self.texts.append(value or "")
 
     def handle_data(self, data: str) -> None:
-        """A text."""
+        """Record a text."""
         self.texts.append(data)
 
 
 @pytest.fixture
 def estate(settings: Settings, database: Database, server_secrets: Secrets) -> Estate:
-    """Makes things that are called by the markup."""
+    """Creates objects whose names contain the markup."""
     return Estate(database, server_secrets, configured(settings, server_secrets), MARKUP)
 
 
 @pytest.fixture
 def boss(database: Database, server_secrets: Secrets) -> Person:
-    """The operator, by a strange name, whose service a strange worker works for."""
+    """The operator, whose name, service and worker contain markup."""
     email = f"{MARKUP.replace(' ', '/')}@example.org"
     boss = person(database, server_secrets, email, owner=True)
     with database.write() as session:
@@ -115,7 +115,7 @@ def boss(database: Database, server_secrets: Secrets) -> Person:
 
 @pytest.fixture
 def things(estate: Estate, boss: Person, database: Database) -> Things:
-    """What is the operator's, who is a customer, too; one song is being split."""
+    """The operator's objects, as of any customer; one song is being split."""
     things = estate.things(boss)
     with database.write() as session:
         session.get_one(Account, boss.account_id).name = MARKUP
@@ -128,7 +128,7 @@ def things(estate: Estate, boss: Person, database: Database) -> Things:
 
 
 def addresses(things: Things) -> Iterator[tuple[str, int]]:
-    """See ``PAGES``, with the ids of what is there."""
+    """The paths in ``PAGES``, with the ids of existing objects."""
     text = str(httpx2.QueryParams({"x": MARKUP}))[2:]
     for path, times in PAGES.items():
         yield path.format(**things, text=text), times
@@ -148,7 +148,7 @@ def test_markup_is_shown_as_text(client: httpx2.Client, boss: Person, things: Th
             visitor.cookies["language"] = language
 
 
-def test_markup_in_what_is_refused(client: httpx2.Client, boss: Person, things: Things) -> None:
+def test_markup_in_rejected_requests(client: httpx2.Client, boss: Person, things: Things) -> None:
     visitor = Visitor(client)
     wrong = {"email": MARKUP, "password": "x", "next": MARKUP}
     refused = visitor.post("/sign-in", wrong)
@@ -167,7 +167,7 @@ def test_markup_in_what_is_refused(client: httpx2.Client, boss: Person, things: 
         assert MARKUP not in page.text
 
 
-def test_no_page_breaks_its_policy_in_a_browser(
+def test_no_page_violates_its_policy_in_a_browser(
     client: httpx2.Client, browser: Browser, boss: Person, things: Things, database: Database
 ) -> None:
     context = browser.new_context(base_url=f"http://localhost:{client.base_url.port}")
@@ -185,7 +185,7 @@ def test_no_page_breaks_its_policy_in_a_browser(
         ),
     )
     page.goto("/sign-in")
-    page.evaluate(  # in the form browsers would not take such an address
+    page.evaluate(  # browsers reject such an address in the form
         "form => fetch('/sign-in', {method: 'POST', body: new URLSearchParams(form)})",
         {"email": boss.email, "password": PASSWORD},
     )
@@ -199,7 +199,7 @@ def test_no_page_breaks_its_policy_in_a_browser(
 
 
 def _rows_are_brought_up_to_date(page: Page, things: Things, database: Database) -> None:
-    """By the server's events and by htmx: what comes in later is text, too."""
+    """Texts that arrive later, by server-sent events and htmx, are escaped too."""
     page.goto("/studio")
     row = page.locator(f"#{things['queued']}")
     row.get_by_role("progressbar").wait_for()

@@ -1,4 +1,4 @@
-"""Whatever is sent in an address, a form or a header: never is it a fault of ours."""
+"""Unexpected values in URLs, forms and headers never cause a server error."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ ODD = (
     "//[",
     "x" * 5000,
 )
-# What else these forms need, so that the odd field is not refused for others' sake.
+# Other fields of these forms, so that they are not rejected because of a missing field.
 GOOD = {
     "/join/{token}": {"email": "eve@example.org", "password": PASSWORD},
     "/settings/developer/keys": {"scope": "splits:read"},
@@ -48,7 +48,7 @@ GOOD = {
 
 
 def routes(method: str) -> Iterator[APIRoute]:
-    """The pages' routes of a method."""
+    """Return the pages' routes of a method."""
     for router in ROUTERS:
         for route in router.routes:
             if isinstance(route, APIRoute) and method in route.methods:
@@ -56,7 +56,7 @@ def routes(method: str) -> Iterator[APIRoute]:
 
 
 def form_of(route: APIRoute) -> type[Form] | None:
-    """What is filled in there."""
+    """Return valid values for the route's form."""
     for dependency in route.dependant.dependencies:
         assert dependency.call is not None
         model = inspect.getclosurevars(dependency.call).nonlocals.get("model")
@@ -67,13 +67,13 @@ def form_of(route: APIRoute) -> type[Form] | None:
 
 @pytest.fixture
 def boss(database: Database, server_secrets: Secrets) -> Person:
-    """The operator, who may ask for everything."""
+    """The operator, who may use every route."""
     return person(database, server_secrets, "owner@example.org", owner=True)
 
 
 @pytest.fixture
 def visitor(client: httpx2.Client, boss: Person) -> Visitor:
-    """Their browser, signed in."""
+    """The operator's browser, signed in."""
     visitor = Visitor(client)
     assert visitor.sign_in(boss.email).status_code == 303
     return visitor
@@ -81,13 +81,13 @@ def visitor(client: httpx2.Client, boss: Person) -> Visitor:
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
-    """Nobody asks too often here."""
+    """Settings without rate limits."""
     return settings.model_copy(update={"rate_limit_per_minute": 0})
 
 
 @pytest.fixture
 def things(settings: Settings, database: Database, server_secrets: Secrets, boss: Person) -> Things:
-    """What they have."""
+    """The operator's objects."""
     made = Estate(database, server_secrets, configured(settings, server_secrets)).things(boss)
     wheel = sdk_wheel.wheel()
     assert wheel is not None
@@ -101,13 +101,13 @@ def things(settings: Settings, database: Database, server_secrets: Secrets, boss
 
 
 def path_of(route: APIRoute, things: Things) -> str:
-    """An address that is right."""
+    """Return a valid path of the route."""
     if route.path.startswith("/join"):
         things = {**things, "token": things["join"]}
     return route.path.replace(":path}", "}").format(**things)
 
 
-def test_in_addresses(visitor: Visitor, things: Things) -> None:
+def test_odd_values_in_urls(visitor: Visitor, things: Things) -> None:
     for route in routes("GET"):
         for field in route.dependant.query_params:
             for odd in ODD:
@@ -119,7 +119,7 @@ def test_in_addresses(visitor: Visitor, things: Things) -> None:
                 assert visitor.get(there).status_code < 500, (route, name, odd)
 
 
-def test_in_forms(visitor: Visitor, things: Things) -> None:
+def test_odd_values_in_forms(visitor: Visitor, things: Things) -> None:
     for route in routes("POST"):
         model = form_of(route)
         for name in model.model_fields if model else ():
@@ -133,7 +133,7 @@ def test_in_forms(visitor: Visitor, things: Things) -> None:
     assert visitor.get("/studio").status_code == 200
 
 
-def test_things_that_are_not_there(visitor: Visitor, things: Things) -> None:
+def test_unknown_ids(visitor: Visitor, things: Things) -> None:
     for route in (*routes("GET"), *routes("POST")):
         if route.param_convertors and not route.path.startswith("/assets"):
             nothing = dict.fromkeys(things, ids.new("req"))
@@ -147,7 +147,7 @@ def test_things_that_are_not_there(visitor: Visitor, things: Things) -> None:
             assert asked.status_code == 404, (route, asked.status_code)
 
 
-def test_in_headers(visitor: Visitor) -> None:
+def test_odd_values_in_headers(visitor: Visitor) -> None:
     for name in ("Accept-Language", "User-Agent", "HX-Target", "Accept", "Last-Event-ID", "Host"):
         for odd in (b"\xff\xfe", b"x" * 20_000, b"zh;q=9,,;q=", b"[", b'"', b"\x85"):
             answer = visitor.client.get("/sign-in", headers={name: odd})

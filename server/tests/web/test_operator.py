@@ -27,13 +27,13 @@ SECOND = timedelta(seconds=1)
 
 
 def figures(page: str) -> list[str]:
-    """The numbers on top of a page."""
+    """Return the numbers at the top of a page."""
     found = re.findall(r'<p class="figure[^>]*>(.*?)</p>', page, re.S)
     return [re.sub(r"<.*?>", "", figure).strip() for figure in found]
 
 
 def entry(page: str) -> str:
-    """What the form to give minutes bears."""
+    """Return the entry id in the form for granting minutes."""
     found = re.search(r'name="entry" value="(ent_\w+)"', page)
     assert found
     return found[1]
@@ -60,8 +60,8 @@ PAGES = [
 ]
 
 
-def test_no_page_is_left_out() -> None:
-    """Of those that nobody else may see, so that the next test is of all."""
+def test_every_operator_route_is_covered() -> None:
+    """By ``PAGES``, which the next test uses."""
     served = {
         (method, route.path)
         for page in (operator, operator_accounts, operator_audit, operator_failures)
@@ -79,7 +79,7 @@ def test_no_page_is_left_out() -> None:
 
 
 @pytest.mark.parametrize(("method", "path"), PAGES)
-def test_nobody_else_learns_that_it_is_there(
+def test_the_operators_pages_do_not_exist_for_others(
     signed_in: Visitor, ada: Person, database: Database, method: str, path: str
 ) -> None:
     mine = split(ada.account_id, "failed")
@@ -100,7 +100,7 @@ def test_nobody_else_learns_that_it_is_there(
     assert signed_in.request(method, path, headers=headers, data=data).status_code == 303
 
 
-def test_an_empty_service(owner: Visitor) -> None:
+def test_the_overview_of_an_empty_service(owner: Visitor) -> None:
     page = owner.get("/operator")
     assert page.status_code == 200
     waiting, drained, workers, _disk, webhooks = figures(page.text)
@@ -109,7 +109,7 @@ def test_an_empty_service(owner: Visitor) -> None:
     assert "No failures" in page.text
 
 
-def test_the_overview_tells_what_is(owner: Visitor, database: Database) -> None:
+def test_the_overview(owner: Visitor, database: Database) -> None:
     one = account(database, MARKUP)
     now = times.now()
     add(
@@ -150,10 +150,10 @@ def test_the_overview_tells_what_is(owner: Visitor, database: Database) -> None:
     assert "<html" not in part
     assert figures(part)[:3] == ["2", "0:09", "1"]
     ids_of_part = re.findall(r'\bid="([^"]+)"', page)
-    assert len(ids_of_part) == len(set(ids_of_part))  # or the focus would get lost
+    assert len(ids_of_part) == len(set(ids_of_part))  # otherwise the focus would be lost
 
 
-def test_the_charts_have_a_table_beside_them(owner: Visitor, database: Database) -> None:
+def test_charts_have_a_table(owner: Visitor, database: Database) -> None:
     add(database, *(split(account(database), "succeeded", duration_seconds=90) for _ in range(3)))
     page = owner.get("/operator").text
     assert page.count('role="img"') == page.count("<title id=") == 4
@@ -165,7 +165,7 @@ def test_the_charts_have_a_table_beside_them(owner: Visitor, database: Database)
     )
 
 
-def test_what_cannot_be_deleted_is_shown(owner: Visitor, database: Database) -> None:
+def test_failed_deletions_are_shown(owner: Visitor, database: Database) -> None:
     assert "No worker has deleted expired data yet." in owner.get("/operator").text
     now = times.now()
     with database.write() as session:
@@ -183,7 +183,7 @@ def test_what_cannot_be_deleted_is_shown(owner: Visitor, database: Database) -> 
     assert MARKUP not in page
 
 
-def test_an_account_is_made_and_someone_joins(owner: Visitor, visitor: Visitor) -> None:
+def test_an_account_is_created_and_a_person_joins(owner: Visitor, visitor: Visitor) -> None:
     new_id = re.search(r'name="id" value="(acc_\w+)"', owner.get("/operator/accounts").text)
     assert new_id
     form = {"id": new_id[1], "name": MARKUP, "minutes": "7"}
@@ -210,12 +210,14 @@ def test_an_account_is_made_and_someone_joins(owner: Visitor, visitor: Visitor) 
 
 
 @pytest.mark.parametrize("form", [{"name": "", "minutes": "1"}, {"name": "x", "minutes": "-1"}])
-def test_no_account_without_a_name_or_of_debts(owner: Visitor, form: dict[str, str]) -> None:
+def test_an_account_needs_a_name_and_a_positive_balance(
+    owner: Visitor, form: dict[str, str]
+) -> None:
     form = {"id": ids.new("acc"), **form}
     assert owner.post("/operator/accounts", form).status_code == 422
 
 
-def test_accounts_are_searched_a_page_at_a_time(owner: Visitor, database: Database) -> None:
+def test_search_and_paging_of_accounts(owner: Visitor, database: Database) -> None:
     for number in range(27):
         account(database, f"studio {number:02}")
     first = owner.get("/operator/accounts?q=studio").text
@@ -227,7 +229,7 @@ def test_accounts_are_searched_a_page_at_a_time(owner: Visitor, database: Databa
     assert "No matching accounts." in owner.get("/operator/accounts?q=%25").text
 
 
-def test_minutes_are_given_once(owner: Visitor, ada: Person) -> None:
+def test_minutes_are_granted_once(owner: Visitor, ada: Person) -> None:
     path = f"/operator/accounts/{ada.account_id}"
     form = {"entry": entry(owner.get(path).text), "minutes": "5", "pack": "", "reason": MARKUP}
     for _ in range(2):  # a double click
@@ -255,7 +257,7 @@ def test_minutes_are_given_once(owner: Visitor, ada: Person) -> None:
         ({"entry": "mine"}, 422),
     ],
 )
-def test_what_is_not_given(
+def test_invalid_grants(
     owner: Visitor, ada: Person, database: Database, wrong: dict[str, str], status: int
 ) -> None:
     form = {"entry": ids.new("ent"), "minutes": "5", "reason": "why not", **wrong}
@@ -265,7 +267,9 @@ def test_what_is_not_given(
         assert credits.balance(session, ada.account_id) == 600
 
 
-def test_an_entry_of_another_account(owner: Visitor, ada: Person, database: Database) -> None:
+def test_a_grant_with_an_entry_of_another_account(
+    owner: Visitor, ada: Person, database: Database
+) -> None:
     form = {"entry": ids.new("ent"), "minutes": "5", "reason": "why not"}
     other = account(database)
     assert owner.post(f"/operator/accounts/{other}/grants", form).is_redirect
@@ -330,12 +334,12 @@ def test_failures_by_reason(owner: Visitor, ada: Person, database: Database) -> 
 
 @pytest.fixture
 def someone(database: Database, server_secrets: Secrets) -> Customer:
-    """A customer with a minute."""
+    """A customer with a minute of credits."""
     return customer(database, server_secrets, seconds=60)
 
 
 @pytest.mark.parametrize("asked_by", ["key", "person"])
-def test_a_failed_split_is_tried_again(
+def test_a_failed_split_is_retried(
     owner: Visitor, someone: Customer, ada: Person, database: Database, asked_by: str
 ) -> None:
     failed = someone.split(20)
@@ -366,7 +370,7 @@ def test_a_failed_split_is_tried_again(
     assert "Not enough minutes left for this song" in poor.text
 
 
-def test_a_split_that_is_not_there(owner: Visitor) -> None:
+def test_an_unknown_split(owner: Visitor) -> None:
     assert owner.get("/operator/splits/split_none").status_code == 404
     assert owner.post("/operator/splits/split_none/retry").status_code == 404
     assert owner.get("/operator/accounts/acc_none").status_code == 404

@@ -18,7 +18,7 @@ from visitors import person
 
 @pytest.fixture
 def base(client: httpx2.Client) -> str:
-    """Where the pages are."""
+    """Base URL of the pages."""
     return f"http://localhost:{client.base_url.port}"
 
 
@@ -30,7 +30,7 @@ def boss(database: Database, server_secrets: Secrets) -> Person:
 
 @pytest.fixture
 def page(browser: Browser, base: str, boss: Person) -> Iterator[Page]:
-    """The owner's browser, signed in; nothing that it complains of is let pass."""
+    """The owner's browser, signed in; the test fails on any console error."""
     context = browser.new_context(base_url=base, locale="en")
     page = context.new_page()
     said: list[str] = []
@@ -42,7 +42,7 @@ def page(browser: Browser, base: str, boss: Person) -> Iterator[Page]:
     assert not said
 
 
-def test_someone_is_invited_joins_and_is_given_minutes(
+def test_a_person_is_invited_joins_and_gets_minutes(
     browser: Browser, page: Page, base: str
 ) -> None:
     page.get_by_role("link", name="Accounts").click()
@@ -74,7 +74,7 @@ def test_someone_is_invited_joins_and_is_given_minutes(
     page.get_by_label("Another amount").check()
     page.get_by_placeholder("Minutes").fill("5")
     page.locator("form[action$=grants]").get_by_label("Reason").fill("welcome")
-    page.get_by_role("button", name="Grant").dblclick()  # once is enough
+    page.get_by_role("button", name="Grant").dblclick()  # granted once
     expect(page.locator("#balance")).to_have_text("5:00")
 
     guest.goto("/settings/usage")
@@ -86,7 +86,7 @@ def test_someone_is_invited_joins_and_is_given_minutes(
     guests.close()
 
 
-def test_the_overview_stays_up_to_date_under_ones_hands(page: Page, database: Database) -> None:
+def test_the_overview_updates_while_in_use(page: Page, database: Database) -> None:
     one = account(database, "Aurora Studio")
     add(database, *(split(account(database, f"studio {n}"), "queued") for n in range(40)))
     beat(database)
@@ -106,7 +106,7 @@ def test_the_overview_stays_up_to_date_under_ones_hands(page: Page, database: Da
     assert page.evaluate("document.activeElement.textContent") == "studio 30"
     scrolled, focused = page.evaluate("[scrollY, document.activeElement.id]")
     assert focused == before[1]
-    # The browser keeps what is seen in its place, where a row has come above it.
+    # The browser keeps the scroll position when a row is added above.
     assert abs(scrolled - before[0]) < 150
     expect(page.locator("details").first).to_have_attribute("open", "")
     times = page.locator("#now time").all_inner_texts()
@@ -114,7 +114,7 @@ def test_the_overview_stays_up_to_date_under_ones_hands(page: Page, database: Da
     assert not [shown for shown in times if re.search("UTC", shown)]
 
 
-def test_without_scripts_all_of_it_is_there(
+def test_the_pages_work_without_scripts(
     browser: Browser, base: str, boss: Person, database: Database
 ) -> None:
     add(database, split(account(database, "Aurora Studio"), "queued"))

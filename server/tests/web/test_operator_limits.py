@@ -5,7 +5,7 @@ from customers import Customer
 from visitors import Visitor
 
 
-def test_the_operator_sets_limits_of_an_account(owner: Visitor, ada: Person) -> None:
+def test_the_operator_changes_an_accounts_limits(owner: Visitor, ada: Person) -> None:
     page = f"/operator/accounts/{ada.account_id}"
     assert 'name="keys" value="" placeholder="100"' in owner.get(page).text
     saved = owner.post(f"{page}/limits", {"keys": "0", "stored_bytes": "5000", "streams": ""})
@@ -15,14 +15,14 @@ def test_the_operator_sets_limits_of_an_account(owner: Visitor, ada: Person) -> 
     assert 'name="stored_bytes" value="5000"' in shown
     assert 'name="streams" value=""' in shown
     assert "account.limits_changed" in owner.get("/operator/audit").text
-    # An empty field is the default again.
+    # An empty field restores the default.
     owner.post(f"{page}/limits", {"stored_bytes": "5000"})
     assert 'name="keys" value="" placeholder="100"' in owner.get(page).text
     assert owner.post(f"{page}/limits", {"keys": "-1"}).status_code == 422
     assert owner.post("/operator/accounts/acc_none/limits", {"keys": "1"}).status_code == 404
 
 
-def test_a_person_at_a_limit_reads_why(
+def test_a_person_at_a_limit_sees_the_reason(
     owner: Visitor, signed_in: Visitor, ada: Person, hers: Customer
 ) -> None:
     limits = {"queued_splits": "1", "stored_bytes": "1500"}

@@ -1,4 +1,4 @@
-"""Suspending, resuming and deleting accounts on the operator's pages, and the audit log there."""
+"""Suspending, resuming and deleting accounts on the operator's pages, and their audit log."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_an_account_is_suspended_and_resumed(
     assert "suspended</span>" in page
     assert "Resume account" in page
     assert signed_in.get("/studio").status_code == 403
-    assert owner.post(f"{path}/suspend").is_redirect  # again changes nothing
+    assert owner.post(f"{path}/suspend").is_redirect  # repeating it changes nothing
     assert owner.post(f"{path}/resume").headers["location"] == path
     assert signed_in.get("/studio").status_code == 200
 
@@ -36,7 +36,7 @@ def test_an_account_is_suspended_and_resumed(
     assert "owner@example.org" in log
 
 
-def test_an_account_is_deleted_by_its_name(
+def test_deleting_an_account_requires_its_name(
     owner: Visitor, signed_in: Visitor, ada: Person, database: Database
 ) -> None:
     path = f"/operator/accounts/{ada.account_id}"
@@ -56,7 +56,7 @@ def test_an_account_is_deleted_by_its_name(
 
 
 @only_sqlite
-def test_the_own_account_can_be_neither(owner: Visitor) -> None:
+def test_the_owners_account_can_be_neither_suspended_nor_deleted(owner: Visitor) -> None:
     accounts = owner.get("/operator/accounts").text
     own = accounts.split('href="/operator/accounts/acc_')[1].partition('"')[0]
     path = f"/operator/accounts/acc_{own}"
@@ -66,7 +66,7 @@ def test_the_own_account_can_be_neither(owner: Visitor) -> None:
 
 
 @only_sqlite
-def test_the_log_is_filtered_paged_and_downloaded(
+def test_filters_paging_and_download_of_the_log(
     owner: Visitor, ada: Person, database: Database
 ) -> None:
     with database.write() as session:

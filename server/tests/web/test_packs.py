@@ -1,4 +1,4 @@
-"""Packs as people see and buy them, at a Stripe on loopback."""
+"""Packs on the pages, bought from a Stripe on loopback."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ POLLS = {"HX-Request": "true"}
 
 @pytest.fixture
 def prices() -> tuple[int, ...]:
-    """What packs cost."""
+    """The prices of the packs."""
     return (500, 1200, 3000)
 
 
@@ -46,7 +46,7 @@ def settings(
 
 @pytest.fixture
 def client(client: httpx2.Client, stripe: FakeStripe) -> httpx2.Client:
-    """A client of the service, which Stripe knows."""
+    """A client of the service, to which Stripe sends its events."""
     stripe.callback = f"{client.base_url}/payments/stripe"
     return client
 
@@ -55,7 +55,7 @@ not_sold = pytest.mark.parametrize("prices", [()])
 
 
 def ordered(visitor: Visitor, stripe: FakeStripe, minutes: int = 50) -> tuple[str, str]:
-    """Buy a pack as far as Stripe's page; the session's id there, and the path to come back to."""
+    """Buy a pack up to Stripe's page; return the session's id and the path to come back to."""
     sent = visitor.post(BUY, {"minutes": str(minutes)})
     assert sent.status_code == 303
     assert sent.headers["location"].startswith(f"{stripe.url}/c/pay/")
@@ -82,13 +82,13 @@ def test_a_pack_is_bought(
     assert "50 minutes were added" in page.text
     assert "60:00 min" in page.text
     assert balance(database, ada) == 600 + 50 * 60
-    assert len(stripe.calls) == 1  # there was nothing to ask: the event had come
+    assert len(stripe.calls) == 1  # no request was needed, because the event had arrived
 
 
-def test_the_event_was_lost(
+def test_a_lost_event(
     signed_in: Visitor, stripe: FakeStripe, database: Database, ada: Person
 ) -> None:
-    """Who comes back has paid: the server asks. The event, should it come later, adds nothing."""
+    """When the buyer returns, the server asks Stripe. A later event grants nothing more."""
     stripe.loses_events = True
     session_id, back = ordered(signed_in, stripe)
     stripe.pay(session_id)
@@ -112,7 +112,7 @@ def test_waiting_for_a_bank_transfer(signed_in: Visitor, stripe: FakeStripe) -> 
     assert part.startswith("<section")
     assert f'hx-get="{back}?look=2"' in part
     assert "hx-get" not in signed_in.get(f"{back}?look={packs.LOOKS}", headers=POLLS).text
-    assert len(stripe.calls) == calls  # looking again asks nobody else
+    assert len(stripe.calls) == calls  # reloading sends no request to Stripe
     stripe.transfer_arrives(session_id)
     part = signed_in.get(f"{back}?look=2", headers=POLLS).text
     assert "Your minutes are here" in part
@@ -120,7 +120,7 @@ def test_waiting_for_a_bank_transfer(signed_in: Visitor, stripe: FakeStripe) -> 
 
 
 @only_sqlite
-def test_stripe_goes_away_after_paying(signed_in: Visitor, stripe: FakeStripe) -> None:
+def test_stripe_is_unavailable_after_the_payment(signed_in: Visitor, stripe: FakeStripe) -> None:
     session_id, back = ordered(signed_in, stripe)
     stripe.loses_events, stripe.fault = True, 500
     stripe.pay(session_id)
@@ -135,12 +135,12 @@ def test_cancelled(signed_in: Visitor, stripe: FakeStripe) -> None:
     page = signed_in.get(back).text
     assert "Nothing was paid" in page
     assert "hx-get" not in page
-    stripe.pay(session_id)  # after all, on the page that was still open
+    stripe.pay(session_id)  # paid after all, on the page that was still open
     assert "Your minutes are here" in signed_in.get(back).text
 
 
 @only_sqlite
-def test_stripe_is_away(
+def test_stripe_is_unavailable(
     signed_in: Visitor, stripe: FakeStripe, database: Database, ada: Person
 ) -> None:
     stripe.fault = 500
@@ -153,7 +153,7 @@ def test_stripe_is_away(
 
 
 @only_sqlite
-def test_anothers_purchase_is_not_found(
+def test_another_accounts_purchase_is_not_found(
     signed_in: Visitor,
     client: httpx2.Client,
     stripe: FakeStripe,
@@ -172,13 +172,13 @@ def test_anothers_purchase_is_not_found(
 @pytest.mark.parametrize(
     ("minutes", "status"), [("51", 404), ("-50", 404), ("many", 422), ("", 422)]
 )
-def test_no_such_pack(signed_in: Visitor, stripe: FakeStripe, minutes: str, status: int) -> None:
+def test_an_unknown_pack(signed_in: Visitor, stripe: FakeStripe, minutes: str, status: int) -> None:
     assert signed_in.post(BUY, {"minutes": minutes}).status_code == status
     assert stripe.calls == []
 
 
 @only_sqlite
-def test_a_form_that_is_sent_twice_is_one_purchase(
+def test_a_repeated_form_is_one_purchase(
     signed_in: Visitor, stripe: FakeStripe, database: Database
 ) -> None:
     shown = signed_in.get("/settings/usage").text
@@ -190,7 +190,7 @@ def test_a_form_that_is_sent_twice_is_one_purchase(
         assert session.scalars(select(Purchase.id)).all() == [found[0]]
 
     stripe.pay(first.headers["location"].rpartition("/")[2])
-    later = signed_in.post(BUY, form)  # from the page as the browser kept it: another pack
+    later = signed_in.post(BUY, form)  # another pack, from the browser's cached page
     assert later.headers["location"] != first.headers["location"]
     assert signed_in.post(BUY, {**form, "minutes": "150"}).status_code == 303
     with database.read() as session:
@@ -198,7 +198,9 @@ def test_a_form_that_is_sent_twice_is_one_purchase(
 
 
 @only_sqlite
-def test_who_may_not_buy(signed_in: Visitor, client: httpx2.Client, stripe: FakeStripe) -> None:
+def test_people_who_cannot_buy(
+    signed_in: Visitor, client: httpx2.Client, stripe: FakeStripe
+) -> None:
     crossed = signed_in.post(BUY, {"minutes": "50"}, headers={"Sec-Fetch-Site": "cross-site"})
     assert crossed.status_code == 403
     nobody = Visitor(client).post(BUY, {"minutes": "50"})
@@ -207,7 +209,7 @@ def test_who_may_not_buy(signed_in: Visitor, client: httpx2.Client, stripe: Fake
 
 
 @only_sqlite
-def test_packs_that_are_sold(signed_in: Visitor, stripe: FakeStripe) -> None:
+def test_packs_for_sale(signed_in: Visitor, stripe: FakeStripe) -> None:
     page = signed_in.get("/settings/usage")
     for label in ("Buy 50 minutes for USD 5", "Buy 150 minutes for USD 12"):
         assert label in page.text
@@ -258,7 +260,7 @@ def test_prices(amount: int, currency: str, shown: str) -> None:
 def test_in_a_browser(
     browser: Browser, client: httpx2.Client, stripe: FakeStripe, ada: Person
 ) -> None:
-    """A refused card first, then a good one; no policy of the pages stands in the way."""
+    """A declined card first, then a valid one; the pages' policy allows both."""
     page = browser.new_page(base_url=f"http://localhost:{client.base_url.port}")
     refused: list[str] = []
     page.on("console", lambda said: refused.append(said.text) if said.type == "error" else None)

@@ -27,12 +27,12 @@ def bo(database: Database, server_secrets: Secrets, ada: Person) -> Person:
 
 @pytest.fixture
 def stranger(database: Database, server_secrets: Secrets) -> Person:
-    """Someone of another account."""
+    """A person of another account."""
     return person(database, server_secrets, "eve@example.org")
 
 
 def invited(visitor: Visitor, note: str = "") -> str:
-    """The path of a new link."""
+    """The path of a new invitation link."""
     made = visitor.post(f"{HERE}/links", {"note": note})
     assert made.status_code == 201
     found = re.search(r'<code id="link">http://[^/]+(/join/[\w-]+)</code>', made.text)
@@ -45,7 +45,7 @@ def test_a_colleague_is_invited_and_joins(
 ) -> None:
     link = invited(signed_in, MARKUP)
     page = signed_in.get(HERE).text
-    assert link not in page  # it was shown once
+    assert link not in page  # it is shown only once
     assert MARKUP not in page
     assert "&lt;b&gt;new&lt;/b&gt;" in page
 
@@ -53,7 +53,7 @@ def test_a_colleague_is_invited_and_joins(
     joined = colleague.post(link, {"email": "new@example.org", "password": PASSWORD})
     assert joined.is_redirect
     assert "new@example.org" in signed_in.get(HERE).text
-    assert "&lt;b&gt;new&lt;/b&gt;" not in signed_in.get(HERE).text  # it is used up
+    assert "&lt;b&gt;new&lt;/b&gt;" not in signed_in.get(HERE).text  # the link has been used
     assert Visitor(client).get(link).status_code == 404
     with database.read() as session:
         assert len(queries.people(session, ada.account_id)) == 2
@@ -67,7 +67,7 @@ def test_a_link_is_revoked(signed_in: Visitor, visitor: Visitor) -> None:
     assert signed_in.post(revoke).status_code == 404
 
 
-def test_links_whose_time_is_over_are_not_listed(signed_in: Visitor, database: Database) -> None:
+def test_expired_links_are_not_listed(signed_in: Visitor, database: Database) -> None:
     invited(signed_in, "too late")
     with database.write() as session:
         for link in session.query(Link):
@@ -76,7 +76,7 @@ def test_links_whose_time_is_over_are_not_listed(signed_in: Visitor, database: D
 
 
 @pytest.mark.usefixtures("stranger")
-def test_the_last_one_stays(signed_in: Visitor, ada: Person) -> None:
+def test_the_last_person_cannot_be_removed(signed_in: Visitor, ada: Person) -> None:
     assert "/remove" not in signed_in.get(HERE).text
     refused = signed_in.post(f"{HERE}/{ada.id}/remove")
     assert refused.status_code == 409
@@ -84,7 +84,7 @@ def test_the_last_one_stays(signed_in: Visitor, ada: Person) -> None:
     assert signed_in.get(HERE).status_code == 200
 
 
-def test_who_is_removed_is_signed_out_at_once(
+def test_a_removed_person_is_signed_out_immediately(
     signed_in: Visitor,
     client: httpx2.Client,
     bo: Person,
@@ -103,13 +103,13 @@ def test_who_is_removed_is_signed_out_at_once(
     assert bo.email not in signed_in.get(HERE).text
 
 
-def test_who_leaves_is_signed_out(signed_in: Visitor, ada: Person, bo: Person) -> None:
+def test_a_person_who_leaves_is_signed_out(signed_in: Visitor, ada: Person, bo: Person) -> None:
     assert bo.email in signed_in.get(HERE).text
     assert signed_in.post(f"{HERE}/{ada.id}/remove").is_redirect
     assert signed_in.get(HERE).headers["location"].startswith("/sign-in")
 
 
-def test_others_are_none_of_ones_business(
+def test_people_of_other_accounts_are_hidden(
     signed_in: Visitor,
     client: httpx2.Client,
     stranger: Person,
@@ -129,8 +129,8 @@ def test_others_are_none_of_ones_business(
     assert Visitor(client).sign_in(stranger.email).is_redirect
 
 
-def test_two_who_remove_each_other(database: Database, ada: Person, bo: Person) -> None:
-    """The second waits for the first, and finds itself the last."""
+def test_two_people_who_remove_each_other(database: Database, ada: Person, bo: Person) -> None:
+    """The second request waits for the first, and fails because its person is the last one."""
     refused: list[Exception] = []
 
     def remove_bo() -> None:
@@ -144,7 +144,7 @@ def test_two_who_remove_each_other(database: Database, ada: Person, bo: Person) 
     with database.write() as session:
         members.remove(session, ada.account_id, ada.id)
         second.start()
-        second.join(0.5)  # time enough to get ahead of the commit, if it could
+        second.join(0.5)  # enough time to overtake the commit, if that were possible
     second.join()
     assert len(refused) == 1
     with database.read() as session:

@@ -1,4 +1,4 @@
-"""The song's page in a real browser: what a listener does with the player."""
+"""The player on a song's page, in a real browser."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ STEMS = ("vocals", "drums", "bass")
 
 @pytest.fixture
 def base(client: httpx2.Client) -> str:
-    """Where the service is, by the name for which browsers keep safe cookies."""
+    """Base URL of the service, with the host name for which browsers store secure cookies."""
     return f"http://localhost:{client.base_url.port}"
 
 
@@ -51,7 +51,7 @@ def song(
     hers: Customer,
     stems: dict[str, NDArray[np.int16]],
 ) -> Split:
-    """A song of Ada's that is split and ready to be heard."""
+    """One of Ada's songs, split and ready to play."""
     split = hers.split(12)
     mixture = np.sum([*stems.values()], axis=0, dtype=np.int16)
     Player(app, database, tmp_path, base).store(split, stems | {"mixture": mixture})
@@ -60,7 +60,7 @@ def song(
 
 @pytest.fixture
 def page(browser: Browser, base: str, ada: Person) -> Iterator[Page]:
-    """Ada's browser, signed in. Nothing goes wrong in it, nor against the page's policy."""
+    """Ada's browser, signed in; the test fails on errors and policy violations."""
     context = browser.new_context()
     page = context.new_page()
     faults: list[str] = []
@@ -73,19 +73,19 @@ def page(browser: Browser, base: str, ada: Person) -> Iterator[Page]:
 
 
 def is_fault(message: ConsoleMessage) -> bool:
-    """Return whether a console message is an error other than of loading, which tests provoke."""
+    """Return whether a console message is an error, except the loading errors of tests."""
     return message.type == "error" and "Failed to load resource" not in message.text
 
 
 def opened(page: Page, base: str, song: Split) -> Page:
-    """The song's page, with its player there."""
+    """Open the song's page, and wait for its player."""
     page.goto(f"{base}/studio/songs/{song.id}")
     expect(page.get_by_role("button", name="Play", exact=True)).to_be_visible()
     return page
 
 
 def at(page: Page) -> float:
-    """How many seconds of the song have passed, as the slider says."""
+    """Return the position in seconds, from the slider."""
     return float(page.get_by_label("Position").input_value())
 
 
@@ -127,10 +127,10 @@ def test_the_keyboard(page: Page, base: str, song: Split) -> None:
     expect(page.get_by_label("Volume", exact=True)).to_have_attribute("aria-valuetext", "90 %")
     page.keyboard.press("?")
     expect(page.get_by_role("dialog", name="Keyboard shortcuts")).to_be_visible()
-    page.keyboard.press("2")  # the dialog is in front
+    page.keyboard.press("2")  # ignored, because the dialog is open
     page.keyboard.press("Escape")
     expect(mute).to_have_attribute("aria-pressed", "true")
-    # Whoever came to a button by the keyboard presses that with the space bar, and no other.
+    # On a button that has the focus, the space bar presses that button.
     page.keyboard.press("Tab")
     mute.focus()
     page.keyboard.press("Space")
@@ -138,7 +138,7 @@ def test_the_keyboard(page: Page, base: str, song: Split) -> None:
     expect(page.get_by_role("button", name="Play", exact=True)).to_be_visible()
 
 
-def test_waveforms_take_clicks_and_drags(page: Page, base: str, song: Split) -> None:
+def test_clicks_and_drags_on_waveforms(page: Page, base: str, song: Split) -> None:
     opened(page, base, song)
     lane = page.locator(".lane").nth(1)
     box = lane.bounding_box()
@@ -152,7 +152,7 @@ def test_waveforms_take_clicks_and_drags(page: Page, base: str, song: Split) -> 
     expect(page.get_by_role("button", name="Loop from 0:06.0: start it here")).to_be_visible()
     expect(page.get_by_role("button", name="Loop until 0:08.0: end it here")).to_be_visible()
     assert at(page) == pytest.approx(6, abs=0.1)
-    # An end of it is dragged elsewhere.
+    # Dragging an end of the loop.
     page.mouse.move(box["x"] + box["width"] * 2 / 3, box["y"] + 12)
     page.mouse.down()
     page.mouse.move(box["x"] + box["width"] * 3 / 4, box["y"] + 12, steps=5)
@@ -160,10 +160,10 @@ def test_waveforms_take_clicks_and_drags(page: Page, base: str, song: Split) -> 
     expect(page.get_by_role("button", name="Loop until 0:09.0: end it here")).to_be_visible()
     page.get_by_role("button", name="Play", exact=True).click()
     page.wait_for_timeout(3600)
-    assert 5.9 < at(page) < 9.1, "it goes round"
+    assert 5.9 < at(page) < 9.1, "the loop repeats"
 
 
-def test_what_is_downloaded(
+def test_downloads(
     page: Page, base: str, song: Split, stems: dict[str, NDArray[np.int16]], tmp_path: Path
 ) -> None:
     opened(page, base, song)
@@ -189,7 +189,7 @@ def test_what_is_downloaded(
 def test_another_speed_keeps_the_pitch(
     page: Page, app: FastAPI, database: Database, base: str, hers: Customer, tmp_path: Path
 ) -> None:
-    """What the loudspeakers get is measured: a tone stays where it is at half the speed."""
+    """Measured at the audio output: a tone keeps its pitch at half the speed."""
     time = np.arange(12 * RATE) / RATE
     tone = (8000 * np.sin(2 * np.pi * 880 * time)).astype(np.int16)
     split = hers.split(12)
@@ -216,7 +216,7 @@ def test_another_speed_keeps_the_pitch(
     )
     opened(page, base, split)
     page.get_by_label("Speed").select_option("0.5")
-    page.wait_for_timeout(1500)  # it is fetched and compiled
+    page.wait_for_timeout(1500)  # the worklet is loaded and compiled
     page.get_by_role("button", name="Play", exact=True).click()
     page.wait_for_timeout(3000)
     pitch, level = page.evaluate("loudest()")
@@ -225,7 +225,7 @@ def test_another_speed_keeps_the_pitch(
     assert at(page) < 2.5
 
 
-def test_it_is_prepared_when_somebody_comes(
+def test_the_player_is_prepared_on_demand(
     page: Page,
     app: FastAPI,
     database: Database,
@@ -247,7 +247,7 @@ def test_it_is_prepared_when_somebody_comes(
     expect(page.get_by_text("Couldn’t prepare the player.")).to_be_visible()
 
 
-def test_it_appears_when_the_song_is_split(
+def test_the_player_appears_when_the_song_is_split(
     page: Page,
     app: FastAPI,
     database: Database,
@@ -263,7 +263,7 @@ def test_it_appears_when_the_song_is_split(
     expect(page.get_by_role("button", name="Play", exact=True)).to_be_visible()
 
 
-def test_links_that_expired_are_renewed(page: Page, base: str, song: Split) -> None:
+def test_expired_urls_are_renewed(page: Page, base: str, song: Split) -> None:
     opened(page, base, song)
     refused: list[str] = []
     asked: list[str] = []
@@ -282,7 +282,7 @@ def test_links_that_expired_are_renewed(page: Page, base: str, song: Split) -> N
     assert len([url for url in asked if url.endswith("player.json")]) == 1
 
 
-def test_the_connection_is_lost_and_comes_back(page: Page, base: str, song: Split) -> None:
+def test_a_lost_and_restored_connection(page: Page, base: str, song: Split) -> None:
     page.route("**/storage/**", lambda route: route.abort())
     opened(page, base, song)
     page.get_by_role("button", name="Play", exact=True).click()
@@ -303,7 +303,7 @@ def test_on_a_phone(page: Page, base: str, song: Split) -> None:
     assert page.get_by_role("button", name="Play", exact=True).is_visible()
     box = page.get_by_role("button", name="Play", exact=True).bounding_box()
     assert box is not None
-    assert box["y"] + box["height"] < 844, "it stays at hand"
+    assert box["y"] + box["height"] < 844, "the button is visible without scrolling"
 
 
 def test_a_shared_link(
@@ -325,7 +325,7 @@ def test_a_shared_link(
     assert stranger.get("/shared/nonsense").status_code == 404
 
 
-def test_others_see_nothing(
+def test_other_accounts_cannot_open_the_player(
     visitor: Visitor, database: Database, server_secrets: Secrets, song: Split
 ) -> None:
     eve = person(database, server_secrets, "eve@example.org")
@@ -339,7 +339,7 @@ def test_others_see_nothing(
     assert answer.status_code == 401
 
 
-def test_before_and_after_there_is_something_to_hear(
+def test_no_player_before_and_after_the_stems_exist(
     signed_in: Visitor, hers: Customer, database: Database, song: Split
 ) -> None:
     waiting = hers.split(12)
@@ -358,7 +358,7 @@ def test_before_and_after_there_is_something_to_hear(
     assert answer.status_code == 404
 
 
-def test_a_name_is_only_a_name(signed_in: Visitor, song: Split, database: Database) -> None:
+def test_a_song_name_is_escaped(signed_in: Visitor, song: Split, database: Database) -> None:
     with database.write() as session:
         session.get_one(Split, song.id).filename = "<img src=x onerror=alert(1)>.wav"
     page = signed_in.get(f"/studio/songs/{song.id}").text
@@ -366,9 +366,7 @@ def test_a_name_is_only_a_name(signed_in: Visitor, song: Split, database: Databa
     assert "&lt;img src=x onerror=alert(1)&gt;" in page
 
 
-def test_stems_that_were_turned_down_are_said_to_be(
-    signed_in: Visitor, song: Split, database: Database
-) -> None:
+def test_a_reduced_level_is_shown(signed_in: Visitor, song: Split, database: Database) -> None:
     path = f"/studio/songs/{song.id}"
     assert "All tracks play" not in signed_in.get(path).text
     with database.write() as session:

@@ -1,4 +1,4 @@
-"""The player's own modules in a real browser: in time to the sample, whatever happens."""
+"""The player's modules in a real browser: tracks stay in sync to the sample."""
 
 from __future__ import annotations
 
@@ -24,11 +24,13 @@ from customers import Customer, customer
 from databases import only_sqlite
 from played import RATE, Player, noise
 
-pytestmark = only_sqlite  # nothing of it asks the database
+pytestmark = only_sqlite  # these tests do not use the database
 
 HERE = Path(__file__).parent
 QUIET = -60.0  # dB
-STEP = 1 / 32767  # of 16 bit; Chromium divides what is positive by this, the rest by one more
+STEP = (
+    1 / 32767
+)  # for 16 bits; Chromium divides positive samples by this, negative ones by one more
 
 
 @pytest.fixture
@@ -39,13 +41,13 @@ def someone(database: Database, server_secrets: Secrets) -> Customer:
 
 @pytest.fixture
 def player(app: FastAPI, database: Database, client: httpx2.Client, tmp_path: Path) -> Player:
-    """Puts songs into the service."""
+    """Stores songs in the service."""
     return Player(app, database, tmp_path, _base_url(client))
 
 
 @pytest.fixture
 def app(app: FastAPI) -> FastAPI:
-    """The service, with the tests' own scripts."""
+    """The application with the tests' scripts."""
 
     @app.get("/v1/test/{name}", include_in_schema=False)
     def script(name: Literal["sync.js", "recorder.js"]) -> Response:
@@ -56,7 +58,7 @@ def app(app: FastAPI) -> FastAPI:
 
 @pytest.fixture
 def page(browser: Browser, client: httpx2.Client) -> Iterator[Page]:
-    """A page of the service, with its policy, in which the tests' own script may run."""
+    """A page of the service, with its policy, which may run the tests' script."""
     context = browser.new_context()
     page = context.new_page()
     faults: list[str] = []
@@ -82,7 +84,7 @@ def channels(packed: list[str]) -> NDArray[np.float32]:
 
 
 def inverted(player: Player, someone: Customer, seconds: float) -> dict[str, Any]:
-    """Two stems of which one is the other upside down."""
+    """Two stems, one of which is the inverted other."""
     stem = noise(seconds, seed=1)
     split = someone.split()
     player.store(split, {"vocals": stem, "instrumental": -stem})
@@ -92,7 +94,7 @@ def inverted(player: Player, someone: Customer, seconds: float) -> dict[str, Any
 def test_stems_stay_together_offline(page: Page, player: Player, someone: Customer) -> None:
     found = run(page, "offlineSync", inverted(player, someone, 40))
     assert found["sum"] < QUIET, found
-    # The same ears hear one stem alone, nearly all of the minute.
+    # For comparison, one stem alone is audible for nearly all of the minute.
     assert found["alone"] > -20
     assert found["heard"] > 0.95
 
@@ -108,7 +110,7 @@ def test_stems_stay_together_live(page: Page, player: Player, someone: Customer)
 
 
 def test_a_loop_repeats_to_the_sample(page: Page, player: Player, someone: Customer) -> None:
-    """Over a seam of two pieces, and within one."""
+    """Across the boundary of two pieces, and within one."""
     stem = noise(12, seed=2)
     split = someone.split()
     player.store(split, {"vocals": stem})
@@ -131,7 +133,7 @@ def test_a_loop_repeats_to_the_sample(page: Page, player: Player, someone: Custo
             assert np.abs(part - first).max() < 1e-9, number
 
 
-def test_the_original_is_in_time_with_the_stems(
+def test_the_original_is_in_sync_with_the_stems(
     page: Page, player: Player, someone: Customer
 ) -> None:
     one, other = noise(8, seed=3), noise(8, seed=4)
@@ -140,13 +142,13 @@ def test_the_original_is_in_time_with_the_stems(
     heard = channels(run(page, "offlineOriginal", player.data(split), 7))
     begins = int(np.flatnonzero(heard[0])[0])
     wanted = (one + other).astype(np.float32)[:, : heard.shape[1] - begins] / 32768
-    # Also while one takes over from the other, which would show a shift of a single sample.
+    # Also during the crossfade between them, which would reveal a shift of a single sample.
     assert np.abs(heard[:, begins:] - wanted).max() < STEP
     assert np.abs(wanted[:, 1:] - wanted[:, :-1]).max() > 0.2
 
 
 def test_seams_at_every_speed(page: Page, player: Player, someone: Customer) -> None:
-    """A slow sine stays one where a piece ends and the next begins."""
+    """A slow sine stays continuous at the boundary of two pieces."""
     time = np.arange(12 * RATE) / RATE
     sine = (8000 * np.sin(2 * np.pi * 110 * time)).astype(np.int16)
     split = someone.split()
@@ -157,7 +159,7 @@ def test_seams_at_every_speed(page: Page, player: Player, someone: Customer) -> 
         heard = heard[np.flatnonzero(heard)[0] + 10 :]
         heard = heard[: round(11 * RATE / speed)]
         bend = 2 * np.cos(2 * np.pi * 110 * speed / RATE) * heard[1:-1] - heard[:-2] - heard[2:]
-        assert np.abs(bend).max() < 1e-4, speed  # a click would be a bend
+        assert np.abs(bend).max() < 1e-4, speed  # a click would be a discontinuity
 
 
 def test_the_mix_is_the_sum_of_the_stems(page: Page, player: Player, someone: Customer) -> None:
@@ -169,7 +171,7 @@ def test_the_mix_is_the_sum_of_the_stems(page: Page, player: Player, someone: Cu
     total = sum(stem.astype(int) for stem in stems.values())
     assert np.abs(written(made) - total).max() <= 1
     assert made["told"][-1] == 1
-    # As it is set: one muted, one half as loud, one on the right only.
+    # With settings: one stem muted, one at half volume, one panned right.
     set_so = {"drums": {"muted": True}, "bass": {"volume": 0.5**0.5}, "vocals": {"pan": 1}}
     left, right = written(run(page, "mixed", song, set_so))
     bass, vocals = (stems[name].astype(int) for name in ("bass", "vocals"))
@@ -177,7 +179,7 @@ def test_the_mix_is_the_sum_of_the_stems(page: Page, player: Player, someone: Cu
     assert np.abs(right - (bass[1] / 2 + vocals.sum(0))).max() <= 2
 
 
-def test_a_mix_that_is_too_loud_is_turned_down(
+def test_a_mix_that_exceeds_full_scale_is_attenuated(
     page: Page, player: Player, someone: Customer
 ) -> None:
     loud = noise(6, 5, 30_000)
@@ -189,7 +191,7 @@ def test_a_mix_that_is_too_loud_is_turned_down(
 
 
 def test_a_long_song_fits_into_a_phone(page: Page, player: Player, someone: Customer) -> None:
-    """Six stems and the song, ten minutes: the pieces of a short one, over and over."""
+    """Six stems and the song, ten minutes: a short song's pieces, repeated."""
     names = ("drums", "bass", "other", "vocals", "guitar", "piano", "mixture")
     split = someone.split()
     player.store(split, {name: noise(5, seed) for seed, name in enumerate(names)})
@@ -209,13 +211,15 @@ def test_a_long_song_fits_into_a_phone(page: Page, player: Player, someone: Cust
     assert found["most"] <= 80e6, found
 
 
-def test_all_wait_for_one_that_is_late(page: Page, player: Player, someone: Customer) -> None:
+def test_all_tracks_wait_for_a_late_one(page: Page, player: Player, someone: Customer) -> None:
     song = inverted(player, someone, 40)
     late = song["tracks"][1]["url"]
     # Two pieces in 7 s, and at twice the speed they last 5.
     page.route(late, lambda route: (page.wait_for_timeout(7000), route.continue_()))
     found = run(page, "starved", song, 18)
-    page.unroute_all(behavior="ignoreErrors")  # one may wait still, beyond the page's end
+    page.unroute_all(
+        behavior="ignoreErrors"
+    )  # one request may still be waiting after the page is closed
     assert found["waits"] >= 2, found
     assert found["reached"] > 8
     assert found["sum"] < QUIET, found

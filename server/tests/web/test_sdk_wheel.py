@@ -1,4 +1,4 @@
-"""The SDK's wheel as a checkout serves it; ``packaging/`` has that of a built package."""
+"""The SDK's wheel as served from a checkout; ``packaging/`` tests that of a built package."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ VERSION = metadata.version("aistemsplitter")
 URL = f"/sdk/aistemsplitter-{VERSION}-py3-none-any.whl"
 
 
-def test_it_installs(client: httpx2.Client, tmp_path: Path) -> None:
+def test_the_wheel_installs(client: httpx2.Client, tmp_path: Path) -> None:
     folder = tmp_path / "installed"
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", folder]
     subprocess.run([*command, str(client.base_url.join(URL))], check=True)
@@ -36,7 +36,7 @@ def test_it_installs(client: httpx2.Client, tmp_path: Path) -> None:
     assert Path(printed.strip()).is_relative_to(folder)
 
 
-def test_its_record_is_right(client: httpx2.Client) -> None:
+def test_the_wheels_record_is_correct(client: httpx2.Client) -> None:
     answer = client.get(URL)
     with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
         contents = {name: archive.read(name) for name in archive.namelist()}
@@ -53,12 +53,12 @@ def test_its_record_is_right(client: httpx2.Client) -> None:
     }
 
 
-def test_the_same_files_make_the_same_wheel(client: httpx2.Client) -> None:
+def test_the_wheel_is_reproducible(client: httpx2.Client) -> None:
     first = client.get(URL).content
     sdk_wheel.wheel.cache_clear()
     assert client.get(URL).content == first
 
 
-def test_no_other_name_is_served(client: httpx2.Client) -> None:
+def test_other_file_names_are_not_found(client: httpx2.Client) -> None:
     other = "/sdk/aistemsplitter-0.0.1-py3-none-any.whl"
     assert client.get(other).status_code == client.get("/sdk/..%2fapp.py").status_code == 404

@@ -1,4 +1,4 @@
-"""Walks over every route of the pages, with and without what it asks for."""
+"""Requests to every route of the pages, with and without the required rights."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from visitors import PASSWORD, SESSION, Visitor, person
 pytestmark = only_sqlite
 
 ROUTES = routes()
-# What anyone may ask for. Nothing else is open, and a new one is written down here on purpose.
+# Routes that need no sign-in. A new one has to be added here deliberately.
 OPEN = {
     "GET /",
     "GET /assets/{version}/{name:path}",
@@ -46,18 +46,18 @@ OPEN = {
     "GET /shared/{token}/player.json",
     "GET /shared/{token}/stems.zip",
 }
-# Forms without which an endpoint refuses before it looks whose the thing is.
+# Forms that an endpoint validates before it checks who owns the object.
 FORMS = {
     "POST /settings/developer/keys/{key_id}/rotate": {"version": "another"},
     "POST /operator/accounts/{account_id}/grants": {"minutes": "5", "reason": "why not"},
 }
-# Where the split must be in another state than done with.
+# Routes for which the split must be in another state than succeeded.
 STATES = {
     "POST /studio/songs/{split_id}/cancel": "queued",
     "POST /studio/songs/{split_id}/again": "failed",
     "POST /operator/splits/{split_id}/retry": "failed",
 }
-# Who first looks has the copies made that the player hears; who looks again changes nothing.
+# The first request starts the listening copies; a repeated request changes nothing.
 ASKS_ONCE = ("/player.json",)
 JSON = {"Accept": "application/json"}
 HTMX = {"HX-Request": "true"}
@@ -73,7 +73,7 @@ HEADERS = {
 
 @pytest.fixture(autouse=True)
 def _every_answer_is_guarded(client: httpx2.Client) -> None:
-    """Whatever a page answers to whatever is asked in these tests."""
+    """Check the headers of every response in these tests."""
     client.event_hooks = {"response": [guarded]}
 
 
@@ -90,19 +90,19 @@ def guarded(answer: httpx2.Response) -> None:
     assert policy["script-src"] in ("'self'", "'self' 'wasm-unsafe-eval'")
     for name, value in HEADERS.items():
         assert answer.headers[name] == value
-    if not answer.url.path.startswith(("/assets/", "/sdk/")):  # the same for everyone
+    if not answer.url.path.startswith(("/assets/", "/sdk/")):  # static files
         assert answer.headers["cache-control"] == "no-store"
     assert not [name for name in answer.headers if name.startswith("access-control")]
 
 
 @pytest.fixture
 def estate(settings: Settings, database: Database, server_secrets: Secrets) -> Estate:
-    """Makes things for people."""
+    """Creates objects for people."""
     return Estate(database, server_secrets, configured(settings, server_secrets))
 
 
 def address(route: Route, things: Things) -> str:
-    """The path with these things in it."""
+    """Return the path with these ids in it."""
     wheel = sdk_wheel.wheel()
     assert wheel is not None
     named = {
@@ -118,7 +118,7 @@ def address(route: Route, things: Things) -> str:
 
 
 def send(visitor: Visitor, route: Route, things: Things, **headers: str) -> httpx2.Response:
-    """Ask for it as a page of ours would."""
+    """Send the request as one of our pages would."""
     form = dict(FORMS.get(str(route), {}))
     if route.path.endswith("/grants"):
         form["entry"] = ids.new("ent")
@@ -131,7 +131,7 @@ def send(visitor: Visitor, route: Route, things: Things, **headers: str) -> http
 
 
 def dumped(settings: Settings) -> list[str]:
-    """Every row of the database."""
+    """Return every row of the database."""
     assert settings.sqlite_file is not None
     with sqlite3.connect(settings.sqlite_file) as connection:
         lines = [*connection.iterdump()]
@@ -139,7 +139,7 @@ def dumped(settings: Settings) -> list[str]:
     return lines
 
 
-def test_no_route_is_left_out(app: FastAPI) -> None:
+def test_every_route_is_covered(app: FastAPI) -> None:
     (dispatch,) = (each for each in app.user_middleware if each.cls is Dispatch)
     known = {str(route).replace(":path}", "}") for route in ROUTES}
     assert known == served(dispatch.kwargs["pages"])
@@ -155,7 +155,7 @@ def test_no_route_is_left_out(app: FastAPI) -> None:
         {"Origin": "http://["},
     ],
 )
-def test_nothing_is_changed_from_another_site(
+def test_requests_from_other_sites_change_nothing(
     owner: Visitor,
     ada: Person,
     estate: Estate,
@@ -171,7 +171,7 @@ def test_nothing_is_changed_from_another_site(
     assert dumped(settings) == before
 
 
-def test_who_is_not_signed_in_comes_no_further_than_the_door(
+def test_visitors_are_redirected_to_sign_in(
     owner: Visitor, ada: Person, estate: Estate, settings: Settings
 ) -> None:
     things = estate.things(ada)
@@ -195,7 +195,7 @@ def test_who_is_not_signed_in_comes_no_further_than_the_door(
     assert dumped(settings) == before
 
 
-def test_another_accounts_is_not_there(
+def test_objects_of_another_account_are_not_found(
     signed_in: Visitor, stranger: Visitor, ada: Person, estate: Estate, settings: Settings
 ) -> None:
     walked = [route for route in ROUTES if route.whom == "person" and route.ids]
@@ -208,7 +208,7 @@ def test_another_accounts_is_not_there(
     assert len(walked) > 10
 
 
-def test_nobody_but_the_owner_is_an_operator(
+def test_only_the_owner_is_an_operator(
     signed_in: Visitor, owner: Visitor, estate: Estate, settings: Settings
 ) -> None:
     walked = [route for route in ROUTES if route.whom == "operator"]
@@ -223,7 +223,7 @@ def test_nobody_but_the_owner_is_an_operator(
     assert len(walked) > 10
 
 
-def test_reading_changes_nothing(
+def test_get_requests_change_nothing(
     owner: Visitor, database: Database, ada: Person, estate: Estate, settings: Settings
 ) -> None:
     with database.read() as session:
@@ -243,7 +243,7 @@ def test_reading_changes_nothing(
         assert dumped(settings) == before, route
 
 
-def test_no_other_method_does_anything(
+def test_other_methods_are_rejected(
     owner: Visitor, ada: Person, estate: Estate, settings: Settings
 ) -> None:
     things = estate.things(ada)
@@ -262,7 +262,7 @@ def test_no_other_method_does_anything(
     assert dumped(settings) == before
 
 
-def test_nonsense_is_refused_in_a_guarded_answer(signed_in: Visitor, settings: Settings) -> None:
+def test_errors_have_the_security_headers(signed_in: Visitor, settings: Settings) -> None:
     before = dumped(settings)
     for path, status in {
         "/nowhere": 404,
@@ -303,8 +303,8 @@ def test_nonsense_is_refused_in_a_guarded_answer(signed_in: Visitor, settings: S
     assert dumped(settings) == before
 
 
-def test_nobody_is_sent_to_another_site(signed_in: Visitor) -> None:
-    """Neither by the way in nor by the choice of language."""
+def test_no_redirects_to_other_sites(signed_in: Visitor) -> None:
+    """Neither after signing in nor after choosing a language."""
     for path in ("//evil.example", "/\\evil.example", "https:evil.example", "//[", "/\t/x", "x"):
         there = signed_in.get("/sign-in", params={"next": path})
         assert there.headers["location"] == "/studio"
@@ -312,7 +312,7 @@ def test_nobody_is_sent_to_another_site(signed_in: Visitor) -> None:
         assert there.headers["location"] == "/studio"
 
 
-def test_what_proves_who_one_is_is_neither_logged_nor_stored(
+def test_credentials_are_neither_logged_nor_stored(
     owner: Visitor,
     ada: Person,
     estate: Estate,
@@ -339,7 +339,7 @@ def test_what_proves_who_one_is_is_neither_logged_nor_stored(
     secret.append(joined.cookies[SESSION])
     visitor.cookies[SESSION] += "x"
     visitor.get("/studio")
-    # But for those of the client, which is in this process, too.
+    # Except the records of the HTTP client, which runs in the same process.
     records = [each for each in caplog.records if not each.name.startswith("http")]
     logged = "\n".join(repr(vars(record)) for record in records)
     stored = "\n".join(dumped(settings))
@@ -350,8 +350,8 @@ def test_what_proves_who_one_is_is_neither_logged_nor_stored(
         assert each not in stored
 
 
-def test_a_made_up_host_is_in_no_link(signed_in: Visitor) -> None:
-    """Links bear the name by which one has called; what is no name is not repeated."""
+def test_an_invalid_host_header_is_in_no_link(signed_in: Visitor) -> None:
+    """Links contain the host name of the request; an invalid name is not repeated."""
     for host in ("evil.example/x?", "a b", "[", "x@evil.example", "évil"):
         answer = signed_in.get("/settings/developer", headers={"Host": host.encode("latin-1")})
         assert answer.status_code in (200, 400)
@@ -359,14 +359,14 @@ def test_a_made_up_host_is_in_no_link(signed_in: Visitor) -> None:
         assert "évil" not in answer.text
 
 
-def test_no_webhook_is_promised_that_nothing_could_sign(signed_in: Visitor, hers: Customer) -> None:
+def test_the_studio_accepts_no_webhook_url(signed_in: Visitor, hers: Customer) -> None:
     wish = {**hers.request(hers.upload()), "webhookUrl": "https://example.com/"}
     refused = signed_in.request("POST", "/studio/splits", json=wish, headers={**SAME, **JSON})
     assert refused.status_code == 422
     assert "webhookUrl" in refused.text
 
 
-def test_addresses_behind_a_link_end_with_it(
+def test_urls_on_a_shared_page_expire_with_its_link(
     signed_in: Visitor, ada: Person, estate: Estate
 ) -> None:
     things = estate.things(ada)
@@ -381,7 +381,7 @@ def test_addresses_behind_a_link_end_with_it(
     assert int(re.findall(r"/storage/[^\"]*expires=(\d+)", own)[0]) > soon.timestamp() + 60
 
 
-def test_a_person_may_ask_as_often_as_a_key(
+def test_people_have_the_rate_limit_of_a_key(
     settings: Settings, database: Database, server_secrets: Secrets, ada: Person
 ) -> None:
     settings = settings.model_copy(update={"rate_limit_per_minute": 3})
@@ -394,7 +394,7 @@ def test_a_person_may_ask_as_often_as_a_key(
         guarded(answers[-1])
 
 
-def test_who_signs_out_hears_no_more(
+def test_signing_out_ends_the_event_stream(
     signed_in: Visitor, hers: Customer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(live, "HEARTBEAT", 0.1)

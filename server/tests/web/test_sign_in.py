@@ -19,12 +19,12 @@ from visitors import PASSWORD, SESSION, Visitor, person
 
 @pytest.fixture
 def link(database: Database, server_secrets: Secrets, ada: Person) -> str:
-    """A path by which someone joins Ada's account."""
+    """A path by which a person joins Ada's account."""
     with database.write() as session:
         return "/join/" + people.link(session, server_secrets, ada.account_id)
 
 
-def test_the_way_in_and_out(visitor: Visitor, ada: Person) -> None:
+def test_signing_in_and_out(visitor: Visitor, ada: Person) -> None:
     front = visitor.get("/")
     assert (front.status_code, front.headers["location"]) == (303, "/sign-in")
     wanted = visitor.get("/studio")
@@ -46,11 +46,11 @@ def test_the_way_in_and_out(visitor: Visitor, ada: Person) -> None:
     left = visitor.post("/sign-out")
     assert left.headers["location"] == "/sign-in"
     assert SESSION not in visitor.cookies
-    visitor.cookies[SESSION] = token  # played again by who has copied it
+    visitor.cookies[SESSION] = token  # replayed by someone who has copied it
     assert visitor.get("/studio").status_code == 303
 
 
-def test_a_cookie_that_was_planted_is_not_taken_over(visitor: Visitor, ada: Person) -> None:
+def test_a_planted_session_cookie_is_replaced(visitor: Visitor, ada: Person) -> None:
     visitor.cookies[SESSION] = "planted"
     visitor.sign_in(ada.email)
     first = visitor.cookies[SESSION]
@@ -58,7 +58,7 @@ def test_a_cookie_that_was_planted_is_not_taken_over(visitor: Visitor, ada: Pers
     visitor.sign_in(ada.email)
     second = visitor.cookies[SESSION]
     assert second != first
-    visitor.cookies[SESSION] = first  # signing in again ends what was there before
+    visitor.cookies[SESSION] = first  # signing in again ends the previous session
     assert visitor.get("/studio").status_code == 303
 
 
@@ -66,23 +66,25 @@ def test_a_cookie_that_was_planted_is_not_taken_over(visitor: Visitor, ada: Pers
 @pytest.mark.parametrize(
     ("email", "password"), [("ada@example.org", "wrong password"), ("nobody@x.org", PASSWORD)]
 )
-def test_a_wrong_one_is_told_alike(visitor: Visitor, email: str, password: str) -> None:
+def test_a_wrong_email_and_a_wrong_password_give_the_same_message(
+    visitor: Visitor, email: str, password: str
+) -> None:
     refused = visitor.sign_in(email, password)
     assert refused.status_code == 401
     assert "Wrong email or password." in refused.text
     assert SESSION not in visitor.cookies
 
 
-def test_guessing_is_slowed_down(
+def test_guessing_is_rate_limited(
     visitor: Visitor, ada: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(people, "verify", _wrong)  # a hash for each would take seconds
+    monkeypatch.setattr(people, "verify", _wrong)  # hashing each would take seconds
     statuses = [visitor.sign_in(ada.email, "guess").status_code for _ in range(15)]
     assert statuses[:12] == [401] * 12
     assert statuses[-1] == 429
 
 
-def test_one_network_cannot_keep_a_person_out(
+def test_one_network_cannot_lock_a_person_out(
     visitor: Visitor, ada: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as guessing:
@@ -94,10 +96,10 @@ def test_one_network_cannot_keep_a_person_out(
     assert visitor.sign_in(ada.email).status_code == 303
 
 
-def test_no_hash_is_made_for_who_has_no_link(
+def test_no_password_is_hashed_without_a_valid_link(
     visitor: Visitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(people, "hashed", lambda _password: pytest.fail("it was hashed"))
+    monkeypatch.setattr(people, "hashed", lambda _password: pytest.fail("the password was hashed"))
     form = {"email": "eve@example.org", "password": PASSWORD}
     assert visitor.post("/join/made-up", form).status_code == 404
 
@@ -107,7 +109,7 @@ def _wrong(_password: str, _hash: str | None) -> None:
 
 
 @pytest.mark.parametrize("meanwhile", ["another password", "removed"])
-def test_who_signs_in_while_the_password_changes(
+def test_a_sign_in_during_a_password_change(
     visitor: Visitor,
     ada: Person,
     database: Database,
@@ -132,7 +134,7 @@ def test_who_signs_in_while_the_password_changes(
     assert SESSION not in visitor.cookies
 
 
-def test_where_to_go_on_is_a_page_of_ours(visitor: Visitor, ada: Person) -> None:
+def test_the_redirect_after_sign_in_stays_on_this_site(visitor: Visitor, ada: Person) -> None:
     for path, there in {
         "/settings/usage?x=1": "/settings/usage?x=1",
         "//evil.example/": "/studio",
@@ -144,9 +146,9 @@ def test_where_to_go_on_is_a_page_of_ours(visitor: Visitor, ada: Person) -> None
         assert visitor.post("/sign-in", form).headers["location"] == there
 
 
-def test_a_link_lets_one_join_once(visitor: Visitor, ada: Person, link: str) -> None:
+def test_an_invitation_can_be_used_once(visitor: Visitor, ada: Person, link: str) -> None:
     assert "ada@example.org" in visitor.get(link).text  # the account's name
-    assert visitor.get(link).status_code == 200  # looking does not use it up
+    assert visitor.get(link).status_code == 200  # opening the link does not use it
     short = visitor.post(link, {"email": "bob@example.org", "password": "short"})
     assert (short.status_code, "at least" in short.text.lower()) == (422, True)
     taken = visitor.post(link, {"email": ada.email, "password": PASSWORD})
@@ -158,7 +160,7 @@ def test_a_link_lets_one_join_once(visitor: Visitor, ada: Person, link: str) -> 
     assert visitor.post(link, {"email": "eve@x.org", "password": PASSWORD}).status_code == 404
 
 
-def test_a_new_password_ends_what_was_signed_in(
+def test_a_new_password_ends_all_sessions(
     signed_in: Visitor, database: Database, server_secrets: Secrets, ada: Person
 ) -> None:
     with database.write() as session:
@@ -171,7 +173,7 @@ def test_a_new_password_ends_what_was_signed_in(
     assert signed_in.sign_in(ada.email, "another good one").status_code == 303
 
 
-def test_a_new_password_ends_all_links_to_choose_one(
+def test_a_new_password_revokes_all_reset_links(
     signed_in: Visitor, database: Database, server_secrets: Secrets, ada: Person
 ) -> None:
     with database.write() as session:
@@ -195,23 +197,25 @@ def test_a_new_password_ends_all_links_to_choose_one(
         {},
     ],
 )
-def test_nothing_is_changed_from_another_site(signed_in: Visitor, headers: dict[str, str]) -> None:
+def test_requests_from_other_sites_change_nothing(
+    signed_in: Visitor, headers: dict[str, str]
+) -> None:
     refused = signed_in.request("POST", "/sign-out", headers=headers)
     assert refused.status_code == 403
     assert signed_in.get("/studio").status_code == 200
 
 
-def test_an_older_browser_says_only_the_origin(signed_in: Visitor) -> None:
+def test_an_older_browser_that_only_sends_the_origin(signed_in: Visitor) -> None:
     origin = str(signed_in.client.base_url).rstrip("/")
     left = signed_in.request("POST", "/sign-out", headers={"Origin": origin})
     assert left.status_code == 303
 
 
-def test_the_api_knows_no_cookies(signed_in: Visitor) -> None:
+def test_the_api_ignores_cookies(signed_in: Visitor) -> None:
     assert signed_in.get("/v1/credits").status_code == 401
 
 
-def test_pages_and_answers_of_the_api_are_kept_apart(client: httpx2.Client) -> None:
+def test_pages_and_api_responses_are_cached_separately(client: httpx2.Client) -> None:
     page = client.get("/nowhere", headers={"Accept": "text/html"})
     assert (page.status_code, page.headers["content-type"]) == (404, "text/html; charset=utf-8")
     for path in ("/v1/nowhere", "/nowhere"):
@@ -223,7 +227,7 @@ def test_pages_and_answers_of_the_api_are_kept_apart(client: httpx2.Client) -> N
     assert page.headers["request-id"] in page.text
 
 
-def test_the_reader_chooses_the_language(visitor: Visitor) -> None:
+def test_choosing_the_language(visitor: Visitor) -> None:
     assert 'lang="en"' in visitor.get("/sign-in").text
     wish = {"Accept-Language": "fr;q=0.5, zh-Hant-HK, en;q=0.9"}
     assert 'lang="zh-TW"' in visitor.get("/sign-in", headers=wish).text
@@ -251,7 +255,7 @@ def test_in_a_browser(browser: Browser, client: httpx2.Client, link: str) -> Non
     page.close()
 
 
-def test_tries_count_in_all_processes(
+def test_attempts_count_in_all_processes(
     visitor: Visitor,
     ada: Person,
     settings: Settings,

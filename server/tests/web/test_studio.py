@@ -34,7 +34,7 @@ def storage(settings: Settings, server_secrets: Secrets) -> LocalStorage:
 
 
 def ask(visitor: Visitor, path: str, body: dict[str, Any], **headers: str) -> httpx2.Response:
-    """What the studio's script sends."""
+    """Send a request as the studio's script does."""
     sent = {"Sec-Fetch-Site": "same-origin", "Accept": "application/json", **headers}
     return visitor.request("POST", path, json=body, headers=sent)
 
@@ -69,7 +69,7 @@ def test_a_song_is_uploaded_and_split(signed_in: Visitor, hers: Customer) -> Non
     assert "9:40" in page
 
 
-def test_what_is_wrong_is_said_in_the_readers_language(signed_in: Visitor, hers: Customer) -> None:
+def test_errors_are_translated(signed_in: Visitor, hers: Customer) -> None:
     wish = hers.request(hers.upload(700))
     refused = ask(signed_in, "/studio/splits", wish)
     assert (refused.status_code, refused.json()["error"]["code"]) == (402, "INSUFFICIENT_CREDITS")
@@ -82,7 +82,7 @@ def test_what_is_wrong_is_said_in_the_readers_language(signed_in: Visitor, hers:
     assert ask(signed_in, "/studio/splits", wish).status_code == 401
 
 
-def test_the_list_is_searched_and_paged(signed_in: Visitor, hers: Customer) -> None:
+def test_search_and_paging_of_the_list(signed_in: Visitor, hers: Customer) -> None:
     for number in range(22):
         hers.split_of(hers.upload(filename=f"Song {number:02d} 100%.flac"))
     first = signed_in.get("/studio").text
@@ -101,7 +101,7 @@ def test_the_list_is_searched_and_paged(signed_in: Visitor, hers: Customer) -> N
     assert "&lt;b&gt;" in signed_in.get("/studio?q=<b>").text
 
 
-def test_cancelled_tried_again_and_deleted(signed_in: Visitor, hers: Customer) -> None:
+def test_cancelling_retrying_and_deleting(signed_in: Visitor, hers: Customer) -> None:
     split = hers.split()
     path = f"/studio/songs/{split.id}"
     assert hers.balance == 580
@@ -117,7 +117,7 @@ def test_cancelled_tried_again_and_deleted(signed_in: Visitor, hers: Customer) -
     assert split.id not in signed_in.get("/studio").text
 
 
-def test_trying_again_twice_is_one_split_and_one_charge(signed_in: Visitor, hers: Customer) -> None:
+def test_a_repeated_retry_is_one_split_and_one_charge(signed_in: Visitor, hers: Customer) -> None:
     failed = hers.split()
     signed_in.post(f"/studio/songs/{failed.id}/cancel")
     path = f"/studio/songs/{failed.id}/again"
@@ -137,11 +137,11 @@ def test_trying_again_twice_is_one_split_and_one_charge(signed_in: Visitor, hers
     assert retried.retry_of == failed.id
 
     signed_in.post(f"/studio/songs/{retried.id}/cancel")
-    assert signed_in.post(path).is_redirect  # that one failed, too: now it is another
+    assert signed_in.post(path).is_redirect  # the retry failed too, so this is a new retry
     assert hers.balance == 580
 
 
-def test_why_a_split_failed(signed_in: Visitor, hers: Customer) -> None:
+def test_the_reason_of_a_failure(signed_in: Visitor, hers: Customer) -> None:
     split = hers.split()
     with hers.database.write() as session:
         service.fail(
@@ -150,7 +150,7 @@ def test_why_a_split_failed(signed_in: Visitor, hers: Customer) -> None:
     assert "This file isn’t readable audio." in signed_in.get("/studio").text
 
 
-def test_songs_are_followed_until_they_end(signed_in: Visitor, hers: Customer) -> None:
+def test_songs_are_updated_until_they_end(signed_in: Visitor, hers: Customer) -> None:
     first, second = hers.split(), hers.split()
     with hers.database.write() as session:
         service.cancel(session, session.get_one(Split, first.id))
@@ -188,7 +188,7 @@ def test_all_stems_in_a_zip(signed_in: Visitor, hers: Customer, storage: LocalSt
 def test_stems_of_a_long_title_in_a_zip(
     signed_in: Visitor, hers: Customer, storage: LocalStorage, title: str
 ) -> None:
-    """File systems hold names of 255 bytes; every stem keeps a name of its own."""
+    """File systems limit names to 255 bytes; each stem still gets a unique name."""
     split = hers.finished(storage, filename=f"{title}.flac")
     answer = signed_in.get(f"/studio/songs/{split.id}/stems.zip")
     names = zipfile.ZipFile(io.BytesIO(answer.content)).namelist()
@@ -205,7 +205,7 @@ def test_a_share_link(
     anyone = Visitor(signed_in.client)
 
     def shared(days: int) -> Share:
-        """Share it; the newest link."""
+        """Share the song and return the newest link."""
         assert signed_in.post(f"{path}/share", {"days": days}).status_code == 303
         with hers.database.read() as session:
             found = session.query(Share).order_by(Share.id.desc()).first()
@@ -226,7 +226,7 @@ def test_a_share_link(
     assert not works(short)
 
     long = shared(30)
-    assert long.expires_at == split.expires_at  # not longer than there is something to hear
+    assert long.expires_at == split.expires_at  # not longer than the stems are kept
     assert works(long)
     assert signed_in.post(f"/studio/shares/{long.id}/revoke").status_code == 303
     assert not works(long)
@@ -236,7 +236,7 @@ def test_a_share_link(
     assert signed_in.post(f"{path}/share", {"days": 99}).status_code == 422
 
 
-def test_another_accounts_songs_are_nobody_elses(
+def test_another_accounts_songs_are_not_found(
     signed_in: Visitor, stranger: Visitor, hers: Customer, storage: LocalStorage
 ) -> None:
     split = hers.finished(storage)
@@ -256,7 +256,7 @@ def test_another_accounts_songs_are_nobody_elses(
     assert ask(stranger, "/studio/splits", wish).status_code == 404
 
 
-def test_songs_of_test_keys_are_listed_apart(
+def test_songs_of_test_keys_are_listed_separately(
     signed_in: Visitor, hers: Customer, server_secrets: Secrets
 ) -> None:
     with hers.database.write() as session:
@@ -268,7 +268,7 @@ def test_songs_of_test_keys_are_listed_apart(
     live, test = (signed_in.get(f"/studio{query}").text for query in ("", "?mode=test"))
     assert ("Live.flac" in live, "Tried.flac" in live) == (True, False)
     assert ("Live.flac" in test, "Tried.flac" in test) == (False, True)
-    # People may do with both what can be done.
+    # People can manage both.
     assert signed_in.get(f"/studio/songs/{theirs}").status_code == 200
     assert signed_in.post(f"/studio/songs/{theirs}/cancel").status_code == 303
     assert signed_in.post(f"/studio/songs/{theirs}/delete").status_code == 303

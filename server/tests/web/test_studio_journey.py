@@ -1,4 +1,4 @@
-"""A musician's way, in a real browser, with the service's own processes and a real song."""
+"""A musician's journey, in a real browser, with the service's processes and a real song."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ class Studio:
 
     page: Page
     service: Service
-    client: httpx2.Client  # of the same service, with nobody's key
+    client: httpx2.Client  # of the same service, without a key
     here: str
 
 
 @pytest.fixture
 def studio(browser: Browser, settings: Settings, ada: Person) -> Iterator[Studio]:
-    """Signed in; a worker is started by those who need one."""
+    """Signed in; tests that need a worker start one."""
     with running(settings) as service, service.api() as client:
         here = f"http://localhost:{client.base_url.port}"
         context = browser.new_context(base_url=here, reduced_motion="reduce")
@@ -50,12 +50,14 @@ def studio(browser: Browser, settings: Settings, ada: Person) -> Iterator[Studio
         assert not faults
 
 
-def test_from_a_file_to_stems_at_home(studio: Studio, browser: Browser, tmp_path: Path) -> None:
+def test_from_an_uploaded_file_to_downloaded_stems(
+    studio: Studio, browser: Browser, tmp_path: Path
+) -> None:
     page = studio.page
     song = tmp_path / "Über <b>Nacht.flac"
     song.write_bytes(SONG.read_bytes())
 
-    # What it costs is said before anything is sent.
+    # The price is shown before anything is uploaded.
     page.locator("#files").set_input_files([song, song])
     expect(page.locator("#pending li")).to_have_count(2)
     expect(page.locator("#summary")).to_contain_text("Costs 0:40")
@@ -66,7 +68,7 @@ def test_from_a_file_to_stems_at_home(studio: Studio, browser: Browser, tmp_path
     page.get_by_label("Format").select_option("wav")
     page.get_by_role("button", name="Split", exact=True).click()
 
-    # It is followed from the queue to its end without a reload.
+    # The song is updated from the queue to its end without a reload.
     row = page.locator("#songs .song")
     expect(row).to_contain_text("Next in the queue")
     expect(row.locator(".name")).to_have_text(song.name)
@@ -76,7 +78,7 @@ def test_from_a_file_to_stems_at_home(studio: Studio, browser: Browser, tmp_path
     expect(row).to_contain_text("Ready")
     row.get_by_role("link", name="Listen").click()
 
-    # The player: it runs, one stem alone, a part again and again.
+    # The player: playing, soloing a stem, looping a part.
     play = page.get_by_role("button", name="Play", exact=True)
     expect(play).to_be_visible()
     play.click()
@@ -90,10 +92,12 @@ def test_from_a_file_to_stems_at_home(studio: Studio, browser: Browser, tmp_path
     loop = page.get_by_role("button", name="Loop", exact=True)
     expect(loop).to_have_attribute("aria-pressed", "true")
     before = [_position(page)]
-    until(lambda: before.append(_position(page)) or before[-1] < before[-2])  # it has gone back
+    until(
+        lambda: before.append(_position(page)) or before[-1] < before[-2]
+    )  # the loop has jumped back
     page.get_by_role("button", name="Pause").click()
 
-    # What is downloaded is what the service has, to the byte.
+    # The downloads equal the stored files.
     made = {stem: _stored(studio, stem) for stem in ("vocals", "bass", "other")}
     with page.expect_download() as caught:
         page.get_by_role("link", name="Download Vocals").first.click()
@@ -110,7 +114,7 @@ def test_from_a_file_to_stems_at_home(studio: Studio, browser: Browser, tmp_path
         with wave.open(io.BytesIO(made["vocals"])) as vocals:
             assert mix.getframerate() == vocals.getframerate()
 
-    # Shared with someone without an account, until it is deleted.
+    # Shared with a person without an account, until it is deleted.
     page.get_by_role("button", name="Create link").click()
     link = page.locator("#share code").inner_text()
     stranger = browser.new_context()
@@ -124,11 +128,11 @@ def test_from_a_file_to_stems_at_home(studio: Studio, browser: Browser, tmp_path
     stranger.close()
 
 
-def test_an_upload_goes_on_where_the_line_broke(studio: Studio) -> None:
+def test_an_upload_resumes_after_a_dropped_connection(studio: Studio) -> None:
     page, sent = studio.page, []
 
     def break_once(route: Route) -> None:
-        """Bring the server the first half, as a line does that breaks then."""
+        """Forward the first half to the server, then break the connection."""
         request = route.request
         sent.append(request.headers.get("content-range"))
         if len(sent) > 1:
@@ -153,7 +157,7 @@ def test_an_upload_goes_on_where_the_line_broke(studio: Studio) -> None:
     assert sent == [None, f"bytes */{size}", f"bytes {size // 2}-{size - 1}/{size}"]
 
 
-def test_what_cannot_be_split_is_said_where_it_stands(studio: Studio, tmp_path: Path) -> None:
+def test_errors_are_shown_beside_the_song(studio: Studio, tmp_path: Path) -> None:
     page = studio.page
     empty, noise = tmp_path / "empty.mp3", tmp_path / "holiday.mp3"
     empty.touch()
@@ -185,7 +189,7 @@ def _position(page: Page) -> float:
 
 
 def _stored(studio: Studio, stem: str) -> bytes:
-    """A stem as it lies in the storage."""
+    """Return a stem from the storage."""
     found = [*(studio.service.settings.data / "storage").rglob(f"{stem}.wav")]
     assert len(found) == 1
     return found[0].read_bytes()

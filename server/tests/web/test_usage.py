@@ -20,9 +20,9 @@ PAGE = "/settings/usage"
 
 
 def cells(page: str) -> list[list[str]]:
-    """The rows of the ledger, without markup."""
+    """Return the rows of the ledger, without markup."""
     table = page[page.rindex("<tbody>") : page.rindex("</tbody>")]
-    table = re.sub(r'<span class="faint note phone">.*?</span>', "", table)  # the time once more
+    table = re.sub(r'<span class="faint note phone">.*?</span>', "", table)  # the time is repeated
     rows = re.findall(r"<tr>(.*?)</tr>", table, re.DOTALL)
     return [
         [" ".join(re.sub(r"<[^>]*>", " ", cell).split()) for cell in row.split("</td>")[:-1]]
@@ -98,7 +98,7 @@ def test_the_ledger_for_a_spreadsheet(
     assert row[1:] == ["grant", "60", "660", "", '\'=HYPERLINK("https://evil.example")']
 
 
-def test_who_is_not_signed_in(visitor: Visitor) -> None:
+def test_not_signed_in(visitor: Visitor) -> None:
     for path in (PAGE, f"{PAGE}/ledger.csv"):
         assert visitor.get(path).headers["location"] == f"/sign-in?next={path}"
 
@@ -115,7 +115,7 @@ def test_who_is_not_signed_in(visitor: Visitor) -> None:
         (3500, [1000, 2000, 3000, 4000]),
     ],
 )
-def test_the_lines_of_a_chart_are_round(highest: float, lines: list[int]) -> None:
+def test_the_grid_lines_of_a_chart_are_round_numbers(highest: float, lines: list[int]) -> None:
     drawn = chart.bars([0, highest / 2, highest])
     assert [minutes for _, minutes in drawn.lines] == lines
     assert all(0 <= y < chart.HEIGHT for y, _ in drawn.lines)
@@ -127,7 +127,7 @@ def test_the_lines_of_a_chart_are_round(highest: float, lines: list[int]) -> Non
     assert drawn.bars[-1].x + drawn.bars[-1].width <= 100
 
 
-def test_charts_that_lie_on_each_other() -> None:
+def test_stacked_charts() -> None:
     behind = chart.bars([4, 1, 0], height=80)
     before = chart.bars([3, 0, 0], height=80, highest=4)
     assert before.lines == behind.lines

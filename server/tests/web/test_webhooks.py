@@ -22,14 +22,14 @@ URL = "https://receiver.example/hook"
 
 
 def sent(customer: Customer, url: str = URL, kind: service.EventType = "split.failed") -> str:
-    """A test event on its way; the delivery's id."""
+    """The id of a test event's pending delivery."""
     account_id, key_id = customer.caller.account_id, customer.caller.key_id
     with customer.database.write() as session:
         return service.send_test(session, account_id, key_id, url, kind)[0].id
 
 
 def listed(visitor: Visitor, query: str = "") -> list[str]:
-    """The deliveries on a page."""
+    """Return the ids of the deliveries on a page."""
     return re.findall(rf"{PAGE}/(dlv_\w+)", visitor.get(f"{PAGE}{query}").text)
 
 
@@ -59,7 +59,7 @@ def test_filters(signed_in: Visitor, adas: Customer) -> None:
     assert "No matching deliveries." in signed_in.get(f"{PAGE}?find=nowhere").text
 
 
-def test_htmx_gets_a_part(signed_in: Visitor, adas: Customer) -> None:
+def test_htmx_gets_a_fragment(signed_in: Visitor, adas: Customer) -> None:
     delivery_id = sent(adas)
     headers = {"HX-Request": "true", "HX-Target": "deliveries"}
     part = signed_in.get(PAGE, headers=headers).text
@@ -86,7 +86,7 @@ def test_pages(signed_in: Visitor, adas: Customer) -> None:
     assert signed_in.get(f"{PAGE}?cursor=x").status_code == 422
 
 
-def test_one(signed_in: Visitor, adas: Customer, context: WorkerContext) -> None:
+def test_a_delivery(signed_in: Visitor, adas: Customer, context: WorkerContext) -> None:
     hostile = b"<script>alert(1)</script>"
     with Peer([answers(500, hostile), answers(204)]) as peer:
         delivery_id = sent(adas, f"{peer.url}/?a=<b>")
@@ -122,7 +122,9 @@ def test_one(signed_in: Visitor, adas: Customer, context: WorkerContext) -> None
             assert name in body
 
 
-def test_nobody_answers(signed_in: Visitor, adas: Customer, context: WorkerContext) -> None:
+def test_a_receiver_that_does_not_answer(
+    signed_in: Visitor, adas: Customer, context: WorkerContext
+) -> None:
     with Peer([answers(200)]) as peer:
         nobody = peer.url
     delivery_id = sent(adas, nobody)
@@ -198,7 +200,7 @@ def test_a_receiver_is_enabled_again(signed_in: Visitor, adas: Customer, someone
     assert row.account_id == someone.caller.account_id
 
 
-def test_another_accounts_deliveries_are_not_there(signed_in: Visitor, someone: Customer) -> None:
+def test_another_accounts_deliveries_are_not_found(signed_in: Visitor, someone: Customer) -> None:
     theirs = sent(someone)
     with someone.database.write() as session:
         session.execute(update(Delivery).values(state="failed"))
@@ -209,7 +211,7 @@ def test_another_accounts_deliveries_are_not_there(signed_in: Visitor, someone: 
         assert len(session.scalars(select(Delivery)).all()) == 1
 
 
-def test_who_is_not_signed_in(visitor: Visitor, adas: Customer) -> None:
+def test_not_signed_in(visitor: Visitor, adas: Customer) -> None:
     delivery_id = sent(adas)
     for path in (PAGE, f"{PAGE}/test", f"{PAGE}/{delivery_id}"):
         assert visitor.get(path).headers["location"] == f"/sign-in?next={path}"

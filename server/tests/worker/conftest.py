@@ -14,20 +14,20 @@ from processes import Service, running
 
 @pytest.fixture
 def service(settings: Settings, database: Database) -> Iterator[Service]:  # noqa: ARG001
-    """A service over the test's database, nothing of it running yet."""
+    """A service on the test's database, without any processes yet."""
     with running(settings) as service:
         yield service
 
 
 @pytest.fixture
 def someone(database: Database, server_secrets: Secrets) -> Customer:
-    """A customer with an hour."""
+    """A customer with an hour of credits."""
     return customer(database, server_secrets, seconds=3600)
 
 
 @pytest.fixture
 def client(service: Service, someone: Customer) -> Iterator[httpx2.Client]:
-    """The API with their key."""
+    """A client with the customer's key."""
     with service.api() as client:
         client.headers.update(someone.headers)
         yield client

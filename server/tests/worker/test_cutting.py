@@ -1,4 +1,4 @@
-"""The process that makes listening copies, on its own."""
+"""The process that makes listening copies, tested directly."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FORMATS = ("wav", "flac", "mp3", "opus", "m4a")
 
 @pytest.fixture
 def worker(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A worker that does not stop, for a split that is not deleted."""
+    """A worker that is not stopped, for a split that is not deleted."""
     monkeypatch.setattr(listening, "_check", lambda *_: None)
     return SimpleNamespace(stopping=threading.Event())
 
@@ -45,7 +45,7 @@ def task(folder: Path, stack: ExitStack, stems: list[Path], song: Path) -> cutti
 
 @pytest.mark.parametrize("format_", FORMATS)
 def test_stems_of_each_format(worker: Any, tmp_path: Path, format_: Any) -> None:
-    """All of them can be decoded by a confined process."""
+    """A confined process can decode all of them."""
     stems = [tmp_path / f"{name}.{format_}" for name in ("vocals", "drums")]
     for stem in stems:
         with StemWriter(stem, OutputFormat(format_), 48_000, 2) as writer:
@@ -57,7 +57,7 @@ def test_stems_of_each_format(worker: Any, tmp_path: Path, format_: Any) -> None
     index = json.loads((tmp_path / cutting.INDEX).read_text())
     assert [track["name"] for track in index["tracks"]] == ["vocals", "drums", "mixture"]
     assert index["frames"] == 48_000
-    # The song ends early, so the sum of the stems stands in for it; nothing is left of what was
+    # The song ends early, so the sum of the stems replaces it; nothing is left of what was
     # written of it before.
     assert index["mixtureIsSong"] is False
     assert index["tracks"][2]["offsets"][-1] == (tmp_path / "mixture.pieces").stat().st_size

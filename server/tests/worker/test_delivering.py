@@ -36,7 +36,7 @@ from sweeps import sweep
 
 
 def failed_split(someone: Customer, url: str | None) -> str:
-    """A split that has ended, and whose end is announced."""
+    """Create a failed split and its event."""
     split = someone.split()
     with someone.database.write() as session:
         row = session.get_one(Split, split.id)
@@ -56,7 +56,7 @@ def attempts(someone: Customer) -> Sequence[Attempt]:
 
 
 def attempt_now(context: WorkerContext, someone: Customer) -> None:
-    """Make the next attempt now, whenever it is due."""
+    """Make the next attempt immediately, even if it is not due."""
     with someone.database.write() as session:
         pending = update(Delivery).where(Delivery.next_attempt_at.is_not(None))
         session.execute(pending.values(next_attempt_at=times.now()))
@@ -78,7 +78,7 @@ def test_delivered(context: WorkerContext, someone: Customer) -> None:
     with Peer([answers(204)]) as peer:
         split_id = failed_split(someone, f"{peer.url}/hook?a=1")
         deliver(context, delivery(someone).id)
-        deliver(context, delivery(someone).id)  # it is not due any longer
+        deliver(context, delivery(someone).id)  # it is no longer due
     (request,) = peer.requests
     assert request.line == "POST /hook?a=1 HTTP/1.1"
     payload = json.loads(request.body)
@@ -119,7 +119,7 @@ def test_a_test_event(context: WorkerContext, someone: Customer, kind: service.E
         assert session.get(Split, verified.data.id) is None
 
 
-def test_a_test_event_goes_nowhere_private(context: WorkerContext, someone: Customer) -> None:
+def test_a_test_event_to_a_private_address(context: WorkerContext, someone: Customer) -> None:
     strict = WorkerContext(
         context.settings, context.database, context.secrets, context.storage, Outgoing(), "wrk_2"
     )
@@ -218,7 +218,7 @@ def test_standard_webhooks(context: WorkerContext, someone: Customer) -> None:
     assert sent["webhook-id"].startswith("evt_")
 
 
-def test_tried_again(context: WorkerContext, someone: Customer) -> None:
+def test_a_failed_attempt_is_retried(context: WorkerContext, someone: Customer) -> None:
     with Peer([answers(500, b"oh " * 5000), answers(200)]) as peer:
         failed_split(someone, peer.url)
         deliver(context, delivery(someone).id)
@@ -236,7 +236,7 @@ def test_tried_again(context: WorkerContext, someone: Customer) -> None:
     assert ids[0] == ids[1]
 
 
-def test_nobody_there_and_nobody_allowed(context: WorkerContext, someone: Customer) -> None:
+def test_an_unreachable_and_a_forbidden_receiver(context: WorkerContext, someone: Customer) -> None:
     with Peer([hangs]) as peer:
         nobody = peer.url
     failed_split(someone, nobody)
@@ -265,7 +265,7 @@ def test_a_redirect_is_not_followed(context: WorkerContext, someone: Customer) -
     assert delivery(someone).state == "pending"
 
 
-def test_gone(context: WorkerContext, someone: Customer) -> None:
+def test_status_410_ends_the_delivery(context: WorkerContext, someone: Customer) -> None:
     with Peer([answers(410)]) as peer:
         failed_split(someone, peer.url)
         deliver(context, delivery(someone).id)
@@ -273,7 +273,7 @@ def test_gone(context: WorkerContext, someone: Customer) -> None:
     assert (found.state, found.next_attempt_at) == ("failed", None)
 
 
-def test_given_up_in_the_end(context: WorkerContext, someone: Customer) -> None:
+def test_a_delivery_fails_after_the_last_attempt(context: WorkerContext, someone: Customer) -> None:
     with Peer([answers(503)]) as peer:
         failed_split(someone, peer.url)
         for _ in range(12):
@@ -283,7 +283,7 @@ def test_given_up_in_the_end(context: WorkerContext, someone: Customer) -> None:
     assert found.reason == "given up after 9 attempts"
 
 
-def test_disabled_after_five_days(context: WorkerContext, someone: Customer) -> None:
+def test_a_receiver_is_disabled_after_five_days(context: WorkerContext, someone: Customer) -> None:
     with Peer([answers(500), answers(500), answers(200)]) as peer:
         failed_split(someone, peer.url)
         deliver(context, delivery(someone).id)
@@ -301,14 +301,14 @@ def test_disabled_after_five_days(context: WorkerContext, someone: Customer) -> 
     assert len(peer.requests) == 2
 
 
-def test_a_worker_that_died_over_it(context: WorkerContext, someone: Customer) -> None:
+def test_a_worker_dies_during_an_attempt(context: WorkerContext, someone: Customer) -> None:
     with Peer([answers(200)]) as peer:
         failed_split(someone, peer.url)
         with someone.database.write() as session:
             service.begin(session, delivery(someone).id)
         due = delivery(someone).next_attempt_at
         assert due is not None
-        assert due - times.now() <= service.LEASE  # it is due again by itself
+        assert due - times.now() <= service.LEASE  # it becomes due again
         deliver(context, delivery(someone).id)
         assert peer.requests == []
         attempt_now(context, someone)
@@ -340,8 +340,8 @@ def test_an_account_deleted_during_an_attempt(
             assert session.scalar(select(func.count()).select_from(table)) == 0
 
 
-def test_attempts_that_never_had_an_outcome_come_to_an_end(someone: Customer) -> None:
-    """As if each worker that took it had died of it."""
+def test_attempts_without_an_outcome_are_limited(someone: Customer) -> None:
+    """As if every worker had died during its attempt."""
     failed_split(someone, "http://127.0.0.1:9/")
     for _ in range(schedule.ATTEMPTS + 1):
         with someone.database.write() as session:
@@ -353,10 +353,10 @@ def test_attempts_that_never_had_an_outcome_come_to_an_end(someone: Customer) ->
 
 
 @pytest.mark.parametrize("fails", ["begin", "record"])
-def test_a_database_that_stays_away(
+def test_a_long_database_outage(
     context: WorkerContext, someone: Customer, monkeypatch: pytest.MonkeyPatch, fails: str
 ) -> None:
-    """Longer than a worker waits: the delivery is due again all the same."""
+    """Longer than a worker waits: the delivery becomes due again."""
     with Peer([answers(200)]) as peer:
         failed_split(someone, peer.url)
         with monkeypatch.context() as patch:
@@ -394,9 +394,7 @@ def test_retry_after(wish: str | None, seconds: int) -> None:
     assert seconds * 0.9 <= (due - now).total_seconds() <= seconds * 1.1
 
 
-def test_a_wish_that_is_no_time_does_not_strand_a_delivery(
-    context: WorkerContext, someone: Customer
-) -> None:
+def test_an_invalid_retry_after(context: WorkerContext, someone: Customer) -> None:
     wish = "Mon, 01 Jan 99999999999 00:00:00 GMT"
     with Peer([answers(503, Retry_After=wish), answers(200)]) as peer:
         failed_split(someone, peer.url)
@@ -412,7 +410,7 @@ def test_the_schedule_ends() -> None:
     assert schedule.next_attempt(9, None, now) is None
 
 
-def test_rotation(context: WorkerContext, someone: Customer) -> None:
+def test_secret_rotation(context: WorkerContext, someone: Customer) -> None:
     with someone.database.write() as session:
         new = accounts.rotate_webhook_secret(session, context.secrets, None, someone.caller.key_id)
     with Peer([answers(500), answers(200)]) as peer:
@@ -433,7 +431,7 @@ def test_rotation(context: WorkerContext, someone: Customer) -> None:
         assert session.get_one(ApiKey, someone.caller.key_id).sealed_previous_secret is None
 
 
-def test_swept(context: WorkerContext, someone: Customer) -> None:
+def test_old_attempts_are_deleted(context: WorkerContext, someone: Customer) -> None:
     with Peer([answers(200)]) as peer:
         failed_split(someone, peer.url)
         deliver(context, delivery(someone).id)

@@ -1,4 +1,4 @@
-"""Dispatchers: whose work is started, and that no one account's holds another's up."""
+"""Dispatchers: fair turns, and limits per account and host."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from query_plans import planned
 
 
 class Held(Deliveries):
-    """Deliveries whose attempts last until they are let go."""
+    """Deliveries whose attempts last until they are released."""
 
     def __init__(self, **limits: int) -> None:
         self.limits = replace(Limits(total=100, host=100, url=100), **limits)
@@ -58,7 +58,7 @@ def dispatcher(context: WorkerContext, held: Held) -> Iterator[Dispatcher]:
 
 
 def send(someone: Customer, *urls: str) -> list[str]:
-    """Deliveries to these URLs, due now."""
+    """Create deliveries to these URLs, due now."""
     account_id, key_id = someone.caller.account_id, someone.caller.key_id
     with someone.database.write() as session:
         return [
@@ -80,13 +80,13 @@ def test_a_flood_to_a_slow_receiver_delays_nobody_else(
         dispatcher = Dispatcher(context, Deliveries())
         assert dispatcher.dispatch() == ACCOUNT
         (theirs,) = send(other, quick.url)
-        assert dispatcher.dispatch() == 1  # no place of theirs is taken
+        assert dispatcher.dispatch() == 1  # they have free places
         while states(context.database, [theirs]) != ["delivered"]:
             dispatcher.wait(0.01)
         assert dispatcher.dispatch() == 0
     assert dispatcher.wait(60)
     with context.database.read() as session:
-        # As many rows as there were attempts, and no job.
+        # As many rows as attempts, and no job.
         assert session.scalar(select(func.count()).select_from(Attempt)) == ACCOUNT + 1
         jobs = "workflow_status" if context.database.sqlite else "dbos.workflow_status"
         assert session.scalar(text(f"SELECT count(*) FROM {jobs}")) == 0
@@ -106,7 +106,7 @@ def test_a_slow_receiver_leaves_room_for_others_of_the_account(
     assert dispatcher.wait(60)
 
 
-def test_accounts_take_turns_where_places_are_few(
+def test_accounts_take_turns_for_limited_places(
     database: Database, server_secrets: Secrets, held: Held, dispatcher: Dispatcher
 ) -> None:
     customers = [customer(database, server_secrets) for _ in range(4)]
@@ -123,12 +123,12 @@ def test_accounts_take_turns_where_places_are_few(
     assert begun == [3, 3, 3, 3]
 
 
-def test_one_account_alone_gets_what_it_may_have(someone: Customer, dispatcher: Dispatcher) -> None:
+def test_one_account_alone_gets_its_maximum(someone: Customer, dispatcher: Dispatcher) -> None:
     send(someone, *["https://receiver.example/"] * 50)
     assert dispatcher.dispatch() == ACCOUNT
 
 
-def test_a_full_host_does_not_hide_the_rest(
+def test_a_host_at_its_limit_does_not_block_others(
     someone: Customer, other: Customer, held: Held, dispatcher: Dispatcher
 ) -> None:
     held.limits = Limits(total=100, host=1, url=100)
@@ -137,7 +137,7 @@ def test_a_full_host_does_not_hide_the_rest(
     assert dispatcher.dispatch() == 2
 
 
-def test_what_another_process_has_begun_is_not_started(
+def test_deliveries_of_another_process_are_not_started(
     database: Database, someone: Customer, dispatcher: Dispatcher
 ) -> None:
     (one,) = send(someone, "https://receiver.example/")
@@ -159,13 +159,13 @@ def test_polling_only_reads(
         dispatcher.wait(0.01)
 
     def write(_database: Database) -> None:
-        raise AssertionError("a poll has written")
+        raise AssertionError("polling wrote to the database")
 
     monkeypatch.setattr(Database, "write", write)
     assert dispatcher.dispatch() == 0
 
 
-def test_a_job_that_fails_leaves_its_place(context: WorkerContext, someone: Customer) -> None:
+def test_a_failed_job_frees_its_place(context: WorkerContext, someone: Customer) -> None:
     class Failing(Held):
         def run(self, _context: WorkerContext, _item_id: str) -> None:
             raise RuntimeError
@@ -177,7 +177,7 @@ def test_a_job_that_fails_leaves_its_place(context: WorkerContext, someone: Cust
         assert dispatcher.wait(60)
 
 
-def test_it_works_until_the_worker_stops(context: WorkerContext, someone: Customer) -> None:
+def test_dispatching_ends_when_the_worker_stops(context: WorkerContext, someone: Customer) -> None:
     with Peer([answers(204)]) as peer:
         dispatcher = Dispatcher(context, Deliveries())
         dispatcher.start()

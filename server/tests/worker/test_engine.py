@@ -1,4 +1,4 @@
-"""The process that separates, as the worker sees it."""
+"""The separating process as the worker sees it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from processes import SONG
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[Engine]:
-    """One that counts as hung after a while; loading the small model takes less."""
+    """An engine that counts as hung after a few seconds; loading the small model is faster."""
     engine = Engine(silence=60, work=tmp_path, decode_seconds=60)
     engine.start()
     yield engine
@@ -43,7 +43,7 @@ def never() -> bool:
     return False
 
 
-def test_separated_twice(engine: Engine, tmp_path: Path) -> None:
+def test_two_separations_in_one_process(engine: Engine, tmp_path: Path) -> None:
     seen: list[float] = []
     first = engine.separate(task(tmp_path / "a"), seen.append, never)
     assert list(first.files) == ["vocals"]
@@ -53,14 +53,14 @@ def test_separated_twice(engine: Engine, tmp_path: Path) -> None:
     assert first.files["vocals"].read_bytes() == second.files["vocals"].read_bytes()
 
 
-def test_the_beginning_alone(engine: Engine, tmp_path: Path) -> None:
+def test_only_the_beginning(engine: Engine, tmp_path: Path) -> None:
     assert engine.separate(task(tmp_path, seconds=3), nothing, never).seconds == 3.0
 
 
-def test_stopped(engine: Engine, tmp_path: Path) -> None:
+def test_stopping_a_separation(engine: Engine, tmp_path: Path) -> None:
     with pytest.raises(Stopped):
         engine.separate(task(tmp_path / "a"), nothing, lambda: True)
-    assert engine.separate(task(tmp_path / "b"), nothing, never).files  # and ready for the next
+    assert engine.separate(task(tmp_path / "b"), nothing, never).files  # ready for the next song
 
 
 def test_no_audio(engine: Engine, tmp_path: Path) -> None:
@@ -90,14 +90,14 @@ def test_tags_and_cover_are_copied(engine: Engine, tmp_path: Path) -> None:
     assert stem.cover == cover
 
 
-def test_a_song_longer_than_was_paid_for(engine: Engine, tmp_path: Path) -> None:
+def test_a_song_that_is_longer_than_its_charge(engine: Engine, tmp_path: Path) -> None:
     with pytest.raises(Failed, match=r"^mixture.flac: cannot be decoded") as caught:
         engine.separate(replace(task(tmp_path / "a"), duration=3.0), nothing, never)
     assert caught.value.code == "UNSUPPORTED_MEDIA"
 
 
 DECODERS = {
-    # What the decoder does, and the code of the split's error.
+    # The decoder's behaviour, and the code of the split's error.
     "crashes": ("ctypes.string_at(0)", "UNSUPPORTED_MEDIA"),
     "computes for ever": ("while True: pass", "UNSUPPORTED_MEDIA"),
     "takes too much memory": ("bytearray(3 << 30)", "UNSUPPORTED_MEDIA"),
@@ -110,7 +110,7 @@ DECODERS = {
 @pytest.mark.skipif(sys.platform != "linux", reason="the limits are Linux's")
 @pytest.mark.parametrize("what", DECODERS)
 def test_a_decoder_fails(what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The error is final if the file is to blame, and another attempt is made if we are."""
+    """The error is final if the file is to blame, and retried if we are."""
     body, code = DECODERS[what]
     audio = tmp_path / "fake" / "aistemsplitter_engine" / "audio"
     audio.mkdir(parents=True)
@@ -151,7 +151,7 @@ def test_a_model_without_weights(engine: Engine, tmp_path: Path) -> None:
     assert caught.value.code == "MODEL_UNAVAILABLE"
 
 
-def test_it_dies(engine: Engine, tmp_path: Path) -> None:
+def test_the_engine_dies(engine: Engine, tmp_path: Path) -> None:
     process = engine._process
     assert process is not None
 
@@ -162,11 +162,11 @@ def test_it_dies(engine: Engine, tmp_path: Path) -> None:
     with pytest.raises(Failed, match="died") as caught:
         engine.separate(task(tmp_path), nothing, kill)
     assert caught.value.code == "INTERNAL"
-    assert engine.separate(task(tmp_path), nothing, never).files  # by another
+    assert engine.separate(task(tmp_path), nothing, never).files  # by another process
 
 
-def test_it_cannot_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The worker then ends, and says why, before it has taken a song."""
+def test_the_engine_cannot_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The worker exits with the reason before it claims a song."""
     broken = tmp_path / "broken" / "aistemsplitter_engine"
     broken.mkdir(parents=True)
     (broken / "__init__.py").touch()
@@ -177,7 +177,7 @@ def test_it_cannot_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert engine._process is None
 
 
-def test_it_hangs(tmp_path: Path) -> None:
+def test_the_engine_hangs(tmp_path: Path) -> None:
     engine = Engine(silence=1, work=tmp_path, decode_seconds=60)
     engine.start()
     assert engine._process is not None

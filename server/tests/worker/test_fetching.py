@@ -1,4 +1,4 @@
-"""Fetching songs: whose is fetched, what is reserved for it, and what becomes of its claim."""
+"""Fetching songs: limits, reserved credits and claims."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ DRIPPING = drips(b"HTTP/1.1 200 So\r\nContent-Length: 1000000\r\n\r\n", b"x", 0.
 
 @pytest.fixture
 def someone(database: Database, server_secrets: Secrets) -> Customer:
-    """A customer with ten minutes."""
+    """A customer with ten minutes of credits."""
     return customer(database, server_secrets)
 
 
@@ -44,7 +44,7 @@ def other(database: Database, server_secrets: Secrets) -> Customer:
 
 @pytest.fixture
 def measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Songs last 20 s, whatever they hold; a child process would take a while to say so."""
+    """Let every song have 20 s, because measuring in a child process is slow."""
     twenty_seconds = Measured(duration_seconds=20.0, sample_rate=44100, channels=2)
     monkeypatch.setattr(fetching, "measure", lambda *_: twenty_seconds)
 
@@ -67,7 +67,7 @@ def make_due(database: Database) -> None:
 
 
 def announces(size: int, then: Callable[[], None]) -> Behaviour:
-    """Announce so many bytes, do something, and break off."""
+    """Announce that many bytes, call a function, and disconnect."""
 
     def behave(_peer: object, connection: object, _request: object) -> None:
         head = f"HTTP/1.1 200 So\r\nContent-Length: {size}\r\n\r\n"
@@ -78,7 +78,7 @@ def announces(size: int, then: Callable[[], None]) -> Behaviour:
 
 
 @pytest.mark.usefixtures("measured")
-def test_dripping_urls_of_one_account_delay_nobody_else(
+def test_slow_urls_of_one_account_do_not_delay_others(
     context: WorkerContext, someone: Customer, other: Customer
 ) -> None:
     dispatcher = Dispatcher(context, Fetches(context.settings))
@@ -87,7 +87,7 @@ def test_dripping_urls_of_one_account_delay_nobody_else(
             someone.fetch(slow.url)
         assert dispatcher.dispatch() == context.settings.account_concurrent_fetches
         theirs = other.fetch(quick.url)
-        assert dispatcher.dispatch() == 1  # no place of theirs is taken
+        assert dispatcher.dispatch() == 1  # they have free places
         while not found(context.database, theirs).duration_seconds:
             dispatcher.wait(0.02)
     assert dispatcher.wait(60)
@@ -96,7 +96,7 @@ def test_dripping_urls_of_one_account_delay_nobody_else(
     assert other.balance == 600 - 20
 
 
-def test_an_account_has_a_limit_of_its_own(context: WorkerContext, someone: Customer) -> None:
+def test_the_limit_per_account(context: WorkerContext, someone: Customer) -> None:
     with context.database.write() as session:
         limits.set_limits(session, someone.caller.account_id, {"concurrent_fetches": 1})
     dispatcher = Dispatcher(context, Fetches(context.settings))
@@ -110,7 +110,7 @@ def test_an_account_has_a_limit_of_its_own(context: WorkerContext, someone: Cust
     assert dispatcher.wait(60)
 
 
-def test_a_host_has_a_limit(
+def test_the_limit_per_host(
     context: WorkerContext, server_secrets: Secrets, someone: Customer
 ) -> None:
     dispatcher = Dispatcher(context, Fetches(context.settings))
@@ -124,14 +124,14 @@ def test_a_host_has_a_limit(
 
 
 @pytest.mark.parametrize(("size", "seconds"), [(1000, 1), (100 * service.DENSEST + 1, 100)])
-def test_credits_are_reserved_for_what_is_announced(
+def test_credits_are_reserved_for_the_announced_size(
     context: WorkerContext, someone: Customer, size: int, seconds: int
 ) -> None:
     seen: list[dict[str, int]] = []
     with Peer([announces(size, lambda: seen.append(reserved(context.database)))]) as peer:
         split_id = someone.fetch(peer.url)
         fetch(context, split_id)
-    # The file broke off while they were reserved; the split has failed and nothing is left.
+    # The download was cut while they were reserved; the split failed and no reservation is left.
     assert seen[-1] in ({split_id: seconds}, {})
     split = found(context.database, split_id)
     assert (split.status, split.error_code) == ("failed", "INPUT_UNREACHABLE")
@@ -139,7 +139,7 @@ def test_credits_are_reserved_for_what_is_announced(
     assert someone.balance == 600
 
 
-def test_what_is_reserved_for_one_song_is_not_there_for_another(
+def test_reserved_credits_are_not_available_to_another_song(
     context: WorkerContext, someone: Customer
 ) -> None:
     first, second = someone.fetch("http://a.example/"), someone.fetch("http://a.example/")
@@ -159,7 +159,7 @@ def test_what_is_reserved_for_one_song_is_not_there_for_another(
     with context.database.write() as session:
         service.announce_size(session, second, 1, 300 * service.DENSEST)
     assert reserved(context.database) == {second: 300}
-    with context.database.read() as session:  # the ledger has the free credits, and nothing else
+    with context.database.read() as session:  # the ledger contains only the free credits
         assert session.scalars(select(Entry.kind)).all() == ["grant"]
 
 
@@ -171,7 +171,7 @@ def test_a_song_that_is_too_expensive_is_not_downloaded(
     strict = WorkerContext(
         settings, context.database, context.secrets, context.storage, context.outgoing, "wrk_1"
     )
-    with Peer([drips(head, b"", 60)]) as peer:  # no byte of it ever comes
+    with Peer([drips(head, b"", 60)]) as peer:  # the server never sends a byte
         split_id = someone.fetch(peer.url)
         fetch(strict, split_id)
     assert found(context.database, split_id).error_code == "INSUFFICIENT_CREDITS"
@@ -179,9 +179,7 @@ def test_a_song_that_is_too_expensive_is_not_downloaded(
 
 
 @pytest.mark.usefixtures("measured")
-def test_what_was_reserved_is_settled_by_the_charge(
-    context: WorkerContext, someone: Customer
-) -> None:
+def test_the_charge_replaces_the_reservation(context: WorkerContext, someone: Customer) -> None:
     with Peer([answers(200, b"a song")]) as peer:
         split_id = someone.fetch(peer.url)
         fetch(context, split_id)
@@ -190,13 +188,13 @@ def test_what_was_reserved_is_settled_by_the_charge(
     assert someone.balance == 580
 
 
-def test_a_claim_is_renewed_and_runs_out(context: WorkerContext, someone: Customer) -> None:
+def test_a_claim_is_renewed_and_expires(context: WorkerContext, someone: Customer) -> None:
     split_id = someone.fetch("http://songs.example/")
     with context.database.write() as session:
         assert service.begin_fetch(session, split_id, context.worker_id)
         assert service.begin_fetch(session, split_id, "wrk_2") is None
     table = Fetches(context.settings)
-    make_due(context.database)  # nearly
+    make_due(context.database)  # about to expire
     table.renew(context, [split_id])
     with context.database.write() as session:
         assert service.begin_fetch(session, split_id, "wrk_2") is None
@@ -206,13 +204,11 @@ def test_a_claim_is_renewed_and_runs_out(context: WorkerContext, someone: Custom
         assert taken is not None
         assert (taken.attempt, taken.failures) == (2, 2)
     make_due(context.database)
-    table.renew(context, [split_id])  # it was only frozen, and has lost the song
+    table.renew(context, [split_id])  # the first worker was only stalled, but has lost its claim
     assert found(context.database, split_id).fetch_at <= times.now()  # type: ignore[operator]
 
 
-def test_a_worker_that_stops_leaves_it_to_others_at_once(
-    context: WorkerContext, someone: Customer
-) -> None:
+def test_a_stopping_worker_releases_its_songs(context: WorkerContext, someone: Customer) -> None:
     with Peer([DRIPPING]) as peer:
         split_id = someone.fetch(peer.url)
         context.stopping.set()
@@ -224,7 +220,7 @@ def test_a_worker_that_stops_leaves_it_to_others_at_once(
 
 
 @pytest.mark.usefixtures("measured")
-def test_a_fetch_that_goes_wrong_is_tried_later(
+def test_a_failed_fetch_is_retried_later(
     context: WorkerContext, someone: Customer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(context.storage, "put_file", Mock(side_effect=OSError("no space")))
@@ -246,10 +242,10 @@ def test_a_fetch_that_goes_wrong_is_tried_later(
 
 @pytest.mark.parametrize("fails", ["begin_fetch", "announce_size", "fetched"])
 @pytest.mark.usefixtures("measured")
-def test_a_database_that_stays_away(
+def test_a_long_database_outage(
     context: WorkerContext, someone: Customer, monkeypatch: pytest.MonkeyPatch, fails: str
 ) -> None:
-    """Longer than a worker waits: the song is due again all the same."""
+    """Longer than a worker waits: the song becomes due again."""
     away = OperationalError("", {}, Exception("the database is away"))
     with Peer([answers(200, b"a song")]) as peer:
         split_id = someone.fetch(peer.url)

@@ -1,4 +1,4 @@
-"""The data folder lies on a disk that has no room left."""
+"""The data folder is on a full disk."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from databases import only_postgres
 from peers import Peer, answers
 from processes import Service, ended, running, split, until, upload
 
-pytestmark = only_postgres  # so that the disk is full for audio alone
+pytestmark = only_postgres  # so that only audio files meet the full disk
 
 
 @pytest.fixture
 def small(mount_disk: Callable[[int], Path]) -> Path:
-    """A disk of 6 MB."""
+    """A file system of 6 MB."""
     return mount_disk(6)
 
 
@@ -32,7 +32,7 @@ def service(
     server_secrets: Secrets,  # noqa: ARG001
     small: Path,
 ) -> Iterator[Service]:
-    """A service on the small disk."""
+    """A service whose data is on the small file system."""
     (small / "data").mkdir(mode=0o700)
     (small / "data" / "secret").write_bytes((settings.data / "secret").read_bytes())
     (small / "data" / "secret").chmod(0o600)

@@ -1,4 +1,4 @@
-"""What the player hears: pieces that a browser can fetch and decode by themselves."""
+"""Listening copies: pieces that browsers can fetch and decode independently."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from databases import only_sqlite
 from peers import Peer, answers
 from processes import SONG, Service, ended, split, until, upload
 
-pytestmark = only_sqlite  # the queries are tested on both in splits/test_listening.py
+pytestmark = only_sqlite  # splits/test_listening.py tests the queries on both databases
 
 HOUR = timedelta(hours=1)
 
@@ -62,7 +62,7 @@ def heard(someone: Customer, storage: LocalStorage, split_id: str) -> dict[str, 
 
 
 def samples(storage: LocalStorage, track: dict[str, Any]) -> NDArray[np.int16]:
-    """A track, decoded piece by piece as browsers do: by FFmpeg, knowing nothing of the others."""
+    """Return a track, decoded piece by piece with FFmpeg as browsers do."""
     with storage.open(urlsplit(track["url"]).path.removeprefix("/storage/")) as file:
         whole = file.read()
     assert track["offsets"][-1] == len(whole)
@@ -86,7 +86,7 @@ def stem_path(settings: Settings, split_id: str, name: str, extension: str) -> P
     return settings.data / "storage" / keys.stem(split_id, 1, name, extension)
 
 
-def test_pieces_are_the_stems_to_the_sample(
+def test_pieces_equal_the_stems_to_the_sample(
     client: httpx2.Client,
     service: Service,
     someone: Customer,
@@ -97,7 +97,7 @@ def test_pieces_are_the_stems_to_the_sample(
     split_id = split(client, upload(client), outputFormat="flac")
     ended(client, split_id)
     with someone.database.read() as session:
-        assert session.get(Listening, split_id) is None, "nobody has asked for it"
+        assert session.get(Listening, split_id) is None, "copies exist although none were requested"
     data = heard(someone, storage, split_id)
     assert (data["title"], data["format"]) == ("mixture", "flac")
     assert (data["sampleRate"], data["frames"]) == (44100, 20 * 44100)
@@ -110,21 +110,21 @@ def test_pieces_are_the_stems_to_the_sample(
         found, wanted = samples(storage, track), at_16_bit(files.get(name, SONG))
         assert len(track["offsets"]) == 1 + 4
         assert np.array_equal(found, wanted), name
-        # The waveform is that of the samples.
+        # The waveform matches the samples.
         peaks, levels = (np.frombuffer(b64decode(track[key]), np.uint8) for key in _WAVEFORM)
         width = data["binFrames"]
         assert len(peaks) == len(levels) == -(-data["frames"] // width) == 2000
         loud = np.abs(found[:, 7 * width : 8 * width].astype(float)) / 32768 * 255
         assert peaks[7] == round(loud.max())
         assert levels[7] == round(float(np.sqrt((loud**2).mean())))
-    # A piece is fetched by its bytes, from an ordinary URL.
+    # A piece is a byte range of an ordinary URL.
     track = data["tracks"][3]
     start, end = track["offsets"][1:3]
     part = client.get(_path(track["url"]), headers={"Range": f"bytes={start}-{end - 1}"})
     assert (part.status_code, part.content[:4], len(part.content)) == (206, b"fLaC", end - start)
     assert client.get(_path(track["download"])).status_code == 200
     assert data["tracks"][-1]["download"] is None
-    # They go with the split.
+    # They are deleted with the split.
     assert client.delete(f"/v1/audio/splits/{split_id}").status_code == 200
     assert not (settings.data / "storage" / keys.split(split_id)).exists()
 
@@ -132,14 +132,14 @@ def test_pieces_are_the_stems_to_the_sample(
 _WAVEFORM = ("peaks", "levels")
 
 
-def test_a_song_of_the_studio_is_ready_unasked(
+def test_copies_of_studio_songs_are_made_in_advance(
     client: httpx2.Client,
     service: Service,
     someone: Customer,
     storage: LocalStorage,
     settings: Settings,
 ) -> None:
-    """One that was fetched, too: its file is kept until the player has it."""
+    """Also of a fetched song, whose file is kept until the copies exist."""
     in_studio = replace(someone, caller=replace(someone.caller, key_id="usr_someone"))
     with Peer([answers(200, SONG.read_bytes())]) as peer:
         split_id = in_studio.fetch(peer.url)
@@ -153,14 +153,14 @@ def test_a_song_of_the_studio_is_ready_unasked(
     assert not any((settings.data / "listening").iterdir())
 
 
-def test_a_song_is_heard_at_the_level_of_its_stems(
+def test_the_song_is_played_at_the_level_of_its_stems(
     client: httpx2.Client,
     service: Service,
     someone: Customer,
     storage: LocalStorage,
     tmp_path: Path,
 ) -> None:
-    """Stems of a song at full scale can exceed it, and are turned down then."""
+    """Stems of a song at full scale can exceed it, and are then attenuated."""
     loud = tmp_path / "loud.wav"
     audio = np.concatenate([*AudioFile(SONG).blocks()], axis=1)[:, : 44100 * 8]
     with StemWriter(loud, OutputFormat("wav"), 44100, 2, frames=audio.shape[1]) as writer:
@@ -177,14 +177,14 @@ def test_a_song_is_heard_at_the_level_of_its_stems(
     assert np.array_equal(samples(storage, original), at_16_bit(loud, gain=gain))
 
 
-def test_the_song_is_gone(
+def test_the_song_was_deleted(
     client: httpx2.Client,
     service: Service,
     someone: Customer,
     storage: LocalStorage,
     settings: Settings,
 ) -> None:
-    """The sum of the stems stands in for it where they are all of it, and is said to."""
+    """The sum of the stems replaces it if they are complete, and is marked as a sum."""
     upload_id = upload(client)
     service.start("worker")
     two = split(client, upload_id, stems=["vocals", "instrumental"])
@@ -211,7 +211,7 @@ def test_a_high_rate_and_a_test_key(
     server_secrets: Secrets,
     tmp_path: Path,
 ) -> None:
-    """The original is as long as what a test key gets separated, and as slow as is heard."""
+    """The original is cut to the length for test keys, and resampled to 48 kHz."""
     rate, seconds = 88_200, 33
     time = np.arange(rate * seconds) / rate
     tone = (9000 * np.sin(2 * np.pi * 440 * time)).astype("<i2")
@@ -234,7 +234,7 @@ def test_a_high_rate_and_a_test_key(
     assert np.array_equal(mixture, wanted)
 
 
-def test_deleted_while_it_is_made(
+def test_a_split_that_is_deleted_meanwhile(
     client: httpx2.Client,
     service: Service,
     someone: Customer,
@@ -253,7 +253,7 @@ def test_deleted_while_it_is_made(
     assert not (settings.data / "storage" / keys.split(split_id)).exists()
 
 
-def test_killed_and_made_by_another(
+def test_another_worker_repeats_the_copies_of_a_killed_worker(
     client: httpx2.Client,
     service: Service,
     someone: Customer,
@@ -275,7 +275,7 @@ def test_killed_and_made_by_another(
     until(lambda: not any(folder.iterdir()))
 
 
-def test_what_cannot_be_made_is_said_and_tried_again(
+def test_failed_copies_are_reported_and_retried(
     client: httpx2.Client,
     service: Service,
     someone: Customer,
@@ -292,14 +292,14 @@ def test_what_cannot_be_made_is_said_and_tried_again(
     player.data(someone.database, storage, split_row, HOUR)
     until(lambda: _state(someone, split_id) == listening.COPY_FAILED)
     assert player.data(someone.database, storage, split_row, HOUR)["state"] == "failed"
-    assert ended(client, split_id)["status"] == "succeeded", "the split itself is as it was"
+    assert ended(client, split_id)["status"] == "succeeded", "the split itself is unchanged"
     stem.write_bytes(whole)
     with someone.database.write() as session:
         session.get_one(Listening, split_id).requested_at -= timedelta(minutes=2)
     assert heard(someone, storage, split_id)["frames"] == 20 * 44100
 
 
-def test_there_is_nothing_to_hear(someone: Customer, storage: LocalStorage) -> None:
+def test_no_player_without_stems(someone: Customer, storage: LocalStorage) -> None:
     made = someone.split()
     with pytest.raises(Conflict, match="queued"):
         player.data(someone.database, storage, made, HOUR)
@@ -309,7 +309,7 @@ def test_there_is_nothing_to_hear(someone: Customer, storage: LocalStorage) -> N
 
 
 def _path(url: str) -> str:
-    """Without the host and port, which a storage outside of a request takes from the settings."""
+    """Return the path without host and port, which come from the settings outside of a request."""
     parts = urlsplit(url)
     return f"{parts.path}?{parts.query}"
 

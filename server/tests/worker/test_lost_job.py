@@ -1,4 +1,4 @@
-"""A split whose job is gone from the queue, though the split has not ended."""
+"""A split whose job is missing from the queue."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ from customers import Customer
 from processes import Service, ended, split, upload
 
 
-def test_it_is_queued_again(client: httpx2.Client, service: Service, someone: Customer) -> None:
+def test_a_lost_job_is_queued_again(
+    client: httpx2.Client, service: Service, someone: Customer
+) -> None:
     upload_id = upload(client)
     lost, waits, new = (split(client, upload_id, stems=["vocals"]) for _ in range(3))
     jobs = "workflow_status" if someone.database.sqlite else "dbos.workflow_status"
     with someone.database.write() as session:
-        # As if it had been lost a while ago, or a moment ago and is not looked for yet.
+        # As if the job had been lost a while ago, or a moment ago, which is not reconciled yet.
         for gone in (lost, new):
             query = text(f"DELETE FROM {jobs} WHERE workflow_uuid LIKE :job")
             assert session.execute(query, {"job": f"{gone}-%"}).rowcount == 1
@@ -31,7 +33,7 @@ def test_it_is_queued_again(client: httpx2.Client, service: Service, someone: Cu
         assert (final["status"], list(final["stems"])) == ("succeeded", ["vocals"])
     with someone.database.read() as session:
         attempts = {each: session.get_one(Split, each).attempt for each in (lost, waits, new)}
-    # The number of the lost job is not used again; the one that waited was not queued twice.
+    # The id of the lost job is not reused; the waiting job was not queued twice.
     assert attempts == {lost: 2, waits: 1, new: 0}
     assert someone.balance == 3600 - 3 * 20
     assert f"the job of {lost} is lost" in service.log()

@@ -1,4 +1,4 @@
-"""Work whose job is gone is queued again, however much else waits."""
+"""Work whose job is missing is queued again, even behind a long queue."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from query_plans import planned
 
 @pytest.fixture(autouse=True)
 def _working(database: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A worker that takes no jobs; small batches."""
+    """A worker that takes no jobs, with small batches."""
     monkeypatch.setattr(reconciliation, "BATCH", 3)
     with jobs.working(database, "worker", {}, []):
         yield
@@ -38,7 +38,7 @@ def forget_jobs(database: Database, prefix: str = "") -> None:
 
 
 def age(database: Database) -> None:
-    """Let all that waits have waited for long."""
+    """Let everything that waits have waited for long."""
     before = times.now() - LOST_AFTER - timedelta(seconds=1)
     with database.write() as session:
         session.execute(update(Split).values(updated_at=before))
@@ -59,11 +59,11 @@ def test_a_lost_job_behind_a_long_queue(context: WorkerContext, someone: Custome
     forget_jobs(context.database, new)
     walk = Walk(reconciliation.splits)
     walk.step(context)
-    assert not has_job(context.database, waiting[4])  # one batch a step
-    for _ in range(10):  # more than one walk takes; the next begins a minute later
+    assert not has_job(context.database, waiting[4])  # one batch per step
+    for _ in range(10):  # longer than one pass; the next pass begins a minute later
         walk.step(context)
     assert all(has_job(context.database, each) for each in waiting)
-    assert not has_job(context.database, new)  # it may be queued still by who made it
+    assert not has_job(context.database, new)  # its creator may still queue it
     with context.database.read() as session:
         attempts = [session.get_one(Split, each).attempt for each in waiting]
     assert attempts == [0, 0, 0, 0, 1, 0, 0, 1]
@@ -84,7 +84,7 @@ def test_a_job_is_found_whatever_the_attempt(
         assert session.get_one(Split, split.id).attempt == begun
 
 
-def test_a_split_that_changed_meanwhile_is_left_alone(
+def test_a_split_that_changed_meanwhile_is_not_queued(
     context: WorkerContext, someone: Customer
 ) -> None:
     split = someone.split(1.0)
@@ -96,8 +96,8 @@ def test_a_split_that_changed_meanwhile_is_left_alone(
         assert session.get_one(Split, split.id).attempt == 1
 
 
-def test_a_database_that_stays_away(context: WorkerContext, someone: Customer) -> None:
-    """Longer than a worker waits: its job has ended, and the split still counts as begun."""
+def test_a_long_database_outage(context: WorkerContext, someone: Customer) -> None:
+    """Longer than a worker waits: the job has ended, but the split still counts as started."""
     split = someone.split(1.0)
     with context.database.write() as session:
         service.begin(session, split.id, "wrk_1")
@@ -116,7 +116,7 @@ def test_listening_copies(context: WorkerContext, someone: Customer) -> None:
             listening.request(session, split)
     age(context.database)
     with context.database.write() as session:
-        for split in splits[4:]:  # these have a job still
+        for split in splits[4:]:  # these still have a job
             listening.request(session, split)
         session.execute(
             update(Split).where(Split.id == splits[1].id).values(expires_at=times.now())
@@ -132,7 +132,7 @@ def test_listening_copies(context: WorkerContext, someone: Customer) -> None:
     assert [copy.state for copy in copies] == ["queued", "failed", *["queued"] * 4]
 
 
-def test_a_delivery_that_an_earlier_version_left(context: WorkerContext, someone: Customer) -> None:
+def test_a_delivery_of_an_earlier_version(context: WorkerContext, someone: Customer) -> None:
     account_id, key_id = someone.caller.account_id, someone.caller.key_id
     before = times.now() - LOST_AFTER - timedelta(seconds=1)
     with context.database.write() as session:
@@ -149,7 +149,7 @@ def test_a_delivery_that_an_earlier_version_left(context: WorkerContext, someone
 
 
 @only_sqlite
-def test_nothing_else_is_read(context: WorkerContext, someone: Customer) -> None:
+def test_only_the_index_is_read(context: WorkerContext, someone: Customer) -> None:
     split = someone.finished(context.storage, 1.0)
     with context.database.write() as session:
         listening.request(session, split)

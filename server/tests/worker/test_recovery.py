@@ -1,4 +1,4 @@
-"""What the leading worker does for the others."""
+"""Recovery of other workers' jobs by the leading worker."""
 
 from __future__ import annotations
 

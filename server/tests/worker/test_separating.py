@@ -1,4 +1,4 @@
-"""The child process that separates, called in this one."""
+"""The separating child process, called in this process."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from aistemsplitter_server.worker.separating import Task
 from processes import SONG, until
 
 
-def test_it_reports_progress_while_it_encodes(
+def test_progress_is_reported_while_encoding(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Or the worker would take slow encoding for a hang."""
+    """Otherwise the worker would take slow encoding for a hang."""
     said, awaited = io.StringIO(), 0
     write = StemWriter.write
 
@@ -59,7 +59,7 @@ class Failing(AudioArray):
         raise DecoderFailed("song: its decoder failed")
 
 
-def test_what_was_separated_is_kept_if_the_decoder_fails(tmp_path: Path) -> None:
+def test_separated_audio_is_kept_if_the_decoder_fails(tmp_path: Path) -> None:
     samples = np.random.default_rng(1).normal(0, 0.1, (2, 25 * 44_100)).astype(np.float32)
     task = Task("", "song", str(tmp_path), "htdemucs_tiny", ["vocals"], "wav", None, 25.0)
     song = Failing(samples, 44_100)

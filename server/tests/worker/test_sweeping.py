@@ -1,4 +1,4 @@
-"""One item that cannot be deleted stops neither the others nor later sweeps, and is reported."""
+"""An item that cannot be deleted does not stop others or later sweeps, and is reported."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ LATER = timedelta(hours=73)
 
 @pytest.fixture
 def stuck(monkeypatch: pytest.MonkeyPatch) -> set[str]:
-    """Prefixes that cannot be deleted: ``chattr +i`` needs rights that tests may not have."""
+    """Prefixes that cannot be deleted, simulated because ``chattr +i`` needs root."""
     prefixes: set[str] = set()
     delete = LocalStorage.delete_prefix
 
@@ -72,7 +72,7 @@ def test_one_file_that_cannot_be_deleted(
     assert f"/storage/splits/{first.id}/1/vocals.wav" in failure.error
     assert ran(someone, "stems").failures == 1
 
-    sweep(context, after=LATER + timedelta(seconds=30))  # not again before its time
+    sweep(context, after=LATER + timedelta(seconds=30))  # not retried before it is due
     assert noted(someone)[0].tries == 1
     sweep(context, after=LATER + timedelta(minutes=2))
     assert noted(someone)[0].tries == 2
@@ -83,7 +83,7 @@ def test_one_file_that_cannot_be_deleted(
     assert ran(someone, "stems").deleted == 2
 
 
-def test_a_folder_is_deleted_but_for_what_cannot_be(
+def test_a_folder_is_deleted_except_undeletable_files(
     context: WorkerContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import os
@@ -107,7 +107,7 @@ def test_a_folder_is_deleted_but_for_what_cannot_be(
     assert [path.name for path in left.parent.iterdir() if path.suffix == ".wav"] == ["drums.wav"]
 
 
-def test_a_storage_that_is_away_is_not_asked_for_everything(
+def test_an_unavailable_storage_ends_the_sweep(
     context: WorkerContext, someone: Customer, stuck: set[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("aistemsplitter_server.worker.sweep.MANY", 2)
@@ -116,7 +116,7 @@ def test_a_storage_that_is_away_is_not_asked_for_everything(
         stuck.add(keys.split(someone.finished(context.storage).id))
     sweep(context, "stems", after=LATER)
     assert len(noted(someone)) == 2
-    sweep(context, "stems", after=LATER)  # those two wait, so the third has its turn
+    sweep(context, "stems", after=LATER)  # the first two wait, so the third has its turn
     assert len(noted(someone)) == 3
 
 
@@ -140,7 +140,7 @@ def test_a_sweep_that_fails_stops_no_other(
     )
 
 
-def test_delete_answers_though_a_file_stays(
+def test_delete_succeeds_although_a_file_remains(
     app: FastAPI, context: WorkerContext, someone: Customer, stuck: set[str]
 ) -> None:
     split = someone.finished(context.storage)
@@ -179,11 +179,11 @@ def test_files_without_rows(context: WorkerContext, someone: Customer) -> None:
     store(context, keys.stem(old, 1, "bass", "wav"))
     store(context, keys.fetched(old))
     store(context, keys.upload(ids.first("upl", now - timedelta(days=5))))
-    store(context, keys.fetched(new))  # of another database, perhaps, and not over its time
+    store(context, keys.fetched(new))  # possibly of another database, and not expired
     (context.settings.data / "storage" / "uploads" / ".upl_1.sha256").write_text("gone")
     sweep(context, "orphans")
     assert {path for path in files(context) if not path.startswith(".")} == {*kept, new}
-    # What came after its split was swept goes with the next sweep.
+    # Files that were written after their split's sweep are deleted by the next one.
     with someone.database.write() as session:
         deletion.delete(session, session.get_one(Split, made.id))
     sweep(context, "stems", after=timedelta(seconds=1))
@@ -202,7 +202,7 @@ def test_drafts_of_interrupted_writes(context: WorkerContext) -> None:
     assert not [*folder.iterdir()]
 
 
-def test_what_killed_processes_left(context: WorkerContext, someone: Customer) -> None:
+def test_files_of_killed_processes(context: WorkerContext, someone: Customer) -> None:
     data = context.settings.data
     live, ended = someone.split(), someone.finished(context.storage)
     for path in (
@@ -237,7 +237,7 @@ def test_the_thread_stops_with_its_worker(context: WorkerContext) -> None:
 
 
 @pytest.mark.parametrize("leads", [False, True])
-def test_who_does_not_lead_sweeps_its_own_disk_only(
+def test_a_worker_that_does_not_lead_only_sweeps_its_disk(
     context: WorkerContext, someone: Customer, leads: bool
 ) -> None:
     sweeper = sweeping.Sweeper(context)
@@ -275,7 +275,7 @@ def test_a_crash_between_deleting_and_noting(
     made = someone.finished(context.storage)
 
     def dies(*_: object) -> None:
-        raise OperationalError("UPDATE", {}, Exception("the database is away"))
+        raise OperationalError("UPDATE", {}, Exception("the database is unavailable"))
 
     with monkeypatch.context() as patched:
         patched.setattr("aistemsplitter_server.splits.queries.set_swept", dies)
@@ -294,7 +294,7 @@ def test_an_upload_that_a_split_begins_to_use_is_not_deleted(
 ) -> None:
     upload = someone.upload(expires_at=times.now() - timedelta(seconds=1))
     caller = someone.caller
-    with context.database.write() as session:  # of a request that has found its upload
+    with context.database.write() as session:  # a request that has found its upload
         found = uploads.of_account(session, caller.account_id, upload.id, is_test=False)
         assert found is not None
         sweep(context, "expired_uploads", "uploads")

@@ -1,4 +1,4 @@
-"""Fetching weights beside the work, from a mirror on this machine."""
+"""Downloading weights while working, from a mirror on this machine."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _nothing_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AISTEMSPLITTER_MODELS_DIR", str(tmp_path / "models"))
 
 
-def test_a_mirror_without_them(
+def test_a_mirror_without_the_weights(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)

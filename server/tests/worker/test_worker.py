@@ -1,4 +1,4 @@
-"""A worker as a process, whatever happens to it."""
+"""A worker process: separating, cancelling, killing, stalling and recovering."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_a_url(client: httpx2.Client, service: Service) -> None:
     assert final["warnings"]
 
 
-def test_what_a_url_can_lead_to(client: httpx2.Client, service: Service, someone: Customer) -> None:
+def test_urls_that_fail(client: httpx2.Client, service: Service, someone: Customer) -> None:
     service.start("worker")
     html = b"<!doctype html><title>not a song</title>"
     inward = answers(302, Location="http://169.254.169.254/latest")
@@ -89,7 +89,7 @@ def test_what_a_url_can_lead_to(client: httpx2.Client, service: Service, someone
     assert someone.balance == 3600
 
 
-def test_a_url_that_costs_too_much(
+def test_urls_that_exceed_the_credits(
     client: httpx2.Client, service: Service, someone: Customer, long_song: Path
 ) -> None:
     service.start("worker")
@@ -98,7 +98,7 @@ def test_a_url_that_costs_too_much(
         for _ in range(21):
             body = {"input": {"type": "direct_url", "url": peer.url}}
             made.append(client.post("/v1/audio/splits", json=body).json()["data"]["id"])
-        # Which one is refused is not certain: what is reserved for another counts as spent.
+        # It is undefined which one is refused: credits reserved for another song count as spent.
         states = until(lambda: all_known([state(client, split_id) for split_id in made]))
     broke = [each["error"]["code"] for each in states if each["error"]]
     assert broke == ["INSUFFICIENT_CREDITS"]
@@ -106,11 +106,13 @@ def test_a_url_that_costs_too_much(
 
 
 def all_known(splits: list[dict[str, Any]]) -> list[dict[str, Any]] | None:
-    """All of them, once each is charged or has failed."""
+    """Return the splits once each is charged or has failed."""
     return splits if all(each["creditsUsed"] or each["error"] for each in splits) else None
 
 
-def test_cancelled_at_work(client: httpx2.Client, service: Service, long_song: Path) -> None:
+def test_cancelled_during_separation(
+    client: httpx2.Client, service: Service, long_song: Path
+) -> None:
     service.start("worker")
     split_id = split(client, upload(client, long_song))
     until(lambda: progress(client, split_id) > 0)
@@ -118,11 +120,14 @@ def test_cancelled_at_work(client: httpx2.Client, service: Service, long_song: P
     assert canceled["error"]["code"] == "CANCELED"
     assert ended(client, split(client, upload(client)))["status"] == "succeeded"
     until(lambda: len(outcomes(service)) == 2)
-    assert outcomes(service) == ["stopped", "done"]  # not at its end, in vain
+    assert outcomes(service) == [
+        "stopped",
+        "done",
+    ]  # stopped early, not after a useless complete run
     until(lambda: not any((service.settings.data / "work").iterdir()))
 
 
-def test_killed_and_gone_on_with(
+def test_a_killed_workers_split_is_resumed(
     client: httpx2.Client, service: Service, someone: Customer, long_song: Path
 ) -> None:
     worker = service.start("worker")
@@ -132,14 +137,14 @@ def test_killed_and_gone_on_with(
     worker.wait()
     service.start("worker")
     until(lambda: state(client, split_id)["status"] == "processing" and progress(client, split_id))
-    assert progress(client, split_id) > reached / 2, "it began anew"
+    assert progress(client, split_id) > reached / 2, "the separation started over"
     final = ended(client, split_id)
     assert final["status"] == "succeeded", final
     assert someone.balance == 3420
     assert len(httpx2.get(final["stems"]["drums"], trust_env=False).content) > 30_000_000
 
 
-def test_drained(
+def test_a_terminated_worker_requeues_its_split(
     client: httpx2.Client, service: Service, someone: Customer, long_song: Path
 ) -> None:
     worker = service.start("worker")
@@ -156,7 +161,7 @@ def test_drained(
 
 @contextmanager
 def stopped(worker: subprocess.Popen[bytes]) -> Iterator[list[psutil.Process]]:
-    """Stop a worker and its children; whatever still is at the end of the block goes on."""
+    """Stop a worker and its children, and continue the remaining ones at the end of the block."""
     process = psutil.Process(worker.pid)
     family = [process, *process.children(recursive=True)]
     for member in family:
@@ -181,7 +186,7 @@ def test_a_stalled_worker_is_killed(
         until(lambda: not any(map(_runs, family)))
     until(lambda: attempt(someone, split_id) == 2)
     overtaken = until(lambda: progress(client, split_id))
-    assert overtaken > reached / 2, "it began anew"
+    assert overtaken > reached / 2, "the separation started over"
     ended_after(client, split_id)
     assert until(lambda: outcomes(service)) == ["done"]
     assert someone.balance == 3420
@@ -200,7 +205,7 @@ def test_a_stalled_worker_on_another_machine_is_overtaken(
         service.start("worker")
         until(lambda: attempt(someone, split_id) == 2)
         overtaken = until(lambda: progress(client, split_id))
-        assert overtaken > reached / 2, "it began anew"
+        assert overtaken > reached / 2, "the separation started over"
         final = ended_after(client, split_id)
     until(lambda: len(outcomes(service)) == 2)
     assert outcomes(service) == ["done", "stopped"]
@@ -242,7 +247,7 @@ def test_a_file_that_is_no_audio(client: httpx2.Client, tmp_path: Path, someone:
     assert someone.balance == 3600
 
 
-def test_the_song_is_gone(client: httpx2.Client, service: Service, someone: Customer) -> None:
+def test_the_song_was_deleted(client: httpx2.Client, service: Service, someone: Customer) -> None:
     upload_id = upload(client)
     split_id = split(client, upload_id)
     (service.settings.data / "storage" / "uploads" / upload_id).unlink()

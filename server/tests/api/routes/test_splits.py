@@ -24,7 +24,7 @@ SPLITS = "/v1/audio/splits"
 
 @pytest.fixture
 def theirs(client: httpx2.Client, someone: Customer) -> Iterator[httpx2.Client]:
-    """The client with their key."""
+    """A client with the customer's key."""
     client.headers.update(someone.headers)
     return client
 
@@ -43,7 +43,7 @@ def count(database: Database) -> int:
         return session.query(Split).count()
 
 
-def test_created(theirs: httpx2.Client, someone: Customer) -> None:
+def test_a_created_split(theirs: httpx2.Client, someone: Customer) -> None:
     upload = someone.upload(20.2)
     answer = make(theirs, someone.request(upload, metadata={"order": "7"}))
     assert answer.status_code == 200
@@ -63,7 +63,7 @@ def test_created(theirs: httpx2.Client, someone: Customer) -> None:
     assert split["error"] is None
 
 
-def test_stems_are_there_once_it_succeeded(theirs: httpx2.Client, someone: Customer) -> None:
+def test_stems_of_a_succeeded_split(theirs: httpx2.Client, someone: Customer) -> None:
     split = someone.split()
     with someone.database.write() as session:
         service.begin(session, split.id, "wrk_1")
@@ -99,7 +99,7 @@ def test_stems_are_there_once_it_succeeded(theirs: httpx2.Client, someone: Custo
         ({"priority": "vip"}, "priority"),
     ],
 )
-def test_what_is_wrong_is_named(
+def test_invalid_fields_are_named(
     theirs: httpx2.Client, someone: Customer, change: dict[str, Any], field: str
 ) -> None:
     answer = make(theirs, someone.request(someone.upload(), **change))
@@ -123,7 +123,7 @@ def test_credits(theirs: httpx2.Client, someone: Customer) -> None:
     assert count(someone.database) == 0
 
 
-def test_models_that_are_not_there(theirs: httpx2.Client, someone: Customer) -> None:
+def test_unknown_models(theirs: httpx2.Client, someone: Customer) -> None:
     answer = make(theirs, someone.request(someone.upload(), stemModel="4s"))
     assert error(answer) == (409, "MODEL_UNAVAILABLE")
     assert "models install htdemucs_ft" in answer.json()["error"]["message"]
@@ -145,7 +145,7 @@ def test_test_keys(client: httpx2.Client, database: Database, server_secrets: Se
     )
 
 
-def test_idempotency(theirs: httpx2.Client, someone: Customer) -> None:
+def test_a_repeated_idempotency_key(theirs: httpx2.Client, someone: Customer) -> None:
     body = someone.request(someone.upload())
     first = make(theirs, body, "key-1")
     assert "idempotency-replayed" not in first.headers
@@ -158,13 +158,17 @@ def test_idempotency(theirs: httpx2.Client, someone: Customer) -> None:
     assert error(make(theirs, body, "x" * 256)) == (422, "VALIDATION_ERROR")
 
 
-def test_a_failure_is_not_remembered(theirs: httpx2.Client, someone: Customer) -> None:
+def test_a_failure_is_not_stored_for_its_idempotency_key(
+    theirs: httpx2.Client, someone: Customer
+) -> None:
     body = someone.request(someone.upload(), stemModel="htdemucs")
     assert error(make(theirs, body, "key-1")) == (409, "MODEL_UNAVAILABLE")
     assert make(theirs, {**body, "stemModel": "htdemucs_tiny"}, "key-1").status_code == 200
 
 
-def test_the_same_key_at_the_same_instant(theirs: httpx2.Client, someone: Customer) -> None:
+def test_simultaneous_requests_with_the_same_idempotency_key(
+    theirs: httpx2.Client, someone: Customer
+) -> None:
     body = someone.request(someone.upload())
     with ThreadPoolExecutor(16) as pool:
         answers = list(pool.map(lambda _: make(theirs, body, "key-1"), range(16)))
@@ -214,7 +218,9 @@ def test_cancelled_and_deleted(theirs: httpx2.Client, someone: Customer) -> None
     assert theirs.get(SPLITS).json()["data"]["items"] == []
 
 
-def test_the_song_goes_with_its_last_split(theirs: httpx2.Client, someone: Customer) -> None:
+def test_the_upload_is_deleted_with_its_last_split(
+    theirs: httpx2.Client, someone: Customer
+) -> None:
     upload = someone.upload()
     one, other = (make(theirs, someone.request(upload)).json()["data"]["id"] for _ in range(2))
     theirs.delete(f"{SPLITS}/{one}")
@@ -225,7 +231,7 @@ def test_the_song_goes_with_its_last_split(theirs: httpx2.Client, someone: Custo
         assert session.get_one(Upload, upload.id).expires_at <= times.now()
 
 
-def test_who_has_lost_the_key_hears_no_more(
+def test_an_event_stream_ends_when_the_key_is_revoked(
     theirs: httpx2.Client, someone: Customer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stream, "HEARTBEAT", 0.1)
@@ -239,7 +245,7 @@ def test_who_has_lost_the_key_hears_no_more(
     assert theirs.get(f"{SPLITS}/{split.id}").status_code == 401
 
 
-def test_progress_as_events(theirs: httpx2.Client, someone: Customer) -> None:
+def test_progress_as_server_sent_events(theirs: httpx2.Client, someone: Customer) -> None:
     split = someone.split()
     events: list[tuple[str, dict[str, Any]]] = []
     with theirs.stream("GET", f"{SPLITS}/{split.id}/events", timeout=20) as stream:

@@ -13,7 +13,7 @@ from aistemsplitter_server.kit.settings import Settings
 from aistemsplitter_server.storage.configured import configured
 from databases import only_sqlite
 
-pytestmark = only_sqlite  # nothing here asks the database
+pytestmark = only_sqlite  # these tests do not use the database
 
 KEY = "splits/split_1/1/vocals.wav"
 BODY = bytes(range(256)) * 4000
@@ -22,7 +22,7 @@ HOUR = timedelta(hours=1)
 
 @pytest.fixture
 def url(settings: Settings, server_secrets: Secrets, tmp_path: Path) -> str:
-    """The way to one object, without the host."""
+    """The path of an object, without the host."""
     storage = configured(settings, server_secrets)
     draft = tmp_path / "draft"
     draft.write_bytes(BODY)
@@ -60,7 +60,7 @@ def test_ranges(client: httpx2.Client, url: str, header: str, part: slice) -> No
     assert answer.headers["content-range"].startswith(f"bytes {start}-")
 
 
-def test_ranges_of_what_it_was(client: httpx2.Client, url: str) -> None:
+def test_if_range(client: httpx2.Client, url: str) -> None:
     tag = client.get(url).headers["etag"]
     same = client.get(url, headers={"Range": "bytes=5-", "If-Range": tag})
     assert same.status_code == 206
@@ -70,7 +70,7 @@ def test_ranges_of_what_it_was(client: httpx2.Client, url: str) -> None:
     assert (outside.status_code, outside.json()["error"]["code"]) == (416, "RANGE_NOT_SATISFIABLE")
 
 
-def test_only_with_the_right(
+def test_urls_with_a_wrong_signature(
     client: httpx2.Client, url: str, settings: Settings, server_secrets: Secrets
 ) -> None:
     storage = configured(settings, server_secrets)

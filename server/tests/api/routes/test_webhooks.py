@@ -18,13 +18,13 @@ DELIVERIES = "/v1/webhooks/deliveries"
 
 @pytest.fixture
 def client(client: httpx2.Client, someone: Customer) -> httpx2.Client:
-    """The client with their key."""
+    """A client with the customer's key."""
     client.headers.update(someone.headers)
     return client
 
 
 def announced(someone: Customer, url: str) -> str:
-    """A delivery that waits; its id."""
+    """The id of a waiting delivery."""
     split = someone.split(1)
     with someone.database.write() as session:
         row = session.get_one(Split, split.id)
@@ -34,7 +34,9 @@ def announced(someone: Customer, url: str) -> str:
         return session.scalars(query).first() or ""
 
 
-def test_the_log(client: httpx2.Client, context: WorkerContext, someone: Customer) -> None:
+def test_the_list_of_deliveries(
+    client: httpx2.Client, context: WorkerContext, someone: Customer
+) -> None:
     with Peer([answers(500, b"no"), answers(200, b"yes")]) as peer:
         delivery_id = announced(someone, peer.url)
         deliver(context, delivery_id)
