@@ -13,34 +13,54 @@ from aistemsplitter_engine.errors import (
     ModelNotInstalled,
     OptionError,
     OutputError,
+    SeparatorClosed,
 )
 
 if TYPE_CHECKING:
-    from aistemsplitter_engine.audio import AudioArray
+    from aistemsplitter_engine.audio import AudioArray, AudioFile, StemWriter
+    from aistemsplitter_engine.formats import OutputFormat
+    from aistemsplitter_engine.pipeline.stems import Block, Separated
     from aistemsplitter_engine.pipeline.write import SplitResult
-    from aistemsplitter_engine.separator import Block, Separator
+    from aistemsplitter_engine.separator import Separator
+    from aistemsplitter_engine.weights.download import install
+    from aistemsplitter_engine.weights.listing import ModelInfo, list_models
 
 __version__ = "0.1.0"
 __all__ = [
     "AudioArray",
     "AudioError",
+    "AudioFile",
     "Block",
     "Cancelled",
     "DownloadError",
     "EngineError",
     "ModelError",
+    "ModelInfo",
     "ModelNotInstalled",
     "OptionError",
     "OutputError",
+    "OutputFormat",
+    "Separated",
     "Separator",
+    "SeparatorClosed",
     "SplitResult",
+    "StemWriter",
+    "install",
+    "list_models",
 ]
 
 _LATE = {
     "AudioArray": "audio",
-    "Block": "separator",
+    "AudioFile": "audio",
+    "Block": "pipeline.stems",
+    "ModelInfo": "weights.listing",
+    "OutputFormat": "formats",
+    "Separated": "pipeline.stems",
     "Separator": "separator",
     "SplitResult": "pipeline.write",
+    "StemWriter": "audio",
+    "install": "weights.download",
+    "list_models": "weights.listing",
 }
 
 

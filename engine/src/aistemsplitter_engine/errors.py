@@ -7,6 +7,7 @@ EngineError                 base: its text is one line, written for the person w
 │   ├── ModelNotInstalled   its weights are not on this machine; the text says how to get them
 │   └── DownloadError       its weights could not be fetched or failed their checksum
 ├── OptionError             an option's value is wrong or does not go with another
+├── SeparatorClosed         a separator is used after it was closed
 └── Cancelled               the caller asked to stop
 """
 
@@ -37,6 +38,10 @@ class DownloadError(ModelError):
 
 class OptionError(EngineError):
     """An option's value is wrong, or does not go with another."""
+
+
+class SeparatorClosed(EngineError):
+    """A separator was used after it was closed."""
 
 
 class Cancelled(EngineError):

@@ -13,7 +13,13 @@ _RATES = {
     "m4a": (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000),
     "opus": (48000,),
 }
-_BIT_RATES = {"mp3": 320_000, "m4a": 256_000, "opus": 192_000}
+_BITRATES = {  # kbit/s; those of MP3 are the standard's
+    "mp3": (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
+    "m4a": range(32, 321),
+    "opus": range(8, 511),
+}
+_DEFAULT_BITRATES = {"mp3": 320, "m4a": 256, "opus": 192}  # kbit/s, of stereo
+_OPUS_MAX_PER_CHANNEL = 256  # kbit/s
 _FLAC_MAX_RATE = 655_350
 
 
@@ -22,16 +28,21 @@ class OutputFormat:
     """A format for stems: ``wav``, ``flac``, ``mp3``, ``opus`` (in Ogg) or ``m4a`` (AAC).
 
     Args:
-        name: also the extension of its files.
-        bit_depth: 16, 24 or 32 (floating point) for wav, 16 or 24 for flac; 16 unless given. The
+        name: Name of the format, and the extension of its files.
+        bit_depth: 16, 24 or 32 (floating point) for wav, 16 or 24 for flac; 16 by default. The
             others have none.
+        bitrate: Bit rate in kbit/s: one of the standard's from 32 to 320 for mp3, 32 to 320 for
+            m4a, 8 to 510 for opus; by default 320, 256 and 192 for stereo and half of that for
+            mono. Encoders lower it for mono and low sample rates that do not support it. wav and
+            flac have none.
 
     Raises:
-        OptionError: there is no such format, or it has no such bit depth.
+        OptionError: There is no such format, or it has no such bit depth or bit rate.
     """
 
     name: FormatName = "wav"
     bit_depth: int | None = None
+    bitrate: int | None = None
 
     def __post_init__(self) -> None:
         names = get_args(FormatName)
@@ -48,6 +59,8 @@ class OutputFormat:
         elif self.bit_depth not in depths:
             choices = " or ".join(map(str, depths))
             raise OptionError(f"{self.name} has a bit depth of {choices}, not {self.bit_depth}")
+        if self.bitrate is not None:
+            object.__setattr__(self, "bitrate", self._checked_bitrate(self.bitrate))
 
     @property
     def extension(self) -> str:
@@ -59,10 +72,14 @@ class OutputFormat:
         """True if samples may exceed full scale."""
         return self.bit_depth == 32
 
-    @property
-    def bit_rate(self) -> int | None:
-        """Bit rate of stereo in bits per second; None for lossless formats."""
-        return _BIT_RATES.get(self.name)
+    def bits_per_second(self, channels: int) -> int | None:
+        """Return the bit rate of a file in bits per second, or None for lossless formats."""
+        if self.name not in _BITRATES:
+            return None
+        bitrate = self.bitrate or _DEFAULT_BITRATES[self.name] * channels // 2
+        if self.name == "opus":
+            bitrate = min(bitrate, _OPUS_MAX_PER_CHANNEL * channels)
+        return bitrate * 1000
 
     def sample_rate(self, for_rate: int) -> int:
         """Return the sample rate in Hz for audio of ``for_rate``.
@@ -75,3 +92,15 @@ class OutputFormat:
             return for_rate if for_rate < 1 << 16 else min(for_rate, _FLAC_MAX_RATE - 10) // 10 * 10
         rates = _RATES[self.name]
         return rates[min(bisect_left(rates, for_rate), len(rates) - 1)]
+
+    def _checked_bitrate(self, bitrate: int) -> int:
+        allowed = _BITRATES.get(self.name)
+        if allowed is None:
+            raise OptionError(f"{self.name} has no bit rate; leave it out")
+        bitrate = whole_number("bit rate", bitrate)
+        if bitrate not in allowed:
+            choices = f"{allowed[0]} to {allowed[-1]}"
+            if not isinstance(allowed, range):
+                choices = f"{', '.join(map(str, allowed[:-1]))} or {allowed[-1]}"
+            raise OptionError(f"{self.name} has a bit rate of {choices} kbit/s, not {bitrate}")
+        return bitrate

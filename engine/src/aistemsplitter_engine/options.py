@@ -1,4 +1,4 @@
-"""The values of options, by name; light to import, for the command line's sake."""
+"""Names and defaults of options; quick to import, for the command line."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["auto", "float32", "bf16", "float16"]
 Clip = Literal["rescale", "clamp", "none"]
 FormatName = Literal["wav", "flac", "mp3", "opus", "m4a"]
+DEFAULT_MODEL = "htdemucs_ft"
 
 
 def number(name: str, value: Any) -> float:

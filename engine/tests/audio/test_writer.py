@@ -201,3 +201,54 @@ class Holes:
 
     def __getattr__(self, name):
         return getattr(self._file, name)
+
+
+@pytest.mark.parametrize(
+    ("name", "bitrate", "message"),
+    [
+        ("wav", 320, "wav has no bit rate; leave it out"),
+        ("flac", 320, "flac has no bit rate; leave it out"),
+        ("opus", 511, "opus has a bit rate of 8 to 510 kbit/s, not 511"),
+        ("m4a", 31, "m4a has a bit rate of 32 to 320 kbit/s, not 31"),
+        ("m4a", 192.5, "bit rate 192.5 is not a whole number"),
+        (
+            "mp3",
+            300,
+            "mp3 has a bit rate of 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256 or 320"
+            " kbit/s, not 300",
+        ),
+    ],
+)
+def test_bit_rates_that_a_format_does_not_have(name, bitrate, message):
+    with pytest.raises(OptionError) as caught:
+        OutputFormat(name, bitrate=bitrate)
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("rate", [8_000, 48_000])
+@pytest.mark.parametrize(
+    ("name", "bitrate"),
+    [("mp3", 32), ("mp3", 320), ("m4a", 32), ("m4a", 320), ("opus", 8), ("opus", 510)],
+)
+def test_all_bit_rates_can_be_encoded(tmp_path, make, name, bitrate, rate, channels):
+    output = OutputFormat(name, bitrate=bitrate)
+    rate = output.sample_rate(rate)
+    path = make.written(tmp_path / name, make.music(rate)[:channels], output, rate)
+    assert AudioFile(path).frames == rate
+
+
+@pytest.mark.parametrize("name", ["mp3", "m4a", "opus"])
+def test_the_bit_rate_is_that_of_the_file(tmp_path, make, name):
+    """Of a mono file, too; only the default is that of stereo."""
+    for channels in (1, 2):
+        bits = {}
+        for bitrate in (64, 128, None):
+            output = OutputFormat(name, bitrate=bitrate)
+            path = make.written(
+                tmp_path / f"{bitrate}", make.music(192_000)[:channels], output, 48_000
+            )
+            bits[bitrate] = path.stat().st_size * 8 / 4000  # kbit/s of four seconds
+        assert bits[64] == pytest.approx(64, rel=0.2)
+        assert bits[128] == pytest.approx(128, rel=0.2)
+        assert bits[None] > 80 * channels

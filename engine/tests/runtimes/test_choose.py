@@ -15,7 +15,10 @@ from aistemsplitter_engine.runtimes import choose
 def _gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Pretend that this machine has a GPU but not PyTorch."""
     monkeypatch.setattr(choose, "_has_gpu", lambda: True)
-    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "torch" else find(name)
+    )
     choose._warn_of_unused_gpu.cache_clear()
     yield
     choose._warn_of_unused_gpu.cache_clear()

@@ -178,8 +178,8 @@ class StemWriter:
             stream.codec_context.format = self._sample_format
             stream.codec_context.layout = "mono" if self._channels == 1 else "stereo"
             stream.codec_context.time_base = Fraction(1, self._rate)
-            if output.bit_rate is not None:
-                stream.codec_context.bit_rate = output.bit_rate * self._channels // 2
+            if (bit_rate := output.bits_per_second(self._channels)) is not None:
+                stream.codec_context.bit_rate = bit_rate
             stream.codec_context.options = _ENCODER_OPTIONS.get(
                 f"{output.name}{output.bit_depth or ''}", {}
             )
@@ -220,9 +220,9 @@ class StemWriter:
 
     def _converted(self, block: FloatArray) -> NDArray[Any]:
         if self._sample_format == "s16":
-            return _integers(block, 15).astype(np.int16)
+            return integers(block, 15).astype(np.int16)
         if self._sample_format == "s32":
-            return _integers(block, 23).astype(np.int32) << 8
+            return integers(block, 23).astype(np.int32) << 8
         return block
 
     def _encode(self, frame: AudioFrame | None) -> None:
@@ -249,7 +249,7 @@ def _state_whole_padding(packets: list[Packet[Stream]]) -> None:
             packet.set_sidedata(sides)
 
 
-def _integers(block: FloatArray, bits: int) -> FloatArray:
+def integers(block: FloatArray, bits: int) -> FloatArray:
     """Return samples as integers of ``bits`` bits and a sign, rounded and clipped."""
     full = np.float32(2**bits)
     steps: FloatArray = np.clip(np.rint(block * full), -full, full - 1)

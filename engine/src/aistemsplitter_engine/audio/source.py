@@ -68,16 +68,17 @@ class AudioArray:
     """Audio in memory.
 
     Args:
-        samples: (frames,), (1, frames) or (2, frames), full scale at -1 and 1. It is not copied.
-        sample_rate: in Hz, a whole number of any type.
-        name: its name in messages.
+        samples: NumPy array or PyTorch tensor of (frames,), (1, frames) or (2, frames) in floating
+            point, with full scale at -1 and 1. An array, or a tensor on the CPU, is not copied.
+        sample_rate: Sample rate in Hz, a whole number of any type.
+        name: Name for messages.
 
     Raises:
-        AudioError: another shape or type, no samples, or a rate that is not positive.
+        AudioError: The audio has another shape or type, no samples, or a rate that is not positive.
     """
 
-    def __init__(self, samples: NDArray[Any], sample_rate: int, name: str = "array") -> None:
-        array = np.atleast_2d(np.asarray(samples))
+    def __init__(self, samples: Any, sample_rate: int, name: str = "array") -> None:
+        array = np.atleast_2d(_as_numpy(samples, name))
         if array.ndim != 2 or array.shape[0] not in (1, 2):
             shape = tuple(map(int, np.shape(samples)))
             way_out = "; transpose it" if array.ndim == 2 and shape[1] in (1, 2) else ""
@@ -107,6 +108,18 @@ class AudioArray:
             part = self._array[:, start : start + BLOCK_FRAMES]
             block, _ = finite(np.broadcast_to(part, (2, part.shape[1])))
             yield block
+
+
+def _as_numpy(samples: Any, name: str) -> NDArray[Any]:
+    """Return an array, or a tensor of any device, as a NumPy array."""
+    if hasattr(samples, "detach"):  # PyTorch's; not imported here, as it takes seconds
+        try:
+            samples = samples.detach().cpu().numpy()
+        except TypeError as error:  # such as bfloat16, which NumPy does not have
+            raise AudioError(
+                f"{name}: a tensor of {samples.dtype} cannot be read; convert it with .float()"
+            ) from error
+    return np.asarray(samples)
 
 
 LARGEST = 1e30

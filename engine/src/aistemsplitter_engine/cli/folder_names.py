@@ -9,8 +9,8 @@ import unicodedata
 from functools import cache
 from pathlib import Path
 
-_NOT_EVERYWHERE = frozenset('"*:<>?\\|') | frozenset(map(chr, range(1, 32)))
-_WINDOWS_DEVICES = frozenset(
+NOT_EVERYWHERE = frozenset('"*:<>?\\|') | frozenset(map(chr, range(1, 32)))
+WINDOWS_DEVICES = frozenset(
     ["con", "prn", "aux", "nul"] + [f"{port}{n}" for port in ("com", "lpt") for n in range(10)]
 )
 _LONG = 100  # bytes; encrypted folders hold no names of more than 143
@@ -43,11 +43,18 @@ class OutputFileSystem:
         """Return the path with valid names, changed as little as necessary."""
         return Path(*map(self._fitted, place.parts))
 
+    def cut(self, text: str, others: int, times: int) -> str:
+        """Return the text, cut so that a name can hold it ``times`` times and ``others`` bytes."""
+        size = len(os.fsencode(text))
+        if times == 0 or others + size * times <= _LONG:
+            return text
+        return _shortened(text, (self._longest_name() - others) // times)
+
     def _fit(self, name: str) -> str:
-        odd = "".join(sorted(_NOT_EVERYWHERE.intersection(name)))
+        odd = "".join(sorted(NOT_EVERYWHERE.intersection(name)))
         if odd and self._refuses(odd):
             name = "".join("_" if letter in odd else letter for letter in name)
-        if sys.platform == "win32" and name.partition(".")[0].casefold() in _WINDOWS_DEVICES:
+        if sys.platform == "win32" and name.partition(".")[0].casefold() in WINDOWS_DEVICES:
             name = f"_{name}"
         if len(os.fsencode(name)) > _LONG:
             name = _shortened(name, self._longest_name())

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from aistemsplitter_engine.errors import EngineError, ModelNotInstalled
+from aistemsplitter_engine.errors import EngineError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,32 +22,31 @@ if TYPE_CHECKING:
 def group(context: click.Context) -> None:
     """List and install models."""
     if context.invoked_subcommand is None:
-        context.invoke(list_models)
+        context.invoke(list_command)
 
 
 @group.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead.")
-def list_models(as_json: bool) -> None:
+def list_command(as_json: bool) -> None:
     """List models with size and licence, and which are installed."""
-    from aistemsplitter_engine.weights.catalogue import ALIASES, MODELS
+    from aistemsplitter_engine.weights.listing import list_models
 
-    aliases = {model: [a for a, m in ALIASES.items() if m == model] for model in MODELS}
-    paths = {name: _paths(name) for name in MODELS}
+    models = list_models()
     if as_json:
         import json
 
         listing = [
             {
                 "name": model.name,
-                "aliases": aliases[model.name],
-                "stems": list(model.sources),
+                "aliases": model.aliases,
+                "stems": model.stems,
                 "size": model.size,
                 "licence": model.licence,
                 "description": model.description,
-                "installed": bool(paths[model.name]),
-                "files": [str(path) for path in paths[model.name]],
+                "installed": model.installed,
+                "files": [str(path) for path in model.files],
             }
-            for model in MODELS.values()
+            for model in models
         ]
         click.echo(json.dumps(listing, indent=2))
         return
@@ -56,19 +56,19 @@ def list_models(as_json: bool) -> None:
 
     console = _console()
     table = Table("model", "stems", "size", "licence", "installed", box=None, pad_edge=False)
-    notes = {licence: n for n, licence in enumerate({m.licence: 0 for m in MODELS.values()}, 1)}
-    for model in MODELS.values():
-        where = sorted({str(path.parent) for path in paths[model.name]})
+    notes = {licence: n for n, licence in enumerate({m.licence: 0 for m in models}, 1)}
+    for model in models:
+        where = sorted({str(path.parent) for path in model.files})
         table.add_row(
-            Text(" / ".join([model.name, *aliases[model.name]])),
-            Text(", ".join(model.sources)),
+            Text(" / ".join([model.name, *model.aliases])),
+            Text(", ".join(model.stems)),
             Text(_megabytes(model.size)),
             Text(f"note {notes[model.licence]}"),
             Text(", ".join(where) or "no"),
         )
     console.print(table)
     console.print()
-    for model in MODELS.values():
+    for model in models:
         console.print(Text(f"{model.name}: {model.description}"))
     console.print()
     for licence, number in notes.items():
@@ -89,23 +89,29 @@ def install_models(names: Sequence[str]) -> None:
     try:
         specs = [MODELS[resolve_name(name)] for name in names]
         for spec in specs:
-            _install(spec)
+            install_model(spec)
     except EngineError as error:
         _fail(str(error), 1)
     except KeyboardInterrupt:
         _fail("interrupted; run the same command again to continue", 130)
 
 
-def _install(spec: ModelSpec) -> None:
+def install_model(spec: ModelSpec, *, to_stderr: bool = False) -> None:
+    """Install a model; print its licence before, and the progress if there is a terminal.
+
+    Raises:
+        DownloadError: A file cannot be downloaded or stored.
+    """
+    echo = partial(click.echo, err=to_stderr)
     if not spec.files:
-        click.echo(f"{spec.name} ships with this package: nothing to install")
+        echo(f"{spec.name} ships with this package: nothing to install")
         return
-    click.echo(f"{spec.name}: {', '.join(spec.sources)}; {_megabytes(spec.size)}")
-    click.echo(f"Licence: {spec.licence}.")
-    console = _console()
+    echo(f"{spec.name}: {', '.join(spec.sources)}; {_megabytes(spec.size)}")
+    echo(f"Licence: {spec.licence}.")
+    console = _console(to_stderr)
     for number, file in enumerate(spec.files, 1):
         path = _install_file(file, spec, console)
-        click.echo(f"{number}/{len(spec.files)} {file.stem or spec.name}: {path}")
+        echo(f"{number}/{len(spec.files)} {file.stem or spec.name}: {path}")
 
 
 def _install_file(file: WeightFile, spec: ModelSpec, console: Console) -> Path:
@@ -127,19 +133,10 @@ def _install_file(file: WeightFile, spec: ModelSpec, console: Console) -> Path:
         return install_file(file, spec, on_bytes=on_bytes)
 
 
-def _paths(name: str) -> tuple[Path, ...]:
-    from aistemsplitter_engine.weights.store import find_files
-
-    try:
-        return find_files(name)
-    except ModelNotInstalled:
-        return ()
-
-
-def _console() -> Console:
+def _console(to_stderr: bool = False) -> Console:
     from rich.console import Console
 
-    console = Console(highlight=False)
+    console = Console(highlight=False, stderr=to_stderr)
     if not console.is_terminal:
         console.width = 400  # no line breaks in a file or a pipe
     return console

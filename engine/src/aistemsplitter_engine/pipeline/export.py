@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
@@ -35,7 +36,7 @@ class Export:
     """The destination and the format of a song's stems; see :meth:`Separator.split`.
 
     Raises:
-        OptionError: ``clip`` or the sample rate is not supported.
+        OptionError: ``clip`` or the sample rate is not supported, or a name is not a file name.
     """
 
     folder: Path
@@ -43,11 +44,15 @@ class Export:
     clip: Clip = "rescale"
     mono: bool = False
     sample_rate: int | None = None
+    names: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.clip not in get_args(Clip):
             raise OptionError(f"clip {self.clip!r} is not one of {', '.join(get_args(Clip))}")
         object.__setattr__(self, "sample_rate", checked_sample_rate(self.sample_rate))
+        for stem, name in self.names.items():
+            if not isinstance(name, str) or not name or set(name) & {"/", "\\", "\0"}:
+                raise OptionError(f"the name {name!r} for {stem} is not a file name")
 
     @property
     def channels(self) -> int:
@@ -66,7 +71,15 @@ class Export:
 
     def name(self, stem: str) -> str:
         """Return the name of a stem's file."""
-        return f"{stem}.{self.format.extension}"
+        return f"{self.names.get(stem, stem)}.{self.format.extension}"
+
+    def check_names(self, stems: Sequence[str]) -> None:
+        """Raise OptionError if two stems' files would have the same name, also in another case."""
+        by_name: dict[str, str] = {}
+        for stem in stems:
+            other = by_name.setdefault(self.name(stem).casefold(), stem)
+            if other != stem:
+                raise OptionError(f"{other} and {stem} would have one file: {self.name(stem)}")
 
     def rate(self, track: Track) -> int:
         """Return the sample rate of a track's stems in Hz."""

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from aistemsplitter_engine.errors import ModelError, OptionError
+import numpy as np
+
+from aistemsplitter_engine.errors import ModelError, OptionError, SeparatorClosed
 from aistemsplitter_engine.families import FAMILIES, open_network
 from aistemsplitter_engine.options import Device, Precision
 from aistemsplitter_engine.pipeline.separate import Part
-from aistemsplitter_engine.runtimes import Runtime, open_runtime
+from aistemsplitter_engine.runtimes import Runtime, free_device_memory, open_runtime
 from aistemsplitter_engine.weights.catalogue import ALIASES, MODELS, resolve_name
 from aistemsplitter_engine.weights.checkpoint import Checkpoint, load_checkpoint
 from aistemsplitter_engine.weights.store import find_files
@@ -41,11 +43,21 @@ class _Loaded:
 class Model:
     """A model, whose networks are loaded when a stem first needs them, and then kept.
 
-    ``name`` is a name or alias from the catalogue, or the path of an HTDemucs checkpoint. Threads
-    may share a model.
+    ``name`` is a name or alias from the catalogue, or the path of an HTDemucs checkpoint. With
+    ``download``, missing files are installed; ``on_download`` is called with the bytes done and the
+    bytes in total. Threads may share a model.
     """
 
-    def __init__(self, name: str | os.PathLike[str], device: Device, precision: Precision) -> None:
+    def __init__(
+        self,
+        name: str | os.PathLike[str],
+        device: Device,
+        precision: Precision,
+        *,
+        download: bool = False,
+        on_download: Callable[[int, int], None] | None = None,
+    ) -> None:
+        self._closed = False
         self._loading = threading.Lock()
         self._loaded: dict[Path, _Loaded] = {}
         self._read: dict[Path, Checkpoint] = {}  # read, but not loaded yet
@@ -65,7 +77,7 @@ class Model:
             self.name = resolve_name(str(name))
             spec = MODELS[self.name]
             stems = [file.stem for file in spec.files] or [None]
-            paths = find_files(self.name)
+            paths = _installed(self.name, on_download) if download else find_files(self.name)
             self._members = tuple(map(_Member, paths, stems))
             self.family = FAMILIES[spec.family]
             self.sources = spec.sources
@@ -108,6 +120,28 @@ class Model:
             parts.append(Part(self._load(member).runtime, sources) if wanted else None)
         return parts
 
+    def warm_up(self, stems: Sequence[str], batch_size: int | None) -> None:
+        """Load the networks for the stems and separate a batch of silence with each."""
+        for part in self.parts(self.needed(stems)):
+            if part is not None:
+                runtime = part.runtime
+                batch = batch_size or runtime.batch_size
+                shape = (batch, 2, runtime.network.segment_frames)
+                runtime(np.zeros(shape, np.float32), part.sources)
+
+    def check_open(self) -> None:
+        """Raise :class:`SeparatorClosed` after :meth:`close`."""
+        if self._closed:
+            raise SeparatorClosed(f"this separator of {self.name} is closed; create another one")
+
+    def close(self) -> None:
+        """Free the networks as soon as no song uses them."""
+        with self._loading:
+            self._closed = True
+            self._loaded.clear()
+            self._read.clear()
+        free_device_memory()
+
     def identity(self, needed: Sequence[str]) -> list[str]:
         """Return names of the networks and runtimes that compute the needed stems."""
         members = [m for m in self._members if m.stem is None or m.stem in needed]
@@ -116,6 +150,7 @@ class Model:
 
     def _load(self, member: _Member) -> _Loaded:
         with self._loading:
+            self.check_open()
             if member.path not in self._loaded:
                 checkpoint = self._read.pop(member.path, None)
                 if checkpoint is None:
@@ -126,6 +161,12 @@ class Model:
                         raise ModelError(f"it makes {', '.join(stems)}, unlike {self.name}")
                 self._loaded[member.path] = _Loaded(runtime, checkpoint.digest)
             return self._loaded[member.path]
+
+
+def _installed(name: str, on_download: Callable[[int, int], None] | None) -> tuple[Path, ...]:
+    from aistemsplitter_engine.weights.download import install  # rarely needed
+
+    return install(name, on_progress=on_download)
 
 
 @contextmanager

@@ -149,7 +149,8 @@ def _check_place(path: Path, track: Track) -> None:
 def _check_space(track: Track, spool: Spool, export: Export) -> None:
     """Raise OutputError if the stems will not fit on the disk."""
     rate, duration = export.rate(track), track.loudness.frames / track.model_rate
-    bits = export.format.bit_rate or rate * export.channels * (export.format.bit_depth or 16)
+    pcm = rate * export.channels * (export.format.bit_depth or 16)
+    bits = export.format.bits_per_second(export.channels) or pcm
     spooled = (track.loudness.frames - spool.frames) * FRAME_BYTES
     needed = len(track.stems) * (spooled + duration * bits / 8)
     free = shutil.disk_usage(export.folder).free

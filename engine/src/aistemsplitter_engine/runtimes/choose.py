@@ -23,26 +23,39 @@ _logger = logging.getLogger(__name__)
 def open_runtime(device: Device, precision: Precision) -> Callable[[Checkpoint], Runtime]:
     """Choose a runtime, and return the function that loads a checkpoint into it.
 
+    CPUs are computed on by PyTorch where OpenVINO, which has no wheels there, is not installed.
+
     Raises:
-        OptionError: this machine has no such device, or the device no such precision.
+        OptionError: This machine has no such device, or the device no such precision, or the
+            libraries for it are not installed.
     """
     _check(device, Device, "device")
     _check(precision, Precision, "precision")
     if device == "auto":
         device = _best_device()
-    if device == "cpu":
+    if device == "cpu" and importlib.util.find_spec("openvino") is not None:
         from aistemsplitter_engine.runtimes.openvino import OpenVinoRuntime, choose_precision
 
         cpu_precision = choose_precision(precision)
         return lambda checkpoint: OpenVinoRuntime(checkpoint, cpu_precision)
     if importlib.util.find_spec("torch") is None:
+        needed = "OpenVINO or PyTorch" if device == "cpu" else "PyTorch"
         raise OptionError(
-            f"device {device} needs PyTorch: pip install 'aistemsplitter-engine[torch]'"
+            f"device {device} needs {needed}: pip install 'aistemsplitter-engine[torch]'"
         )
     from aistemsplitter_engine.runtimes import torch as pytorch
 
     chosen = pytorch.choose_precision(device, precision)
     return lambda checkpoint: pytorch.TorchRuntime(checkpoint, device, chosen)
+
+
+def free_device_memory() -> None:
+    """Return the memory of freed networks to the GPU, which PyTorch keeps for its own use."""
+    if (torch := sys.modules.get("torch")) is not None:
+        if torch.cuda.is_initialized():
+            torch.cuda.empty_cache()
+        if torch.backends.mps.is_available():
+            torch.mps.empty_cache()
 
 
 def _best_device() -> Literal["cpu", "cuda", "mps"]:

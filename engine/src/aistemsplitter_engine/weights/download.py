@@ -67,17 +67,18 @@ class _ContentError(DownloadError):
 def install(
     model: str, *, on_progress: Progress | None = None, homes: Homes | None = None
 ) -> tuple[Path, ...]:
-    """Download the files of a model that are not on this machine.
+    """Download the weight files of a model that are not on this machine.
 
     Concurrent calls wait for each other. Interrupted downloads are resumed.
 
     Args:
         model: Name or alias of a model in the catalogue.
         on_progress: Called with the bytes done and the bytes in total, of all files of the model.
-        homes: Servers to download from; by default those of :meth:`Homes.from_environment`.
+        homes: Servers to download from; by default the authors' two, or the mirror whose base URL
+            is in ``AISTEMSPLITTER_WEIGHTS_MIRROR``.
 
     Returns:
-        The files in the order of the bag, as :func:`find_files` returns them.
+        The paths of all weight files of the model.
 
     Raises:
         ModelError: There is no such model.

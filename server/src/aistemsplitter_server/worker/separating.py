@@ -167,7 +167,7 @@ def _separator(model: str, separators: dict[str, Separator]) -> Separator:
     separator = separators.pop(model, None) or Separator(model)
     separators[model] = separator  # most recently used last
     while len(separators) > KEPT:
-        del separators[next(iter(separators))]
+        separators.pop(next(iter(separators))).close()
     return separator
 
 
