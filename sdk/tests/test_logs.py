@@ -38,7 +38,7 @@ def test_silent_by_default(
 
 
 @pytest.mark.parametrize("level", ["info", "DEBUG"])
-def test_the_environment_turns_it_on(
+def test_an_environment_variable_enables_the_log(
     level: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AISTEMSPLITTER_LOG", level)

@@ -185,7 +185,7 @@ def test_proxies_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     assert environment_proxies() == {}
 
 
-def test_the_log_of_the_callers_own_requests_stays_as_it_is(
+def test_the_log_of_the_callers_own_requests_is_unchanged(
     loopback: Loopback, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)

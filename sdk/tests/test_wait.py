@@ -34,7 +34,7 @@ def paths(loopback: Loopback) -> list[str]:
     return [path.rpartition("/")[2] for method, path, _ in loopback.seen if method == "GET"]
 
 
-def test_until_it_succeeded(client: Any, loopback: Loopback, streams: bool) -> None:
+def test_waiting_until_the_split_succeeds(client: Any, loopback: Loopback, streams: bool) -> None:
     job = client.submit(audio_url=URL)
     updates: list[Any] = []
     split = client.wait_for_split(job.id, on_progress=updates.append)

@@ -21,13 +21,13 @@ class Databases(Protocol):
     """One kind of database."""
 
     def url(self, folder: Path) -> str:
-        """Of a database that is not there yet; where it is a file, it will lie in the folder."""
+        """Return the URL of a new database; an SQLite file is placed in the folder."""
 
     def create(self, url: str, *, migrated: bool = True) -> None:
-        """Make it."""
+        """Create the database."""
 
     def drop(self, url: str) -> None:
-        """Take it away, whoever uses it."""
+        """Drop the database, even if it is in use."""
 
 
 class Sqlite:
@@ -78,7 +78,7 @@ class Postgres:
         self._execute(f"DROP DATABASE {make_url(url).database} WITH (FORCE)")
 
     def close(self) -> None:
-        """Leave the server as it was."""
+        """Drop the template database."""
         self.drop(self._template)
         self._engine.dispose()
 

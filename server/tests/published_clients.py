@@ -1,4 +1,4 @@
-"""What the clients that are in the world are driven with."""
+"""Arguments for running the published clients."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from processes import SONG
 
 @dataclass(frozen=True)
 class Endpoint:
-    """What a published client needs: the service's URL, a key, and a song's URL."""
+    """Arguments of a published client: the service's URL, a key, and a song's URL."""
 
     base_url: str
     api_key: str
@@ -17,5 +17,5 @@ class Endpoint:
 
     @property
     def arguments(self) -> list[str]:
-        """For the programs in this folder."""
+        """Return the arguments for the programs in this folder."""
         return [self.base_url, self.api_key, str(SONG), self.song_url]

@@ -35,9 +35,13 @@ def use_webhooks(client: httpx2.Client) -> list[str]:
     """Let deliveries fail in all ways and replay them; return the signatures that they carried."""
     inward = answers(302, HUSH.encode(), Location=f"http://127.0.0.1:9/{HUSH}")
     with Peer([answers(500, HUSH.encode()), inward, nonsense, answers(200)]) as receiver:
-        nobody = f"http://127.0.0.1:9/{HUSH}"
-        for webhook in (f"{receiver.url}/{HUSH}?token={HUSH}", nobody, f"http://10.0.0.1/{HUSH}"):
-            body = {"input": {"type": "direct_url", "url": nobody}, "webhookUrl": webhook}
+        unreachable = f"http://127.0.0.1:9/{HUSH}"
+        for webhook in (
+            f"{receiver.url}/{HUSH}?token={HUSH}",
+            unreachable,
+            f"http://10.0.0.1/{HUSH}",
+        ):
+            body = {"input": {"type": "direct_url", "url": unreachable}, "webhookUrl": webhook}
             ended(client, client.post("/v1/audio/splits", json=body).json()["data"]["id"])
         deliveries = client.get(DELIVERIES).json()["data"]["items"]
         (failing,) = (each["id"] for each in deliveries if receiver.url in each["url"])

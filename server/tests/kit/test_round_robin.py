@@ -53,7 +53,7 @@ def test_each_account_once(database: Database, server_secrets: Secrets) -> None:
 
 
 @only_sqlite
-def test_no_row_is_read_for_it(database: Database) -> None:
+def test_no_table_row_is_read(database: Database) -> None:
     with planned(database) as plans:
         accounts(database)
     (plan,) = plans

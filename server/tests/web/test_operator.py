@@ -91,8 +91,8 @@ def test_the_operators_pages_do_not_exist_for_others(
     answer = signed_in.request(method, path, headers=headers, data=data)
     assert answer.status_code == 404
     nothing = signed_in.get("/operator/nothing")
-    told = re.compile(r"<main.*?</p>", re.S)
-    assert told.findall(answer.text) == told.findall(nothing.text)
+    heading = re.compile(r"<main.*?</p>", re.S)
+    assert heading.findall(answer.text) == heading.findall(nothing.text)
     with database.read() as session:
         assert credits.balance(session, ada.account_id) == 600
 

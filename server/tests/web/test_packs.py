@@ -203,8 +203,8 @@ def test_people_who_cannot_buy(
 ) -> None:
     crossed = signed_in.post(BUY, {"minutes": "50"}, headers={"Sec-Fetch-Site": "cross-site"})
     assert crossed.status_code == 403
-    nobody = Visitor(client).post(BUY, {"minutes": "50"})
-    assert (nobody.status_code, nobody.headers["location"]) == (303, "/sign-in")
+    refused_visitor = Visitor(client).post(BUY, {"minutes": "50"})
+    assert (refused_visitor.status_code, refused_visitor.headers["location"]) == (303, "/sign-in")
     assert stripe.calls == []
 
 

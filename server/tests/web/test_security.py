@@ -186,12 +186,12 @@ def test_visitors_are_redirected_to_sign_in(
         for route in ROUTES:
             if route.whom == "anyone":
                 continue
-            nobody = Visitor(owner.client, dict(cookies))
-            door = send(nobody, route, things)
+            signed_out_visitor = Visitor(owner.client, dict(cookies))
+            door = send(signed_out_visitor, route, things)
             assert door.status_code == 303, route
             assert door.headers["location"].partition("?")[0] == "/sign-in", route
-            assert send(nobody, route, things, **JSON).status_code == 401, route
-            assert send(nobody, route, things, **HTMX).status_code == 401, route
+            assert send(signed_out_visitor, route, things, **JSON).status_code == 401, route
+            assert send(signed_out_visitor, route, things, **HTMX).status_code == 401, route
     assert dumped(settings) == before
 
 

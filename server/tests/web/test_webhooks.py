@@ -126,8 +126,8 @@ def test_a_receiver_that_does_not_answer(
     signed_in: Visitor, adas: Customer, context: WorkerContext
 ) -> None:
     with Peer([answers(200)]) as peer:
-        nobody = peer.url
-    delivery_id = sent(adas, nobody)
+        unreachable = peer.url
+    delivery_id = sent(adas, unreachable)
     deliver(context, delivery_id)
     page = signed_in.get(f"{PAGE}/{delivery_id}").text
     assert "No response" in page

@@ -238,8 +238,8 @@ def test_a_failed_attempt_is_retried(context: WorkerContext, someone: Customer) 
 
 def test_an_unreachable_and_a_forbidden_receiver(context: WorkerContext, someone: Customer) -> None:
     with Peer([hangs]) as peer:
-        nobody = peer.url
-    failed_split(someone, nobody)
+        unreachable = peer.url
+    failed_split(someone, unreachable)
     deliver(context, delivery(someone).id)
     (attempt,) = attempts(someone)
     assert attempt.status is None

@@ -72,7 +72,7 @@ def states(database: Database, ids: list[str]) -> list[str]:
         return [session.get_one(Delivery, each).state for each in ids]
 
 
-def test_a_flood_to_a_slow_receiver_delays_nobody_else(
+def test_a_flood_to_a_slow_receiver_does_not_delay_others(
     context: WorkerContext, someone: Customer, other: Customer
 ) -> None:
     with Peer([hangs]) as slow, Peer([answers(204)]) as quick:

@@ -7,7 +7,9 @@ from killing import run
 from processes import Service
 
 
-def test_killed_again_and_again_nothing_is_lost(service: Service, someone: Customer) -> None:
+def test_nothing_is_lost_when_processes_are_killed_repeatedly(
+    service: Service, someone: Customer
+) -> None:
     report = run(service, someone, splits=12, kills=5, workers=2)
     assert report.faults == []
     assert sum(report.statuses.values()) == 12

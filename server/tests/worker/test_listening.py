@@ -287,7 +287,7 @@ def test_failed_copies_are_reported_and_retried(
     ended(client, split_id)
     stem = stem_path(settings, split_id, "vocals", "wav")
     whole = stem.read_bytes()
-    stem.write_bytes(b"nothing of use")
+    stem.write_bytes(b"not audio")
     split_row = row(someone, split_id)
     player.data(someone.database, storage, split_row, HOUR)
     until(lambda: _state(someone, split_id) == listening.COPY_FAILED)

@@ -11,7 +11,7 @@ from aistemsplitter_server.workers.tables import DEAD_AFTER, Worker
 from beating import beat
 
 
-def test_who_lives_and_how_busy(database: Database) -> None:
+def test_live_workers_and_their_load(database: Database) -> None:
     beat(database, "dead", audio_seconds=100)
     beat(database, "fresh")
     beat(database, "busy", audio_seconds=300)
