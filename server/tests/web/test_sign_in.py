@@ -13,6 +13,9 @@ from aistemsplitter_server.http import rate_limits
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.secrets import Secrets
 from aistemsplitter_server.kit.settings import Settings
+from aistemsplitter_server.splits.tables import Split
+from aistemsplitter_server.web import live
+from customers import Customer
 from serving import serving
 from visitors import PASSWORD, SESSION, Visitor, person
 
@@ -273,3 +276,30 @@ def test_attempts_count_in_all_processes(
         ]
     assert statuses[:12] == [401] * 12
     assert statuses[-1] == 429
+
+
+def test_no_redirects_to_other_sites(signed_in: Visitor) -> None:
+    """Neither after signing in nor after choosing a language."""
+    for path in ("//evil.example", "/\\evil.example", "https:evil.example", "//[", "/\t/x", "x"):
+        there = signed_in.get("/sign-in", params={"next": path})
+        assert there.headers["location"] == "/studio"
+        there = signed_in.post("/language", {"language": "en", "back": path})
+        assert there.headers["location"] == "/studio"
+
+
+def test_signing_out_ends_the_event_stream(
+    signed_in: Visitor, hers: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "HEARTBEAT", 0.1)
+    split = hers.split()
+    cookie = {"Cookie": f"{SESSION}={signed_in.cookies[SESSION]}"}
+    heard = []
+    with signed_in.client.stream("GET", f"/studio/events?id={split.id}", headers=cookie) as stream:
+        for line in stream.iter_lines():
+            heard.append(line)
+            if line == "event: song":
+                signed_in.post("/sign-out")
+    assert heard.count("event: song") == 1
+    assert "event: end" in heard
+    with hers.database.read() as session:
+        assert session.get_one(Split, split.id).status == "queued"

@@ -273,3 +273,10 @@ def test_songs_of_test_keys_are_listed_separately(
     assert signed_in.post(f"/studio/songs/{theirs}/cancel").status_code == 303
     assert signed_in.post(f"/studio/songs/{theirs}/delete").status_code == 303
     assert signed_in.get(f"/studio/songs/{theirs}").status_code == 404
+
+
+def test_the_studio_accepts_no_webhook_url(signed_in: Visitor, hers: Customer) -> None:
+    wish = {**hers.request(hers.upload()), "webhookUrl": "https://example.com/"}
+    refused = ask(signed_in, "/studio/splits", wish)
+    assert refused.status_code == 422
+    assert "webhookUrl" in refused.text

@@ -4,8 +4,7 @@ import hmac
 import json
 import time
 from base64 import b64decode, b64encode
-from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from hashlib import sha256
 from typing import Any
 from unittest.mock import Mock
@@ -19,52 +18,17 @@ from aistemsplitter_server.accounts import service as accounts
 from aistemsplitter_server.accounts import standing
 from aistemsplitter_server.accounts.tables import ApiKey
 from aistemsplitter_server.kit import times
-from aistemsplitter_server.kit.errors import Conflict, NotFound, ValidationFailed
 from aistemsplitter_server.kit.outgoing import Outgoing
-from aistemsplitter_server.kit.secrets import Secrets
 from aistemsplitter_server.operations import closing
 from aistemsplitter_server.splits import payloads
-from aistemsplitter_server.splits import service as splits
-from aistemsplitter_server.splits.tables import Split
-from aistemsplitter_server.webhooks import queries, schedule, service
+from aistemsplitter_server.webhooks import schedule, service
 from aistemsplitter_server.webhooks.tables import Attempt, Delivery, Event, Receiver
 from aistemsplitter_server.worker.context import WorkerContext
 from aistemsplitter_server.worker.delivering import deliver
-from customers import Customer, customer
-from peers import Peer, Request, answers, hangs
+from customers import Customer
+from deliveries import attempt_now, attempts, delivery, failed_split, headers
+from peers import Peer, answers, hangs
 from sweeps import sweep
-
-
-def failed_split(someone: Customer, url: str | None) -> str:
-    """Create a failed split and its event."""
-    split = someone.split()
-    with someone.database.write() as session:
-        row = session.get_one(Split, split.id)
-        row.webhook_url = url
-        splits.cancel(session, row)
-    return split.id
-
-
-def delivery(someone: Customer) -> Delivery:
-    with someone.database.read() as session:
-        return session.scalars(select(Delivery)).one()
-
-
-def attempts(someone: Customer) -> Sequence[Attempt]:
-    with someone.database.read() as session:
-        return session.scalars(select(Attempt).order_by(Attempt.number)).all()
-
-
-def attempt_now(context: WorkerContext, someone: Customer) -> None:
-    """Make the next attempt immediately, even if it is not due."""
-    with someone.database.write() as session:
-        pending = update(Delivery).where(Delivery.next_attempt_at.is_not(None))
-        session.execute(pending.values(next_attempt_at=times.now()))
-    deliver(context, delivery(someone).id)
-
-
-def headers(request: Request) -> dict[str, str]:
-    return {name.lower(): value for name, value in request.headers}
 
 
 def test_an_event_for_every_end(someone: Customer) -> None:
@@ -94,116 +58,6 @@ def test_delivered(context: WorkerContext, someone: Customer) -> None:
     (attempt,) = attempts(someone)
     assert attempt.status == 204
     assert attempt.latency_seconds is not None
-
-
-@pytest.mark.parametrize("kind", ["split.succeeded", "split.failed"])
-def test_a_test_event(context: WorkerContext, someone: Customer, kind: service.EventType) -> None:
-    account_id, key_id = someone.caller.account_id, someone.caller.key_id
-    with Peer([answers(500), answers(204)]) as peer:
-        with someone.database.write() as session:
-            sent, _ = service.send_test(session, account_id, key_id, f"{peer.url}/hook", kind)
-        deliver(context, sent.id)
-        attempt_now(context, someone)
-    payload = json.loads(peer.requests[1].body)
-    assert list(payload) == ["id", "type", "event", "createdAt", "test", "data"]
-    verified = aistemsplitter.verify_signature(
-        headers(peer.requests[1]), peer.requests[1].body, someone.webhook_secret
-    )
-    assert (verified.type, verified.test) == (kind, True)
-    assert verified.data.status == kind.removeprefix("split.")
-    assert bool(verified.data.stems) == (kind == "split.succeeded")
-    assert (verified.data.error is None) == (kind == "split.succeeded")
-    found = delivery(someone)
-    assert (found.state, found.attempts) == ("delivered", 2)
-    with someone.database.read() as session:
-        assert session.get(Split, verified.data.id) is None
-
-
-def test_a_test_event_to_a_private_address(context: WorkerContext, someone: Customer) -> None:
-    strict = WorkerContext(
-        context.settings, context.database, context.secrets, context.storage, Outgoing(), "wrk_2"
-    )
-    account_id, key_id = someone.caller.account_id, someone.caller.key_id
-    with Peer([answers(200)]) as peer:
-        with someone.database.write() as session:
-            service.send_test(session, account_id, key_id, peer.url, "split.succeeded")
-        deliver(strict, delivery(someone).id)
-    assert peer.requests == []
-    assert "private or not allowed" in (attempts(someone)[0].error or "")
-
-
-def test_a_test_event_is_refused(someone: Customer, server_secrets: Secrets) -> None:
-    other = customer(someone.database, server_secrets)
-    good = "https://receiver.example/"
-    with someone.database.write() as session:
-        account_id, key_id = someone.caller.account_id, someone.caller.key_id
-        with pytest.raises(NotFound):
-            service.send_test(session, account_id, other.caller.key_id, good, "split.failed")
-        for url in ("ftp://receiver.example/", "https://", "https://user@receiver.example/", "x"):
-            with pytest.raises(ValidationFailed, match="url"):
-                service.send_test(session, account_id, key_id, url, "split.failed")
-        accounts.revoke_key(session, account_id, key_id)
-        with pytest.raises(Conflict):
-            service.send_test(session, account_id, key_id, good, "split.failed")
-    with someone.database.read() as session:
-        assert session.scalar(select(func.count(Delivery.id))) == 0
-
-
-def test_a_receiver_is_enabled_again(someone: Customer, server_secrets: Secrets) -> None:
-    url, other = "http://127.0.0.1:9/", customer(someone.database, server_secrets)
-    account_id = someone.caller.account_id
-    with someone.database.write() as session:
-        long_ago = times.now() - timedelta(days=6)
-        for each in (account_id, other.caller.account_id):
-            row = Receiver(
-                account_id=each,
-                url=url,
-                failing_since=long_ago,
-                disabled_at=times.now(),
-                disabled_reason="disabled",
-            )
-            session.add(row)
-    with someone.database.write() as session:
-        with pytest.raises(NotFound):
-            service.enable(session, account_id, "http://127.0.0.1:10/")
-        service.enable(session, account_id, url)
-    with someone.database.read() as session:
-        assert queries.disabled(session, account_id) == []
-        (theirs,) = queries.disabled(session, other.caller.account_id)
-        assert theirs.failing_since == long_ago
-    failed_split(someone, url)
-    assert delivery(someone).state == "pending"
-
-
-def test_filters(someone: Customer, server_secrets: Secrets) -> None:
-    account_id, key_id = someone.caller.account_id, someone.caller.key_id
-    with someone.database.write() as session:
-        second = accounts.create_key(session, server_secrets, account_id)
-        made = [
-            service.send_test(session, account_id, key, f"https://a.example/{path}", kind)
-            for key, path, kind in (
-                (key_id, "Hook_1", "split.succeeded"),
-                (key_id, "hookx1", "split.failed"),
-                (second.id, "100%", "split.failed"),
-            )
-        ]
-        made[2][0].state = "failed"
-    with someone.database.read() as session:
-
-        def found(**by: str) -> list[int]:
-            page = queries.page(session, account_id, limit=10, **by)  # type: ignore[arg-type]
-            ids = [each.id for each, _ in made]
-            return [ids.index(each.id) for each, _ in page]
-
-        assert found() == [2, 1, 0]
-        assert found(url_part="hook_") == [0]
-        assert found(url_part="HOOK") == [1, 0]
-        assert found(url_part="%") == [2]
-        assert found(kind="split.failed") == [2, 1]
-        assert found(key_id=second.id) == [2]
-        assert found(split_id=made[1][1].split_id) == [1]
-        assert found(state="failed") == [2]
-        assert found(state="failed", key_id=key_id) == []
 
 
 def test_standard_webhooks(context: WorkerContext, someone: Customer) -> None:
@@ -370,30 +224,6 @@ def test_a_long_database_outage(
     assert delivery(someone).state == "delivered"
 
 
-@pytest.mark.parametrize(
-    ("wish", "seconds"),
-    [
-        ("120", 120),
-        ("Wed, 25 Nov 2026 12:00:30 GMT", 30),
-        ("99999999", 86400),
-        ("nonsense", 5),
-        ("Mon, 01 Jan 99999999999 00:00:00 GMT", 5),
-        ("Mon, 01 Jan 2026 99999999999999999999:00:00 GMT", 5),
-        ("Fri, 31 Dec 9999 23:59:59 -2359", 86400),
-        ("Mon, 01 Jan 0001 00:00:00 +2359", 5),
-        ("9" * 5000, 5),
-        ("-1", 5),
-        ("1", 5),
-        (None, 5),
-    ],
-)
-def test_retry_after(wish: str | None, seconds: int) -> None:
-    now = datetime(2026, 11, 25, 12, 0, 0, tzinfo=UTC)
-    due = schedule.next_attempt(1, wish, now)
-    assert due is not None
-    assert seconds * 0.9 <= (due - now).total_seconds() <= seconds * 1.1
-
-
 def test_an_invalid_retry_after(context: WorkerContext, someone: Customer) -> None:
     wish = "Mon, 01 Jan 99999999999 00:00:00 GMT"
     with Peer([answers(503, Retry_After=wish), answers(200)]) as peer:
@@ -402,12 +232,6 @@ def test_an_invalid_retry_after(context: WorkerContext, someone: Customer) -> No
         assert [attempt.status for attempt in attempts(someone)] == [503]
         attempt_now(context, someone)
     assert delivery(someone).state == "delivered"
-
-
-def test_the_schedule_ends() -> None:
-    now = times.now()
-    assert schedule.next_attempt(8, None, now) is not None
-    assert schedule.next_attempt(9, None, now) is None
 
 
 def test_secret_rotation(context: WorkerContext, someone: Customer) -> None:
