@@ -35,8 +35,7 @@ T = TypeVar("T")
 class AiStemSplitter(BaseClient):
     """Client of the AI Stem Splitter API.
 
-    Safe to share between threads. Close it, or use it in a ``with`` statement, to close its
-    connections.
+    Safe to share between threads. Use it in a ``with`` statement, or close it.
 
     Args:
         api_key: API key (``ast_live_...`` or ``ast_test_...``); read from
@@ -49,12 +48,10 @@ class AiStemSplitter(BaseClient):
             ``Timeouts`` to limit its phases too. By default an API call may take 60 s, and an
             upload or download may take as long as it makes progress.
         max_retries: Number of retries after the first attempt, for errors that a retry may fix.
-        default_headers: Headers added to every API call, such as those a gateway requires. They
-            are not sent to the storage.
+        default_headers: Headers of every API call, such as a gateway's; not sent to the storage.
         proxy: URL of an HTTP or SOCKS proxy; read from ``HTTPS_PROXY``, ``HTTP_PROXY`` and
             ``ALL_PROXY`` if omitted.
-        verify: Path to trusted certificates, or an ``ssl.SSLContext``; False disables the
-            verification of certificates, which is insecure.
+        verify: Path or ``ssl.SSLContext`` of trusted certificates; False (insecure) trusts any.
         http_client: ``httpx2.Client`` of your own, whose proxies, certificates and limits
             are used. It stays open when this client is closed.
         transport: Function that answers requests in place of the network, such as
@@ -137,9 +134,8 @@ class AiStemSplitter(BaseClient):
             webhook_url: URL that receives an event when the split is done.
             metadata: Strings that are returned unchanged with the split and its event.
             filename: File name for uploaded audio that has none, such as bytes.
-            idempotency_key: Key of your own, up to 255 ASCII characters. A second call with the
-                same key and audio returns the same split and uploads nothing, even from another
-                process.
+            idempotency_key: Key of your own, up to 255 ASCII characters. A repeated call with the
+                same audio, even in another process, returns the same split and uploads nothing.
             on_progress: Callback that receives the progress of the upload.
             extra_headers: Additional headers of the call.
             extra_body: Additional fields of the request's JSON, by their API names.
@@ -191,9 +187,8 @@ class AiStemSplitter(BaseClient):
     ) -> Split:
         """Wait until a split has succeeded and return it.
 
-        Follows the server's progress stream where it has one, and polls when the stream is silent
-        or missing, backing off from 1 s to 10 s. Connection errors and server errors do not end
-        the wait.
+        Follows the server's progress stream, or polls if that is silent or missing, backing off
+        from 1 s to 10 s. Connection errors and server errors do not end the wait.
 
         Args:
             split_id: Id of the split, or the object returned by ``create_split``.
@@ -258,17 +253,14 @@ class AiStemSplitter(BaseClient):
             stems: Names of the stems to download; all if omitted.
             overwrite: True to replace existing files instead of raising FileError.
             parallel: Maximum number of simultaneous downloads.
-            timeout: Time limit for all downloads together, in seconds; the client's total limit if
-                omitted.
-            on_progress: Callback that receives the progress of each download. It is never called
-                concurrently.
+            timeout: Time limit of the call in seconds; the client's total limit if omitted.
+            on_progress: Callback that receives the progress of each download, one at a time.
 
         Raises:
             InputError: The split is not done, or has no such stem. SplitFailed: The split failed.
             DownloadFailed: A stem could not be downloaded. IntegrityError: It arrived damaged.
             FileError: A file cannot be written, or another file has its name. DiskFull: No space
-                is left. DeadlineExceeded: The time limit was reached; another call resumes the
-                download.
+                is left. DeadlineExceeded: The time limit was reached; call again to resume.
         """
         return self._run(
             _download.download_split(
@@ -294,14 +286,11 @@ class AiStemSplitter(BaseClient):
     ) -> Upload:
         """Create a presigned URL for uploading one file straight to the storage.
 
-        For uploads by other means, such as a browser: ``create_split`` uploads paths and files by
-        itself.
+        For uploads by other means, such as a browser; ``create_split`` uploads files by itself.
 
         Args:
-            filename: Name of the file, or the path of a local file if ``content_length`` is
-                omitted.
-            content_length: Exact length of the upload in bytes; read from the local file if
-                omitted.
+            filename: Name of the file; without ``content_length``, path of a local file.
+            content_length: Length of the upload in bytes; that of the local file if omitted.
             content_type: Media type of the file; derived from its name if omitted.
             extra_headers: Additional headers of the call.
             extra_body: Additional fields of the request's JSON, by their API names.
@@ -368,8 +357,7 @@ class AiStemSplitter(BaseClient):
     def close(self) -> None:
         """Close all connections. The client cannot be used afterwards.
 
-        A client created by ``with_options`` closes only itself: its connections belong to the
-        client that it was created from.
+        A client created by ``with_options`` leaves the connections to its original client.
         """
         self._closed = True
         if self._root is None:
