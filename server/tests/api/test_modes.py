@@ -14,9 +14,8 @@ from aistemsplitter_server.api.openapi import document
 from aistemsplitter_server.api.routes.credits import TEST_BALANCE
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.secrets import Secrets
-from aistemsplitter_server.splits import service
 from aistemsplitter_server.splits.tables import Split
-from aistemsplitter_server.webhooks.tables import Delivery
+from api.path_ids import path_ids
 from customers import Customer, customer
 
 OPERATIONS = {
@@ -56,18 +55,6 @@ def both(request: pytest.FixtureRequest, database: Database, server_secrets: Sec
     return Both(live, test) if request.param == "of a live key" else Both(test, live)
 
 
-def things(owner: Customer) -> dict[str, Any]:
-    """One object of each kind that a path can name."""
-    split = owner.split()
-    with owner.database.write() as session:
-        ended = session.merge(split)
-        ended.webhook_url = "https://example.com/hook"
-        service.cancel(session, ended)
-        session.flush()
-        delivery = session.query(Delivery).one()
-    return {"split_id": split.id, "delivery_id": delivery.id}
-
-
 def test_every_endpoint_is_covered() -> None:
     assert {*WITH_ID} | WITHOUT_ID == OPERATIONS
 
@@ -76,7 +63,7 @@ def test_every_endpoint_is_covered() -> None:
 def test_objects_of_the_other_mode_are_not_found(
     client: httpx2.Client, both: Both, method: str, path: str
 ) -> None:
-    theirs = path.format(**things(both.owner))
+    theirs = path.format(**path_ids(both.owner))
     refused = client.request(method, theirs, headers=both.other.headers)
     assert (refused.status_code, refused.json()["error"]["code"]) == (404, "NOT_FOUND")
     allowed = client.request(method, theirs, headers=both.owner.headers)
@@ -85,7 +72,7 @@ def test_objects_of_the_other_mode_are_not_found(
 
 @pytest.mark.parametrize("path", ["/v1/audio/splits", "/v1/webhooks/deliveries"])
 def test_lists(client: httpx2.Client, both: Both, path: str) -> None:
-    things(both.owner)
+    path_ids(both.owner)
 
     def listed(who: Customer) -> int:
         return len(client.get(path, headers=who.headers).json()["data"]["items"])

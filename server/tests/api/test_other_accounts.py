@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import httpx2
 import pytest
 
@@ -11,9 +9,8 @@ from aistemsplitter_server.api.app import routed
 from aistemsplitter_server.api.openapi import document
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.secrets import Secrets
-from aistemsplitter_server.splits import service
-from aistemsplitter_server.webhooks.tables import Delivery
-from customers import Customer, customer
+from api.path_ids import path_ids
+from customers import customer
 
 ROUTES = [
     (method, path)
@@ -28,20 +25,8 @@ def test_objects_of_another_account_are_not_found(
     client: httpx2.Client, database: Database, server_secrets: Secrets, method: str, path: str
 ) -> None:
     owner, stranger = (customer(database, server_secrets) for _ in range(2))
-    theirs = path.format(**_things(owner))
+    theirs = path.format(**path_ids(owner))
     refused = client.request(method, theirs, headers=stranger.headers)
     assert (refused.status_code, refused.json()["error"]["code"]) == (404, "NOT_FOUND")
     allowed = client.request(method, theirs, headers=owner.headers)
     assert allowed.status_code in (200, 202, 409), allowed.text
-
-
-def _things(owner: Customer) -> dict[str, Any]:
-    """Create one object of each kind that a path can name, and return their ids."""
-    split = owner.split()
-    with owner.database.write() as session:
-        ended = session.merge(split)
-        ended.webhook_url = "https://example.com/hook"
-        service.cancel(session, ended)
-        session.flush()
-        delivery = session.query(Delivery).one()
-    return {"split_id": split.id, "delivery_id": delivery.id}

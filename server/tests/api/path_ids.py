@@ -1,0 +1,21 @@
+"""Objects for every id in the paths of the API, for tests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aistemsplitter_server.splits import service
+from aistemsplitter_server.webhooks.tables import Delivery
+from customers import Customer
+
+
+def path_ids(owner: Customer) -> dict[str, Any]:
+    """Create one object of each kind that a path can name, and return their ids."""
+    split = owner.split()
+    with owner.database.write() as session:
+        ended = session.merge(split)
+        ended.webhook_url = "https://example.com/hook"
+        service.cancel(session, ended)
+        session.flush()
+        delivery = session.query(Delivery).one()
+    return {"split_id": split.id, "delivery_id": delivery.id}
