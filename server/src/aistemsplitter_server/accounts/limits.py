@@ -5,7 +5,7 @@ A limit of 0 means no limit.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Self
 
@@ -115,19 +115,19 @@ def set_limits(session: Session, account_id: str, values: Mapping[str, int | Non
     session.flush()
 
 
-def check(limits: Limits, name: str, count: int, adding: int = 1) -> None:
+def check(limits: Limits, name: str, count: Callable[[], int], adding: int = 1) -> None:
     """Check that an account may have more of something. Lock the account before counting.
 
     Args:
         name: The limit's name.
-        count: How many the account has.
+        count: Returns how many the account has. Not called without a limit: counting takes time.
         adding: How many are about to be added.
 
     Raises:
         LimitExceeded: The limit would be exceeded.
     """
     maximum: int = getattr(limits, name)
-    if maximum and count + adding > maximum:
+    if maximum and count() + adding > maximum:
         message = MESSAGES[name].format(maximum=maximum) + ASK
         raise LimitExceeded(to_camel(name), maximum, message)
 

@@ -133,7 +133,7 @@ def create_key(
     standing.require_not_deleted(session, account_id)
     if key_id is not None and session.get(ApiKey, key_id) is not None:
         raise Conflict(MADE)
-    check(limits, "keys", queries.keys_in_use(session, account_id, times.now()))
+    check(limits, "keys", lambda: queries.keys_in_use(session, account_id, times.now()))
     key_id = key_id or ids.new("key")
     api_key = key_format.make(key_id, test=test)
     webhook_secret = _new_webhook_secret()

@@ -75,8 +75,11 @@ def create(
         LimitExceeded: The account has reached one of its limits.
     """
     limits.lock_active(session, caller.account_id)
-    waiting = queries.queued(session, caller.account_id, is_test=caller.is_test)
-    limits.check(allowed, "queued_test_splits" if caller.is_test else "queued_splits", waiting)
+    limits.check(
+        allowed,
+        "queued_test_splits" if caller.is_test else "queued_splits",
+        lambda: queries.queued(session, caller.account_id, is_test=caller.is_test),
+    )
     now = times.now()
     url = request.input.url if source is None and isinstance(request.input, DirectUrl) else None
     split = Split(
@@ -344,8 +347,12 @@ def _measured(session: Session, split: Split, seconds: float, sample_rate: int |
 def _reserve(session: Session, split: Split, allowed: Limits, song: int = 0) -> None:
     """Count stems that are yet to be made, and a fetched song, as stored already."""
     needed = sizes.of_stems(split) + song
-    stored = queries.stored_bytes(session, split.account_id)
-    limits.check(allowed, "stored_bytes", stored, adding=max(1, needed))
+    limits.check(
+        allowed,
+        "stored_bytes",
+        lambda: queries.stored_bytes(session, split.account_id),
+        adding=max(1, needed),
+    )
     split.stored_bytes = needed
 
 

@@ -56,7 +56,7 @@ class Streams:
         Raises:
             LimitExceeded: The account has reached its limit of streams.
         """
-        limits.check(allowed, "streams", self._open[account_id])
+        limits.check(allowed, "streams", lambda: self._open[account_id])
         self._open[account_id] += 1
         try:
             yield

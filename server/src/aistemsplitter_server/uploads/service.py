@@ -65,9 +65,14 @@ def reserve(
     now = times.now()
     limits.lock_active(session, caller.account_id)
     allowed = limits.limits_of(session, settings, caller.account_id)
-    limits.check(allowed, "open_uploads", queries.open_uploads(session, caller.account_id, now))
-    stored = stored_bytes(session, caller.account_id)
-    limits.check(allowed, "stored_bytes", stored, adding=request.content_length)
+    account_id = caller.account_id
+    limits.check(allowed, "open_uploads", lambda: queries.open_uploads(session, account_id, now))
+    limits.check(
+        allowed,
+        "stored_bytes",
+        lambda: stored_bytes(session, account_id),
+        adding=request.content_length,
+    )
     upload = Upload(
         id=ids.new("upl"),
         account_id=caller.account_id,
