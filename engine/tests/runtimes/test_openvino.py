@@ -119,7 +119,7 @@ def test_a_model_larger_than_the_cache_empties_it(
 def test_a_cached_model_can_be_deleted_while_in_use(cache: Path, tmp_path: Path) -> None:
     file = save(network(**SMALL), tmp_path / "model.th")
     first = run(file)
-    runtime = OpenVinoRuntime(load_checkpoint(file, late=True), "float32")
+    runtime = OpenVinoRuntime(load_checkpoint(file, lazy=True), "float32")
     assert np.array_equal(run_with(runtime), first)
     for kept in cache.iterdir():
         kept.unlink()

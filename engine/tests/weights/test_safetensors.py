@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -80,7 +81,7 @@ def test_invalid_tensors(weight: Any) -> None:
             file_of({"__metadata__": METADATA, "w": WEIGHT | {"data_offsets": [8, 16]}}, BODY * 2),
             "gaps",
         ),
-        (file_with(klass="demucs.hdemucs.HDemucs"), "holds a demucs.hdemucs.HDemucs"),
+        (file_with(klass="demucs.hdemucs.HDemucs"), "contains a demucs.hdemucs.HDemucs"),
         (file_with(structure="{}"), "quantised"),
         (file_with(kwargs="[]"), "not a dictionary"),
         (file_with(kwargs="{"), "kwargs is damaged"),
@@ -94,9 +95,33 @@ def test_invalid_tensors(weight: Any) -> None:
         ),
         (file_with(kwargs='{"x": {"_class": "os.system"}}'), "not a plain value"),
         (file_with(WEIGHT | {"dtype": "I32"}), "int32"),
-        (file_of({"__metadata__": METADATA, "w": WEIGHT}, struct.pack("<2f", 1, np.inf)), "finite"),
+        (
+            file_of({"__metadata__": METADATA, "w": WEIGHT}, struct.pack("<2f", 1, np.inf)),
+            "infinite",
+        ),
     ],
 )
 def test_broken_files_say_why(data: bytes, reason: str) -> None:
     with pytest.raises(ModelError, match=reason):
         parse_checkpoint(data)
+
+
+def test_overlapping_tensors_are_not_copied() -> None:
+    size = 1 << 20
+    entry = {"dtype": "U8", "shape": [size], "data_offsets": [0, size]}
+    data = file_of({"__metadata__": METADATA, **{f"{n}": entry for n in range(64)}}, bytes(size))
+    tracemalloc.start()
+    try:
+        with pytest.raises(ModelError, match="overlap"):
+            parse_checkpoint(data)
+        assert tracemalloc.get_traced_memory()[1] < 2 * size
+    finally:
+        tracemalloc.stop()
+
+
+def test_weights_can_be_left_unread() -> None:
+    broken = file_of({"__metadata__": METADATA, "w": WEIGHT}, struct.pack("<2f", 1, np.inf))
+    lazy = parse_checkpoint(broken, lazy=True)
+    assert lazy.arguments == {"sources": ["a"]}
+    with pytest.raises(ModelError, match="infinite"):
+        len(lazy.tensors)

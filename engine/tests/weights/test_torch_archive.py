@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import struct
 import zipfile
 from collections.abc import Callable
 from typing import Any
@@ -99,6 +100,14 @@ def test_archives_that_pytorch_does_not_write(zip_around: Callable[..., bytes]) 
     many = {f"data/{n}": b"" for n in range(20_001)}
     with pytest.raises(ModelError, match="20002 entries"):
         parse_checkpoint(zip_around(pickled, **many))
+
+
+def test_a_directory_of_many_megabytes_is_not_read() -> None:
+    entries = 100_000
+    directory = (b"PK\x01\x02" + bytes(42)) * entries
+    end = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 1, 1, len(directory), 30, 0)
+    with pytest.raises(ModelError, match="directory has 4600000 bytes"):
+        parse_checkpoint(b"PK\x03\x04" + bytes(26) + directory + end)
 
 
 def test_tensors_that_share_a_storage_cannot_exceed_the_files_size() -> None:

@@ -66,7 +66,7 @@ class Model:
             self.name = path.name
             self._members: tuple[_Member, ...] = (_Member(path, None),)
             with ThreadPoolExecutor(1, "read") as pool:  # takes as long as importing a runtime
-                reading = pool.submit(load_checkpoint, path, late=True)
+                reading = pool.submit(load_checkpoint, path, lazy=True)
                 self._open = open_runtime(device, precision)
             self._read[path] = checkpoint = reading.result()
             with _naming(path):
@@ -154,7 +154,7 @@ class Model:
             if member.path not in self._loaded:
                 checkpoint = self._read.pop(member.path, None)
                 if checkpoint is None:
-                    checkpoint = load_checkpoint(member.path, late=True)
+                    checkpoint = load_checkpoint(member.path, lazy=True)
                 with _naming(member.path):
                     runtime = self._open(checkpoint)
                     if (stems := runtime.network.sources) != self.sources:

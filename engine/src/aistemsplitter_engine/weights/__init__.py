@@ -1,5 +1,5 @@
-"""Weights: which models there are, where their files lie, getting them, and reading them safely.
+"""Weights of models: the catalogue, download, storage, and readers of checkpoints.
 
-``catalogue`` names the models, ``store`` finds their files on this machine, ``download`` installs
-them, and ``checkpoint`` reads one file, whether official, from the hub or a user's own.
+``catalogue`` lists the models, ``store`` finds their files on this machine, ``download`` installs
+them, and ``checkpoint`` reads one file: an official one, the hub's, or one of the user's own.
 """

@@ -1,8 +1,8 @@
-"""Checkpoints of HTDemucs: the arguments of the constructor, and the weights.
+"""Reader of HTDemucs checkpoints: the arguments of the model's constructor, and its weights.
 
-Reads both formats of Demucs, recognised by content: ``.th`` (PyTorch), as published by the authors
-and written by training runs, and ``.safetensors`` with the class and its arguments in the metadata,
-as on the hub. Needs neither PyTorch nor Demucs, and executes nothing in the file.
+Reads both formats that Demucs has, recognised by content: ``.th`` (PyTorch), as published by the
+authors and written by training runs, and ``.safetensors`` with the class and its arguments in the
+metadata, as on the hub. It needs neither PyTorch nor Demucs, and runs no code from the file.
 """
 
 from __future__ import annotations
@@ -20,18 +20,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aistemsplitter_engine.errors import ModelError
-from aistemsplitter_engine.weights.pickles import Global, StoredTensor, printable
+from aistemsplitter_engine.messages import excerpt
+from aistemsplitter_engine.weights.pickle_globals import Global, StoredTensor
 from aistemsplitter_engine.weights.safetensors import (
+    SafetensorsFile,
     looks_like_safetensors,
     parse_json,
-    read_safetensors,
 )
 from aistemsplitter_engine.weights.torch_archive import TorchArchive
 
 HTDEMUCS = "demucs.htdemucs.HTDemucs"
 LARGEST_FILE = 2 << 30  # bytes; the largest of the family has 168 MB in float32
 _DEEPEST = 8  # nesting of lists in an argument
-_MOST_VALUES = 10_000  # in all arguments together
+_LARGEST_ARGUMENTS = 10_000  # values and characters of all arguments together
 _ReadTensors = Callable[[], dict[str, NDArray[Any]]]
 
 
@@ -61,7 +62,9 @@ class _Weights(Mapping[str, NDArray[np.floating]]):
 
     @cached_property
     def _tensors(self) -> dict[str, NDArray[np.floating]]:
-        return _checked(self._read())
+        tensors = _checked(self._read())
+        del self._read  # frees the file's content
+        return tensors
 
     def __getitem__(self, name: str) -> NDArray[np.floating]:
         return self._tensors[name]
@@ -73,33 +76,35 @@ class _Weights(Mapping[str, NDArray[np.floating]]):
         return len(self._tensors)
 
 
-def load_checkpoint(path: Path, *, late: bool = False) -> Checkpoint:
-    """Read a checkpoint of HTDemucs from a ``.th`` or ``.safetensors`` file.
+def load_checkpoint(path: Path, *, lazy: bool = False) -> Checkpoint:
+    """Read an HTDemucs checkpoint from a ``.th`` or ``.safetensors`` file.
 
-    With ``late``, the weights are read on first access, which raises their errors, without the
-    file's name. If the compiled network is in the cache, they are never accessed.
+    Args:
+        path: The file.
+        lazy: Read the weights on first access, which then raises their errors, without the file's
+            name. They are never accessed if the compiled network is in the cache.
 
     Raises:
-        ModelError: The file does not exist, is damaged, or is not an HTDemucs.
+        ModelError: The file does not exist, is damaged, or does not contain an HTDemucs.
     """
     data = _read(path)
     try:
-        return parse_checkpoint(data, late=late)
+        return parse_checkpoint(data, lazy=lazy)
     except ModelError as error:
         raise ModelError(f"{path} cannot be used as a model: {error}") from None
 
 
-def parse_checkpoint(data: bytes, *, late: bool = False) -> Checkpoint:
-    """Read a checkpoint from the content of a file, as :func:`load_checkpoint` does.
+def parse_checkpoint(data: bytes, *, lazy: bool = False) -> Checkpoint:
+    """Read a checkpoint from a file's content, as :func:`load_checkpoint` does.
 
     Raises:
-        ModelError: The message does not contain the file's name.
+        ModelError: The content is damaged or not an HTDemucs. The message has no file name.
     """
-    with ThreadPoolExecutor(1, "digest") as pool:  # takes half as long as the rest
+    with ThreadPoolExecutor(1, "digest") as pool:  # which takes half as long as the rest
         digest = pool.submit(hashlib.sha256, data)
         arguments, tensors = _parse(data)
-        if not late:
-            len(tensors)
+        if not lazy:
+            len(tensors)  # reads them
     return Checkpoint(arguments, tensors, digest.result().hexdigest())
 
 
@@ -110,21 +115,23 @@ def _parse(data: bytes) -> tuple[dict[str, Any], _Weights]:
         klass, arguments, read = _parse_safetensors(data)
     elif data.startswith(b"\x80"):
         raise ModelError(
-            "it is in PyTorch's format from before 1.6; if you trust where it comes from, rewrite "
-            "it in Python: torch.save(torch.load(path, weights_only=False), path)"
+            "it is in PyTorch's format from before 1.6; if you trust its source, convert it with "
+            "PyTorch: torch.save(torch.load(path, weights_only=False), path)"
         )
     else:
-        raise ModelError("it is empty" if not data else "it is no .th and no .safetensors file")
+        raise ModelError("it is empty" if not data else "it is neither .th nor .safetensors")
     if klass != HTDEMUCS:
-        raise ModelError(f"it holds a {printable(klass)}, and only {HTDEMUCS} is run here")
+        raise ModelError(f"it contains a {excerpt(klass)}; only {HTDEMUCS} is supported")
     return _plain_arguments(arguments), _Weights(read)
 
 
 def _read(path: Path) -> bytes:
-    # Not mapped: if another process truncated the file, this one would be killed.
+    # Not memory-mapped: if another process truncated the file, this one would be killed.
     try:
         if (size := path.stat().st_size) > LARGEST_FILE:
-            raise ModelError(f"{path} cannot be used as a model: it has {size >> 20} MiB")
+            raise ModelError(
+                f"{path} cannot be used as a model: it has {size >> 20} MiB, more than any HTDemucs"
+            )
         return path.read_bytes()
     except OSError as error:
         raise ModelError(f"the model {path} cannot be read: {error.strerror or error}") from None
@@ -135,21 +142,21 @@ def _parse_th(data: bytes) -> tuple[str, dict[str, Any], _ReadTensors]:
     package = archive.contents()
     if not isinstance(package, dict) or not {"klass", "args", "kwargs", "state"} <= package.keys():
         raise ModelError(
-            "it holds no Demucs package (klass, args, kwargs, state); save it as Demucs does "
-            "with demucs.states.serialize_model, so that the network's arguments are in it"
+            "it has no klass, args, kwargs and state, as Demucs writes them; save it with "
+            "demucs.states.serialize_model, which includes the model's arguments"
         )
     klass, args, kwargs, state = (package[key] for key in ("klass", "args", "kwargs", "state"))
     if not isinstance(klass, Global):
         raise ModelError("its klass is not a class")
     if not isinstance(kwargs, dict) or not isinstance(state, dict):
-        raise ModelError("its kwargs or its state is not a dictionary")
+        raise ModelError("its kwargs or its state are not a dictionary")
     if klass.name != HTDEMUCS:
         return klass.name, {}, dict
     if "__quantized" in state:
         raise ModelError("its weights are quantised (DiffQ), which is not supported")
     for name, tensor in state.items():
         if not isinstance(name, str) or not isinstance(tensor, StoredTensor):
-            raise ModelError(f"{printable(name)} in its state is not a tensor")
+            raise ModelError(f"{excerpt(name)} in its state is not a tensor")
 
     def read() -> dict[str, NDArray[Any]]:
         return {name: archive.array(tensor) for name, tensor in state.items()}
@@ -158,10 +165,11 @@ def _parse_th(data: bytes) -> tuple[str, dict[str, Any], _ReadTensors]:
 
 
 def _parse_safetensors(data: bytes) -> tuple[str, dict[str, Any], _ReadTensors]:
-    metadata, tensors = read_safetensors(data)
+    file = SafetensorsFile(data)
+    metadata = file.metadata
     if not {"klass", "args", "kwargs"} <= metadata.keys():
         raise ModelError(
-            "its metadata lacks klass, args and kwargs, so it does not say which network it is"
+            "its metadata lacks klass, args and kwargs, which describe the model as Demucs does"
         )
     if "structure" in metadata:
         raise ModelError("its weights are quantised (DiffQ), which is not supported")
@@ -169,38 +177,38 @@ def _parse_safetensors(data: bytes) -> tuple[str, dict[str, Any], _ReadTensors]:
     if not isinstance(kwargs, dict):
         raise ModelError("its kwargs are not a dictionary")
     arguments = _merged(parse_json(metadata["args"], "args"), kwargs)
-    return metadata["klass"], arguments, lambda: tensors
+    return metadata["klass"], arguments, file.arrays
 
 
 def _merged(args: Any, kwargs: dict[Any, Any]) -> dict[Any, Any]:
-    """Return positional arguments by name. Demucs passes at most the first one by position."""
+    """Return all arguments by name. Demucs passes at most the first one, sources, by position."""
     if not isinstance(args, list | tuple) or len(args) > 1:
-        raise ModelError("its args are more than the sources; save the rest as kwargs")
+        raise ModelError("its args have more than the sources; save the others as kwargs")
     if args and "sources" in kwargs:
-        raise ModelError("it names its sources twice, in args and in kwargs")
+        raise ModelError("its sources are there twice, in args and in kwargs")
     return {**({"sources": args[0]} if args else {}), **kwargs}
 
 
 def _plain_arguments(arguments: Mapping[Any, Any]) -> dict[str, Any]:
-    budget = _MOST_VALUES
+    budget = _LARGEST_ARGUMENTS
 
     def plain(name: str, value: Any, depth: int) -> Any:
         nonlocal budget
-        budget -= 1
+        budget -= 1 + (len(value) if isinstance(value, str) else 0)
         if budget < 0 or depth > _DEEPEST:  # lists may contain each other, or themselves
-            raise ModelError("its arguments have no end")
+            raise ModelError("its arguments are too large")
         if value is None or type(value) in (str, int, float, bool, Fraction):
             return value
         if isinstance(value, list | tuple):
             return [plain(name, item, depth + 1) for item in value]
         if isinstance(value, dict) and value.get("_type") == "fraction":
             return _json_fraction(name, value)
-        raise ModelError(f"its argument {printable(name)} is not a plain value")
+        raise ModelError(f"its argument {excerpt(name)} is not a plain value")
 
     result = {}
     for name, value in arguments.items():
         if not isinstance(name, str):
-            raise ModelError(f"its argument {printable(name)} has no name")
+            raise ModelError(f"the name of its argument {excerpt(name)} is not text")
         result[name] = plain(name, value, 0)
     return result
 
@@ -208,16 +216,18 @@ def _plain_arguments(arguments: Mapping[Any, Any]) -> dict[str, Any]:
 def _json_fraction(name: str, value: dict[str, Any]) -> Fraction:
     numerator, denominator = value.get("numerator"), value.get("denominator")
     if type(numerator) is not int or type(denominator) is not int or denominator == 0:
-        raise ModelError(f"its argument {printable(name)} is not a fraction")
+        raise ModelError(f"its argument {excerpt(name)} is not a fraction")
     return Fraction(numerator, denominator)
 
 
 def _checked(tensors: dict[str, NDArray[Any]]) -> dict[str, NDArray[np.floating]]:
     if not tensors:
-        raise ModelError("it holds no weights")
+        raise ModelError("it has no weights")
     for name, tensor in tensors.items():
         if not np.issubdtype(tensor.dtype, np.floating):
-            raise ModelError(f"its {printable(name)} holds {tensor.dtype}, not weights")
+            raise ModelError(
+                f"its {excerpt(name)} holds {tensor.dtype}, not floating-point numbers"
+            )
         if not np.isfinite(tensor).all():
-            raise ModelError(f"its {printable(name)} has weights that are not finite numbers")
+            raise ModelError(f"its {excerpt(name)} has infinite or NaN weights")
     return tensors

@@ -1,7 +1,7 @@
-"""Reading a ``.th`` file (PyTorch 1.6 and later): a zip of one pickle and its storages.
+"""Reader of ``.th`` files (PyTorch 1.6 and later): a zip of one pickle and the tensors' storages.
 
-The entries are stored, not compressed, so nothing can grow beyond the file's own size, and the
-zip's CRC-32 of each entry is checked as it is read.
+PyTorch compresses no entry, and a compressed one is refused, so that nothing read here is larger
+than the file. The CRC-32 of each entry is checked as it is read.
 """
 
 from __future__ import annotations
@@ -17,10 +17,13 @@ from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from aistemsplitter_engine.errors import ModelError
+from aistemsplitter_engine.messages import excerpt
 from aistemsplitter_engine.weights.elements import STORED_AS, decode
-from aistemsplitter_engine.weights.pickles import Storage, StoredTensor, printable, read_pickle
+from aistemsplitter_engine.weights.pickle_globals import Storage, StoredTensor
+from aistemsplitter_engine.weights.pickles import read_pickle
 
 MOST_ENTRIES = 20_000  # htdemucs has 537
+LARGEST_DIRECTORY = 4 << 20  # bytes; 20,000 entries of PyTorch need half of that
 DAMAGE = (  # raised by zipfile for damaged files
     zipfile.BadZipFile,
     ValueError,
@@ -33,72 +36,75 @@ DAMAGE = (  # raised by zipfile for damaged files
 
 
 class TorchArchive:
-    """An opened ``.th`` file.
+    """An open ``.th`` file.
 
     Args:
-        data: the whole file.
+        data: Content of the file.
 
     Raises:
-        ModelError: it is damaged, or not what PyTorch writes.
+        ModelError: It is damaged, or not as PyTorch writes it.
     """
 
     def __init__(self, data: bytes) -> None:
-        try:
-            self._zip = zipfile.ZipFile(io.BytesIO(data))
-            entries = self._zip.infolist()
-        except DAMAGE as error:
-            raise ModelError(f"its zip is damaged or cut short ({printable(error)})") from None
+        self._zip = _open_zip(data)
+        entries = self._zip.infolist()
         if len(entries) > MOST_ENTRIES:
             raise ModelError(f"it has {len(entries)} entries, more than any checkpoint")
         self._entries: dict[str, zipfile.ZipInfo] = {}
         for entry in entries:
             if entry.filename in self._entries:
-                raise ModelError(f"its entry {printable(entry.filename)} is there twice")
+                raise ModelError(f"its entry {excerpt(entry.filename)} is there twice")
             if entry.compress_type != zipfile.ZIP_STORED or entry.flag_bits & 1:
-                raise ModelError("its entries are compressed or encrypted, as PyTorch writes none")
+                raise ModelError("its entries are compressed or encrypted, unlike PyTorch's")
             self._entries[entry.filename] = entry
         # Entries that overlap could each be as large as the file.
         if sum(entry.file_size for entry in entries) > len(data):
             raise ModelError("its entries are larger than the file")
-        self._storages: dict[str, NDArray[Any]] = {}
-        self._room = len(data)  # remaining bytes for tensors
+        self._storages: dict[str, NDArray[np.uint8]] = {}
+        self._unread = len(data)  # bytes that tensors may still take
         self._root = self._find_root()
 
     def contents(self) -> Any:
-        """The saved value, with its tensors as :class:`StoredTensor`."""
+        """Return the saved value, with each tensor as a :class:`StoredTensor`.
+
+        Raises:
+            ModelError: The pickle is damaged, or uses more than checkpoints need.
+        """
         return read_pickle(self._read(f"{self._root}/data.pkl"))
 
     def array(self, tensor: StoredTensor) -> NDArray[Any]:
-        """Return the tensor as a contiguous array.
+        """Return a tensor as a C-contiguous array.
 
         Raises:
-            ModelError: it reaches out of its storage, or its storage is not in the file.
+            ModelError: It exceeds its storage, or its storage is damaged or missing.
         """
         storage, shape, strides = tensor.storage, tensor.shape, tensor.strides
         dtype = STORED_AS[storage.element]
-        numbers = self._numbers(storage, dtype)
+        elements = self._elements(storage, dtype)
         size = math.prod(shape)
         last = tensor.offset + sum((n - 1) * step for n, step in zip(shape, strides, strict=False))
-        if len(shape) != len(strides) or not 0 < size <= len(numbers) or last >= len(numbers):
+        if len(shape) != len(strides) or not 0 < size <= len(elements) or last >= len(elements):
             raise ModelError(f"a tensor of shape {shape} does not fit its storage")
         # Tensors that share a storage could each be as large as it.
-        self._room -= size * dtype.itemsize
-        if self._room < 0:
+        self._unread -= size * dtype.itemsize
+        if self._unread < 0:
             raise ModelError("its tensors are larger than the file")
-        # The stride of an axis of length 1 is irrelevant.
+        # An axis of length 1 may have any stride.
         steps = [
             step * dtype.itemsize if n > 1 else 0 for n, step in zip(shape, strides, strict=True)
         ]
-        return decode(as_strided(numbers[tensor.offset :], shape, steps), storage.element)
+        return decode(as_strided(elements[tensor.offset :], shape, steps), storage.element)
 
-    def _numbers(self, storage: Storage, dtype: np.dtype[Any]) -> NDArray[Any]:
+    def _elements(self, storage: Storage, dtype: np.dtype[Any]) -> NDArray[Any]:
         if storage.key not in self._storages:
             raw = self._read(f"{self._root}/data/{storage.key}")
             self._storages[storage.key] = np.array(np.frombuffer(raw, np.uint8))
-        raw_numbers = self._storages[storage.key]
-        if raw_numbers.nbytes != storage.count * dtype.itemsize:
-            raise ModelError(f"storage {printable(storage.key)} is not as long as it says")
-        return raw_numbers.view(dtype)
+        raw_elements = self._storages[storage.key]
+        if raw_elements.nbytes != storage.count * dtype.itemsize:
+            raise ModelError(
+                f"its storage {excerpt(storage.key)} has another length than it states"
+            )
+        return raw_elements.view(dtype)
 
     def _find_root(self) -> str:
         roots = [
@@ -117,8 +123,30 @@ class TorchArchive:
         try:
             return self._zip.read(self._entries[name])
         except KeyError:
-            raise ModelError(f"its entry {printable(name)} is missing") from None
+            raise ModelError(f"its entry {excerpt(name)} is missing") from None
         except DAMAGE as error:
-            raise ModelError(
-                f"its entry {printable(name)} is damaged ({printable(error)})"
-            ) from None
+            raise ModelError(f"its entry {excerpt(name)} is damaged ({excerpt(error)})") from None
+
+
+def _open_zip(data: bytes) -> zipfile.ZipFile:
+    source = _LimitedReads(data)
+    try:
+        archive = zipfile.ZipFile(source)
+    except DAMAGE as error:
+        raise ModelError(f"its zip is damaged or cut short ({excerpt(error)})") from None
+    source.limit = None
+    return archive
+
+
+class _LimitedReads(io.BytesIO):
+    """A file that refuses to read the whole of an enormous directory.
+
+    ``zipfile`` reads a zip's directory at once, and makes an object of 300 bytes of each entry.
+    """
+
+    limit: int | None = LARGEST_DIRECTORY
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if self.limit is not None and size is not None and size > self.limit:
+            raise zipfile.BadZipFile(f"its directory has {size} bytes, more than any checkpoint's")
+        return super().read(size)
