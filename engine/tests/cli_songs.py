@@ -19,9 +19,9 @@ TINY = ("--model", "htdemucs_tiny", "--device", "cpu")
 NOTE = "htdemucs_tiny is a small model trained on synthetic music, for demonstration; for real"
 
 
-def split(*arguments: str | Path) -> tuple[int, str, str]:
+def split(*arguments: str | Path, given: bytes = b"") -> tuple[int, str, str]:
     """Run the command; return its exit code, standard output and standard error."""
-    result = CliRunner().invoke(app, ["split", *map(str, arguments)])
+    result = CliRunner().invoke(app, ["split", *map(str, arguments)], input=given)
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
     for text in (result.stdout, result.stderr):
         assert "\x1b" not in text

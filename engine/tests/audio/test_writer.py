@@ -235,7 +235,7 @@ def test_all_bit_rates_can_be_encoded(tmp_path, make, name, bitrate, rate, chann
     output = OutputFormat(name, bitrate=bitrate)
     rate = output.sample_rate(rate)
     path = make.written(tmp_path / name, make.music(rate)[:channels], output, rate)
-    assert AudioFile(path).frames == rate
+    assert make.read(path).shape == (2, rate)
 
 
 @pytest.mark.parametrize("name", ["mp3", "m4a", "opus"])

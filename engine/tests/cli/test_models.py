@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import hashlib
 import json
 import os
 import signal
@@ -18,23 +16,18 @@ import pytest
 from click.testing import CliRunner
 
 from aistemsplitter_engine.cli.models import group
-from aistemsplitter_engine.weights.catalogue import MODELS, ModelSpec, WeightFile
+from aistemsplitter_engine.weights.catalogue import MODELS
+from mirror import QuietHandler, described, published
 
 CONTENT = bytes(range(256)) * 40
-DIGEST = hashlib.sha256(CONTENT).hexdigest()
-FILE = WeightFile("feedbeef", f"feedbeef-{DIGEST[:8]}.th", DIGEST, len(CONTENT), None, "x/y")
-SPEC = ModelSpec("some_model", (FILE,), ("vocals", "rest"), 10_240, "a licence", "A model.")
+SPEC = described(CONTENT, ("vocals", "rest"))
+(FILE,) = SPEC.files
 PROGRAM = f"""
 from aistemsplitter_engine.weights.catalogue import *
 from aistemsplitter_engine.cli.models import group
 MODELS["some_model"] = {SPEC!r}
 group()
 """
-
-
-class QuietHandler(SimpleHTTPRequestHandler):
-    def log_message(self, *_: object) -> None:
-        pass
 
 
 @pytest.fixture(autouse=True)
@@ -52,20 +45,8 @@ def empty_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def some_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A catalogue entry for the test, served by a mirror."""
-    mirror = tmp_path / "mirror"
-    mirror.mkdir()
-    (mirror / FILE.name).write_bytes(CONTENT)
-    monkeypatch.setitem(MODELS, SPEC.name, SPEC)
-    handler = functools.partial(QuietHandler, directory=str(mirror))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        monkeypatch.setenv(
-            "AISTEMSPLITTER_WEIGHTS_MIRROR", f"http://127.0.0.1:{server.server_port}"
-        )
-        yield mirror
-        server.shutdown()
-        thread.join()
+    with published(CONTENT, SPEC, tmp_path, monkeypatch) as model:
+        yield model.path.parent
 
 
 def run(*arguments: str) -> tuple[int, str, str]:
@@ -176,7 +157,9 @@ def test_an_interruption_prints_how_to_resume(
 ) -> None:
     begun, over = threading.Event(), threading.Event()
 
-    class Stalling(QuietHandler):
+    class Stalling(SimpleHTTPRequestHandler):
+        log_message = QuietHandler.log_message
+
         def do_GET(self) -> None:
             self.send_response(200)
             self.send_header("Content-Length", str(len(CONTENT)))

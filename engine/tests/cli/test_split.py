@@ -31,9 +31,10 @@ def test_options_reach_the_engine(tmp_path: Path) -> None:
     options = ["--stems", " vocals ,instrumental,", "--format", "flac", "--bit-depth", "24"]
     options += ["--sample-rate", "48000", "--mono", "--clip", "rescale", "--device", "cpu"]
     options += ["--precision", "float32", "--shifts", "2", "--seed", "3", "--overlap", "0.5"]
+    options += ["--batch-size", "3"]
     code, said, _ = split(song, "-o", tmp_path / "out", "--model", "4s", *options)
     assert code == 0
-    whole = Separator("htdemucs_ft", shifts=2, seed=3, overlap=0.5)
+    whole = Separator("htdemucs_ft", shifts=2, seed=3, overlap=0.5, batch_size=3)
     expected = whole.split(
         song,
         tmp_path / "whole",
@@ -47,6 +48,19 @@ def test_options_reach_the_engine(tmp_path: Path) -> None:
     assert tree(tmp_path / "out") == {"song", "song/vocals.flac", "song/instrumental.flac"}
     for path in expected.stems.values():
         assert (tmp_path / "out" / "song" / path.name).read_bytes() == path.read_bytes()
+
+
+@pytest.mark.usefixtures("fakes")
+def test_a_bit_rate(tmp_path: Path) -> None:
+    song, out = write_song(tmp_path / "song.wav"), tmp_path / "out"
+    sizes = []
+    for rate in ("64", "128"):
+        options = ["--stems", "bass", "--format", "mp3", "--bitrate", rate, "--overwrite"]
+        assert split(song, "-o", out, *options)[0] == 0
+        sizes.append((out / "song" / "bass.mp3").stat().st_size)
+    assert 1.8 < sizes[1] / sizes[0] < 2.1
+    code, _, err = split(song, "-o", out, "--bitrate", "64")
+    assert (code, err) == (1, "Error: wav has no bit rate; leave it out\n")
 
 
 @pytest.mark.usefixtures("fakes")

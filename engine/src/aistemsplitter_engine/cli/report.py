@@ -106,9 +106,10 @@ class Report:
         self.note(f"Error: {error}")
         self._program(song, "failed", error=error)
 
-    def stopped(self) -> None:
+    def stopped(self, *, resumable: bool) -> None:
         """Report that the run was stopped by Ctrl-C or a signal."""
-        self.note("Stopped. To continue, run the same command with --resume.")
+        way_out = " To continue, run the same command with --resume." if resumable else ""
+        self.note(f"Stopped.{way_out}")
         self._program(None, "stopped")
 
     def close(self) -> None:

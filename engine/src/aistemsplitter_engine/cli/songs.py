@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aistemsplitter_engine.cli.folder_names import OutputFileSystem, comparable
+from aistemsplitter_engine.cli.standard_input import STANDARD_INPUT
 
 # Files in folders with these extensions are songs; a file that is named itself may have any.
 EXTENSIONS = (
@@ -37,12 +38,15 @@ def find_jobs(paths: Sequence[Path], output: Path) -> tuple[list[Job], list[Prob
 
     Songs in subfolders keep their relative path. Songs that would share a folder on any common file
     system, as ``a.wav`` and ``A.mp3`` would, keep their extension in its name. A name that the
-    output's file system cannot hold is replaced.
+    output's file system cannot hold is replaced. That of standard input, ``-``, is
+    ``stdin``.
     """
     places: dict[Path, Path] = {}  # of each song, relative to the output folder
     problems: list[Problem] = []
     for path in paths:
-        if not _is_folder(path):
+        if path == STANDARD_INPUT:
+            places[path] = Path("stdin")
+        elif not _is_folder(path):
             places[path] = Path(path.name)
         elif _is_same(path, output):
             problems.append(Problem(path, f"is the output folder, too; choose {path / 'stems'}"))

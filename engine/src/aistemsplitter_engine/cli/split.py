@@ -4,24 +4,17 @@ from __future__ import annotations
 
 import signal
 import threading
-import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 
 import click
 
-from aistemsplitter_engine.errors import Cancelled, EngineError, ModelError
-from aistemsplitter_engine.options import Clip, Device, FormatName, Precision
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from aistemsplitter_engine.cli.report import Report
-    from aistemsplitter_engine.cli.songs import Job
-    from aistemsplitter_engine.pipeline.write import SplitResult
+from aistemsplitter_engine.cli import standard_output
+from aistemsplitter_engine.errors import Cancelled, EngineError
+from aistemsplitter_engine.options import DEFAULT_MODEL, Clip, Device, FormatName, Precision
 
 DEMONSTRATION = (
     "htdemucs_tiny is a small model trained on synthetic music, for demonstration; "
@@ -55,12 +48,13 @@ def _bit_depth(_context: click.Context, _option: click.Parameter, value: str | N
     metavar="DIR",
     required=True,
     type=_PATH,
-    help="Folder for the stems, which are written to DIR/<song>/.",
+    help="Folder for the stems, which are written to DIR/<song>/; - writes one stem of one song to "
+    "standard output, as WAV.",
 )
 @click.option(
     "--model",
     metavar="NAME|PATH",
-    default="htdemucs_ft",
+    default=DEFAULT_MODEL,
     help="Model name, or path of your own checkpoint.",
 )
 @click.option(
@@ -75,6 +69,19 @@ def _bit_depth(_context: click.Context, _option: click.Parameter, value: str | N
     metavar="BITS",
     callback=_bit_depth,
     help="16 (default), 24, or 32 or float for floating point (wav only).",
+)
+@click.option(
+    "--bitrate",
+    metavar="KBPS",
+    type=int,
+    help="Bit rate in kbit/s: mp3 32 to 320, m4a 32 to 320, opus 8 to 510; "
+    "by default 320, 256 and 192, and half of that with --mono.",
+)
+@click.option(
+    "--name",
+    metavar="TEMPLATE",
+    default="{stem}",
+    help="Name of each file without extension, with {stem} and {song}.",
 )
 @click.option(
     "--sample-rate",
@@ -103,16 +110,32 @@ def _bit_depth(_context: click.Context, _option: click.Parameter, value: str | N
 @click.option(
     "--overlap", type=float, default=0.25, help="Overlap of adjacent segments, 0 to 0.99."
 )
+@click.option(
+    "--batch-size",
+    metavar="N",
+    type=click.IntRange(min=1),
+    help="Segments computed at once; by default 1 on the CPU and 8 on a GPU.",
+)
+@click.option(
+    "--download/--no-download",
+    default=None,
+    help="Download the model's weights if they are missing, or fail; by default they are "
+    "downloaded if standard error is a terminal, which shows their licence.",
+)
 @click.option("--resume", is_flag=True, help="Continue a run that was stopped or failed.")
 @click.option("--overwrite", is_flag=True, help="Split songs again whose stems exist.")
 @click.option("--json", "as_json", is_flag=True, help="Print a line of JSON for each song.")
+@click.pass_context
 def split(
+    context: click.Context,
     songs: tuple[Path, ...],
     output: Path,
     model: str,
     stems: str | None,
     format: FormatName,
     bit_depth: int | None,
+    bitrate: int | None,
+    name: str,
     sample_rate: int | None,
     mono: bool,
     clip: Clip,
@@ -121,6 +144,8 @@ def split(
     shifts: int,
     seed: int | None,
     overlap: float,
+    batch_size: int | None,
+    download: bool | None,
     resume: bool,
     overwrite: bool,
     as_json: bool,
@@ -128,57 +153,52 @@ def split(
     """Split songs into stems: DIR/<song>/<stem>.<format>.
 
     Folders are searched for songs, except hidden files and links to folders, and keep their
-    structure. Songs whose stems all exist are skipped. If a song fails, the others are still split,
-    and the exit code is 1. A song that was stopped, or failed for a temporary reason, keeps its
-    work in DIR/<song>/, for --resume.
+    structure. The song - is read from standard input. Songs whose stems all exist are skipped. If a
+    song fails, the others are still split, and the exit code is 1. A song that was stopped, or
+    failed for a temporary reason, keeps its work in DIR/<song>/, for --resume.
     """
     from aistemsplitter_engine.cli.report import Report
 
     report = Report(as_json)
     try:
-        with _stoppable() as stop:
-            from aistemsplitter_engine.cli.songs import find_jobs
-            from aistemsplitter_engine.formats import OutputFormat
-            from aistemsplitter_engine.pipeline.export import Export
-            from aistemsplitter_engine.separator import Separator
+        from aistemsplitter_engine.cli.file_names import NameTemplate
+        from aistemsplitter_engine.cli.first_use import opened
+        from aistemsplitter_engine.cli.run import split_one, split_song, stream, unfinished
+        from aistemsplitter_engine.cli.songs import Job
+        from aistemsplitter_engine.formats import OutputFormat
+        from aistemsplitter_engine.pipeline.export import Export
+        from aistemsplitter_engine.separator import Separator
 
-            separator = Separator(
-                model,
-                device=device,
-                precision=precision,
-                shifts=shifts,
-                seed=seed,
-                overlap=overlap,
-            )
-            wanted = separator.choose(None if stems is None else _names(stems))
-            # Validates the options before the first song.
-            export = Export(output, OutputFormat(format, bit_depth), clip, mono, sample_rate)
-            if separator.model == "htdemucs_tiny":
-                report.note(DEMONSTRATION)
-            jobs, problems = find_jobs(songs, output)
-            for problem in problems:
-                report.failed(f"{problem.path}: {problem.reason}", problem.path)
-            for job in jobs:
-                paths = {stem: job.folder / export.name(stem) for stem in wanted}
-                if not overwrite and _are_files(paths.values()):
-                    report.skipped(job, paths)
-                    continue
-                run = partial(
-                    separator.split,
-                    job.song,
-                    job.folder,
-                    stems=wanted,
-                    format=format,
-                    bit_depth=bit_depth,
-                    clip=clip,
-                    mono=mono,
-                    sample_rate=sample_rate,
-                    resume=resume,
-                    cancel=stop,
-                )
-                _split_one(run, job, separator.model, report)
+        # Validated before anything is downloaded.
+        template = NameTemplate(name)
+        export = Export(output, OutputFormat(format, bit_depth, bitrate), clip, mono, sample_rate)
+        open_separator = partial(
+            Separator,
+            model,
+            device=device,
+            precision=precision,
+            shifts=shifts,
+            seed=seed,
+            overlap=overlap,
+            batch_size=batch_size,
+        )
+        names = None if stems is None else _names(stems)
+        separator = opened(open_separator, model, names, download)
+        wanted = separator.choose(names)
+        template.check(wanted)
+        if separator.model == "htdemucs_tiny":
+            report.note(DEMONSTRATION)
+        with _stoppable() as stop:
+            if output == standard_output.STANDARD_OUTPUT:
+                standard_output.check(context, songs, wanted, export)
+                run_one = partial(stream, separator, songs[0], wanted[0], export, report, stop)
+                split_one(run_one, Job(songs[0], output), separator.model, report)
+            else:
+                for job, placed in unfinished(songs, wanted, export, template, overwrite, report):
+                    run = partial(split_song, separator, job.song, wanted, placed, resume, stop)
+                    split_one(run, job, separator.model, report)
     except (Cancelled, KeyboardInterrupt):
-        report.stopped()
+        report.stopped(resumable=output != standard_output.STANDARD_OUTPUT)
         raise SystemExit(130) from None
     except EngineError as error:
         report.failed(str(error))
@@ -188,43 +208,6 @@ def split(
 
 def _names(stems: str) -> list[str]:
     return [name.strip() for name in stems.split(",") if name.strip()]
-
-
-def _are_files(paths: Iterable[Path]) -> bool:
-    try:
-        return all(path.is_file() for path in paths)
-    except OSError:  # writing there will report why
-        return False
-
-
-def _split_one(run: Callable[..., SplitResult], job: Job, model: str, report: Report) -> None:
-    """Split a song and report errors, except those of the model, which concern all songs."""
-    try:
-        with report.progress(job) as on_progress:
-            result = run(on_progress=on_progress)
-    except (Cancelled, ModelError):
-        raise
-    except EngineError as error:
-        report.failed(f"{error}{_way_out(job)}", job.song)
-    except Exception as error:  # a bug, or out of memory on this machine or its GPU
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        what = " ".join(f"{type(error).__name__}: {error}".split())
-        where = f"{Path(place.filename).name}:{place.lineno}"
-        report.failed(f"{job.song}: failed unexpectedly: {what} ({where}){_way_out(job)}", job.song)
-    else:
-        report.done(job, model, result)
-
-
-def _way_out(job: Job) -> str:
-    """Return how to resume, for the end of an error message, if the run has kept its work."""
-    from aistemsplitter_engine.pipeline.write import WORK
-
-    kept = job.folder / WORK
-    try:
-        found = kept.is_dir()
-    except OSError:  # such as a name that is too long: nothing was written there
-        return ""
-    return f"; its work is kept in {kept}; continue with --resume" if found else ""
 
 
 @contextmanager

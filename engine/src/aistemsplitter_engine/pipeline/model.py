@@ -85,24 +85,11 @@ class Model:
     @property
     def stems(self) -> tuple[str, ...]:
         """All stems that can be requested: the model's own, and those computed from the mixture."""
-        made = (INSTRUMENTAL, RESIDUAL) if "vocals" in self.sources else (RESIDUAL,)
-        return (*self.sources, *made)
+        return _all_stems(self.sources)
 
     def choose(self, stems: Sequence[str] | None) -> tuple[str, ...]:
         """Return the stems to compute, without duplicates; the model's own for None."""
-        if stems is None:
-            return self.sources
-        if isinstance(stems, str):  # which is a sequence of strings, too
-            raise OptionError(f"stems are a list of names: [{stems!r}], not {stems!r}")
-        stems = list(stems)  # of an array, whose truth value NumPy refuses to say
-        for stem in stems:
-            if stem not in self.stems:
-                raise OptionError(
-                    f"{self.name} has no stem {stem!r}; it has {', '.join(self.stems)}"
-                )
-        if not stems:
-            raise OptionError("no stem was requested")
-        return tuple(dict.fromkeys(stems))
+        return choose_stems(self.name, self.sources, stems)
 
     def needed(self, stems: Sequence[str]) -> tuple[str, ...]:
         """Return the model's own stems that ``stems`` are computed from."""
@@ -167,6 +154,33 @@ def _installed(name: str, on_download: Callable[[int, int], None] | None) -> tup
     from aistemsplitter_engine.weights.download import install  # rarely needed
 
     return install(name, on_progress=on_download)
+
+
+def choose_stems(
+    model: str, sources: tuple[str, ...], stems: Sequence[str] | None
+) -> tuple[str, ...]:
+    """Return the stems of a model to compute, without duplicates; all ``sources`` for None.
+
+    Raises:
+        OptionError: The model has no such stem.
+    """
+    if stems is None:
+        return sources
+    if isinstance(stems, str):  # which is a sequence of strings, too
+        raise OptionError(f"stems are a list of names: [{stems!r}], not {stems!r}")
+    stems = list(stems)  # of an array, whose truth value is an error
+    existing = _all_stems(sources)
+    for stem in stems:
+        if stem not in existing:
+            raise OptionError(f"{model} has no stem {stem!r}; it has {', '.join(existing)}")
+    if not stems:
+        raise OptionError("no stem was requested")
+    return tuple(dict.fromkeys(stems))
+
+
+def _all_stems(sources: tuple[str, ...]) -> tuple[str, ...]:
+    made = (INSTRUMENTAL, RESIDUAL) if "vocals" in sources else (RESIDUAL,)
+    return (*sources, *made)
 
 
 @contextmanager

@@ -142,7 +142,9 @@ def _check_place(path: Path, track: Track) -> None:
     if path.is_dir():
         raise OutputError(f"{path}: is a folder, where a stem should go")
     song = track.source
-    if isinstance(song, AudioFile) and path.exists() and path.samefile(song.path):
+    if not isinstance(song, AudioFile) or not song.path.exists():  # such as standard input
+        return
+    if path.exists() and path.samefile(song.path):
         raise OutputError(f"{path}: is the song itself; choose another folder for its stems")
 
 

@@ -1,0 +1,70 @@
+"""Writing a WAV to a stream that cannot seek, such as a pipe."""
+
+from __future__ import annotations
+
+import struct
+from typing import IO
+
+import numpy as np
+
+from aistemsplitter_engine.arrays import FloatArray
+from aistemsplitter_engine.audio._types import interleaved
+from aistemsplitter_engine.audio.encode import integers
+from aistemsplitter_engine.formats import OutputFormat
+
+_PCM, _FLOAT = 1, 3  # format tags
+_UNKNOWN = 0xFFFFFFFF  # the lengths of an RF64 are in its ds64 chunk
+
+
+class WavStream:
+    """A WAV whose length is known before its first sample; an RF64 past 4 GiB.
+
+    Args:
+        file: Binary stream to write to.
+        output: Format ``wav`` with its bit depth.
+        sample_rate: Sample rate of the blocks in Hz.
+        channels: Channels of the blocks.
+        frames: Number of frames that will be written.
+
+    Raises:
+        OSError: The stream cannot be written.
+    """
+
+    def __init__(
+        self, file: IO[bytes], output: OutputFormat, sample_rate: int, channels: int, frames: int
+    ) -> None:
+        self._file = file
+        self._bits = output.bit_depth or 16
+        size = frames * channels * self._bits // 8
+        file.write(self._header(output, sample_rate, channels, frames, size))
+
+    def write(self, block: FloatArray) -> None:
+        """Append a (channels, n) block, converted and clipped as :class:`StemWriter` does."""
+        if self._bits == 32:
+            data = interleaved(block).astype("<f4").tobytes()
+        elif self._bits == 16:
+            data = interleaved(integers(block, 15)).astype("<i2").tobytes()
+        else:
+            steps = interleaved(integers(block, 23)).astype("<i4")
+            data = steps.view(np.uint8).reshape(-1, 4)[:, :3].tobytes()
+        self._file.write(data)
+        self._file.flush()
+
+    def _header(
+        self, output: OutputFormat, sample_rate: int, channels: int, frames: int, size: int
+    ) -> bytes:
+        width = channels * self._bits // 8
+        tag = _FLOAT if output.is_float else _PCM
+        form = struct.pack(
+            "<HHIIHH", tag, channels, sample_rate, sample_rate * width, width, self._bits
+        )
+        chunks = b"WAVE"
+        large = size > _UNKNOWN - 100
+        if large:
+            whole = 4 + 36 + 8 + len(form) + 8 + size
+            chunks += b"ds64" + struct.pack("<IQQQI", 28, whole, size, frames, 0)
+        chunks += b"fmt " + struct.pack("<I", len(form)) + form
+        chunks += b"data" + struct.pack("<I", _UNKNOWN if large else size)
+        if large:
+            return b"RF64" + struct.pack("<I", _UNKNOWN) + chunks
+        return b"RIFF" + struct.pack("<I", len(chunks) + size) + chunks

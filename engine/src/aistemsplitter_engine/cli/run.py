@@ -1,0 +1,136 @@
+"""Splitting the songs of a command, one after the other."""
+
+from __future__ import annotations
+
+import threading
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aistemsplitter_engine.cli import standard_output
+from aistemsplitter_engine.cli.file_names import NameTemplate
+from aistemsplitter_engine.cli.folder_names import OutputFileSystem
+from aistemsplitter_engine.cli.report import Report
+from aistemsplitter_engine.cli.songs import Job, find_jobs
+from aistemsplitter_engine.cli.standard_input import STANDARD_INPUT, standard_input
+from aistemsplitter_engine.errors import Cancelled, EngineError, ModelError
+from aistemsplitter_engine.pipeline.export import Export
+from aistemsplitter_engine.separator import Separator
+
+if TYPE_CHECKING:
+    from aistemsplitter_engine.pipeline.write import SplitResult
+
+
+def unfinished(
+    songs: Sequence[Path],
+    wanted: Sequence[str],
+    export: Export,
+    template: NameTemplate,
+    overwrite: bool,
+    report: Report,
+) -> Iterator[tuple[Job, Export]]:
+    """Yield the songs to split and where their stems go; report problems and finished songs."""
+    jobs, problems = find_jobs(songs, export.folder)
+    for problem in problems:
+        report.failed(f"{problem.path}: {problem.reason}", problem.path)
+    file_system = OutputFileSystem(export.folder)
+    for job in jobs:
+        names = template.names(job.folder.name, wanted, export.format.extension, file_system)
+        placed = replace(export, folder=job.folder, names=names)
+        paths = {stem: job.folder / placed.name(stem) for stem in wanted}
+        # Standard input may be another song than before.
+        if job.song != STANDARD_INPUT and not overwrite and _are_files(paths.values()):
+            report.skipped(job, paths)
+        else:
+            yield job, placed
+
+
+def split_song(
+    separator: Separator,
+    path: Path,
+    wanted: Sequence[str],
+    export: Export,
+    resume: bool,
+    stop: threading.Event,
+    *,
+    on_progress: Callable[[float], None],
+) -> SplitResult:
+    """Split a song, which may be standard input."""
+    reading = standard_input(stop) if path == STANDARD_INPUT else nullcontext(path)
+    with reading as song:
+        return separator.split(
+            song,
+            export.folder,
+            stems=wanted,
+            format=export.format.name,
+            bit_depth=export.format.bit_depth,
+            bitrate=export.format.bitrate,
+            clip=export.clip,
+            mono=export.mono,
+            sample_rate=export.sample_rate,
+            names=export.names,
+            resume=resume,
+            on_progress=on_progress,
+            cancel=stop,
+        )
+
+
+def stream(
+    separator: Separator,
+    path: Path,
+    stem: str,
+    export: Export,
+    report: Report,
+    stop: threading.Event,
+    *,
+    on_progress: Callable[[float], None],
+) -> None:
+    """Write a song's stem to standard output, and report its warnings."""
+    from aistemsplitter_engine.audio import AudioFile
+
+    reading = standard_input(stop) if path == STANDARD_INPUT else nullcontext(AudioFile(path))
+    with reading as song:
+        standard_output.write_stem(separator, song, stem, export, on_progress, stop)
+    for warning in song.warnings:
+        report.note(f"{path}: {warning}")
+
+
+def split_one(run: Callable[..., SplitResult | None], job: Job, model: str, report: Report) -> None:
+    """Split a song and report errors, except those of the model, which concern all songs."""
+    try:
+        with report.progress(job) as on_progress:
+            result = run(on_progress=on_progress)
+    except (Cancelled, ModelError):
+        raise
+    except EngineError as error:
+        report.failed(f"{error}{_way_out(job)}", job.song)
+    except Exception as error:  # a bug, or out of memory on this machine or its GPU
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        where = f"{Path(place.filename).name}:{place.lineno}"
+        report.failed(f"{job.song}: failed unexpectedly: {what} ({where}){_way_out(job)}", job.song)
+    else:
+        if result is not None:
+            report.done(job, model, result)
+
+
+def _way_out(job: Job) -> str:
+    """Return how to resume, for the end of an error message, if the run has kept its work."""
+    from aistemsplitter_engine.pipeline.write import WORK
+
+    kept = job.folder / WORK
+    try:
+        found = kept.is_dir()
+    except OSError:  # such as a name that is too long: nothing was written there
+        return ""
+    return f"; its work is kept in {kept}; continue with --resume" if found else ""
+
+
+def _are_files(paths: Iterable[Path]) -> bool:
+    try:
+        return all(path.is_file() for path in paths)
+    except OSError:  # writing there will report why
+        return False
