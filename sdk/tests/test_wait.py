@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -182,6 +183,23 @@ def test_a_stream_that_has_begun_gets_a_longer_timeout(
     with pytest.raises(WaitTimeout):
         client.wait(job.id, timeout=1)
     assert paths(loopback).count("events") == 1
+
+
+def test_comments_show_that_a_stream_works(
+    client: Any, loopback: Loopback, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While a split is queued, the service sends nothing else."""
+    monkeypatch.setattr(_wait, "QUIET", 0.3)
+    loopback.service._streams = True
+    job = client.submit(audio_url=URL)
+
+    def begin_with_comment(reply: Reply) -> Reply:
+        return replace(reply, body=b": still there\n\n" + reply.body)
+
+    loopback.fault("drip_body", "events", at=15, change=begin_with_comment)
+    assert client.wait(job.id, timeout=20).succeeded
+    assert paths(loopback).count("events") == 1
+    assert paths(loopback).count(job.id) == 2
 
 
 @pytest.mark.usefixtures("_short_stream_timeouts")

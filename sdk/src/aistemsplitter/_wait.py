@@ -40,7 +40,9 @@ FIRST_INTERVAL = 1.0  # seconds between the first two polls; each interval is 1.
 LONGEST_INTERVAL = 10.0
 STREAM_TRIES = 5  # consecutive streams without an event, after which the split is only polled
 FIRST_BYTES = 3.0  # seconds; a stream that no proxy buffers begins at once
-QUIET = 10.0  # seconds without an event, after which the split is polled and the stream reopened
+# Seconds without a byte after which the split is polled and the stream reopened. While nothing
+# changes, the service sends a comment every 15 s.
+QUIET = 20.0
 
 
 def wait_for_split(
@@ -116,7 +118,7 @@ class _Watch:
     """The progress stream of one split, reopened when it drops.
 
     Attributes:
-        was_quiet: True if the last stream was closed because it sent no event for too long.
+        was_quiet: True if the last stream was closed because it sent nothing for too long.
     """
 
     def __init__(
@@ -169,17 +171,16 @@ class _Watch:
     def _read(self, stream: Stream) -> Operation[bool]:
         clock = self._session.clock
         quiet_at = clock() + FIRST_BYTES
-        # Comments keep the connection open; only events report the state of the split.
+        # A comment is proof enough that the stream works, and that the split has not changed.
         while piece := (yield from read(stream, max(0.0, quiet_at - clock()))):
-            if not self._begun:
-                self._begun, quiet_at = True, clock() + QUIET
+            self._begun, quiet_at = True, clock() + QUIET
             for event in self._parser.feed(piece):
                 split = _split_in(event.data, self._split_id)
                 if split is None:
                     continue
                 if split.done:
                     return True
-                self._silent, quiet_at = 0, clock() + QUIET
+                self._silent = 0
                 yield from self.report(split)
         return False
 
