@@ -65,7 +65,7 @@ def test_a_path_to_nothing(name: str | Path) -> None:
 def test_a_file_of_another_kind(tmp_path: Path) -> None:
     path = tmp_path / "song.th"
     path.write_bytes(b"RIFF")
-    with pytest.raises(ModelError, match=f"{path} cannot be used as a model: it is no .th"):
+    with pytest.raises(ModelError, match=f"{path} cannot be used as a model: it is neither"):
         open_model(path)
 
 

@@ -25,8 +25,8 @@ from omegaconf import OmegaConf
 from safetensors.torch import save
 
 from aistemsplitter_engine.weights.catalogue import MODELS, ModelSpec, WeightFile
-from aistemsplitter_engine.weights.download import Homes
-from aistemsplitter_engine.weights.transfer import Patience
+from aistemsplitter_engine.weights.download import Servers
+from aistemsplitter_engine.weights.transfer import RetryPolicy
 
 ARGUMENTS = {
     "channels": 16,
@@ -269,10 +269,10 @@ class Published:
     official_path: str
     hub_path: str
 
-    def on(self, server: Server, read_timeout: float = 30) -> Homes:
-        """Return both homes on ``server``; ``read_timeout`` is in seconds."""
-        patience = Patience(read_timeout, attempts=4, pause=0.01)
-        return Homes(f"{server.url}/official", f"{server.url}/hub", patience)
+    def on(self, server: Server, read_timeout: float = 30) -> Servers:
+        """Return servers that are both ``server``; ``read_timeout`` is in seconds."""
+        retries = RetryPolicy(read_timeout, attempts=4, delay=0.01)
+        return Servers(f"{server.url}/official", f"{server.url}/hub", retries)
 
 
 @pytest.fixture(scope="session")

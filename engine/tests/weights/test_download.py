@@ -13,24 +13,24 @@ import pytest
 
 from aistemsplitter_engine.errors import DownloadError, ModelError
 from aistemsplitter_engine.weights.catalogue import MODELS, ModelSpec, WeightFile
-from aistemsplitter_engine.weights.download import HUB_HOME, OFFICIAL_HOME, Homes, install
+from aistemsplitter_engine.weights.download import HUB_URL, OFFICIAL_URL, Servers, install
 from aistemsplitter_engine.weights.store import find_files, is_installed
-from aistemsplitter_engine.weights.transfer import Patience
+from aistemsplitter_engine.weights.transfer import RetryPolicy
 
 
 def test_the_default_sources(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert Homes.from_environment() == Homes(OFFICIAL_HOME, HUB_HOME)
-    assert OFFICIAL_HOME.startswith("https://")
-    assert HUB_HOME.startswith("https://")
+    assert Servers.from_environment() == Servers(OFFICIAL_URL, HUB_URL)
+    assert OFFICIAL_URL.startswith("https://")
+    assert HUB_URL.startswith("https://")
     monkeypatch.setenv("AISTEMSPLITTER_WEIGHTS_MIRROR", "https://mirror.example/demucs")
-    assert Homes.from_environment() == Homes("https://mirror.example/demucs", None)
+    assert Servers.from_environment() == Servers("https://mirror.example/demucs", None)
 
 
 def test_a_download(server: Any, published: Any, empty_machine: Path, left: Any) -> None:
     server.files[published.official_path] = published.content
     steps: list[tuple[int, int]] = []
-    homes = published.on(server)
-    paths = install("some_model", on_progress=lambda *step: steps.append(step), homes=homes)
+    servers = published.on(server)
+    paths = install("some_model", on_progress=lambda *step: steps.append(step), servers=servers)
     assert paths == (empty_machine / published.file.name,) == find_files("some_model")
     assert paths[0].read_bytes() == published.content
     assert left() == [published.file.name]
@@ -43,13 +43,13 @@ def test_installed_files_are_not_downloaded_again(
     server: Any, published: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server.files[published.official_path] = published.content
-    install("some_model", homes=published.on(server))
-    install("some_model", homes=published.on(server))
+    install("some_model", servers=published.on(server))
+    install("some_model", servers=published.on(server))
     assert len(server.requests) == 1
 
     monkeypatch.setenv("AISTEMSPLITTER_WEIGHTS_PATH", os.environ["AISTEMSPLITTER_MODELS_DIR"])
     monkeypatch.setenv("AISTEMSPLITTER_MODELS_DIR", str(tmp_path / "another"))
-    install("some_model", homes=published.on(server))
+    install("some_model", servers=published.on(server))
     assert len(server.requests) == 1
     assert install("htdemucs_tiny") == find_files("htdemucs_tiny")
 
@@ -70,7 +70,9 @@ def test_a_bag_with_one_installed_file(
     (empty_machine / files[2].name).write_bytes(contents[2])
 
     steps: list[tuple[int, int]] = []
-    paths = install("bag", on_progress=lambda *step: steps.append(step), homes=published.on(server))
+    paths = install(
+        "bag", on_progress=lambda *step: steps.append(step), servers=published.on(server)
+    )
     assert [path.read_bytes() for path in paths] == contents
     assert len(server.requests) == 3
     assert steps == sorted(steps)
@@ -89,7 +91,7 @@ def test_a_mirror_by_setting(server: Any, published: Any, monkeypatch: pytest.Mo
     [
         ("ALL_PROXY", "socks5://127.0.0.1:9", r"ALL_PROXY is a SOCKS proxy.*httpx2\[socks\]"),
         ("HTTP_PROXY", "ftp://127.0.0.1:9", "HTTP_PROXY is not the URL of a proxy"),
-        ("HTTP_PROXY", "http://a..b:80", "HTTP_PROXY has no usable host name"),
+        ("HTTP_PROXY", "http://a..b:80", "HTTP_PROXY has an invalid host name"),
         ("SSL_CERT_FILE", "/none", "SSL_CERT_FILE=/none cannot be read: No such file"),
     ],
 )
@@ -106,7 +108,7 @@ def test_unusable_environment_variables(
         monkeypatch.delenv(proxy.lower(), raising=False)
     monkeypatch.setenv(name, value)
     with pytest.raises(DownloadError, match=message):
-        install("some_model", homes=published.on(server))
+        install("some_model", servers=published.on(server))
 
 
 def test_a_redirect_is_followed(server: Any, published: Any) -> None:
@@ -114,7 +116,7 @@ def test_a_redirect_is_followed(server: Any, published: Any) -> None:
     server.answers[published.official_path] = [
         lambda request, _: request.send(302, b"", Location="/moved")
     ]
-    install("some_model", homes=published.on(server))
+    install("some_model", servers=published.on(server))
     assert is_installed("some_model")
 
 
@@ -122,7 +124,7 @@ def test_a_wrong_checksum_leaves_nothing(server: Any, published: Any, left: Any)
     server.files[published.official_path] = published.content[:-1] + b"?"
     server.files[published.hub_path] = published.hub_content
     with pytest.raises(DownloadError, match=f"not {published.file.sha256}; it was removed"):
-        install("some_model", homes=published.on(server))
+        install("some_model", servers=published.on(server))
     assert left() == []
     assert [path for path, _ in server.requests] == [published.official_path]
 
@@ -135,9 +137,9 @@ def test_an_endless_body_is_stopped(server: Any, published: Any, left: Any) -> N
             request.wfile.write(bytes(1 << 16))
 
     server.answers[published.official_path] = [endless]
-    homes = Homes(f"{server.url}/official", None)
+    servers = Servers(f"{server.url}/official", None)
     with pytest.raises(DownloadError, match=r"sends more than \d+ bytes"):
-        install("some_model", homes=homes)
+        install("some_model", servers=servers)
     assert left() == []
 
 
@@ -145,8 +147,8 @@ def test_a_content_length_that_is_too_large_is_rejected(server: Any, published: 
     server.answers[published.official_path] = [
         lambda request, _: request.send(200, b"", length=1 << 40)
     ]
-    with pytest.raises(DownloadError, match="wants to send 1099511627776 bytes"):
-        install("some_model", homes=Homes(f"{server.url}/official", None))
+    with pytest.raises(DownloadError, match="announces 1099511627776 bytes"):
+        install("some_model", servers=Servers(f"{server.url}/official", None))
 
 
 @pytest.mark.parametrize(
@@ -156,7 +158,7 @@ def test_server_errors_are_retried(fault: tuple[str, int], server: Any, publishe
     name, value = fault
     server.files[published.official_path] = published.content
     server.answers[published.official_path] = [getattr(server, name)(value)] * 3
-    install("some_model", homes=published.on(server))
+    install("some_model", servers=published.on(server))
     assert is_installed("some_model")
     assert len(server.requests) == 4
 
@@ -166,9 +168,9 @@ def test_a_server_that_always_stalls_gives_a_clear_error(
 ) -> None:
     server.files[published.official_path] = published.content
     server.answers[published.official_path] = [server.stall_after(1000)] * 9
-    homes = Homes(f"{server.url}/official", None, Patience(0.5, 2, 0))
-    with pytest.raises(DownloadError, match=r"failed 2 times, last with: nothing came for 0\.5 s"):
-        install("some_model", homes=homes)
+    servers = Servers(f"{server.url}/official", None, RetryPolicy(0.5, 2, 0))
+    with pytest.raises(DownloadError, match=r"failed 2 times, last with: no data for 0\.5 s"):
+        install("some_model", servers=servers)
     assert f"{published.file.name}.part" in left()
 
 
@@ -176,7 +178,7 @@ def test_a_server_that_always_stalls_gives_a_clear_error(
 def test_client_errors_are_not_retried(code: int, server: Any, published: Any) -> None:
     server.answers[published.official_path] = [server.status(code)] * 9
     with pytest.raises(DownloadError, match=f"answered {code};.*WEIGHTS_PATH"):
-        install("some_model", homes=Homes(f"{server.url}/official", None))
+        install("some_model", servers=Servers(f"{server.url}/official", None))
     assert len(server.requests) == 1
 
 
@@ -195,7 +197,7 @@ def test_a_mirrors_password_is_not_shown(
 def test_offline_gives_a_clear_error(published: Any) -> None:
     nowhere = "http://127.0.0.1:9"  # the discard port: nothing listens
     with pytest.raises(DownloadError) as error:
-        install("some_model", homes=Homes(nowhere, nowhere))
+        install("some_model", servers=Servers(nowhere, nowhere))
     line = str(error.value)
     assert line.startswith(f"{published.file.name} of some_model could not be downloaded: ")
     assert line.count("127.0.0.1 cannot be reached") == 2
@@ -238,9 +240,9 @@ def test_a_redirect_from_https_to_http_is_refused(
         lambda request, _: request.send(302, b"", Location=plain.url + "/x")
     ]
     with plain, pytest.raises(DownloadError, match="from https to http: refused"):
-        install("some_model", homes=Homes(f"{url}/wrong", None))
+        install("some_model", servers=Servers(f"{url}/wrong", None))
     assert plain.requests == []
-    install("some_model", homes=Homes(f"{url}/right", None))
+    install("some_model", servers=Servers(f"{url}/right", None))
     assert is_installed("some_model")
 
 
@@ -249,8 +251,10 @@ def test_a_full_disk(server: Any, published: Any, empty_machine: Path) -> None:
     server.files[published.official_path] = published.content
     empty_machine.mkdir()
     (empty_machine / f"{published.file.name}.part.validator").symlink_to("/dev/full")
-    with pytest.raises(DownloadError, match=r"cannot be stored in .*: the disk is full; AISTEMS"):
-        install("some_model", homes=published.on(server))
+    with pytest.raises(
+        DownloadError, match=r"cannot be stored in .*: the disk is full; choose another folder"
+    ):
+        install("some_model", servers=published.on(server))
 
 
 def test_a_folder_that_cannot_be_written(
@@ -259,7 +263,7 @@ def test_a_folder_that_cannot_be_written(
     (tmp_path / "file").write_bytes(b"")
     monkeypatch.setenv("AISTEMSPLITTER_MODELS_DIR", str(tmp_path / "file" / "models"))
     with pytest.raises(DownloadError, match=r"cannot be stored in .*models: Not a directory"):
-        install("some_model", homes=published.on(server))
+        install("some_model", servers=published.on(server))
     assert server.requests == []
 
 
@@ -273,5 +277,5 @@ def test_a_response_that_a_proxy_has_changed(
 ) -> None:
     server.files[published.official_path] = published.content
     server.answers[published.official_path] = [lambda request, body: request.send(203, body)]
-    (path,) = install("some_model", homes=published.on(server))
+    (path,) = install("some_model", servers=published.on(server))
     assert path.parent == empty_machine

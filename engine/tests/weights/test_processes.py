@@ -20,11 +20,11 @@ def start_install(published: Any, server: Any) -> subprocess.Popen[str]:
     program = f"""
 import sys
 from aistemsplitter_engine.weights.catalogue import *
-from aistemsplitter_engine.weights.download import Homes, install
-from aistemsplitter_engine.weights.transfer import Patience
+from aistemsplitter_engine.weights.download import Servers, install
+from aistemsplitter_engine.weights.transfer import RetryPolicy
 MODELS["some_model"] = {published.spec!r}
 print("started", flush=True)
-print(*install("some_model", homes=Homes("{server.url}/official", None)))
+print(*install("some_model", servers=Servers("{server.url}/official", None)))
 """
     return subprocess.Popen(
         [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -74,6 +74,6 @@ def test_an_interrupted_download_keeps_its_partial_file(
         process.communicate(timeout=300)
         assert process.returncode != 0
     assert left() == [part.name]
-    install("some_model", homes=published.on(server))
+    install("some_model", servers=published.on(server))
     assert is_installed("some_model")
     assert server.ranges[1] is not None

@@ -1,7 +1,7 @@
-"""The catalogue of models and their weight files.
+"""Catalogue of the models and their weight files.
 
-Sources: names, order and checksums of the files as published with Demucs (``demucs/remote`` in its
-package; the eight hex digits after a dash begin the SHA-256).
+Names, order and checksums of the files are as published with Demucs (``demucs/remote`` in its
+package). The eight hex digits after the dash in a file's name are the first of its SHA-256.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ OWN_LICENCE = "MIT, like this package"
 
 @dataclass(frozen=True, slots=True)
 class WeightFile:
-    """One file of weights.
+    """A file with the weights of one network.
 
     Attributes:
-        signature: Demucs' name of the file, and the name of the hub's file.
+        signature: Demucs' name for the network, and the hub's file name without its suffix.
         name: Name of the official file.
         sha256: SHA-256 of the official file in hex.
         size: Size of the official file in bytes. Exact for 955717e8; the others follow from the
             number of parameters to within 1 %, enough to display and to stop an endless download.
-        stem: The only stem that it is used for, or None for all.
-        hub_repository: The hub's repository of the same weights.
+        stem: The only stem that the network is used for, or None for all.
+        hub_repository: Repository on the Hugging Face hub with the same weights.
     """
 
     signature: str
@@ -44,15 +44,15 @@ class WeightFile:
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
-    """A model: one file, or a bag of several files that each separate one stem.
+    """A model: one network, or a bag of several that each separate one stem.
 
     Attributes:
         name: Canonical name.
-        files: Files in the order of the bag; empty for a model that ships in this package.
-        sources: Stems, in the order of the network's output.
+        files: Files in the order of the bag; empty for the model that is part of this package.
+        sources: Stems in the order of the network's output.
         size: Size of all files together in bytes.
         licence: Licence note, shown on installation.
-        description: One sentence to choose by.
+        description: One sentence that helps to choose a model.
         family: Name of the family of its networks.
     """
 
@@ -150,7 +150,7 @@ ALIASES = {"4s": "htdemucs_ft", "6s": "htdemucs_6s"}
 
 
 def resolve_name(name: str) -> str:
-    """Return the canonical name of a model, given by name or alias.
+    """Return the canonical name of a model from its name or alias.
 
     Raises:
         ModelError: There is no such model; the message lists the existing ones.

@@ -1,4 +1,4 @@
-"""SHA-256 of files, computed again only if a file has changed.
+"""SHA-256 digests of files, computed again only if a file has changed.
 
 Hashing htdemucs_ft takes about a second, too long for every start. Digests are stored in
 ``digests.json`` in the models folder, by the file's path, size and modification time. This trusts
@@ -18,10 +18,10 @@ RECORD = "digests.json"
 
 
 def sha256_of(path: Path, models_folder: Path) -> str:
-    """Return the file's SHA-256 in hex, from the record in ``models_folder`` if it is valid.
+    """Return the file's SHA-256 in hex, from the record in ``models_folder`` if it is up to date.
 
     Raises:
-        OSError: the file cannot be read.
+        OSError: The file cannot be read.
     """
     key, record = str(path.absolute()), _read(models_folder)
     state = _state(path)

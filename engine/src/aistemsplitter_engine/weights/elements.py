@@ -1,4 +1,4 @@
-"""The number formats that checkpoints store, as NumPy arrays.
+"""Number formats of checkpoints, and their conversion to NumPy arrays.
 
 Both file formats are little-endian. bfloat16, which NumPy does not have, is the upper half of a
 float32, so widening it is a shift.
@@ -28,14 +28,18 @@ STORED_AS: dict[str, np.dtype[Any]] = {
 
 
 def decode(values: NDArray[Any], element: str) -> NDArray[Any]:
-    """Return numbers of the format ``element``, stored as ``STORED_AS[element]``, C-contiguous.
+    """Return a tensor's values as a C-contiguous array.
 
-    bfloat16 and float64 come as float32, which the network computes in, the rest as stored, and
-    uncopied where they were contiguous already.
+    bfloat16 and float64 become float32, the precision that the network computes in. Other formats
+    stay as they are, and are not copied if they are contiguous already.
+
+    Args:
+        values: The stored numbers, of the type ``STORED_AS[element]``.
+        element: Number format of the tensor, a key of :data:`STORED_AS`.
     """
     if element == BFLOAT16:
         return (values.astype(np.uint32, order="C") << 16).view(np.float32)
     if element == "float64":
-        with np.errstate(over="ignore"):  # the finite check of the checkpoint names the tensor
+        with np.errstate(over="ignore"):  # the checkpoint rejects infinite weights
             return values.astype(np.float32, order="C")
     return np.ascontiguousarray(values).reshape(values.shape)

@@ -1,4 +1,4 @@
-"""Finding and verifying weight files on this machine.
+"""Search for weight files on this machine, and verification of those found.
 
 Folders are searched in this order:
 
@@ -34,7 +34,7 @@ TINY = Path(__file__).parent.parent / "models" / "htdemucs_tiny.safetensors"
 @dataclass(frozen=True, slots=True)
 class _Candidate:
     path: Path
-    sha256: str | None  # its first digits; None: not verified
+    sha256: str | None  # its first digits, or None if the file is not verified
 
 
 def models_folder() -> Path:
@@ -111,7 +111,7 @@ def _matches(candidate: _Candidate) -> bool:
 
 
 def _candidates(file: WeightFile) -> Iterator[_Candidate]:
-    """Yield the files with the right names, whatever their content."""
+    """Yield the files that have one of the right names, whatever their content."""
     ours, *others, _ = folders()
     for folder in (ours, *others):
         if _is_file(path := folder / file.name):

@@ -1,9 +1,9 @@
-"""Downloading a URL into a file, resumed across attempts and runs.
+"""Download of a URL into a file, resumed across attempts and runs.
 
-The received bytes stay in the ``.part`` file, whatever ends the transfer, and the next attempt
-requests the rest: with ``Range``, and with ``If-Range`` if the server sent an ``ETag`` or a date,
-which is stored beside the file. If a server ignores this and starts over, so does the file. The
-caller verifies the content.
+However a transfer ends, the received bytes stay in the ``.part`` file, and the next attempt
+requests the rest with ``Range``, and with ``If-Range`` if the server sent a validator (an ``ETag``
+or a date), which is stored beside the file. If the server sends the whole file instead, it replaces
+those bytes. The caller verifies the content.
 """
 
 from __future__ import annotations
@@ -24,31 +24,31 @@ if TYPE_CHECKING:
 CONNECT_TIMEOUT = 10.0  # seconds
 PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
 CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
-TOO_MANY_OR_FAILING = frozenset({408, 429, 500, 502, 503, 504})
-COMPLETE = frozenset({200, 203})  # 203: a proxy on the way has changed a header
+RETRIED_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
+SUCCESS_STATUSES = frozenset({200, 203})  # 203: a proxy has changed a header
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class RetryPolicy:
     """Timeouts and retries.
 
     Attributes:
-        read_timeout: Seconds without a byte after which an attempt has stalled.
+        read_timeout: Seconds without data after which an attempt fails.
         attempts: Number of attempts in total.
-        pause: Seconds before the second attempt, doubled before each further one.
+        delay: Seconds before the second attempt, doubled before each further one.
     """
 
     read_timeout: float = 30.0
     attempts: int = 5
-    pause: float = 1.0
+    delay: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
-    """A complete transfer.
+class FetchResult:
+    """The result of a completed download.
 
     Attributes:
-        resumed: Whether some of the bytes are of an earlier response.
+        resumed: Whether some of the bytes come from an earlier response.
         announced_sha256: SHA-256 in hex that the hub announces, or None.
     """
 
@@ -65,16 +65,16 @@ def fetch(
     part: Path,
     *,
     limit: int,
-    patience: Patience,
+    retries: RetryPolicy,
     on_bytes: Callable[[int, int | None], None],
-) -> Arrival:
-    """Fetch ``url`` into ``part``, resuming after the bytes that it holds.
+) -> FetchResult:
+    """Download a URL into a partial file, resuming after the bytes that the file already has.
 
     Args:
         url: URL to fetch; redirects are followed, but not from https to http.
-        part: Partial file; kept on failure and interruption, so that a later call resumes.
+        part: Partial file, kept on failure and interruption so that a later call resumes.
         limit: Maximum size of the body in bytes.
-        patience: Timeouts and retries.
+        retries: Timeouts and retries.
         on_bytes: Called with the bytes received so far and the total, None if unknown.
 
     Raises:
@@ -87,35 +87,35 @@ def fetch(
         if address.scheme == "https" and request.url.scheme != "https":
             raise DownloadError(f"{host} redirects from https to {request.url.scheme}: refused")
 
-    address = _address(url)
+    address = _parse_url(url)
     host = address.host
     at_first = _size(part)
     resumed = False
     problem = ""
     with _client(
         follow_redirects=True,
-        timeout=httpx2.Timeout(patience.read_timeout, connect=CONNECT_TIMEOUT),
+        timeout=httpx2.Timeout(retries.read_timeout, connect=CONNECT_TIMEOUT),
         headers={"Accept-Encoding": "identity", "User-Agent": "aistemsplitter-engine"},
         event_hooks={"request": [refuse_downgrade]},
     ) as client:
-        for attempt in range(patience.attempts):
+        for attempt in range(retries.attempts):
             if attempt:
-                time.sleep(patience.pause * 2 ** (attempt - 1))
+                time.sleep(retries.delay * 2 ** (attempt - 1))
             try:
                 answer = _attempt(client, url, part, limit, on_bytes)
-                return Arrival(resumed or answer.resumed, answer.announced_sha256)
+                return FetchResult(resumed or answer.resumed, answer.announced_sha256)
             except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
-                if _size(part) == at_first:  # nothing was received: waiting will not help
+                if _size(part) == at_first:  # nothing was received: a retry would not help
                     raise DownloadError(f"{host} cannot be reached ({_reason(error)})") from None
                 problem = _reason(error)
             except httpx2.ReadTimeout:
-                problem = f"nothing came for {patience.read_timeout:g} s"
-            except UnicodeError:  # the name of a proxy, such as a..b; that of the host was checked
-                raise DownloadError(f"{_proxy_variable()} has no usable host name") from None
+                problem = f"no data for {retries.read_timeout:g} s"
+            except UnicodeError:  # a proxy's name, such as a..b; the URL's host was checked
+                raise DownloadError(f"{_proxy_variable()} has an invalid host name") from None
             except (httpx2.RequestError, httpx2.InvalidURL, _RetryError) as error:
                 problem = _reason(error)
             resumed = resumed or _size(part) > 0
-    raise DownloadError(f"{host} failed {patience.attempts} times, last with: {problem}")
+    raise DownloadError(f"{host} failed {retries.attempts} times, last with: {problem}")
 
 
 def discard(part: Path) -> None:
@@ -128,7 +128,7 @@ def _client(**options: Any) -> httpx2.Client:
     """Return a client with the proxies and certificates that the environment names.
 
     Raises:
-        DownloadError: They cannot be used; it names the variable.
+        DownloadError: They cannot be used; the message names the variable.
     """
     import httpx2
 
@@ -146,7 +146,7 @@ def _client(**options: Any) -> httpx2.Client:
 
 
 def _proxy_variable() -> str:
-    """Return the names of the variables that set a proxy; their values may hold passwords."""
+    """Return the names of the variables that set a proxy. Their values may contain passwords."""
     spelled = (name for upper in PROXIES for name in (upper, upper.lower()))
     names = [name for name in spelled if os.environ.get(name)]
     return " or ".join(names) or "the system's proxy"
@@ -158,28 +158,28 @@ def _attempt(
     part: Path,
     limit: int,
     on_bytes: Callable[[int, int | None], None],
-) -> Arrival:
+) -> FetchResult:
     offset = _size(part)
-    with client.stream("GET", url, headers=_resuming(part, offset)) as response:
-        if response.status_code in TOO_MANY_OR_FAILING:
+    with client.stream("GET", url, headers=_resume_headers(part, offset)) as response:
+        if response.status_code in RETRIED_STATUSES:
             raise _RetryError(f"status {response.status_code}")
         if response.status_code == 206:
             total = _total_of_range(response, offset)
         elif response.status_code == 416:
             total = None
-        elif response.status_code in COMPLETE:
+        elif response.status_code in SUCCESS_STATUSES:
             offset, total = 0, _content_length(response)
         else:
             raise DownloadError(f"{shown(url)} answered {response.status_code}")
-        if response.status_code not in COMPLETE and total is None:
+        if response.status_code not in SUCCESS_STATUSES and total is None:
             discard(part)
-            raise _RetryError("its answer did not continue the partial file")
+            raise _RetryError("its response did not continue the partial file")
         if total is not None and total > limit:
             discard(part)
-            raise DownloadError(f"{response.url.host} wants to send {total} bytes: too many")
+            raise DownloadError(f"{response.url.host} announces {total} bytes: too many")
 
         if offset == 0:
-            _remember_validator(part, response)
+            _store_validator(part, response)
         done = offset
         with part.open("ab" if offset else "wb") as file:
             for chunk in response.iter_raw():
@@ -193,41 +193,41 @@ def _attempt(
             raise DownloadError(f"{response.url.host} sends more than {limit} bytes: too many")
         if total is not None and done != total:
             raise _RetryError(f"it ended after {done} of {total} bytes")
-        return Arrival(offset > 0, _announced_sha256(response))
+        return FetchResult(offset > 0, _announced_sha256(response))
 
 
 def shown(url: str) -> str:
-    """Return the URL without a password, for messages."""
+    """Return the URL without its user name and password, for messages."""
     return re.sub(r"//[^/]*@", "//", url)
 
 
-def _address(url: str) -> httpx2.URL:
+def _parse_url(url: str) -> httpx2.URL:
     import httpx2
 
     try:
         address = httpx2.URL(url)
     except httpx2.InvalidURL as error:
-        raise DownloadError(f"{shown(url)} is no address ({_reason(error)})") from None
+        raise DownloadError(f"{shown(url)} is not a valid URL ({_reason(error)})") from None
     if address.scheme not in ("http", "https") or not address.host:
-        raise DownloadError(f"{shown(url)} is no http address")
+        raise DownloadError(f"{shown(url)} is not an http or https URL")
     return address
 
 
-def _resuming(part: Path, offset: int) -> dict[str, str]:
+def _resume_headers(part: Path, offset: int) -> dict[str, str]:
     if not offset:
         return {}
     headers = {"Range": f"bytes={offset}-"}
     if _validator_of(part).exists():
         validator = _validator_of(part).read_text("latin-1")
-        if validator.isascii() and validator.isprintable():  # not so after a crash
+        if validator.isascii() and validator.isprintable():  # else damaged by a crash
             headers["If-Range"] = validator
     return headers
 
 
-def _remember_validator(part: Path, response: httpx2.Response) -> None:
+def _store_validator(part: Path, response: httpx2.Response) -> None:
     etag = response.headers.get("ETag", "")
     validator = etag if etag.startswith('"') else response.headers.get("Last-Modified", "")
-    part.unlink(missing_ok=True)  # old bytes must not get a new validator
+    part.unlink(missing_ok=True)  # first, so that old bytes never get a new validator
     if validator:
         _validator_of(part).write_text(validator, "latin-1")
     else:

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from aistemsplitter_engine.errors import DownloadError
-from aistemsplitter_engine.weights.download import Homes, install
+from aistemsplitter_engine.weights.download import Servers, install
 from aistemsplitter_engine.weights.store import find_files, is_installed
 
 
@@ -24,7 +24,7 @@ def test_the_hub_is_tried_second(
     server.answers[published.official_path] = [getattr(server, name)(value)] * 4
     server.files[published.hub_path] = published.hub_content
     server.answers[published.hub_path] = [server.as_hub] * 4
-    (path,) = install("some_model", homes=published.on(server, read_timeout=0.3))
+    (path,) = install("some_model", servers=published.on(server, read_timeout=0.3))
     digest = hashlib.sha256(published.hub_content).hexdigest()
     assert path == empty_machine / f"feedbeef-{digest[:8]}.safetensors"
     assert find_files("some_model") == (path,)
@@ -33,7 +33,7 @@ def test_the_hub_is_tried_second(
 def test_the_hub_is_used_if_the_official_site_is_gone(server: Any, published: Any) -> None:
     server.files[published.hub_path] = published.hub_content
     server.answers[published.hub_path] = [server.as_hub]
-    install("some_model", homes=Homes("http://127.0.0.1:9", f"{server.url}/hub"))
+    install("some_model", servers=Servers("http://127.0.0.1:9", f"{server.url}/hub"))
     assert is_installed("some_model")
 
 
@@ -41,7 +41,7 @@ def test_a_download_from_the_hub_is_resumed(server: Any, published: Any) -> None
     server.files[published.hub_path] = published.hub_content
     server.answers[published.hub_path] = [server.as_hub, server.as_hub]
     server.answers["/cdn"] = [server.cut_after(90_000)]
-    install("some_model", homes=published.on(server))
+    install("some_model", servers=published.on(server))
     assert is_installed("some_model")
     assert server.ranges[-1] == "bytes=90000-"
 
@@ -56,7 +56,7 @@ def test_the_hub_must_announce_the_checksum(
     server.files[published.hub_path] = published.hub_content
     server.answers[published.hub_path] = [announce]
     with pytest.raises(DownloadError, match=reason):
-        install("some_model", homes=published.on(server))
+        install("some_model", servers=published.on(server))
     assert left() == []
 
 
@@ -79,5 +79,5 @@ def test_another_model_from_the_hub_is_rejected(
     server.files[published.hub_path] = hub_file(**change)
     server.answers[published.hub_path] = [server.as_hub]
     with pytest.raises(DownloadError, match=f"is not some_model: .*{reason}"):
-        install("some_model", homes=published.on(server))
+        install("some_model", servers=published.on(server))
     assert left() == []
