@@ -9,6 +9,7 @@ import pytest
 
 from aistemsplitter_engine.cli.file_names import NameTemplate
 from aistemsplitter_engine.cli.folder_names import OutputFileSystem
+from aistemsplitter_engine.cli.records import RECORD
 from aistemsplitter_engine.errors import OptionError
 from cli_songs import split, tree, write_song
 from stem_files import STEMS
@@ -71,6 +72,7 @@ def test_the_command(tmp_path: Path) -> None:
         folder,
         f"{folder}/{{stem}} 100% {{x}} (bass).wav",
         f"{folder}/{{stem}} 100% {{x}} (vocals).wav",
+        f"{folder}/{RECORD}",
     }
     assert "skipped" in split(song, "-o", out, *options)[1]
     assert "skipped" not in split(song, "-o", out, "--stems", "bass")[1]

@@ -8,6 +8,7 @@ import pytest
 
 from aistemsplitter_engine import Separator
 from aistemsplitter_engine.audio import AudioFile
+from aistemsplitter_engine.cli.records import RECORD
 from cli_songs import NOTE, TINY, lines, split, tree, write_song
 from fakes import FakeRuntime, use_fake
 from stem_files import RATE, STEMS
@@ -22,7 +23,8 @@ def test_a_song(tmp_path: Path) -> None:
     assert (code, err) == (0, "")
     assert said.startswith(f"{song}: drums, bass, other, vocals in {out / 'my song'} (")
     assert said.endswith(" times real time)\n")
-    assert {p.name for p in (out / "my song").iterdir()} == {f"{stem}.wav" for stem in STEMS}
+    files = {f"{stem}.wav" for stem in STEMS}
+    assert {p.name for p in (out / "my song").iterdir()} == files | {RECORD}
 
 
 @pytest.mark.usefixtures("fakes")
@@ -45,7 +47,12 @@ def test_options_reach_the_engine(tmp_path: Path) -> None:
         mono=True,
     )
     assert f"; all stems turned down to {expected.gain:.3g} to stay within full scale" in said
-    assert tree(tmp_path / "out") == {"song", "song/vocals.flac", "song/instrumental.flac"}
+    assert tree(tmp_path / "out") == {
+        "song",
+        "song/vocals.flac",
+        "song/instrumental.flac",
+        f"song/{RECORD}",
+    }
     for path in expected.stems.values():
         assert (tmp_path / "out" / "song" / path.name).read_bytes() == path.read_bytes()
 
@@ -77,7 +84,12 @@ def test_a_bit_depth_in_words(tmp_path: Path) -> None:
 def test_a_name_that_the_output_folder_cannot_store(tmp_path: Path, exfat: Path) -> None:
     song = write_song(tmp_path / "What?.wav")
     assert split(song, "-o", exfat / "stems", "--stems", "bass")[0] == 0
-    assert tree(exfat) == {"stems", "stems/What_", "stems/What_/bass.wav"}
+    assert tree(exfat) == {
+        "stems",
+        "stems/What_",
+        "stems/What_/bass.wav",
+        f"stems/What_/{RECORD}",
+    }
     assert "skipped" in split(song, "-o", exfat / "stems", "--stems", "bass")[1]
 
 

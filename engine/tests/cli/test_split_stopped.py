@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from aistemsplitter_engine.audio import FloatArray
+from aistemsplitter_engine.cli.records import RECORD
 from aistemsplitter_engine.cli.split import _stoppable
 from cli_songs import split, tree, write_song
 from fakes import FakeRuntime, use_fake
@@ -60,7 +61,9 @@ def test_a_stop_between_two_segments_saves_the_run(
     calls = fakes[0].calls
     assert split(*arguments, "--overwrite")[0] == 0
     assert calls < fakes[-1].calls
-    assert tree(tmp_path / "out") == {"a", "a/vocals.wav", "b", "b/vocals.wav"}
+    assert tree(tmp_path / "out") == {
+        f"{song}{file}" for song in "ab" for file in ("", "/vocals.wav", f"/{RECORD}")
+    }
 
 
 def test_the_second_signal_ends_the_process_at_once() -> None:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import threading
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aistemsplitter_engine.cli import standard_output
+from aistemsplitter_engine.cli import records, standard_output
 from aistemsplitter_engine.cli.file_names import NameTemplate
 from aistemsplitter_engine.cli.folder_names import OutputFileSystem
 from aistemsplitter_engine.cli.report import Report
 from aistemsplitter_engine.cli.songs import Job, find_jobs
 from aistemsplitter_engine.cli.standard_input import STANDARD_INPUT, standard_input
-from aistemsplitter_engine.errors import Cancelled, EngineError, ModelError
+from aistemsplitter_engine.errors import Cancelled, EngineError, ModelError, OutputError
 from aistemsplitter_engine.pipeline.export import Export
 from aistemsplitter_engine.separator import Separator
 
@@ -29,6 +29,7 @@ def unfinished(
     wanted: Sequence[str],
     export: Export,
     template: NameTemplate,
+    options: records.Options,
     overwrite: bool,
     report: Report,
 ) -> Iterator[tuple[Job, Export]]:
@@ -37,13 +38,23 @@ def unfinished(
     for problem in problems:
         report.failed(f"{problem.path}: {problem.reason}", problem.path)
     file_system = OutputFileSystem(export.folder)
-    for job in jobs:
-        names = template.names(job.folder.name, wanted, export.format.extension, file_system)
-        placed = replace(export, folder=job.folder, names=names)
-        paths = {stem: job.folder / placed.name(stem) for stem in wanted}
-        # Standard input may be another song than before.
-        if job.song != STANDARD_INPUT and not overwrite and _are_files(paths.values()):
-            report.skipped(job, paths)
+    for planned in jobs:
+        try:
+            job = replace(planned, folder=records.choose_folder(planned))
+            names = template.names(job.folder.name, wanted, export.format.extension, file_system)
+            placed = replace(export, folder=job.folder, names=names)
+            files = [placed.name(stem) for stem in wanted]
+            # Standard input may be another song than before.
+            is_finished = (
+                job.song != STANDARD_INPUT
+                and not overwrite
+                and records.are_finished(job.folder, job.song, files, options)
+            )
+        except OutputError as error:
+            report.failed(str(error), planned.song)
+            continue
+        if is_finished:
+            report.skipped(job, {stem: job.folder / placed.name(stem) for stem in wanted})
         else:
             yield job, placed
 
@@ -53,15 +64,18 @@ def split_song(
     path: Path,
     wanted: Sequence[str],
     export: Export,
+    options: records.Options,
     resume: bool,
     stop: threading.Event,
     *,
     on_progress: Callable[[float], None],
 ) -> SplitResult:
-    """Split a song, which may be standard input."""
+    """Split a song, which may be standard input, and record what its stems were made from."""
+    files = [export.name(stem) for stem in wanted]
+    records.forget_replaced(export.folder, path, files, options)
     reading = standard_input(stop) if path == STANDARD_INPUT else nullcontext(path)
     with reading as song:
-        return separator.split(
+        result = separator.split(
             song,
             export.folder,
             stems=wanted,
@@ -76,6 +90,8 @@ def split_song(
             on_progress=on_progress,
             cancel=stop,
         )
+    records.add(export.folder, path, files, options)
+    return result
 
 
 def stream(
@@ -127,10 +143,3 @@ def _way_out(job: Job) -> str:
     except OSError:  # such as a name that is too long: nothing was written there
         return ""
     return f"; its work is kept in {kept}; continue with --resume" if found else ""
-
-
-def _are_files(paths: Iterable[Path]) -> bool:
-    try:
-        return all(path.is_file() for path in paths)
-    except OSError:  # writing there will report why
-        return False

@@ -19,10 +19,15 @@ EXTENSIONS = (
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A song and the folder for its stems."""
+    """A song and the folder for its stems.
+
+    Attributes:
+        other_folder: Folder to use instead if the first one has another song's stems.
+    """
 
     song: Path
     folder: Path
+    other_folder: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +68,9 @@ def find_jobs(paths: Sequence[Path], output: Path) -> tuple[list[Job], list[Prob
     jobs: dict[tuple[str, ...], Job] = {}
     for song, place in places.items():
         alone = sharing[comparable(short[song])] == 1
-        below = short[song] if alone else file_system.fitted(place)
-        other = jobs.setdefault(comparable(below), Job(song, output / below))
+        long = file_system.fitted(place)
+        below = short[song] if alone else long
+        other = jobs.setdefault(comparable(below), Job(song, output / below, output / long))
         if other.song != song:
             reason = (
                 f"its stems would go to {output / below}, like those of {other.song};"

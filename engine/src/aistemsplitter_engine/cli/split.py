@@ -153,9 +153,10 @@ def split(
     """Split songs into stems: DIR/<song>/<stem>.<format>.
 
     Folders are searched for songs, except hidden files and links to folders, and keep their
-    structure. The song - is read from standard input. Songs whose stems all exist are skipped. If a
-    song fails, the others are still split, and the exit code is 1. A song that was stopped, or
-    failed for a temporary reason, keeps its work in DIR/<song>/, for --resume.
+    structure. The song - is read from standard input. Songs whose stems all exist are skipped;
+    a hidden file in DIR/<song>/ records what they were made from. If a song fails, the others are
+    still split, and the exit code is 1. A song that was stopped, or failed for a temporary reason,
+    keeps its work in DIR/<song>/, for --resume.
     """
     from aistemsplitter_engine.cli.report import Report
 
@@ -163,6 +164,7 @@ def split(
     try:
         from aistemsplitter_engine.cli.file_names import NameTemplate
         from aistemsplitter_engine.cli.first_use import opened
+        from aistemsplitter_engine.cli.records import options_of
         from aistemsplitter_engine.cli.run import split_one, split_song, stream, unfinished
         from aistemsplitter_engine.cli.songs import Job
         from aistemsplitter_engine.formats import OutputFormat
@@ -192,10 +194,15 @@ def split(
             if output == standard_output.STANDARD_OUTPUT:
                 standard_output.check(context, songs, wanted, export)
                 run_one = partial(stream, separator, songs[0], wanted[0], export, report, stop)
-                split_one(run_one, Job(songs[0], output), separator.model, report)
+                split_one(run_one, Job(songs[0], output, output), separator.model, report)
             else:
-                for job, placed in unfinished(songs, wanted, export, template, overwrite, report):
-                    run = partial(split_song, separator, job.song, wanted, placed, resume, stop)
+                made = options_of(separator.model, shifts, seed, overlap, export)
+                for job, placed in unfinished(
+                    songs, wanted, export, template, made, overwrite, report
+                ):
+                    run = partial(
+                        split_song, separator, job.song, wanted, placed, made, resume, stop
+                    )
                     split_one(run, job, separator.model, report)
     except (Cancelled, KeyboardInterrupt):
         report.stopped(resumable=output != standard_output.STANDARD_OUTPUT)
