@@ -14,12 +14,12 @@ from aistemsplitter_server.cli.shared import Json, opened, print_json, print_tab
 from aistemsplitter_server.kit import secrets, times
 from aistemsplitter_server.operations import closing, limits, opening
 
-app = typer.Typer(no_args_is_help=True, help="Accounts.")
+app = typer.Typer(no_args_is_help=True, help="Manage accounts.")
 
 
 @app.command()
 def create(context: typer.Context, name: str, as_json: Json = False) -> None:
-    """Create an account, with the free credits of a new one."""
+    """Create an account with the free credits of a new account."""
     free_seconds = context.obj.free_minutes * 60
     with opened(context.obj) as database, database.write() as session:
         account = opening.open_account(session, name, free_seconds=free_seconds)
@@ -42,10 +42,10 @@ def create(context: typer.Context, name: str, as_json: Json = False) -> None:
 def suspend(
     context: typer.Context,
     account: str,
-    reason: Annotated[str, typer.Option(help="Why, for the audit log.")] = "",
+    reason: Annotated[str, typer.Option(help="Reason, recorded in the audit log.")] = "",
     as_json: Json = False,
 ) -> None:
-    """Suspend an account: stop its keys, pages and splits at once."""
+    """Suspend an account: block its keys and people, and cancel its splits."""
     with opened(context.obj) as database:
         with database.write() as session:
             if standing.suspend(session, account):
@@ -59,7 +59,7 @@ def suspend(
 
 @app.command()
 def resume(context: typer.Context, account: str, as_json: Json = False) -> None:
-    """Resume a suspended account. Splits that were cancelled stay cancelled."""
+    """Resume a suspended account. Its cancelled splits are not restarted."""
     with opened(context.obj) as database, database.write() as session:
         if standing.resume(session, account):
             audit.record(session, account, audit.command_line(), Action.ACCOUNT_RESUMED)
@@ -70,10 +70,10 @@ def resume(context: typer.Context, account: str, as_json: Json = False) -> None:
 def delete_account(
     context: typer.Context,
     account: str,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Delete an account for good: its audio, keys and people. Its ledger stays, without names."""
+    """Permanently delete an account: audio, keys and people. Its ledger is kept, without names."""
     if not yes:
         typer.confirm(f"Delete {account} with its audio, keys and people?", abort=True)
     with opened(context.obj) as database:
@@ -105,12 +105,12 @@ def show_limits(
         list[str] | None,
         typer.Argument(
             metavar="LIMIT=VALUE",
-            help="Limits to set: keys=5; keys=0 for no limit; keys=default for the setting's.",
+            help="Limits to set, such as keys=5; 0 removes a limit, default restores the setting.",
         ),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Show an account's limits and current use, or override limits."""
+    """Show an account's limits and their use, or change its limits."""
     values = dict(map(_change, changes or ()))
     with opened(context.obj) as database:
         if values:
@@ -141,11 +141,11 @@ def make_link(
         str | None, typer.Option(help="Account id; the operator's own if omitted.")
     ] = None,
     email: Annotated[
-        str | None, typer.Option(help="Email address of a person who may choose a new password.")
+        str | None, typer.Option(help="Email address of a person whose password the link resets.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Create a link by which someone joins an account on its pages, once, within 7 days."""
+    """Create a link for joining an account on the pages. It works once, within 7 days."""
     server_secrets = secrets.of(context.obj)
     with opened(context.obj) as database, database.write() as session:
         person = queries.person(session, email.lower()) if email else None

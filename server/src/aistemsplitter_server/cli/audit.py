@@ -1,4 +1,4 @@
-"""``audit``: the log of who did what, of all accounts."""
+"""``audit``: the audit log of all accounts."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from aistemsplitter_server.audit.export import Format
 from aistemsplitter_server.audit.service import Action
 from aistemsplitter_server.cli.shared import opened
 
-app = typer.Typer(no_args_is_help=True, help="The audit log: who did what.")
+app = typer.Typer(no_args_is_help=True, help="Export the audit log.")
 
 
 @app.callback()
 def _commands() -> None:
-    """The audit log: who did what."""
+    """Export the audit log."""
 
 
 @app.command()
 def export(
     context: typer.Context,
     account: Annotated[str | None, typer.Option(help="Only this account's entries.")] = None,
-    action: Annotated[Action | None, typer.Option(help="Only entries of this action.")] = None,
+    action: Annotated[Action | None, typer.Option(help="Only entries with this action.")] = None,
     form: Annotated[Format, typer.Option("--format", help="Output format.")] = "jsonl",
 ) -> None:
     """Print the audit log, oldest entries first."""

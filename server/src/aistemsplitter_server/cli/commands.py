@@ -41,9 +41,11 @@ app.add_typer(config.app, name="config")
 @app.callback()
 def _begin(
     context: typer.Context,
-    data: Annotated[Path | None, typer.Option(help="Folder of database and secrets.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Folder of the database and the secrets.")
+    ] = None,
 ) -> None:
-    """Run and manage a service for stem splitting."""
+    """Run and manage an AI Stem Splitter service."""
     context.obj = settings.load(data=data)
 
 

@@ -14,18 +14,20 @@ from aistemsplitter_server.credits.tables import Entry
 from aistemsplitter_server.kit import times
 from aistemsplitter_server.kit.errors import NotFound
 
-app = typer.Typer(no_args_is_help=True, help="Credits, in seconds of source audio.")
+app = typer.Typer(no_args_is_help=True, help="Grant and show credits, in seconds of source audio.")
 
 
 @app.command()
 def grant(
     context: typer.Context,
     account: str,
-    minutes: Annotated[int | None, typer.Option(min=1, help="Any number of minutes.")] = None,
-    pack: Annotated[int | None, typer.Option(help="A pack, by its minutes.")] = None,
+    minutes: Annotated[int | None, typer.Option(min=1, help="Number of minutes to grant.")] = None,
+    pack: Annotated[
+        int | None, typer.Option(help="Pack to grant, by its number of minutes.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Grant an account credits: a pack, or any number of minutes."""
+    """Grant credits to an account: a pack, or any number of minutes."""
     if (minutes is None) == (pack is None):
         raise typer.BadParameter("give either --minutes or --pack")
     if pack is not None and pack not in context.obj.pack_minutes:
@@ -52,7 +54,7 @@ def grant(
 
 @app.command()
 def show(context: typer.Context, account: str, as_json: Json = False) -> None:
-    """Show an account's balance and newest entries."""
+    """Show an account's balance and its newest ledger entries."""
     with opened(context.obj) as database, database.read() as session:
         rows = [_shown(entry) for entry in queries.entries(session, account, limit=20)]
         balance = service.balance(session, account)

@@ -7,17 +7,17 @@ import typer
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.migrations import migrate
 
-app = typer.Typer(no_args_is_help=True, help="The database.")
+app = typer.Typer(no_args_is_help=True, help="Manage the database.")
 
 
 @app.callback()
 def _group() -> None:
-    """The database."""
+    """Manage the database."""
 
 
 @app.command()
 def upgrade(context: typer.Context) -> None:
-    """Create the database or migrate it to this version."""
+    """Create the database, or migrate it to this version."""
     database = Database(context.obj.database)
     try:
         migrate.upgrade(database)

@@ -1,4 +1,4 @@
-"""``doctor``: checks what the service needs, and prints how to fix what is missing."""
+"""``doctor``: checks the service and this machine, and prints how to fix problems."""
 
 from __future__ import annotations
 
@@ -55,16 +55,16 @@ MARKS = {
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """The result of a check, and what to do if it is not ``ok``."""
+    """The result of a check, and the way to fix it if it is not ``ok``."""
 
     check: str
     state: Literal["ok", "warning", "problem"]
     message: str
-    todo: str | None = None
+    fix: str | None = None
 
 
 def doctor(context: typer.Context, as_json: Json = False) -> None:
-    """Check what the service needs, without changes. Exit with 1 if something is missing."""
+    """Check the service and this machine without changing anything. Exit with 1 on problems."""
     findings = []
     for finding in examine(context.obj):
         findings.append(finding)
@@ -72,7 +72,7 @@ def doctor(context: typer.Context, as_json: Json = False) -> None:
             _show(finding)
     sound = all(finding.state != "problem" for finding in findings)
     if as_json:
-        print_json({"ok": sound, "checks": [asdict(finding) for finding in findings]})
+        print_json({"ok": sound, "checks": [_fields(finding) for finding in findings]})
     raise typer.Exit(0 if sound else 1)
 
 
@@ -98,20 +98,20 @@ def _data(settings: Settings) -> Iterator[Finding]:
         if settings.secret is not None or (data / secrets.FILE_NAME).exists():
             keys = secrets.of(settings)
         else:
-            todo = "aistemsplitter-server up, or restore it from a backup if there are keys already"
-            yield Finding("secret", "problem", f"{data / secrets.FILE_NAME} is missing", todo)
+            fix = "aistemsplitter-server up, or restore it from a backup if keys exist already"
+            yield Finding("secret", "problem", f"{data / secrets.FILE_NAME} is missing", fix)
             return
     except UnusableSecret as error:
-        reason, _, todo = str(error).partition(": ")
-        yield Finding("secret", "problem", reason, todo)
+        reason, _, fix = str(error).partition(": ")
+        yield Finding("secret", "problem", reason, fix)
         return
     source = "from the settings" if settings.secret is not None else "in a private file"
     yield Finding("secret", "ok", source)
     try:
         configured(settings, keys).check()
     except OSError as error:
-        todo = f"let the service's user write to {error.filename or data}, or make room"
-        yield Finding("storage", "problem", f"is not writable ({error.strerror})", todo)
+        fix = f"make {error.filename or data} writable for the service's user, or free up space"
+        yield Finding("storage", "problem", f"is not writable ({error.strerror})", fix)
     else:
         yield Finding("storage", "ok", "is writable")
 
@@ -130,11 +130,11 @@ def _database(settings: Settings) -> Iterator[Finding]:
         yield _workers(database, settings)
         yield _clock(database)
     except NotMigrated:
-        todo = "aistemsplitter-server db upgrade"
-        yield Finding("database", "problem", "its schema does not match this version", todo)
+        fix = "aistemsplitter-server db upgrade"
+        yield Finding("database", "problem", "its schema does not match this version", fix)
     except SQLAlchemyError as error:
-        todo = "check the database, or AISTEMSPLITTER_SERVER_DATABASE_URL"
-        yield Finding("database", "problem", f"cannot be used: {_reason(error)}", todo)
+        fix = "check the database, or AISTEMSPLITTER_SERVER_DATABASE_URL"
+        yield Finding("database", "problem", f"cannot be used: {_reason(error)}", fix)
     finally:
         database.close()
 
@@ -154,13 +154,13 @@ def _workers(database: Database, settings: Settings) -> Finding:
     with database.read() as session:
         count = len(workers.alive_ids(session, settings.data if settings.data.is_dir() else None))
     if count:
-        return Finding("workers", "ok", f"{count} alive")
-    todo = "aistemsplitter-server up, or aistemsplitter-server worker if the API runs separately"
-    return Finding("workers", "warning", "none is running, so splits stay queued", todo)
+        return Finding("workers", "ok", f"{count} running")
+    fix = "aistemsplitter-server up, or aistemsplitter-server worker if the API runs separately"
+    return Finding("workers", "warning", "none is running; splits stay queued", fix)
 
 
 def _clock(database: Database) -> Finding:
-    """Compare with the database's clock, or for SQLite with the newest times in it."""
+    """Compare this clock with the database's, or for SQLite with its newest entry."""
     with database.read() as session:
         if database.sqlite:
             newest = session.scalar(select(func.max(Entry.created_at)))
@@ -183,28 +183,28 @@ def _engine() -> Iterator[Finding]:
     try:
         done = subprocess.run(
             command,
-            env=engine_environment(),  # the same as the worker's engine has
+            env=engine_environment(),  # the environment of the worker's engine
             capture_output=True,
             text=True,
             timeout=ENGINE_TIMEOUT,
             check=False,
         )
     except subprocess.TimeoutExpired:
-        todo = "check whether this machine is overloaded"
-        yield Finding("engine", "problem", f"took over {ENGINE_TIMEOUT:.0f} s", todo)
+        fix = "check whether this machine is overloaded"
+        yield Finding("engine", "problem", f"took over {ENGINE_TIMEOUT:.0f} s", fix)
         return
     if done.returncode != 0:
         reason = (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1]
-        todo = "install aistemsplitter-engine beside the server"
-        yield Finding("engine", "problem", f"cannot separate: {reason}", todo)
+        fix = "install aistemsplitter-engine in the server's environment"
+        yield Finding("engine", "problem", f"cannot separate: {reason}", fix)
         return
     installed, folder = json.loads(done.stdout.splitlines()[-1])
     yield Finding("engine", "ok", "separates")
     missing = [name for name in names if name not in installed]
     if missing:
-        todo = f"aistemsplitter-server models install {' '.join(missing)}"
+        fix = f"aistemsplitter-server models install {' '.join(missing)}"
         default = " (the default)" if HTDEMUCS_FT.name in missing else ""
-        yield Finding("weights", "warning", f"missing{default}: {', '.join(missing)}", todo)
+        yield Finding("weights", "warning", f"missing{default}: {', '.join(missing)}", fix)
     else:
         yield Finding("weights", "ok", ", ".join(installed))
     yield _space("disk of weights", Path(folder))
@@ -217,10 +217,10 @@ def _space(check: str, folder: Path) -> Finding:
     free = shutil.disk_usage(existing).free
     message = f"{free / 1e9:.1f} GB free at {existing}"
     if free < NO_SPACE:
-        return Finding(check, "problem", message, "make room")
+        return Finding(check, "problem", message, "free up space")
     if free < LITTLE_SPACE:
         return Finding(
-            check, "warning", message, "make room: an hour of song needs 5 GB while it is split"
+            check, "warning", message, "free up space: splitting an hour of audio needs 5 GB"
         )
     return Finding(check, "ok", message)
 
@@ -231,13 +231,20 @@ def _open_files() -> Finding:
     if soft == resource.RLIM_INFINITY or soft >= FEW_FILES:
         return Finding("open files", "ok", message)
     possible = FEW_FILES if hard == resource.RLIM_INFINITY else min(FEW_FILES, hard)
-    todo = f"ulimit -n {possible}, or LimitNOFILE= in the unit"
-    return Finding("open files", "problem" if soft < TOO_FEW_FILES else "warning", message, todo)
+    fix = f"ulimit -n {possible}, or LimitNOFILE= in the systemd unit"
+    return Finding("open files", "problem" if soft < TOO_FEW_FILES else "warning", message, fix)
+
+
+def _fields(finding: Finding) -> dict[str, str | None]:
+    """Return the finding as JSON shows it; ``todo`` is the public name of ``fix``."""
+    fields = asdict(finding)
+    fields["todo"] = fields.pop("fix")
+    return fields
 
 
 def _show(finding: Finding) -> None:
     mark, colour = MARKS[finding.state]
     label = typer.style(f"{mark:8}", fg=colour)
     typer.echo(f"{label} {finding.check:16} {finding.message}")
-    if finding.todo:
-        typer.echo(f"{'':8} {'':16} -> {finding.todo}")
+    if finding.fix:
+        typer.echo(f"{'':8} {'':16} -> {finding.fix}")

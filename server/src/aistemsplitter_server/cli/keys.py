@@ -19,7 +19,7 @@ from aistemsplitter_server.kit import secrets, times
 from aistemsplitter_server.operations import opening
 from aistemsplitter_server.splits.schemas import Priority
 
-app = typer.Typer(no_args_is_help=True, help="API keys.")
+app = typer.Typer(no_args_is_help=True, help="Manage API keys.")
 
 PERIOD = re.compile(r"([1-9][0-9]{0,4})([dh])", re.ASCII)
 UNITS = {"d": "days", "h": "hours"}
@@ -31,24 +31,28 @@ def create(
     account: Annotated[
         str | None, typer.Option(help="Account id; the operator's own if omitted.")
     ] = None,
-    name: Annotated[str, typer.Option(help="A name for the key.")] = "",
+    name: Annotated[str, typer.Option(help="Name of the key.")] = "",
     scope: Annotated[
         list[Scope] | None,
-        typer.Option(help="A scope; repeat the option for several. All if omitted."),
+        typer.Option(
+            help="Scope of the key; repeat the option for several. All scopes if omitted."
+        ),
     ] = None,
     expires: Annotated[
         str | None,
         typer.Option(
-            help="When it expires: 90d, 12h, or a date such as 2030-12-31; never if omitted."
+            help="Expiry, such as 90d, 12h or 2030-12-31; the key never expires if omitted."
         ),
     ] = None,
     priority: Annotated[
-        Priority, typer.Option(help="The highest priority of its splits.")
+        Priority, typer.Option(help="Highest priority that the key's splits can have.")
     ] = "interactive",
-    test: Annotated[bool, typer.Option("--test", help="A key that spends no credits.")] = False,
+    test: Annotated[
+        bool, typer.Option("--test", help="Create a test key, which spends no credits.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Create a key with its webhook secret, and show both once."""
+    """Create a key with its webhook secret. Both are shown only once."""
     expires_at = None if expires is None else _moment(expires)
     server_secrets = secrets.of(context.obj)
     with opened(context.obj) as database, database.write() as session:
@@ -87,7 +91,7 @@ def create(
 @app.command("list")
 def list_keys(
     context: typer.Context,
-    account: Annotated[str | None, typer.Option(help="Only this account's.")] = None,
+    account: Annotated[str | None, typer.Option(help="Only this account's keys.")] = None,
     as_json: Json = False,
 ) -> None:
     """List keys, without their secrets."""
@@ -110,7 +114,7 @@ def list_keys(
 
 @app.command()
 def revoke(context: typer.Context, key_id: str, as_json: Json = False) -> None:
-    """Revoke a key, at once and for good."""
+    """Revoke a key immediately and permanently."""
     with opened(context.obj) as database, database.write() as session:
         key = service.revoke_key(session, None, key_id)
         audit.record(session, key.account_id, audit.command_line(), Action.KEY_REVOKED, key.id)
@@ -123,7 +127,7 @@ def revoke(context: typer.Context, key_id: str, as_json: Json = False) -> None:
 
 @app.command("rotate-secret")
 def rotate_secret(context: typer.Context, key_id: str, as_json: Json = False) -> None:
-    """Replace a key's webhook secret. The old one signs too for 24 hours."""
+    """Replace a key's webhook secret. For 24 hours, the old one also signs deliveries."""
     server_secrets = secrets.of(context.obj)
     with opened(context.obj) as database, database.write() as session:
         secret = service.rotate_webhook_secret(session, server_secrets, None, key_id)
@@ -133,7 +137,9 @@ def rotate_secret(context: typer.Context, key_id: str, as_json: Json = False) ->
         print_json({"id": key_id, "webhookSecret": secret})
         return
     typer.echo(secret)
-    typer.echo("Save it now: it is not shown again. The old one signs too for 24 hours.")
+    typer.echo(
+        "Save it now: it is not shown again. For 24 hours, the old one also signs deliveries."
+    )
 
 
 def _shown(key: ApiKey) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import typer
 from aistemsplitter_server.cli.shared import Json, print_json, print_table
 from aistemsplitter_server.models.catalogue import MODELS, NAMES
 
-app = typer.Typer(no_args_is_help=True, help="Models: what is installed on this machine.")
+app = typer.Typer(no_args_is_help=True, help="List and install models.")
 
 
 @app.command("list")
@@ -43,13 +43,15 @@ def list_models(as_json: Json = False) -> None:
 
 @app.command()
 def install(
-    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Models or aliases.")],
+    names: Annotated[
+        list[str], typer.Argument(metavar="NAME...", help="Names or aliases of models.")
+    ],
 ) -> None:
-    """Download and verify models' weights. Interrupted downloads are resumed."""
+    """Download and verify models. Interrupted downloads are resumed."""
     for name in names:
         if name not in NAMES:
             raise typer.BadParameter(f"there is no model {name}; there are {', '.join(NAMES)}")
     from aistemsplitter_engine.cli.models import install_models
 
     install_models(names)
-    typer.echo("A worker that runs on this machine finds them within a minute.")
+    typer.echo("A worker on this machine uses them within a minute.")

@@ -1,4 +1,4 @@
-"""What the subcommands share: opening the database, and printing."""
+"""Helpers of the subcommands: opening the database, and printing."""
 
 from __future__ import annotations
 

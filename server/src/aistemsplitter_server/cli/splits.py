@@ -18,15 +18,15 @@ from aistemsplitter_server.splits.schemas import Status
 from aistemsplitter_server.splits.tables import Split
 from aistemsplitter_server.storage.configured import configured
 
-app = typer.Typer(no_args_is_help=True, help="Splits.")
+app = typer.Typer(no_args_is_help=True, help="List, cancel and retry splits.")
 
 
 @app.command("list")
 def list_splits(
     context: typer.Context,
-    account: Annotated[str | None, typer.Option(help="Only this account's.")] = None,
+    account: Annotated[str | None, typer.Option(help="Only this account's splits.")] = None,
     status: Annotated[Status | None, typer.Option(help="Only splits with this status.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="The most to list.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, help="Maximum number of splits.")] = 20,
     as_json: Json = False,
 ) -> None:
     """List splits, newest first."""
@@ -50,7 +50,7 @@ def list_splits(
 
 @app.command()
 def show(context: typer.Context, split_id: str, as_json: Json = False) -> None:
-    """Show a split, with URLs of its stems."""
+    """Show a split and the URLs of its stems."""
     with opened(context.obj) as database, database.read() as session:
         shown = _shown(context.obj, _known(session, split_id))
     if as_json:
@@ -78,7 +78,7 @@ def cancel(context: typer.Context, split_id: str, as_json: Json = False) -> None
 
 @app.command()
 def retry(context: typer.Context, split_id: str, as_json: Json = False) -> None:
-    """Retry a failed split as a new one, which is charged."""
+    """Retry a failed split. The new split is charged."""
     with opened(context.obj) as database, database.write() as session:
         failed = _known(session, split_id)
         split, _ = actions.retry(session, context.obj, failed, audit.command_line())
@@ -96,7 +96,7 @@ def _known(session: Session, split_id: str) -> Split:
 
 
 def _shown(settings: Settings, split: Split) -> dict[str, Any]:
-    """Return the split as the API shows it, with what only the operator sees."""
+    """Return the split as the API shows it, with the operator's additional fields."""
     storage = configured(settings, secrets.of(settings))
     lifetime = timedelta(seconds=settings.download_url_seconds)
     shown = rendering.render(split, storage, lifetime).model_dump(mode="json", by_alias=True)

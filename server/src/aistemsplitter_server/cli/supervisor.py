@@ -28,7 +28,7 @@ DRAIN = 60.0  # seconds that the processes have to stop
 
 
 class GaveUp(Exception):
-    """A process fails again and again right after its start; the text says which."""
+    """A process that keeps failing right after its start, named in the message."""
 
 
 @dataclass
@@ -43,7 +43,7 @@ class Child:
     due: float = 0.0
 
     def check(self, environment: Mapping[str, str]) -> None:
-        """Start the process if it does not run and its pause is over.
+        """Start the process if it is not running and its pause is over.
 
         Raises:
             GaveUp: It has failed too often.
@@ -121,7 +121,7 @@ def _end(children: Sequence[Child], at_once: threading.Event) -> None:
 
 
 def _end_with_parent(parent: int) -> None:
-    """Have the system end this process when its parent dies, in any way (Linux)."""
+    """Let the kernel end this process when its parent dies in any way (Linux)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
         if os.getppid() != parent:  # it died before the call

@@ -30,7 +30,7 @@ LOCK = "up.lock"  # in the data folder
 
 
 class CannotStart(Exception):
-    """The service cannot start here; the text says why, and what to do."""
+    """The service cannot start here; the message names the reason and the way out."""
 
 
 def up(
@@ -40,13 +40,13 @@ def up(
     port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
     demo: Annotated[
         bool | None,
-        typer.Option("--demo", help=f"Let {TINY.name} stand in for models that are not installed."),
+        typer.Option("--demo", help=f"Use {TINY.name} in place of models that are not installed."),
     ] = None,
     offline: Annotated[
-        bool | None, typer.Option("--offline", help="Do not fetch models' weights.")
+        bool | None, typer.Option("--offline", help="Do not download models.")
     ] = None,
 ) -> None:
-    """Run the whole service: create what is missing, then the API and a worker."""
+    """Run the whole service: initialize the data folder, then run the API and a worker."""
     config = settings.load(
         data=data or context.obj.data, host=host, port=port, demo=demo, offline=offline
     )
@@ -81,7 +81,7 @@ def _alone(data: Path) -> FileLock:
 
 
 def _check_port(config: Settings) -> None:
-    """Check the port now, instead of repeated errors in the API's log."""
+    """Fail early if the port is in use, instead of repeatedly in the API's log."""
     family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
     try:
         with socket.socket(family) as probe:
@@ -120,10 +120,10 @@ def _greet(config: Settings, first: tuple[NewKey, str] | None) -> None:
         key, token = first
         lines += [
             f"Your sign-in    {config.page_url}/join/{token}",
-            "                works once, for 7 days; another: aistemsplitter-server accounts link",
+            f"{'':16}works once, within 7 days; for another: aistemsplitter-server accounts link",
             "",
-            "To use the API, paste these lines into another shell now. They are not shown again;",
-            "another key: aistemsplitter-server keys create",
+            "To use the API, paste these lines into another shell now. They are not shown again.",
+            "For another key: aistemsplitter-server keys create",
             "",
             client_settings(config, key),
             "",
@@ -132,7 +132,7 @@ def _greet(config: Settings, first: tuple[NewKey, str] | None) -> None:
         lines.append(f"Pages           {config.page_url}")
     if config.demo:
         lines.append(
-            f"Demo: {TINY.name}, a small model trained on synthetic music, stands in for four-stem"
-            " models that are not installed. Expect little of it on real songs."
+            f"Demo: {TINY.name}, a small model trained on synthetic music, replaces four-stem"
+            " models that are not installed. It separates real songs poorly."
         )
     typer.echo("\n".join(lines))

@@ -11,15 +11,15 @@ from aistemsplitter_server.audit.service import Action
 from aistemsplitter_server.cli.shared import Json, opened, print_json, print_table
 from aistemsplitter_server.webhooks import queries, schemas, service
 
-app = typer.Typer(no_args_is_help=True, help="Webhooks.")
+app = typer.Typer(no_args_is_help=True, help="List and replay webhook deliveries.")
 
 
 @app.command("list")
 def list_deliveries(
     context: typer.Context,
-    account: Annotated[str | None, typer.Option(help="Only this account's.")] = None,
+    account: Annotated[str | None, typer.Option(help="Only this account's deliveries.")] = None,
     failed: Annotated[bool, typer.Option("--failed", help="Only failed deliveries.")] = False,
-    limit: Annotated[int, typer.Option(min=1, help="The most to list.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, help="Maximum number of deliveries.")] = 20,
     as_json: Json = False,
 ) -> None:
     """List deliveries, newest first."""
@@ -44,7 +44,7 @@ def list_deliveries(
 
 @app.command()
 def show(context: typer.Context, delivery_id: str, as_json: Json = False) -> None:
-    """Show a delivery with all its attempts."""
+    """Show a delivery and its attempts."""
     with opened(context.obj) as database, database.read() as session:
         delivery, event = service.known(session, None, delivery_id, is_test=None)
         attempts = queries.attempts(session, delivery_id)
@@ -68,7 +68,7 @@ def show(context: typer.Context, delivery_id: str, as_json: Json = False) -> Non
 
 @app.command()
 def replay(context: typer.Context, delivery_ids: list[str], as_json: Json = False) -> None:
-    """Deliver events again, each as a new delivery of the same event."""
+    """Replay deliveries. Each becomes a new delivery of the same event."""
     with opened(context.obj) as database, database.write() as session:
         made = [service.replay(session, None, each, is_test=None) for each in delivery_ids]
         for before, (delivery, _) in zip(delivery_ids, made, strict=True):
