@@ -121,7 +121,7 @@ def test_an_invalid_signature_is_rejected(shop: Shop, client: httpx2.Client, for
     assert answer.status_code == 400
     assert answer.json()["error"] == {
         "code": "BAD_REQUEST",
-        "message": "The Stripe-Signature is wrong or too old.",
+        "message": "The Stripe-Signature is invalid or too old.",
     }
     assert (shop.state(bought), shop.grants) == ("pending", 0)
 

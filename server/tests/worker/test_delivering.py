@@ -134,7 +134,7 @@ def test_a_delivery_fails_after_the_last_attempt(context: WorkerContext, someone
             attempt_now(context, someone)
     found = delivery(someone)
     assert (found.state, found.attempts) == ("failed", 1 + len(schedule.PAUSES))
-    assert found.reason == "given up after 9 attempts"
+    assert found.reason == "failed after 9 attempts"
 
 
 def test_a_receiver_is_disabled_after_five_days(context: WorkerContext, someone: Customer) -> None:

@@ -34,7 +34,7 @@ def test_a_mirror_without_the_weights(
         until(lambda: "retrying missing models in 60 min" in caplog.text)
         stop.set()
     for name in ("htdemucs_ft", "htdemucs", "htdemucs_6s"):
-        assert f"{name} could not be fetched" in caplog.text
+        assert f"{name} could not be downloaded" in caplog.text
     assert weights.missing() == ["htdemucs_ft", "htdemucs", "htdemucs_6s"]
     ended = [each for each in threading.enumerate() if each.name == "weights"]
     for thread in ended:

@@ -301,4 +301,4 @@ def note_use(database: Database, key_id: str) -> None:
             key = session.get_one(ApiKey, key_id)
             key.last_used_at = max(now, key.last_used_at or now)
     except OperationalError as error:
-        logger.warning("the last use of %s could not be noted: %s", key_id, error.orig)
+        logger.warning("the last use of %s could not be recorded: %s", key_id, error.orig)

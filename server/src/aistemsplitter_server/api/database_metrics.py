@@ -63,7 +63,7 @@ class DatabaseMetrics(Collector):
             return self._counted
 
     def _count(self) -> Sequence[Metric]:
-        up = GaugeMetricFamily("aistemsplitter_database_up", "1 where the database answers.")
+        up = GaugeMetricFamily("aistemsplitter_database_up", "1 if the database answers.")
         try:
             with self._database.read_connection() as connection:
                 found = [
@@ -115,7 +115,7 @@ def _splits(connection: Connection, ended: _EndedSplits) -> Iterable[Metric]:
     oldest = queries.queued_since(connection)
     age = max((times.now() - oldest).total_seconds(), 0) if oldest else 0
     yield GaugeMetricFamily(
-        "aistemsplitter_queue_age_seconds", "How long the oldest queued split waits.", value=age
+        "aistemsplitter_queue_age_seconds", "Waiting time of the oldest queued split.", value=age
     )
 
 
@@ -140,7 +140,9 @@ def _workers(connection: Connection) -> Iterable[Metric]:
         audio.add_metric((row.id,), row.audio_seconds)
         live += 1
     yield from (busy, audio)
-    yield GaugeMetricFamily("aistemsplitter_workers", "Workers that are alive.", value=live)
+    yield GaugeMetricFamily(
+        "aistemsplitter_workers", "Workers with a recent heartbeat.", value=live
+    )
 
 
 def _deliveries(connection: Connection) -> Metric:
@@ -156,7 +158,7 @@ def _deliveries(connection: Connection) -> Metric:
 
 def _ledger(connection: Connection) -> Metric:
     metric = CounterMetricFamily(
-        "aistemsplitter_ledger_seconds", "Seconds moved, by kind of entry.", labels=("kind",)
+        "aistemsplitter_ledger_seconds", "Seconds granted, charged and refunded.", labels=("kind",)
     )
     for kind, seconds in connection.execute(
         select(Total.kind, func.sum(Total.seconds)).group_by(Total.kind)
@@ -168,7 +170,7 @@ def _ledger(connection: Connection) -> Metric:
 def _sweeps(connection: Connection) -> Iterable[Metric]:
     label = ("sweep",)
     deleted = CounterMetricFamily(
-        "aistemsplitter_sweep_deleted", "Items that a sweep has deleted.", labels=label
+        "aistemsplitter_sweep_deleted", "Items deleted by a sweep.", labels=label
     )
     failures = CounterMetricFamily(
         "aistemsplitter_sweep_failures", "Items and runs of a sweep that failed.", labels=label
@@ -195,7 +197,7 @@ def _sweeps(connection: Connection) -> Iterable[Metric]:
 def _expired(connection: Connection, settings: Settings) -> Metric:
     expired = GaugeMetricFamily(
         "aistemsplitter_expired_rows",
-        "Expired rows that still exist, though a sweep should have deleted them.",
+        "Expired rows that a sweep should have deleted.",
         labels=("sweep",),
     )
     for sweep, number in overdue.counts(connection, settings, times.now()).items():

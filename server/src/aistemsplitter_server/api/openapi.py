@@ -23,13 +23,13 @@ from aistemsplitter_server.kit.schemas import EXAMPLE
 DESCRIPTION = """\
 Splits songs into stems. Every response is JSON: `{"success": true, "data": ...}` or
 `{"success": false, "error": {"code": "...", "message": "..."}}`, and carries a `Request-Id`
-that names it in the service's logs. Credits are counted in seconds of source audio."""
+that identifies it in the service's logs. Credits are counted in seconds of source audio."""
 
 # In the order of the reference: what a new reader needs comes first.
 TAGS = {
     "splits": "Submit songs, follow their progress and get their stems.",
     "uploads": "Upload a song straight to storage, then submit it.",
-    "credits": "The balance of the account.",
+    "credits": "Balance of the account.",
     "models": "Models, their stems and whether they are installed.",
     "webhooks": "Deliveries of events, with every attempt.",
     "storage": "Stems and songs behind signed URLs.",

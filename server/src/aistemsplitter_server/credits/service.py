@@ -110,7 +110,7 @@ def charge(session: Session, account_id: str, split_id: str, seconds: int) -> En
 
     Raises:
         InsufficientCredits: The balance, less other reservations, does not cover the amount.
-        Conflict: The split was charged another amount, or was refunded.
+        Conflict: The split was charged a different amount, or was refunded.
         NotFound: The account does not exist.
         ValueError: The amount is not more than 0 seconds.
     """
@@ -125,7 +125,7 @@ def charge(session: Session, account_id: str, split_id: str, seconds: int) -> En
         if queries.of_split(session, account_id, split_id, "refund"):
             raise Conflict("The split's charge was refunded.")
         if standing.seconds != -seconds:
-            raise Conflict("The split was charged another amount.")
+            raise Conflict("The split was charged a different amount.")
         return standing
     entry = _add(session, account_id, "charge", -seconds, "split", split_id, last=last)
     if last.has_reservation:

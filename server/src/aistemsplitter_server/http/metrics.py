@@ -22,7 +22,7 @@ class Requests:
         )
         self._seconds = Histogram(
             "aistemsplitter_request_seconds",
-            "Time until the answer begins.",
+            "Time until the response begins.",
             labels[:2],
             buckets=BUCKETS,
             registry=registry,

@@ -104,7 +104,7 @@ class Forbidden(ApiError):
     """The key is valid, but lacks the scope."""
 
     status, code = 403, "FORBIDDEN"
-    default_message = "This API key may not do that."
+    default_message = "This API key is not allowed to do this."
 
 
 class AccountSuspended(Forbidden):

@@ -48,8 +48,8 @@ def serving(asked: Model, installed: frozenset[str], *, test: bool, demo: bool) 
         return Serving(
             TINY,
             (
-                f"{asked.name} is not installed here: the demonstration model {TINY.name} stands "
-                "in for it, so expect little of real songs.",
+                f"{asked.name} is not installed here: the demonstration model {TINY.name} is "
+                "used instead, and separates real songs poorly.",
             ),
         )
     raise ModelUnavailable(

@@ -99,7 +99,7 @@ class StripePayments:
             WebhookSignature.verify_header(body, signature, self._webhook_secret, OLDEST)
         # The library compares strings, and fails on bytes that are not UTF-8 or ASCII.
         except (SignatureVerificationError, UnicodeDecodeError, TypeError) as error:
-            raise BadRequest("The Stripe-Signature is wrong or too old.") from error
+            raise BadRequest("The Stripe-Signature is invalid or too old.") from error
         event = json.loads(body)
         if event["type"] not in PAID_BY:
             return None

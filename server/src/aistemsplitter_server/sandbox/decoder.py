@@ -16,9 +16,7 @@ from typing import Any, ClassVar, Self
 
 from aistemsplitter_server.sandbox import decoding, python
 
-CANNOT_DECODE = (
-    "cannot be decoded, or not in a reasonable time; convert it to WAV or FLAC and try again"
-)
+CANNOT_DECODE = "cannot be decoded, or takes too long; convert it to WAV or FLAC and try again"
 BUFFER = 1 << 20  # bytes of audio in the kernel's buffer between two processes
 ENDING = 5.0  # seconds that a process may take to end
 LITTLE = 0.1  # of the processor: a process that gets less is starved

@@ -33,7 +33,7 @@ def data(database: Database, storage: Storage, split: Split, lifetime: timedelta
         raise Conflict(f"The split is {split.status}: there is nothing to play.")
     now = times.now()
     if not split.can_be_heard(now):
-        raise NotFound("The stems are deleted.")
+        raise NotFound("The stems have been deleted.")
     copy = _copy(database, split, now)
     answer: dict[str, Any] = {"state": copy.state, "title": rendering.title(split)}
     if copy.state == listening.COPY_READY:
@@ -66,5 +66,5 @@ def _index(storage: Storage, split_id: str, attempt: int) -> dict[str, Any]:
         with storage.open(keys.player(split_id, attempt)) as file:
             index: dict[str, Any] = json.load(file)
     except Missing:
-        raise NotFound("The stems are deleted.") from None
+        raise NotFound("The stems have been deleted.") from None
     return index

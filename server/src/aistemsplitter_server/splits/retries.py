@@ -75,7 +75,7 @@ def _upload(session: Session, split: Split) -> Upload | None:
         return None
     upload = uploads.usable(session, split.upload_id)
     if upload is None:
-        raise Conflict("The upload that it was made from is deleted.")
+        raise Conflict("The upload of this split has been deleted.")
     return upload
 
 

@@ -59,12 +59,12 @@ class CreateSplit(Request):
     )
     output_format: OutputFormat = "wav"
     stems: list[str] | None = Field(
-        None, min_length=1, description="stems to make; all of the model's own if omitted"
+        None, min_length=1, description="stems to create; all of the model's own if omitted"
     )
     webhook_url: Annotated[str, StringConstraints(max_length=2048)] | None = None
     metadata: dict[MetadataKey, MetadataValue] | None = Field(None, max_length=MOST_METADATA)
     priority: Priority | None = Field(
-        None, description="the highest that the key allows if omitted"
+        None, description="by default the highest that the key allows"
     )
 
     @field_validator("stem_model")
@@ -168,11 +168,11 @@ class SplitInfo(Response):
     error: SplitError | None
     progress: float
     queue_position: int | None = Field(
-        description="how many splits begin before it; null once it has begun"
+        description="number of splits ahead of it; null once it has begun"
     )
     output_format: OutputFormat
     sample_rate: int | None
-    expires_at: Moment | None = Field(description="when its stems are deleted")
+    expires_at: Moment | None = Field(description="when its stems will be deleted")
     served_by: str
     warnings: list[str]
     metadata: dict[str, str]
@@ -194,6 +194,6 @@ class Deleted(Response):
     id: str = Field(examples=["split_01JTB3Y6M8Q4W2N7C5D9E0F1GH"])
     deleted: Literal[True] = True
     audio_deleted: bool = Field(
-        description="false: its stems could not be removed yet; the server retries until they are",
+        description="false if stems could not be removed yet; the server retries until they are",
         examples=[True],
     )

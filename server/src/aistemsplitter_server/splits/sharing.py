@@ -28,7 +28,7 @@ def share(session: Session, secrets: Secrets, split: Split, lifetime: timedelta)
     """
     now = times.now()
     if split.expires_at is None or not split.can_be_heard(now):
-        raise Conflict("There is nothing to listen to.")
+        raise Conflict("This split has no stems to listen to.")
     share_id = ids.new("shr")
     row = Share(
         id=share_id,

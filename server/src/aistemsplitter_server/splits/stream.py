@@ -24,13 +24,13 @@ HEARTBEAT_COMMENT = ": still there\n\n"
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # nginx must not buffer it
 # For a stream, tools read the schema as that of each event.
 DOCUMENTED = {
-    "description": "An event for every change, the last one when the split has ended.",
+    "description": "An event for every change; the last one when the split has ended.",
     "content": {
         "text/event-stream": {
             "schema": {
                 "type": "object",
                 "properties": {
-                    "id": {"type": "string", "description": "the value for Last-Event-ID"},
+                    "id": {"type": "string", "description": "value for Last-Event-ID"},
                     "event": {"const": "split"},
                     "data": {"type": "string", "contentMediaType": "application/json"},
                 },

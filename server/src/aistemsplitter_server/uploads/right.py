@@ -12,7 +12,7 @@ from aistemsplitter_server.uploads import service
 from aistemsplitter_server.uploads.tables import Upload
 
 MARGIN = timedelta(minutes=5)  # of time left when the permission is extended
-TOO_SLOW = "The upload took too long. Reserve a new one and send its bytes faster."
+TOO_SLOW = "The upload took too long. Reserve a new upload and send the bytes faster."
 
 
 class Right:

@@ -53,11 +53,11 @@ class Reservation(Response):
     upload_id: str
     upload_url: str
     upload_headers: dict[str, str]
-    expires_at: Moment = Field(description="when the permission to upload ends")
+    expires_at: Moment = Field(description="when the upload URL expires")
     direct: DirectUpload
-    audio_url: str = Field(description="names this upload as the input.url of a split")
+    audio_url: str = Field(description="input.url of a split of this upload")
     uploaded: bool = Field(
-        description="whether the bytes have arrived, as with an Idempotency-Key used before"
+        description="true if the bytes have arrived, as after a repeated Idempotency-Key"
     )
 
 
@@ -65,7 +65,7 @@ class Uploaded(Response):
     """A file whose bytes have all arrived."""
 
     url: str = Field(
-        description="names this upload as the input.url of a split",
+        description="input.url of a split of this upload",
         examples=["https://stems.example/uploads/upl_01JTB3Y6M8Q4W2N7C5D9E0F1GH"],
     )
     key: str = Field(examples=["uploads/01JTB3Y6M8Q4W2N7C5D9E0F1GH"])

@@ -36,7 +36,7 @@ def stems(split: Split, storage: Storage, database: Database) -> StreamingRespon
         try:
             size = storage.size(key)
         except Missing:
-            raise NotFound("The stems are not there any more.") from None
+            raise NotFound("The stems have been deleted.") from None
         member = filenames.safe(rendering.filename(split, name))
         made.add(_read(storage, key, check), member, size=size)
     response_headers = {

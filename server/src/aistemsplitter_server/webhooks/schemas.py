@@ -21,7 +21,7 @@ class AttemptInfo(Response):
     started_at: str
     status: int | None
     latency_seconds: float | None
-    answer: str | None = Field(description="the first 2 kB of it")
+    answer: str | None = Field(description="first 2 kB of the response")
     error: str | None
     next_attempt_at: str | None
 
@@ -36,11 +36,11 @@ class DeliveryInfo(Response):
     type: str
     split_id: str
     attempts: int
-    reason: str | None = Field(description="why it was given up")
+    reason: str | None = Field(description="reason of the failure")
     created_at: str
     next_attempt_at: str | None
     finished_at: str | None
-    test: bool = Field(description="a sample that was asked for, of no split")
+    test: bool = Field(description="true for a test event, which belongs to no split")
 
 
 class DeliveryDetail(DeliveryInfo):

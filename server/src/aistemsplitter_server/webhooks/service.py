@@ -164,7 +164,7 @@ def enable(session: Session, account_id: str, url: str) -> None:
     """
     receiver = session.get(Receiver, (account_id, url), with_for_update=True)
     if receiver is None:
-        raise NotFound("Nothing was sent to this address.")
+        raise NotFound("Nothing was ever sent to this URL.")
     _clear(receiver)
 
 
@@ -265,7 +265,7 @@ def _clear(receiver: Receiver) -> None:
 
 
 def _give_up(delivery: Delivery, now: datetime) -> None:
-    _finish(delivery, FAILED, f"given up after {delivery.attempts} attempts", now)
+    _finish(delivery, FAILED, f"failed after {delivery.attempts} attempts", now)
 
 
 def _finish(delivery: Delivery, state: str, reason: str | None, now: datetime) -> None:

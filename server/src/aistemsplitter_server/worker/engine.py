@@ -109,7 +109,7 @@ class Engine:
         try:
             message = self._messages.get(timeout=START_TIMEOUT)
         except queue.Empty:
-            reason = f"it is not ready after {START_TIMEOUT:g} s"
+            reason = f"not ready after {START_TIMEOUT:g} s"
         else:
             if message is not None and "ready" in message:
                 return

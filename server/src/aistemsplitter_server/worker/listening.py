@@ -51,7 +51,7 @@ def listen(context: WorkerContext, split_id: str) -> None:
     except Draining:
         raise
     except _Unwanted:
-        logger.info("%s: no listening copies, since its stems are deleted", split_id)
+        logger.info("%s: no listening copies, because its stems are deleted", split_id)
     except Exception:
         logger.exception("%s: no listening copies", split_id)
         context.write(partial(listening.fail, split_id=split_id, reason=FAULT))

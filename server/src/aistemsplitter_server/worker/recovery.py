@@ -93,5 +93,5 @@ def _requeue_left_behind(context: WorkerContext) -> None:
         living = workers.alive_ids(session, context.settings.data)
     for job_id, executor_id in begun:
         if executor_id not in living:
-            logger.warning("requeueing %s, which %s left behind", job_id, executor_id)
+            logger.warning("requeueing %s of the dead worker %s", job_id, executor_id)
             jobs.requeue(job_id)

@@ -84,4 +84,4 @@ def _store(context: WorkerContext, attempt: Attempt, result: Result) -> None:
 def _turned_down(gain: float) -> list[str]:
     if gain == 1:
         return []
-    return [f"All stems were turned down to {gain:.3g} of their level, to stay within full scale."]
+    return [f"All stems were attenuated to {gain:.3g} of their level to stay within full scale."]

@@ -43,12 +43,12 @@ def _installed(name: str) -> bool:
     from aistemsplitter_engine.weights.catalogue import MODELS as SPECS
     from aistemsplitter_engine.weights.download import install_file
 
-    logger.info("fetching the weights of %s", name)
+    logger.info("downloading the weights of %s", name)
     try:
         for file in SPECS[name].files:
             install_file(file, SPECS[name])
     except (EngineError, OSError) as error:
-        logger.warning("%s could not be fetched: %s", name, error)
+        logger.warning("%s could not be downloaded: %s", name, error)
         return False
     logger.info("%s is installed", name)
     return True

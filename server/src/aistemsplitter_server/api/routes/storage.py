@@ -38,7 +38,7 @@ CHUNK = 1 << 18  # bytes that one download holds in memory, besides the sockets'
 BYTES: dict[str, Any] = {"content": {"application/octet-stream": {}, "audio/*": {}}}
 ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {"description": "The bytes of the object.", **BYTES},
-    206: {"description": "The range that was asked for.", **BYTES},
+    206: {"description": "The requested range.", **BYTES},
     **errors(Forbidden, AccountSuspended, NotFound, RangeNotSatisfiable),
 }
 

@@ -77,7 +77,7 @@ BYTES = errors(
     PayloadTooLarge,
     ValidationFailed,
     Unavailable,
-) | {308: {"description": "Bytes are still missing; `Range` says which have arrived."}}
+) | {308: {"description": "Bytes are still missing; `Range` names those that have arrived."}}
 
 
 @router.post(
