@@ -223,7 +223,7 @@ def test_a_giant_cover(tmp_path, make, songs, name):
     path.write_bytes(content)
     file = AudioFile(path)
     assert file.cover is None
-    assert "too large to be taken over" in file.warnings[0]
+    assert "too large to be copied" in file.warnings[0]
     assert sum(block.shape[1] for block in file.blocks()) > 80_000
 
 

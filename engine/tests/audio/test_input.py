@@ -55,7 +55,7 @@ def test_nan_and_infinity_become_silence(tmp_path, make, dtype):
         assert again[0, 3] > 1e20
         assert again[1, 4999] == 0
         assert again[1, 0] == 0.25
-        assert file.warnings == ["4 samples that are not numbers were replaced by silence"]
+        assert file.warnings == ["4 samples that are NaN or infinite were replaced by silence"]
 
 
 def test_huge_doubles_stay_finite(tmp_path, make):

@@ -20,7 +20,7 @@ from stem_files import RATE
         (np.zeros((3, 10)), RATE, "audio must be (1 or 2, frames), not (3, 10)"),
         (np.zeros(10), 44_100.5, "sample rate 44100.5 is not a whole number"),
         (np.zeros(10), "44100", "sample rate 44100 is not a whole number"),
-        (np.zeros(10), np.float32(-1), "a sample rate of -1 Hz is not possible"),
+        (np.zeros(10), np.float32(-1), "a sample rate of -1 Hz is not supported"),
     ],
 )
 def test_invalid_arrays(samples: FloatArray, rate: Any, message: str) -> None:

@@ -90,7 +90,7 @@ def test_a_picture_of_another_type_than_declared(tmp_path, songs, make, output, 
     """The song is split without it."""
     file = with_pictures(songs, tmp_path / "song.mp3", picture(data))
     assert file.cover is None
-    assert file.warnings == [f"the cover picture {what}, so it is not taken over"]
+    assert file.warnings == [f"the cover picture {what}, so it is not copied"]
     path = tmp_path / f"stem.{output.extension}"
     make.written(path, make.music(5000, rate=RATE), output, RATE, cover=file.cover)
 

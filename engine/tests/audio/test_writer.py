@@ -58,7 +58,7 @@ def test_rates_of_formats(tmp_path, make, name, rate, expected):
     assert output.sample_rate(expected) == expected
     make.written(tmp_path / "a", make.music(1000), output, expected)
     if rate != expected:
-        with pytest.raises(OptionError, match=f"{expected} Hz is the next"):
+        with pytest.raises(OptionError, match=f"{expected} Hz is the nearest"):
             StemWriter(tmp_path / "b", output, rate, 2)
         assert not (tmp_path / "b").exists()
 
@@ -91,7 +91,7 @@ def test_an_exception_leaves_nothing(tmp_path, make, output):
 
 def test_a_wrong_number_of_samples_leaves_nothing(tmp_path, make):
     path = tmp_path / "a.wav"
-    with pytest.raises(OutputError, match=r"a\.wav: got 100 samples of 101"):
+    with pytest.raises(OutputError, match=r"a\.wav: received 100 of 101 samples"):
         fill(path, OutputFormat(), [make.music(100)], frames=101)
     assert not path.exists()
 

@@ -83,7 +83,7 @@ def test_songs_of_one_name_from_several_folders() -> None:
     assert jobs == {"m/a.wav": "out/a.wav", "n/b.wav": "out/b"}
     reason = (
         "its stems would go to out/a.wav, like those of m/a.wav;"
-        " split it alone, with another output folder"
+        " split it separately, into another output folder"
     )
     assert problems == [Problem(Path("n/a.wav"), reason)]
 
@@ -114,7 +114,7 @@ def test_the_output_cannot_be_the_folder_of_songs(output: str) -> None:
     """The next run would take the stems for songs."""
     make("m/a.wav")
     Path("link").symlink_to("m")
-    reason = "is the output folder, too; choose m/stems"
+    reason = "is also the output folder; choose m/stems"
     assert find("m", output=Path(output)) == ({}, [Problem(Path("m"), reason)])
 
 

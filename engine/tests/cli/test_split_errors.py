@@ -64,7 +64,7 @@ def test_inputs_that_are_not_files(tmp_path: Path) -> None:
     (tmp_path / "readme.txt").touch()
     for name, reason in (
         ("none.wav", "cannot be opened: No such file or directory"),
-        ("pipe.wav", "is not a regular file; copy its content into one"),
+        ("pipe.wav", "is not a regular file; copy its content into a regular file"),
         ("round.wav", "cannot be opened: Too many levels of symbolic links"),
         ("x" * 300, "cannot be opened: File name too long"),
         ("readme.txt/song.wav", "cannot be opened: Not a directory"),
@@ -230,7 +230,7 @@ def test_a_full_disk(
     assert (code, said, err.count("\n")) == (1, "", 1)
     place = f"Error: {small_disk / 'out' / 'song'}"
     if honest:
-        assert err.startswith(f"{place}: the stems need up to 6 MB while they are made, and 4 MB ")
+        assert err.startswith(f"{place}: writing the stems needs up to 6 MB, and only 4 MB ")
         assert tree(small_disk) == set()
     else:
         kept = small_disk / "out" / "song" / ".aistemsplitter"

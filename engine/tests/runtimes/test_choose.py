@@ -32,7 +32,7 @@ def test_an_unused_gpu_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     assert record.levelno == logging.WARNING
     assert record.getMessage() == (
         "The CPU is used although this machine has a GPU: PyTorch is not installed:"
-        " pip install 'aistemsplitter-engine[torch]'. Device cpu turns this warning off."
+        " pip install 'aistemsplitter-engine[torch]'. Device cpu silences this warning."
     )
 
 

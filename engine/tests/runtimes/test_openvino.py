@@ -266,7 +266,7 @@ def test_precision_is_chosen_or_refused() -> None:
     [
         ("tpu", "auto", "device 'tpu' is not one of auto, cpu, cuda, mps"),
         ("cpu", "int8", "precision 'int8' is not one of"),
-        ("cuda", "auto", "PyTorch finds no CUDA card"),
+        ("cuda", "auto", "PyTorch finds no CUDA GPU"),
         ("mps", "auto", "PyTorch finds no Metal device"),
     ],
 )

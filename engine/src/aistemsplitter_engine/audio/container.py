@@ -30,7 +30,7 @@ CONTAINERS = (
     "mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "asf",
 )  # fmt: skip
 
-READABLE = "WAV, FLAC, MP3, Ogg, Opus, AAC/M4A, AIFF, WMA, or a video with sound"
+READABLE = "WAV, FLAC, MP3, Ogg, Opus, AAC/M4A, AIFF, WMA, or a video with audio"
 
 _OPTIONS = {
     "format_whitelist": ",".join(CONTAINERS),
@@ -72,7 +72,9 @@ def open_file(path: Path, descriptor: int | None = None) -> BinaryIO:
         if stat.S_ISDIR(mode):
             raise AudioError(f"{printable(path)}: is a folder, not an audio file")
         if not stat.S_ISREG(mode):  # opening a pipe would wait for ever
-            raise AudioError(f"{printable(path)}: is not a regular file; copy its content into one")
+            raise AudioError(
+                f"{printable(path)}: is not a regular file; copy its content into a regular file"
+            )
         if found.st_size == 0:
             raise AudioError(f"{printable(path)}: is empty (0 bytes)")
         if descriptor is None:
@@ -105,7 +107,7 @@ def open_audio(
         check_index(file)
     except ClaimsTooMuchError as error:
         raise AudioError(
-            f"{name}: is an MP4 with a damaged index, which claims more than the file can hold"
+            f"{name}: is an MP4 with a damaged index, which claims more data than the file has"
         ) from error
     try:
         container = av.open(

@@ -81,8 +81,8 @@ class StemWriter:
     ) -> None:
         if output.sample_rate(sample_rate) != sample_rate:
             raise OptionError(
-                f"{output.name} cannot have a sample rate of {sample_rate} Hz;"
-                f" {output.sample_rate(sample_rate)} Hz is the next"
+                f"{output.name} does not support a sample rate of {sample_rate} Hz;"
+                f" {output.sample_rate(sample_rate)} Hz is the nearest"
             )
         if channels not in (1, 2):
             raise OptionError(f"stems have 1 or 2 channels, not {channels}")
@@ -110,7 +110,7 @@ class StemWriter:
         """
         if block.ndim != 2 or block.shape[0] != self._channels:
             raise ValueError(
-                f"a block of {self._channels} channels has not the shape {block.shape}"
+                f"a block of {self._channels} channels cannot have the shape {block.shape}"
             )
         try:
             for start in range(0, block.shape[1], BLOCK_FRAMES):
@@ -131,7 +131,8 @@ class StemWriter:
         try:
             if self._expected not in (None, self.frames_written):
                 raise OutputError(
-                    f"{printable(self.path)}: got {self.frames_written} samples of {self._expected}"
+                    f"{printable(self.path)}: received {self.frames_written} of"
+                    f" {self._expected} samples"
                 )
             self._encode(None)
             with self._file.explained():

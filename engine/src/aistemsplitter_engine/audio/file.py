@@ -102,7 +102,7 @@ class AudioFile:
         else:
             self.duration = None if seconds is None else float(seconds - self._clock.start)
         if self.container == "ogg" and lacks_end(file):
-            self._warn("the last Ogg page is not marked as such: it may be truncated")
+            self._warn("the last Ogg page is not marked as the last: the file may be truncated")
         self.sample_rate = rate
 
     def blocks(self) -> Iterator[FloatArray]:
@@ -133,7 +133,7 @@ class AudioFile:
             damage = ""
             missing = drift.of(frame, read)
             if missing > GAP:
-                raise self._damaged(read, f"{missing:.2f} s are missing there")
+                raise self._damaged(read, f"{missing:.2f} s are missing")
             if frame.sample_rate != self.sample_rate:
                 raise AudioError(
                     f"{self.name}: changes its sample rate from {self.sample_rate} to"
@@ -146,16 +146,16 @@ class AudioFile:
                 samples, wrong = samples_of(frame, len(positions))
             except ValueError as error:
                 raise AudioError(
-                    f"{self.name}: has {error}, which cannot be read; convert it to a stereo WAV"
+                    f"{self.name}: has {error}, which is not supported; convert it to a stereo WAV"
                 ) from error
             bad += wrong
             read += length
             yield fold(samples[:, :length], matrix)
         self._check_end(read, damage)
         if bad:
-            were = "1 sample that is not a number was"
+            were = "1 sample that is NaN or infinite was"
             if bad > 1:
-                were = f"{bad} samples that are not numbers were"
+                were = f"{bad} samples that are NaN or infinite were"
             self._warn(f"{were} replaced by silence")
 
     @property
@@ -170,7 +170,7 @@ class AudioFile:
                 if not MIN_RATE <= frame.sample_rate <= MAX_RATE:
                     raise AudioError(
                         f"{self.name}: has a sample rate of {frame.sample_rate} Hz; from"
-                        f" {MIN_RATE} to {MAX_RATE} Hz can be read"
+                        f" {MIN_RATE} to {MAX_RATE} Hz are supported"
                     )
                 return frame
             damage = damage or frame

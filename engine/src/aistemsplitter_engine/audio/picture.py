@@ -79,11 +79,11 @@ def _mime(data: bytes) -> str:
 
 def _why_not(data: bytes) -> str:
     if len(data) > MAX_COVER:
-        return f"the cover picture of {len(data) / 1e6:.0f} MB is too large to be taken over"
+        return f"the cover picture of {len(data) / 1e6:.0f} MB is too large to be copied"
     name = next((name for magic, name in _OTHER_FORMATS.items() if data.startswith(magic)), "")
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         name = "WebP"
     elif data[4:8] == b"ftyp":
         name = "HEIF or AVIF"
     reason = f"is {name}, neither JPEG nor PNG" if name else "is not a readable JPEG or PNG"
-    return f"the cover picture {reason}, so it is not taken over"
+    return f"the cover picture {reason}, so it is not copied"

@@ -95,7 +95,7 @@ class AudioArray:
         except OptionError as error:
             raise AudioError(f"{name}: {error}") from None
         if rate <= 0:
-            raise AudioError(f"{name}: a sample rate of {rate} Hz is not possible")
+            raise AudioError(f"{name}: a sample rate of {rate} Hz is not supported")
         self.name = name
         self.sample_rate = rate
         self.channels = int(array.shape[0])

@@ -80,13 +80,10 @@ def _problem(stream: AudioStream) -> str:
     if codec is not None and _tag_of(codec) in _PROTECTED:
         return "is copy-protected and cannot be decoded"
     if codec is None or codec.name not in CODECS:
-        known = f"the codec {codec.name}" if codec is not None else "a codec that is not known"
+        known = f"the codec {codec.name}" if codec is not None else "an unknown codec"
         return f"uses {known}, which is not supported; convert it to FLAC or WAV"
     if not codec.sample_rate or not layout_of(codec).nb_channels:
-        return (
-            "declares no sample rate, or more channels than the 512 that are possible;"
-            " mix it down to stereo first"
-        )
+        return "declares no sample rate, or more than 512 channels; mix it down to stereo first"
     return ""
 
 

@@ -26,7 +26,7 @@ def group(context: click.Context) -> None:
 
 
 @group.command("list")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def list_command(as_json: bool) -> None:
     """List models with size and licence, and which are installed."""
     from aistemsplitter_engine.weights.listing import list_models

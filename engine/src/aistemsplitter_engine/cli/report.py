@@ -76,7 +76,7 @@ class Report:
         speed = result.duration / max(result.elapsed, 1e-3)
         line = f"{job.song}: {stems} in {job.folder} ({speed:.1f} times real time)"
         if result.gain < 1:
-            line += f"; all stems turned down to {result.gain:.3g} to stay within full scale"
+            line += f"; all stems attenuated to {result.gain:.3g} to stay within full scale"
         self._person(line)
         for warning in result.warnings:
             self._person(f"{job.song}: {warning}")

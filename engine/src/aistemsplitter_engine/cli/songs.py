@@ -54,7 +54,7 @@ def find_jobs(paths: Sequence[Path], output: Path) -> tuple[list[Job], list[Prob
         elif not _is_folder(path):
             places[path] = Path(path.name)
         elif _is_same(path, output):
-            problems.append(Problem(path, f"is the output folder, too; choose {path / 'stems'}"))
+            problems.append(Problem(path, f"is also the output folder; choose {path / 'stems'}"))
         else:
             songs, unreadable = _search(path, output)
             places |= {song: song.relative_to(path) for song in songs}
@@ -74,7 +74,7 @@ def find_jobs(paths: Sequence[Path], output: Path) -> tuple[list[Job], list[Prob
         if other.song != song:
             reason = (
                 f"its stems would go to {output / below}, like those of {other.song};"
-                " split it alone, with another output folder"
+                " split it separately, into another output folder"
             )
             problems.append(Problem(song, reason))
     return list(jobs.values()), problems

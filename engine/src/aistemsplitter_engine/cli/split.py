@@ -123,7 +123,7 @@ def _bit_depth(_context: click.Context, _option: click.Parameter, value: str | N
     "downloaded if standard error is a terminal, which shows their licence.",
 )
 @click.option("--resume", is_flag=True, help="Continue a run that was stopped or failed.")
-@click.option("--overwrite", is_flag=True, help="Split songs again whose stems exist.")
+@click.option("--overwrite", is_flag=True, help="Split songs again even if their stems exist.")
 @click.option("--json", "as_json", is_flag=True, help="Print a line of JSON for each song.")
 @click.pass_context
 def split(

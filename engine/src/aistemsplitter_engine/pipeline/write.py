@@ -140,7 +140,7 @@ def _locked(folder: Path) -> Iterator[None]:
 
 def _check_place(path: Path, track: Track) -> None:
     if path.is_dir():
-        raise OutputError(f"{path}: is a folder, where a stem should go")
+        raise OutputError(f"{path}: is a folder, but a stem would be written there")
     song = track.source
     if not isinstance(song, AudioFile) or not song.path.exists():  # such as standard input
         return
@@ -158,8 +158,8 @@ def _check_space(track: Track, spool: Spool, export: Export) -> None:
     free = shutil.disk_usage(export.folder).free
     if needed > free:
         raise OutputError(
-            f"{export.folder}: the stems need up to {_size(needed)} while they are made, "
-            f"and {_size(free)} are free; make room or choose another folder"
+            f"{export.folder}: writing the stems needs up to {_size(needed)}, "
+            f"and only {_size(free)} are free; free up space or choose another folder"
         )
 
 

@@ -71,7 +71,7 @@ def _best_device() -> Literal["cpu", "cuda", "mps"]:
         return "cuda"
     if torch.backends.mps.is_available():
         return "mps"
-    _warn_of_unused_gpu("the PyTorch that is installed cannot use it")
+    _warn_of_unused_gpu("the installed PyTorch cannot use it")
     return "cpu"
 
 
@@ -88,7 +88,7 @@ def _has_gpu() -> bool:
 @cache
 def _warn_of_unused_gpu(reason: str) -> None:
     _logger.warning(
-        "The CPU is used although this machine has a GPU: %s. Device cpu turns this warning off.",
+        "The CPU is used although this machine has a GPU: %s. Device cpu silences this warning.",
         reason,
     )
 

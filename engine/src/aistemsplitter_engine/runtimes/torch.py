@@ -25,7 +25,7 @@ _DTYPES = {"float32": torch.float32, "bf16": torch.bfloat16, "float16": torch.fl
 def choose_precision(device: TorchDevice, precision: Precision) -> Precision:
     """Check that the device exists; resolve ``auto`` to bf16 on CUDA cards that support it."""
     if device == "cuda" and not torch.cuda.is_available():
-        raise OptionError("device cuda: PyTorch finds no CUDA card on this machine")
+        raise OptionError("device cuda: PyTorch finds no CUDA GPU on this machine")
     if device == "mps" and not torch.backends.mps.is_available():
         raise OptionError("device mps: PyTorch finds no Metal device on this machine")
     if precision != "auto":

@@ -40,7 +40,7 @@ def test_the_next_run_resumes(
     with pytest.raises(OutputError, match="No space left on device"):
         separator().split(song(20), disk / "out", format="flac", on_progress=fill)
     assert {path.name for path in (disk / "out").iterdir()} == {WORK}
-    with pytest.raises(OutputError, match="make room"):  # the disk is still full
+    with pytest.raises(OutputError, match="free up space"):  # the disk is still full
         separator().split(song(20), disk / "out", format="flac", resume=True)
     filler.unlink()
     separator().split(song(20), disk / "out", format="flac", resume=True)

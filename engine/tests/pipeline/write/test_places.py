@@ -29,7 +29,9 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
 
 def test_a_folder_with_the_name_of_a_stem(tmp_path: Path) -> None:
     (tmp_path / "other.wav").mkdir()
-    with pytest.raises(OutputError, match=r"other\.wav: is a folder, where a stem should go"):
+    with pytest.raises(
+        OutputError, match=r"other\.wav: is a folder, but a stem would be written there"
+    ):
         separator().split(song(1), tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["other.wav"]
 
@@ -66,8 +68,8 @@ def test_a_disk_without_enough_space(tmp_path: Path, monkeypatch: pytest.MonkeyP
     with pytest.raises(OutputError) as caught:
         separator().split(song(10), tmp_path / "out")
     assert str(caught.value) == (
-        f"{tmp_path / 'out'}: the stems need up to 21 MB while they are made, and 20 MB are"
-        " free; make room or choose another folder"
+        f"{tmp_path / 'out'}: writing the stems needs up to 21 MB, and only 20 MB are"
+        " free; free up space or choose another folder"
     )
     assert list(tmp_path.iterdir()) == []
     free[0] = 21.2e6

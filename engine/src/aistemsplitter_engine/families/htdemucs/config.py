@@ -102,7 +102,7 @@ class Configuration:
             config = cls(**known)
             config._check()
         except (KeyError, TypeError, ValueError, ArithmeticError) as error:
-            raise ModelError(f"the checkpoint's arguments make no sense: {error!r}") from None
+            raise ModelError(f"the checkpoint's arguments are invalid: {error!r}") from None
         return config
 
     def _check(self) -> None:
@@ -149,7 +149,7 @@ class Configuration:
             )
         width = self.transformer_width
         if self.t_layers and (width % 4 or width % self.t_heads):
-            raise ModelError(f"{self.t_heads} attention heads do not go with a width of {width}")
+            raise ModelError(f"{self.t_heads} attention heads do not fit a width of {width}")
 
     @property
     def segment_frames(self) -> int:

@@ -32,7 +32,7 @@ class TriangleGrid:
 
     def __post_init__(self) -> None:
         if not 0 <= self.overlap < 1 or self.stride < 1:
-            raise OptionError(f"overlap {self.overlap:g} is not at least 0 and below 1")
+            raise OptionError(f"overlap {self.overlap:g} is not in the range from 0 to below 1")
 
     @property
     def weight(self) -> FloatArray:
