@@ -1,4 +1,4 @@
-"""What holds for the tests of all packages: options, and what workers that run in parallel need."""
+"""Options, and setup of parallel workers, for the tests of all packages."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-# A shell starts what runs in the background with Ctrl-C ignored, and children inherit that; tests
-# that send it to them would wait for ever.
+# Shells start background jobs with SIGINT ignored, and child processes inherit that. Tests that
+# send it to a child would then wait for ever.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# Workers run side by side already; threads of PyTorch would only get in each other's way.
+# Workers run in parallel already; threads of PyTorch would only compete with each other.
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-# The same examples in every run, however busy the machine is.
+# The same examples in every run, even on a busy machine.
 settings.register_profile(
     "deterministic",
     deadline=None,
@@ -40,7 +40,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--fast",
         action="store_true",
-        help="leave out tests that use a database, a process or a real network",
+        help="skip tests that use a database, a process or a real network",
     )
 
 
@@ -51,7 +51,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if config.getoption("--full"):
-        items.sort(key=lambda item: "full" not in item.keywords)  # the longest begin first
+        items.sort(key=lambda item: "full" not in item.keywords)  # the longest start first
     else:
         skip = pytest.mark.skip(reason="minutes long; run with --full")
         for item in items:
@@ -116,7 +116,7 @@ def _in_main_thread() -> bool:
 
 @pytest.fixture
 def mount_disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
-    """Return a function that mounts a disk of so many MB, which is unmounted after the test."""
+    """Return a function that mounts a disk of that many MB, unmounted after the test."""
     disk = tmp_path / "disk"
 
     def mount(megabytes: int) -> Path:
@@ -125,7 +125,7 @@ def mount_disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
         disk.mkdir()
         command = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(disk)]
         if subprocess.run(command, capture_output=True, check=False).returncode:
-            pytest.skip("no disk can be mounted here")
+            pytest.skip("cannot mount a disk here")
         return disk
 
     yield mount

@@ -49,7 +49,7 @@ def test_paid_by_bank_transfer(shop: Shop) -> None:
 
 
 def test_any_order_and_any_number_of_times(shop: Shop, client: httpx2.Client) -> None:
-    """For two purchases; credits are granted with the first event that reports the payment."""
+    """Two purchases; credits are granted by the first event that reports the payment."""
     kinds = st.sampled_from([COMPLETED, "unpaid", ASYNC_PAID, *OTHERS])
 
     @given(st.lists(st.tuples(st.sampled_from([0, 1]), kinds), max_size=6))
