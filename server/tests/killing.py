@@ -8,7 +8,7 @@ import threading
 import time
 import wave
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
@@ -164,15 +164,8 @@ def run(
             api = RetryingClient(client, ends)
             asked = [pool.submit(_order, api, receiver, songs, number) for number in range(splits)]
             strikes = sorted(chance.randrange(splits * 5 // 6) for _ in range(kills))
-            for number, strike in enumerate(strikes):
-                while api.ended(strike) <= strike and time.monotonic() < ends:
-                    time.sleep(0.2)
-                time.sleep(chance.uniform(0, 1.5))
-                fleet.restart_stopped()
-                if stops and number == kills // 3:
-                    kind = fleet.stop(chance)
-                else:
-                    kind = fleet.kill(chance, chance.uniform(0, 1))
+            stop = kills // 3 if stops else None
+            for kind in _kill(fleet, api, strikes, stop, chance, ends):
                 report.kills[kind] += 1
                 log(f"{time.monotonic() - began:5.0f} s  {api.count} ended, killed {kind}")
             orders = [future.result() for future in asked]
@@ -193,6 +186,27 @@ def run(
                 "attempts": sum(order.attempts for order in orders),
             }
     return report
+
+
+def _kill(
+    fleet: Fleet,
+    api: RetryingClient,
+    strikes: list[int],
+    stop: int | None,
+    chance: random.Random,
+    ends: float,
+) -> Iterator[str]:
+    """Kill a process after each of these numbers of ended splits; yield its kind.
+
+    Args:
+        stop: Index of the strike that stops a worker instead.
+    """
+    for number, strike in enumerate(strikes):
+        while api.ended(strike) <= strike and time.monotonic() < ends:
+            time.sleep(0.2)
+        time.sleep(chance.uniform(0, 1.5))
+        fleet.restart_stopped()
+        yield fleet.stop(chance) if number == stop else fleet.kill(chance, chance.uniform(0, 1))
 
 
 class RetryingClient:

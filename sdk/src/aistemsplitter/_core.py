@@ -106,6 +106,31 @@ class Session:
         return self.deadline is not None and self.clock() + pause >= self.deadline
 
 
+def _request(
+    session: Session,
+    method: str,
+    path: str,
+    body: Mapping[str, Any] | None,
+    query: Mapping[str, Any] | None,
+    headers: Mapping[str, str] | None,
+) -> Request:
+    return Request(
+        method=method,
+        url=session.base_url + path + ("?" + urlencode(query) if query else ""),
+        headers=session.request_headers(
+            {
+                "Accept": "application/json",
+                **({"Content-Type": "application/json"} if body is not None else {}),
+                **(headers or {}),
+            }
+        ),
+        body=None if body is None else encode(body),
+        key=session.key,
+        timeouts=session.timeouts,
+        deadline=session.deadline,
+    )
+
+
 def call(
     session: Session,
     method: str,
@@ -128,21 +153,7 @@ def call(
         AiStemSplitterError: The call failed; the class names the cause.
     """
     session = session.within(session.timeouts.total or CALL_TOTAL)
-    request = Request(
-        method=method,
-        url=session.base_url + path + ("?" + urlencode(query) if query else ""),
-        headers=session.request_headers(
-            {
-                "Accept": "application/json",
-                **({"Content-Type": "application/json"} if body is not None else {}),
-                **(headers or {}),
-            }
-        ),
-        body=None if body is None else encode(body),
-        key=session.key,
-        timeouts=session.timeouts,
-        deadline=session.deadline,
-    )
+    request = _request(session, method, path, body, query, headers)
     retries = 0
     while True:
         error: AiStemSplitterError

@@ -80,9 +80,23 @@ def create(
         "queued_test_splits" if caller.is_test else "queued_splits",
         lambda: queries.queued(session, caller.account_id, is_test=caller.is_test),
     )
+    split = _new(caller, request, source, filename, serving)
+    if source is not None:
+        _measured(session, split, source.duration_seconds or 0.0, source.sample_rate)
+    _reserve(session, split, allowed)
+    split.turn = queueing.next_turn(session, split.account_id, priority)
+    session.add(split)
+    session.flush()
+    queueing.enqueue(session, split)
+    return split
+
+
+def _new(
+    caller: Caller, request: CreateSplit, source: Upload | None, filename: str, serving: Serving
+) -> Split:
     now = times.now()
     url = request.input.url if source is None and isinstance(request.input, DirectUrl) else None
-    split = Split(
+    return Split(
         id=ids.new("split"),
         account_id=caller.account_id,
         key_id=caller.key_id,
@@ -109,14 +123,6 @@ def create(
         created_at=now,
         updated_at=now,
     )
-    if source is not None:
-        _measured(session, split, source.duration_seconds or 0.0, source.sample_rate)
-    _reserve(session, split, allowed)
-    split.turn = queueing.next_turn(session, split.account_id, priority)
-    session.add(split)
-    session.flush()
-    queueing.enqueue(session, split)
-    return split
 
 
 def begin(session: Session, split_id: str, worker_id: str) -> Split | None:
