@@ -28,7 +28,7 @@ def group(context: click.Context) -> None:
 @group.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def list_command(as_json: bool) -> None:
-    """List models with size and licence, and which are installed."""
+    """List models with their size and licence, and whether they are installed."""
     from aistemsplitter_engine.weights.listing import list_models
 
     models = list_models()
@@ -78,7 +78,7 @@ def list_command(as_json: bool) -> None:
 @group.command()
 @click.argument("names", metavar="NAME...", nargs=-1, required=True)
 def install(names: tuple[str, ...]) -> None:
-    """Download and verify models; resumes interrupted downloads."""
+    """Download and verify models. Interrupted downloads are resumed."""
     install_models(names)
 
 
