@@ -55,7 +55,7 @@ class Reservation(Response):
     upload_headers: dict[str, str]
     expires_at: Moment = Field(description="when the upload URL expires")
     direct: DirectUpload
-    audio_url: str = Field(description="input.url of a split of this upload")
+    audio_url: str = Field(description="URL to pass as the input.url of a split")
     uploaded: bool = Field(
         description="true if the bytes have arrived, as after a repeated Idempotency-Key"
     )
@@ -65,7 +65,7 @@ class Uploaded(Response):
     """A file whose bytes have all arrived."""
 
     url: str = Field(
-        description="input.url of a split of this upload",
+        description="URL to pass as the input.url of a split",
         examples=["https://stems.example/uploads/upl_01JTB3Y6M8Q4W2N7C5D9E0F1GH"],
     )
     key: str = Field(examples=["uploads/01JTB3Y6M8Q4W2N7C5D9E0F1GH"])
