@@ -40,7 +40,7 @@ BAD_SONGS = {
         "is truncated: 0.227 s of 2.268 s are readable",
     ),
     "playlist": (PLAYLIST, "is not audio that can be read, or is damaged"),
-    "600 channels": (wav(bytes(1_200_000), channels=600), "declares no sample rate, or more chann"),
+    "600 channels": (wav(bytes(1_200_000), channels=600), "declares no sample rate, or more than"),
 }
 
 

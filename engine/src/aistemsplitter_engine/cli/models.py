@@ -28,7 +28,7 @@ def group(context: click.Context) -> None:
 @group.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def list_command(as_json: bool) -> None:
-    """List models with their size and licence, and whether they are installed."""
+    """List models with their sizes, licences and folders."""
     from aistemsplitter_engine.weights.listing import list_models
 
     models = list_models()
