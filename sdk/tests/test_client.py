@@ -185,7 +185,8 @@ def test_presign_by_path_alone(client: Any, loopback: Loopback, tmp_path: Path) 
         upload = client.presign_upload(path)
         sent = json.loads(loopback.service.requests[-1].body or b"")  # type: ignore[arg-type]
         assert sent == {"filename": "song.wav", "contentType": "audio/wav", "contentLength": 20}
-    assert httpx2.put(upload.upload_url, content=song.read_bytes()).status_code == 200
+    stored = httpx2.put(upload.upload_url, headers=upload.upload_headers, content=song.read_bytes())
+    assert stored.status_code == 200
     assert client.submit(upload.input).status == "queued"
     for missing in (tmp_path / "none.wav", tmp_path):
         with pytest.raises(FileError) as caught:
