@@ -190,7 +190,7 @@ def _attempt(
                 on_bytes(done, total)
         if done > limit:
             discard(part)
-            raise DownloadError(f"{response.url.host} sends more than the expected {limit} bytes")
+            raise DownloadError(f"{response.url.host} sends more than {limit} bytes: too many")
         if total is not None and done != total:
             raise _RetryError(f"it ended after {done} of {total} bytes")
         return FetchResult(offset > 0, _announced_sha256(response))
