@@ -46,7 +46,7 @@ def test_options_reach_the_engine(tmp_path: Path) -> None:
         sample_rate=48_000,
         mono=True,
     )
-    assert f"; all stems turned down to {expected.gain:.3g} to stay within full scale" in said
+    assert f"; all stems attenuated to {expected.gain:.3g} to stay within full scale" in said
     assert tree(tmp_path / "out") == {
         "song",
         "song/vocals.flac",
