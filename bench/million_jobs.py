@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
-from sqlalchemy import Connection, event
+from sqlalchemy.orm import Session
 
 from aistemsplitter_server.kit import addresses, jobs, secrets
 from aistemsplitter_server.kit.database import Database
@@ -72,22 +72,19 @@ def _seconds(job: Callable[[], object]) -> float:
 
 @contextmanager
 def _transactions(database: Database) -> Iterator[list[float]]:
-    """Collect the durations of the write transactions in the block."""
+    """Collect the durations of the units of work in the block, from begin to commit."""
     durations: list[float] = []
-    began: dict[int, float] = {}
+    write = database.write
 
-    def begin(connection: Connection) -> None:
-        began[id(connection)] = time.perf_counter()
+    @contextmanager
+    def timed() -> Iterator[Session]:
+        with write() as session:
+            began = time.perf_counter()
+            yield session
+        durations.append(time.perf_counter() - began)
 
-    def end(connection: Connection) -> None:
-        durations.append(time.perf_counter() - began.pop(id(connection), time.perf_counter()))
-
-    engine = database.writers
-    listeners = (("begin", begin), ("commit", end), ("rollback", end))
-    for name, listener in listeners:
-        event.listen(engine, name, listener)
+    vars(database)["write"] = timed
     try:
         yield durations
     finally:
-        for name, listener in listeners:
-            event.remove(engine, name, listener)
+        del vars(database)["write"]

@@ -295,7 +295,7 @@ def main() -> None:
         victim = service.customer("victim", 1000)
         attackers = [service.customer(f"attacker {n}", 10_000) for n in range(ATTACKERS)]
         until(lambda: _ready(service.port))
-        peace = _measured(service, victim, 30, "in peace")
+        peace = _measured(service, victim, 30, "alone")
         attack = subprocess.Popen(
             [
                 sys.executable,
@@ -336,7 +336,7 @@ def _measured(service: Service, key: str, seconds: float, what: str) -> Noticed:
 
 
 def _print(peace: Noticed, siege: Noticed, answers: dict[str, int]) -> None:
-    table = Table("", "in peace", "under siege", "aim")
+    table = Table("", "alone", "under siege", "aim")
     rows = {
         "API, median": [_share(found.all_calls, 0.5) for found in (peace, siege)],
         "API, p99": [_share(found.all_calls, 0.99) for found in (peace, siege)],
