@@ -281,7 +281,7 @@ def receiving(noticed: Noticed) -> Iterator[str]:
 
 
 def main() -> None:
-    """Measure in peace and under siege, and print a table."""
+    """Measure the victim alone and under siege, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--seconds", type=float, default=180, help="that the siege lasts")
     parser.add_argument("--scale", type=float, default=10, help="times the counts of one siege")
@@ -295,7 +295,7 @@ def main() -> None:
         victim = service.customer("victim", 1000)
         attackers = [service.customer(f"attacker {n}", 10_000) for n in range(ATTACKERS)]
         until(lambda: _ready(service.port))
-        peace = _measured(service, victim, 30, "alone")
+        alone = _measured(service, victim, 30, "alone")
         attack = subprocess.Popen(
             [
                 sys.executable,
@@ -308,7 +308,7 @@ def main() -> None:
         )
         siege = _measured(service, victim, options.seconds, "under siege")
         answers = json.loads(attack.communicate()[0])
-    _print(peace, siege, answers)
+    _print(alone, siege, answers)
 
 
 def _ready(port: int) -> bool:
@@ -335,20 +335,20 @@ def _measured(service: Service, key: str, seconds: float, what: str) -> Noticed:
     return noticed
 
 
-def _print(peace: Noticed, siege: Noticed, answers: dict[str, int]) -> None:
+def _print(alone: Noticed, siege: Noticed, answers: dict[str, int]) -> None:
     table = Table("", "alone", "under siege", "aim")
     rows = {
-        "API, median": [_share(found.all_calls, 0.5) for found in (peace, siege)],
-        "API, p99": [_share(found.all_calls, 0.99) for found in (peace, siege)],
-        "start after fair turn": [_share(found.lateness, 1.0) for found in (peace, siege)],
-        "webhook after the end": [_share(found.delays, 1.0) for found in (peace, siege)],
+        "API, median": [_share(found.all_calls, 0.5) for found in (alone, siege)],
+        "API, p99": [_share(found.all_calls, 0.99) for found in (alone, siege)],
+        "start after fair turn": [_share(found.lateness, 1.0) for found in (alone, siege)],
+        "webhook after the end": [_share(found.delays, 1.0) for found in (alone, siege)],
     }
     for name, figures in rows.items():
         aim = AIMS.get(name)
         table.add_row(name, *figures, f"{aim:g} s" if aim else "")
-    songs = [f"{len(found.succeeded)} of {_begun(found)}" for found in (peace, siege)]
+    songs = [f"{len(found.succeeded)} of {_begun(found)}" for found in (alone, siege)]
     table.add_row("songs that succeeded", *songs, "all")
-    table.add_row("calls that failed", *(str(len(found.faults)) for found in (peace, siege)), "0")
+    table.add_row("calls that failed", *(str(len(found.faults)) for found in (alone, siege)), "0")
     console.print(table)
     console.print("Latest start and webhook; the attackers were answered:")
     for attack, number in answers.items():
