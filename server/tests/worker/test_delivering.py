@@ -155,6 +155,39 @@ def test_a_receiver_is_disabled_after_five_days(context: WorkerContext, someone:
     assert len(peer.requests) == 2
 
 
+def test_deliveries_of_test_keys_leave_receivers_of_live_keys_alone(
+    context: WorkerContext, someone: Customer
+) -> None:
+    with Peer([answers(500), answers(200)]) as peer:
+        account_id = someone.caller.account_id
+        failing = {"failing_since": times.now() - timedelta(days=6)}
+        disabled = {"disabled_at": times.now(), "disabled_reason": "disabled"}
+
+        def receiver() -> Receiver:
+            with someone.database.read() as session:
+                return session.scalars(select(Receiver)).one()
+
+        def test_delivery() -> str:
+            with someone.database.write() as session:
+                event = session.scalars(select(Event)).one()
+                return service.send(session, event, peer.url, is_test=True).id
+
+        failed_split(someone, None)
+        with someone.database.write() as session:
+            session.add(Receiver(account_id=account_id, url=peer.url, **failing))
+        deliver(context, test_delivery())  # fails
+        assert receiver().disabled_at is None
+        with someone.database.write() as session:
+            session.execute(update(Receiver).values(**disabled))
+        delivered = test_delivery()
+        deliver(context, delivered)  # succeeds
+        assert len(peer.requests) == 2
+        assert receiver().disabled_reason == "disabled"
+        with someone.database.write() as session:
+            service.replay(session, account_id, delivered, is_test=True)
+        assert receiver().disabled_reason == "disabled"
+
+
 def test_a_worker_dies_during_an_attempt(context: WorkerContext, someone: Customer) -> None:
     with Peer([answers(200)]) as peer:
         failed_split(someone, peer.url)

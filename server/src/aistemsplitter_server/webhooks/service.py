@@ -95,8 +95,8 @@ def send_test(
 
 
 def send(session: Session, event: Event, url: str, *, is_test: bool) -> Delivery:
-    """Add a delivery of an event, due now. To a disabled receiver it fails at once."""
-    receiver = session.get(Receiver, (event.account_id, url))
+    """Add a delivery of an event, due now. To a disabled receiver a live one fails at once."""
+    receiver = None if is_test else session.get(Receiver, (event.account_id, url))
     disabled = receiver.disabled_reason if receiver is not None else None
     if not standing.is_active(session, event.account_id):
         disabled = SUSPENDED
@@ -140,7 +140,7 @@ def known(
 def replay(
     session: Session, account_id: str | None, delivery_id: str, *, is_test: bool | None
 ) -> tuple[Delivery, Event]:
-    """Deliver the same event again. A disabled receiver is enabled.
+    """Deliver the same event again. A live one enables a disabled receiver.
 
     Raises:
         NotFound: See ``known``.
@@ -150,7 +150,7 @@ def replay(
     if before.url == ERASED:
         raise Conflict("The split of this delivery was deleted, and its URL with it.")
     receiver = session.get(Receiver, (before.account_id, before.url))
-    if receiver is not None:
+    if receiver is not None and not before.is_test:
         _clear(receiver)
         session.flush()
     return send(session, event, before.url, is_test=before.is_test), event
@@ -232,17 +232,14 @@ def record(session: Session, delivery_id: str, number: int, outcome: Answer | st
     if delivery.state != PENDING or delivery.attempts != number:
         return  # a newer attempt has begun
     now = times.now()
-    receiver = _receiver(session, delivery)
-    receiver.used_at = now
-    if isinstance(outcome, Answer) and 200 <= outcome.status < 300:
-        _clear(receiver)
+    delivered = isinstance(outcome, Answer) and 200 <= outcome.status < 300
+    # Deliveries of test keys must not disable a receiver of live ones, or enable it again.
+    disabled = None if delivery.is_test else _note(session, delivery, now, delivered=delivered)
+    if delivered:
         _finish(delivery, DELIVERED, None, now)
         return
-    receiver.failing_since = receiver.failing_since or now
-    if now - receiver.failing_since >= DISABLED_AFTER:
-        receiver.disabled_at = now
-        receiver.disabled_reason = "disabled: all deliveries to it failed for 5 days"
-        _finish(delivery, FAILED, receiver.disabled_reason, now)
+    if disabled is not None:
+        _finish(delivery, FAILED, disabled, now)
         return
     if isinstance(outcome, Answer) and outcome.status == GONE:
         _finish(delivery, FAILED, "the receiver answered 410 Gone", now)
@@ -254,10 +251,20 @@ def record(session: Session, delivery_id: str, number: int, outcome: Answer | st
         _give_up(delivery, now)
 
 
-def _receiver(session: Session, delivery: Delivery) -> Receiver:
+def _note(session: Session, delivery: Delivery, now: datetime, *, delivered: bool) -> str | None:
+    """Note an outcome at the delivery's receiver; return the reason if that is disabled now."""
     key = {"account_id": delivery.account_id, "url": delivery.url}
     add_if_missing(session, Receiver, **key)
-    return session.get_one(Receiver, tuple(key.values()), with_for_update=True)
+    receiver = session.get_one(Receiver, tuple(key.values()), with_for_update=True)
+    receiver.used_at = now
+    if delivered:
+        _clear(receiver)
+        return None
+    receiver.failing_since = receiver.failing_since or now
+    if now - receiver.failing_since >= DISABLED_AFTER:
+        receiver.disabled_at = now
+        receiver.disabled_reason = "disabled: all deliveries to it failed for 5 days"
+    return receiver.disabled_reason
 
 
 def _clear(receiver: Receiver) -> None:
