@@ -9,6 +9,7 @@
 # make dist    build wheels and source packages into dist/ (TAG=sdk-v0.2.0: one package, if it has that version)
 # make image   build the server's container image (needs Docker)
 # make publish upload dist/ to the package index (only in the release workflow, which the index trusts)
+# make texts   bring changed English texts of the pages into the catalogues of all languages
 # make screenshots   take pictures of all pages into out/screenshots (needs Chromium)
 # make pictures   take the pictures of README and documentation into docs/images (needs Chromium)
 # make setup   only set up .venv, for example for .venv/bin/aistemsplitter-local
@@ -23,7 +24,7 @@ PROJECTS := pyproject.toml engine/pyproject.toml sdk/pyproject.toml server/pypro
 
 PARALLEL := --numprocesses=4 --dist=worksteal
 
-.PHONY: setup demo test test-fast check ruff layers mypy pyright docs screenshots pictures workflows unit matrix dist image publish clean
+.PHONY: setup demo test test-fast check ruff layers mypy pyright docs texts screenshots pictures workflows unit matrix dist image publish clean
 
 setup: .venv/.packages
 demo: .venv/.demo
@@ -60,6 +61,9 @@ workflows: .venv/.check
 docs: .venv/.docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 	@echo "The site is in out/site"
+
+texts: .venv/.packages
+	$(BIN)/python scripts/texts.py
 
 screenshots: .venv/.test
 	$(BIN)/python server/tests/screenshots.py

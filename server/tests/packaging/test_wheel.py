@@ -1,4 +1,4 @@
-"""The server's wheel contains and serves the wheel of the SDK from the same checkout."""
+"""The server's wheel contains and serves the checkout's wheel of the SDK, and has all texts."""
 
 from __future__ import annotations
 
@@ -20,6 +20,10 @@ from aistemsplitter_server.web import sdk_wheel
 found = sdk_wheel.wheel()
 print(found.filename, sdk_wheel.install_command("https://host"), file=sys.stderr)
 sys.stdout.buffer.write(found.content)
+"""
+TITLES = """
+from aistemsplitter_server.web import texts
+print(*(texts.of(language)("studio.title") for language in texts.LANGUAGES), sep="\\n")
 """
 
 
@@ -45,3 +49,9 @@ def test_the_contained_wheel_is_served(installed: Path) -> None:
     assert done.stdout == wheel.read_bytes()
     with zipfile.ZipFile(BytesIO(done.stdout)) as archive:
         assert "aistemsplitter/__init__.py" in archive.namelist()
+
+
+def test_it_has_the_texts_of_all_languages(installed: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(installed), "PYTHONUTF8": "1"}
+    done = subprocess.run([sys.executable, "-c", TITLES], env=environment, capture_output=True)
+    assert done.stdout.decode() == "Split a song\n分離歌曲\n", done.stderr

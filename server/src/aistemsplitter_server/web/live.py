@@ -1,4 +1,7 @@
-"""Server-sent events of the studio: a song's row after every change, until all songs have ended."""
+"""Server-sent events of the studio: a song's row after every change, until all songs have ended.
+
+Own code for the reason that ``splits/stream.py`` gives.
+"""
 
 from __future__ import annotations
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context, select_autoescape
+from jinja2.runtime import Context
 from markupsafe import Markup
 
 from aistemsplitter_server.kit import times
@@ -32,7 +33,7 @@ def render(
 
     Templates have ``t`` (the texts), ``asset`` (the URL of a static file), ``signed_in``, ``path``,
     ``is_fragment`` (htmx asks for a part of the page), ``reason`` (of a failure, as text), and the
-    filters ``moment``, ``day``, ``clock``, ``credit`` and ``script_texts``.
+    filters ``moment``, ``day``, ``clock``, ``credit``, ``number``, ``percent``, ``script_texts``.
     """
     t = language_of(request)
     html = (
@@ -66,7 +67,7 @@ def language_of(request: Request) -> Texts:
 def message(t: Texts, error: ApiError) -> str:
     """Return an error's message in the reader's language, or else the API's message."""
     if isinstance(error, LimitExceeded):
-        gigabytes = f"{error.maximum / 1e9:,.1f}"
+        gigabytes = t.number(error.maximum / 1e9, 1)
         return t(f"limits.reached.{error.limit}", maximum=error.maximum, gigabytes=gigabytes)
     return reason(t, error.code, error.message, **error.extra)
 
@@ -89,7 +90,13 @@ def _environment() -> Environment:
     )
     environment.globals.update(asset=assets.url, reason=reason)
     environment.filters.update(
-        moment=_moment, day=_day, clock=clock, credit=credit, script_texts=_script_texts
+        moment=_moment,
+        day=_day,
+        clock=clock,
+        credit=credit,
+        number=_number,
+        percent=_percent,
+        script_texts=_script_texts,
     )
     return environment
 
@@ -123,6 +130,18 @@ def credit(seconds: int) -> str:
     """Return seconds as minutes, ``150:00``, without hours, since minutes are what is sold."""
     minutes, rest = divmod(abs(seconds), 60)
     return f"{'−' if seconds < 0 else ''}{minutes}:{rest:02d}"
+
+
+@pass_context
+def _number(page: Context, value: float, decimals: int | None = None) -> str:
+    t: Texts = page["t"]
+    return t.number(value, decimals)
+
+
+@pass_context
+def _percent(page: Context, share: float) -> str:
+    t: Texts = page["t"]
+    return t.percent(share)
 
 
 def _script_texts(t: Texts, *prefixes: str) -> Markup:

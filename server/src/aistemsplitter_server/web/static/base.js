@@ -23,12 +23,17 @@ export function toast(text, kind = "") {
   setTimeout(() => line.remove(), 6000);
 }
 
-/** The texts that the page gave its scripts, by key; {name} is replaced. */
+/**
+ * The texts that the page contains for its scripts, by key; {name} is replaced. A text with a
+ * plural is an object of its forms by plural category.
+ */
 export function texts() {
   const found = JSON.parse(document.getElementById("texts").textContent);
+  const plural = new Intl.PluralRules(language);
   return (key, values = {}) => {
-    const text = found[key] ?? found[`${key}.${values.n === 1 ? "one" : "other"}`] ?? key;
-    return text.replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
+    const text = found[key] ?? key;
+    const form = typeof text === "string" ? text : (text[plural.select(values.n)] ?? text.other);
+    return form.replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
   };
 }
 
