@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from aistemsplitter_engine.resources import cpu_count, memory_limit
+from aistemsplitter_engine.resources import cpu_count, free_memory, memory_limit
 
 
 @pytest.fixture(autouse=True)
@@ -81,3 +81,49 @@ def test_limits(tmp_path: Path, files: dict[str, str], cpus: int, memory: int | 
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content)
     assert (cpu_count(tmp_path), memory_limit(tmp_path)) == (cpus, memory)
+
+
+@pytest.mark.parametrize(
+    ("files", "free"),
+    [
+        pytest.param({}, None, id="unknown"),
+        pytest.param(
+            {"proc/meminfo": "MemTotal: 9000 kB\nMemAvailable: 5 kB\n"}, 5120, id="no limit"
+        ),
+        pytest.param(
+            {
+                "proc/meminfo": "MemAvailable: 5 kB\n",
+                "sys/fs/cgroup/memory.max": "4000\n",
+                "sys/fs/cgroup/memory.current": "3500\n",
+                "sys/fs/cgroup/memory.stat": "anon 2500\ninactive_file 1000\n",
+            },
+            1500,
+            id="a limit, and caches that can be reclaimed",
+        ),
+        pytest.param(
+            {
+                "proc/meminfo": "MemAvailable: 5 kB\n",
+                "sys/fs/cgroup/memory.max": "max\n",
+                "sys/fs/cgroup/memory.current": "3500\n",
+            },
+            5120,
+            id="max",
+        ),
+        pytest.param(
+            {
+                "proc/self/cgroup": "5:memory:/job\n",
+                "sys/fs/cgroup/memory/job/memory.limit_in_bytes": "700\n",
+                "sys/fs/cgroup/memory/job/memory.usage_in_bytes": "900\n",
+            },
+            0,
+            id="control groups version 1, above the limit",
+        ),
+        pytest.param({"proc/meminfo": "MemAvailable: ? kB\n"}, None, id="nonsense"),
+    ],
+)
+def test_free_memory(tmp_path: Path, files: dict[str, str], free: int | None) -> None:
+    for name, content in {**CONTAINER, **files}.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+    assert free_memory(tmp_path) == free

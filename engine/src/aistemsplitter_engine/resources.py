@@ -35,6 +35,38 @@ def memory_limit(root: Path = _ROOT) -> int | None:
     return min(limits, default=None)
 
 
+def free_memory(root: Path = _ROOT) -> int | None:
+    """Return the bytes of memory that this process can still allocate, or None if unknown."""
+    free = [limit - used for limit, used in _memory_use(root)]
+    try:
+        lines = (root / "proc/meminfo").read_text().splitlines()
+        free += [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
+    except (OSError, ValueError, IndexError):  # not Linux
+        pass
+    return max(0, min(free)) if free else None
+
+
+def _memory_use(root: Path) -> Iterator[tuple[int, int]]:
+    """Yield the limit and the use of each control group, in bytes, without reclaimable caches."""
+    names = [
+        ("memory.max", "memory.current", "inactive_file"),
+        ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+    ]
+    for folder in _groups(root, "memory"):
+        for limit_file, use_file, cache_name in names:
+            match [*_numbers(folder / limit_file), *_numbers(folder / use_file)]:
+                case [limit, used]:
+                    yield limit, max(0, used - _statistic(folder / "memory.stat", cache_name))
+
+
+def _statistic(file: Path, name: str) -> int:
+    try:
+        words = file.read_text().split()
+        return int(words[words.index(name) + 1])
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
 def _cpu_quotas(root: Path) -> Iterator[float]:
     for folder in _groups(root, "cpu"):
         match [*_numbers(folder / "cpu.max")] or [

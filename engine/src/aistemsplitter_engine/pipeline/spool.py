@@ -1,17 +1,20 @@
-"""The spool: a run's raw stems on disk, which encoders read while it grows, and runs resume from.
+"""The spool: a run's raw stems, which encoders read while it grows, and runs resume from.
 
-It holds every stem as interleaved float32 at the model's rate, and a journal of how many samples
-are valid. Encoders read it at their own pace, and a second time if the common gain of all stems,
-known only at the end, is not 1. A run that was killed continues after the samples that it holds.
+Encoders read it at their own pace, and a second time if the common gain of all stems, known only at
+the end, is not 1. A short run keeps its stems in memory. Those of a longer one move to disk: every
+stem as interleaved float32 at the model's rate, and a journal of how many samples are valid. A run
+that was killed continues after these samples.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import threading
 import time
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -23,10 +26,13 @@ import numpy as np
 from aistemsplitter_engine.arrays import FloatArray
 from aistemsplitter_engine.audio import BLOCK_FRAMES, interleaved
 from aistemsplitter_engine.errors import Cancelled, EngineError, OutputError
+from aistemsplitter_engine.pipeline.memory import FRAME_BYTES, Budget
 
-FRAME_BYTES = 8  # two float32
 _JOURNAL = "journal.json"
 _JOURNAL_PAUSE = 10  # times what writing it took: at most a tenth of the time is spent on that
+# Seconds of separation that a kill may lose: with 1.4 MB per second of a song, the disk would limit
+# a fast GPU, on which a song takes less. A run that is cancelled or fails loses nothing.
+_IN_MEMORY = 5.0
 
 
 def copy_unfinished(folder: Path, to: Path) -> None:
@@ -43,16 +49,41 @@ def copy_unfinished(folder: Path, to: Path) -> None:
         shutil.copyfile(path, to / path.name)
 
 
+class _HeldStems:
+    """Stems in memory, as the blocks that were appended, for several readers and one writer."""
+
+    def __init__(self) -> None:
+        self.blocks: list[FloatArray] = []
+        self._starts: list[int] = []
+        self._stop = 0
+        self.budget = Budget()
+
+    def append(self, stems: FloatArray) -> bool:
+        """Hold samples of all stems (stems, 2, n); return False if the memory budget is spent."""
+        if not self.budget.take(stems.nbytes):
+            return False
+        self.blocks.append(stems)
+        self._starts.append(self._stop)
+        self._stop += stems.shape[2]
+        return True
+
+    def read(self, stem: int, start: int, most: int) -> FloatArray:
+        """Return at least one and up to ``most`` samples (2, n) of a stem, as a view."""
+        number = bisect_right(self._starts, start) - 1
+        offset = start - self._starts[number]
+        return self.blocks[number][stem, :, offset : offset + most]
+
+
 class Spool:
-    """The raw stems of one run, in a folder of their own.
+    """The raw stems of one run, in memory or in a folder of their own.
 
     ``run`` holds, as JSON values, all that another run must have in common to continue here. With
     ``resume``, the samples and the seed of such a run are kept; everything else in the folder is
     deleted.
 
     A context manager that creates the folder and deletes it. The samples of a run that is
-    cancelled, or fails for a temporary reason (a full disk, no memory), are kept for another run to
-    resume.
+    cancelled, or fails for a temporary reason (a full disk, no memory), are kept on disk for
+    another run to resume, if there is room.
     """
 
     def __init__(
@@ -68,6 +99,8 @@ class Spool:
         self._paths = {stem: folder / f"{stem}.f32" for stem in stems}
         self._run = json.loads(json.dumps(run))  # as it will be read
         self.frames, self.seed = (self._left_behind() if resume else None) or (0, seed)
+        self._held: _HeldStems | None = _HeldStems()
+        self._move_due = math.inf
         self._files: list[BinaryIO] = []
         self._journal_due = 0.0
         self._changed = threading.Condition()
@@ -78,14 +111,13 @@ class Spool:
         for path in self.folder.iterdir():
             if self.frames == 0 or path.suffix != ".f32":
                 path.unlink()
-        try:
-            for path in self._paths.values():
-                self._files.append(path.open("ab"))
-                # A killed run may have left more.
-                self._files[-1].truncate(self.frames * FRAME_BYTES)
-        except BaseException:
-            self._remove()
-            raise
+        self._move_due = time.monotonic() + _IN_MEMORY
+        if self.frames > 0:
+            try:
+                self._move_to_disk()
+            except BaseException:
+                self._remove()
+                raise
         return self
 
     def __exit__(
@@ -95,20 +127,19 @@ class Spool:
         traceback: TracebackType | None,
     ) -> None:
         self.end(failed=kind is not None)
-        if error is None or self.frames == 0 or _is_final(error):
+        if error is None or self.frames == 0 or _is_final(error) or not self._kept():
             self._remove()
-        else:
-            self._remove_all_but_samples()
 
     def append(self, stems: FloatArray) -> None:
-        """Append samples of all stems (stems, 2, n)."""
-        for file, stem in zip(self._files, stems, strict=True):
-            file.write(interleaved(stem).astype("<f4", copy=False).data)
-            file.flush()
+        """Append samples of all stems (stems, 2, n). They must not change afterwards."""
+        if self._held and (time.monotonic() >= self._move_due or not self._held.append(stems)):
+            self._move_to_disk()
+        if self._held is None:
+            self._write(stems)
         with self._changed:
             self.frames += stems.shape[2]
             self._changed.notify_all()
-        if (began := time.monotonic()) >= self._journal_due:
+        if self._files and (began := time.monotonic()) >= self._journal_due:
             self._write_journal()
             self._journal_due = began + _JOURNAL_PAUSE * (time.monotonic() - began)
 
@@ -118,21 +149,32 @@ class Spool:
             first, self._ended = not self._ended, True
             self._failed = self._failed or failed
             self._changed.notify_all()
-        if first:
+        if first and self._files:
             with suppress(OSError):  # a full disk has been reported
                 self._write_journal()
-            for file in self._files:
-                with suppress(OSError):
-                    file.close()
+            self._close_files()
 
     def follow(self, stem: str) -> Iterator[FloatArray]:
         """Yield a stem's blocks (2, n) from its start, waiting for more until the end.
 
+        Blocks may be views of the spool's memory, and must not be changed.
+
         Raises:
             Cancelled: The run has failed.
         """
+        path = self._paths[stem]
+        number = [*self._paths].index(stem)
         read = 0
-        with self._paths[stem].open("rb") as file:
+        while count := self._ready(read):
+            if (held := self._held) is None:  # else it stays complete, though it may be on disk too
+                break
+            block = held.read(number, read, count)
+            yield block
+            read += block.shape[1]
+        if count == 0:
+            return
+        with path.open("rb") as file:
+            file.seek(read * FRAME_BYTES)
             while count := self._ready(read):
                 block = np.frombuffer(file.read(count * FRAME_BYTES), "<f4").reshape(count, 2)
                 yield np.ascontiguousarray(block.T)
@@ -156,6 +198,42 @@ class Spool:
             return (frames, seed) if same else None
         except (OSError, ValueError, KeyError, TypeError):
             return None
+
+    def _move_to_disk(self) -> None:
+        """Write the samples that are held in memory, and from here on all others, to disk."""
+        assert self._held is not None
+        for path in self._paths.values():
+            self._files.append(path.open("ab"))
+            if not self._held.blocks:  # a killed run may have left more than its journal says
+                self._files[-1].truncate(self.frames * FRAME_BYTES)
+        for block in self._held.blocks:
+            self._write(block)
+        self._held.budget.release()  # although those that read it may not have noticed yet
+        self._held = None
+
+    def _write(self, stems: FloatArray) -> None:
+        for file, stem in zip(self._files, stems, strict=True):
+            file.write(interleaved(stem).astype("<f4", copy=False).data)
+            file.flush()
+
+    def _close_files(self) -> None:
+        for file in self._files:
+            with suppress(OSError):
+                file.close()
+
+    def _kept(self) -> bool:
+        """Return whether the samples are on disk, after moving them there if necessary."""
+        self._remove_all_but_samples()
+        if self._held is None:
+            return True
+        try:
+            self._move_to_disk()
+            self._write_journal()
+        except OSError:  # such as a full disk
+            return False
+        finally:
+            self._close_files()
+        return True
 
     def _write_journal(self) -> None:
         for file in self._files:

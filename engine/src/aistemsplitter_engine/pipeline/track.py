@@ -13,14 +13,18 @@ from zlib import crc32
 import numpy as np
 
 from aistemsplitter_engine.arrays import FloatArray
-from aistemsplitter_engine.audio import AudioFile, Source, TaggedSource, resample
+from aistemsplitter_engine.audio import AudioArray, AudioFile, Source, TaggedSource, resample
 from aistemsplitter_engine.errors import AudioError, Cancelled
 from aistemsplitter_engine.families.base import Loudness
+from aistemsplitter_engine.pipeline.memory import FRAME_BYTES, HeldBlocks
 from aistemsplitter_engine.pipeline.model import INSTRUMENTAL, RESIDUAL, Model
 from aistemsplitter_engine.pipeline.separate import Estimates
 
 Song = str | os.PathLike[str] | Source
 Progress = Callable[[float], None]
+# Seconds of a song that is held in memory. To decode a longer one twice takes little time beside
+# its separation, and its memory would exceed that of the networks.
+_LONGEST_HELD = 15 * 60
 
 
 @dataclass(slots=True)
@@ -51,6 +55,7 @@ class Track:
         self._fraction = 0.0
         self._cancel = cancel
         self._first = _Read()
+        self._held: HeldBlocks | None = None
 
     @property
     def warnings(self) -> list[str]:
@@ -59,9 +64,13 @@ class Track:
 
     @cached_property
     def loudness(self) -> Loudness:
-        """Length and level at the model's rate; computed by a pass over the song."""
-        self._first = _Read()
-        measured = self._family.measure(self.reported(self._resampled(self._first)))
+        """Length and level at the model's rate; computed by a pass over the song.
+
+        A song of up to a quarter of an hour that fits the memory budget is held for :meth:`audio`.
+        """
+        self._first, self._held = _Read(), HeldBlocks(self._most_held())
+        blocks = self.reported(self._resampled(self._first))
+        measured = self._family.measure(self._held.hold(blocks))
         if measured.frames == 0:
             raise AudioError(f"{self.source.name}: holds no audio")
         return measured
@@ -78,8 +87,17 @@ class Track:
         return -(-self._first.frames * rate // self.source.sample_rate)
 
     def audio(self) -> Generator[FloatArray]:
-        """Yield the song once more, at the model's rate; fail at the end if it has changed."""
+        """Yield the song at the model's rate, once.
+
+        A song that is not held in memory is read again.
+
+        Raises:
+            AudioError: The song has changed since its loudness was measured.
+        """
         _ = self.loudness
+        if self._held is not None and self._held.complete:
+            yield from self._held.take()
+            return
         second = _Read()
         yield from self._resampled(second)
         if second != self._first:
@@ -116,6 +134,16 @@ class Track:
         """Raise :class:`Cancelled` if the caller has requested it."""
         if self._cancel is not None and self._cancel.is_set():
             raise Cancelled(f"{self.source.name}: stopped on request")
+
+    def _most_held(self) -> int:
+        """Return how many bytes of the song may be held in memory between its two passes."""
+        source = self.source
+        in_memory = isinstance(source, AudioArray) and source.sample_rate == self.model_rate
+        frames = getattr(source, "frames", None) or 0
+        duration = getattr(source, "duration", None) or frames / source.sample_rate
+        if in_memory or duration > _LONGEST_HELD:
+            return 0
+        return _LONGEST_HELD * self.model_rate * FRAME_BYTES
 
     def _resampled(self, read: _Read) -> Iterator[FloatArray]:
         return resample(self._blocks(read), self.source.sample_rate, self.model_rate)

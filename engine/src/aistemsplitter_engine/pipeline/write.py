@@ -15,7 +15,8 @@ from aistemsplitter_engine.audio import AudioFile
 from aistemsplitter_engine.errors import OutputError
 from aistemsplitter_engine.pipeline.encoders import Encoders
 from aistemsplitter_engine.pipeline.export import Export
-from aistemsplitter_engine.pipeline.spool import FRAME_BYTES, Spool
+from aistemsplitter_engine.pipeline.memory import FRAME_BYTES
+from aistemsplitter_engine.pipeline.spool import Spool
 from aistemsplitter_engine.pipeline.track import Track
 
 Run = Callable[[int, int], Generator[FloatArray]]

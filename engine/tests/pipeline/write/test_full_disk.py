@@ -28,7 +28,8 @@ def test_the_next_run_resumes(
     monkeypatch: pytest.MonkeyPatch,
     room: int,
 ) -> None:
-    # Write the journal after every block; otherwise the disk's speed decides how often.
+    # Write all samples and the journal at once; otherwise the machine's speed decides when.
+    monkeypatch.setattr(spool, "_IN_MEMORY", 0)
     monkeypatch.setattr(spool, "_JOURNAL_PAUSE", 0)
     filler = disk / "filler"
 
@@ -48,4 +49,25 @@ def test_the_next_run_resumes(
     separator().split(song(20), tmp_path / "whole", format="flac")
     # Seven of nine segments were separated; the last of them overlaps samples that were not saved.
     assert (resumed, fakes[-1].calls) == (3, 9)
+    assert tree(disk / "out") == tree(tmp_path / "whole")
+
+
+def test_a_short_run_leaves_no_files(
+    disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its samples, which are in memory, do not fit either."""
+    monkeypatch.setattr(spool, "_IN_MEMORY", 3600)
+    filler = disk / "filler"
+
+    def fill(_: float) -> None:
+        if (disk / "out" / WORK).exists() and not filler.exists():
+            free = os.statvfs(disk)
+            filler.write_bytes(bytes(free.f_bavail * free.f_frsize))
+
+    with pytest.raises(OutputError, match="No space left on device"):
+        separator().split(song(20), disk / "out", format="flac", on_progress=fill)
+    assert [*disk.iterdir()] == [filler]
+    filler.unlink()
+    separator().split(song(20), disk / "out", format="flac", resume=True)
+    separator().split(song(20), tmp_path / "whole", format="flac")
     assert tree(disk / "out") == tree(tmp_path / "whole")

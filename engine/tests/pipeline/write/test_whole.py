@@ -103,6 +103,7 @@ def fail_in_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def fail_in_the_song(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fail when the song is read for the second time."""
     blocks, read = AudioArray.blocks, []
 
     def damaged(self: AudioArray) -> Iterator[FloatArray]:

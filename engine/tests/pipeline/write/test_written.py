@@ -11,6 +11,7 @@ import pytest
 
 from aistemsplitter_engine.audio import AudioFile, Cover, FloatArray, StemWriter
 from aistemsplitter_engine.formats import OutputFormat
+from aistemsplitter_engine.pipeline import spool, track
 from fakes import music
 from stem_files import RATE, STEMS, Options, read, read_all, separator, song, write_song
 
@@ -98,7 +99,11 @@ def test_warnings_about_the_song(tmp_path: Path) -> None:
     assert np.isfinite(read_all(tmp_path / "out")).all()
 
 
-def test_memory_does_not_grow_with_the_song(tmp_path: Path) -> None:
+def test_memory_does_not_grow_with_the_song(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spool, "_IN_MEMORY", 0.1)  # seconds; a real network takes longer
+    monkeypatch.setattr(track, "_LONGEST_HELD", 30)
     block = music(65_536 / RATE)
 
     class Long:

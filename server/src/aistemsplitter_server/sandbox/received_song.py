@@ -64,6 +64,7 @@ class ReceivedSong:
         self.warnings = _texts(head.get("warnings"))
         self.tags = _tags(head.get("tags"))
         self.cover = self._cover(head.get("cover"))
+        self.duration = duration
         self._most = math.ceil((duration + SLACK) * rate)
 
     def blocks(self) -> Iterator[FloatArray]:

@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 # seconds that stopping may take, until the end of a segment, before the process is killed
 STOP_TIMEOUT = 20.0
 START_TIMEOUT = 120.0  # seconds that the process may take to start
-PASSES = 3  # a song is decoded twice, and its beginning once more
+PASSES = 3  # a long song is decoded twice, and its beginning once more
 DECODER_SILENCE = 0.5  # of the engine's limit: the decoder fails before the engine counts as hung
 POLL = 0.5  # seconds between two checks whether to stop
 
