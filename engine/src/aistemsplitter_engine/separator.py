@@ -248,7 +248,8 @@ class Separator:
         ``folder/.aistemsplitter``, for ``resume``.
 
         Args:
-            song, stems, on_progress, cancel: As for :meth:`separate`.
+            song, stems, cancel: As for :meth:`separate`.
+            on_progress: As for :meth:`separate`; the fraction is 1 when all files are complete.
             folder: Folder for the stems, created if it does not exist.
             format: ``wav``, ``flac``, ``mp3``, ``opus`` or ``m4a``.
             bit_depth: 16, 24 or, for wav, 32 (float); 16 by default.

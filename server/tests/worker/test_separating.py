@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from aistemsplitter_engine.audio import AudioArray, AudioFile, FloatArray, StemWriter
+from aistemsplitter_engine.pipeline.write import SEPARATION_SHARE
 from aistemsplitter_server.sandbox.received_song import DecoderFailed
 from aistemsplitter_server.worker import separating
 from aistemsplitter_server.worker.separating import Task
@@ -28,7 +29,7 @@ def test_progress_is_reported_while_encoding(
     def slow(self: StemWriter, block: FloatArray) -> None:
         nonlocal awaited
         write(self, block)
-        if '"progress": 1.0' in said.getvalue():
+        if f'"progress": {SEPARATION_SHARE}' in said.getvalue():
             until(lambda: len(said.getvalue()) > awaited)
             awaited = len(said.getvalue())
 
@@ -41,7 +42,8 @@ def test_progress_is_reported_while_encoding(
     assert "done" in answer
     fractions = [json.loads(line)["progress"] for line in said.getvalue().splitlines()]
     assert fractions[0] == 0  # while the song is measured
-    assert fractions.count(1.0) > 1  # while its stem is encoded
+    assert sum(SEPARATION_SHARE < fraction < 1 for fraction in fractions) > 1  # while it is encoded
+    assert fractions[-1] == 1
 
 
 class Failing(AudioArray):

@@ -28,6 +28,7 @@ class Encoders:
         self._track, self._spool, self._export, self._gain = track, spool, export, gain
         self._too_loud = threading.Event()
         self._frames = dict.fromkeys(track.stems, 0)  # encoded so far
+        self._total = len(track.stems) * track.frames_at(export.rate(track))
         self._running = [pool.submit(self._encode, stem) for stem in track.stems]
 
     def check(self) -> None:
@@ -41,7 +42,7 @@ class Encoders:
 
         Reports progress as long as any thread advances.
         """
-        encoded = 0
+        before = encoded = sum(self._frames.values())
         while True:
             done, running = wait(self._running, _POLL_SECONDS, FIRST_EXCEPTION)
             peaks = [encoder.result() for encoder in done]
@@ -49,7 +50,10 @@ class Encoders:
                 return max(peaks)
             if (now := sum(self._frames.values())) > encoded:
                 encoded = now
-                self._track.report()
+                # Otherwise, the stems will be encoded again.
+                done_once = not self._too_loud.is_set()
+                share = (encoded - before) / (self._total - before) if done_once else 0.0
+                self._track.report_encoded(share)
 
     def _encode(self, stem: str) -> float:
         track, export, peak = self._track, self._export, 0.0

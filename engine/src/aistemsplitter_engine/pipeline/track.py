@@ -25,6 +25,7 @@ Progress = Callable[[float], None]
 # Seconds of a song that is held in memory. To decode a longer one twice takes little time beside
 # its separation, and its memory would exceed that of the networks.
 _LONGEST_HELD = 15 * 60
+_ENCODED = 0.9  # of the progress after the separation; the rest is for completing the files
 
 
 @dataclass(slots=True)
@@ -51,6 +52,7 @@ class Track:
         self._family = model.family
         self.model_rate = self._family.sample_rate  # Hz
         self.needed = model.needed(stems)  # stems of the model, in its order
+        self.separation_share = 1.0  # of the progress; the rest is reported by those who encode
         self._on_progress = on_progress
         self._fraction = 0.0
         self._cancel = cancel
@@ -112,17 +114,28 @@ class Track:
             made[RESIDUAL] = estimates.mixture - estimates.sources.sum(0)
         return np.stack([made[stem] for stem in self.stems])
 
-    def report(self, fraction: float | None = None) -> None:
-        """Report the fraction done, by default the previous one; raise if cancelled.
+    def report(self, separated: float | None = None) -> None:
+        """Report the fraction that is separated, by default the previous one; raise if cancelled.
 
         Called in the caller's thread only, at least once per block of audio in every phase, so
         that the caller can distinguish slow work from a hang.
         """
-        if fraction is not None:
-            self._fraction = fraction
+        if separated is not None:
+            self._fraction = max(self._fraction, separated * self.separation_share)
         if self._on_progress is not None:
             self._on_progress(self._fraction)
         self.check_cancelled()
+
+    def report_encoded(self, encoded: float) -> None:
+        """Report the fraction that is encoded of what was not when the separation ended."""
+        share = self.separation_share
+        self._fraction = max(self._fraction, share + _ENCODED * (1 - share) * encoded)
+        self.report()
+
+    def report_complete(self) -> None:
+        """Report that the files are complete."""
+        if self._on_progress is not None:
+            self._on_progress(1.0)
 
     def reported(self, blocks: Iterable[FloatArray]) -> Iterator[FloatArray]:
         """Yield the blocks, reporting progress for each."""

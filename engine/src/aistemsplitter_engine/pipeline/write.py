@@ -22,6 +22,9 @@ from aistemsplitter_engine.pipeline.track import Track
 Run = Callable[[int, int], Generator[FloatArray]]
 WORK = ".aistemsplitter"  # a run's working folder, inside the stems' folder
 
+# Of the progress. Encoders keep up with a CPU; after the separation on a GPU, they take longer.
+SEPARATION_SHARE = 0.9
+
 
 @dataclass(frozen=True, slots=True)
 class SplitResult:
@@ -61,6 +64,7 @@ def write_stems(
     determines their samples.
     """
     started = time.monotonic()
+    track.separation_share = SEPARATION_SHARE
     paths = {stem: export.folder / export.name(stem) for stem in track.stems}
     work = export.folder / WORK
     try:
@@ -75,6 +79,7 @@ def write_stems(
     except OSError as error:
         place = error.filename or export.folder
         raise OutputError(f"{place}: {error.strerror or error}") from error
+    track.report_complete()
     rate = export.rate(track)
     return SplitResult(
         stems=paths,

@@ -12,6 +12,8 @@ import pytest
 from aistemsplitter_engine import AudioArray
 from aistemsplitter_engine.audio import FloatArray, StemWriter
 from aistemsplitter_engine.errors import AudioError, OutputError
+from aistemsplitter_engine.pipeline import spool
+from aistemsplitter_engine.pipeline.write import SEPARATION_SHARE
 from fakes import FakeRuntime, music, threads, use_fake
 from stem_files import (
     RATE,
@@ -44,7 +46,7 @@ class Watch:
 def test_stems_appear_when_all_are_complete(tmp_path: Path) -> None:
     watch = Watch(tmp_path)
     separator().split(song(30), tmp_path, on_progress=watch)
-    assert len(steps(watch.fractions)) == 15
+    assert sum(f <= SEPARATION_SHARE for f in steps(watch.fractions)) == 15
     assert all(name.startswith(WORK) for seen in watch.seen for name in seen)
     assert len(read_all(tmp_path)) == 4
 
@@ -65,13 +67,21 @@ def test_earlier_stems_are_kept_until_all_are_complete(tmp_path: Path) -> None:
 def test_progress_is_the_share_of_finished_segments(
     tmp_path: Path, fakes: list[FakeRuntime]
 ) -> None:
+    """And at the end, the share of the encoded stems."""
     fractions: list[float] = []
     separator(shifts=2, seed=1).split(song(20, gain=9), tmp_path, on_progress=fractions.append)
     total = fakes[0].calls
-    assert steps(fractions) == pytest.approx([done / total for done in range(total + 1)])
+    separating = [fraction for fraction in steps(fractions) if fraction <= SEPARATION_SHARE]
+    expected = [SEPARATION_SHARE * done / total for done in range(total + 1)]
+    assert separating == pytest.approx(expected)
+    assert fractions == sorted(fractions)
+    assert fractions[-2] < fractions[-1] == 1
 
 
-def test_the_first_bytes_are_on_disk_before_a_tenth_is_separated(tmp_path: Path) -> None:
+def test_the_first_bytes_are_on_disk_before_a_tenth_is_separated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spool, "_IN_MEMORY", 0)  # seconds
     watch = Watch(tmp_path)
 
     class TenMinutes:
@@ -88,7 +98,8 @@ def test_the_first_bytes_are_on_disk_before_a_tenth_is_separated(tmp_path: Path)
     assert first < 0.02
     # And the samples of all finished segments, except those that overlap the next one.
     for fraction, size in zip(watch.fractions[1:], sizes[1:], strict=True):
-        assert size / (600 * RATE * 8) == pytest.approx(fraction, abs=0.01)
+        separated = min(1, fraction / SEPARATION_SHARE)
+        assert size / (600 * RATE * 8) == pytest.approx(separated, abs=0.01)
 
 
 def fail_in_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
