@@ -19,6 +19,7 @@ from aistemsplitter_engine.errors import (
 if TYPE_CHECKING:
     from aistemsplitter_engine.audio import AudioArray, AudioFile, StemWriter
     from aistemsplitter_engine.formats import OutputFormat
+    from aistemsplitter_engine.pipeline.songs import SongOutcome
     from aistemsplitter_engine.pipeline.stems import Block, Separated
     from aistemsplitter_engine.pipeline.write import SplitResult
     from aistemsplitter_engine.separator import Separator
@@ -43,6 +44,7 @@ __all__ = [
     "Separated",
     "Separator",
     "SeparatorClosed",
+    "SongOutcome",
     "SplitResult",
     "StemWriter",
     "install",
@@ -57,6 +59,7 @@ _LATE = {
     "OutputFormat": "formats",
     "Separated": "pipeline.stems",
     "Separator": "separator",
+    "SongOutcome": "pipeline.songs",
     "SplitResult": "pipeline.write",
     "StemWriter": "audio",
     "install": "weights.download",

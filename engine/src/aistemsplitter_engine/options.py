@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import operator
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, TypedDict
 
 from aistemsplitter_engine.errors import OptionError
 
@@ -12,6 +13,20 @@ Precision = Literal["auto", "float32", "bf16", "float16"]
 Clip = Literal["rescale", "clamp", "none"]
 FormatName = Literal["wav", "flac", "mp3", "opus", "m4a"]
 DEFAULT_MODEL = "htdemucs_ft"
+
+
+class SplitOptions(TypedDict, total=False):
+    """Options of :meth:`Separator.split` that several songs may share."""
+
+    stems: Sequence[str] | None
+    format: FormatName
+    bit_depth: int | None
+    bitrate: int | None
+    clip: Clip
+    mono: bool
+    sample_rate: int | None
+    names: Mapping[str, str] | None
+    resume: bool
 
 
 def number(name: str, value: Any) -> float:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 import secrets
 import threading
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 import numpy as np
 
 from aistemsplitter_engine import __version__
-from aistemsplitter_engine.errors import AudioError, OptionError
+from aistemsplitter_engine.errors import AudioError, ModelError, OptionError, SeparatorClosed
 from aistemsplitter_engine.formats import OutputFormat
 from aistemsplitter_engine.messages import printable
 from aistemsplitter_engine.options import (
@@ -23,6 +24,7 @@ from aistemsplitter_engine.options import (
     Device,
     FormatName,
     Precision,
+    SplitOptions,
     number,
     whole_number,
 )
@@ -30,6 +32,7 @@ from aistemsplitter_engine.pipeline.export import Export, checked_sample_rate
 from aistemsplitter_engine.pipeline.model import Model
 from aistemsplitter_engine.pipeline.read_ahead import read_ahead
 from aistemsplitter_engine.pipeline.separate import separate
+from aistemsplitter_engine.pipeline.songs import SongOutcome, SongProgress, split_songs
 from aistemsplitter_engine.pipeline.stems import Block, Separated, joined
 
 if TYPE_CHECKING:
@@ -287,6 +290,48 @@ class Separator:
             return self._run(track, seed, begin)
 
         return write_stems(track, run, export, lambda: self._identity(track), seed, resume=resume)
+
+    def split_many(
+        self,
+        songs: Iterable[tuple[Song, str | os.PathLike[str]]],
+        *,
+        jobs: int = 2,
+        on_progress: SongProgress | None = None,
+        cancel: threading.Event | None = None,
+        **options: Unpack[SplitOptions],
+    ) -> Generator[SongOutcome]:
+        """Split several songs at once; yield how each has ended, as soon as it has.
+
+        While one song is separated, the next one is decoded and the last one encoded. The stems
+        are those that :meth:`split` writes. The error of a song does not affect the others. Closing
+        the generator, or an exception such as Ctrl-C, stops the songs in progress.
+
+        Args:
+            songs: Songs and the folders for their stems, each a different one.
+            jobs: Number of songs in progress at once. Each takes memory of its own.
+            on_progress: Called with the number of a song, from 0, and the fraction done of it.
+                Called in the caller's own thread.
+            cancel: Once set, all songs stop and :class:`Cancelled` is raised.
+            options: As for :meth:`split`.
+
+        Raises:
+            OptionError: The model has no such stem, or an option is invalid.
+            ModelError: A network cannot be loaded.
+            Cancelled: ``cancel`` was set.
+        """
+        self._model.check_open()
+        if (jobs := whole_number("jobs", jobs)) < 1:
+            raise OptionError(f"jobs {jobs} is less than 1")
+        runs = (partial(self.split, song, folder, **options) for song, folder in songs)
+        return self._outcomes(split_songs(runs, jobs, on_progress, cancel))
+
+    def _outcomes(self, outcomes: Generator[SongOutcome]) -> Generator[SongOutcome]:
+        """Yield the outcomes; raise the errors that concern all songs."""
+        with closing(outcomes):
+            for outcome in outcomes:
+                if isinstance(outcome.error, OptionError | ModelError | SeparatorClosed):
+                    raise outcome.error
+                yield outcome
 
     def _identity(self, track: Track) -> dict[str, object]:
         """Return all that determines the stems' samples; only a run with the same is resumed."""
