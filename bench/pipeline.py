@@ -2,6 +2,7 @@
 
 A network that costs nothing shows what the rest of the engine takes, and so how fast a GPU could
 be before the pipeline limits it. CPU time, unlike elapsed time, is also valid on a busy machine.
+Whole runs, from the song's file to its stems' files, count the CPU time of all threads.
 Each measurement runs in a fresh process, the checkouts in turn; the least of the rounds counts.
 
     python bench/pipeline.py
@@ -16,6 +17,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from fractions import Fraction
@@ -30,6 +32,11 @@ HERE = Path(__file__).parents[1]
 SEGMENT = Fraction(39, 5)  # seconds, of the official htdemucs
 SOURCES = ("drums", "bass", "other", "vocals")
 BLOCK = 65_536  # frames, as files are read
+FILES = (
+    *("WAV to WAV", "FLAC to WAV", "MP3 to WAV"),
+    *("WAV to FLAC", "WAV to MP3", "WAV to Opus", "WAV to M4A"),
+)
+FOLDER = "BENCH_FOLDER"  # environment variable: the folder with the songs
 
 
 def main() -> None:
@@ -38,6 +45,7 @@ def main() -> None:
     parser.add_argument("--checkout", type=Path, help="another checkout, to compare with")
     parser.add_argument("--seconds", type=float, default=240, help="length of the song")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", choices=STAGES, help="one of the tables")
     parser.add_argument("--measure", choices=STAGES, help=argparse.SUPPRESS)
     parser.add_argument("--variant", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -48,15 +56,33 @@ def main() -> None:
     checkouts = {"here": HERE}
     if options.checkout:
         checkouts = {"before": options.checkout, **checkouts}
-    for stage, (_, title, variants) in STAGES.items():
-        print(f"## {title}")
-        _print_table(
-            {
-                variant: _compare(stage, variant, checkouts, options.seconds, options.rounds)
-                for variant in variants
-            },
-            list(checkouts),
-        )
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ[FOLDER] = folder
+        _write_songs(Path(folder), options.seconds)
+        for stage, (_, title, variants) in STAGES.items():
+            if options.only not in (None, stage):
+                continue
+            print(f"## {title}")
+            _print_table(
+                {
+                    variant: _compare(stage, variant, checkouts, options.seconds, options.rounds)
+                    for variant in variants
+                },
+                list(checkouts),
+            )
+
+
+def _write_songs(folder: Path, seconds: float) -> None:
+    """Write the song in each format that is measured as a source."""
+    from aistemsplitter_engine.audio import AudioFile, StemWriter
+    from aistemsplitter_engine.formats import OutputFormat
+    from material import write_song
+
+    song = write_song(folder / "song.wav", seconds)
+    for output in (OutputFormat("flac"), OutputFormat("mp3")):
+        with StemWriter(folder / f"song.{output.extension}", output, RATE, 2) as writer:
+            for block in AudioFile(song).blocks():
+                writer.write(block)
 
 
 def _compare(
@@ -111,6 +137,28 @@ def separation(variant: str, seconds: float) -> float:
     return taken
 
 
+def files(variant: str, seconds: float) -> float:
+    """Return the CPU seconds of all threads from a song's file to four stems' files."""
+    source, output = variant.lower().split(" to ")
+    package = "aistemsplitter_engine"
+    try:
+        model = importlib.import_module(f"{package}.pipeline.model")
+    except ImportError:  # version 1b2e74d
+        model = importlib.import_module(f"{package}.model")
+    runtime = _free_runtime(8, level=0.2)
+    model.open_runtime = lambda *_: lambda _: runtime  # type: ignore[attr-defined]
+    separator = importlib.import_module(f"{package}.separator").Separator("htdemucs_tiny")
+    folder = Path(os.environ[FOLDER])
+    # Imports and caches, which are not counted.
+    separator.split(folder / f"song.{source}", folder / "stems", format=output)
+    started = time.process_time()
+    result = separator.split(folder / f"song.{source}", folder / "stems", format=output)
+    taken = time.process_time() - started
+    assert result.gain == 1
+    assert result.duration == seconds
+    return taken
+
+
 def _modules() -> SimpleNamespace:
     """Return what this file needs of the engine, which lay elsewhere in version 1b2e74d."""
     package = "aistemsplitter_engine"
@@ -125,14 +173,14 @@ def _modules() -> SimpleNamespace:
     return SimpleNamespace(separate=separate.separate, Part=separate.Part, loudness=loudness)
 
 
-def _free_runtime(batch_size: int) -> Any:
+def _free_runtime(batch_size: int, level: float = 1.0) -> Any:
     """Return a runtime with the official htdemucs' segments, whose estimates are always the same.
 
     They are in memory, not views of the segments, as those of a real network.
     """
     arguments = {"sources": list(SOURCES), "segment": SEGMENT}
     shape = batch_size, len(SOURCES), 2, round(SEGMENT * RATE)
-    estimates = np.random.default_rng(0).standard_normal(shape, np.float32)
+    estimates = np.random.default_rng(0).standard_normal(shape, np.float32) * np.float32(level)
 
     class Free:
         concurrency = 1
@@ -160,6 +208,11 @@ STAGES: dict[str, tuple[Measure, str, tuple[str, ...]]] = {
         separation,
         "Main thread: windows, overlap-add and levels of one song, as a multiple of real time",
         ("batch 1", "batch 8", "batch 32"),
+    ),
+    "files": (
+        files,
+        "Whole runs: all threads, from the song's file to four stems' files, at batch 8",
+        FILES,
     ),
 }
 
