@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -14,11 +14,41 @@ from aistemsplitter_engine.messages import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.progress import Progress, TaskID
 
     from aistemsplitter_engine.cli.songs import Job
     from aistemsplitter_engine.pipeline.write import SplitResult
 
 _LONGEST_NAME = 40  # characters, beside a progress bar
+
+
+class ProgressBars:
+    """Progress bars of songs, or none without a display."""
+
+    def __init__(self, display: Progress | None) -> None:
+        self._display = display
+        self._bars: dict[Job, TaskID] = {}
+
+    def show(self, job: Job, fraction: float) -> None:
+        """Show the fraction done of a song."""
+        if self._display is None:
+            return
+        if job not in self._bars:
+            name = printable(job.song.name)[:_LONGEST_NAME]
+            self._bars[job] = self._display.add_task(name, total=1.0)
+        self._display.update(self._bars[job], completed=fraction)
+
+    @contextmanager
+    def without(self, job: Job) -> Iterator[None]:
+        """Remove a song's bar, and hide the others while lines are printed."""
+        if self._display is None:
+            yield
+            return
+        if (bar := self._bars.pop(job, None)) is not None:
+            self._display.remove_task(bar)
+        self._display.stop()
+        yield
+        self._display.start()
 
 
 class Report:
@@ -35,10 +65,10 @@ class Report:
         return bool(self._failures)
 
     @contextmanager
-    def progress(self, job: Job) -> Iterator[Callable[[float], None]]:
-        """Show a progress bar for a song, if there is a terminal."""
+    def progress(self) -> Iterator[ProgressBars]:
+        """Show a progress bar for each song in progress, if there is a terminal."""
         if not sys.stderr.isatty():
-            yield lambda _: None
+            yield ProgressBars(None)
             return
         from rich.progress import (
             BarColumn,
@@ -54,9 +84,14 @@ class Report:
             TaskProgressColumn(),
             TimeRemainingColumn(),
         )
-        with Progress(*columns, console=self._console, transient=True) as bar:
-            task = bar.add_task(printable(job.song.name)[:_LONGEST_NAME], total=1.0)
-            yield lambda fraction: bar.update(task, completed=fraction)
+        display = Progress(
+            *columns,
+            console=self._console,
+            transient=True,
+            redirect_stdout=sys.stdout.isatty(),  # else its lines would go to standard error
+        )
+        with display:
+            yield ProgressBars(display)
 
     @cached_property
     def _console(self) -> Console:

@@ -1,12 +1,13 @@
-"""Splitting the songs of a command, one after the other."""
+"""Splitting the songs of a command, one or several at a time."""
 
 from __future__ import annotations
 
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from aistemsplitter_engine.cli.songs import Job, find_jobs
 from aistemsplitter_engine.cli.standard_input import STANDARD_INPUT, standard_input
 from aistemsplitter_engine.errors import Cancelled, EngineError, ModelError, OutputError
 from aistemsplitter_engine.pipeline.export import Export
+from aistemsplitter_engine.pipeline.songs import SplitSong, split_songs
 from aistemsplitter_engine.separator import Separator
 
 if TYPE_CHECKING:
@@ -66,14 +68,14 @@ def split_song(
     export: Export,
     options: records.Options,
     resume: bool,
-    stop: threading.Event,
     *,
     on_progress: Callable[[float], None],
+    cancel: threading.Event,
 ) -> SplitResult:
     """Split a song, which may be standard input, and record what its stems were made from."""
     files = [export.name(stem) for stem in wanted]
     records.forget_replaced(export.folder, path, files, options)
-    reading = standard_input(stop) if path == STANDARD_INPUT else nullcontext(path)
+    reading = standard_input(cancel) if path == STANDARD_INPUT else nullcontext(path)
     with reading as song:
         result = separator.split(
             song,
@@ -88,10 +90,42 @@ def split_song(
             names=export.names,
             resume=resume,
             on_progress=on_progress,
-            cancel=stop,
+            cancel=cancel,
         )
     records.add(export.folder, path, files, options)
     return result
+
+
+def split_all(
+    separator: Separator,
+    songs: Iterable[tuple[Job, Export]],
+    wanted: Sequence[str],
+    options: records.Options,
+    resume: bool,
+    at_once: int,
+    report: Report,
+    stop: threading.Event,
+) -> None:
+    """Split songs, several at once, and report each."""
+    jobs: list[Job] = []
+
+    def runs() -> Iterator[SplitSong]:
+        for job, placed in songs:
+            jobs.append(job)
+            yield partial(split_song, separator, job.song, wanted, placed, options, resume)
+
+    with report.progress() as bars:
+        outcomes = split_songs(
+            runs(), at_once, lambda number, done: bars.show(jobs[number], done), stop
+        )
+        with closing(outcomes):
+            for outcome in outcomes:
+                job = jobs[outcome.number]
+                with bars.without(job):
+                    if outcome.error is not None:
+                        _report_error(outcome.error, job, report)
+                    elif outcome.result is not None:
+                        report.done(job, separator.model, outcome.result)
 
 
 def stream(
@@ -114,23 +148,26 @@ def stream(
         report.note(f"{path}: {warning}")
 
 
-def split_one(run: Callable[..., SplitResult | None], job: Job, model: str, report: Report) -> None:
-    """Split a song and report errors, except those of the model, which concern all songs."""
+def stream_one(run: Callable[..., None], job: Job, report: Report) -> None:
+    """Write a song's stem to standard output by ``run``, and report errors."""
     try:
-        with report.progress(job) as on_progress:
-            result = run(on_progress=on_progress)
-    except (Cancelled, ModelError):
-        raise
-    except EngineError as error:
+        with report.progress() as bars:
+            run(on_progress=partial(bars.show, job))
+    except Exception as error:
+        _report_error(error, job, report)
+
+
+def _report_error(error: Exception, job: Job, report: Report) -> None:
+    """Report why a song failed; raise errors of the model, which concern all songs."""
+    if isinstance(error, Cancelled | ModelError):
+        raise error
+    if isinstance(error, EngineError):
         report.failed(f"{error}{_way_out(job)}", job.song)
-    except Exception as error:  # a bug, or out of memory on this machine or its GPU
+    else:  # a bug, or out of memory on this machine or its GPU
         place = traceback.extract_tb(error.__traceback__)[-1]
         what = " ".join(f"{type(error).__name__}: {error}".split())
         where = f"{Path(place.filename).name}:{place.lineno}"
         report.failed(f"{job.song}: failed unexpectedly: {what} ({where}){_way_out(job)}", job.song)
-    else:
-        if result is not None:
-            report.done(job, model, result)
 
 
 def _way_out(job: Job) -> str:

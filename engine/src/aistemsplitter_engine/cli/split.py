@@ -117,6 +117,13 @@ def _bit_depth(_context: click.Context, _option: click.Parameter, value: str | N
     help="Segments computed at once; by default 1 on the CPU and 8 on a GPU.",
 )
 @click.option(
+    "--jobs",
+    metavar="N",
+    type=click.IntRange(min=1),
+    default=1,
+    help="Songs in progress at once: while one is separated, others are decoded and encoded.",
+)
+@click.option(
     "--download/--no-download",
     default=None,
     help="Download the model's weights if they are missing, or fail; by default they are "
@@ -145,6 +152,7 @@ def split(
     seed: int | None,
     overlap: float,
     batch_size: int | None,
+    jobs: int,
     download: bool | None,
     resume: bool,
     overwrite: bool,
@@ -165,7 +173,7 @@ def split(
         from aistemsplitter_engine.cli.file_names import NameTemplate
         from aistemsplitter_engine.cli.first_use import opened
         from aistemsplitter_engine.cli.records import options_of
-        from aistemsplitter_engine.cli.run import split_one, split_song, stream, unfinished
+        from aistemsplitter_engine.cli.run import split_all, stream, stream_one, unfinished
         from aistemsplitter_engine.cli.songs import Job
         from aistemsplitter_engine.formats import OutputFormat
         from aistemsplitter_engine.pipeline.export import Export
@@ -194,16 +202,11 @@ def split(
             if output == standard_output.STANDARD_OUTPUT:
                 standard_output.check(context, songs, wanted, export)
                 run_one = partial(stream, separator, songs[0], wanted[0], export, report, stop)
-                split_one(run_one, Job(songs[0], output, output), separator.model, report)
+                stream_one(run_one, Job(songs[0], output, output), report)
             else:
                 made = options_of(separator.model, shifts, seed, overlap, export)
-                for job, placed in unfinished(
-                    songs, wanted, export, template, made, overwrite, report
-                ):
-                    run = partial(
-                        split_song, separator, job.song, wanted, placed, made, resume, stop
-                    )
-                    split_one(run, job, separator.model, report)
+                places = unfinished(songs, wanted, export, template, made, overwrite, report)
+                split_all(separator, places, wanted, made, resume, jobs, report, stop)
     except (Cancelled, KeyboardInterrupt):
         report.stopped(resumable=output != standard_output.STANDARD_OUTPUT)
         raise SystemExit(130) from None
