@@ -277,3 +277,31 @@ def test_a_run_that_fails_on_a_full_disk_leaves_no_files(
     with pytest.raises(OutputError):
         end_with(OutputError, tmp_path / "work", samples(100))
     assert [*tmp_path.iterdir()] == []
+
+
+@pytest.mark.parametrize("place", ["memory"], indirect=True)
+def test_a_move_to_disk_that_failed_is_repeated_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk may have room again by then."""
+    audio, write = samples(300), Spool._write
+    written: list[int] = []
+
+    def full_once(self: Spool, stems: np.ndarray) -> None:
+        write(self, stems)
+        written.append(stems.shape[2])
+        if len(written) == 2:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Spool, "_write", full_once)
+    with pytest.raises(OSError, match="No space left"), open_spool(tmp_path / "work") as spool:
+        spool.append(audio[..., :100])
+        spool.append(audio[..., 100:200])
+        monkeypatch.setattr(spool, "_move_due", 0)
+        spool.append(audio[..., 200:])
+    with open_spool(tmp_path / "work", resume=True) as spool:
+        assert spool.frames == 200
+        spool.append(audio[..., 200:])
+        spool.end()
+        assert np.array_equal(read(spool, "drums"), audio[0])
+        assert np.array_equal(read(spool, "vocals"), audio[1])

@@ -202,12 +202,16 @@ class Spool:
     def _move_to_disk(self) -> None:
         """Write the samples that are held in memory, and from here on all others, to disk."""
         assert self._held is not None
-        for path in self._paths.values():
-            self._files.append(path.open("ab"))
-            if not self._held.blocks:  # a killed run may have left more than its journal says
-                self._files[-1].truncate(self.frames * FRAME_BYTES)
-        for block in self._held.blocks:
-            self._write(block)
+        valid = 0 if self._held.blocks else self.frames * FRAME_BYTES
+        try:
+            for path in self._paths.values():
+                self._files.append(path.open("ab"))
+                self._files[-1].truncate(valid)  # a killed run may have left more
+            for block in self._held.blocks:
+                self._write(block)
+        except BaseException:
+            self._close_files()
+            raise
         self._held.budget.release()  # although those that read it may not have noticed yet
         self._held = None
 
@@ -220,6 +224,7 @@ class Spool:
         for file in self._files:
             with suppress(OSError):
                 file.close()
+        self._files.clear()
 
     def _kept(self) -> bool:
         """Return whether the samples are on disk, after moving them there if necessary."""
