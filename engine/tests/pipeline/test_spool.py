@@ -293,12 +293,16 @@ def test_a_move_to_disk_that_failed_is_repeated_at_the_end(
         if len(written) == 2:
             raise OSError(28, "No space left on device")
 
+    def fail() -> None:
+        with open_spool(tmp_path / "work") as spool:
+            spool.append(audio[..., :100])
+            spool.append(audio[..., 100:200])
+            monkeypatch.setattr(spool, "_move_due", 0)
+            spool.append(audio[..., 200:])
+
     monkeypatch.setattr(Spool, "_write", full_once)
-    with pytest.raises(OSError, match="No space left"), open_spool(tmp_path / "work") as spool:
-        spool.append(audio[..., :100])
-        spool.append(audio[..., 100:200])
-        monkeypatch.setattr(spool, "_move_due", 0)
-        spool.append(audio[..., 200:])
+    with pytest.raises(OSError, match="No space left"):
+        fail()
     with open_spool(tmp_path / "work", resume=True) as spool:
         assert spool.frames == 200
         spool.append(audio[..., 200:])
