@@ -226,6 +226,7 @@ def test_a_full_disk(
     song = write_song(tmp_path / "song.wav", 12)
     if not honest:
         monkeypatch.setattr("aistemsplitter_engine.pipeline.write._check_space", lambda *_: None)
+    monkeypatch.setattr("aistemsplitter_engine.pipeline.spool._IN_MEMORY", 0)
     code, said, err = split(song, "-o", small_disk / "out", "--stems", "vocals")
     assert (code, said, err.count("\n")) == (1, "", 1)
     place = f"Error: {small_disk / 'out' / 'song'}"

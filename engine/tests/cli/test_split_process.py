@@ -28,6 +28,17 @@ pytestmark = pytest.mark.timeout(300)  # a hang prints its stack
 COMMAND = Path(sys.executable).with_name("aistemsplitter-local")
 
 
+# The command, with stems on disk from the first moment on, as those of a run of some seconds.
+ON_DISK = """
+import sys
+from aistemsplitter_engine.cli import main
+from aistemsplitter_engine.pipeline import spool
+spool._IN_MEMORY = 0
+sys.argv.pop(0)
+main()
+"""
+
+
 def start(
     *arguments: str | Path, through: Sequence[str] = (), **options: Any
 ) -> subprocess.Popen[str]:
@@ -74,7 +85,7 @@ def test_a_killed_run_is_resumed_to_the_bit(tmp_path: Path, tiny: Separator) -> 
     song, out = write_song(tmp_path / "song.wav", 25, gain=9), tmp_path / "out"
     folder = out / "song"
     arguments = [song, "-o", out, *TINY, "--resume"]
-    with start(*arguments) as process:
+    with start(*arguments, through=[sys.executable, "-c", ON_DISK]) as process:
         kill(process, signal.SIGKILL, folder / ".aistemsplitter")
     assert process.returncode == -signal.SIGKILL
     assert {p.name for p in folder.iterdir()} == {".aistemsplitter", ".aistemsplitter.lock"}
@@ -100,7 +111,8 @@ def test_a_killed_run_is_resumed_to_the_bit(tmp_path: Path, tiny: Separator) -> 
 def test_a_signal(tmp_path: Path, number: int) -> None:
     """Ctrl-C, or a stop by a service manager."""
     song, folder = write_song(tmp_path / "song.wav", 25), tmp_path / "out" / "song"
-    with start(song, "-o", tmp_path / "out", *TINY) as process:
+    through = [sys.executable, "-c", ON_DISK]
+    with start(song, "-o", tmp_path / "out", *TINY, through=through) as process:
         said, err = kill(process, number, folder / ".aistemsplitter")
     assert process.returncode == 130
     assert said == ""
@@ -134,7 +146,7 @@ def test_ctrl_c_while_the_command_is_imported(tmp_path: Path) -> None:
 def test_a_file_that_cannot_grow(tmp_path: Path) -> None:
     """As on a disk that fills up during the run, which cannot be known beforehand."""
     song = write_song(tmp_path / "song.wav", 12)
-    through = [sys.executable, "-c", LIMIT_FILES, "3000000"]
+    through = [sys.executable, "-c", LIMIT_FILES, "3000000", sys.executable, "-c", ON_DISK]
     code, said, err = run(song, "-o", tmp_path / "out", *TINY, "--stems", "vocals", through=through)
     assert (code, said) == (1, "")
     folder = tmp_path / "out" / "song"

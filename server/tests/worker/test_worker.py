@@ -28,6 +28,17 @@ def progress(client: httpx2.Client, split_id: str) -> float:
     return found
 
 
+def saved(client: httpx2.Client, service: Service, split_id: str) -> float:
+    """Wait until a fifth is separated and on disk, which takes seconds; return the progress."""
+    work = service.settings.data / "work" / split_id / "stems" / ".aistemsplitter"
+
+    def reached() -> float | None:
+        done = progress(client, split_id)
+        return done if done > 0.2 and (work / "journal.json").exists() else None
+
+    return until(reached)
+
+
 def test_a_song_becomes_stems(client: httpx2.Client, service: Service, someone: Customer) -> None:
     service.start("worker")
     split_id = split(client, upload(client), stems=["vocals", "instrumental"])
@@ -132,7 +143,7 @@ def test_a_killed_workers_split_is_resumed(
 ) -> None:
     worker = service.start("worker")
     split_id = split(client, upload(client, long_song))
-    reached = until(lambda: (done := progress(client, split_id)) > 0.2 and done)
+    reached = saved(client, service, split_id)
     worker.kill()
     worker.wait()
     service.start("worker")
@@ -179,7 +190,7 @@ def test_a_stalled_worker_is_killed(
 ) -> None:
     worker = service.start("worker")
     split_id = split(client, upload(client, long_song))
-    reached = until(lambda: (done := progress(client, split_id)) > 0.2 and done)
+    reached = saved(client, service, split_id)
     with stopped(worker) as family:
         service.start("worker")
         assert worker.wait(PATIENCE) == -signal.SIGKILL
@@ -198,7 +209,7 @@ def test_a_stalled_worker_on_another_machine_is_overtaken(
 ) -> None:
     worker = service.start("worker")
     split_id = split(client, upload(client, long_song))
-    reached = until(lambda: (done := progress(client, split_id)) > 0.2 and done)
+    reached = saved(client, service, split_id)
     with stopped(worker):
         (heartbeat,) = (service.settings.data / "processes").glob("wrk_*.lock")
         heartbeat.write_text(json.dumps({"machine": "elsewhere", "pid": worker.pid, "count": 1}))

@@ -32,7 +32,7 @@ _JOURNAL = "journal.json"
 _JOURNAL_PAUSE = 10  # times what writing it took: at most a tenth of the time is spent on that
 # Seconds of separation that a kill may lose: with 1.4 MB per second of a song, the disk would limit
 # a fast GPU, on which a song takes less. A run that is cancelled or fails loses nothing.
-_IN_MEMORY = 5.0
+_IN_MEMORY = 2.0
 
 
 def copy_unfinished(folder: Path, to: Path) -> None:
