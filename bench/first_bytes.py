@@ -17,6 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from aistemsplitter_engine import Cancelled, Separator
+from aistemsplitter_engine.pipeline.write import SEPARATION_SHARE
 from material import environment, write_hub_files, write_song
 
 _HEADER = 4096  # bytes; a file that is longer holds audio
@@ -42,7 +43,7 @@ def main() -> None:
                 print(
                     f"{options.minutes:g} min, {options.model}: the first bytes of {len(files)} "
                     f"stems were on disk after {time.monotonic() - started:.1f} s, with "
-                    f"{fraction:.1%} of the song separated"
+                    f"{fraction / SEPARATION_SHARE:.1%} of the song separated"
                 )
 
         with suppress(Cancelled):

@@ -17,6 +17,7 @@ from aistemsplitter_engine.pipeline.write import SEPARATION_SHARE
 from fakes import FakeRuntime, music, threads, use_fake
 from stem_files import (
     RATE,
+    STEMS,
     WORK,
     fail_in_an_encoder,
     read_all,
@@ -47,7 +48,8 @@ def test_stems_appear_when_all_are_complete(tmp_path: Path) -> None:
     watch = Watch(tmp_path)
     separator().split(song(30), tmp_path, on_progress=watch)
     assert sum(f <= SEPARATION_SHARE for f in steps(watch.fractions)) == 15
-    assert all(name.startswith(WORK) for seen in watch.seen for name in seen)
+    assert all(name.startswith(WORK) for seen in watch.seen[:-1] for name in seen)
+    assert watch.seen[-1].keys() == {f"{stem}.wav" for stem in STEMS}
     assert len(read_all(tmp_path)) == 4
 
 
@@ -55,8 +57,9 @@ def test_earlier_stems_are_kept_until_all_are_complete(tmp_path: Path) -> None:
     separator().split(song(10), tmp_path)
     before = tree(tmp_path)
 
-    def check(_: float) -> None:
-        assert {name: data for name, data in tree(tmp_path).items() if WORK not in name} == before
+    def check(fraction: float) -> None:
+        found = {name: data for name, data in tree(tmp_path).items() if WORK not in name}
+        assert (found == before) == (fraction < 1)
 
     separator().split(song(11), tmp_path, on_progress=check)
     after = tree(tmp_path)
@@ -97,7 +100,7 @@ def test_the_first_bytes_are_on_disk_before_a_tenth_is_separated(
     first = next(f for f, size in zip(watch.fractions, sizes, strict=True) if size > 0)
     assert first < 0.02
     # And the samples of all finished segments, except those that overlap the next one.
-    for fraction, size in zip(watch.fractions[1:], sizes[1:], strict=True):
+    for fraction, size in zip(watch.fractions[1:-1], sizes[1:-1], strict=True):
         separated = min(1, fraction / SEPARATION_SHARE)
         assert size / (600 * RATE * 8) == pytest.approx(separated, abs=0.01)
 
