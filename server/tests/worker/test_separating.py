@@ -42,7 +42,7 @@ def test_progress_is_reported_while_encoding(
     assert "done" in answer
     fractions = [json.loads(line)["progress"] for line in said.getvalue().splitlines()]
     assert fractions[0] == 0  # while the song is measured
-    assert sum(SEPARATION_SHARE < fraction < 1 for fraction in fractions) > 1  # while it is encoded
+    assert any(SEPARATION_SHARE < fraction < 1 for fraction in fractions)  # while it is encoded
     assert fractions[-1] == 1
 
 
