@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from aistemsplitter_engine.audio import FloatArray
+from aistemsplitter_engine.cli.records import RECORD
 from aistemsplitter_engine.cli.report import ProgressBars
 from aistemsplitter_engine.cli.songs import Job
 from cli_songs import lines, split, tree, write_song
@@ -69,7 +70,9 @@ def test_a_signal_stops_all_songs_and_saves_their_work(
     calls = fakes[0].calls
     assert split(*arguments, "--overwrite")[0] == 0
     assert calls < fakes[-1].calls
-    assert tree(tmp_path / "out") == {*"abc", *(f"{name}/vocals.wav" for name in "abc")}
+    assert tree(tmp_path / "out") == {
+        f"{song}{file}" for song in "abc" for file in ("", "/vocals.wav", f"/{RECORD}")
+    }
 
 
 def test_each_song_has_a_progress_bar_until_it_ends() -> None:
