@@ -44,16 +44,18 @@ class FakeRuntime:
         self.network, self.concurrency, self.batch_size = network, concurrency, batch_size
         self.calls = 0  # segments that were separated
         self.gain = 1.0
-        self._ramp = np.linspace(-0.5, 0.5, network.segment_frames, dtype=np.float32)
+        self._ramp = np.linspace(-0.25, 0.25, network.segment_frames, dtype=np.float32)
 
     def __call__(self, segments: FloatArray, sources: tuple[int, ...]) -> FloatArray:
         self.calls += len(segments)
         return np.stack([self._estimate(segments, source) for source in sources], axis=1)
 
     def _estimate(self, segments: FloatArray, source: int) -> FloatArray:
-        before, after = (np.roll(segments, n * (source + 1), axis=-1) for n in (17, -23))
-        beside = (before - after) / 2
-        return np.float32(0.1 * self.gain * (source + 1)) * segments + self._ramp * beside
+        estimate = np.roll(segments, 17 * (source + 1), axis=-1)
+        estimate -= np.roll(segments, -23 * (source + 1), axis=-1)
+        estimate *= self._ramp
+        estimate += np.float32(0.1 * self.gain * (source + 1)) * segments
+        return estimate
 
 
 class BrokenRuntime(FakeRuntime):

@@ -82,9 +82,10 @@ def collect(stream: Iterator[Estimates], begin: int = 0) -> tuple[FloatArray, Fl
 
 
 # Hypothesis prefers small numbers, so each range of lengths has its own strategy.
-lengths = st.sampled_from([1, 100, 5_000, 30_000, RATE, 5 * RATE, 20 * RATE, 40 * RATE]).flatmap(
+lengths = st.sampled_from([1, 100, 5_000, 30_000, RATE, 5 * RATE, 25 * RATE]).flatmap(
     lambda longest: st.integers(max(1, longest // 2), longest)
 )
+MOST_SEGMENTS = 40  # more than three batches of nine, which is what may be in progress
 
 
 @settings(max_examples=60)
@@ -103,6 +104,7 @@ lengths = st.sampled_from([1, 100, 5_000, 30_000, RATE, 5 * RATE, 20 * RATE, 40 
 @example(4410, 4410, Fraction(1, 10), 0.0, 1, [0], 1)  # exactly one segment
 @example(4411, 4411, Fraction(1, 10), 0.0, 1, [0], 1)
 @example(40 * RATE, 65_536, Fraction(39, 5), 0.25, 1, [0], 2)
+@example(4 * RATE, 65_536, Fraction(1, 10), 0.0, 9, [0], 3)
 def test_streaming_equals_the_whole_track(
     frames: int,
     block: int,
@@ -112,9 +114,10 @@ def test_streaming_equals_the_whole_track(
     offsets: list[int],
     concurrency: int,
 ) -> None:
+    runtime = FakeRuntime(network(segment), concurrency=concurrency)
+    frames = min(frames, MOST_SEGMENTS * runtime.network.segment_frames)
     track = noise(frames)
     block = max(block, frames // 500)
-    runtime = FakeRuntime(network(segment), concurrency=concurrency)
     loudness = measure(blocks_of(track, block))
     stream = separate(
         blocks_of(track, block),
@@ -300,6 +303,6 @@ def test_memory_does_not_grow_with_the_track() -> None:
         finally:
             tracemalloc.stop()
 
-    short, long = peak(1), peak(20)
+    short, long = peak(1), peak(8)
     assert long < 1.2 * short  # threads make it vary slightly between runs
     assert long < 60e6

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,13 @@ from aistemsplitter_engine.runtimes.openvino import OpenVinoRuntime
 from aistemsplitter_engine.runtimes.torch import TorchRuntime
 from aistemsplitter_engine.weights.checkpoint import Checkpoint, load_checkpoint
 from fakes import music
+from networks import Bag
 from reference import (
     OFFICIAL,
     OFFICIAL_6S,
     SMALL,
     SOURCES,
+    FloatArray,
     demucs_separate,
     engine_separate,
     network,
@@ -56,33 +59,65 @@ SHAPES: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("runtime", RUNTIMES)
-@pytest.mark.parametrize("shape", SHAPES)
-def test_every_shape_of_the_family(shape: str, runtime: str, tmp_path: Path) -> None:
-    model = network(**{**SMALL, **SHAPES[shape]})
-    ours = RUNTIMES[runtime](load_checkpoint(save(model, tmp_path / "model.th")))
-    mixture = music(2.3)
-    expected = demucs_separate([model], mixture)
-    got = engine_separate([ours], mixture)
-    assert got.shape == expected.shape
-    peak = np.abs(expected).max()
-    assert peak > 0.01  # the output is not silence
-    assert np.abs(got - expected).max() < FULL_SCALE * max(1, peak)
+@dataclass(frozen=True)
+class Separated:
+    """A mixture, checkpoints of networks, and the stems that Demucs makes with these."""
+
+    files: list[Path]
+    mixture: FloatArray
+    stems: FloatArray
 
 
-@pytest.mark.parametrize("runtime", RUNTIMES)
-@pytest.mark.parametrize("seconds", [1 / 44100, 0.4, 2.2])
-def test_shifts_under_a_seed(seconds: float, runtime: str, tmp_path: Path) -> None:
+# Separated once for both runtimes.
+@pytest.fixture(scope="module", params=SHAPES)
+def shape(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Separated:
+    model, mixture = network(**{**SMALL, **SHAPES[request.param]}), music(2.3)
+    file = save(model, tmp_path_factory.mktemp("shape") / "model.th")
+    return Separated([file], mixture, demucs_separate([model], mixture))
+
+
+@pytest.fixture(scope="module")
+def bag(tmp_path_factory: pytest.TempPathFactory) -> Bag:
     models = [network(seed, **SMALL) for seed in range(4)]
-    files = [save(model, tmp_path / f"{k}.th") for k, model in enumerate(models)]
+    folder = tmp_path_factory.mktemp("bag")
+    return Bag(models, [save(model, folder / f"{k}.th") for k, model in enumerate(models)])
+
+
+@pytest.fixture(scope="module", params=[0.4, 2.2])
+def shifted(request: pytest.FixtureRequest, bag: Bag) -> Separated:
+    mixture = music(request.param)
+    stems = demucs_separate(bag.models, mixture, shifts=2, seed=7)
+    return Separated(bag.paths, mixture, stems)
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_every_shape_of_the_family(shape: Separated, runtime: str) -> None:
+    (file,) = shape.files
+    got = engine_separate([RUNTIMES[runtime](load_checkpoint(file))], shape.mixture)
+    assert got.shape == shape.stems.shape
+    peak = np.abs(shape.stems).max()
+    assert peak > 0.01  # the output is not silence
+    assert np.abs(got - shape.stems).max() < FULL_SCALE * max(1, peak)
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_shifts_under_a_seed(shifted: Separated, runtime: str) -> None:
+    got = separate_shifted(shifted.files, runtime, shifted.mixture)
+    assert np.abs(got - shifted.stems).max() < FULL_SCALE
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_a_single_sample_under_a_seed(bag: Bag, runtime: str) -> None:
+    """Its deviation, by which Demucs divides, is NaN."""
+    separate_shifted(bag.paths, runtime, music(1 / 44100))
+
+
+def separate_shifted(files: list[Path], runtime: str, mixture: FloatArray) -> FloatArray:
     ours = [RUNTIMES[runtime](load_checkpoint(file)) for file in files]
-    mixture = music(seconds)
     with np.errstate(all="raise"):
         got = engine_separate(ours, mixture, shifts=2, seed=7)
     assert np.isfinite(got).all()
-    if mixture.shape[1] > 1:  # the deviation of a single sample, by which Demucs divides, is NaN
-        expected = demucs_separate(models, mixture, shifts=2, seed=7)
-        assert np.abs(got - expected).max() < FULL_SCALE
+    return got
 
 
 @pytest.mark.skipif(not HAS_BF16, reason="this processor does not multiply in bf16")
