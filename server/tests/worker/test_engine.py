@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import signal
 import struct
+import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from aistemsplitter_engine.audio import AudioFile, Cover, StemWriter
@@ -175,6 +177,22 @@ def test_the_engine_cannot_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     with pytest.raises(Failed, match="cannot start: ModuleNotFoundError: No module named"):
         engine.start()
     assert engine._process is None
+
+
+@pytest.mark.parametrize("kind", ["engine", "decoder"])
+def test_no_socket_stays_open_if_no_process_can_be_started(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_arguments: object, **_options: object) -> None:
+        raise BlockingIOError("Resource temporarily unavailable")
+
+    engine = Engine(silence=60, work=tmp_path, decode_seconds=60)
+    start: Callable[[], object] = engine.start if kind == "engine" else Decoder
+    monkeypatch.setattr(subprocess, "Popen", fail)
+    open_before = psutil.Process().num_fds()
+    with pytest.raises(BlockingIOError) as raised:
+        start()
+    assert psutil.Process().num_fds() == open_before, raised  # the traceback keeps objects alive
 
 
 def test_the_engine_hangs(tmp_path: Path) -> None:

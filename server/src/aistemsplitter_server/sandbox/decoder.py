@@ -30,17 +30,21 @@ class Decoder:
 
     def __init__(self) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            self._process = subprocess.Popen(
-                python.command(decoding.__name__, str(theirs.fileno())),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                pass_fds=[theirs.fileno()],
-                env=python.SINGLE_THREADED,
-                start_new_session=True,
-                cwd="/",
-            )
+        try:
+            with theirs:
+                self._process = subprocess.Popen(
+                    python.command(decoding.__name__, str(theirs.fileno())),
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    pass_fds=[theirs.fileno()],
+                    env=python.SINGLE_THREADED,
+                    start_new_session=True,
+                    cwd="/",
+                )
+        except BaseException:
+            ours.close()
+            raise
         self._socket = ours
 
     @classmethod

@@ -87,16 +87,21 @@ class Engine:
         self.kill()
         self._work.mkdir(mode=0o700, parents=True, exist_ok=True)
         limits = json.dumps({"work": str(self._work), "patience": DECODER_SILENCE * self._silence})
-        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            self._process = subprocess.Popen(
-                python.command(separating.__name__, limits),
-                env=python.engine_environment(),
-                stdin=theirs.fileno(),
-                stdout=subprocess.PIPE,
-                text=True,
-                start_new_session=True,  # Ctrl-C in the terminal is for the worker, which stops it
-            )
+        control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            with theirs:
+                self._process = subprocess.Popen(
+                    python.command(separating.__name__, limits),
+                    env=python.engine_environment(),
+                    stdin=theirs.fileno(),
+                    stdout=subprocess.PIPE,
+                    text=True,
+                    start_new_session=True,  # the worker handles Ctrl-C and stops the engine
+                )
+        except BaseException:
+            control.close()
+            raise
+        self._control = control
         Decoder.warm()
         self._messages = queue.Queue()
         self._reader = threading.Thread(
