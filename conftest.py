@@ -33,6 +33,9 @@ settings.register_profile(
 settings.load_profile("deterministic")
 
 
+SLOW_FIXTURES = {"databases", "sqlite_databases", "browser"}
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--full", action="store_true", help="also compare with Demucs at the official models' size"
@@ -64,8 +67,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _is_slow(item: pytest.Item) -> bool:
-    fixtures = getattr(item, "fixturenames", ())
-    return "databases" in fixtures or "browser" in fixtures or "network" in item.keywords
+    fixtures = set(getattr(item, "fixturenames", ()))
+    return bool(fixtures & SLOW_FIXTURES) or "network" in item.keywords
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -26,7 +26,7 @@ from aistemsplitter_server.worker.context import WorkerContext
 from customers import Customer, customer
 from databases import Databases
 from fake_stripe import FakeStripe, fake_stripe
-from serving import serving
+from serving import NO_CERTIFICATES, serving
 
 
 @pytest.fixture(autouse=True)
@@ -58,12 +58,12 @@ def postgres_url() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def _sqlite(tmp_path_factory: pytest.TempPathFactory) -> Databases:
+def sqlite_databases(tmp_path_factory: pytest.TempPathFactory) -> Databases:
     return kinds.Sqlite(tmp_path_factory.mktemp("migrated"))
 
 
 @pytest.fixture(scope="session")
-def _postgres(postgres_url: str) -> Iterator[Databases]:
+def postgres_databases(postgres_url: str) -> Iterator[Databases]:
     server = kinds.Postgres(postgres_url)
     yield server
     server.close()
@@ -72,7 +72,7 @@ def _postgres(postgres_url: str) -> Iterator[Databases]:
 @pytest.fixture(params=["sqlite", "postgres"])
 def databases(request: pytest.FixtureRequest) -> Databases:
     """Both kinds of database, so that a test that uses one runs on both."""
-    found: Databases = request.getfixturevalue(f"_{request.param}")
+    found: Databases = request.getfixturevalue(f"{request.param}_databases")
     return found
 
 
@@ -113,7 +113,7 @@ def context(settings: Settings, database: Database, server_secrets: Secrets) -> 
         database,
         server_secrets,
         configured(settings, server_secrets),
-        Outgoing(addresses.networks("127.0.0.1")),
+        Outgoing(addresses.networks("127.0.0.1"), tls=NO_CERTIFICATES),
         "wrk_1",
     )
 

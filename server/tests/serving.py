@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -13,11 +14,14 @@ from fastapi import FastAPI
 
 from aistemsplitter_server.http import serving as api
 
+# For clients that speak plain HTTP: reading the system's certificates takes longer than most tests.
+NO_CERTIFICATES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
 
 @contextmanager
-def serving(app: FastAPI) -> Iterator[httpx2.Client]:
+def serving(app: FastAPI, port: int = 0) -> Iterator[httpx2.Client]:
     """Run the server for the duration of the block, and yield a client."""
-    listener = socket.create_server(("127.0.0.1", 0))
+    listener = socket.create_server(("127.0.0.1", port))
     server = api.server(app, app.state.context.settings)
     server.config.timeout_graceful_shutdown = 1
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
@@ -27,7 +31,10 @@ def serving(app: FastAPI) -> Iterator[httpx2.Client]:
     port = listener.getsockname()[1]
     try:
         with httpx2.Client(
-            base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=180
+            base_url=f"http://127.0.0.1:{port}",
+            trust_env=False,
+            timeout=180,
+            verify=NO_CERTIFICATES,
         ) as client:
             yield client
     finally:

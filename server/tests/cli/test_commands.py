@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from aistemsplitter_server.kit.settings import Settings
 from command_line import ok, run
+from databases import Databases
 
 
 def test_a_key_is_created_listed_and_revoked(tmp_path: Path) -> None:
@@ -61,9 +63,9 @@ def test_config_hides_secrets(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def folder(tmp_path: Path, sqlite_databases: Databases) -> Path:
     """A data folder with a migrated database."""
-    ok(tmp_path, "db", "upgrade")
+    sqlite_databases.create(Settings(data=tmp_path / "data").database)
     return tmp_path
 
 
