@@ -14,8 +14,12 @@ from typing import Any
 
 import httpx2
 
+from aistemsplitter_server.app import create_app
+from aistemsplitter_server.kit import secrets
+from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.settings import PREFIX, Settings
 from ports import free_port
+from serving import serving
 
 SONGS = Path(__file__).parents[2] / "songs"
 SONG = SONGS / "sample" / "mixture.flac"  # 20 s
@@ -37,7 +41,7 @@ class Service:
         with (data / f"{command[0]}.log").open("ab") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "aistemsplitter_server", "--data", str(data), *command],
-                env={**os.environ, **self._settings(), **self.environment},
+                env={**os.environ, **self._environment()},
                 stdout=log,
                 stderr=log,
             )
@@ -57,6 +61,17 @@ class Service:
         process.terminate()
         process.wait()
 
+    @contextmanager
+    def api_in_this_process(self, database: Database) -> Iterator[httpx2.Client]:
+        """Run the API in this process, which starts a second sooner, and yield a client."""
+        port = free_port()
+        values = {name.lower(): value for name, value in self._settings().items()}
+        settings = Settings(data=self.settings.data, port=port, **values)
+        app = create_app(settings, database, secrets.of(settings))
+        with serving(app, port) as client:
+            client.timeout = PATIENCE
+            yield client
+
     def end(self) -> None:
         """Kill the processes that are still running."""
         for process in self.running:
@@ -67,15 +82,18 @@ class Service:
         """Return the output of the processes of one kind."""
         return (self.settings.data / f"{name}.log").read_text()
 
+    def _environment(self) -> dict[str, str]:
+        settings = {PREFIX + name: value for name, value in self._settings().items()}
+        return {**settings, **self.environment}
+
     def _settings(self) -> dict[str, str]:
-        settings = {
+        return {
             "DATABASE_URL": self.settings.database,
             "ALLOW_PRIVATE_NETWORKS": "127.0.0.1/32",
             "DEMO": "true",
             "OFFLINE": "true",
             "RATE_LIMIT_PER_MINUTE": "0",
         }
-        return {PREFIX + name: value for name, value in settings.items()}
 
 
 @contextmanager
@@ -89,11 +107,12 @@ def running(settings: Settings) -> Iterator[Service]:
 
 
 def until(done: Callable[[], Any], patience: float = PATIENCE) -> Any:
-    """Wait for a true result and return it."""
-    ends = time.monotonic() + patience
+    """Wait for a true result and return it; check less often the longer it takes."""
+    began = time.monotonic()
     while not (found := done()):
-        assert time.monotonic() < ends, "the condition did not become true in time"
-        time.sleep(0.05)
+        waited = time.monotonic() - began
+        assert waited < patience, "the condition did not become true in time"
+        time.sleep(min(max(0.02, waited / 20), 0.25))
     return found
 
 
