@@ -194,6 +194,7 @@ def _free_runtime(batch_size: int, level: float = 1.0) -> Any:
                 config = importlib.import_module("aistemsplitter_engine.network.config")
                 self.config = config.Configuration.from_arguments(arguments)
             else:
+                self.arrays = importlib.import_module("aistemsplitter_engine.arrays").NUMPY
                 self.network = family.HTDemucsFamily().open(arguments)
 
         def __call__(self, segments: Any, sources: tuple[int, ...]) -> Any:

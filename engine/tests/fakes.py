@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from aistemsplitter_engine.arrays import FloatArray
+from aistemsplitter_engine.arrays import NUMPY, FloatArray
 from aistemsplitter_engine.families import open_network
 from aistemsplitter_engine.families.base import Network
 from aistemsplitter_engine.weights.checkpoint import Checkpoint
@@ -38,6 +38,7 @@ class FakeRuntime:
     The estimates are therefore wrong if a window is cut, padded or trimmed off by one sample.
     """
 
+    arrays = NUMPY
     precision = "float32"
 
     def __init__(self, network: Network, *, concurrency: int = 2, batch_size: int = 1) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from aistemsplitter_engine.errors import (
     AudioError,
     Cancelled,
+    DeviceError,
     DownloadError,
     EngineError,
     ModelError,
@@ -33,6 +34,7 @@ __all__ = [
     "AudioFile",
     "Block",
     "Cancelled",
+    "DeviceError",
     "DownloadError",
     "EngineError",
     "ModelError",

@@ -6,6 +6,7 @@ EngineError                 base: its text is one line, written for the person w
 ├── ModelError              a model is unknown, damaged or not what it says
 │   ├── ModelNotInstalled   its weights are not on this machine; the text says how to get them
 │   └── DownloadError       its weights could not be fetched or failed their checksum
+├── DeviceError             the device that computes has not enough memory
 ├── OptionError             an option's value is wrong or does not go with another
 ├── SeparatorClosed         a separator is used after it was closed
 └── Cancelled               the caller asked to stop
@@ -34,6 +35,10 @@ class ModelNotInstalled(ModelError):
 
 class DownloadError(ModelError):
     """Weights could not be fetched, or were not the right ones."""
+
+
+class DeviceError(EngineError):
+    """The device that computes has not enough memory."""
 
 
 class OptionError(EngineError):

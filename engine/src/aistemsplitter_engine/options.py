@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import operator
+import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, TypedDict, get_args
 
 from aistemsplitter_engine.errors import OptionError
 
-Device = Literal["auto", "cpu", "cuda", "mps"]
+DeviceName = Literal["auto", "cpu", "cuda", "mps"]
+Device = DeviceName | str
+"""A device's name, or that of one CUDA card such as ``cuda:1``; see :func:`checked_device`."""
 Precision = Literal["auto", "float32", "bf16", "float16"]
 Clip = Literal["rescale", "clamp", "none"]
 FormatName = Literal["wav", "flac", "mp3", "opus", "m4a"]
@@ -27,6 +30,18 @@ class SplitOptions(TypedDict, total=False):
     sample_rate: int | None
     names: Mapping[str, str] | None
     resume: bool
+
+
+def checked_device(value: str) -> str:
+    """Return a device's name if it has a valid form.
+
+    Raises:
+        OptionError: it has none.
+    """
+    if value in get_args(DeviceName) or re.fullmatch(r"cuda:[0-9]{1,4}", str(value)):
+        return value
+    names = ", ".join(get_args(DeviceName))
+    raise OptionError(f"device {value!r} is not one of {names}, or a card such as cuda:1")
 
 
 def number(name: str, value: Any) -> float:

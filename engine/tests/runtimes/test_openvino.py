@@ -264,7 +264,11 @@ def test_precision_is_chosen_or_refused() -> None:
 @pytest.mark.parametrize(
     ("device", "precision", "reason"),
     [
-        ("tpu", "auto", "device 'tpu' is not one of auto, cpu, cuda, mps"),
+        (
+            "tpu",
+            "auto",
+            "device 'tpu' is not one of auto, cpu, cuda, mps, or a card such as cuda:1",
+        ),
         ("cpu", "int8", "precision 'int8' is not one of"),
         ("cuda", "auto", "PyTorch finds no CUDA GPU"),
         ("mps", "auto", "PyTorch finds no Metal device"),

@@ -22,7 +22,10 @@ from stem_blocks import CountingSource
         ({"overlap": -0.01}, "overlap -0.01 is not between 0 and 0.99"),
         ({"overlap": float("nan")}, "overlap nan is not between 0 and 0.99"),
         ({"batch_size": 0}, "batch size 0 is not between 1 and 1024"),
-        ({"device": "tpu"}, "device 'tpu' is not one of auto, cpu, cuda, mps"),
+        (
+            {"device": "tpu"},
+            "device 'tpu' is not one of auto, cpu, cuda, mps, or a card such as cuda:1",
+        ),
         ({"precision": "int8"}, "precision 'int8' is not one of auto, float32, bf16, float16"),
         ({"shifts": 1.5}, "shifts 1.5 is not a whole number"),
         ({"shifts": "2"}, "shifts 2 is not a whole number"),

@@ -13,8 +13,15 @@ from typing import Any, get_args
 import click
 
 from aistemsplitter_engine.cli import standard_output
-from aistemsplitter_engine.errors import Cancelled, EngineError
-from aistemsplitter_engine.options import DEFAULT_MODEL, Clip, Device, FormatName, Precision
+from aistemsplitter_engine.errors import Cancelled, EngineError, OptionError
+from aistemsplitter_engine.options import (
+    DEFAULT_MODEL,
+    Clip,
+    Device,
+    FormatName,
+    Precision,
+    checked_device,
+)
 
 DEMONSTRATION = (
     "htdemucs_tiny is a small model trained on synthetic music, for demonstration; "
@@ -28,6 +35,13 @@ _PATH = click.Path(path_type=Path, readable=False)
 
 def _one_of(names: Any) -> click.Choice[str]:
     return click.Choice(get_args(names))
+
+
+def _device(_context: click.Context, _option: click.Parameter, value: str) -> str:
+    try:
+        return checked_device(value)
+    except OptionError as error:
+        raise click.BadParameter(f"{error}.") from None
 
 
 def _bit_depth(_context: click.Context, _option: click.Parameter, value: str | None) -> int | None:
@@ -96,7 +110,13 @@ def _bit_depth(_context: click.Context, _option: click.Parameter, value: str | N
     default="rescale",
     help="Stems that exceed full scale: attenuate all alike, clip the peaks, or neither.",
 )
-@click.option("--device", type=_one_of(Device), default="auto", help="Device to compute on.")
+@click.option(
+    "--device",
+    metavar="auto|cpu|cuda|cuda:N|mps",
+    callback=_device,
+    default="auto",
+    help="Device to compute on.",
+)
 @click.option(
     "--precision", type=_one_of(Precision), default="auto", help="Precision to compute in."
 )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from aistemsplitter_engine.arrays import FloatArray
+from aistemsplitter_engine.arrays import Array, FloatArray
 from aistemsplitter_engine.families.ops import Ops
 
 if TYPE_CHECKING:
@@ -21,7 +21,10 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Samples ``start`` to ``stop`` of a track, separated in a window that begins at ``window``."""
+    """Samples ``start`` to ``stop`` of a track, separated in a window that begins at ``window``.
+
+    The window is one segment of the normalized track, and silent past the track's ends.
+    """
 
     start: int
     stop: int
@@ -35,11 +38,11 @@ class Loudness(Protocol):
     def frames(self) -> int:
         """Length in samples."""
 
-    def normalize(self, audio: FloatArray) -> FloatArray:
-        """Return the audio at the level that the network expects."""
+    def normalize(self, audio: FloatArray, out: FloatArray) -> None:
+        """Write the audio at the level that the network expects into ``out``."""
 
-    def restore(self, estimate: FloatArray) -> FloatArray:
-        """Undo :meth:`normalize` on an estimate, in place, and return it."""
+    def restore(self, estimate: Array) -> None:
+        """Undo :meth:`normalize` on an estimate, in place."""
 
 
 class Grid(Protocol):
@@ -63,14 +66,6 @@ class Grid(Protocol):
 
     def finalized(self, done: int) -> int:
         """Return how many samples no chunk after the first ``done`` will change."""
-
-    def window(
-        self, chunk: Chunk, read: Callable[[int, int], FloatArray], loudness: Loudness
-    ) -> FloatArray:
-        """Return a chunk's window (channels, segment), as the network expects it.
-
-        ``read(start, stop)`` returns samples of the track, zeros where it has none.
-        """
 
 
 class Transform(Protocol):

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import cycle
 
-import numpy as np
-
-from aistemsplitter_engine.arrays import FloatArray
+from aistemsplitter_engine.arrays import Array, Arrays, FloatArray
 from aistemsplitter_engine.families.base import Chunk, Loudness
 from aistemsplitter_engine.pipeline.windows import Mixture, OverlapAdd
 from aistemsplitter_engine.runtimes import Runtime
@@ -48,39 +47,45 @@ def separate(
     """Separate a track, given as stereo blocks (2, n) at the models' rate, from ``begin`` on.
 
     Samples are yielded as soon as they are finalized, about one stride at a time. Memory holds a
-    few segments, whatever the track's length. The sources are those of all parts, in their order.
+    few batches, whatever the track's length. The sources are those of all parts, in their order.
+    All parts run on one device, where windows, overlap-add and levels are computed, too.
     ``on_progress`` is called with the fraction of segments that are done: before the first one, and
     after each batch, once its finalized samples were consumed. Its exceptions end the separation.
     """
-    passes = [
-        [_Pass(part, loudness.frames, overlap, offset, begin) for offset in offsets_of_part]
-        for part, offsets_of_part in zip(parts, offsets, strict=True)
-    ]
-    flat = [one for group in passes for one in group]
-    total = sum(len(one.grid) for one in flat)
-    mixture = Mixture(iter(blocks))
-    done = sum(one.next for one in flat)
+    arrays = parts[0].runtime.arrays
+    joined = _Joined(
+        [
+            [_Pass(part, loudness.frames, overlap, offset, begin) for offset in offsets_of_part]
+            for part, offsets_of_part in zip(parts, offsets, strict=True)
+        ],
+        loudness,
+        arrays,
+        begin,
+    )
+    flat = joined.passes
+    total, done = sum(len(one.grid) for one in flat), sum(one.next for one in flat)
+    mixture = Mixture(iter(blocks), loudness, arrays)
     mixture.forget(min([begin, *(one.needs for one in flat)]))
     workers = max(part.runtime.concurrency for part in parts)
+    windows = _Windows(mixture, arrays, batch_size, workers + 1)
     with ThreadPoolExecutor(workers, "separate") as pool:
-        waiting: deque[tuple[_Batch, Future[FloatArray]]] = deque()
+        waiting: deque[tuple[_Batch, Future[Array]]] = deque()
         rounds = _rounds(flat, batch_size)
         on_progress(done / total)
         while True:
             while len(waiting) <= workers and (batch := next(rounds, None)):
-                waiting.append((batch, _submit(pool, batch, mixture, loudness)))
+                with arrays.stream():
+                    segments = windows.of(batch)
+                part = batch.one.part
+                waiting.append((batch, pool.submit(part.runtime, segments, part.sources)))
             if not waiting:
                 break
             batch, future = waiting.popleft()
-            for (one, chunk), estimate in zip(batch, future.result(), strict=True):
-                one.add(chunk, estimate)
-            done += len(batch)
-            stop = min(one.finalized for one in flat)
-            if stop > begin:
-                sources = np.concatenate([_average(group, stop) for group in passes])
-                yield Estimates(begin, mixture.read(begin, stop), loudness.restore(sources))
-                begin = stop
-            mixture.forget(min([begin, *(one.needs for one in flat)]))
+            batch.one.received.extend(zip(batch.chunks, future.result(), strict=True))
+            done += len(batch.chunks)
+            for start, stop, sources in _one_ahead(joined.finalized()):
+                yield Estimates(start, mixture.read(start, stop), sources())
+            mixture.forget(min([joined.begin, *(one.needs for one in flat)]))
             on_progress(done / total)
 
 
@@ -90,14 +95,15 @@ class _Pass:
     def __init__(self, part: Part, frames: int, overlap: float, offset: int, begin: int) -> None:
         self.part = part
         self.grid = part.runtime.network.grid(frames, overlap, offset)
-        self.overlap_add = OverlapAdd(self.grid, len(part.sources), begin)
-        self._done = self.grid.first_reaching(begin)
-        self.next = self._done  # the first chunk that was not submitted
+        self.overlap_add = OverlapAdd(self.grid, len(part.sources), begin, part.runtime.arrays)
+        self.next = self._added = self.grid.first_reaching(begin)
+        # ``next`` is the first chunk that was not submitted, ``_added`` the first not added.
+        self.received: deque[tuple[Chunk, Array]] = deque()  # estimates that were not added yet
 
     @property
     def finalized(self) -> int:
         """The end of the samples that are finalized."""
-        return self.grid.finalized(self._done)
+        return self.grid.finalized(self._added)
 
     @property
     def needs(self) -> int:
@@ -106,20 +112,99 @@ class _Pass:
             return self.grid.frames
         return self.grid.chunk(self.next).window
 
-    def add(self, chunk: Chunk, estimate: FloatArray) -> None:
-        """Add the estimate of the next chunk."""
-        self.overlap_add.add(chunk, estimate)
-        self._done += 1
+    def add(self) -> None:
+        """Add the next of the estimates received."""
+        self.overlap_add.add(*self.received.popleft())
+        self._added += 1
 
 
-_Batch = list[tuple[_Pass, Chunk]]  # all of one pass
+class _Joined:
+    """The stems of all passes, joined sample by sample."""
+
+    def __init__(
+        self, groups: Sequence[Sequence[_Pass]], loudness: Loudness, arrays: Arrays, begin: int
+    ) -> None:
+        self._groups, self._loudness, self._arrays = groups, loudness, arrays
+        self.passes = [one for group in groups for one in group]
+        self.begin = begin  # the first sample that was not returned yet
+
+    def finalized(self) -> Iterator[tuple[int, int, Callable[[], FloatArray]]]:
+        """Yield starts, stops and sources (s, 2, n) of the samples that are finalized by now.
+
+        Estimates are added to the pass that is furthest behind, so that each has to keep one
+        segment only. The sources are on their way to main memory; calling them waits.
+        """
+        while (last := min(self.passes, key=lambda one: one.finalized)).received:
+            with self._arrays.stream():
+                last.add()
+                start, stop = self.begin, min(one.finalized for one in self.passes)
+                if stop <= start:
+                    continue
+                sources = self._arrays.download(self._sources(start, stop))
+            self.begin = stop
+            yield start, stop, sources
+
+    def _sources(self, start: int, stop: int) -> Array:
+        """Return the sources, averaged over each part's passes; drop them from the passes."""
+        count = sum(len(group[0].part.sources) for group in self._groups)
+        result = self._arrays.empty(count, 2, stop - start)
+        for low in range(start, stop, self._arrays.piece):
+            high = min(stop, low + self._arrays.piece)
+            piece, row = result[:, :, low - start : high - start], 0
+            for group in self._groups:
+                rows = piece[row : row + len(group[0].part.sources)]
+                self._average(group, low, high, rows)
+                row += len(rows)
+            self._loudness.restore(piece)
+        for one in self.passes:
+            one.overlap_add.drop(stop)
+        return result
+
+    def _average(self, group: Sequence[_Pass], start: int, stop: int, out: Array) -> None:
+        group[0].overlap_add.average(start, stop, out)
+        if len(group) == 1:
+            return
+        other = self._arrays.empty(*out.shape)
+        for one in group[1:]:
+            one.overlap_add.average(start, stop, other)
+            out += other
+        out /= len(group)
 
 
-def _average(group: Sequence[_Pass], stop: int) -> FloatArray:
-    total = group[0].overlap_add.take(stop)
-    for one in group[1:]:
-        total += one.overlap_add.take(stop)
-    return total / np.float32(len(group)) if len(group) > 1 else total
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Consecutive chunks of a pass."""
+
+    one: _Pass
+    chunks: list[Chunk]
+
+
+class _Windows:
+    """Batches of windows (batch, 2, segment), of which ``count`` are in use at the same time.
+
+    Networks of a bag share the windows: two consecutive batches of the same windows are one array.
+    """
+
+    def __init__(self, mixture: Mixture, arrays: Arrays, batch_size: int, count: int) -> None:
+        self._mixture, self._arrays = mixture, arrays
+        self._batch_size, self._count = batch_size, count
+        self._buffers: dict[int, Iterator[Array]] = {}  # by length of a segment
+        self._last: tuple[int, list[Chunk], Array] | None = None
+
+    def of(self, batch: _Batch) -> Array:
+        """Return the windows of a batch; they are valid until ``count`` later ones were made."""
+        segment = batch.one.part.runtime.network.segment_frames
+        if self._last is not None and self._last[:2] == (segment, batch.chunks):
+            return self._last[2]
+        if segment not in self._buffers:
+            size = min(self._batch_size, len(batch.one.grid))
+            made = (self._arrays.empty(size, 2, segment) for _ in range(self._count))
+            self._buffers[segment] = cycle(made)
+        windows = next(self._buffers[segment])[: len(batch.chunks)]
+        for chunk, window in zip(batch.chunks, windows, strict=True):
+            self._mixture.window(chunk.window, window)
+        self._last = segment, batch.chunks, windows
+        return windows
 
 
 def _rounds(passes: Sequence[_Pass], batch_size: int) -> Iterator[_Batch]:
@@ -127,15 +212,20 @@ def _rounds(passes: Sequence[_Pass], batch_size: int) -> Iterator[_Batch]:
     while any(one.next < len(one.grid) for one in passes):
         for one in passes:
             stop = min(one.next + batch_size, len(one.grid))
-            batch = [(one, one.grid.chunk(index)) for index in range(one.next, stop)]
+            chunks = [one.grid.chunk(index) for index in range(one.next, stop)]
             one.next = stop
-            if batch:
-                yield batch
+            if chunks:
+                yield _Batch(one, chunks)
 
 
-def _submit(
-    pool: Executor, batch: _Batch, mixture: Mixture, loudness: Loudness
-) -> Future[FloatArray]:
-    windows = [one.grid.window(chunk, mixture.read, loudness) for one, chunk in batch]
-    part = batch[0][0].part
-    return pool.submit(part.runtime, np.stack(windows), part.sources)
+def _one_ahead(
+    items: Iterable[tuple[int, int, Callable[[], FloatArray]]],
+) -> Iterator[tuple[int, int, Callable[[], FloatArray]]]:
+    """Yield items after the next one was computed, so that downloads overlap."""
+    previous = None
+    for item in items:
+        if previous is not None:
+            yield previous
+        previous = item
+    if previous is not None:
+        yield previous

@@ -2,81 +2,152 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator
 
 import numpy as np
 
-from aistemsplitter_engine.arrays import FloatArray
-from aistemsplitter_engine.families.base import Chunk, Grid
+from aistemsplitter_engine.arrays import Array, Arrays, FloatArray
+from aistemsplitter_engine.families.base import Chunk, Grid, Loudness
 
 
 class Mixture:
-    """A buffer of the part of a track that windows still need, filled from a stream of blocks."""
+    """A buffer of the part of a track that windows still need, filled from a stream of blocks.
 
-    def __init__(self, blocks: Iterator[FloatArray]) -> None:
-        self._blocks = blocks
-        self._parts: list[FloatArray] = []
-        self._start = 0  # of the first part
+    It keeps each block as it was read, and normalized in an array of the device, where all windows
+    and networks share it.
+    """
+
+    def __init__(self, blocks: Iterator[FloatArray], loudness: Loudness, arrays: Arrays) -> None:
+        self._blocks, self._loudness, self._arrays = blocks, loudness, arrays
+        self._starts: list[int] = []
+        self._read: list[FloatArray] = []
+        self._normalized: list[Array] = []
         self._stop = 0
         self._needed = 0
         self._ended = False
 
     def read(self, start: int, stop: int) -> FloatArray:
-        """Return samples (2, stop - start), zeros where the track has none."""
-        while self._stop < stop and not self._ended:
-            block = next(self._blocks, None)
-            if block is None:
-                self._ended = True
-            else:
-                self._parts.append(block)
-                self._stop += block.shape[1]
-                self.forget(self._needed)
+        """Return samples (2, stop - start) of the track as they were read."""
+        self._receive(stop)
         audio = np.zeros((2, stop - start), np.float32)
-        place = self._start
-        for part in self._parts:
-            low, high = max(start, place), min(stop, place + part.shape[1])
-            if low < high:
-                audio[:, low - start : high - start] = part[:, low - place : high - place]
-            place += part.shape[1]
+        for part, source, target in self._overlaps(start, stop):
+            audio[:, target] = self._read[part][:, source]
         return audio
+
+    def window(self, start: int, out: Array) -> None:
+        """Write the normalized samples from ``start`` on into ``out`` (2, n).
+
+        Past both ends of the track the window is silent.
+        """
+        length = out.shape[1]
+        self._receive(start + length)
+        first, last = max(0, -start), max(0, min(length, self._stop - start))
+        out[:, :first] = 0
+        out[:, last:] = 0
+        for part, source, target in self._overlaps(start, start + length):
+            out[:, target] = self._normalized[part][:, source]
 
     def forget(self, before: int) -> None:
         """Discard samples before a position, including those not received yet."""
         self._needed = before
-        while self._parts and self._start + self._parts[0].shape[1] <= before:
-            self._start += self._parts.pop(0).shape[1]
+        count = bisect_right(self._starts, before) - 1  # the last of these reaches further
+        if self._stop <= before:
+            count += 1
+        if count > 0:
+            del self._starts[:count], self._read[:count], self._normalized[:count]
+
+    def _receive(self, stop: int) -> None:
+        """Read blocks up to a position, or to the end of the track."""
+        while self._stop < stop and not self._ended:
+            block = next(self._blocks, None)
+            if block is None:
+                self._ended = True
+            elif block.shape[1]:
+                self._append(block)
+
+    def _append(self, block: FloatArray) -> None:
+        start, self._stop = self._stop, self._stop + block.shape[1]
+        if self._stop <= self._needed:
+            return
+        self._starts.append(start)
+        self._read.append(block)
+        self._normalized.append(
+            self._arrays.upload(block.shape, lambda out: self._loudness.normalize(block, out))
+        )
+
+    def _overlaps(self, start: int, stop: int) -> Iterator[tuple[int, slice, slice]]:
+        """Yield the blocks that hold samples of a range, with the samples' places in both."""
+        for part in range(max(0, bisect_right(self._starts, start) - 1), len(self._starts)):
+            begin = self._starts[part]
+            low, high = max(start, begin), min(stop, begin + self._read[part].shape[1])
+            if begin >= stop:
+                break
+            if low < high:
+                yield part, slice(low - begin, high - begin), slice(low - start, high - start)
 
 
 class OverlapAdd:
-    """Overlap-add of a grid's estimates, in order, into a stream. Holds about one segment."""
+    """Overlap-add of a grid's estimates, in order, into a stream.
 
-    def __init__(self, grid: Grid, sources: int, begin: int) -> None:
-        self._weight = grid.weight
-        self._begin = begin  # the first sample that was not returned yet
-        self._sum = np.zeros((sources, 2, 0), np.float32)
-        self._weights = np.zeros(0, np.float32)
+    A ring holds one segment of weighted sums. A sample is therefore only added once all samples a
+    segment before it were dropped.
+    """
 
-    def add(self, chunk: Chunk, estimate: FloatArray) -> None:
+    def __init__(self, grid: Grid, sources: int, begin: int, arrays: Arrays) -> None:
+        weight = grid.weight
+        self._arrays, self._length = arrays, len(weight)
+        self._weight = arrays.upload(weight.shape, lambda out: np.copyto(out, weight))
+        self._sum = arrays.empty(sources, 2, self._length)
+        self._weights = arrays.empty(self._length)
+        self._begin = begin  # the first sample that was not dropped
+        self._end = begin  # of the samples that some estimate was added to
+
+    def add(self, chunk: Chunk, estimate: Array) -> None:
         """Add an estimate (sources, 2, segment) of a chunk's whole window."""
-        self._extend(chunk.stop - self._begin)
-        skipped = max(0, self._begin - chunk.start)  # before the track, or already on disk
-        length = chunk.stop - chunk.start
-        weight = self._weight[skipped:length]
-        offset = chunk.start - chunk.window
-        place = slice(chunk.start + skipped - self._begin, chunk.stop - self._begin)
-        self._sum[:, :, place] += weight * estimate[:, :, offset + skipped : offset + length]
-        self._weights[place] += weight
+        multiply = self._arrays.library.multiply
+        begin = max(self._begin, chunk.start)  # before it: not in the track, or already on disk
+        for low, high in self._pieces(begin, min(self._end, chunk.stop)):
+            ring, weight = (
+                self._ring(low, high),
+                self._weight[low - chunk.start : high - chunk.start],
+            )
+            self._sum[:, :, ring] += (
+                weight * estimate[:, :, low - chunk.window : high - chunk.window]
+            )
+            self._weights[ring] += weight
+        for low, high in self._pieces(max(begin, self._end), chunk.stop):
+            ring, weight = (
+                self._ring(low, high),
+                self._weight[low - chunk.start : high - chunk.start],
+            )
+            samples = estimate[:, :, low - chunk.window : high - chunk.window]
+            multiply(weight, samples, out=self._sum[:, :, ring])
+            self._weights[ring] = weight
+        self._end = max(self._end, chunk.stop)
 
-    def take(self, stop: int) -> FloatArray:
-        """Return and drop the estimates (sources, 2, n) up to ``stop``, which must be finalized."""
-        n = stop - self._begin
-        taken: FloatArray = self._sum[:, :, :n] / self._weights[:n]
-        self._sum, self._weights = self._sum[:, :, n:].copy(), self._weights[n:].copy()
+    def average(self, start: int, stop: int, out: Array) -> None:
+        """Write the weighted averages of the estimates into ``out`` (sources, 2, n).
+
+        The samples must be finalized.
+        """
+        divide = self._arrays.library.divide
+        for low, high in self._pieces(start, stop):
+            ring = self._ring(low, high)
+            place = out[:, :, low - start : high - start]
+            divide(self._sum[:, :, ring], self._weights[ring], out=place)
+
+    def drop(self, stop: int) -> None:
+        """Drop the samples before ``stop``."""
         self._begin = stop
-        return taken
 
-    def _extend(self, length: int) -> None:
-        missing = length - self._sum.shape[2]
-        if missing > 0:
-            self._sum = np.pad(self._sum, ((0, 0), (0, 0), (0, missing)))
-            self._weights = np.pad(self._weights, (0, missing))
+    def _pieces(self, start: int, stop: int) -> Iterator[tuple[int, int]]:
+        """Split a range at the ring's ends, and into pieces for the processor's cache."""
+        while start < stop:
+            end = min(stop, start + self._arrays.piece, (start // self._length + 1) * self._length)
+            yield start, end
+            start = end
+
+    def _ring(self, start: int, stop: int) -> slice:
+        """Return the place of samples in the ring."""
+        return slice(start % self._length, start % self._length + stop - start)

@@ -4,18 +4,29 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from aistemsplitter_engine.arrays import FloatArray
+from aistemsplitter_engine.arrays import Array, Arrays
 from aistemsplitter_engine.families.base import Network
 from aistemsplitter_engine.options import Precision
 
 
 class Runtime(Protocol):
-    """A loaded network. It is fastest when called from ``concurrency`` threads at once."""
+    """A loaded network. It is fastest when called from ``concurrency`` threads at once.
+
+    Attributes:
+        batch_size: The fastest one.
+    """
 
     network: Network
     concurrency: int
-    batch_size: int  # the fastest one
+    batch_size: int
     precision: Precision
 
-    def __call__(self, segments: FloatArray, sources: tuple[int, ...]) -> FloatArray:
-        """Separate segments (batch, channels, samples) into (batch, sources, channels, samples)."""
+    @property
+    def arrays(self) -> Arrays:
+        """The arrays that it takes and returns."""
+
+    def __call__(self, segments: Array, sources: tuple[int, ...]) -> Array:
+        """Separate segments (batch, channels, samples) into (batch, sources, channels, samples).
+
+        The segments are not changed, and may be overwritten once the estimates were returned.
+        """

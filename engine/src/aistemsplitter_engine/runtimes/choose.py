@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from aistemsplitter_engine.errors import OptionError
-from aistemsplitter_engine.options import Device, Precision
+from aistemsplitter_engine.options import Device, Precision, checked_device
 from aistemsplitter_engine.runtimes.base import Runtime
 from aistemsplitter_engine.weights.checkpoint import Checkpoint
 
@@ -29,10 +29,10 @@ def open_runtime(device: Device, precision: Precision) -> Callable[[Checkpoint],
         OptionError: This machine has no such device, or the device no such precision, or the
             libraries for it are not installed.
     """
-    _check(device, Device, "device")
-    _check(precision, Precision, "precision")
-    if device == "auto":
-        device = _best_device()
+    device = checked_device(device)
+    if precision not in get_args(Precision):
+        raise OptionError(f"precision {precision!r} is not one of {', '.join(get_args(Precision))}")
+    device = _best_device() if device == "auto" else device
     if device == "cpu" and importlib.util.find_spec("openvino") is not None:
         from aistemsplitter_engine.runtimes.openvino import OpenVinoRuntime, choose_precision
 
@@ -91,8 +91,3 @@ def _warn_of_unused_gpu(reason: str) -> None:
         "The CPU is used although this machine has a GPU: %s. Device cpu silences this warning.",
         reason,
     )
-
-
-def _check(value: str, allowed: object, name: str) -> None:
-    if value not in get_args(allowed):
-        raise OptionError(f"{name} {value!r} is not one of {', '.join(get_args(allowed))}")

@@ -11,7 +11,7 @@ from queue import LifoQueue
 
 import numpy as np
 
-from aistemsplitter_engine.arrays import FloatArray
+from aistemsplitter_engine.arrays import NUMPY, Arrays, FloatArray
 from aistemsplitter_engine.errors import OptionError
 from aistemsplitter_engine.families import open_network
 from aistemsplitter_engine.families.base import Network
@@ -55,6 +55,7 @@ class OpenVinoRuntime:
     while another is in the network; with two cores that would be slower.
     """
 
+    arrays: Arrays = NUMPY
     batch_size = 1  # a larger batch takes more memory and is not faster
 
     def __init__(self, checkpoint: Checkpoint, precision: Precision) -> None:

@@ -7,7 +7,6 @@ with zeros past the ends of the track. Estimates overlap and are weighted with a
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -15,7 +14,7 @@ import numpy as np
 
 from aistemsplitter_engine.arrays import FloatArray
 from aistemsplitter_engine.errors import OptionError
-from aistemsplitter_engine.families.base import Chunk, Loudness
+from aistemsplitter_engine.families.base import Chunk
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,16 +61,6 @@ class TriangleGrid:
     def finalized(self, done: int) -> int:
         """Return how many samples no chunk after the first ``done`` will change."""
         return self.frames if done >= len(self) else max(0, done * self.stride - self.offset)
-
-    def window(
-        self, chunk: Chunk, read: Callable[[int, int], FloatArray], loudness: Loudness
-    ) -> FloatArray:
-        """Return a chunk's normalized window (channels, segment)."""
-        start, stop = chunk.window, chunk.window + self.segment
-        audio = loudness.normalize(read(start, stop))
-        audio[:, : max(0, -start)] = 0  # past the ends, the normalized track is silent
-        audio[:, max(0, self.frames - start) :] = 0
-        return audio
 
 
 @lru_cache(maxsize=4)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aistemsplitter_engine.arrays import FloatArray
+from aistemsplitter_engine.arrays import Array, FloatArray
 
 _EPSILON = 1e-8  # as in Demucs; the mono mixture is silent where the channels cancel out
 _LOUDEST = 1e12  # the network squares and sums samples
@@ -22,16 +22,16 @@ class MeanAndDeviation:
     mean: float
     std: float
 
-    def normalize(self, audio: FloatArray) -> FloatArray:
-        """Return the mixture with mean 0 and standard deviation 1; silence stays silence."""
-        result = (audio - np.float32(self.mean)) / np.float32(self.std + _EPSILON)
-        return np.clip(result, -_LOUDEST, _LOUDEST, out=result)
+    def normalize(self, audio: FloatArray, out: FloatArray) -> None:
+        """Write audio with mean 0 and standard deviation 1 into ``out``; silence stays silence."""
+        np.subtract(audio, np.float32(self.mean), out=out)
+        out /= np.float32(self.std + _EPSILON)
+        np.clip(out, -_LOUDEST, _LOUDEST, out=out)
 
-    def restore(self, estimate: FloatArray) -> FloatArray:
-        """Undo :meth:`normalize` on an estimate, in place, and return it."""
-        estimate *= np.float32(self.std + _EPSILON)
-        estimate += np.float32(self.mean)
-        return estimate
+    def restore(self, estimate: Array) -> None:
+        """Undo :meth:`normalize` on an estimate, in place."""
+        estimate *= self.std + _EPSILON
+        estimate += self.mean
 
 
 def measure(blocks: Iterable[FloatArray]) -> MeanAndDeviation:
