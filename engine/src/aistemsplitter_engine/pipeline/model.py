@@ -10,8 +10,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from aistemsplitter_engine.errors import ModelError, OptionError, SeparatorClosed
 from aistemsplitter_engine.families import FAMILIES, open_network
 from aistemsplitter_engine.options import Device, Precision
@@ -114,7 +112,7 @@ class Model:
                 runtime = part.runtime
                 batch = batch_size or runtime.batch_size
                 shape = (batch, 2, runtime.network.segment_frames)
-                runtime(np.zeros(shape, np.float32), part.sources)
+                runtime(runtime.arrays.upload(shape, lambda out: out.fill(0)), part.sources)
 
     def check_open(self) -> None:
         """Raise :class:`SeparatorClosed` after :meth:`close`."""
