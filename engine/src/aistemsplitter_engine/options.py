@@ -11,7 +11,7 @@ from aistemsplitter_engine.errors import OptionError
 
 DeviceName = Literal["auto", "cpu", "cuda", "mps"]
 Device = DeviceName | str
-"""A device's name, or that of one CUDA card such as ``cuda:1``; see :func:`checked_device`."""
+"""A device's name, or that of one CUDA GPU such as ``cuda:1``; see :func:`checked_device`."""
 Precision = Literal["auto", "float32", "bf16", "float16"]
 Clip = Literal["rescale", "clamp", "none"]
 FormatName = Literal["wav", "flac", "mp3", "opus", "m4a"]
@@ -41,7 +41,7 @@ def checked_device(value: str) -> str:
     if value in get_args(DeviceName) or re.fullmatch(r"cuda:[0-9]{1,4}", str(value)):
         return value
     names = ", ".join(get_args(DeviceName))
-    raise OptionError(f"device {value!r} is not one of {names}, or a card such as cuda:1")
+    raise OptionError(f"device {value!r} is not one of {names}, or a GPU such as cuda:1")
 
 
 def number(name: str, value: Any) -> float:

@@ -52,14 +52,14 @@ class Separator:
         model: ``htdemucs_ft``, ``htdemucs``, ``htdemucs_6s``, ``htdemucs_tiny`` (for
             demonstration), an alias (``4s``, ``6s``), or the path of an HTDemucs checkpoint.
         device: ``auto`` (a GPU if PyTorch finds one, else the CPU), ``cpu``, ``cuda``, ``mps``, or
-            one of several CUDA cards, such as ``cuda:1``.
+            one of several CUDA GPUs, such as ``cuda:1``.
         precision: ``auto`` uses bf16 if the device supports it, else float32.
         shifts: Number of times that a song is separated, each time shifted by another offset, to
             average the estimates. 0 separates it once, without an offset.
         seed: Seed of the offsets; the same seed gives the same stems, and those of Demucs.
         overlap: Overlap of adjacent segments, 0 to 0.99.
         batch_size: Segments computed at once; by default 1 on the CPU, 8 on Metal, and up to 16
-            on CUDA, as the card's free memory permits. If a batch does not fit, it is halved.
+            on CUDA, as the GPU's free memory permits. If a batch does not fit, it is halved.
         download: Download and install the model's weights if they are not on this machine. Their
             licence is in :func:`list_models`.
         on_download: Called with the bytes done and the bytes in total during a download.

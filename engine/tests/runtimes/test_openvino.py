@@ -267,7 +267,7 @@ def test_precision_is_chosen_or_refused() -> None:
         (
             "tpu",
             "auto",
-            "device 'tpu' is not one of auto, cpu, cuda, mps, or a card such as cuda:1",
+            "device 'tpu' is not one of auto, cpu, cuda, mps, or a GPU such as cuda:1",
         ),
         ("cpu", "int8", "precision 'int8' is not one of"),
         ("cuda", "auto", "PyTorch finds no CUDA GPU"),

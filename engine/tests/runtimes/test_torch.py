@@ -198,13 +198,13 @@ def test_tensors_are_overlap_added_like_arrays(offsets: list[int]) -> None:
 
 
 @pytest.mark.parametrize("count", [0, 2])
-def test_cards_by_number(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gpus_by_number(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: count > 0)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
     found = (
-        "PyTorch finds no such card; it finds cuda:0, cuda:1"
+        "PyTorch finds no such GPU; it finds cuda:0, cuda:1"
         if count
-        else "PyTorch finds no CUDA card on this machine"
+        else "PyTorch finds no CUDA GPU on this machine"
     )
     with pytest.raises(OptionError) as caught:
         open_runtime("cuda:2", "float32")
@@ -215,7 +215,7 @@ def test_cards_by_number(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("device", ["cuda:", "cuda:x", "cuda:-1", "cuda:0 ", "cpu:0", "CUDA", None])
 def test_invalid_names_of_devices(device: str) -> None:
-    with pytest.raises(OptionError, match="is not one of auto, cpu, cuda, mps, or a card such as"):
+    with pytest.raises(OptionError, match="is not one of auto, cpu, cuda, mps, or a GPU such as"):
         open_runtime(device, "float32")
 
 

@@ -24,7 +24,7 @@ from stem_blocks import CountingSource
         ({"batch_size": 0}, "batch size 0 is not between 1 and 1024"),
         (
             {"device": "tpu"},
-            "device 'tpu' is not one of auto, cpu, cuda, mps, or a card such as cuda:1",
+            "device 'tpu' is not one of auto, cpu, cuda, mps, or a GPU such as cuda:1",
         ),
         ({"precision": "int8"}, "precision 'int8' is not one of auto, float32, bf16, float16"),
         ({"shifts": 1.5}, "shifts 1.5 is not a whole number"),
