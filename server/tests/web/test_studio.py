@@ -75,7 +75,7 @@ def test_errors_are_translated(signed_in: Visitor, hers: Customer) -> None:
     assert (refused.status_code, refused.json()["error"]["code"]) == (402, "INSUFFICIENT_CREDITS")
     assert "Not enough minutes left" in refused.json()["error"]["message"]
     signed_in.post("/language", {"language": "zh-TW"})
-    assert "餘額不足" in ask(signed_in, "/studio/splits", wish).json()["error"]["message"]
+    assert "分鐘數不足" in ask(signed_in, "/studio/splits", wish).json()["error"]["message"]
     unknown = ask(signed_in, "/studio/splits", {**wish, "colour": "red"})
     assert unknown.status_code == 422
     signed_in.cookies.clear()
