@@ -63,9 +63,41 @@ def published(
         url = f"http://127.0.0.1:{server.server_port}"
         monkeypatch.setenv("AISTEMSPLITTER_WEIGHTS_MIRROR", url)
         monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-        yield Published(spec, path, requests)
-        server.shutdown()
-        thread.join()
+        try:
+            yield Published(spec, path, requests)
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@contextmanager
+def stalled(
+    content: bytes, sent: int, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[threading.Event]:
+    """Be a mirror whose downloads stall after ``sent`` bytes; yield an event set by the first."""
+    begun, over = threading.Event(), threading.Event()
+
+    class Handler(SimpleHTTPRequestHandler):
+        log_message = QuietHandler.log_message
+
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content[:sent])
+            begun.set()
+            over.wait()
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        monkeypatch.setenv("AISTEMSPLITTER_WEIGHTS_MIRROR", url)
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        try:
+            yield begun
+        finally:
+            over.set()
+            server.shutdown()
 
 
 @contextmanager

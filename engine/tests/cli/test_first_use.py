@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from aistemsplitter_engine.cli import first_use
+from aistemsplitter_engine.weights.store import TINY
 from cli_songs import lines, split, write_song
-from mirror import NAME, Published, published_tiny
+from mirror import NAME, Published, described, published_tiny, stalled
 from stem_files import STEMS
 
 pytestmark = [
@@ -134,3 +136,31 @@ def test_a_terminal_shows_licence_and_progress(
     text = shown.decode()
     assert text.index("Licence: a licence.") < text.index("3.8 MB", text.index("Licence"))
     assert said.count("\n") == 1
+
+
+def test_ctrl_c_during_the_download(
+    tmp_path: Path, song: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next run continues the download."""
+    content = TINY.read_bytes()
+    spec = described(content, STEMS)
+    arguments = ["split", str(song), "-o", str(tmp_path / "out"), "--model", NAME, "--download"]
+    with (
+        stalled(content, 1_000_000, monkeypatch) as begun,
+        subprocess.Popen(
+            [sys.executable, "-c", PROGRAM.format(spec=spec), *arguments, "--device", "cpu"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process,
+    ):
+        assert begun.wait(60)
+        part = Path(os.environ["AISTEMSPLITTER_MODELS_DIR"]) / f"{spec.files[0].name}.part"
+        while not part.exists():
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        said, err = process.communicate(timeout=300)
+    assert (process.returncode, said) == (130, "")
+    assert err.splitlines()[2:] == ["Stopped. To continue, run the same command with --resume."]
+    assert part.exists()
+    assert not (tmp_path / "out").exists()

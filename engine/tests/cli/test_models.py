@@ -7,9 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -17,7 +15,7 @@ from click.testing import CliRunner
 
 from aistemsplitter_engine.cli.models import group
 from aistemsplitter_engine.weights.catalogue import MODELS
-from mirror import QuietHandler, described, published
+from mirror import described, published, stalled
 
 CONTENT = bytes(range(256)) * 40
 SPEC = described(CONTENT, ("vocals", "rest"))
@@ -155,24 +153,7 @@ def test_a_terminal_gets_a_progress_bar() -> None:
 def test_an_interruption_prints_how_to_resume(
     empty_machine: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begun, over = threading.Event(), threading.Event()
-
-    class Stalling(SimpleHTTPRequestHandler):
-        log_message = QuietHandler.log_message
-
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(CONTENT)))
-            self.end_headers()
-            self.wfile.write(CONTENT[:9000])
-            begun.set()
-            over.wait()
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Stalling) as server:
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        monkeypatch.setenv(
-            "AISTEMSPLITTER_WEIGHTS_MIRROR", f"http://127.0.0.1:{server.server_port}"
-        )
+    with stalled(CONTENT, 9000, monkeypatch) as begun:
         process = subprocess.Popen(
             [sys.executable, "-c", PROGRAM, "install", "some_model"],
             stdout=subprocess.PIPE,
@@ -184,8 +165,6 @@ def test_an_interruption_prints_how_to_resume(
             assert process.poll() is None
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=300)
-        over.set()
-        server.shutdown()
     assert process.returncode == 130
     assert err == "Error: interrupted; run the same command again to continue\n"
     assert part.exists()

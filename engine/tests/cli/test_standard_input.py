@@ -94,7 +94,7 @@ def test_a_full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module.tempfile, "TemporaryFile", lambda: open("/dev/full", "wb"))  # noqa: SIM115, PTH123
     give(monkeypatch, io.BytesIO(bytes(1 << 21)))
     with (
-        pytest.raises(AudioError, match=r"^standard input: cannot be stored in .*: No space left"),
+        pytest.raises(AudioError, match=r"^standard input: cannot be copied to .*: No space left"),
         standard_input(threading.Event()),
     ):
         pass

@@ -54,18 +54,18 @@ class StemWriter:
     written, without an offset. A WAV of more than 4 GiB becomes an RF64.
 
     Args:
-        path: The file, which is created or overwritten.
-        output: The format of the file.
+        path: Path of the file, which is created or overwritten.
+        output: Format of the file.
         sample_rate: Sample rate of the blocks in Hz; one that ``output.sample_rate`` returns.
         channels: Channels of the blocks, 1 or 2.
         tags: Texts by name. WAV and M4A keep only common tags.
-        cover: a picture, left out where it is not a readable JPEG or PNG of up to 10 MB; WAV has no
-            place for it.
-        frames: The number of frames that will be written, if known; ``close`` checks it.
+        cover: Cover picture, omitted unless it is a readable JPEG or PNG of up to 10 MB; WAV has
+            no place for it.
+        frames: Number of frames that will be written, if known; ``close`` checks it.
 
     Raises:
-        OptionError: the format does not have this rate or number of channels.
-        OutputError: the file cannot be made or written, such as on a full disk.
+        OptionError: The format does not have this rate or number of channels.
+        OutputError: The file cannot be created or written, such as on a full disk.
     """
 
     def __init__(
@@ -106,7 +106,7 @@ class StemWriter:
         point does not.
 
         Raises:
-            OutputError: the file cannot be written.
+            OutputError: The file cannot be written.
         """
         if block.ndim != 2 or block.shape[0] != self._channels:
             raise ValueError(

@@ -6,7 +6,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from io import BufferedReader
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 STANDARD_INPUT = Path("-")
 NAME = "standard input"
-MOST = 16 << 30  # bytes: 24 hours of WAV
+MOST = 16 << 30  # bytes: more than a day of WAV
 _PIECE = 1 << 20  # bytes
 _POLL_SECONDS = 0.05
 
@@ -35,16 +35,17 @@ def standard_input(stop: threading.Event) -> Iterator[AudioFile]:
         raise AudioError(f"{NAME}: is a terminal; pipe a song into it")
     from aistemsplitter_engine.audio import AudioFile
 
-    try:
-        with tempfile.TemporaryFile() as file:
+    with ExitStack() as stack:
+        try:
+            file = stack.enter_context(tempfile.TemporaryFile())
             _store(cast(BufferedReader, sys.stdin.buffer), file, stop)
             file.flush()
-            yield AudioFile(NAME, file.fileno())
-    except OSError as error:
-        reason = error.strerror or error
-        raise AudioError(
-            f"{NAME}: cannot be stored in {tempfile.gettempdir()}: {reason}"
-        ) from error
+        except OSError as error:
+            raise AudioError(
+                f"{NAME}: cannot be copied to {tempfile.gettempdir()}: {error.strerror or error};"
+                " TMPDIR names another folder"
+            ) from error
+        yield AudioFile(NAME, file.fileno())
 
 
 def _store(stream: BufferedReader, file: IO[bytes], stop: threading.Event) -> None:
