@@ -16,8 +16,8 @@ def test_every_public_name_exists_and_has_a_docstring() -> None:
 def test_public_names() -> None:
     assert set(aistemsplitter_engine.__all__) == {
         *("AudioArray", "AudioFile", "Block", "ModelInfo", "OutputFormat", "Separated"),
-        *("Separator", "SplitResult", "StemWriter", "install", "list_models"),
-        *("AudioError", "Cancelled", "DownloadError", "EngineError", "ModelError"),
+        *("Separator", "SongOutcome", "SplitResult", "StemWriter", "install", "list_models"),
+        *("AudioError", "Cancelled", "DeviceError", "DownloadError", "EngineError", "ModelError"),
         *("ModelNotInstalled", "OptionError", "OutputError", "SeparatorClosed"),
     }
 
