@@ -70,7 +70,7 @@ def test_weights_are_a_triangle_from_the_left_edge() -> None:
     join = OverlapAdd(grid, 1, 0, NUMPY)
     parts = []
     for index in range(len(grid)):
-        join.add(grid.chunk(index), np.full((1, 2, 8), index + 1, np.float32))
+        join.add(grid.chunk(index), np.full((1, 2, 8), index + 1, np.float32), 0, 9)
         parts.append(finalized(join, grid.finalized(index), grid.finalized(index + 1)))
     got = np.concatenate(parts, axis=2)[0, 0]
     triangle = [1, 2, 3, 4, 4, 3, 2, 1]
@@ -101,8 +101,10 @@ def test_overlap_add_is_the_weighted_average_to_the_bit(
         join = OverlapAdd(grid, 2, begin, arrays)
         taken, at = [], begin
         for index in range(grid.first_reaching(begin), len(grid)):
-            join.add(grid.chunk(index), estimates[index])
-            stop = grid.finalized(index + 1)
+            chunk, stop = grid.chunk(index), grid.finalized(index + 1)
+            cut = data.draw(st.integers(at, grid.frames))
+            join.add(chunk, estimates[index], at, cut)
+            join.add(chunk, estimates[index], cut, grid.frames)
             if stop > at:
                 middle = data.draw(st.integers(at, stop - 1))
                 taken += [finalized(join, at, middle), finalized(join, middle, stop)]

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import cycle
 
 from aistemsplitter_engine.arrays import Array, Arrays, FloatArray
@@ -112,10 +113,10 @@ class _Pass:
             return self.grid.frames
         return self.grid.chunk(self.next).window
 
-    def add(self) -> None:
-        """Add the next of the estimates received."""
-        self.overlap_add.add(*self.received.popleft())
+    def next_received(self) -> tuple[Chunk, Array]:
+        """Return the next of the estimates received, which the caller adds."""
         self._added += 1
+        return self.received.popleft()
 
 
 class _Joined:
@@ -135,21 +136,28 @@ class _Joined:
         segment only. The sources are on their way to main memory; calling them waits.
         """
         while (last := min(self.passes, key=lambda one: one.finalized)).received:
+            chunk, estimate = last.next_received()
+            add = partial(last.overlap_add.add, chunk, estimate)
+            start, stop = self.begin, min(one.finalized for one in self.passes)
             with self._arrays.stream():
-                last.add()
-                start, stop = self.begin, min(one.finalized for one in self.passes)
                 if stop <= start:
+                    add(start, chunk.stop)
                     continue
-                sources = self._arrays.download(self._sources(start, stop))
+                sources = self._arrays.download(self._sources(start, stop, add))
+                add(stop, chunk.stop)
             self.begin = stop
             yield start, stop, sources
 
-    def _sources(self, start: int, stop: int) -> Array:
-        """Return the sources, averaged over each part's passes; drop them from the passes."""
+    def _sources(self, start: int, stop: int, add: Callable[[int, int], None]) -> Array:
+        """Return the sources, averaged over each part's passes; drop them from the passes.
+
+        ``add`` adds the last estimate: piece by piece, while each is in the processor's cache.
+        """
         count = sum(len(group[0].part.sources) for group in self._groups)
         result = self._arrays.empty(count, 2, stop - start)
         for low in range(start, stop, self._arrays.piece):
             high = min(stop, low + self._arrays.piece)
+            add(low, high)
             piece, row = result[:, :, low - start : high - start], 0
             for group in self._groups:
                 rows = piece[row : row + len(group[0].part.sources)]

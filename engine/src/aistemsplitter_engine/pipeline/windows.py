@@ -103,11 +103,15 @@ class OverlapAdd:
         self._begin = begin  # the first sample that was not dropped
         self._end = begin  # of the samples that some estimate was added to
 
-    def add(self, chunk: Chunk, estimate: Array) -> None:
-        """Add an estimate (sources, 2, segment) of a chunk's whole window."""
+    def add(self, chunk: Chunk, estimate: Array, start: int, stop: int) -> None:
+        """Add samples ``start`` to ``stop`` of a chunk.
+
+        The estimate (sources, 2, segment) is that of the chunk's whole window. Samples are added in
+        their order; those that the chunk does not have, or that were dropped, are left out.
+        """
         multiply = self._arrays.library.multiply
-        begin = max(self._begin, chunk.start)  # before it: not in the track, or already on disk
-        for low, high in self._pieces(begin, min(self._end, chunk.stop)):
+        start, stop = max(start, chunk.start, self._begin), min(stop, chunk.stop)
+        for low, high in self._pieces(start, min(self._end, stop)):
             ring, weight = (
                 self._ring(low, high),
                 self._weight[low - chunk.start : high - chunk.start],
@@ -116,7 +120,7 @@ class OverlapAdd:
                 weight * estimate[:, :, low - chunk.window : high - chunk.window]
             )
             self._weights[ring] += weight
-        for low, high in self._pieces(max(begin, self._end), chunk.stop):
+        for low, high in self._pieces(max(start, self._end), stop):
             ring, weight = (
                 self._ring(low, high),
                 self._weight[low - chunk.start : high - chunk.start],
@@ -124,7 +128,7 @@ class OverlapAdd:
             samples = estimate[:, :, low - chunk.window : high - chunk.window]
             multiply(weight, samples, out=self._sum[:, :, ring])
             self._weights[ring] = weight
-        self._end = max(self._end, chunk.stop)
+        self._end = max(self._end, stop)
 
     def average(self, start: int, stop: int, out: Array) -> None:
         """Write the weighted averages of the estimates into ``out`` (sources, 2, n).
