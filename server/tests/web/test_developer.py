@@ -214,5 +214,5 @@ def test_not_signed_in(visitor: Visitor, key: service.NewKey) -> None:
 def test_in_chinese(signed_in: Visitor, key: service.NewKey) -> None:
     signed_in.cookies["language"] = "zh-TW"
     assert key.id
-    for path, expected in ((PAGE, "撤銷"), (f"{PAGE}/keys/new", "佇列順序")):
+    for path, expected in ((PAGE, "撤銷"), (f"{PAGE}/keys/new", "優先順序")):
         assert expected in signed_in.get(path).text
