@@ -16,6 +16,7 @@ from aistemsplitter_engine.families.htdemucs.config import Configuration
 from aistemsplitter_engine.families.htdemucs.family import HTDemucs
 from aistemsplitter_engine.families.htdemucs.loudness import MeanAndDeviation, measure
 from aistemsplitter_engine.pipeline.separate import Estimates, Part, separate
+from aistemsplitter_engine.pipeline.windows import Mixture
 from fakes import FakeRuntime, FloatArray
 
 RATE = 44_100
@@ -144,6 +145,25 @@ def run(
         blocks_of(track, 10_000), measure([track]), parts, offsets or [[0]] * len(parts), **options
     )
     return collect(stream, options.get("begin", 0))
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_digital_silence_is_separated_once(batch: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    track = noise(40 * RATE)
+    track[:, 3 * RATE : 37 * RATE] = 0
+    offsets = [[0, 9000], [3]]
+
+    def separated() -> tuple[int, FloatArray]:
+        one, other = FakeRuntime(network(1)), FakeRuntime(network(2))
+        parts = [Part(one, (0,)), Part(other, (1,))]
+        _, sources = run(track, parts, offsets, batch_size=batch)
+        return one.calls + other.calls, sources
+
+    calls, sources = separated()
+    monkeypatch.setattr(Mixture, "is_silent", lambda *_: False)
+    every, expected = separated()
+    assert np.array_equal(sources, expected)
+    assert calls < every / 2
 
 
 def test_models_of_a_bag_keep_their_order_and_their_segments() -> None:

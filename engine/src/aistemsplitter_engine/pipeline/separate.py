@@ -70,19 +70,27 @@ def separate(
     workers = max(part.runtime.concurrency for part in parts)
     windows = _Windows(mixture, arrays, batch_size, workers + 1)
     with ThreadPoolExecutor(workers, "separate") as pool:
-        waiting: deque[tuple[_Batch, Future[Array]]] = deque()
+        waiting: deque[tuple[_Batch, Future[Array] | Sequence[Array]]] = deque()
+        of_silence: dict[int, Array] = {}  # the estimate of a silent window, by part
         rounds = _rounds(flat, batch_size)
         on_progress(done / total)
         while True:
             while len(waiting) <= workers and (batch := next(rounds, None)):
+                part = batch.one.part
+                batch.silent = all(windows.is_silent(part, chunk) for chunk in batch.chunks)
+                if batch.silent and id(part) in of_silence:
+                    waiting.append((batch, [of_silence[id(part)]] * len(batch.chunks)))
+                    continue
                 with arrays.stream():
                     segments = windows.of(batch)
-                part = batch.one.part
                 waiting.append((batch, pool.submit(part.runtime, segments, part.sources)))
             if not waiting:
                 break
-            batch, future = waiting.popleft()
-            batch.one.received.extend(zip(batch.chunks, future.result(), strict=True))
+            batch, result = waiting.popleft()
+            estimates = result.result() if isinstance(result, Future) else result
+            if batch.silent:
+                of_silence[id(batch.one.part)] = estimates[0]
+            batch.one.received.extend(zip(batch.chunks, estimates, strict=True))
             done += len(batch.chunks)
             for start, stop, sources in _one_ahead(joined.finalized()):
                 yield Estimates(start, mixture.read(start, stop), sources())
@@ -179,12 +187,13 @@ class _Joined:
         out /= len(group)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Batch:
-    """Consecutive chunks of a pass."""
+    """Consecutive chunks of a pass, and whether the windows of all are silent."""
 
     one: _Pass
     chunks: list[Chunk]
+    silent: bool = False
 
 
 class _Windows:
@@ -198,6 +207,11 @@ class _Windows:
         self._batch_size, self._count = batch_size, count
         self._buffers: dict[int, Iterator[Array]] = {}  # by length of a segment
         self._last: tuple[int, list[Chunk], Array] | None = None
+
+    def is_silent(self, part: Part, chunk: Chunk) -> bool:
+        """Return whether a chunk's window is digital silence inside the track."""
+        segment = part.runtime.network.segment_frames
+        return self._mixture.is_silent(chunk.window, chunk.window + segment)
 
     def of(self, batch: _Batch) -> Array:
         """Return the windows of a batch; they are valid until ``count`` later ones were made."""

@@ -23,6 +23,7 @@ class Mixture:
         self._starts: list[int] = []
         self._read: list[FloatArray] = []
         self._normalized: list[Array] = []
+        self._silent: list[bool] = []
         self._stop = 0
         self._needed = 0
         self._ended = False
@@ -48,6 +49,15 @@ class Mixture:
         for part, source, target in self._overlaps(start, start + length):
             out[:, target] = self._normalized[part][:, source]
 
+    def is_silent(self, start: int, stop: int) -> bool:
+        """Return True only if a range lies in the track, and all its samples are 0.
+
+        All windows of such ranges are equal, and so are their estimates.
+        """
+        self._receive(stop)
+        inside = start >= 0 and stop <= self._stop
+        return inside and all(self._silent[part] for part, *_ in self._overlaps(start, stop))
+
     def forget(self, before: int) -> None:
         """Discard samples before a position, including those not received yet."""
         self._needed = before
@@ -55,7 +65,8 @@ class Mixture:
         if self._stop <= before:
             count += 1
         if count > 0:
-            del self._starts[:count], self._read[:count], self._normalized[:count]
+            del self._starts[:count], self._read[:count]
+            del self._normalized[:count], self._silent[:count]
 
     def _receive(self, stop: int) -> None:
         """Read blocks up to a position, or to the end of the track."""
@@ -72,6 +83,7 @@ class Mixture:
             return
         self._starts.append(start)
         self._read.append(block)
+        self._silent.append(not block.any())
         self._normalized.append(
             self._arrays.upload(block.shape, lambda out: self._loudness.normalize(block, out))
         )
