@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import threading
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
@@ -30,15 +29,13 @@ from aistemsplitter_engine.options import (
 )
 from aistemsplitter_engine.pipeline.export import Export, checked_sample_rate
 from aistemsplitter_engine.pipeline.model import Model
-from aistemsplitter_engine.pipeline.read_ahead import read_ahead
-from aistemsplitter_engine.pipeline.separate import separate
+from aistemsplitter_engine.pipeline.separation import Separation
 from aistemsplitter_engine.pipeline.songs import SongOutcome, SongProgress, split_songs
 from aistemsplitter_engine.pipeline.stems import Block, Separated, joined
 
 if TYPE_CHECKING:
-    from aistemsplitter_engine.arrays import FloatArray
     from aistemsplitter_engine.audio import Source
-    from aistemsplitter_engine.pipeline.track import Progress, Song, Track
+    from aistemsplitter_engine.pipeline.track import Progress, Song
     from aistemsplitter_engine.pipeline.write import SplitResult
 
 
@@ -84,18 +81,19 @@ class Separator:
         download: bool = False,
         on_download: Callable[[int, int], None] | None = None,
     ) -> None:
-        self._shifts = whole_number("shifts", shifts)
-        if not 0 <= self._shifts <= 100:
+        shifts = whole_number("shifts", shifts)
+        if not 0 <= shifts <= 100:
             raise OptionError(f"shifts {shifts} is not between 0 and 100")
-        self._overlap = number("overlap", overlap)
-        if not 0 <= self._overlap <= 0.99:
+        overlap = number("overlap", overlap)
+        if not 0 <= overlap <= 0.99:
             raise OptionError(f"overlap {overlap:g} is not between 0 and 0.99")
-        self._batch_size = None if batch_size is None else whole_number("batch size", batch_size)
-        if self._batch_size is not None and not 1 <= self._batch_size <= 1024:
+        batch_size = None if batch_size is None else whole_number("batch size", batch_size)
+        if batch_size is not None and not 1 <= batch_size <= 1024:
             raise OptionError(f"batch size {batch_size} is not between 1 and 1024")
         seed = None if seed is None else whole_number("seed", seed)
-        self._seed = seed if self._shifts else None  # without shifts, nothing is drawn
         self._model = Model(model, device, precision, download=download, on_download=on_download)
+        seed = seed if shifts else None  # without shifts, nothing is drawn
+        self._separation = Separation(__version__, self._model, shifts, seed, overlap, batch_size)
 
     def __enter__(self) -> Self:
         return self
@@ -133,7 +131,7 @@ class Separator:
             OptionError: The model has no such stem.
             ModelError: A network cannot be loaded.
         """
-        self._model.warm_up(self.choose(stems), self._batch_size)
+        self._model.warm_up(self.choose(stems), self._separation.batch_size)
 
     def close(self) -> None:
         """Free the networks, with their threads and their memory. Closing again does nothing.
@@ -175,7 +173,7 @@ class Separator:
 
         sample_rate = checked_sample_rate(sample_rate)
         track = Track(self._model, song, self.choose(stems), on_progress, cancel)
-        return self._blocks(track, sample_rate or track.source.sample_rate)
+        return self._separation.resampled(track, sample_rate or track.source.sample_rate)
 
     def separate_array(
         self,
@@ -286,12 +284,7 @@ class Separator:
         from aistemsplitter_engine.pipeline.write import write_stems
 
         track = Track(self._model, song, chosen, on_progress, cancel)
-        seed = secrets.randbits(32) if self._seed is None else self._seed
-
-        def run(seed: int, begin: int) -> Generator[FloatArray]:
-            return self._run(track, seed, begin)
-
-        return write_stems(track, run, export, lambda: self._identity(track), seed, resume=resume)
+        return write_stems(track, self._separation, export, resume=resume)
 
     def split_many(
         self,
@@ -335,19 +328,6 @@ class Separator:
                     raise outcome.error
                 yield outcome
 
-    def _identity(self, track: Track) -> dict[str, object]:
-        """Return all that determines the stems' samples; only a run with the same is resumed."""
-        networks = self._model.identity(track.needed)
-        return {
-            "engine": __version__,
-            "song": track.identity,
-            "stems": track.stems,
-            "networks": networks,
-            "shifts": self._shifts,
-            "seed": self._seed,
-            "overlap": self._overlap,
-        }
-
     def _separated(
         self,
         song: Source,
@@ -376,45 +356,6 @@ class Separator:
             mixture = np.concatenate([*resampled], axis=1)
         warnings = song.warnings if isinstance(song, TaggedSource) else ()
         return Separated(mixture, separated, rate, tuple(warnings))
-
-    def _blocks(self, track: Track, rate: int) -> Generator[Block]:
-        from aistemsplitter_engine.audio import resample
-
-        start, frames = 0, track.frames_at(rate)
-        with closing(self._run(track, self._seed, 0)) as blocks:
-            stacked = (block.reshape(-1, block.shape[2]) for block in blocks)
-            for block in resample(stacked, track.model_rate, rate, frames):
-                pairs = block.reshape(len(track.stems), 2, -1)
-                yield Block(start, rate, dict(zip(track.stems, pairs, strict=True)), frames)
-                start += block.shape[1]
-            for _ in blocks:  # none, but the song's end shows whether it has changed
-                pass
-
-    def _run(self, track: Track, seed: int | None, begin: int) -> Generator[FloatArray]:
-        """Yield blocks (stems, 2, n) at the model's rate, from sample ``begin`` on."""
-        parts = self._model.parts(track.needed)  # which load while the song is read
-        loudness = track.loudness
-        present = [part for part in parts if part is not None]
-        offsets = present[0].runtime.network.draw_offsets(
-            len(parts), self._shifts, seed, loudness.frames, self._overlap
-        )
-
-        with closing(read_ahead(track.audio())) as audio:
-            blocks = separate(
-                track.reported(audio),
-                loudness,
-                present,
-                [offset for offset, part in zip(offsets, parts, strict=True) if part is not None],
-                overlap=self._overlap,
-                batch_size=self._batch_size or present[0].runtime.batch_size,
-                begin=begin,
-                on_progress=track.report,
-            )
-            with closing(blocks):
-                for block in blocks:
-                    yield track.stems_of(block)
-            for _ in track.reported(audio):  # its end shows whether the song has changed
-                pass
 
 
 def _check_exists(song: Song) -> None:

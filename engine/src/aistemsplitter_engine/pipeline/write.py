@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
+import secrets
 import shutil
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from aistemsplitter_engine.arrays import FloatArray
 from aistemsplitter_engine.audio import AudioFile
 from aistemsplitter_engine.errors import OutputError
 from aistemsplitter_engine.pipeline.encoders import Encoders
 from aistemsplitter_engine.pipeline.export import Export
 from aistemsplitter_engine.pipeline.memory import FRAME_BYTES
+from aistemsplitter_engine.pipeline.separation import Separation
 from aistemsplitter_engine.pipeline.spool import Spool
 from aistemsplitter_engine.pipeline.track import Track
 
-Run = Callable[[int, int], Generator[FloatArray]]
 WORK = ".aistemsplitter"  # a run's working folder, inside the stems' folder
 
 # Of the progress. Encoders keep up with a CPU; after the separation on a GPU, they take longer.
@@ -50,20 +50,11 @@ class SplitResult:
 
 
 def write_stems(
-    track: Track,
-    run: Run,
-    export: Export,
-    identity: Callable[[], dict[str, object]],
-    seed: int,
-    *,
-    resume: bool,
+    track: Track, separation: Separation, export: Export, *, resume: bool
 ) -> SplitResult:
-    """Write a track's stems.
-
-    ``run(seed, begin)`` yields the stems from sample ``begin`` on. ``identity()`` returns all that
-    determines their samples.
-    """
+    """Separate a track and write its stems, from the samples on that a resumed run has kept."""
     started = time.monotonic()
+    seed = secrets.randbits(32) if separation.seed is None else separation.seed
     track.separation_share = SEPARATION_SHARE
     paths = {stem: export.folder / export.name(stem) for stem in track.stems}
     work = export.folder / WORK
@@ -71,9 +62,10 @@ def write_stems(
         with _made(export.folder), _locked(export.folder):
             for path in paths.values():
                 _check_place(path, track)
-            with Spool(work, track.stems, identity(), seed, resume=resume) as spool:
+            run = separation.identity(track)
+            with Spool(work, track.stems, run, seed, resume=resume) as spool:
                 _check_space(track, spool, export)
-                gain = _separate_and_encode(track, run, spool, export)
+                gain = _separate_and_encode(track, separation, spool, export)
                 for path in paths.values():
                     (work / path.name).replace(path)
     except OSError as error:
@@ -92,12 +84,14 @@ def write_stems(
     )
 
 
-def _separate_and_encode(track: Track, run: Run, spool: Spool, export: Export) -> float:
+def _separate_and_encode(
+    track: Track, separation: Separation, spool: Spool, export: Export
+) -> float:
     """Separate into the spool while encoders read it; return the gain of all stems."""
     with ThreadPoolExecutor(len(track.stems), "encode") as pool:
         try:
             encoders = Encoders(pool, track, spool, export)
-            with closing(run(spool.seed, spool.frames)) as blocks:
+            with closing(separation.stems(track, spool.seed, spool.frames)) as blocks:
                 for block in blocks:
                     spool.append(block)
                     encoders.check()

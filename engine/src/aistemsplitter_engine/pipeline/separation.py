@@ -1,0 +1,88 @@
+"""The separation of tracks by one model, always with the same options."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from aistemsplitter_engine.pipeline.model import Model
+from aistemsplitter_engine.pipeline.read_ahead import read_ahead
+from aistemsplitter_engine.pipeline.separate import separate
+from aistemsplitter_engine.pipeline.stems import Block
+
+if TYPE_CHECKING:
+    from aistemsplitter_engine.arrays import FloatArray
+    from aistemsplitter_engine.pipeline.track import Track
+
+
+@dataclass(frozen=True, slots=True)
+class Separation:
+    """A model and the options of :class:`Separator`.
+
+    Attributes:
+        version: The engine's version.
+        seed: Seed of the offsets, or None for a random one.
+        batch_size: Segments computed at once, or None for the runtime's default.
+    """
+
+    version: str
+    model: Model
+    shifts: int
+    seed: int | None
+    overlap: float
+    batch_size: int | None
+
+    def identity(self, track: Track) -> dict[str, object]:
+        """Return all that determines a track's stems; only a run with the same is resumed."""
+        networks = self.model.identity(track.needed)
+        return {
+            "engine": self.version,
+            "song": track.identity,
+            "stems": track.stems,
+            "networks": networks,
+            "shifts": self.shifts,
+            "seed": self.seed,
+            "overlap": self.overlap,
+        }
+
+    def resampled(self, track: Track, rate: int) -> Generator[Block]:
+        """Yield a track's stems at a sample rate in Hz."""
+        from aistemsplitter_engine.audio import resample
+
+        start, frames = 0, track.frames_at(rate)
+        with closing(self.stems(track, self.seed)) as blocks:
+            stacked = (block.reshape(-1, block.shape[2]) for block in blocks)
+            for block in resample(stacked, track.model_rate, rate, frames):
+                pairs = block.reshape(len(track.stems), 2, -1)
+                yield Block(start, rate, dict(zip(track.stems, pairs, strict=True)), frames)
+                start += block.shape[1]
+            for _ in blocks:  # none, but the song's end shows whether it has changed
+                pass
+
+    def stems(self, track: Track, seed: int | None, begin: int = 0) -> Generator[FloatArray]:
+        """Yield blocks (stems, 2, n) at the model's rate, from sample ``begin`` on."""
+        parts = self.model.parts(track.needed)  # which load while the song is read
+        loudness = track.loudness
+        present = [part for part in parts if part is not None]
+        offsets = present[0].runtime.network.draw_offsets(
+            len(parts), self.shifts, seed, loudness.frames, self.overlap
+        )
+
+        with closing(read_ahead(track.audio())) as audio:
+            blocks = separate(
+                track.reported(audio),
+                loudness,
+                present,
+                [offset for offset, part in zip(offsets, parts, strict=True) if part is not None],
+                overlap=self.overlap,
+                batch_size=self.batch_size or present[0].runtime.batch_size,
+                begin=begin,
+                on_progress=track.report,
+            )
+            with closing(blocks):
+                for block in blocks:
+                    yield track.stems_of(block)
+            for _ in track.reported(audio):  # its end shows whether the song has changed
+                pass
