@@ -197,7 +197,7 @@ def rotate_webhook_secret(
     *,
     version: str | None = None,
 ) -> str:
-    """Replace a key's webhook secret and return the new one. The old one signs too for a day.
+    """Replace a key's webhook secret and return the new one. The old one also signs for a day.
 
     Args:
         version: Replace only this version of the secret, so that a form that is sent twice replaces

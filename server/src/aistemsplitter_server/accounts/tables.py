@@ -77,7 +77,7 @@ class ApiKey(Base):
     digest: Mapped[bytes]
     scopes: Mapped[list[str]] = mapped_column(JSON)
     sealed_webhook_secret: Mapped[bytes]
-    # The one before, which signs too for a day after a rotation.
+    # The previous one, which also signs for a day after a rotation.
     sealed_previous_secret: Mapped[bytes | None]
     previous_secret_until: Mapped[datetime | None] = mapped_column(UtcTime)
     top_priority: Mapped[Literal["interactive", "batch"]] = mapped_column(
