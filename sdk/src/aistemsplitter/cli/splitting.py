@@ -135,13 +135,13 @@ class _Run:
                 output_format=cast("OutputFormat | None", options.output_format),
                 webhook_url=options.webhook_url,
             )
-        song.stage, song.split_id = "submitted", job.id
-        if folder is not None:
-            self._folders.record(folder, job.id, source)
-        elif options.json:
-            show.as_json({"id": job.id, "status": job.status, "song": source})
-        else:
-            show.line(f"{job.id} {source}")
+            song.stage, song.split_id = "submitted", job.id
+            if folder is not None:
+                self._folders.record(folder, job.id, source)
+            elif options.json:
+                show.as_json({"id": job.id, "status": job.status, "song": source})
+            else:
+                show.line(f"{job.id} {source}")
 
     async def _fetch(self, song: _Song, folder: Path, bars: show.Bars) -> None:
         split = await self._client.wait_for_split(
