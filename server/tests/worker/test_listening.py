@@ -167,7 +167,7 @@ def test_the_song_is_played_at_the_level_of_its_stems(
         writer.write((audio * 9).clip(-1, 1))
     service.start("worker")
     split_id = split(client, upload(client, loud))
-    (warning,) = (w for w in ended(client, split_id)["warnings"] if "turned down" in w)
+    (warning,) = (w for w in ended(client, split_id)["warnings"] if "attenuated" in w)
     gain = row(someone, split_id).gain
     assert gain is not None
     assert 0.2 < gain < 1
