@@ -48,23 +48,23 @@ def test_no_running_worker(sound: Settings, database: Database) -> None:
         session.execute(text("DELETE FROM workers"))
     finding = states(sound)["workers"]
     assert finding.state == "warning"
-    assert "aistemsplitter-server worker" in str(finding.fix)
+    assert "aistemsplitter-server worker" in str(finding.todo)
 
 
 def test_a_schema_of_another_version(sound: Settings, database: Database) -> None:
     with database.write() as session:
         session.execute(text("UPDATE alembic_version SET version_num = 'older'"))
     finding = states(sound)["database"]
-    assert (finding.state, finding.fix) == ("problem", "aistemsplitter-server db upgrade")
+    assert (finding.state, finding.todo) == ("problem", "aistemsplitter-server db upgrade")
 
 
 def test_files_that_others_can_read(sound: Settings) -> None:
     sound.data.chmod(0o755)
     (sound.data / secrets.FILE_NAME).chmod(0o644)
     found = states(sound)
-    assert found["data"].fix == f"chmod 700 {sound.data}"
+    assert found["data"].todo == f"chmod 700 {sound.data}"
     assert found["secret"].state == "problem"
-    assert str(found["secret"].fix).startswith("chmod 600")
+    assert str(found["secret"].todo).startswith("chmod 600")
 
 
 def test_a_file_in_place_of_the_storage_folder(sound: Settings) -> None:

@@ -55,12 +55,16 @@ MARKS = {
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """The result of a check, and the way to fix it if it is not ``ok``."""
+    """The result of a check, as ``--json`` prints it.
+
+    Attributes:
+        todo: How to fix it, if it is not ``ok``.
+    """
 
     check: str
     state: Literal["ok", "warning", "problem"]
     message: str
-    fix: str | None = None
+    todo: str | None = None
 
 
 def doctor(context: typer.Context, as_json: Json = False) -> None:
@@ -72,7 +76,7 @@ def doctor(context: typer.Context, as_json: Json = False) -> None:
             _show(finding)
     sound = all(finding.state != "problem" for finding in findings)
     if as_json:
-        print_json({"ok": sound, "checks": [_fields(finding) for finding in findings]})
+        print_json({"ok": sound, "checks": [asdict(finding) for finding in findings]})
     raise typer.Exit(0 if sound else 1)
 
 
@@ -98,20 +102,20 @@ def _data(settings: Settings) -> Iterator[Finding]:
         if settings.secret is not None or (data / secrets.FILE_NAME).exists():
             keys = secrets.of(settings)
         else:
-            fix = "aistemsplitter-server up, or restore it from a backup if keys exist already"
-            yield Finding("secret", "problem", f"{data / secrets.FILE_NAME} is missing", fix)
+            todo = "aistemsplitter-server up, or restore it from a backup if keys exist already"
+            yield Finding("secret", "problem", f"{data / secrets.FILE_NAME} is missing", todo)
             return
     except UnusableSecret as error:
-        reason, _, fix = str(error).partition(": ")
-        yield Finding("secret", "problem", reason, fix)
+        reason, _, todo = str(error).partition(": ")
+        yield Finding("secret", "problem", reason, todo)
         return
     source = "from the settings" if settings.secret is not None else "in a private file"
     yield Finding("secret", "ok", source)
     try:
         configured(settings, keys).check()
     except OSError as error:
-        fix = f"make {error.filename or data} writable for the service's user, or free up space"
-        yield Finding("storage", "problem", f"is not writable ({error.strerror})", fix)
+        todo = f"make {error.filename or data} writable for the service's user, or free up space"
+        yield Finding("storage", "problem", f"is not writable ({error.strerror})", todo)
     else:
         yield Finding("storage", "ok", "is writable")
 
@@ -130,11 +134,11 @@ def _database(settings: Settings) -> Iterator[Finding]:
         yield _workers(database, settings)
         yield _clock(database)
     except NotMigrated:
-        fix = "aistemsplitter-server db upgrade"
-        yield Finding("database", "problem", "its schema does not match this version", fix)
+        todo = "aistemsplitter-server db upgrade"
+        yield Finding("database", "problem", "its schema does not match this version", todo)
     except SQLAlchemyError as error:
-        fix = "check the database, or AISTEMSPLITTER_SERVER_DATABASE_URL"
-        yield Finding("database", "problem", f"cannot be used: {_reason(error)}", fix)
+        todo = "check the database, or AISTEMSPLITTER_SERVER_DATABASE_URL"
+        yield Finding("database", "problem", f"cannot be used: {_reason(error)}", todo)
     finally:
         database.close()
 
@@ -155,8 +159,8 @@ def _workers(database: Database, settings: Settings) -> Finding:
         count = len(workers.alive_ids(session, settings.data if settings.data.is_dir() else None))
     if count:
         return Finding("workers", "ok", f"{count} running")
-    fix = "aistemsplitter-server up, or aistemsplitter-server worker if the API runs separately"
-    return Finding("workers", "warning", "none is running; splits stay queued", fix)
+    todo = "aistemsplitter-server up, or aistemsplitter-server worker if the API runs separately"
+    return Finding("workers", "warning", "none is running; splits stay queued", todo)
 
 
 def _clock(database: Database) -> Finding:
@@ -190,21 +194,21 @@ def _engine() -> Iterator[Finding]:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        fix = "check whether this machine is overloaded"
-        yield Finding("engine", "problem", f"took over {ENGINE_TIMEOUT:.0f} s", fix)
+        todo = "check whether this machine is overloaded"
+        yield Finding("engine", "problem", f"took over {ENGINE_TIMEOUT:.0f} s", todo)
         return
     if done.returncode != 0:
         reason = (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1]
-        fix = "install aistemsplitter-engine in the server's environment"
-        yield Finding("engine", "problem", f"cannot separate: {reason}", fix)
+        todo = "install aistemsplitter-engine in the server's environment"
+        yield Finding("engine", "problem", f"cannot separate: {reason}", todo)
         return
     installed, folder = json.loads(done.stdout.splitlines()[-1])
     yield Finding("engine", "ok", "separates")
     missing = [name for name in names if name not in installed]
     if missing:
-        fix = f"aistemsplitter-server models install {' '.join(missing)}"
+        todo = f"aistemsplitter-server models install {' '.join(missing)}"
         default = " (the default)" if HTDEMUCS_FT.name in missing else ""
-        yield Finding("weights", "warning", f"missing{default}: {', '.join(missing)}", fix)
+        yield Finding("weights", "warning", f"missing{default}: {', '.join(missing)}", todo)
     else:
         yield Finding("weights", "ok", ", ".join(installed))
     yield _space("disk of weights", Path(folder))
@@ -231,20 +235,13 @@ def _open_files() -> Finding:
     if soft == resource.RLIM_INFINITY or soft >= FEW_FILES:
         return Finding("open files", "ok", message)
     possible = FEW_FILES if hard == resource.RLIM_INFINITY else min(FEW_FILES, hard)
-    fix = f"ulimit -n {possible}, or LimitNOFILE= in the systemd unit"
-    return Finding("open files", "problem" if soft < TOO_FEW_FILES else "warning", message, fix)
-
-
-def _fields(finding: Finding) -> dict[str, str | None]:
-    """Return the finding as JSON shows it; ``todo`` is the public name of ``fix``."""
-    fields = asdict(finding)
-    fields["todo"] = fields.pop("fix")
-    return fields
+    todo = f"ulimit -n {possible}, or LimitNOFILE= in the systemd unit"
+    return Finding("open files", "problem" if soft < TOO_FEW_FILES else "warning", message, todo)
 
 
 def _show(finding: Finding) -> None:
     mark, colour = MARKS[finding.state]
     label = typer.style(f"{mark:8}", fg=colour)
     typer.echo(f"{label} {finding.check:16} {finding.message}")
-    if finding.fix:
-        typer.echo(f"{'':8} {'':16} -> {finding.fix}")
+    if finding.todo:
+        typer.echo(f"{'':8} {'':16} -> {finding.todo}")
