@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from aistemsplitter_engine.audio import FloatArray
-from aistemsplitter_engine.cli.records import RECORD
 from aistemsplitter_engine.cli.report import ProgressBars
 from aistemsplitter_engine.cli.songs import Job
 from cli_songs import lines, split, tree, write_song
-from fakes import FakeRuntime, use_fake
+from cli_stops import assert_resumes, stopped_after
 from stem_files import tree as contents
 
 if TYPE_CHECKING:
@@ -44,35 +42,18 @@ def test_the_stems_are_those_of_one_song_after_the_other(tmp_path: Path) -> None
 def test_a_signal_stops_all_songs_and_saves_their_work(
     tmp_path: Path, bag: Bag, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
-    estimate = FakeRuntime._estimate
     assert bag.paths
-
-    def stop(self: FakeRuntime, segments: FloatArray, source: int) -> FloatArray:
-        if self.calls == 12:
-            handler = signal.getsignal(number)
-            assert callable(handler)
-            handler(number, None)
-        return estimate(self, segments, source)
-
-    use_fake(monkeypatch)
-    monkeypatch.setattr(FakeRuntime, "_estimate", stop)
     songs = [write_song(tmp_path / f"{name}.wav", 30) for name in "abc"]
-    arguments = [*songs, "-o", tmp_path / "out", "--stems", "vocals", "--jobs", "2"]
-    code, said, err = split(*arguments)
+    out = tmp_path / "out"
+    arguments = [*songs, "-o", out, "--stems", "vocals", "--jobs", "2"]
+    with stopped_after(12, number):
+        code, said, err = split(*arguments)
     assert (code, said) == (130, "")
     assert err == "Stopped. To continue, run the same command with --resume.\n"
-    left = tree(tmp_path / "out")
+    left = tree(out)
     assert "c" not in left
     assert not any(name.endswith(".wav") for name in left)
-    monkeypatch.setattr(FakeRuntime, "_estimate", estimate)
-    fakes = use_fake(monkeypatch)
-    assert split(*arguments, "--resume")[0] == 0
-    calls = fakes[0].calls
-    assert split(*arguments, "--overwrite")[0] == 0
-    assert calls < fakes[-1].calls
-    assert tree(tmp_path / "out") == {
-        f"{song}{file}" for song in "abc" for file in ("", "/vocals.wav", f"/{RECORD}")
-    }
+    assert_resumes(arguments, out, monkeypatch, "abc")
 
 
 def test_each_song_has_a_progress_bar_until_it_ends() -> None:
@@ -99,7 +80,6 @@ def test_each_song_has_a_progress_bar_until_it_ends() -> None:
             assert not display.live.is_started  # a line can be printed
         assert [task.description for task in display.tasks] == ["two.wav"]
         assert display.live.is_started
-        with bars.without(
-            Job(Path("three.wav"), Path("c"), Path("c"))
-        ):  # it failed before its first report
+        unreported = Job(Path("three.wav"), Path("c"), Path("c"))
+        with bars.without(unreported):  # it failed before its first report
             pass

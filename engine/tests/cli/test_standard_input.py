@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -61,6 +62,11 @@ def give(monkeypatch: pytest.MonkeyPatch, stream: object, terminal: bool = False
     monkeypatch.setattr(sys, "stdin", stdin)
 
 
+def store_in(monkeypatch: pytest.MonkeyPatch, device: str) -> None:
+    """Write to a device instead of a temporary file."""
+    monkeypatch.setattr(module.tempfile, "TemporaryFile", partial(Path(device).open, "wb"))
+
+
 def test_a_terminal_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     give(monkeypatch, io.BytesIO(), terminal=True)
     with (
@@ -78,7 +84,7 @@ def test_a_song_that_is_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
         def read1(self, _: int | None = -1) -> bytes:
             return piece
 
-    monkeypatch.setattr(module.tempfile, "TemporaryFile", lambda: open(os.devnull, "wb"))  # noqa: SIM115, PTH123
+    store_in(monkeypatch, os.devnull)
     give(monkeypatch, Endless())
     with (
         pytest.raises(
@@ -89,9 +95,9 @@ def test_a_song_that_is_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
         pass
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")  # noqa: PTH110
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
 def test_a_full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module.tempfile, "TemporaryFile", lambda: open("/dev/full", "wb"))  # noqa: SIM115, PTH123
+    store_in(monkeypatch, "/dev/full")
     give(monkeypatch, io.BytesIO(bytes(1 << 21)))
     with (
         pytest.raises(AudioError, match=r"^standard input: cannot be copied to .*: No space left"),
