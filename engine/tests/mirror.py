@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -41,6 +41,24 @@ def described(content: bytes, stems: tuple[str, ...]) -> ModelSpec:
 
 
 @contextmanager
+def _mirror(
+    handler: Callable[..., QuietHandler], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    """Serve requests with a handler, at the URL from which weights are downloaded."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        monkeypatch.setenv("AISTEMSPLITTER_WEIGHTS_MIRROR", url)
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        try:
+            yield
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@contextmanager
 def published(
     content: bytes, spec: ModelSpec, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Published]:
@@ -56,18 +74,8 @@ def published(
             requests.append(self.path)
             super().do_GET()
 
-    handler = functools.partial(Handler, directory=str(path.parent))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        url = f"http://127.0.0.1:{server.server_port}"
-        monkeypatch.setenv("AISTEMSPLITTER_WEIGHTS_MIRROR", url)
-        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-        try:
-            yield Published(spec, path, requests)
-        finally:
-            server.shutdown()
-            thread.join()
+    with _mirror(functools.partial(Handler, directory=str(path.parent)), monkeypatch):
+        yield Published(spec, path, requests)
 
 
 @contextmanager
@@ -77,9 +85,7 @@ def stalled(
     """Be a mirror whose downloads stall after ``sent`` bytes; yield an event set by the first."""
     begun, over = threading.Event(), threading.Event()
 
-    class Handler(SimpleHTTPRequestHandler):
-        log_message = QuietHandler.log_message
-
+    class Handler(QuietHandler):
         def do_GET(self) -> None:
             self.send_response(200)
             self.send_header("Content-Length", str(len(content)))
@@ -88,16 +94,11 @@ def stalled(
             begun.set()
             over.wait()
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        url = f"http://127.0.0.1:{server.server_port}"
-        monkeypatch.setenv("AISTEMSPLITTER_WEIGHTS_MIRROR", url)
-        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with _mirror(Handler, monkeypatch):
         try:
             yield begun
         finally:
             over.set()
-            server.shutdown()
 
 
 @contextmanager

@@ -33,6 +33,7 @@ def waiting_for_stop(started: threading.Event) -> Any:
     def split(*, cancel: threading.Event, **_: object) -> None:
         started.set()
         for _ in range(PATIENCE * 100):
+            # Not cancel.wait(): it would not notice the caller's event, only is_set() does.
             if cancel.is_set():
                 raise Cancelled("a song: stopped on request")
             threading.Event().wait(0.01)
