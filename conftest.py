@@ -127,8 +127,9 @@ def mount_disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
             pytest.skip("only root can mount a small disk")
         disk.mkdir()
         command = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(disk)]
-        if subprocess.run(command, capture_output=True, check=False).returncode:
-            pytest.skip("cannot mount a disk here")
+        mounted = subprocess.run(command, capture_output=True, text=True, check=False)
+        if mounted.returncode:  # root in a container usually lacks CAP_SYS_ADMIN
+            pytest.skip(f"cannot mount a disk here: {mounted.stderr.strip()}")
         return disk
 
     yield mount

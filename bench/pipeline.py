@@ -141,12 +141,13 @@ def files(variant: str, seconds: float) -> float:
     """Return the CPU seconds of all threads from a song's file to four stems' files."""
     source, output = variant.lower().split(" to ")
     package = "aistemsplitter_engine"
+    model: Any  # a module, whose function is replaced
     try:
         model = importlib.import_module(f"{package}.pipeline.model")
     except ImportError:  # version 1b2e74d
         model = importlib.import_module(f"{package}.model")
     runtime = _free_runtime(8, level=0.2)
-    model.open_runtime = lambda *_: lambda _: runtime  # type: ignore[attr-defined]
+    model.open_runtime = lambda *_: lambda _: runtime
     separator = importlib.import_module(f"{package}.separator").Separator("htdemucs_tiny")
     folder = Path(os.environ[FOLDER])
     # Imports and caches, which are not counted.
