@@ -1,4 +1,4 @@
-"""A song from standard input, which is stored in a temporary file, since it is read twice."""
+"""A song from standard input, stored in a temporary file, since a long song is decoded twice."""
 
 from __future__ import annotations
 
