@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import socket
 import ssl
@@ -63,6 +64,12 @@ class Loopback:
                     self.faults.remove(fault)
                 return fault
         return None
+
+    def last_json(self) -> Any:
+        """Return the JSON body of the last request."""
+        body = self.service.requests[-1].body
+        assert isinstance(body, bytes)
+        return json.loads(body)
 
     def idempotency_keys(self) -> list[str]:
         """Return the keys of all submissions in order."""

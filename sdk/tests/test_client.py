@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -34,14 +33,13 @@ def test_submit_and_read(client: Any, loopback: Loopback) -> None:
         input={"type": "direct_url", "url": URL}, stem_model="htdemucs_ft", metadata={"song": "7"}
     )
     assert job.status == "queued"
-    split = client.get_split(job.id)
-    assert (split.id, split.metadata, split.filename) == (job.id, {"song": "7"}, "song.mp3")
-    sent = json.loads(loopback.service.requests[0].body or b"")  # type: ignore[arg-type]
-    assert sent == {
+    assert loopback.last_json() == {
         "input": {"type": "direct_url", "url": URL},
         "stemModel": "htdemucs_ft",
         "metadata": {"song": "7"},
     }
+    split = client.get_split(job.id)
+    assert (split.id, split.metadata, split.filename) == (job.id, {"song": "7"}, "song.mp3")
 
 
 def test_short_forms(client: Any) -> None:
@@ -183,8 +181,11 @@ def test_presign_by_path_alone(client: Any, loopback: Loopback, tmp_path: Path) 
     song.write_bytes(b"RIFF" * 5)
     for path in (song, str(song)):
         upload = client.presign_upload(path)
-        sent = json.loads(loopback.service.requests[-1].body or b"")  # type: ignore[arg-type]
-        assert sent == {"filename": "song.wav", "contentType": "audio/wav", "contentLength": 20}
+        assert loopback.last_json() == {
+            "filename": "song.wav",
+            "contentType": "audio/wav",
+            "contentLength": 20,
+        }
     stored = httpx2.put(upload.upload_url, headers=upload.upload_headers, content=song.read_bytes())
     assert stored.status_code == 200
     assert client.submit(upload.input).status == "queued"
