@@ -115,3 +115,11 @@ def test_a_song_that_is_missing(tmp_path: Path, out: Path) -> None:
     song.unlink()
     code, _, err = split(song, "-o", out)
     assert (code, err) == (1, f"Error: {song}: cannot be opened: No such file or directory\n")
+
+
+def test_another_precision(tmp_path: Path, out: Path) -> None:
+    song = make(tmp_path / "a.wav")
+    split(song, "-o", out, "--stems", "vocals", "--precision", "float32")
+    code, _, err = split(song, "-o", out, "--stems", "vocals")
+    assert code == 1
+    assert "were made with precision float32; split it again with --overwrite" in err

@@ -102,7 +102,7 @@ def test_followers_end_when_the_run_fails(tmp_path: Path, waiting: bool) -> None
         for _ in range(3 if waiting else 1):
             next(follower)
         ends = pool.submit(next, follower) if waiting else None
-        time.sleep(0.02)
+        time.sleep(0.02)  # lets the follower begin to wait, which cannot be seen from outside
         spool.end(failed=True)
         with pytest.raises(Cancelled):
             ends.result(10) if ends else next(follower)

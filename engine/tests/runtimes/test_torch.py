@@ -170,7 +170,7 @@ def test_float32_does_not_use_tf32_and_leaves_the_flags_alone(
 
 
 class OnTorch(FakeRuntime):
-    """A fake whose estimates are tensors."""
+    """A fake whose estimates are tensors, unlike the NumPy arrays of its base (type: ignore)."""
 
     @property
     def arrays(self) -> object:  # type: ignore[override]

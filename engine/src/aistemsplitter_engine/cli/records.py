@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aistemsplitter_engine.errors import OutputError
+from aistemsplitter_engine.options import Precision
 
 if TYPE_CHECKING:
     from aistemsplitter_engine.cli.songs import Job
@@ -58,11 +59,17 @@ class Record:
 
 
 def options_of(
-    model: str, shifts: int, seed: int | None, overlap: float, export: Export
+    model: str,
+    precision: Precision,
+    shifts: int,
+    seed: int | None,
+    overlap: float,
+    export: Export,
 ) -> Options:
     """Return the options of the command that determine the content of its files."""
     return {
         "model": model,
+        "precision": precision,
         "shifts": shifts,
         "seed": seed if shifts else None,
         "overlap": overlap,

@@ -225,7 +225,7 @@ def split(
                 run_one = partial(stream, separator, songs[0], wanted[0], export, report, stop)
                 stream_one(run_one, Job(songs[0], output, output), report)
             else:
-                made = options_of(separator.model, shifts, seed, overlap, export)
+                made = options_of(separator.model, precision, shifts, seed, overlap, export)
                 places = unfinished(songs, wanted, export, template, made, overwrite, report)
                 split_all(separator, places, wanted, made, resume, jobs, report, stop)
     except (Cancelled, KeyboardInterrupt):

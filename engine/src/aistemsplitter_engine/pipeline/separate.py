@@ -70,26 +70,28 @@ def separate(
     workers = max(part.runtime.concurrency for part in parts)
     windows = _Windows(mixture, arrays, batch_size, workers + 1)
     with ThreadPoolExecutor(workers, "separate") as pool:
-        waiting: deque[tuple[_Batch, Future[Array] | Sequence[Array]]] = deque()
-        of_silence: dict[int, Array] = {}  # the estimate of a silent window, by part
+        waiting: deque[tuple[_Batch, bool, Future[Sequence[Array]]]] = deque()
+        of_silence: dict[Part, Array] = {}  # the estimate of a silent window
         rounds = _rounds(flat, batch_size)
         on_progress(done / total)
         while True:
             while len(waiting) <= workers and (batch := next(rounds, None)):
                 part = batch.one.part
-                batch.silent = all(windows.is_silent(part, chunk) for chunk in batch.chunks)
-                if batch.silent and id(part) in of_silence:
-                    waiting.append((batch, [of_silence[id(part)]] * len(batch.chunks)))
-                    continue
-                with arrays.stream():
-                    segments = windows.of(batch)
-                waiting.append((batch, pool.submit(part.runtime, segments, part.sources)))
+                silent = all(windows.is_silent(part, chunk) for chunk in batch.chunks)
+                future: Future[Sequence[Array]] = Future()
+                if silent and part in of_silence:
+                    future.set_result([of_silence[part]] * len(batch.chunks))
+                else:
+                    with arrays.stream():
+                        segments = windows.of(batch)
+                    future = pool.submit(part.runtime, segments, part.sources)
+                waiting.append((batch, silent, future))
             if not waiting:
                 break
-            batch, result = waiting.popleft()
-            estimates = result.result() if isinstance(result, Future) else result
-            if batch.silent:
-                of_silence[id(batch.one.part)] = estimates[0]
+            batch, silent, future = waiting.popleft()
+            estimates = future.result()
+            if silent:
+                of_silence[batch.one.part] = estimates[0]
             batch.one.received.extend(zip(batch.chunks, estimates, strict=True))
             done += len(batch.chunks)
             for start, stop, sources in _one_ahead(joined.finalized()):
@@ -187,13 +189,12 @@ class _Joined:
         out /= len(group)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Batch:
-    """Consecutive chunks of a pass, and whether the windows of all are silent."""
+    """Consecutive chunks of a pass."""
 
     one: _Pass
     chunks: list[Chunk]
-    silent: bool = False
 
 
 class _Windows:

@@ -27,7 +27,7 @@ class SplitSong(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SongOutcome:
-    """How splitting one of several songs has ended.
+    """The outcome of one of several songs.
 
     Attributes:
         number: Number of the song in the order in which the songs were given, from 0.

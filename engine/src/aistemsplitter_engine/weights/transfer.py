@@ -100,6 +100,7 @@ def fetch(
     ) as client:
         for attempt in range(retries.attempts):
             if attempt:
+                # The server needs time to recover.
                 time.sleep(retries.delay * 2 ** (attempt - 1))
             try:
                 answer = _attempt(client, url, part, limit, on_bytes)
