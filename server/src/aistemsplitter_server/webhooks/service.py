@@ -193,8 +193,7 @@ def begin(session: Session, delivery_id: str) -> tuple[Delivery, Event, ApiKey] 
     last attempt of the schedule there is no further one: the delivery has failed.
 
     Returns:
-        None if it is no longer due. Its key is read here because the account may be deleted during
-        the attempt. Until then deliveries refer to events, which are deleted before keys.
+        None if it is no longer due.
     """
     now = times.now()
     delivery = session.get(Delivery, delivery_id, with_for_update=True, populate_existing=True)
@@ -211,6 +210,7 @@ def begin(session: Session, delivery_id: str) -> tuple[Delivery, Event, ApiKey] 
     attempt = Attempt(delivery_id=delivery.id, number=delivery.attempts, started_at=now)
     session.add(attempt)
     event = session.get_one(Event, delivery.event_id)
+    # Read here: during the attempt the account may be deleted, and its keys with it.
     return delivery, event, session.get_one(ApiKey, event.key_id)
 
 
