@@ -63,7 +63,7 @@ class Postgres:
         self.create(self._template, migrated=False)
         migrate_up(self._template)
 
-    def url(self, folder: Path) -> str:  # noqa: ARG002
+    def url(self, folder: Path) -> str:  # noqa: ARG002  # only SQLite needs it
         """See Databases."""
         url = self._server.set(drivername="postgresql", database=f"test_{token_hex(6)}")
         return url.render_as_string(hide_password=False)

@@ -64,7 +64,7 @@ class Fleet:
             raise AssertionError(f"{name} exited: {process.returncode}")
         process.kill()
         process.wait()
-        time.sleep(pause)
+        time.sleep(pause)  # others work without it for a while
         self._running[name] = self._service.start(*self._commands[name])
         return name.partition(" ")[0]
 
@@ -204,7 +204,7 @@ def _kill(
     for number, strike in enumerate(strikes):
         while api.ended(strike) <= strike and time.monotonic() < ends:
             time.sleep(0.2)
-        time.sleep(chance.uniform(0, 1.5))
+        time.sleep(chance.uniform(0, 1.5))  # so that any moment of a job is hit
         fleet.restart_stopped()
         yield fleet.stop(chance) if number == stop else fleet.kill(chance, chance.uniform(0, 1))
 

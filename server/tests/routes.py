@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
-from starlette.types import ASGIApp
 
 from aistemsplitter_server.web import sessions
 from aistemsplitter_server.web.app import ROUTERS
@@ -46,9 +46,9 @@ def routes() -> list[Route]:
     ]
 
 
-def served(pages: ASGIApp) -> set[str]:
+def served(pages: FastAPI) -> set[str]:
     """Return the routes that the application itself reports."""
-    document: dict[str, Any] = get_openapi(title="", version="", routes=pages.routes)  # type: ignore[attr-defined]
+    document: dict[str, Any] = get_openapi(title="", version="", routes=pages.routes)
     return {
         f"{method.upper()} {path}"
         for path, methods in document["paths"].items()

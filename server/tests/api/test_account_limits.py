@@ -112,8 +112,8 @@ def test_waiting_splits_count_however_they_were_created(
         service.fail(session, session.get_one(Split, failed.id), "INTERNAL", "It broke.")
     limit(someone, queued_splits=1)
     someone.split(1)
-    by_url = {"input": {"type": "direct_url", "url": "https://example.com/song.mp3"}}
-    by_url["stemModel"] = "htdemucs_tiny"  # type: ignore[assignment]
+    source = {"type": "direct_url", "url": "https://example.com/song.mp3"}
+    by_url = {"input": source, "stemModel": "htdemucs_tiny"}
     by_upload = someone.request(someone.upload(1))
     for body in (by_url, by_upload):
         assert refused(make(client, someone, body)) == ("queuedSplits", 1)

@@ -99,7 +99,7 @@ def test_an_outage_loses_and_repeats_nothing(
         back = time.monotonic() + AWAY
         while time.monotonic() < back:
             assert order().status_code == 503
-            time.sleep(0.5)
+            time.sleep(0.5)  # between two of the client's attempts
         server.start()
         answer = until(lambda: (answer := order()).status_code == 200 and answer)
         second = answer.json()["data"]["id"]

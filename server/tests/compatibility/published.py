@@ -1,6 +1,7 @@
 """Every feature of the published Python client; run with it in the path, not by pytest."""
 
 import sys
+from pathlib import Path
 from urllib.request import urlopen
 
 from aistemsplitter import AIStemSplitter, AIStemSplitterError
@@ -22,8 +23,7 @@ def refused(call, code, status):
 
 assert client.get_credits() == {"balance": 3600, "unit": "seconds"}
 
-with open(song, "rb") as file:  # noqa: PTH123
-    data = file.read()
+data = Path(song).read_bytes()
 uploaded = client.upload_audio(data, filename="song.flac", content_type="audio/flac")
 job = client.create_split(
     {"input": uploaded["input"], "stemModel": "htdemucs_ft", "metadata": {"order": "7"}},

@@ -7,9 +7,7 @@ from pathlib import Path
 
 from aistemsplitter_server.kit import addresses
 from aistemsplitter_server.kit.dialing import Resolve
-from aistemsplitter_server.kit.outgoing import (
-    Outgoing,
-)
+from aistemsplitter_server.kit.outgoing import Outgoing
 
 LOOPBACK = addresses.networks("127.0.0.1")
 CHUNKED = b"HTTP/1.1 200 So\r\nTransfer-Encoding: chunked\r\n\r\n"

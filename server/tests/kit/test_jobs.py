@@ -4,7 +4,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 
 import pytest
@@ -14,6 +14,7 @@ from aistemsplitter_server.kit import jobs, times
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.jobs import Queue
 from databases import only_sqlite
+from processes import until
 from query_plans import planned
 
 QUEUE = Queue("songs", at_once=1, poll_seconds=0.05)
@@ -43,13 +44,6 @@ def failing() -> Iterator[int]:
     raise RuntimeError
 
 
-def until(done: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not done():
-        assert time.monotonic() < deadline, "the condition did not become true in time"
-        time.sleep(0.02)
-
-
 def test_a_job_is_queued_with_the_transaction_or_not_at_all(database: Database) -> None:
     with pytest.raises(RuntimeError):
         put(database, failing())
@@ -58,7 +52,7 @@ def test_a_job_is_queued_with_the_transaction_or_not_at_all(database: Database) 
     ran: list[int] = []
     with jobs.working(database, "worker", {"job": ran.append}, [QUEUE]):
         until(lambda: bool(ran))
-        time.sleep(0.3)
+        time.sleep(0.3)  # time for a second run, which must not happen
     assert ran == [1]
 
 
@@ -88,7 +82,7 @@ def test_concurrency_is_limited(database: Database) -> None:
         with lock:
             busy += 1
             most = max(most, busy)
-        time.sleep(0.2)
+        time.sleep(0.2)  # so that jobs overlap
         with lock:
             busy -= 1
             ran.append(number)
@@ -119,7 +113,7 @@ def test_jobs_of_a_killed_worker_are_requeued(database: Database) -> None:
         assert ("job-2", "dying") in jobs.begun()
         until(lambda: jobs.begun() == [("job-2", "dying")])
         jobs.requeue("job-1")  # it has ended
-        time.sleep(0.3)
+        time.sleep(0.3)  # time for a second run, which must not happen
     assert ran == [1]
 
 

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from aistemsplitter_server.kit.outgoing import (
-    NotAllowed,
-    Outgoing,
-    OutgoingError,
-)
+from aistemsplitter_server.kit.outgoing import NotAllowed, Outgoing, OutgoingError
 from kit.fetching import LOOPBACK
 from peers import Peer, answers, drips, hangs
 

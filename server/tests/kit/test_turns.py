@@ -35,7 +35,7 @@ def test_only_one_has_the_turn() -> None:
             with turns:
                 inside += 1
                 most = max(most, inside)
-                time.sleep(0)
+                time.sleep(0)  # let another thread run
                 inside -= 1
 
     threads = [threading.Thread(target=take) for _ in range(8)]

@@ -51,7 +51,7 @@ def ledger(database: Database, account_id: str) -> list[tuple[str, str, int, int
     query = select(Entry.id, Entry.kind, Entry.seconds, Entry.balance)
     query = query.where(Entry.account_id == account_id).order_by(Entry.number)
     with database.read() as session:
-        return [tuple(row) for row in session.execute(query)]  # type: ignore[misc]
+        return [(row.id, row.kind, row.seconds, row.balance) for row in session.execute(query)]
 
 
 class Crash(Exception):

@@ -232,7 +232,7 @@ def test_an_upload_above_the_minimum_rate(
 
     def slowly() -> Iterator[bytes]:
         for start in range(0, len(BODY), len(BODY) // 10 + 1):
-            time.sleep(0.15)
+            time.sleep(0.15)  # 1.5 s in all: longer than the window, faster than PACE
             yield BODY[start : start + len(BODY) // 10 + 1]
 
     url = reserve(client)["uploadUrl"]

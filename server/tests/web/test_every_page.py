@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, ViewportSize
 
 import databases
 from aistemsplitter_server.kit.settings import Settings
@@ -14,8 +15,8 @@ from aistemsplitter_server.web.texts import LANGUAGES
 from browsers import enter
 from tour import NOT_SIGNED_IN, OWNER, Tour, tour
 
-PHONE = {"width": 390, "height": 844}
-SCREEN = {"width": 1280, "height": 900}
+PHONE: ViewportSize = {"width": 390, "height": 844}
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 
 
 @pytest.fixture(scope="module")
@@ -45,8 +46,8 @@ def test_accessibility(pages: dict[str, Page], toured: Tour) -> None:
     for name, path in toured.pages.items():
         page = pages[name]
         page.goto(path)
-        for scheme in ("light", "dark"):
-            page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        for scheme in SCHEMES:
+            page.emulate_media(color_scheme=scheme)
             for violation in Axe().run(page).response["violations"]:
                 if violation["impact"] in ("serious", "critical"):
                     nodes = [node["html"][:120] for node in violation["nodes"][:3]]
@@ -73,7 +74,7 @@ def test_no_horizontal_scrolling_on_a_phone(pages: dict[str, Page], toured: Tour
     wide = []
     for name, path in toured.pages.items():
         page = pages[name]
-        page.set_viewport_size(PHONE)  # type: ignore[arg-type]
+        page.set_viewport_size(PHONE)
         page.goto(path)
         excess = page.evaluate("document.documentElement.scrollWidth - innerWidth")
         if excess > 0:

@@ -125,9 +125,9 @@ def test_odd_values_in_forms(visitor: Visitor, things: Things) -> None:
         for name in model.model_fields if model else ():
             for odd in ODD:
                 form = {**GOOD.get(route.path, {}), name: odd}
-                for made, prefix in (("id", "key"), ("entry", "ent")):
+                for made, new in (("id", ids.new("key")), ("entry", ids.new("ent"))):
                     if model and made in model.model_fields and name != made:
-                        form[made] = ids.new(prefix)  # type: ignore[arg-type]
+                        form[made] = new
                 sent = visitor.post(path_of(route, things), form)
                 assert sent.status_code < 500, (route, name, odd, sent.text)
     assert visitor.get("/studio").status_code == 200

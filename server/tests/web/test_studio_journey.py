@@ -124,7 +124,9 @@ def test_from_an_uploaded_file_to_downloaded_stems(
     expect(theirs.get_by_role("button", name="Delete this song")).to_have_count(0)
     page.get_by_role("button", name="Delete this song").click()
     expect(page.locator("#songs")).to_contain_text("Nothing here yet")
-    assert theirs.goto(link).status == 404  # type: ignore[union-attr]
+    shared = theirs.goto(link)
+    assert shared is not None
+    assert shared.status == 404
     stranger.close()
 
 

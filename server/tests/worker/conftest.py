@@ -13,7 +13,7 @@ from processes import Service, running
 
 
 @pytest.fixture
-def service(settings: Settings, database: Database) -> Iterator[Service]:  # noqa: ARG001
+def service(settings: Settings, database: Database) -> Iterator[Service]:  # noqa: ARG001  # migrates it
     """A service on the test's database, without any processes yet."""
     with running(settings) as service:
         yield service

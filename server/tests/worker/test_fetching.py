@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -69,9 +70,9 @@ def make_due(database: Database) -> None:
 def announces(size: int, then: Callable[[], None]) -> Behaviour:
     """Announce that many bytes, call a function, and disconnect."""
 
-    def behave(_peer: object, connection: object, _request: object) -> None:
+    def behave(_peer: object, connection: socket.socket, _request: object) -> None:
         head = f"HTTP/1.1 200 So\r\nContent-Length: {size}\r\n\r\n"
-        connection.sendall(head.encode())  # type: ignore[attr-defined]
+        connection.sendall(head.encode())
         then()
 
     return behave
@@ -205,7 +206,9 @@ def test_a_claim_is_renewed_and_expires(context: WorkerContext, someone: Custome
         assert (taken.attempt, taken.failures) == (2, 2)
     make_due(context.database)
     table.renew(context, [split_id])  # the first worker was only stalled, but has lost its claim
-    assert found(context.database, split_id).fetch_at <= times.now()  # type: ignore[operator]
+    fetch_at = found(context.database, split_id).fetch_at
+    assert fetch_at is not None
+    assert fetch_at <= times.now()
 
 
 def test_a_stopping_worker_releases_its_songs(context: WorkerContext, someone: Customer) -> None:

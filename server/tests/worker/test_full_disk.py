@@ -28,8 +28,8 @@ def small(mount_disk: Callable[[int], Path]) -> Path:
 @pytest.fixture
 def service(
     settings: Settings,
-    database: Database,  # noqa: ARG001
-    server_secrets: Secrets,  # noqa: ARG001
+    database: Database,  # noqa: ARG001  # migrates it
+    server_secrets: Secrets,  # noqa: ARG001  # writes the secret
     small: Path,
 ) -> Iterator[Service]:
     """A service whose data is on the small file system."""

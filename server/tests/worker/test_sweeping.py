@@ -218,7 +218,8 @@ def test_files_of_killed_processes(context: WorkerContext, someone: Customer) ->
     upload = someone.upload(stored_at=None)
     (data / "partial").mkdir()
     (data / "partial" / upload.id).touch()
-    (data / "partial" / ended.upload_id).touch()  # type: ignore[operator]
+    assert ended.upload_id is not None
+    (data / "partial" / ended.upload_id).touch()
     sweep(context, after=timedelta(seconds=1))
     assert _names(data / "work") == [".mounted", live.id]
     assert _names(data / "listening") == []

@@ -65,7 +65,7 @@ def main() -> None:
     os.dup2(2, 1)  # libraries that print must not interfere with the messages
     try:
         confine_engine(Path(setup["work"]))
-        import aistemsplitter_engine.separator  # noqa: F401
+        import aistemsplitter_engine.separator  # noqa: F401  # must load before "ready" is sent
     except Exception as error:
         _send(output, _failed("INTERNAL", f"{type(error).__name__}: {error}"))
         sys.exit(1)
