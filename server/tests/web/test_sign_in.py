@@ -232,8 +232,8 @@ def test_pages_and_api_responses_are_cached_separately(client: httpx2.Client) ->
 
 def test_choosing_the_language(visitor: Visitor) -> None:
     assert 'lang="en"' in visitor.get("/sign-in").text
-    wish = {"Accept-Language": "fr;q=0.5, zh-Hant-HK, en;q=0.9"}
-    assert 'lang="zh-TW"' in visitor.get("/sign-in", headers=wish).text
+    preference = {"Accept-Language": "fr;q=0.5, zh-Hant-HK, en;q=0.9"}
+    assert 'lang="zh-TW"' in visitor.get("/sign-in", headers=preference).text
     back = visitor.post("/language", {"language": "zh-TW", "back": "/sign-in"})
     assert back.headers["location"] == "/sign-in"
     assert "登入" in visitor.get("/sign-in").text

@@ -49,14 +49,16 @@ def test_a_song_is_uploaded_and_split(signed_in: Visitor, hers: Customer) -> Non
     direct = reserved["direct"]
     sent = signed_in.client.put(direct["url"], content=body, headers=direct["headers"])
     assert sent.status_code == 200
-    wish = {
+    split_request = {
         "input": {"type": "uploaded_file", "uploadId": reserved["uploadId"]},
         "stemModel": "htdemucs_tiny",
         "stems": ["vocals"],
         "outputFormat": "flac",
     }
     begun, again = (
-        ask(signed_in, "/studio/splits", wish, **{"Idempotency-Key": "once"}).json()["data"]
+        ask(signed_in, "/studio/splits", split_request, **{"Idempotency-Key": "once"}).json()[
+            "data"
+        ]
         for _ in range(2)
     )
     assert begun["id"] == again["id"]
@@ -70,16 +72,18 @@ def test_a_song_is_uploaded_and_split(signed_in: Visitor, hers: Customer) -> Non
 
 
 def test_errors_are_translated(signed_in: Visitor, hers: Customer) -> None:
-    wish = hers.request(hers.upload(700))
-    refused = ask(signed_in, "/studio/splits", wish)
+    split_request = hers.request(hers.upload(700))
+    refused = ask(signed_in, "/studio/splits", split_request)
     assert (refused.status_code, refused.json()["error"]["code"]) == (402, "INSUFFICIENT_CREDITS")
     assert "Not enough minutes left" in refused.json()["error"]["message"]
     signed_in.post("/language", {"language": "zh-TW"})
-    assert "分鐘數不足" in ask(signed_in, "/studio/splits", wish).json()["error"]["message"]
-    unknown = ask(signed_in, "/studio/splits", {**wish, "colour": "red"})
+    assert (
+        "分鐘數不足" in ask(signed_in, "/studio/splits", split_request).json()["error"]["message"]
+    )
+    unknown = ask(signed_in, "/studio/splits", {**split_request, "colour": "red"})
     assert unknown.status_code == 422
     signed_in.cookies.clear()
-    assert ask(signed_in, "/studio/splits", wish).status_code == 401
+    assert ask(signed_in, "/studio/splits", split_request).status_code == 401
 
 
 def test_search_and_paging_of_the_list(signed_in: Visitor, hers: Customer) -> None:
@@ -252,8 +256,8 @@ def test_another_accounts_songs_are_not_found(
     assert split.id not in stranger.get("/studio").text
     events = stranger.get(f"/studio/events?id={split.id}")
     assert split.id not in events.text
-    wish = hers.request(hers.upload())
-    assert ask(stranger, "/studio/splits", wish).status_code == 404
+    split_request = hers.request(hers.upload())
+    assert ask(stranger, "/studio/splits", split_request).status_code == 404
 
 
 def test_songs_of_test_keys_are_listed_separately(
@@ -276,7 +280,7 @@ def test_songs_of_test_keys_are_listed_separately(
 
 
 def test_the_studio_accepts_no_webhook_url(signed_in: Visitor, hers: Customer) -> None:
-    wish = {**hers.request(hers.upload()), "webhookUrl": "https://example.com/"}
-    refused = ask(signed_in, "/studio/splits", wish)
+    split_request = {**hers.request(hers.upload()), "webhookUrl": "https://example.com/"}
+    refused = ask(signed_in, "/studio/splits", split_request)
     assert refused.status_code == 422
     assert "webhookUrl" in refused.text

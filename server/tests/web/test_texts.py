@@ -19,7 +19,7 @@ LOCALE = Path(web.__file__).parent / "locale"
 TEMPLATES = resources.files(web).joinpath("templates")
 SCRIPTS = resources.files(web).joinpath("static")
 CATALOGUES = sorted(LOCALE.glob("*/LC_MESSAGES/messages.po"))
-# A key that is put together ends in an underscore or a dot; what may follow its users test.
+# The literal beginning of a composed key ends in "_" or "."; other tests cover the endings.
 USED = re.compile(r"""\bt\(\s*['"]([a-z_]+\.[A-Za-z_.]*[A-Za-z])['"]""")
 LITERAL = re.compile(r"""['"`]([a-z_]+\.[A-Za-z0-9_.]+)['"`]""")
 BEGINNING = re.compile(r"""['"`]([a-z_]+\.[A-Za-z0-9_.]*?)(?=\$\{|\{|['"]\s*~)""")

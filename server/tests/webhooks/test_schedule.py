@@ -9,7 +9,7 @@ from aistemsplitter_server.webhooks import schedule
 
 
 @pytest.mark.parametrize(
-    ("wish", "seconds"),
+    ("header", "seconds"),
     [
         ("120", 120),
         ("Wed, 25 Nov 2026 12:00:30 GMT", 30),
@@ -25,9 +25,9 @@ from aistemsplitter_server.webhooks import schedule
         (None, 5),
     ],
 )
-def test_retry_after(wish: str | None, seconds: int) -> None:
+def test_retry_after(header: str | None, seconds: int) -> None:
     now = datetime(2026, 11, 25, 12, 0, 0, tzinfo=UTC)
-    due = schedule.next_attempt(1, wish, now)
+    due = schedule.next_attempt(1, header, now)
     assert due is not None
     assert seconds * 0.9 <= (due - now).total_seconds() <= seconds * 1.1
 

@@ -257,8 +257,8 @@ def test_a_long_database_outage(
 
 
 def test_an_invalid_retry_after(context: WorkerContext, someone: Customer) -> None:
-    wish = "Mon, 01 Jan 99999999999 00:00:00 GMT"
-    with Peer([answers(503, Retry_After=wish), answers(200)]) as peer:
+    retry_after = "Mon, 01 Jan 99999999999 00:00:00 GMT"
+    with Peer([answers(503, Retry_After=retry_after), answers(200)]) as peer:
         failed_split(someone, peer.url)
         deliver(context, delivery(someone).id)
         assert [attempt.status for attempt in attempts(someone)] == [503]

@@ -244,8 +244,8 @@ def record(session: Session, delivery_id: str, number: int, outcome: Answer | st
     if isinstance(outcome, Answer) and outcome.status == GONE:
         _finish(delivery, FAILED, "the receiver answered 410 Gone", now)
         return
-    wish = outcome.retry_after if isinstance(outcome, Answer) else None
-    due = schedule.next_attempt(number, wish, now)
+    retry_after = outcome.retry_after if isinstance(outcome, Answer) else None
+    due = schedule.next_attempt(number, retry_after, now)
     attempt.next_attempt_at = delivery.next_attempt_at = due
     if due is None:
         _give_up(delivery, now)
