@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from aistemsplitter_engine.pipeline.memory import Budget
 from fakes import FakeRuntime, use_fake
 
 if TYPE_CHECKING:
@@ -29,6 +31,13 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
     module = collection_path / "conftest.py" if collection_path.is_dir() else collection_path
     needs = module.suffix == ".py" and module.exists() and REFERENCE.search(module.read_text())
     return True if needs else None
+
+
+@pytest.fixture(autouse=True)
+def memory_is_released() -> Iterator[None]:
+    """Check after every test that no song holds memory any more, however it ended."""
+    yield
+    assert Budget._taken == 0
 
 
 @pytest.fixture(scope="session")

@@ -277,8 +277,8 @@ class Separator:
         from aistemsplitter_engine.pipeline.track import Track
         from aistemsplitter_engine.pipeline.write import write_stems
 
-        track = Track(self._model, song, chosen, on_progress, cancel)
-        return write_stems(track, self._separation, export, resume=resume)
+        with closing(Track(self._model, song, chosen, on_progress, cancel)) as track:
+            return write_stems(track, self._separation, export, resume=resume)
 
     def split_many(
         self,

@@ -235,7 +235,6 @@ def test_a_short_run_writes_nothing(tmp_path: Path, place: str) -> None:
         spool.end()
         assert any(tmp_path.iterdir()) == (place == "disk")
         assert Budget._taken == (0 if place == "disk" else samples(100).nbytes)
-    del spool
     assert Budget._taken == 0
 
 

@@ -15,9 +15,9 @@ _ASSUMED = 1 << 30  # bytes that are free where the system does not say it
 
 
 class Budget:
-    """One holder's part of the memory budget. Its bytes are released with it."""
+    """One holder's part of the memory budget."""
 
-    _lock = threading.RLock()  # the garbage collector may release one while it is taken
+    _lock = threading.RLock()  # the garbage collector may close a generator that releases one
     _taken = 0  # by all budgets
 
     def __init__(self) -> None:
@@ -41,9 +41,6 @@ class Budget:
             Budget._taken -= size
             self._size -= size
 
-    def __del__(self) -> None:
-        self.release()
-
 
 class HeldBlocks:
     """Blocks of a song that are held from its first pass to its second.
@@ -54,29 +51,30 @@ class HeldBlocks:
     def __init__(self, most: int) -> None:
         self._budget = Budget()
         self._left = most
-        self._blocks: deque[FloatArray] | None = deque()
-
-    @property
-    def complete(self) -> bool:
-        """True if all blocks are held."""
-        return self._blocks is not None
+        self._blocks: deque[FloatArray] = deque()
+        self.complete = True  # all blocks so far are held
 
     def hold(self, blocks: Iterable[FloatArray]) -> Iterator[FloatArray]:
         """Yield the blocks and hold them."""
         for block in blocks:
             self._left -= block.nbytes
-            if self._blocks is not None:
+            if self.complete:
                 if self._left >= 0 and self._budget.take(block.nbytes):
                     self._blocks.append(block)
                 else:
-                    self._blocks = None
-                    self._budget.release()
+                    self.drop()
             yield block
 
     def take(self) -> Iterator[FloatArray]:
         """Yield the held blocks, once, and release each."""
-        blocks, self._blocks = self._blocks, None
-        while blocks:
-            block = blocks.popleft()
+        self.complete = False
+        while self._blocks:
+            block = self._blocks.popleft()
             self._budget.release(block.nbytes)
             yield block
+
+    def drop(self) -> None:
+        """Drop the blocks that are still held."""
+        self.complete = False
+        self._blocks.clear()
+        self._budget.release()

@@ -48,11 +48,11 @@ class Separation:
         }
 
     def resampled(self, track: Track, rate: int) -> Generator[Block]:
-        """Yield a track's stems at a sample rate in Hz."""
+        """Yield a track's stems at a sample rate in Hz, and close the track."""
         from aistemsplitter_engine.audio import resample
 
-        start, frames = 0, track.frames_at(rate)
-        with closing(self.stems(track, self.seed)) as blocks:
+        with closing(track), closing(self.stems(track, self.seed)) as blocks:
+            start, frames = 0, track.frames_at(rate)
             stacked = (block.reshape(-1, block.shape[2]) for block in blocks)
             for block in resample(stacked, track.model_rate, rate, frames):
                 pairs = block.reshape(len(track.stems), 2, -1)

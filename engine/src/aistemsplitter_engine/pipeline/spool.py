@@ -56,11 +56,11 @@ class _HeldStems:
         self.blocks: list[FloatArray] = []
         self._starts: list[int] = []
         self._stop = 0
-        self.budget = Budget()
+        self._budget = Budget()
 
     def append(self, stems: FloatArray) -> bool:
         """Hold samples of all stems (stems, 2, n); return False if the memory budget is spent."""
-        if not self.budget.take(stems.nbytes):
+        if not self._budget.take(stems.nbytes):
             return False
         self.blocks.append(stems)
         self._starts.append(self._stop)
@@ -72,6 +72,10 @@ class _HeldStems:
         number = bisect_right(self._starts, start) - 1
         offset = start - self._starts[number]
         return self.blocks[number][stem, :, offset : offset + most]
+
+    def release(self) -> None:
+        """Return the memory to the budget. Readers may still hold the stems for a moment."""
+        self._budget.release()
 
 
 class Spool:
@@ -127,8 +131,11 @@ class Spool:
         traceback: TracebackType | None,
     ) -> None:
         self.end(failed=kind is not None)
-        if error is None or self.frames == 0 or _is_final(error) or not self._kept():
-            self._remove()
+        try:
+            if error is None or self.frames == 0 or _is_final(error) or not self._kept():
+                self._remove()
+        finally:
+            self._release()
 
     def append(self, stems: FloatArray) -> None:
         """Append samples of all stems (stems, 2, n). They must not change afterwards."""
@@ -212,8 +219,13 @@ class Spool:
         except BaseException:
             self._close_files()
             raise
-        self._held.budget.release()  # although those that read it may not have noticed yet
-        self._held = None
+        self._release()
+
+    def _release(self) -> None:
+        """Release the stems that are held in memory."""
+        if self._held is not None:
+            self._held.release()
+            self._held = None
 
     def _write(self, stems: FloatArray) -> None:
         for file, stem in zip(self._files, stems, strict=True):

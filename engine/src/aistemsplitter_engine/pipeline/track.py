@@ -105,6 +105,14 @@ class Track:
         if second != self._first:
             raise AudioError(f"{self.source.name}: changed while it was read; try again")
 
+    def close(self) -> None:
+        """Drop the audio that is held in memory, now rather than with the last reference.
+
+        The traceback of a song's error refers to the track for as long as the caller keeps it.
+        """
+        if self._held is not None:
+            self._held.drop()
+
     def stems_of(self, estimates: Estimates) -> FloatArray:
         """Return the wanted stems (stems, 2, n), computed from estimates of the needed ones."""
         made = dict(zip(self.needed, estimates.sources, strict=True))
