@@ -21,7 +21,7 @@ from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.splits import listening, player
 from aistemsplitter_server.splits.tables import SUCCEEDED, Listening, Split
 from aistemsplitter_server.storage import keys
-from aistemsplitter_server.storage.configured import configured
+from aistemsplitter_server.storage.interface import Storage
 from aistemsplitter_server.worker import cutting
 
 RATE = 44_100
@@ -45,9 +45,8 @@ class Player:
     base_url: str
 
     @property
-    def _storage(self) -> Any:
-        context = self.app.state.context
-        return configured(context.settings, context.secrets, self.base_url)
+    def _storage(self) -> Storage:
+        return self.app.state.context.storage.at(self.base_url)
 
     def store(self, split: Split, tracks: Tracks, state: str = listening.COPY_READY) -> None:
         """Make a split succeed with these tracks; the track ``mixture`` is the song."""

@@ -31,16 +31,18 @@ from aistemsplitter_server.web import app as web
 
 def create_app(settings: Settings, database: Database, secrets: Secrets) -> FastAPI:
     """Return the application over a migrated database. It opens and closes nothing itself."""
+    storage = storage_of(settings, secrets)
     context = Context(
         settings,
         database,
         secrets,
+        storage,
         RateLimits(database, RateLimitStore(database, settings.data)),
         Positions(database),
         Changes(database),
         Streams(),
         History(),
-        Measurements(settings, database, storage_of(settings, secrets)),
+        Measurements(settings, database, storage),
         payments_of(settings),
     )
     registry = metrics.registry()

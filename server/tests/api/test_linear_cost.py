@@ -29,7 +29,6 @@ from aistemsplitter_server.splits import idempotency
 from aistemsplitter_server.splits.schemas import CreateSplit
 from aistemsplitter_server.storage import headers as object_headers
 from aistemsplitter_server.storage import ranges
-from aistemsplitter_server.storage.configured import configured
 from aistemsplitter_server.uploads import receiving
 from aistemsplitter_server.uploads import service as uploads
 from aistemsplitter_server.uploads.tables import Upload
@@ -353,7 +352,7 @@ def test_requests(ask: Callable[..., None], someone: Customer) -> None:
 @only_sqlite
 def test_presigned(app: FastAPI, ask: Callable[..., None]) -> None:
     context = app.state.context
-    storage = configured(context.settings, context.secrets, "http://a.example")
+    storage = context.storage.at("http://a.example")
     for size, key in ((HEAD, "a" * 9), (HEAD, "a")):
         url = storage.url(key, expires_in=timedelta(hours=1), filename="a")
         query = url.partition("?")[2].encode()

@@ -19,7 +19,6 @@ from aistemsplitter_server.http.connections import Connections
 from aistemsplitter_server.kit import ids
 from aistemsplitter_server.splits import stream
 from aistemsplitter_server.storage import keys
-from aistemsplitter_server.storage.configured import configured
 from customers import Customer
 from databases import only_sqlite
 from processes import until
@@ -162,7 +161,7 @@ def test_a_client_that_reads_nothing(
     caplog.set_level(logging.INFO)
     monkeypatch.setattr(serving, "STALLED", 1)
     context = app.state.context
-    storage = configured(context.settings, context.secrets, "")
+    storage = context.storage.at("")
     song, key = tmp_path / "song", keys.upload(ids.new("upl"))
     song.write_bytes(bytes(LARGE))
     storage.put_file(key, song)

@@ -21,7 +21,7 @@ from aistemsplitter_server.kit.settings import Settings
 from aistemsplitter_server.operations import closing
 from aistemsplitter_server.splits import service
 from aistemsplitter_server.splits.tables import Split
-from aistemsplitter_server.storage.local import LocalStorage
+from aistemsplitter_server.storage.interface import Storage
 from aistemsplitter_server.worker.context import WorkerContext
 from customers import Customer
 from estate import Estate
@@ -77,7 +77,7 @@ class Crashing(Database):
 
 @pytest.fixture
 def deleted(
-    database: Database, server_secrets: Secrets, storage: LocalStorage, someone: Customer
+    database: Database, server_secrets: Secrets, storage: Storage, someone: Customer
 ) -> Person:
     """An account with one object of everything, which is being deleted."""
     someone.finished(storage)  # another account's objects, which are kept

@@ -22,7 +22,7 @@ from aistemsplitter_server.operations import closing, opening
 from aistemsplitter_server.splits import service, sharing
 from aistemsplitter_server.splits.tables import Split
 from aistemsplitter_server.storage import keys
-from aistemsplitter_server.storage.local import LocalStorage
+from aistemsplitter_server.storage.interface import Storage
 from aistemsplitter_server.webhooks import service as webhooks
 from aistemsplitter_server.webhooks.tables import Delivery
 from aistemsplitter_server.worker.attempt import Attempt
@@ -70,7 +70,7 @@ def local(client: httpx2.Client, url: str) -> str:
 def test_keys_urls_and_links_are_refused_until_the_account_is_resumed(
     client: httpx2.Client,
     someone: Customer,
-    storage: LocalStorage,
+    storage: Storage,
     server_secrets: Secrets,
 ) -> None:
     database, account_id = someone.database, someone.caller.account_id
@@ -230,7 +230,7 @@ def test_an_upload_ends(
 def test_a_download_ends(
     client: httpx2.Client,
     someone: Customer,
-    storage: LocalStorage,
+    storage: Storage,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:

@@ -19,7 +19,7 @@ KEY = "splits/split_1/1/vocals.wav"
 @pytest.fixture
 def storage(tmp_path: Path) -> LocalStorage:
     """An empty storage."""
-    return LocalStorage(tmp_path / "storage", Secrets(bytes(32)), "http://127.0.0.1:8000")
+    return LocalStorage(tmp_path, Secrets(bytes(32)), "http://127.0.0.1:8000")
 
 
 def put(storage: LocalStorage, folder: Path, content: bytes, key: str = KEY) -> None:
@@ -34,12 +34,10 @@ def test_put_and_read(storage: LocalStorage, tmp_path: Path) -> None:
     put(storage, tmp_path, b"second")
     with storage.open(KEY) as file:
         assert file.read() == b"second"
-    assert storage.size(KEY) == 6
+    assert storage.info(KEY).size == 6
     with storage.local_path(KEY) as path:
         assert path.read_bytes() == b"second"
-    file, digest = storage.open_known(KEY)
-    file.close()
-    assert digest == hashlib.sha256(b"second").digest()
+    assert storage.info(KEY).sha256 == hashlib.sha256(b"second").digest()
 
 
 def test_from_another_file_system(storage: LocalStorage) -> None:
@@ -50,18 +48,18 @@ def test_from_another_file_system(storage: LocalStorage) -> None:
     path.write_bytes(b"song")
     storage.put_file(KEY, path)
     assert not path.exists()
-    assert storage.size(KEY) == 4
+    assert storage.info(KEY).size == 4
 
 
 def test_missing_objects(storage: LocalStorage, tmp_path: Path) -> None:
-    for missing in (storage.open, storage.size):
+    for missing in (storage.open, storage.info):
         with pytest.raises(Missing):
             missing(KEY)
     storage.delete_prefix(KEY)
     with pytest.raises(FileNotFoundError):
         storage.put_file(KEY, tmp_path / "nothing")
     with pytest.raises(Missing):
-        storage.size(KEY)
+        storage.info(KEY)
 
 
 def test_deleting(storage: LocalStorage, tmp_path: Path) -> None:
@@ -69,11 +67,11 @@ def test_deleting(storage: LocalStorage, tmp_path: Path) -> None:
     for key in (KEY, "splits/split_1/2/vocals.wav", other):
         put(storage, tmp_path, b"x", key)
     storage.delete_prefix(keys.attempt("split_1", 1))
-    assert storage.size("splits/split_1/2/vocals.wav") == 1
+    assert storage.info("splits/split_1/2/vocals.wav").size == 1
     storage.delete_prefix(keys.split("split_1"))
     with pytest.raises(Missing):
-        storage.size("splits/split_1/2/vocals.wav")
-    assert storage.size(other) == 1
+        storage.info("splits/split_1/2/vocals.wav")
+    assert storage.info(other).size == 1
 
 
 @pytest.mark.parametrize(

@@ -284,7 +284,7 @@ def test_no_audio(
     assert "song.wav" in answer.json()["error"]["message"]
     # Its bytes are deleted at once, and no longer count against the account's limit.
     with pytest.raises(Missing):
-        configured(settings, server_secrets).size(keys.upload(reserved["uploadId"]))
+        configured(settings, server_secrets).info(keys.upload(reserved["uploadId"]))
     with someone.database.read() as session:
         assert splits.stored_bytes(session, someone.caller.account_id) == 0
 

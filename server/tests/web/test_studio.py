@@ -19,7 +19,7 @@ from aistemsplitter_server.kit.settings import Settings
 from aistemsplitter_server.splits import service, sharing
 from aistemsplitter_server.splits.tables import Share, Split
 from aistemsplitter_server.storage.configured import configured
-from aistemsplitter_server.storage.local import LocalStorage
+from aistemsplitter_server.storage.interface import Storage
 from customers import Customer
 from processes import SONG
 from visitors import Visitor
@@ -29,7 +29,7 @@ HTMX = {"HX-Request": "true"}
 
 
 @pytest.fixture
-def storage(settings: Settings, server_secrets: Secrets) -> LocalStorage:
+def storage(settings: Settings, server_secrets: Secrets) -> Storage:
     return configured(settings, server_secrets)
 
 
@@ -174,7 +174,7 @@ def test_songs_are_updated_until_they_end(signed_in: Visitor, hers: Customer) ->
     assert [events[1]["balance"], events[2]["balance"]] == [580, 600]
 
 
-def test_all_stems_in_a_zip(signed_in: Visitor, hers: Customer, storage: LocalStorage) -> None:
+def test_all_stems_in_a_zip(signed_in: Visitor, hers: Customer, storage: Storage) -> None:
     split = hers.finished(storage, filename="Ünïcode/../song.flac")
     answer = signed_in.get(f"/studio/songs/{split.id}/stems.zip")
     assert answer.headers["content-type"] == "application/zip"
@@ -190,7 +190,7 @@ def test_all_stems_in_a_zip(signed_in: Visitor, hers: Customer, storage: LocalSt
 
 @pytest.mark.parametrize("title", ["音" * 83, "\N{GUITAR}" * 70, "a" * 200])
 def test_stems_of_a_long_title_in_a_zip(
-    signed_in: Visitor, hers: Customer, storage: LocalStorage, title: str
+    signed_in: Visitor, hers: Customer, storage: Storage, title: str
 ) -> None:
     """File systems limit names to 255 bytes; each stem still gets a unique name."""
     split = hers.finished(storage, filename=f"{title}.flac")
@@ -202,7 +202,7 @@ def test_stems_of_a_long_title_in_a_zip(
 
 
 def test_a_share_link(
-    signed_in: Visitor, hers: Customer, storage: LocalStorage, server_secrets: Secrets
+    signed_in: Visitor, hers: Customer, storage: Storage, server_secrets: Secrets
 ) -> None:
     split = hers.finished(storage)
     path = f"/studio/songs/{split.id}"
@@ -241,7 +241,7 @@ def test_a_share_link(
 
 
 def test_another_accounts_songs_are_not_found(
-    signed_in: Visitor, stranger: Visitor, hers: Customer, storage: LocalStorage
+    signed_in: Visitor, stranger: Visitor, hers: Customer, storage: Storage
 ) -> None:
     split = hers.finished(storage)
     path = f"/studio/songs/{split.id}"

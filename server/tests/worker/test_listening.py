@@ -27,7 +27,7 @@ from aistemsplitter_server.splits import listening, player
 from aistemsplitter_server.splits.tables import Listening, Split
 from aistemsplitter_server.storage import keys
 from aistemsplitter_server.storage.configured import configured
-from aistemsplitter_server.storage.local import LocalStorage
+from aistemsplitter_server.storage.interface import Storage
 from customers import Customer, customer
 from databases import only_sqlite
 from peers import Peer, answers
@@ -39,7 +39,7 @@ HOUR = timedelta(hours=1)
 
 
 @pytest.fixture
-def storage(settings: Settings, server_secrets: Secrets) -> LocalStorage:
+def storage(settings: Settings, server_secrets: Secrets) -> Storage:
     """The service's storage."""
     return configured(settings, server_secrets)
 
@@ -49,7 +49,7 @@ def row(someone: Customer, split_id: str) -> Split:
         return session.get_one(Split, split_id)
 
 
-def heard(someone: Customer, storage: LocalStorage, split_id: str) -> dict[str, Any]:
+def heard(someone: Customer, storage: Storage, split_id: str) -> dict[str, Any]:
     """Return the player's data once the listening copies exist."""
 
     def look() -> dict[str, Any] | None:
@@ -61,7 +61,7 @@ def heard(someone: Customer, storage: LocalStorage, split_id: str) -> dict[str, 
     return found
 
 
-def samples(storage: LocalStorage, track: dict[str, Any]) -> NDArray[np.int16]:
+def samples(storage: Storage, track: dict[str, Any]) -> NDArray[np.int16]:
     """Return a track, decoded piece by piece with FFmpeg as browsers do."""
     with storage.open(urlsplit(track["url"]).path.removeprefix("/storage/")) as file:
         whole = file.read()
@@ -90,7 +90,7 @@ def test_pieces_equal_the_stems_to_the_sample(
     client: httpx2.Client,
     service: Service,
     someone: Customer,
-    storage: LocalStorage,
+    storage: Storage,
     settings: Settings,
 ) -> None:
     service.start("worker")
@@ -136,7 +136,7 @@ def test_copies_of_studio_songs_are_made_in_advance(
     client: httpx2.Client,
     service: Service,
     someone: Customer,
-    storage: LocalStorage,
+    storage: Storage,
     settings: Settings,
 ) -> None:
     """Also of a fetched song, whose file is kept until the copies exist."""
@@ -157,7 +157,7 @@ def test_the_song_is_played_at_the_level_of_its_stems(
     client: httpx2.Client,
     service: Service,
     someone: Customer,
-    storage: LocalStorage,
+    storage: Storage,
     tmp_path: Path,
 ) -> None:
     """Stems of a song at full scale can exceed it, and are then attenuated."""
@@ -181,7 +181,7 @@ def test_the_song_was_deleted(
     client: httpx2.Client,
     service: Service,
     someone: Customer,
-    storage: LocalStorage,
+    storage: Storage,
     settings: Settings,
 ) -> None:
     """The sum of the stems replaces it if they are complete, and is marked as a sum."""
@@ -207,7 +207,7 @@ def test_a_high_rate_and_a_test_key(
     client: httpx2.Client,
     service: Service,
     someone: Customer,
-    storage: LocalStorage,
+    storage: Storage,
     server_secrets: Secrets,
     tmp_path: Path,
 ) -> None:
@@ -238,7 +238,7 @@ def test_a_split_that_is_deleted_meanwhile(
     client: httpx2.Client,
     service: Service,
     someone: Customer,
-    storage: LocalStorage,
+    storage: Storage,
     settings: Settings,
     long_song: Path,
 ) -> None:
@@ -257,7 +257,7 @@ def test_another_worker_repeats_the_copies_of_a_killed_worker(
     client: httpx2.Client,
     service: Service,
     someone: Customer,
-    storage: LocalStorage,
+    storage: Storage,
     settings: Settings,
     long_song: Path,
 ) -> None:
@@ -279,7 +279,7 @@ def test_failed_copies_are_reported_and_retried(
     client: httpx2.Client,
     service: Service,
     someone: Customer,
-    storage: LocalStorage,
+    storage: Storage,
     settings: Settings,
 ) -> None:
     service.start("worker")
@@ -299,7 +299,7 @@ def test_failed_copies_are_reported_and_retried(
     assert heard(someone, storage, split_id)["frames"] == 20 * 44100
 
 
-def test_no_player_without_stems(someone: Customer, storage: LocalStorage) -> None:
+def test_no_player_without_stems(someone: Customer, storage: Storage) -> None:
     made = someone.split()
     with pytest.raises(Conflict, match="queued"):
         player.data(someone.database, storage, made, HOUR)

@@ -17,8 +17,7 @@ from aistemsplitter_server.payments.interface import Payments
 from aistemsplitter_server.splits.changes import Changes
 from aistemsplitter_server.splits.queueing import Positions
 from aistemsplitter_server.splits.stream import Streams
-from aistemsplitter_server.storage.configured import configured
-from aistemsplitter_server.storage.local import LocalStorage
+from aistemsplitter_server.storage.interface import Storage
 from aistemsplitter_server.uploads.measurements import Measurements
 
 HOST = re.compile(r"[A-Za-z0-9.-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?", re.ASCII)
@@ -37,6 +36,7 @@ class Context:
     settings: Settings
     database: Database
     secrets: Secrets
+    storage: Storage
     limits: RateLimits
     positions: Positions
     changes: Changes
@@ -64,8 +64,8 @@ async def _base_url(context: InContext, request: Request) -> str:
 BaseUrl = Annotated[str, Depends(_base_url)]
 
 
-async def _storage(context: InContext, base_url: BaseUrl) -> LocalStorage:
-    return configured(context.settings, context.secrets, base_url)
+async def _storage(context: InContext, base_url: BaseUrl) -> Storage:
+    return context.storage.at(base_url)
 
 
-InStorage = Annotated[LocalStorage, Depends(_storage)]
+InStorage = Annotated[Storage, Depends(_storage)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -13,6 +14,45 @@ class Missing(Exception):
     """There is no object under the key."""
 
 
+@dataclass(frozen=True, slots=True)
+class Info:
+    """What is known of an object without reading it.
+
+    Attributes:
+        size: Its length in bytes.
+        etag: A strong ETag, in quotation marks.
+        sha256: Its digest, if that is known.
+    """
+
+    size: int
+    etag: str
+    sha256: bytes | None
+
+
+class Partial(Protocol):
+    """An object that is being received, in order and over any number of requests."""
+
+    @property
+    def size(self) -> int:
+        """Bytes received so far."""
+
+    def begin(self, offset: int) -> None:
+        """Continue at this offset, at most ``size``; bytes received after it are dropped."""
+
+    def write(self, piece: bytes) -> None:
+        """Append bytes."""
+
+    def store(self) -> None:
+        """Make what was received the object of the key.
+
+        Raises:
+            FileNotFoundError: It was deleted meanwhile.
+        """
+
+    def close(self) -> None:
+        """Keep what was received, so that another request can continue."""
+
+
 class Storage(Protocol):
     """Objects under keys (see ``keys.py``). An object exists as a whole or not at all.
 
@@ -20,22 +60,42 @@ class Storage(Protocol):
     fails, with ``errno.ENOSPC`` when it is full.
     """
 
+    def at(self, base_url: str) -> Storage:
+        """Return the same storage, whose URLs begin with this base."""
+
     def check(self) -> None:
         """Check that files can be stored; raise ``OSError`` if not."""
 
-    def open(self, key: str) -> BinaryIO:
-        """Return the object, open for reading. The caller closes it.
+    def info(self, key: str) -> Info:
+        """Return the length of an object, and what identifies its bytes.
 
         Raises:
             Missing: There is no such object.
         """
 
-    def size(self, key: str) -> int:
-        """Return the object's length in bytes.
+    def open(self, key: str, span: range | None = None) -> BinaryIO:
+        """Return the object, open for reading forward. The caller closes it.
+
+        Args:
+            span: The bytes to read, which lie within the object. The file starts at the first;
+                read no more than these.
 
         Raises:
             Missing: There is no such object.
         """
+
+    def partial(self, key: str) -> Partial:
+        """Return what was received of the object of this key. The caller closes it.
+
+        Raises:
+            Conflict: Another request is writing it.
+        """
+
+    def partials(self) -> Iterator[str]:
+        """Yield the keys of objects that are being received."""
+
+    def delete_partial(self, key: str) -> None:
+        """Delete what was received of the object of this key, if anything."""
 
     def put_file(self, key: str, path: Path) -> None:
         """Store a file durably and atomically, replacing an object of the same key.

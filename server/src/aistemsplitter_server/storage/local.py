@@ -22,9 +22,12 @@ from typing import BinaryIO
 from aistemsplitter_server.kit import times
 from aistemsplitter_server.kit.files import remove_tree
 from aistemsplitter_server.kit.secrets import Secrets
-from aistemsplitter_server.storage import digests, keys, signing
-from aistemsplitter_server.storage.interface import Missing
+from aistemsplitter_server.storage import digests, headers, keys, signing
+from aistemsplitter_server.storage.interface import Info, Missing
+from aistemsplitter_server.storage.local_partial import LocalPartial
 
+STORED = "storage"  # folder of the objects, in the data folder
+PARTIAL = "partial"  # beside it, so that it is on the same disk
 COPY = 1 << 20  # bytes at a time
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # Without blocking on a named pipe that someone put there.
@@ -35,10 +38,15 @@ NOTHING = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)  # the last two: links are 
 class LocalStorage:
     """The storage on local disk; ``api/routes/storage.py`` serves its URLs."""
 
-    def __init__(self, root: Path, secrets: Secrets, base_url: str) -> None:
-        self._root = root
+    def __init__(self, data: Path, secrets: Secrets, base_url: str) -> None:
+        self._data = data
+        self._root = data / STORED
         self._secrets = secrets
         self._base_url = base_url
+
+    def at(self, base_url: str) -> LocalStorage:
+        """See ``Storage``."""
+        return LocalStorage(self._data, self._secrets, base_url)
 
     def check(self) -> None:
         """See ``Storage``."""
@@ -46,30 +54,36 @@ class LocalStorage:
         with TemporaryFile(dir=self._root, buffering=0) as file:
             file.write(b"1")  # fails on a full disk
 
-    def open(self, key: str) -> BinaryIO:
+    def info(self, key: str) -> Info:
         """See ``Storage``."""
-        return self.open_known(key)[0]
+        with self._object(key) as (name, folder), _regular(name, folder) as file:
+            digest = digests.known(file, name, folder)
+            size = os.fstat(file.fileno()).st_size
+            return Info(size, headers.etag(file, digest), digest)
 
-    def open_known(self, key: str) -> tuple[BinaryIO, bytes | None]:
-        """Return the object, open for reading, and its SHA-256 if that is known.
-
-        Raises:
-            Missing: There is no such object.
-        """
-        *folders, name = keys.segments(key)
-        try:
-            with self._folder(folders) as folder:
-                file = _regular(name, folder)
-                return file, digests.known(file, name, folder)
-        except OSError as error:
-            if error.errno in NOTHING:
-                raise Missing(key) from None
-            raise
-
-    def size(self, key: str) -> int:
+    def open(self, key: str, span: range | None = None) -> BinaryIO:
         """See ``Storage``."""
-        with self.open(key) as file:
-            return os.fstat(file.fileno()).st_size
+        with self._object(key) as (name, folder):
+            file = _regular(name, folder)
+        if span is not None:
+            file.seek(span.start)
+        return file
+
+    def partial(self, key: str) -> LocalPartial:
+        """See ``Storage``."""
+        return LocalPartial(self._partial(key), lambda path: self.put_file(key, path))
+
+    def partials(self) -> Iterator[str]:
+        """See ``Storage``."""
+        folder = self._data / PARTIAL
+        if folder.is_dir():
+            for name in sorted(each.name for each in folder.iterdir()):
+                if not name.startswith("."):
+                    yield keys.upload(name)
+
+    def delete_partial(self, key: str) -> None:
+        """See ``Storage``."""
+        self._partial(key).unlink(missing_ok=True)
 
     def put_file(self, key: str, path: Path) -> None:
         """See ``Storage``."""
@@ -139,6 +153,25 @@ class LocalStorage:
         """See ``Storage``."""
         keys.segments(key)
         return signing.sign(self._secrets, self._base_url, key, times.now() + expires_in, filename)
+
+    def _partial(self, key: str) -> Path:
+        return self._data / PARTIAL / keys.segments(key)[-1]
+
+    @contextmanager
+    def _object(self, key: str) -> Iterator[tuple[str, int]]:
+        """Yield the name of an object and a descriptor of its folder.
+
+        Raises:
+            Missing: There is no such object.
+        """
+        *folders, name = keys.segments(key)
+        try:
+            with self._folder(folders) as folder:
+                yield name, folder
+        except OSError as error:
+            if error.errno in NOTHING:
+                raise Missing(key) from None
+            raise
 
     @contextmanager
     def _folder(self, names: Sequence[str], *, create: bool = False) -> Iterator[int]:

@@ -1,4 +1,4 @@
-"""Receiving the bytes of an upload into its partial file, piece by piece."""
+"""Receiving the bytes of an upload piece by piece."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from aistemsplitter_server.kit.errors import (
     RequestTimeout,
     ValidationFailed,
 )
-from aistemsplitter_server.uploads.partial import Partial
+from aistemsplitter_server.storage.interface import Partial
 from aistemsplitter_server.uploads.tables import Upload
 
 PIECE = 1 << 20  # bytes written at a time, and all that is held in memory
@@ -77,7 +77,7 @@ def check_type(request: Request, upload: Upload) -> None:
 async def receive(
     request: Request, upload: Upload, part: Span | None, file: Partial, check: Recheck
 ) -> None:
-    """Write the body into the partial file. If the connection drops, what has arrived is kept.
+    """Write the body to the storage. If the connection drops, what has arrived is kept.
 
     Args:
         check: Raises an exception once the permission to write has ended.
@@ -87,9 +87,9 @@ async def receive(
         NotFound: The upload was deleted.
         PayloadTooLarge: The file is longer than was reserved.
         ValidationFailed: The file is shorter than announced, or the form has no file in it.
-        Conflict: The range does not begin where the partial file ends.
+        Conflict: The range begins after the bytes that have arrived.
         RequestTimeout: Nothing, or too little, arrived for a minute.
-        OSError: The disk is full.
+        OSError: The storage failed, or is full.
         ClientDisconnect: The connection dropped.
     """
     start, stop = (part.start, part.stop) if part else (0, upload.content_length)

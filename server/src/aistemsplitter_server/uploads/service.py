@@ -21,7 +21,7 @@ from aistemsplitter_server.kit.errors import (
 from aistemsplitter_server.kit.settings import Settings
 from aistemsplitter_server.storage import keys
 from aistemsplitter_server.storage.interface import Storage
-from aistemsplitter_server.uploads import addresses, partial, queries
+from aistemsplitter_server.uploads import addresses, queries
 from aistemsplitter_server.uploads.schemas import ReserveUpload
 from aistemsplitter_server.uploads.tables import Upload
 
@@ -193,13 +193,13 @@ def delete(upload: Upload, now: datetime) -> None:
     upload.filename, upload.idempotency_key, upload.fault_message = "", None, None
 
 
-def delete_bytes(settings: Settings, storage: Storage, upload_id: str) -> None:
+def delete_bytes(storage: Storage, upload_id: str) -> None:
     """Delete the bytes of an upload that is marked as deleted.
 
     Raises:
         OSError: They cannot be deleted now.
     """
-    partial.path(settings.data, upload_id).unlink(missing_ok=True)
+    storage.delete_partial(keys.upload(upload_id))
     storage.delete_prefix(keys.upload(upload_id))
 
 

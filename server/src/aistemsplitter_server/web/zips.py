@@ -34,7 +34,7 @@ def stems(split: Split, storage: Storage, database: Database) -> StreamingRespon
     for name in split.stems:
         key = keys.stem(split.id, split.stored_attempt, name, split.output_format)
         try:
-            size = storage.size(key)
+            size = storage.info(key).size
         except Missing:
             raise NotFound("The stems have been deleted.") from None
         member = filenames.safe(rendering.filename(split, name))

@@ -13,7 +13,6 @@ from aistemsplitter_server.operations import closing
 from aistemsplitter_server.splits import queries as splits
 from aistemsplitter_server.splits.tables import TERMINAL, Split
 from aistemsplitter_server.storage import keys
-from aistemsplitter_server.uploads import partial
 from aistemsplitter_server.uploads import queries as uploads
 from aistemsplitter_server.uploads import service as uploads_service
 from aistemsplitter_server.uploads.tables import Upload
@@ -70,7 +69,7 @@ def deleted_uploads(context: WorkerContext) -> Iterator[str]:
 
 def delete_upload(context: WorkerContext, upload_id: str) -> None:
     """Delete an upload's bytes, complete or not."""
-    uploads_service.delete_bytes(context.settings, context.storage, upload_id)
+    uploads_service.delete_bytes(context.storage, upload_id)
 
 
 def orphans(context: WorkerContext) -> Iterator[str]:
@@ -119,8 +118,8 @@ def delete_work(context: WorkerContext, split_id: str) -> None:
 
 
 def unwanted_partials(context: WorkerContext) -> Iterator[str]:
-    """Yield uploads with a partial file that are complete, deleted or unknown."""
-    names = iter(partial.names(context.settings.data))
+    """Yield uploads of which a part is stored, and that are complete, deleted or unknown."""
+    names = (keys.segments(key)[-1] for key in context.storage.partials())
     while page := [*islice(names, PAGE)]:
         with context.database.read() as session:
             query = select(Upload.id).where(
@@ -131,8 +130,8 @@ def unwanted_partials(context: WorkerContext) -> Iterator[str]:
 
 
 def delete_partial(context: WorkerContext, upload_id: str) -> None:
-    """Delete an upload's partial file."""
-    partial.path(context.settings.data, upload_id).unlink(missing_ok=True)
+    """Delete the stored part of an upload."""
+    context.storage.delete_partial(keys.upload(upload_id))
 
 
 def dead_listening(context: WorkerContext) -> Iterator[str]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator
 from contextlib import closing
 from functools import partial
 from typing import Any, BinaryIO
 
 from fastapi import APIRouter, Request
-from fastapi.responses import StreamingResponse
+from fastapi.responses import Response, StreamingResponse
 from sqlalchemy import select
 from starlette.concurrency import run_in_threadpool
 from starlette.types import Receive, Scope, Send
@@ -26,7 +25,7 @@ from aistemsplitter_server.kit.errors import (
 )
 from aistemsplitter_server.splits.tables import Split
 from aistemsplitter_server.storage import headers, ranges, signing
-from aistemsplitter_server.storage.interface import Missing
+from aistemsplitter_server.storage.interface import Info, Missing
 from aistemsplitter_server.storage.keys import InvalidKey
 from aistemsplitter_server.uploads.tables import Upload
 
@@ -51,57 +50,44 @@ ANSWERS: dict[int | str, dict[str, Any]] = {
     openapi_extra={"parameters": signed("expires", "filename", "signature")},
 )
 @router.head("/{key:path}", response_model=None, include_in_schema=False)
-def read_object(context: InContext, storage: InStorage, request: Request, key: str) -> Download:
+def read_object(context: InContext, storage: InStorage, request: Request, key: str) -> Response:
     """Return an object or a range of it."""
     filename = signing.verify(context.secrets, key, request.query_params.multi_items())
     check = partial(_check_owner, context, key)
     check()
     try:
-        file, digest = storage.open_known(key)
+        found = storage.info(key)
+        asked = request.headers
+        part = ranges.wanted(asked.get("range"), asked.get("if-range"), found.etag, found.size)
+        span = range(found.size) if part is None else part
+        response_headers = _headers(found, filename, span)
+        if part is not None:
+            response_headers["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{found.size}"
+        status, kind = 200 if part is None else 206, headers.content_type(key)
+        if request.method == "HEAD":
+            return Response(None, status, response_headers, kind)
+        file = storage.open(key, span)
+        pieces = _pieces(file, len(span), standing.Recheck(check))
+        return Download(pieces, file, status, response_headers, kind)
+    except ranges.Unsatisfiable:
+        raise RangeNotSatisfiable(found.size) from None
     except (Missing, InvalidKey):
         raise NotFound("This object no longer exists.") from None
-    try:
-        return _download(request, key, filename, file, digest, standing.Recheck(check))
-    except BaseException:
-        file.close()
-        raise
 
 
-def _download(
-    request: Request,
-    key: str,
-    filename: str,
-    file: BinaryIO,
-    digest: bytes | None,
-    check: Recheck,
-) -> Download:
-    size = os.fstat(file.fileno()).st_size
-    tag = headers.etag(file, digest)
+def _headers(found: Info, filename: str, span: range) -> dict[str, str]:
     response_headers = {
         "Accept-Ranges": "bytes",
-        "ETag": tag,
+        "ETag": found.etag,
         "Content-Disposition": headers.content_disposition(filename),
+        "Content-Length": str(len(span)),
         "Cache-Control": "private, no-transform",
         "Referrer-Policy": "no-referrer",  # the URL grants access
         "X-Content-Type-Options": "nosniff",
     }
-    if digest is not None:
-        response_headers["Repr-Digest"] = headers.repr_digest(digest)
-    asked = request.headers
-    try:
-        part = ranges.wanted(asked.get("range"), asked.get("if-range"), tag, size)
-    except ranges.Unsatisfiable:
-        raise RangeNotSatisfiable(size) from None
-    if part is not None:
-        response_headers["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{size}"
-    span = range(size) if part is None else part
-    response_headers["Content-Length"] = str(len(span))
-    if request.method == "HEAD":
-        span = range(0)
-    status = 200 if part is None else 206
-    return Download(
-        _pieces(file, span, check), file, status, response_headers, headers.content_type(key)
-    )
+    if found.sha256 is not None:
+        response_headers["Repr-Digest"] = headers.repr_digest(found.sha256)
+    return response_headers
 
 
 def _check_owner(context: Context, key: str) -> None:
@@ -135,13 +121,12 @@ class Download(StreamingResponse):
             await super().__call__(scope, receive, send)
 
 
-async def _pieces(file: BinaryIO, span: range, check: Recheck) -> AsyncIterator[bytes]:
-    at = span.start
-    while at < span.stop:
+async def _pieces(file: BinaryIO, left: int, check: Recheck) -> AsyncIterator[bytes]:
+    while left:
         if check.is_due:
             await run_in_threadpool(check)
-        piece = await run_in_threadpool(os.pread, file.fileno(), min(CHUNK, span.stop - at), at)
+        piece = await run_in_threadpool(file.read, min(CHUNK, left))
         if not piece:
             raise OSError("an object became shorter while it was read")
         yield piece
-        at += len(piece)
+        left -= len(piece)

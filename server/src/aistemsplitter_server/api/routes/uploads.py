@@ -37,9 +37,8 @@ from aistemsplitter_server.kit.errors import (
 from aistemsplitter_server.kit.schemas import Success
 from aistemsplitter_server.splits import queries as splits
 from aistemsplitter_server.storage import keys
-from aistemsplitter_server.storage.interface import Storage
+from aistemsplitter_server.storage.interface import Partial, Storage
 from aistemsplitter_server.uploads import addresses, receiving, reservations, service
-from aistemsplitter_server.uploads.partial import Partial
 from aistemsplitter_server.uploads.right import Right
 from aistemsplitter_server.uploads.schemas import (
     Reservation,
@@ -131,7 +130,7 @@ async def upload_bytes(
     """
     upload = await run_in_threadpool(_writable, context, request, upload_id)
     part = receiving.span(request, upload)
-    file = await run_in_threadpool(Partial, context.settings.data, upload_id)
+    file = await run_in_threadpool(storage.partial, keys.upload(upload_id))
     try:
         # again, since another request may have been faster
         upload = await run_in_threadpool(_writable, context, request, upload_id)
@@ -145,7 +144,7 @@ async def upload_bytes(
             return _incomplete(file.size)
         await run_in_threadpool(_store, context, storage, upload, file, right)
     finally:
-        file.close()
+        await run_in_threadpool(file.close)
     await context.measurements.wait(upload)
     url = addresses.to_read(base_url, upload_id)
     return Success(data=Uploaded(url=url, key=keys.upload(upload_id)))
@@ -173,9 +172,8 @@ def _check(context: Context, account_id: str, right: Right) -> None:
 
 def _store(context: Context, storage: Storage, upload: Upload, file: Partial, right: Right) -> None:
     right.extend()
-    key = keys.upload(upload.id)
     try:
-        storage.put_file(key, file.path)
+        file.store()
     except FileNotFoundError:  # a sweep has deleted it
         raise NotFound(service.GONE) from None
     try:
@@ -183,7 +181,7 @@ def _store(context: Context, storage: Storage, upload: Upload, file: Partial, ri
             standing.require_active(session, upload.account_id)
             service.stored(session, context.settings, upload.id)
     except ApiError:
-        storage.delete_prefix(key)
+        storage.delete_prefix(keys.upload(upload.id))
         raise
 
 

@@ -1,27 +1,30 @@
-"""The partial file of an upload, until its bytes are whole."""
+"""The file of an object that is being received on local disk."""
 
 from __future__ import annotations
 
 import fcntl
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from aistemsplitter_server.kit.errors import Conflict
 
-FOLDER = "partial"  # in the data folder, so that it is on the storage's disk
 
-
-class Partial:
+class LocalPartial:
     """A partial file, open for one writer at a time among all processes.
+
+    Args:
+        put: Moves the whole file into the storage.
 
     Raises:
         Conflict: Another request is writing it.
     """
 
-    def __init__(self, data: Path, upload_id: str) -> None:
-        self.path = path(data, upload_id)
-        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    def __init__(self, path: Path, put: Callable[[Path], None]) -> None:
+        self._path = path
+        self._put = put
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -30,11 +33,11 @@ class Partial:
 
     @property
     def size(self) -> int:
-        """Bytes written so far."""
+        """See ``Partial``."""
         return os.fstat(self._file).st_size
 
     def begin(self, offset: int) -> None:
-        """Truncate the file at the offset and continue there."""
+        """See ``Partial``."""
         os.ftruncate(self._file, offset)
         os.lseek(self._file, offset, os.SEEK_SET)
 
@@ -48,17 +51,10 @@ class Partial:
             os.ftruncate(self._file, before)
             raise
 
+    def store(self) -> None:
+        """See ``Partial``."""
+        self._put(self._path)
+
     def close(self) -> None:
-        """Close the file, so that another request can write it."""
+        """See ``Partial``."""
         os.close(self._file)
-
-
-def names(data: Path) -> list[str]:
-    """Return the ids of the uploads that have a partial file."""
-    folder = data / FOLDER
-    return sorted(each.name for each in folder.iterdir()) if folder.is_dir() else []
-
-
-def path(data: Path, upload_id: str) -> Path:
-    """Return the path of an upload's partial file."""
-    return data / FOLDER / upload_id
