@@ -71,17 +71,17 @@ def test_accounts_take_turns(
 ) -> None:
     storage = configured(settings, server_secrets)
     measured = Measurements(settings, database, storage)
-    accounts = {name: customer(database, server_secrets) for name in ("many", "few", "one")}
+    names = ("many", "few", "one", "another")
+    accounts = {name: customer(database, server_secrets) for name in names}
     results = [
         measured._begin(unmeasured(accounts[name], settings, server_secrets, name))
-        for name in ["many"] * 6 + ["few"] * 2 + ["one"]
+        for name in ["many"] * 6 + ["few"] * 2 + ["one", "another"]
     ]
     until(lambda: len(decoding.order) == measurements.CONCURRENT)
-    assert decoding.running == {"many": 2, "few": 2}
-    assert sum(thread.name == "measure" for thread in threading.enumerate()) == 4
+    assert decoding.running == {"many": 2, "few": 1, "one": 1}
     decoding.finish()  # whichever ends, the account without a running measurement is next
     until(lambda: len(decoding.order) == measurements.CONCURRENT + 1)
-    assert decoding.running["one"] == 1
+    assert decoding.running["another"] == 1
     assert max(decoding.running.values()) <= measurements.CONCURRENT_PER_ACCOUNT
     decoding.finish(len(results))
     assert all(result.result(60) for result in results)
@@ -89,6 +89,23 @@ def test_accounts_take_turns(
     assert not measured._results
     assert not measured._waiting
     assert not measured._running
+
+
+def test_slow_files_of_two_accounts_leave_a_place_for_a_third(
+    settings: Settings, database: Database, server_secrets: Secrets, decoding: Measuring
+) -> None:
+    measured = Measurements(settings, database, configured(settings, server_secrets))
+    slow = {name: customer(database, server_secrets) for name in ("slow", "slower")}
+    results = [
+        measured._begin(unmeasured(slow[name], settings, server_secrets, name))
+        for name in ["slow"] * 5 + ["slower"] * 5
+    ]
+    third = customer(database, server_secrets)
+    results.append(measured._begin(unmeasured(third, settings, server_secrets, "third")))
+    until(lambda: len(decoding.order) == measurements.CONCURRENT)
+    assert decoding.running["third"] == 1
+    decoding.finish(len(results))
+    assert all(result.result(60) for result in results)
 
 
 def test_a_failed_measurement_frees_its_place(
@@ -114,22 +131,24 @@ def test_reads_do_not_wait_for_measurements(
     server_secrets: Secrets,
     someone: Customer,
     decoding: Measuring,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """More requests wait for a measurement than the process has threads."""
+    monkeypatch.setattr(measurements, "TIMEOUT", 600.0)
     upload = unmeasured(someone, settings, server_secrets, "song")
     body = json.dumps(someone.request(upload)).encode()
     head = "POST /v1/audio/splits HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
     head += f"Authorization: {someone.headers['Authorization']}\r\nContent-Length: {len(body)}\r\n"
     address = (client.base_url.host, client.base_url.port or 0)
-    waiting = [socket.create_connection(address, 60) for _ in range(THREADS + 5)]
+    waiting = [socket.create_connection(address, 120) for _ in range(THREADS + 5)]
     for connection in waiting:
         connection.sendall(f"{head}\r\n".encode() + body)
     until(lambda: decoding.running["song"])
     other = customer(database, server_secrets)
-    answer = client.get("/v1/audio/splits", headers=other.headers, timeout=15)
+    answer = client.get("/v1/audio/splits", headers=other.headers, timeout=120)
     assert answer.status_code == 200
     assert decoding.running["song"] == 1
     decoding.finish()
     for connection in waiting:
-        with connection:
-            assert connection.recv(12).startswith((b"HTTP/1.1 200", b"HTTP/1.1 402"))
+        with connection:  # 503 where a busy machine's database gives no connection within 10 s
+            assert connection.recv(12)[9:] in (b"200", b"402", b"503")

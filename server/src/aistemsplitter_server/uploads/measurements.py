@@ -20,8 +20,10 @@ from aistemsplitter_server.uploads.tables import Upload
 
 logger = logging.getLogger(__name__)
 
-CONCURRENT = 4  # in one process, in threads of their own
-CONCURRENT_PER_ACCOUNT = 2  # so that one account's slow files do not take all places
+# Measurements at a time in one process, in threads of their own. The last free place is only for
+# an account without any, so that the slow files of two accounts do not block all others.
+CONCURRENT = 4
+CONCURRENT_PER_ACCOUNT = 2
 TIMEOUT = 20.0  # seconds that a request waits for a measurement
 
 
@@ -82,22 +84,30 @@ class Measurements:
 
     def _start(self) -> None:
         """Start as many measurements as there is room for. The lock must be held."""
-        while self._running.total() < CONCURRENT and (upload := self._next()) is not None:
+        while (upload := self._next()) is not None:
             self._running[upload.account_id] += 1
             threading.Thread(
                 target=self._measure, args=(upload,), name="measure", daemon=True
             ).start()
 
     def _next(self) -> Upload | None:
-        """Take the oldest upload of the account with the fewest measurements in progress."""
+        """Take the oldest upload of the account with the fewest measurements in progress.
+
+        Returns:
+            None if no upload waits, or there is no room for it.
+        """
         account_id = min(self._waiting, key=self._running.__getitem__, default=None)
-        if account_id is None or self._running[account_id] >= CONCURRENT_PER_ACCOUNT:
+        if account_id is None or not self._has_room(account_id):
             return None
         uploads = self._waiting.pop(account_id)
         upload = uploads.popleft()
         if uploads:
             self._waiting[account_id] = uploads  # behind the others
         return upload
+
+    def _has_room(self, account_id: str) -> bool:
+        running, free = self._running[account_id], CONCURRENT - self._running.total()
+        return running < CONCURRENT_PER_ACCOUNT and free > (1 if running else 0)
 
     def _measure(self, upload: Upload) -> None:
         done = False

@@ -3,7 +3,9 @@
 The table is the queue. A due row is started if its account, host and URL have room. Its job claims
 it in a transaction that postpones its due time, so that no other process starts it too, and it
 becomes due again if this process dies. Accounts take turns: however many rows one account has,
-another waits for one of them at most. Polling only reads.
+another waits for one of them at most. The last place, and the last one to each host, is only for an
+account without any, so that slow hosts of a few accounts do not block all others. Polling only
+reads.
 """
 
 from __future__ import annotations
@@ -124,7 +126,7 @@ class Dispatcher:
             offers = list(self._offers(session, times.now(), free))
         started = 0
         for item in chain(*zip_longest(*offers)):  # the first of each account, then the second
-            if item is not None and started < free and self._has_room(item):
+            if item is not None and self._has_room(item):
                 self._start(item)
                 started += 1
         return started
@@ -178,13 +180,15 @@ class Dispatcher:
             return list(self._running.values())
 
     def _has_room(self, item: Item) -> bool:
-        others = self._in_progress()
+        limits, others = self._table.limits, self._in_progress()
+        of_account = [other for other in others if other.account_id == item.account_id]
         to_host = sum(other.host == item.host for other in others)
-        to_url = sum(
-            (other.account_id, other.url) == (item.account_id, item.url) for other in others
+        holds_host = any(other.host == item.host for other in of_account)
+        return (
+            len(others) + bool(of_account) < limits.total
+            and to_host + holds_host < limits.host
+            and sum(other.url == item.url for other in of_account) < limits.url
         )
-        limits = self._table.limits
-        return to_host < limits.host and to_url < limits.url
 
     def _start(self, item: Item) -> None:
         with self._changed:
