@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text, update
 
-from aistemsplitter_server.cli import doctor
+from aistemsplitter_server.cli import checks
 from aistemsplitter_server.credits.tables import Entry
+from aistemsplitter_server.installation import service as installation
 from aistemsplitter_server.kit import secrets, times
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.secrets import Secrets
@@ -21,10 +22,18 @@ from customers import customer
 from databases import only_sqlite
 
 
-def states(settings: Settings) -> dict[str, doctor.Finding]:
-    """Return all findings except that of the slow engine check."""
-    parts = (doctor._data(settings), doctor._database(settings))
-    return {finding.check: finding for part in parts for finding in part}
+@pytest.fixture(autouse=True)
+def _no_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out the engine's check, which takes seconds."""
+    quick = tuple(each for each in checks.CHECKS if each[0] != "engine")
+    monkeypatch.setattr(checks, "CHECKS", quick)
+
+
+def states(settings: Settings) -> dict[str, checks.Finding]:
+    """Return the findings by check, without those of this machine."""
+    machine = ("disk of data", "open files")
+    found = {finding.check: finding for finding in checks.examine(settings)}
+    return {check: finding for check, finding in found.items() if check not in machine}
 
 
 @pytest.fixture
@@ -91,6 +100,65 @@ def test_an_unreachable_database(tmp_path: Path) -> None:
     assert "hunter2" not in str(finding)
 
 
+@only_sqlite
+def test_a_missing_or_wrong_secret(
+    sound: Settings, database: Database, server_secrets: Secrets
+) -> None:
+    customer(database, server_secrets)
+    secret = sound.data / secrets.FILE_NAME
+    secret.rename(sound.data / "lost")
+    found = states(sound)
+    assert found["secret"].state == "problem"
+    assert "is missing" in found["secret"].message
+    assert not secret.exists()
+    secrets.load(sound.data)
+    finding = states(sound)["secret"]
+    assert finding.state == "problem"
+    assert "no API key would work" in finding.message
+    assert "db accept secret" in str(finding.todo)
+
+
+def test_the_storage_of_another_database(sound: Settings, database: Database) -> None:
+    installation.start(sound, database)
+    assert states(sound)["storage"].state == "ok"
+    (sound.data / FOLDER).rename(sound.data / "unmounted")
+    finding = states(sound)["storage"]
+    assert finding.state == "problem"
+    assert "songs would be missing" in finding.message
+    assert not (sound.data / FOLDER).exists()
+
+
+@only_sqlite
+def test_every_check_runs_at_a_data_folder_that_cannot_be_read(
+    sound: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> bool:
+        raise PermissionError(13, "Permission denied", str(sound.data))
+
+    # root, who runs these tests in a container, is refused nothing
+    monkeypatch.setattr(checks.secrets, "exists", refuse)
+    found = states(sound)
+    for check in ("secret", "storage"):
+        assert found[check].state == "problem"
+        assert found[check].message == f"{sound.data}: Permission denied"
+        assert str(sound.data) in str(found[check].todo)
+    assert found["database"].state == found["workers"].state == "ok"
+
+
+@pytest.mark.parametrize(
+    ("status", "stderr", "advice"),
+    [
+        (1, "RuntimeError: std::bad_alloc", "memory"),
+        (1, "MemoryError", "memory"),
+        (-9, "", "memory"),
+        (1, "OSError: [Errno 28] No space left on device", "free up space"),
+        (1, "ModuleNotFoundError: No module named 'openvino'", "install aistemsplitter-engine"),
+    ],
+)
+def test_advice_for_an_engine_that_fails(status: int, stderr: str, advice: str) -> None:
+    assert advice in str(checks._broken_engine(status, stderr).todo)
+
+
 def test_doctor_creates_no_files(tmp_path: Path) -> None:
     done = run(tmp_path, "doctor", "--json")
     assert (done.returncode, done.stderr) == (1, "")
@@ -106,24 +174,29 @@ def test_doctor_creates_no_files(tmp_path: Path) -> None:
 def test_an_engine_that_does_not_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "aistemsplitter_engine.py").write_text("raise ImportError('no such processor')")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    (finding,) = doctor._engine()
+    (finding,) = checks.engine(Settings(data=tmp_path / "data"))
     assert finding.state == "problem"
     assert "no such processor" in finding.message
+
+
+def _open_files() -> str:
+    (finding,) = checks.open_files(Settings())
+    return finding.state
 
 
 def test_too_few_open_files() -> None:
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (512, limits[1]))
-        assert doctor._open_files().state == "warning"
+        assert _open_files() == "warning"
         resource.setrlimit(resource.RLIMIT_NOFILE, (200, limits[1]))
-        assert doctor._open_files().state == "problem"
+        assert _open_files() == "problem"
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
-    assert doctor._open_files().state == "ok"
+    assert _open_files() == "ok"
 
 
 def test_a_small_disk(tmp_path: Path) -> None:
-    assert doctor._space("disk", tmp_path / "not" / "there").state in ("ok", "warning")
+    assert checks.space("disk", tmp_path / "not" / "there").state in ("ok", "warning")
     full = Path("/proc")  # a file system without free space
-    assert doctor._space("disk", full).state == "problem"
+    assert checks.space("disk", full).state == "problem"

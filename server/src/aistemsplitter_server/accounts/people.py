@@ -77,7 +77,7 @@ def usable(session: Session, secrets: Secrets, token: str, *, lock: bool = False
         NotFound: The link does not exist, was used, or has expired.
         AccountSuspended: The link's account is suspended.
     """
-    found = queries.link(session, secrets.digest(token), lock=lock)
+    found = queries.link(session, secrets.digests(token), lock=lock)
     if found is None or found.used_at is not None or found.expires_at <= times.now():
         raise NotFound("This link is no longer valid.")
     standing.require_active(session, found.account_id)

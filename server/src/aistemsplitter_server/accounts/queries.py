@@ -26,6 +26,7 @@ _IDENTIFYING = select(
     _KEYS.account_id,
     _KEYS.is_test,
     _KEYS.digest,
+    _KEYS.digest_secret,
     _KEYS.scopes,
     _KEYS.top_priority,
     _KEYS.expires_at,
@@ -51,7 +52,7 @@ _SIGNED_IN = (
     )
     .join(Person, Person.id == SignIn.person_id)
     .join(Account, Account.id == Person.account_id)
-    .where(SignIn.digest == bindparam("digest"))
+    .where(SignIn.digest.in_(bindparam("digests", expanding=True)))
 )
 
 
@@ -104,24 +105,24 @@ def emails(session: Session, ids: Collection[str]) -> dict[str, str]:
     return {row.id: row.email for row in rows}
 
 
-def link(session: Session, digest: bytes, *, lock: bool) -> Link | None:
+def link(session: Session, digests: Sequence[bytes], *, lock: bool) -> Link | None:
     """Return a one-time link, used or not.
 
     Args:
         lock: Lock it until the end of the transaction, to use it.
     """
-    query = select(Link).where(Link.digest == digest)
+    query = select(Link).where(Link.digest.in_(digests))
     return session.scalars(query.with_for_update() if lock else query).one_or_none()
 
 
-def signed_in(session: Session, digest: bytes) -> Row[*tuple[Any, ...]] | None:
+def signed_in(session: Session, digests: Sequence[bytes]) -> Row[*tuple[Any, ...]] | None:
     """Return a sign-in with its person, expired or not."""
-    return session.execute(_SIGNED_IN, {"digest": digest}).one_or_none()
+    return session.execute(_SIGNED_IN, {"digests": digests}).one_or_none()
 
 
-def end_sign_in(session: Session, digest: bytes) -> None:
+def end_sign_in(session: Session, digests: Sequence[bytes]) -> None:
     """Delete one sign-in."""
-    session.execute(delete(SignIn).where(SignIn.digest == digest))
+    session.execute(delete(SignIn).where(SignIn.digest.in_(digests)))
 
 
 def end_sign_ins(session: Session, person_id: str, *, keep: str | None = None) -> None:

@@ -59,8 +59,10 @@ class Caller:
     is_test: bool
     scopes: frozenset[str]
     top_priority: Literal["interactive", "batch"]  # the highest that it may ask for
-    use_is_due: bool = False  # the time of the key's last use has to be updated
+    use_is_due: bool = False  # the time of the key's last use, or its digest, has to be updated
     requests_per_minute: int | None = None  # the account's override of the setting, if any
+    # The key's digest with the current secret, and that secret, if another one is stored.
+    new_digest: tuple[bytes, str] | None = field(default=None, repr=False)
 
     def scoped(self, idempotency_key: str | None) -> str | None:
         """Return an idempotency key as it is stored: those of test keys have their own namespace.
@@ -143,6 +145,7 @@ def create_key(
         name=name,
         is_test=test,
         digest=secrets.digest(api_key),
+        digest_secret=secrets.fingerprint,
         scopes=[scope.value for scope in allowed],
         sealed_webhook_secret=secrets.encrypt(webhook_secret, owner=key_id),
         top_priority=top_priority,
@@ -256,7 +259,7 @@ def authenticate(database: Database, secrets: Secrets, api_key: str) -> Caller:
     """
     who = identify(database, secrets, api_key)
     if who.use_is_due:
-        note_use(database, who.key_id)
+        note_use(database, who)
     return who
 
 
@@ -274,13 +277,16 @@ def identify(database: Database, secrets: Secrets, api_key: str) -> Caller:
     with database.read_connection() as connection:
         key = queries.identifying(connection, key_id)
     # Unknown keys are compared too, so that the response time reveals nothing.
-    genuine = hmac.compare_digest(secrets.digest(api_key), key.digest if key else NO_DIGEST)
+    digests = secrets.digests(api_key)
+    stored = key.digest if key else NO_DIGEST
+    genuine = any(hmac.compare_digest(digest, stored) for digest in digests)
     now = times.now()
     if not genuine or key is None or key.revoked_at or (key.expires_at and key.expires_at <= now):
         raise Unauthorized
     if key.state != ACTIVE:
         raise AccountSuspended if key.state == SUSPENDED else Unauthorized
     use_is_due = key.last_used_at is None or now - key.last_used_at >= LAST_USE_STEP
+    is_current = key.digest_secret == secrets.fingerprint
     allowed = frozenset(key.scopes)
     return Caller(
         key.account_id,
@@ -288,17 +294,23 @@ def identify(database: Database, secrets: Secrets, api_key: str) -> Caller:
         key.is_test,
         allowed,
         key.top_priority,
-        use_is_due,
+        use_is_due or not is_current,
         key.requests_per_minute,
+        None if is_current else (digests[0], secrets.fingerprint),
     )
 
 
-def note_use(database: Database, key_id: str) -> None:
-    """Note when a key was last used. The request continues if that cannot be written."""
+def note_use(database: Database, who: Caller) -> None:
+    """Note when a key was last used. The request continues if that cannot be written.
+
+    Only now is the key known, so its digest with a new secret is stored here too.
+    """
     now = times.now()
     try:
         with database.write() as session:
-            key = session.get_one(ApiKey, key_id)
+            key = session.get_one(ApiKey, who.key_id)
             key.last_used_at = max(now, key.last_used_at or now)
+            if who.new_digest is not None:
+                key.digest, key.digest_secret = who.new_digest
     except OperationalError as error:
-        logger.warning("the last use of %s could not be recorded: %s", key_id, error.orig)
+        logger.warning("the last use of %s could not be recorded: %s", who.key_id, error.orig)

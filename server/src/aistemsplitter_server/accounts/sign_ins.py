@@ -85,7 +85,7 @@ def begin(
 
 def of(session: Session, secrets: Secrets, token: str) -> SignedIn | None:
     """Return who is signed in with a token, if anyone."""
-    found = queries.signed_in(session, secrets.digest(token))
+    found = queries.signed_in(session, secrets.digests(token))
     now = times.now()
     if found is None or found.state not in (ACTIVE, SUSPENDED):
         return None
@@ -123,7 +123,7 @@ def note_seen(session: Session, sign_in_id: str) -> None:
 
 def end(session: Session, secrets: Secrets, token: str) -> None:
     """Sign a browser out. Its token is refused from the commit on."""
-    queries.end_sign_in(session, secrets.digest(token))
+    queries.end_sign_in(session, secrets.digests(token))
 
 
 def everywhere(session: Session, person_id: str) -> Sequence[SignIn]:

@@ -75,6 +75,7 @@ class ApiKey(Base):
     name: Mapped[str]
     is_test: Mapped[bool]
     digest: Mapped[bytes]
+    digest_secret: Mapped[str | None]  # fingerprint of the secret that made it; None if unknown
     scopes: Mapped[list[str]] = mapped_column(JSON)
     sealed_webhook_secret: Mapped[bytes]
     # The previous one, which also signs for a day after a rotation.

@@ -63,7 +63,7 @@ async def authenticate(context: Context, request: Request) -> Caller:
     state.caller = who
     state.allowance = await _count(context, who)
     if who.use_is_due:
-        await run_in_threadpool(accounts.note_use, database, who.key_id)
+        await run_in_threadpool(accounts.note_use, database, who)
     return who
 
 

@@ -9,6 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from aistemsplitter_server.cli.commands import app
 from aistemsplitter_server.cli.supervisor import GaveUp
 from aistemsplitter_server.cli.up import CannotStart
+from aistemsplitter_server.installation.service import WrongInstallation
 from aistemsplitter_server.kit.errors import ApiError
 from aistemsplitter_server.kit.secrets import UnusableSecret
 from aistemsplitter_server.kit.settings import WrongSetting
@@ -25,6 +26,7 @@ def main() -> None:
         GaveUp,
         NotMigrated,
         UnusableSecret,
+        WrongInstallation,
         WrongSetting,
     ) as error:
         sys.exit(f"aistemsplitter-server: {error}")

@@ -10,8 +10,14 @@ from aistemsplitter_server.accounts import people, queries, standing
 from aistemsplitter_server.accounts.tables import ACTIVE, DELETING, SUSPENDED, Account
 from aistemsplitter_server.audit import service as audit
 from aistemsplitter_server.audit.service import Action
-from aistemsplitter_server.cli.shared import Json, opened, print_json, print_table
-from aistemsplitter_server.kit import secrets, times
+from aistemsplitter_server.cli.shared import (
+    Json,
+    opened,
+    opened_with_secrets,
+    print_json,
+    print_table,
+)
+from aistemsplitter_server.kit import times
 from aistemsplitter_server.operations import closing, limits, opening
 
 app = typer.Typer(no_args_is_help=True, help="Manage accounts.")
@@ -146,8 +152,7 @@ def make_link(
     as_json: Json = False,
 ) -> None:
     """Create a link for joining an account on the pages. It works once, within 7 days."""
-    server_secrets = secrets.of(context.obj)
-    with opened(context.obj) as database, database.write() as session:
+    with opened_with_secrets(context.obj) as (database, secrets), database.write() as session:
         person = queries.person(session, email.lower()) if email else None
         if email and person is None:
             raise typer.BadParameter(f"--email {email}: no person has this email address")
@@ -158,9 +163,7 @@ def make_link(
             if person
             else opening.owner_account(session, actor, free_seconds=free_seconds).id
         )
-        token = people.link(
-            session, server_secrets, account_id, person_id=person.id if person else None
-        )
+        token = people.link(session, secrets, account_id, person_id=person.id if person else None)
         audit.record(
             session,
             account_id,

@@ -16,13 +16,15 @@ from aistemsplitter_server.cli import (
     db,
     keys,
     models,
+    secret,
     splits,
     webhooks,
 )
 from aistemsplitter_server.cli.doctor import doctor
 from aistemsplitter_server.cli.shared import opened
 from aistemsplitter_server.cli.up import up
-from aistemsplitter_server.kit import heartbeats, ids, jobs, logs, secrets, settings
+from aistemsplitter_server.installation import service as installation
+from aistemsplitter_server.kit import heartbeats, ids, jobs, logs, settings
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
 app.command()(up)
@@ -35,6 +37,7 @@ app.add_typer(splits.app, name="splits")
 app.add_typer(audit.app, name="audit")
 app.add_typer(webhooks.app, name="webhooks")
 app.add_typer(models.app, name="models")
+app.add_typer(secret.app, name="secret")
 app.add_typer(config.app, name="config")
 
 
@@ -64,7 +67,8 @@ def api(
     jobs.preload()
     # A stalled API may hold SQLite's write lock just like a stalled worker.
     with heartbeats.beating(chosen.data, ids.new("api")), opened(chosen) as database:
-        serving.serve(create_app(chosen, database, secrets.of(chosen)), chosen)
+        keys = installation.start(chosen, database)
+        serving.serve(create_app(chosen, database, keys), chosen)
 
 
 @app.command()

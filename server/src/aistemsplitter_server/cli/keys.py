@@ -14,8 +14,15 @@ from aistemsplitter_server.accounts.scopes import Scope
 from aistemsplitter_server.accounts.tables import ApiKey
 from aistemsplitter_server.audit import service as audit
 from aistemsplitter_server.audit.service import Action
-from aistemsplitter_server.cli.shared import Json, client_settings, opened, print_json, print_table
-from aistemsplitter_server.kit import secrets, times
+from aistemsplitter_server.cli.shared import (
+    Json,
+    client_settings,
+    opened,
+    opened_with_secrets,
+    print_json,
+    print_table,
+)
+from aistemsplitter_server.kit import times
 from aistemsplitter_server.operations import opening
 from aistemsplitter_server.splits.schemas import Priority
 
@@ -54,14 +61,13 @@ def create(
 ) -> None:
     """Create a key with its webhook secret. Both are shown only once."""
     expires_at = None if expires is None else _moment(expires)
-    server_secrets = secrets.of(context.obj)
-    with opened(context.obj) as database, database.write() as session:
+    with opened_with_secrets(context.obj) as (database, secrets), database.write() as session:
         free_seconds = context.obj.free_minutes * 60
         actor = audit.command_line()
         owned_by = account or opening.owner_account(session, actor, free_seconds=free_seconds).id
         key = service.create_key(
             session,
-            server_secrets,
+            secrets,
             owned_by,
             name=name,
             test=test,
@@ -128,9 +134,8 @@ def revoke(context: typer.Context, key_id: str, as_json: Json = False) -> None:
 @app.command("rotate-secret")
 def rotate_secret(context: typer.Context, key_id: str, as_json: Json = False) -> None:
     """Replace a key's webhook secret. For 24 hours, the old one also signs deliveries."""
-    server_secrets = secrets.of(context.obj)
-    with opened(context.obj) as database, database.write() as session:
-        secret = service.rotate_webhook_secret(session, server_secrets, None, key_id)
+    with opened_with_secrets(context.obj) as (database, secrets), database.write() as session:
+        secret = service.rotate_webhook_secret(session, secrets, None, key_id)
         account_id = service.known_key(session, None, key_id).account_id
         audit.record(session, account_id, audit.command_line(), Action.SECRET_ROTATED, key_id)
     if as_json:

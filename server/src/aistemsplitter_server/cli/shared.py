@@ -14,7 +14,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from aistemsplitter_server.accounts.service import NewKey
+from aistemsplitter_server.installation import service as installation
 from aistemsplitter_server.kit.database import Database
+from aistemsplitter_server.kit.secrets import Secrets
 from aistemsplitter_server.kit.settings import Settings
 from aistemsplitter_server.migrations import migrate
 
@@ -33,6 +35,13 @@ def opened(settings: Settings) -> Iterator[Database]:
         yield database
     finally:
         database.close()
+
+
+@contextmanager
+def opened_with_secrets(settings: Settings) -> Iterator[tuple[Database, Secrets]]:
+    """Yield the database, and the server's secret if it is that of the database."""
+    with opened(settings) as database:
+        yield database, installation.load_secrets(settings, database)
 
 
 def client_settings(settings: Settings, key: NewKey) -> str:

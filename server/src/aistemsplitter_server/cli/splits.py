@@ -9,9 +9,9 @@ import typer
 from sqlalchemy.orm import Session
 
 from aistemsplitter_server.audit import service as audit
-from aistemsplitter_server.cli.shared import Json, opened, print_json, print_table
-from aistemsplitter_server.kit import secrets
+from aistemsplitter_server.cli.shared import Json, opened_with_secrets, print_json, print_table
 from aistemsplitter_server.kit.errors import NotFound
+from aistemsplitter_server.kit.secrets import Secrets
 from aistemsplitter_server.kit.settings import Settings
 from aistemsplitter_server.splits import actions, queries, rendering
 from aistemsplitter_server.splits.schemas import Status
@@ -30,9 +30,9 @@ def list_splits(
     as_json: Json = False,
 ) -> None:
     """List splits, newest first."""
-    with opened(context.obj) as database, database.read() as session:
+    with opened_with_secrets(context.obj) as (database, keys), database.read() as session:
         found = queries.latest(session, account_id=account, status=status, limit=limit)
-    rows = [_shown(context.obj, split) for split in found]
+    rows = [_shown(context.obj, keys, split) for split in found]
     if as_json:
         print_json(rows)
         return
@@ -51,8 +51,8 @@ def list_splits(
 @app.command()
 def show(context: typer.Context, split_id: str, as_json: Json = False) -> None:
     """Show a split and the URLs of its stems."""
-    with opened(context.obj) as database, database.read() as session:
-        shown = _shown(context.obj, _known(session, split_id))
+    with opened_with_secrets(context.obj) as (database, keys), database.read() as session:
+        shown = _shown(context.obj, keys, _known(session, split_id))
     if as_json:
         print_json(shown)
         return
@@ -67,11 +67,11 @@ def show(context: typer.Context, split_id: str, as_json: Json = False) -> None:
 @app.command()
 def cancel(context: typer.Context, split_id: str, as_json: Json = False) -> None:
     """Cancel a split and refund its charge."""
-    with opened(context.obj) as database, database.write() as session:
+    with opened_with_secrets(context.obj) as (database, keys), database.write() as session:
         split = _known(session, split_id)
         actions.cancel(session, split, audit.command_line())
     if as_json:
-        print_json(_shown(context.obj, split))
+        print_json(_shown(context.obj, keys, split))
     else:
         typer.echo(f"{split_id} is cancelled.")
 
@@ -79,11 +79,11 @@ def cancel(context: typer.Context, split_id: str, as_json: Json = False) -> None
 @app.command()
 def retry(context: typer.Context, split_id: str, as_json: Json = False) -> None:
     """Retry a failed split. The new split is charged."""
-    with opened(context.obj) as database, database.write() as session:
+    with opened_with_secrets(context.obj) as (database, keys), database.write() as session:
         failed = _known(session, split_id)
         split, _ = actions.retry(session, context.obj, failed, audit.command_line())
     if as_json:
-        print_json(_shown(context.obj, split))
+        print_json(_shown(context.obj, keys, split))
     else:
         typer.echo(f"Retried as {split.id}.")
 
@@ -95,9 +95,9 @@ def _known(session: Session, split_id: str) -> Split:
     return split
 
 
-def _shown(settings: Settings, split: Split) -> dict[str, Any]:
+def _shown(settings: Settings, secrets: Secrets, split: Split) -> dict[str, Any]:
     """Return the split as the API shows it, with the operator's additional fields."""
-    storage = configured(settings, secrets.of(settings))
+    storage = configured(settings, secrets)
     lifetime = timedelta(seconds=settings.download_url_seconds)
     shown = rendering.render(split, storage, lifetime).model_dump(mode="json", by_alias=True)
     return {

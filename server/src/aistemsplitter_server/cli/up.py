@@ -18,7 +18,8 @@ from aistemsplitter_server.audit.service import Action
 from aistemsplitter_server.cli import supervisor
 from aistemsplitter_server.cli.shared import client_settings
 from aistemsplitter_server.cli.supervisor import Child
-from aistemsplitter_server.kit import logs, secrets, settings
+from aistemsplitter_server.installation import service as installation
+from aistemsplitter_server.kit import logs, settings
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.settings import PREFIX, Settings
 from aistemsplitter_server.migrations import migrate
@@ -96,10 +97,10 @@ def _check_port(config: Settings) -> None:
 
 def _prepare(config: Settings) -> tuple[NewKey, str] | None:
     """Initialize the data directory; at the first start, return the owner's key and link."""
-    keys = secrets.of(config)
     database = Database(config.database)
     try:
         migrate.upgrade(database)
+        keys = installation.start(config, database)
         with database.write() as session:
             if queries.owner(session) is not None:
                 return None

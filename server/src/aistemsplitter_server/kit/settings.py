@@ -51,6 +51,11 @@ class Settings(BaseSettings):
         description="the server's secret for processes on several machines, 32 bytes in base64;"
         " by default a file in the data folder",
     )
+    previous_secret: SecretStr | None = Field(
+        None,
+        validate_default=True,
+        description="the secret before `SECRET`, accepted while that is being replaced",
+    )
     host: str = Field("127.0.0.1", description="address that the API listens on")
     port: int = Field(8000, ge=0, le=65535, description="port that the API listens on; 0: any")
     json_body_limit: int = Field(1 << 20, ge=1024, description="largest JSON body, bytes")
@@ -185,7 +190,7 @@ class Settings(BaseSettings):
             raise ValueError("must name a SQLite file; processes cannot share a database in memory")
         return url
 
-    @field_validator("secret")
+    @field_validator("secret", "previous_secret")
     @classmethod
     def _long_enough(cls, secret: SecretStr | None) -> SecretStr | None:
         if secret is None:
@@ -196,6 +201,13 @@ class Settings(BaseSettings):
             length = 0
         if length != SECRET_LENGTH:
             raise ValueError("must be 32 bytes in base64; openssl rand -base64 32 makes one")
+        return secret
+
+    @field_validator("previous_secret")
+    @classmethod
+    def _beside_a_secret(cls, secret: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if secret is not None and info.data.get("secret", secret) is None:
+            raise ValueError(f"has no effect: {PREFIX}SECRET is missing")
         return secret
 
     @field_validator("public_url")

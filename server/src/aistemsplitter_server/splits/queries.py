@@ -349,9 +349,9 @@ def delete_shares(session: Session, split_id: str) -> None:
     session.execute(delete(Share).where(Share.split_id == split_id))
 
 
-def share(session: Session, digest: bytes) -> Share | None:
+def share(session: Session, digests: Sequence[bytes]) -> Share | None:
     """Return a share link, expired or not."""
-    return session.scalars(select(Share).where(Share.digest == digest)).one_or_none()
+    return session.scalars(select(Share).where(Share.digest.in_(digests))).one_or_none()
 
 
 def shares(session: Session, split_id: str, now: datetime) -> Sequence[Share]:

@@ -45,7 +45,9 @@ def share(session: Session, secrets: Secrets, split: Split, lifetime: timedelta)
 
 def token(secrets: Secrets, row: Share) -> str:
     """Return the token at the end of a link's URL."""
-    return secrets.sign(PURPOSE, row.id)
+    tokens = secrets.signatures(PURPOSE, row.id)
+    # A link from before a rotation of the secret keeps its URL while the old one is accepted.
+    return next((token for token in tokens if row.digest in secrets.digests(token)), tokens[0])
 
 
 def shared(session: Session, secrets: Secrets, given: str) -> tuple[Share, Split]:
@@ -55,7 +57,7 @@ def shared(session: Session, secrets: Secrets, given: str) -> tuple[Share, Split
         NotFound: The link does not exist or has expired, the split is deleted, or its account is
             suspended.
     """
-    row = queries.share(session, secrets.digest(given))
+    row = queries.share(session, secrets.digests(given))
     if row is None or row.revoked_at is not None or row.expires_at <= times.now():
         raise NotFound(GONE)
     if not standing.is_active(session, row.account_id):

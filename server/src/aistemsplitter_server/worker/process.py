@@ -12,7 +12,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NoReturn
 
-from aistemsplitter_server.kit import addresses, ids, jobs, secrets
+from aistemsplitter_server.installation import service as installation
+from aistemsplitter_server.kit import addresses, ids, jobs
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.jobs import Queue
 from aistemsplitter_server.kit.outgoing import Outgoing
@@ -42,7 +43,7 @@ DRAINED_AFTER = 30.0  # seconds that running jobs are waited for
 
 def run(settings: Settings, database: Database) -> None:
     """Run until SIGTERM or SIGINT. Never returns, since stopped jobs block threads."""
-    keys = secrets.of(settings)
+    keys = installation.start(settings, database)
     context = WorkerContext(
         settings,
         database,

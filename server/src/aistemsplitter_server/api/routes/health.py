@@ -10,6 +10,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from aistemsplitter_server.api.responses import errors
 from aistemsplitter_server.http.context import InContext, InStorage
+from aistemsplitter_server.installation import service as installation
+from aistemsplitter_server.installation.service import WrongInstallation
 from aistemsplitter_server.kit import times
 from aistemsplitter_server.kit.errors import Unavailable
 from aistemsplitter_server.kit.schemas import Response, Success
@@ -41,16 +43,27 @@ def readyz(context: InContext, storage: InStorage) -> Success[Health]:
         with context.database.read_connection() as connection:
             alive = workers.count_alive(connection, times.now())
             fault = workers.recent_fault(connection, times.now())
+        with context.database.read() as session:
+            installation.check_storage(session, storage)
     except NotMigrated:
         raise Unavailable("The database is not up to date.") from None
     except SQLAlchemyError:
         raise Unavailable("The database cannot be reached.") from None
+    except WrongInstallation as error:
+        logger.error("%s", error)
+        raise Unavailable("The storage is not the one of this database.") from None
+    except OSError as error:
+        raise _unusable_storage(error) from None
     try:
         storage.check()
     except OSError as error:
-        logger.error("the storage cannot be written: %s", error)
-        raise Unavailable("The storage cannot be written.") from None
+        raise _unusable_storage(error) from None
     if not alive:
         why = "" if fault is None else f" The last one could not start: {fault}"
         raise Unavailable(f"No worker is running.{why}")
     return Success(data=Health())
+
+
+def _unusable_storage(error: OSError) -> Unavailable:
+    logger.error("the storage cannot be written: %s", error)
+    return Unavailable("The storage cannot be written.")

@@ -1,0 +1,1 @@
+"""The installation: the secret and the storage that belong to its database."""
