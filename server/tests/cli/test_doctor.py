@@ -15,7 +15,7 @@ from aistemsplitter_server.kit import secrets, times
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.secrets import Secrets
 from aistemsplitter_server.kit.settings import Settings
-from aistemsplitter_server.storage.configured import FOLDER
+from aistemsplitter_server.storage.local import STORED
 from beating import beat
 from command_line import run
 from customers import customer
@@ -77,7 +77,7 @@ def test_files_that_others_can_read(sound: Settings) -> None:
 
 
 def test_a_file_in_place_of_the_storage_folder(sound: Settings) -> None:
-    (sound.data / FOLDER).write_text("a file where a folder should be")
+    (sound.data / STORED).write_text("a file where a folder should be")
     assert states(sound)["storage"].state == "problem"
 
 
@@ -121,11 +121,11 @@ def test_a_missing_or_wrong_secret(
 def test_the_storage_of_another_database(sound: Settings, database: Database) -> None:
     installation.start(sound, database)
     assert states(sound)["storage"].state == "ok"
-    (sound.data / FOLDER).rename(sound.data / "unmounted")
+    (sound.data / STORED).rename(sound.data / "unmounted")
     finding = states(sound)["storage"]
     assert finding.state == "problem"
     assert "songs would be missing" in finding.message
-    assert not (sound.data / FOLDER).exists()
+    assert not (sound.data / STORED).exists()
 
 
 @only_sqlite

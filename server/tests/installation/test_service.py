@@ -11,7 +11,8 @@ from aistemsplitter_server.installation.tables import STORAGE, Fingerprint
 from aistemsplitter_server.kit import secrets
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.settings import Settings
-from aistemsplitter_server.storage.configured import FOLDER, configured
+from aistemsplitter_server.storage.configured import configured
+from aistemsplitter_server.storage.local import STORED
 from beating import beat
 from customers import Customer, customer
 from databases import only_sqlite
@@ -23,7 +24,7 @@ def test_a_new_installation_records_its_secret_and_storage(
     first = installation.start(settings, database)
     again = installation.start(settings, database)
     assert first.fingerprint == again.fingerprint
-    assert (settings.data / FOLDER / installation.ID).is_file()
+    assert (settings.data / STORED / installation.ID).is_file()
 
 
 def test_a_missing_secret_is_not_replaced(settings: Settings, database: Database) -> None:
@@ -68,7 +69,7 @@ def test_another_secret_of_a_database_of_an_earlier_version(
 
 def test_another_storage_is_refused(settings: Settings, database: Database) -> None:
     keys = installation.start(settings, database)
-    storage = settings.data / FOLDER
+    storage = settings.data / STORED
     storage.rename(settings.data / "unmounted")
     with pytest.raises(WrongInstallation, match="songs would be missing") as caught:
         installation.start(settings, database)
@@ -81,7 +82,7 @@ def test_another_storage_is_refused(settings: Settings, database: Database) -> N
 def test_two_processes_record_the_same_storage(settings: Settings, database: Database) -> None:
     """The second one has not seen the first one's id."""
     keys = installation.start(settings, database)
-    (settings.data / FOLDER / installation.ID).unlink()
+    (settings.data / STORED / installation.ID).unlink()
     with database.write() as session:
         row = session.get_one(Fingerprint, STORAGE)
         value = installation._record_first(session, STORAGE, "0" * installation.ID_LENGTH)
@@ -97,7 +98,7 @@ def test_a_service_whose_storage_vanishes_is_not_ready(
     beat(database)
     installation.start(settings, database)
     assert client.get("/readyz").status_code == 200
-    (settings.data / FOLDER).rename(settings.data / "unmounted")
+    (settings.data / STORED).rename(settings.data / "unmounted")
     answer = client.get("/readyz")
     assert answer.status_code == 503
     assert "not the one of this database" in answer.json()["error"]["message"]
