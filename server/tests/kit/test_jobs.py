@@ -4,6 +4,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
 
@@ -90,6 +91,30 @@ def test_concurrency_is_limited(database: Database) -> None:
     with jobs.working(database, "worker", {"job": job}, [Queue("songs", 2, 0.05)]):
         until(lambda: len(ran) == 4)
     assert most == 2
+
+
+def test_each_process_has_its_own_limit(database: Database) -> None:
+    """Also after another one has started, with a higher limit."""
+    put(database, range(1, 7))
+    command = [
+        sys.executable,
+        "-c",
+        DYING,  # runs two
+        database.engine.url.render_as_string(hide_password=False),
+    ]
+    let_go = threading.Event()
+    with jobs.working(database, "worker", {"job": lambda _: let_go.wait(60)}, [QUEUE]):
+        until(lambda: len(jobs.begun()) == 1)
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as other:
+            try:
+                assert other.stdout is not None
+                _ = other.stdout.readline(), other.stdout.readline()
+                time.sleep(0.5)  # time for further jobs, which must not begin
+                counts = Counter(executor for _, executor in jobs.begun())
+            finally:
+                other.kill()
+                let_go.set()
+    assert counts == {"worker": 1, "dying": 2}
 
 
 def test_jobs_of_a_killed_worker_are_requeued(database: Database) -> None:

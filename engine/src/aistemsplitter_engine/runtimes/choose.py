@@ -32,7 +32,7 @@ def open_runtime(device: Device, precision: Precision) -> Callable[[Checkpoint],
     device = checked_device(device)
     if precision not in get_args(Precision):
         raise OptionError(f"precision {precision!r} is not one of {', '.join(get_args(Precision))}")
-    device = _best_device() if device == "auto" else device
+    device = best_device() if device == "auto" else device
     if device == "cpu" and importlib.util.find_spec("openvino") is not None:
         from aistemsplitter_engine.runtimes.openvino import OpenVinoRuntime, choose_precision
 
@@ -58,7 +58,7 @@ def free_device_memory() -> None:
             torch.mps.empty_cache()
 
 
-def _best_device() -> Literal["cpu", "cuda", "mps"]:
+def best_device() -> Literal["cpu", "cuda", "mps"]:
     """Return the GPU if there is one that can be used; warn once if there is one that cannot."""
     if not _has_gpu():  # importing PyTorch only to find that out would take seconds
         return "cpu"

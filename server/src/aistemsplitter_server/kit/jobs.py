@@ -22,7 +22,8 @@ from sqlalchemy.orm import Session
 from aistemsplitter_server.kit.database import Database
 
 if TYPE_CHECKING:
-    from dbos import DBOSClient
+    from dbos import DBOS, DBOSClient
+    from dbos import Queue as DbosQueue
 
 NAME = "aistemsplitter"
 # Of the jobs' names and arguments. By default DBOS hashes the source, and after an upgrade ignores
@@ -34,8 +35,8 @@ VERSION = "1"
 class Queue:
     """A queue that workers listen to.
 
-    ``at_once`` is how many of its jobs one worker process runs at a time, and ``poll_seconds`` how
-    often an idle worker polls.
+    ``at_once`` is how many of its jobs this process runs at a time, which may be another number in
+    other processes, and ``poll_seconds`` how often an idle worker polls.
     """
 
     name: str
@@ -134,16 +135,17 @@ def working(
         "enable_otlp": False,
         "log_level": "WARNING",
     }
-    DBOS(config=config)
+    dbos = DBOS(config=config)
     try:
         for name, run in jobs.items():
             DBOS.workflow(name=name, max_recovery_attempts=None)(_function(run))
         DBOS.listen_queues([queue.name for queue in queues])
         DBOS.launch()
+        _limit_this_process(dbos, queues)
         for queue in queues:
             DBOS.register_queue(
                 queue.name,
-                worker_concurrency=queue.at_once,
+                worker_concurrency=1,  # until a process applies its own limit
                 polling_interval_sec=queue.poll_seconds,
                 on_conflict="always_update",
             )
@@ -224,6 +226,26 @@ def requeue(job_id: str) -> None:
     status = DBOS.get_workflow_status(job_id)
     if status is not None and status.status == "PENDING":
         DBOS.resume_workflow(job_id, queue_name=status.queue_name)
+
+
+def _limit_this_process(dbos: DBOS, queues: Sequence[Queue]) -> None:
+    """Apply the limits of the queues to this process, whatever other processes apply.
+
+    DBOS keeps a queue's ``worker_concurrency`` in the database, and each process reads it before
+    it polls: all would apply the limit of the process that started last. There is no setting for a
+    single process, so what this one reads is changed.
+    """
+    limits = {queue.name: queue.at_once for queue in queues}
+    system = dbos._sys_db
+    stored = system.get_queue
+
+    def get_queue(name: str, **options: Any) -> DbosQueue | None:
+        queue = stored(name, **options)
+        if queue is not None and name in limits:
+            queue._worker_concurrency = limits[name]
+        return queue
+
+    system.get_queue = get_queue  # type: ignore[method-assign]  # for this process only
 
 
 def _function(run: Callable[..., None]) -> Callable[..., None]:

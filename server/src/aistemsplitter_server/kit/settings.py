@@ -71,6 +71,13 @@ class Settings(BaseSettings):
     engine_silence_seconds: int = Field(
         300, ge=10, description="seconds without progress after which a split is retried"
     )
+    worker_songs: int | None = Field(
+        None,
+        ge=1,
+        le=16,
+        description="songs that a worker separates at the same time; by default 2 on a GPU with at"
+        " least 4 cores beside it, else 1",
+    )
     max_duration_seconds: int = Field(12 * 3600, ge=1, description="longest song, seconds")
     measure_seconds: int = Field(
         600, ge=1, description="seconds of processor time for decoding a song"

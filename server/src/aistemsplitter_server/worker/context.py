@@ -25,12 +25,40 @@ DATABASE_TIMEOUT = 300.0  # seconds that a job waits for a database that is down
 PAUSE = 1.0  # seconds between two tries
 
 
-@dataclass(slots=True)
 class Use:
-    """Busy time and separated audio of this process so far, in seconds."""
+    """Busy time and separated audio of this process so far, in seconds.
 
-    busy: float = 0.0
-    audio: float = 0.0
+    Attributes:
+        busy: Time with at least one split in progress. It grows whenever a split ends.
+        audio: Audio of the splits that have succeeded.
+    """
+
+    def __init__(self) -> None:
+        self.busy = self.audio = 0.0
+        self._lock = threading.Lock()
+        self._running = 0
+        self._counted_until = 0.0
+
+    @contextmanager
+    def counted(self) -> Iterator[None]:
+        """Count the time of the block as busy, but not twice if several run at the same time."""
+        with self._lock:
+            if self._running == 0:
+                self._counted_until = time.monotonic()
+            self._running += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                now = time.monotonic()
+                self.busy += now - self._counted_until
+                self._counted_until = now
+                self._running -= 1
+
+    def add_audio(self, seconds: float) -> None:
+        """Add the audio of a split that has succeeded."""
+        with self._lock:
+            self.audio += seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +91,3 @@ class WorkerContext:
                     "the database cannot be used (%s); trying again", type(error).__name__
                 )
                 time.sleep(PAUSE)
-
-    @contextmanager
-    def counted(self) -> Iterator[None]:
-        """Count the time of the block as busy."""
-        began = time.monotonic()
-        try:
-            yield
-        finally:
-            self.use.busy += time.monotonic() - began

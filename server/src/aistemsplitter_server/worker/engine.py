@@ -63,6 +63,11 @@ class Result:
 class Engine:
     """The engine's process, started when it is first needed and again after it died.
 
+    It separates one song at a time.
+
+    Attributes:
+        device: The device that it computes on, such as ``cpu`` or ``cuda``, once it has started.
+
     Args:
         silence: Seconds without progress after which it counts as hung, loading a model included.
         work: The folder that it writes to, with the songs' work folders.
@@ -73,6 +78,7 @@ class Engine:
         self._silence = silence
         self._work = work
         self._decode_seconds = decode_seconds
+        self.device = ""
         self._process: subprocess.Popen[str] | None = None
         self._messages: queue.Queue[dict[str, Any] | None] = queue.Queue()
 
@@ -117,6 +123,7 @@ class Engine:
             reason = f"not ready after {START_TIMEOUT:g} s"
         else:
             if message is not None and "ready" in message:
+                self.device = message["device"]
                 return
             reason = "it ended" if message is None else message["failed"]["message"]
         self.kill()

@@ -27,16 +27,13 @@ from aistemsplitter_server.worker.context import WorkerContext
 from aistemsplitter_server.worker.delivering import Deliveries
 from aistemsplitter_server.worker.dispatching import Dispatcher
 from aistemsplitter_server.worker.engine import Engine
+from aistemsplitter_server.worker.engines import Engines
 from aistemsplitter_server.worker.fetching import Fetches
 from aistemsplitter_server.worker.listening import listen
 from aistemsplitter_server.worker.separation import separate
 
 logger = logging.getLogger(__name__)
 
-QUEUES = (
-    Queue(SPLITS, at_once=1, poll_seconds=0.1),
-    Queue(listening.QUEUE, at_once=1, poll_seconds=0.5),
-)
 RETIRED = ("webhooks", "fetches")  # queues of earlier versions
 DRAINED_AFTER = 30.0  # seconds that running jobs are waited for
 
@@ -52,36 +49,42 @@ def run(settings: Settings, database: Database) -> None:
         Outgoing(addresses.networks(settings.allow_private_networks)),
         ids.new("wrk"),
     )
-    engine = Engine(
+    new_engine = partial(
+        Engine,
         settings.engine_silence_seconds,
         settings.data / work_folder.FOLDER,
         settings.measure_seconds,
     )
+    engines = Engines(settings.worker_songs, new_engine)
     running = _Running(context)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: context.stopping.set())
     known: dict[str, Callable[..., None]] = {
-        SEPARATE: running.counted(partial(separate, context, engine)),
+        SEPARATE: running.counted(partial(separate, context, engines)),
         listening.LISTEN: running.counted(partial(listen, context)),
     }
     dispatchers = [Dispatcher(context, table) for table in (Fetches(settings), Deliveries())]
     with liveness.reporting_faults(context):
-        engine.start()
+        songs = engines.start()
+    queues = (
+        Queue(SPLITS, at_once=songs, poll_seconds=0.1),
+        Queue(listening.QUEUE, at_once=1, poll_seconds=0.5),
+    )
     with liveness.beating(context):
         recovery.report_models(context)
         if not settings.offline:
             weights.fetch_in_background(context.stopping)
-        with jobs.working(database, context.worker_id, known, QUEUES):
+        with jobs.working(database, context.worker_id, known, queues):
             jobs.retire(RETIRED)
             for dispatcher in dispatchers:
                 dispatcher.start()
-            logger.info("worker %s is ready", context.worker_id)
+            logger.info("worker %s is ready", context.worker_id, extra={"songs_at_once": songs})
             recovery.run(context)
             drained_by = time.monotonic() + DRAINED_AFTER
             running.wait(DRAINED_AFTER)
             for dispatcher in dispatchers:
                 dispatcher.wait(max(0.0, drained_by - time.monotonic()))
-        engine.kill()
+        engines.kill()
     logger.info("worker %s has stopped", context.worker_id)
     sys.stdout.flush()
     sys.stderr.flush()

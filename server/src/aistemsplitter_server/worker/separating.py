@@ -1,10 +1,10 @@
 """The engine's process: tasks come in through stdin, a socket, and results go out through stdout.
 
-Each message is a JSON object. First the process sends ``{"ready": true}``. Then it gets a
-:class:`Task`, with the socket to the decoder, and during it possibly ``{"stop": true}``. It sends
-``{"progress": 0.5}`` and at the end ``{"done": {...}}``, ``{"stopped": true}`` or ``{"failed":
-{...}}``. Models stay loaded between tasks. The process ends with its parent, since stdin is closed
-then.
+Each message is a JSON object. First the process sends ``{"ready": true, "device": "cpu"}``. Then it
+gets a :class:`Task`, with the socket to the decoder, and during it possibly ``{"stop": true}``. It
+sends ``{"progress": 0.5}`` and at the end ``{"done": {...}}``, ``{"stopped": true}`` or
+``{"failed": {...}}``. Models stay loaded between tasks. The process ends with its parent, since
+stdin is closed then.
 """
 
 from __future__ import annotations
@@ -66,10 +66,13 @@ def main() -> None:
     try:
         confine_engine(Path(setup["work"]))
         import aistemsplitter_engine.separator  # noqa: F401  # must load before "ready" is sent
+        from aistemsplitter_engine.runtimes import best_device
+
+        device = best_device()
     except Exception as error:
         _send(output, _failed("INTERNAL", f"{type(error).__name__}: {error}"))
         sys.exit(1)
-    _send(output, {"ready": True})
+    _send(output, {"ready": True, "device": device})
     tasks: queue.Queue[tuple[Task, socket.socket]] = queue.Queue()
     stop = threading.Event()
     control = socket.socket(fileno=0)

@@ -11,22 +11,23 @@ from aistemsplitter_server.storage.interface import Missing
 from aistemsplitter_server.worker import work_folder
 from aistemsplitter_server.worker.attempt import Attempt, SplitFailed, ending, tidy
 from aistemsplitter_server.worker.context import WorkerContext
-from aistemsplitter_server.worker.engine import Engine, Failed, Result, Stopped
+from aistemsplitter_server.worker.engine import Failed, Result, Stopped
+from aistemsplitter_server.worker.engines import Engines
 from aistemsplitter_server.worker.separating import Task
 
 
-def separate(context: WorkerContext, engine: Engine, split_id: str) -> None:
+def separate(context: WorkerContext, engines: Engines, split_id: str) -> None:
     """Separate a split's song."""
     split = context.write(lambda session: service.begin(session, split_id, context.worker_id))
     if split is None:
         tidy(context, split_id)
         return
     attempt = Attempt(context, split)
-    with ending(context, attempt), context.counted():
-        _separate(context, engine, attempt)
+    with ending(context, attempt), context.use.counted():
+        _separate(context, engines, attempt)
 
 
-def _separate(context: WorkerContext, engine: Engine, attempt: Attempt) -> None:
+def _separate(context: WorkerContext, engines: Engines, attempt: Attempt) -> None:
     split, number = attempt.split, attempt.number
     with work_folder.of(context.settings.data, split.id, number) as folder:
         try:
@@ -41,7 +42,7 @@ def _separate(context: WorkerContext, engine: Engine, attempt: Attempt) -> None:
                     seconds=TEST_SECONDS if split.is_test else None,
                     duration=split.duration_seconds,
                 )
-                result = engine.separate(task, attempt.progress, attempt.should_stop)
+                result = engines.separate(task, attempt.progress, attempt.should_stop)
         except Missing:
             raise SplitFailed("INPUT_UNREACHABLE", "The song no longer exists.") from None
         except Stopped:
@@ -78,7 +79,7 @@ def _store(context: WorkerContext, attempt: Attempt, result: Result) -> None:
     except BaseException:
         context.storage.delete_prefix(keys.attempt(split.id, number))
         raise
-    context.use.audio += result.seconds
+    context.use.add_audio(result.seconds)
 
 
 def _turned_down(gain: float) -> list[str]:
