@@ -124,6 +124,7 @@ def test_a_decoder_fails(what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPa
         f"        os._exit(1)\n"
     )
     monkeypatch.setattr(decoder, "ENDING", 2.0)
+    monkeypatch.setattr(decoder, "LITTLE", 0.0)  # other programs may starve it during this test
     monkeypatch.setattr(worker, "DECODER_SILENCE", 0.1)
     engine = Engine(silence=20, work=tmp_path, decode_seconds=1)
     engine.start()
