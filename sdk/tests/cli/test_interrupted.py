@@ -37,14 +37,16 @@ Interrupt = Callable[..., tuple[int, str]]
 
 @pytest.fixture
 def interrupt(environment: dict[str, str], loopback: Loopback) -> Interrupt:
-    def interrupt(path: str, *arguments: str | Path, opens: bool = False) -> tuple[int, str]:
+    def interrupt(
+        path: str, *arguments: str | Path, opens: bool = False, repeats: bool = False
+    ) -> tuple[int, str]:
         """Press Ctrl-C while the response to a request is held back.
 
         Args:
             path: Pattern of the request's path.
             arguments: Arguments of the command.
-            opens: True to send the response after Ctrl-C; otherwise Ctrl-C is pressed again until
-                the command ends.
+            opens: Send the response after Ctrl-C.
+            repeats: Press Ctrl-C again and again until the command ends.
 
         Returns:
             The command's exit code and its messages.
@@ -60,10 +62,10 @@ def interrupt(environment: dict[str, str], loopback: Loopback) -> Interrupt:
                     gate.opened.set()
                 while True:
                     try:
-                        _, messages = run.communicate(timeout=300 if opens else 1)
+                        _, messages = run.communicate(timeout=0.2 if repeats else 300)
                         break
                     except subprocess.TimeoutExpired:
-                        assert not opens
+                        assert repeats
                         run.send_signal(signal.SIGINT)
             finally:
                 gate.opened.set()
@@ -114,7 +116,7 @@ def test_while_a_song_is_submitted(
 def test_while_a_submission_is_not_answered(
     interrupt: Interrupt, song: Path, tmp_path: Path
 ) -> None:
-    code, messages = interrupt(SUBMIT, "split", song, "-o", tmp_path / "out")
+    code, messages = interrupt(SUBMIT, "split", song, "-o", tmp_path / "out", repeats=True)
     assert code == 130
     assert re.fullmatch(
         rf"Interrupted while {re.escape(str(song))} was being submitted\. See whether"
@@ -159,8 +161,9 @@ def test_download(
     assert len(list((tmp_path / "out" / "my song").glob("*.wav"))) == 4
 
 
-def test_upload(interrupt: Interrupt, song: Path) -> None:
-    assert interrupt(UPLOAD, "upload", song) == (
+@pytest.mark.parametrize("repeats", [False, True])
+def test_upload(interrupt: Interrupt, song: Path, repeats: bool) -> None:
+    assert interrupt(UPLOAD, "upload", song, repeats=repeats) == (
         130,
         "Interrupted; the upload is not complete. Run the same command again\n",
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -184,5 +185,11 @@ def interruptible(way_out: str = "run the same command again") -> Iterator[None]
     try:
         yield
     except KeyboardInterrupt:
+        ignore_interruptions()
         message(f"Interrupted; {way_out}")
         raise typer.Exit(INTERRUPTED) from None
+
+
+def ignore_interruptions() -> None:
+    """Ignore Ctrl-C from here on: the command says what it left behind, and ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

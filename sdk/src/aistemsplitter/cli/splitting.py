@@ -63,6 +63,7 @@ def split_songs(
     try:
         code = anyio.run(main)
     except KeyboardInterrupt:
+        show.ignore_interruptions()
         _report_interruption(songs, options.out)
         code = exits.INTERRUPTED
     notes.print()
