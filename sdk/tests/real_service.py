@@ -86,7 +86,7 @@ def _wait_until_ready(url: str, folder: Path) -> None:
 def _stop(process: subprocess.Popen[bytes]) -> None:
     process.terminate()
     try:
-        process.wait(30)
+        process.wait(300)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()

@@ -144,7 +144,7 @@ def test_a_terminal_gets_a_progress_bar() -> None:
         pass
     finally:
         os.close(screen)
-    assert process.wait(20) == 0
+    assert process.wait(300) == 0
     assert b"\x1b[" in shown
     assert b"10.2" in shown  # kB
     assert FILE.name.encode() in shown
@@ -160,7 +160,7 @@ def test_an_interruption_prints_how_to_resume(
             stderr=subprocess.PIPE,
             text=True,
         )
-        assert begun.wait(20)
+        assert begun.wait(300)
         while not (part := empty_machine / f"{FILE.name}.part").exists():
             assert process.poll() is None
         process.send_signal(signal.SIGINT)

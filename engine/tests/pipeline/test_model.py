@@ -151,7 +151,7 @@ def test_threads_load_a_network_once(monkeypatch: pytest.MonkeyPatch) -> None:
     together = threading.Barrier(8)
 
     def load(_: int) -> object:
-        together.wait(10)
+        together.wait(60)
         (part,) = model.parts(["vocals"])
         return part and part.runtime
 

@@ -81,7 +81,7 @@ def test_followers_read_appended_samples(tmp_path: Path) -> None:
         assert not any(follower.done() for follower in followers)
         spool.end()
         for follower, stem in zip(followers, audio, strict=True):
-            assert np.array_equal(follower.result(10), stem)
+            assert np.array_equal(follower.result(60), stem)
 
 
 @on_disk
@@ -105,7 +105,7 @@ def test_followers_end_when_the_run_fails(tmp_path: Path, waiting: bool) -> None
         time.sleep(0.02)  # lets the follower begin to wait, which cannot be seen from outside
         spool.end(failed=True)
         with pytest.raises(Cancelled):
-            ends.result(10) if ends else next(follower)
+            ends.result(60) if ends else next(follower)
 
 
 def test_a_permanent_failure_leaves_no_files(tmp_path: Path) -> None:
@@ -261,7 +261,7 @@ def test_a_longer_run_moves_to_disk(
         spool.append(audio[..., 600:])
         spool.end()
         assert np.array_equal(np.concatenate([first, *early], axis=1), audio[0])
-        assert np.array_equal(late.result(10), audio[1])
+        assert np.array_equal(late.result(60), audio[1])
         assert np.array_equal(read(spool, "vocals"), audio[1])
 
 

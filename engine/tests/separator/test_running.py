@@ -71,7 +71,7 @@ def test_threads_may_share_a_separator(fakes: list[FakeRuntime]) -> None:
     together = threading.Barrier(4)
 
     def separated(source: AudioArray) -> dict[str, FloatArray]:
-        together.wait(10)
+        together.wait(60)
         return joined(separator.separate(source))
 
     with ThreadPoolExecutor(4) as pool:

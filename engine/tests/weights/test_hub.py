@@ -24,7 +24,7 @@ def test_the_hub_is_tried_second(
     server.answers[published.official_path] = [getattr(server, name)(value)] * 4
     server.files[published.hub_path] = published.hub_content
     server.answers[published.hub_path] = [server.as_hub] * 4
-    (path,) = install("some_model", servers=published.on(server, read_timeout=0.3))
+    (path,) = install("some_model", servers=published.on(server, read_timeout=1))
     digest = hashlib.sha256(published.hub_content).hexdigest()
     assert path == empty_machine / f"feedbeef-{digest[:8]}.safetensors"
     assert find_files("some_model") == (path,)

@@ -37,7 +37,7 @@ def test_two_simultaneous_installations_download_once(
     both_started = threading.Event()
 
     def wait(request: Any, content: bytes) -> None:
-        both_started.wait(30)
+        both_started.wait(300)
         request.send_file(content)
 
     server.files[published.official_path] = published.content
@@ -66,7 +66,7 @@ def test_an_interrupted_download_keeps_its_partial_file(
     server.files[published.official_path] = published.content
     server.answers[published.official_path] = [stall]
     with start_install(published, server) as process:
-        assert arrived.wait(20)
+        assert arrived.wait(300)
         part = empty_machine / f"{published.file.name}.part"
         while not (part.exists() and part.stat().st_size >= 65_536):
             assert process.poll() is None

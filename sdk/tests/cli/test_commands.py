@@ -287,17 +287,17 @@ def test_deliveries_are_received_and_verified(environment: dict[str, str]) -> No
         request = urllib.request.Request(
             found.group(), data=delivery.body, headers=dict(delivery.headers)
         )
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             assert answer.status == 204
         assert "split.succeeded" in listening.stdout.readline()
         request.data = delivery.body + b" "
         with pytest.raises(urllib.error.HTTPError) as refused:
-            urllib.request.urlopen(request, timeout=10)
+            urllib.request.urlopen(request, timeout=60)
         refused.value.close()
         assert refused.value.code == 400
         assert listening.stderr.readline().startswith("Rejected a delivery: ")
         listening.send_signal(signal.SIGINT)
-        assert listening.wait(timeout=10) == 130
+        assert listening.wait(timeout=300) == 130
     finally:
         listening.kill()
         listening.communicate()

@@ -156,7 +156,7 @@ def test_jobs_in_progress_are_listed(database: Database) -> None:
     put(database, [4], delay_seconds=60)
     let_go = threading.Event()
     asked = [f"job-{number}" for number in range(6)]
-    with jobs.working(database, "worker", {"job": lambda _: let_go.wait(20)}, [QUEUE]):
+    with jobs.working(database, "worker", {"job": lambda _: let_go.wait(60)}, [QUEUE]):
         until(lambda: len(jobs.begun()) == 1)
         assert jobs.under_way(asked) == {"job-1", "job-2", "job-3", "job-4"}
         let_go.set()

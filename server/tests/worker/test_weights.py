@@ -38,5 +38,5 @@ def test_a_mirror_without_the_weights(
     assert weights.missing() == ["htdemucs_ft", "htdemucs", "htdemucs_6s"]
     ended = [each for each in threading.enumerate() if each.name == "weights"]
     for thread in ended:
-        thread.join(10)
+        thread.join(60)
         assert not thread.is_alive()
