@@ -9,7 +9,7 @@ from functools import partial
 
 from sqlalchemy.orm import Session
 
-from aistemsplitter_server.kit import addresses, jobs, secrets
+from aistemsplitter_server.kit import addresses, checkpoints, jobs, secrets
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.outgoing import Outgoing
 from aistemsplitter_server.kit.settings import Settings
@@ -31,7 +31,7 @@ def times(database: Database, settings: Settings, account_id: str) -> Iterator[t
     outgoing = Outgoing(addresses.networks(""))
     storage = configured(settings, keys)
     context = WorkerContext(settings, database, keys, storage, outgoing, "wrk_bench")
-    with jobs.working(database, "wrk_bench", {}, []):
+    with jobs.working(database, "wrk_bench", {}, []), checkpoints.running(database):
         for name, job in _small(context, account_id).items():
             yield name, max(_seconds(job) for _ in range(REPEATS))
         for sweep in sweeps():

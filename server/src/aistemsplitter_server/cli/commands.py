@@ -24,7 +24,7 @@ from aistemsplitter_server.cli.doctor import doctor
 from aistemsplitter_server.cli.shared import opened
 from aistemsplitter_server.cli.up import up
 from aistemsplitter_server.installation import service as installation
-from aistemsplitter_server.kit import heartbeats, ids, jobs, logs, settings
+from aistemsplitter_server.kit import checkpoints, heartbeats, ids, jobs, logs, settings
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
 app.command()(up)
@@ -66,7 +66,11 @@ def api(
     logs.configure()
     jobs.preload()
     # A stalled API may hold SQLite's write lock just like a stalled worker.
-    with heartbeats.beating(chosen.data, ids.new("api")), opened(chosen) as database:
+    with (
+        heartbeats.beating(chosen.data, ids.new("api")),
+        opened(chosen) as database,
+        checkpoints.running(database),
+    ):
         keys = installation.start(chosen, database)
         serving.serve(create_app(chosen, database, keys), chosen)
 
@@ -87,5 +91,5 @@ def worker(context: typer.Context) -> None:
     from aistemsplitter_server.worker import process
 
     logs.configure()
-    with opened(context.obj) as database:
+    with opened(context.obj) as database, checkpoints.running(database):
         process.run(context.obj, database)

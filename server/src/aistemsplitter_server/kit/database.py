@@ -45,9 +45,10 @@ BUSY_TIMEOUT = 10.0  # seconds that a writer waits for another
 Result = TypeVar("Result")
 CACHE = 512  # KiB per connection; the system caches the file too
 WRITER_CACHE = 4096  # KiB
-# Pages of the log (16 MB) after which SQLite writes them to the database. A page that changed many
-# times is written once.
-CHECKPOINT = 4000
+# Pages of the log (64 MB) after which the transaction that commits writes them to the database.
+# Seldom needed: ``kit/checkpoints.py`` does so every second, so that no transaction waits for it.
+CHECKPOINT = 16_000
+PASSES = 2  # of a checkpoint beside writers of this process
 # that FastAPI runs endpoints in; keeping connections open is cheaper than opening files
 THREADS = 40
 CONNECTIONS = 16  # to Postgres, at most, per process; further threads wait for one
@@ -176,6 +177,27 @@ class Database:
         """Yield a connection in a writing transaction, without a session, for migrations."""
         with self._turns, self._writer.begin() as connection:
             yield connection
+
+    def checkpoint(self) -> None:
+        """Write SQLite's log to the database, so that the log can start over.
+
+        Waits for no reader and no other process. Transactions continue, except that those of this
+        process wait for what the others have added in the meantime.
+        """
+        if not any(self._write_log() for _ in range(PASSES)):
+            with self._turns:
+                self._write_log()
+
+    def _write_log(self) -> bool:
+        """Return whether all of the log was written, or another process is writing it."""
+        connection = self.engine.raw_connection()  # without BEGIN
+        try:
+            cursor = connection.cursor()
+            cursor.execute("PRAGMA wal_checkpoint(PASSIVE)")
+            ((is_busy, pages, written),) = cursor.fetchall()
+        finally:
+            connection.close()
+        return bool(is_busy) or written == pages
 
     def close(self) -> None:
         """Close all idle connections."""
