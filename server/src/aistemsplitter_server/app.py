@@ -19,6 +19,7 @@ from aistemsplitter_server.http.rate_limits import RateLimits
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.secrets import Secrets
 from aistemsplitter_server.kit.settings import Settings
+from aistemsplitter_server.operations.queue_sums import QueueSums
 from aistemsplitter_server.operations.throughput import History
 from aistemsplitter_server.payments.configured import configured as payments_of
 from aistemsplitter_server.splits.changes import Changes
@@ -42,6 +43,7 @@ def create_app(settings: Settings, database: Database, secrets: Secrets) -> Fast
         Changes(database),
         Streams(),
         History(),
+        QueueSums(database),
         Measurements(settings, database, storage),
         payments_of(settings),
     )

@@ -63,6 +63,17 @@ def test_the_summary_of_an_account(database: Database) -> None:
     assert found.active == NOW - 2 * DAY
 
 
+def test_the_splits_of_a_busy_account_are_not_all_counted(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(accounts, "MOST", 2)
+    few, many = account(database), account(database)
+    add(database, split(few, "queued"), *(split(many, "queued") for _ in range(3)))
+    with database.read() as session:
+        found = [accounts.one(session, NOW, account_id) for account_id in (few, many)]
+    assert [(each.splits, each.has_more_splits) for each in found] == [(1, False), (2, True)]
+
+
 def test_an_account_without_activity(database: Database) -> None:
     new = account(database, seconds=0)
     with database.read() as session:

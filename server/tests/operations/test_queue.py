@@ -6,6 +6,7 @@ from aistemsplitter_server.kit import times
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.operations import queue
 from aistemsplitter_server.operations.queue import Queue, Waiting
+from aistemsplitter_server.operations.queue_sums import QueueSums
 from aistemsplitter_server.splits.queueing import BATCH
 from beating import beat
 from history import account, add, split
@@ -16,7 +17,7 @@ SECOND = timedelta(seconds=1)
 
 def current_queue(database: Database) -> Queue:
     with database.read() as session:
-        return queue.current(session, NOW)
+        return queue.current(session, NOW, QueueSums(database))
 
 
 def test_an_empty_queue(database: Database) -> None:

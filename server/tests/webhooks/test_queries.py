@@ -2,10 +2,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from aistemsplitter_server.accounts import service as accounts
 from aistemsplitter_server.kit.secrets import Secrets
 from aistemsplitter_server.webhooks import queries, service
 from customers import Customer
+from databases import only_sqlite
+from query_plans import planned
 
 
 def test_filters(someone: Customer, server_secrets: Secrets) -> None:
@@ -37,3 +41,16 @@ def test_filters(someone: Customer, server_secrets: Secrets) -> None:
         assert found(split_id=made[1][1].split_id) == [1]
         assert found(state="failed") == [2]
         assert found(state="failed", key_id=key_id) == []
+
+
+@only_sqlite
+@pytest.mark.parametrize("is_test", [None, False])
+@pytest.mark.parametrize("state", ["pending", "failed"])
+def test_rare_states_are_read_from_their_index(
+    someone: Customer, state: str, is_test: bool | None
+) -> None:
+    account_id = someone.caller.account_id
+    with planned(someone.database) as plans, someone.database.read() as session:
+        queries.page(session, account_id, is_test=is_test, state=state, limit=10)
+    assert "INDEX ix_deliveries_undelivered (account_id=? AND state=?)" in plans[0]
+    assert "ORDER BY" not in plans[0]

@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
-from sqlalchemy import Connection, Date, and_, bindparam, exists, func, select
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    Connection,
+    Date,
+    and_,
+    bindparam,
+    exists,
+    func,
+    literal,
+    literal_column,
+    select,
+    type_coerce,
+)
 from sqlalchemy.orm import Session, aliased
 
 from aistemsplitter_server.credits.tables import Entry, Reservation
+from aistemsplitter_server.kit.database import UtcTime
+
+DAY = timedelta(days=1)
 
 # Run often. Built once, and on the table: mapped objects take twice the time.
 _ENTRIES = Entry.__table__.c
@@ -96,37 +112,79 @@ def entries_after(session: Session, account_id: str, number: int, limit: int) ->
 
 
 def used_by_day(
-    session: Session, account_id: str, since: datetime
+    session: Session, account_id: str, since: datetime, until: datetime
 ) -> Sequence[tuple[date, int, int]]:
     """Return for each day (UTC) the seconds and splits that were charged and not refunded.
 
     A refund is subtracted from the day of its charge, whenever it comes, so no day is below zero.
-    Days without charges are left out.
+
+    Args:
+        since: The midnight at which the first day begins.
+        until: The midnight at which the last day ends.
     """
-    sqlite = session.get_bind().dialect.name == "sqlite"  # where all times are stored in UTC
-    moment = Entry.created_at if sqlite else func.timezone("UTC", Entry.created_at)
-    day = func.date(moment, type_=Date)
-    used: dict[date, tuple[int, int]] = {}
+    refunded = _refunded(session, account_id, since)  # first: each has its charge in the next read
+    used = {
+        on: (seconds, splits) for on, seconds, splits in _charged(session, account_id, since, until)
+    }
+    for charged_on, seconds, splits in refunded:
+        used[charged_on] = (used[charged_on][0] - seconds, used[charged_on][1] - splits)
+    return [(on, *amounts) for on, amounts in used.items()]
+
+
+def _charged(
+    session: Session, account_id: str, since: datetime, until: datetime
+) -> Sequence[tuple[date, int, int]]:
+    """Return the seconds and splits charged on each day.
+
+    Each day is a range of the index. Computing the day of each of 100,000 charges, and grouping by
+    it, takes three times as long.
+    """
+    day = _days(session, since, until)
     charges = (
-        select(day, func.sum(-Entry.seconds), func.count())
-        .where(Entry.account_id == account_id, Entry.kind == "charge", Entry.created_at >= since)
-        .group_by(day)
+        Entry.account_id == account_id,
+        Entry.kind == "charge",
+        Entry.created_at >= day.c.begins,
+        Entry.created_at < day.c.ends,
     )
-    for charged_on, seconds, splits in session.execute(charges):
-        used[charged_on] = (seconds, splits)
-    # Each of the few refunds looks its charge up, instead of each charge its refund.
-    refund = aliased(Entry)
-    refunds = (
+    amounts = (func.coalesce(func.sum(-Entry.seconds), 0), func.count(Entry.seconds))
+    each = [select(amount).where(*charges).correlate(day).scalar_subquery() for amount in amounts]
+    query = select(day.c.begins, *each).order_by(day.c.begins)
+    return [(begins.date(), seconds, splits) for begins, seconds, splits in session.execute(query)]
+
+
+def _days(session: Session, since: datetime, until: datetime) -> CTE:
+    """Return the days as a table. A list of values would be compiled anew for each query."""
+    day = select(
+        literal(since, UtcTime).label("begins"), literal(since + DAY, UtcTime).label("ends")
+    ).cte("day", recursive=True)
+    following: ColumnElement[datetime] = (
+        func.strftime("%Y-%m-%d 00:00:00.000000", day.c.ends, "+1 day", type_=UtcTime)
+        if session.get_bind().dialect.name == "sqlite"  # which stores times as text in this format
+        else type_coerce(day.c.ends + literal_column("interval '24 hours'"), UtcTime)
+    )
+    return day.union_all(select(day.c.ends, following).where(day.c.ends < until))
+
+
+def _refunded(
+    session: Session, account_id: str, since: datetime
+) -> Sequence[tuple[date, int, int]]:
+    """Return the seconds and splits of charges since a time that were refunded, by their day.
+
+    Each of the few refunds looks its charge up.
+    """
+    charge, refund = aliased(Entry), aliased(Entry)
+    sqlite = session.get_bind().dialect.name == "sqlite"  # where all times are stored in UTC
+    moment = charge.created_at if sqlite else func.timezone("UTC", charge.created_at)
+    day = func.date(moment, type_=Date)
+    query = (
         select(day, func.sum(refund.seconds), func.count())
-        .join(refund, and_(refund.split_id == Entry.split_id, Entry.kind == "charge"))
+        .join(charge, and_(charge.split_id == refund.split_id, charge.kind == "charge"))
         .where(
             refund.account_id == account_id,
             refund.kind == "refund",
             refund.created_at >= since,
-            Entry.created_at >= since,
+            charge.created_at >= since,
         )
         .group_by(day)
     )
-    for charged_on, seconds, splits in session.execute(refunds):
-        used[charged_on] = (used[charged_on][0] - seconds, used[charged_on][1] - splits)
-    return [(on, *used[on]) for on in sorted(used) if used[on][1]]
+    return [(on, seconds, splits) for on, seconds, splits in session.execute(query)]

@@ -53,12 +53,9 @@ class Usage:
 
 def usage(session: Session, account_id: str, days: int) -> list[Usage]:
     """Return the usage of the last days up to today, in order, days without any included."""
-    today = times.now().date()
-    first = today - timedelta(days=days - 1)
-    since = datetime.combine(first, time.min, UTC)
-    found = {used[0]: Usage(*used) for used in queries.used_by_day(session, account_id, since)}
-    each = (first + timedelta(days=number) for number in range(days))
-    return [found.get(day, Usage(day, 0, 0)) for day in each]
+    today = datetime.combine(times.now(), time.min, UTC)
+    since, until = today - timedelta(days=days - 1), today + timedelta(days=1)
+    return [Usage(*used) for used in queries.used_by_day(session, account_id, since, until)]
 
 
 def grant(

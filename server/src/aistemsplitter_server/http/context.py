@@ -12,6 +12,7 @@ from aistemsplitter_server.http.rate_limits import RateLimits
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.secrets import Secrets
 from aistemsplitter_server.kit.settings import Settings
+from aistemsplitter_server.operations.queue_sums import QueueSums
 from aistemsplitter_server.operations.throughput import History
 from aistemsplitter_server.payments.interface import Payments
 from aistemsplitter_server.splits.changes import Changes
@@ -42,6 +43,7 @@ class Context:
     changes: Changes
     streams: Streams
     history: History
+    queue_sums: QueueSums
     measurements: Measurements
     payments: Payments | None  # None where only the operator grants packs
 

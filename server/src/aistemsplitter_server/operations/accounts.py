@@ -17,6 +17,7 @@ from aistemsplitter_server.kit.errors import NotFound
 from aistemsplitter_server.splits.tables import Split
 
 MONTH = timedelta(days=30)
+MOST = 10_000  # splits of an account that are counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,7 @@ class Known:
     Attributes:
         people: The number of people who can sign in for it.
         balance: Seconds that it can spend.
-        splits: The number of splits created in the last 30 days.
+        splits: The number of splits created in the last 30 days, at most ``MOST``.
         active: When a person was last seen, a key used, or a split created.
     """
 
@@ -35,6 +36,11 @@ class Known:
     balance: int
     splits: int
     active: datetime | None
+
+    @property
+    def has_more_splits(self) -> bool:
+        """Whether there may be more splits than were counted."""
+        return self.splits >= MOST
 
 
 def page(
@@ -73,13 +79,16 @@ def one(session: Session, now: datetime, account_id: str) -> Known:
 def _known(now: datetime) -> Select[*tuple[Any, ...]]:
     """Each column is one index lookup, for the few accounts that are shown."""
     newest_entry = select(Entry.balance).where(Entry.account_id == Account.id)
-    splits = select(func.count()).where(Split.account_id == Account.id)
+    recent = select(Split.id).where(
+        Split.account_id == Account.id, Split.id >= ids.first("split", now - MONTH)
+    )
+    counted = recent.correlate(Account).limit(MOST).subquery()
     newest_split = select(Split.created_at).where(Split.account_id == Account.id)
     seen = select(func.max(SignIn.seen_at)).join(Person, Person.id == SignIn.person_id)
     columns: Sequence[Select[*tuple[Any, ...]]] = (
         select(func.count()).where(Person.account_id == Account.id),
         newest_entry.order_by(Entry.number.desc()).limit(1),
-        splits.where(Split.id >= ids.first("split", now - MONTH)),
+        select(func.count()).select_from(counted),
         newest_split.order_by(Split.id.desc()).limit(1),
         seen.where(Person.account_id == Account.id),
         select(func.max(ApiKey.last_used_at)).where(ApiKey.account_id == Account.id),

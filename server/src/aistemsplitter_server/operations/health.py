@@ -15,8 +15,8 @@ from sqlalchemy.orm import Session
 
 from aistemsplitter_server.accounts.tables import Account
 from aistemsplitter_server.kit.database import Database
-from aistemsplitter_server.webhooks.service import FAILED, PENDING
-from aistemsplitter_server.webhooks.tables import Delivery, Receiver
+from aistemsplitter_server.webhooks.service import PENDING
+from aistemsplitter_server.webhooks.tables import IS_FAILED, Delivery, Receiver
 
 DAY = timedelta(days=1)
 SHOWN = 20  # disabled receivers
@@ -49,7 +49,7 @@ class Disk:
 def webhooks(session: Session, now: datetime) -> Webhooks:
     """Return the state of deliveries and receivers."""
     pending = select(func.count()).where(Delivery.state == PENDING)
-    failed = select(func.count()).where(Delivery.state == FAILED, Delivery.finished_at >= now - DAY)
+    failed = select(func.count()).where(IS_FAILED, Delivery.finished_at >= now - DAY)
     disabled = select(func.count()).where(Receiver.disabled_at.is_not(None))
     receivers = (
         select(Receiver, Account)

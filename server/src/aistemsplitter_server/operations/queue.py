@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import case, func, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from aistemsplitter_server.accounts.tables import Account
+from aistemsplitter_server.operations.queue_sums import QueueSums, Sums
 from aistemsplitter_server.splits import queries, speeds
-from aistemsplitter_server.splits.queueing import BATCH
-from aistemsplitter_server.splits.tables import IS_PROCESSING, IS_QUEUED, Split
+from aistemsplitter_server.splits.tables import IS_PROCESSING, Split
 from aistemsplitter_server.workers import queries as workers
 
 RUNNING = 50  # splits shown at most
@@ -58,12 +58,10 @@ class Queue:
     unknown: int
 
 
-def current(session: Session, now: datetime) -> Queue:
-    """Return the current queue.
-
-    Waiting splits are summed up from partial indexes, so the cost does not grow with ended splits.
-    """
-    waiting = _waiting(session)
+def current(session: Session, now: datetime, sums: QueueSums) -> Queue:
+    """Return the current queue. The sums of a long one are some seconds old."""
+    found = sums.current(session)
+    waiting = found.waiting
     running = Counter(dict(session.execute(_RUNNING).all()))
     sizes = Counter({account_id: sum(kinds) for account_id, kinds in waiting.items()}) + running
     largest = sorted(sizes, key=lambda account_id: (-sizes[account_id], account_id))[:ACCOUNTS]
@@ -84,32 +82,12 @@ def current(session: Session, now: datetime) -> Queue:
         at_work=running.total(),
         running=_running(session),
         oldest=queries.queued_since(session),
-        drained_in=_drained_in(session, now),
+        drained_in=_drained_in(session, now, found),
         unknown=sum(to_fetch for _, _, to_fetch in waiting.values()),
     )
 
 
-# Uploads are measured before they are queued, so only songs to fetch have no length.
-_TO_FETCH = Split.duration_seconds == 0
-_KINDS = (
-    (~_TO_FETCH) & (Split.turn < BATCH),
-    (~_TO_FETCH) & (Split.turn >= BATCH),
-    _TO_FETCH,
-)
-_WAITING = (
-    select(Split.account_id, *(func.sum(case((kind, 1), else_=0)) for kind in _KINDS))
-    .where(IS_QUEUED)
-    .group_by(Split.account_id)
-)
 _RUNNING = select(Split.account_id, func.count()).where(IS_PROCESSING).group_by(Split.account_id)
-
-
-def _waiting(session: Session) -> dict[str, tuple[int, int, int]]:
-    """Return queued interactive splits, batch splits and songs to fetch, by account."""
-    return {
-        account_id: (interactive, batch, to_fetch)
-        for account_id, interactive, batch, to_fetch in session.execute(_WAITING)
-    }
 
 
 def _running(session: Session) -> Sequence[tuple[Split, Account]]:
@@ -123,9 +101,9 @@ def _running(session: Session) -> Sequence[tuple[Split, Account]]:
     return [(split, account) for split, account in session.execute(query)]
 
 
-def _drained_in(session: Session, now: datetime) -> timedelta | None:
+def _drained_in(session: Session, now: datetime, sums: Sums) -> timedelta | None:
     """Assume each model's recent speed, and the work spread evenly over all workers alive."""
-    left = _work_left(session)
+    left = _work_left(session, sums)
     if not left:
         return timedelta(0)
     known, alive = speeds.recent(session), workers.count_alive(session, now)
@@ -136,18 +114,14 @@ def _drained_in(session: Session, now: datetime) -> timedelta | None:
     return timedelta(seconds=seconds / alive)
 
 
-def _work_left(session: Session) -> dict[str, float]:
+def _work_left(session: Session, sums: Sums) -> dict[str, float]:
     """Return the seconds of audio that are yet to be separated, by model."""
-    queued = (
-        select(Split.served_by, func.sum(speeds.WORK)).where(IS_QUEUED).group_by(Split.served_by)
-    )
     processing = (
         select(Split.served_by, func.sum(speeds.WORK * (1.0 - Split.progress)))
         .where(IS_PROCESSING)
         .group_by(Split.served_by)
     )
-    left: dict[str, float] = defaultdict(float)
-    for query in (queued, processing):
-        for model, audio in session.execute(query):
-            left[model] += audio
+    left = dict(sums.work)
+    for model, audio in session.execute(processing):
+        left[model] = left.get(model, 0.0) + audio
     return {model: audio for model, audio in left.items() if audio > 0}

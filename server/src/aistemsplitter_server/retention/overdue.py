@@ -18,7 +18,7 @@ from aistemsplitter_server.uploads.tables import Upload
 
 MARGIN = timedelta(minutes=30)  # after expiry; sweeps run every minute or every ten minutes
 LONGEST_DELIVERY = timedelta(days=3)  # an erasure waits for the deliveries of its split
-MOST = 10_000  # rows of one kind that are counted
+MOST = 1_000  # rows of one kind that are counted
 
 # Rows that are marked instead of deleted, by the name of their sweep.
 MARKED: dict[str, tuple[InstrumentedAttribute[str], Callable[[datetime], ColumnElement[bool]]]] = {

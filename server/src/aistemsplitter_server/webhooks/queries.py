@@ -8,7 +8,13 @@ from datetime import datetime
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from aistemsplitter_server.webhooks.tables import Attempt, Delivery, Event, Receiver
+from aistemsplitter_server.webhooks.tables import (
+    IS_UNDELIVERED,
+    Attempt,
+    Delivery,
+    Event,
+    Receiver,
+)
 
 
 def page(
@@ -41,6 +47,8 @@ def page(
         query = query.where(Delivery.id < before)
     if state is not None:
         query = query.where(Delivery.state == state)
+        if state != "delivered":
+            query = query.where(IS_UNDELIVERED)  # as in the index
     if kind is not None:
         query = query.where(Event.type == kind)
     if key_id is not None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, false, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, false, literal_column, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from aistemsplitter_server.kit.database import Base, UtcTime
+from aistemsplitter_server.kit.database import Base, UtcTime, partial_index
 
 
 class Event(Base):
@@ -48,6 +48,12 @@ class Delivery(Base):
             sqlite_where=text("next_attempt_at IS NOT NULL"),
             postgresql_where=text("next_attempt_at IS NOT NULL"),
         ),
+        # Most deliveries succeed. These find the others without reading those.
+        partial_index(
+            "ix_deliveries_undelivered", ["account_id", "state", "id"], "state != 'delivered'"
+        ),
+        # SQLite takes the second one for the first column's sake.
+        partial_index("ix_deliveries_failed", ["state", "finished_at"], "state = 'failed'"),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -61,6 +67,11 @@ class Delivery(Base):
     created_at: Mapped[datetime] = mapped_column(UtcTime)
     next_attempt_at: Mapped[datetime | None] = mapped_column(UtcTime)
     finished_at: Mapped[datetime | None] = mapped_column(UtcTime)
+
+
+# Literals, since a database cannot tell that a parameter matches a partial index's condition.
+IS_FAILED = Delivery.state == literal_column("'failed'")
+IS_UNDELIVERED = Delivery.state != literal_column("'delivered'")
 
 
 class Attempt(Base):
