@@ -147,7 +147,7 @@ def files(variant: str, seconds: float) -> float:
     except ImportError:  # version 1b2e74d
         model = importlib.import_module(f"{package}.model")
     runtime = _free_runtime(8, level=0.2)
-    model.open_runtime = lambda *_: lambda _: runtime
+    model.open_runtime = lambda *_: lambda *_: runtime
     separator = importlib.import_module(f"{package}.separator").Separator("htdemucs_tiny")
     folder = Path(os.environ[FOLDER])
     # Imports and caches, which are not counted.
@@ -196,7 +196,8 @@ def _free_runtime(batch_size: int, level: float = 1.0) -> Any:
                 self.config = config.Configuration.from_arguments(arguments)
             else:
                 self.arrays = importlib.import_module("aistemsplitter_engine.arrays").NUMPY
-                self.network = family.HTDemucsFamily().open(arguments)
+                configuration = family.Configuration.from_arguments(arguments)
+                self.network = family.HTDemucs(configuration)
 
         def __call__(self, segments: Any, sources: tuple[int, ...]) -> Any:
             return estimates[: len(segments), list(sources)]

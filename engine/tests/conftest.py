@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 # Modules that compare with PyTorch and Demucs, and helpers that import these.
 REFERENCE = re.compile(
-    r"^(?:import|from) (?:torch|demucs|safetensors|omegaconf)\b"
-    r"|^(?:import|from) (?:reference|networks)\b",
+    r"^(?:import|from) (?:torch|demucs|safetensors|omegaconf|pymss_core)\b"
+    r"|^(?:import|from) (?:reference|networks|roformers)\b",
     re.MULTILINE,
 )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import numpy as np
@@ -81,8 +81,8 @@ def use_fake(
     """Replace each network by a fake of its configuration; return those that were opened."""
     opened: list[Any] = []
 
-    def load(checkpoint: Checkpoint) -> Any:
-        fake = make(open_network(checkpoint))
+    def load(checkpoint: Checkpoint, sources: Collection[str] | None) -> Any:
+        fake = make(open_network(checkpoint, sources))
         fake.gain = 1 + int(checkpoint.digest[:4], 16) / 16**4  # different for each file
         opened.append(fake)
         return fake

@@ -46,14 +46,17 @@ class Separator:
 
     Args:
         model: ``htdemucs_ft``, ``htdemucs``, ``htdemucs_6s``, ``htdemucs_tiny`` (for
-            demonstration), an alias (``4s``, ``6s``), or the path of an HTDemucs checkpoint.
+            demonstration), an alias (``4s``, ``6s``), or the path of a checkpoint: of an
+            HTDemucs, a Mel-Band RoFormer or a BS-RoFormer.
+        config: Path of the YAML file of a RoFormer's checkpoint.
         device: ``auto`` (a GPU if PyTorch finds one, else the CPU), ``cpu``, ``cuda``, ``mps``, or
             one of several CUDA GPUs, such as ``cuda:1``.
         precision: ``auto`` uses bf16 if the device supports it, else float32.
         shifts: Number of times that a song is separated, each time shifted by another offset, to
-            average the estimates. 0 separates it once, without an offset.
+            average the estimates. 0 separates it once, without an offset. HTDemucs only.
         seed: Seed of the offsets; the same seed gives the same stems, and those of Demucs.
-        overlap: Overlap of adjacent segments, 0 to 0.99.
+        overlap: Overlap of adjacent segments, 0 to 0.99. By default 0.25 for HTDemucs, and what
+            its config recommends for a RoFormer.
         batch_size: Segments computed at once; by default 1 on the CPU, 8 on Metal, and up to 16
             on CUDA, as the GPU's free memory permits. If a batch does not fit, it is halved.
         download: Download and install the model's weights if they are not on this machine. Their
@@ -71,11 +74,12 @@ class Separator:
         self,
         model: str | os.PathLike[str] = DEFAULT_MODEL,
         *,
+        config: str | os.PathLike[str] | None = None,
         device: Device = "auto",
         precision: Precision = "auto",
         shifts: int = 0,
         seed: int | None = None,
-        overlap: float = 0.25,
+        overlap: float | None = None,
         batch_size: int | None = None,
         download: bool = False,
         on_download: Callable[[int, int], None] | None = None,
@@ -83,15 +87,20 @@ class Separator:
         shifts = whole_number("shifts", shifts)
         if not 0 <= shifts <= 100:
             raise OptionError(f"shifts {shifts} is not between 0 and 100")
-        overlap = number("overlap", overlap)
-        if not 0 <= overlap <= 0.99:
+        overlap = None if overlap is None else number("overlap", overlap)
+        if overlap is not None and not 0 <= overlap <= 0.99:
             raise OptionError(f"overlap {overlap:g} is not between 0 and 0.99")
         batch_size = None if batch_size is None else whole_number("batch size", batch_size)
         if batch_size is not None and not 1 <= batch_size <= 1024:
             raise OptionError(f"batch size {batch_size} is not between 1 and 1024")
         seed = None if seed is None else whole_number("seed", seed)
-        self._model = Model(model, device, precision, download=download, on_download=on_download)
+        self._model = Model(
+            model, device, precision, config=config, download=download, on_download=on_download
+        )
+        if shifts and not self._model.family.has_shifts:
+            raise OptionError(f"{self.model} has no shifts, only HTDemucs has; leave them out")
         seed = seed if shifts else None  # without shifts, nothing is drawn
+        overlap = self._model.overlap if overlap is None else overlap
         self._separation = Separation(__version__, self._model, shifts, seed, overlap, batch_size)
 
     def __enter__(self) -> Self:
@@ -104,6 +113,11 @@ class Separator:
     def model(self) -> str:
         """Name of the model."""
         return self._model.name
+
+    @property
+    def overlap(self) -> float:
+        """Overlap of adjacent segments, as a fraction of a segment."""
+        return self._separation.overlap
 
     @property
     def stems(self) -> tuple[str, ...]:

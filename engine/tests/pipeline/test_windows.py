@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aistemsplitter_engine.arrays import NUMPY, FloatArray, NumpyArrays
+from aistemsplitter_engine.families.base import Piece
 from aistemsplitter_engine.families.htdemucs.grid import TriangleGrid
 from aistemsplitter_engine.families.htdemucs.loudness import MeanAndDeviation
 from aistemsplitter_engine.pipeline.windows import Mixture, OverlapAdd
@@ -18,7 +19,7 @@ TWICE = MeanAndDeviation(20, 0.0, 0.5)  # normalizes by a factor of 2
 
 def window(mixture: Mixture, start: int, stop: int) -> FloatArray:
     out = np.full((2, stop - start), np.nan, np.float32)
-    mixture.window(start, out)
+    mixture.window([Piece(max(0, -start), max(0, start), stop)], out)
     return out
 
 
@@ -30,10 +31,18 @@ def test_windows_are_normalized_and_silent_past_both_ends() -> None:
     assert mixture.read(2, 12)[1].tolist() == list(range(3, 13))
     mixture.forget(6)
     assert window(mixture, 6, 8)[0].tolist() == [14, 16]
-    assert window(mixture, 18, 25)[0].tolist() == [38, 40, 0, 0, 0, 0, 0]
+    assert window(mixture, 18, 25)[0].tolist() == [38, 40, 0, 0, 0, 0, 0]  # the track has ended
     assert mixture.read(18, 20)[0].tolist() == [19, 20]
     mixture.forget(20)
     assert window(mixture, 20, 22)[0].tolist() == [0, 0]
+
+
+def test_windows_may_have_reversed_pieces() -> None:
+    track = np.arange(1, 11, dtype=np.float32).reshape(1, -1).repeat(2, 0)
+    mixture = Mixture(iter(np.split(track, [3, 4, 8], axis=1)), TWICE, NUMPY)
+    out = np.full((2, 12), np.nan, np.float32)
+    mixture.window([Piece(0, 1, 6, reversed=True), Piece(5, 0, 6)], out)
+    assert out[0].tolist() == [12, 10, 8, 6, 4, 2, 4, 6, 8, 10, 12, 0]
 
 
 def test_the_mixture_discards_old_samples() -> None:
@@ -126,7 +135,7 @@ def whole(grid: TriangleGrid, estimates: FloatArray) -> FloatArray:
         start = max(0, chunk.start)
         if chunk.stop <= start:
             continue  # with a large offset, the first chunks end before the track begins
-        weight = grid.weight[start - chunk.start : chunk.stop - chunk.start]
+        weight = grid.weights[chunk.weight][start - chunk.start : chunk.stop - chunk.start]
         place = slice(start - chunk.window, chunk.stop - chunk.window)
         total[:, :, start : chunk.stop] += weight * estimate[:, :, place]
         weights[start : chunk.stop] += weight

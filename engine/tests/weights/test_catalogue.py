@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import demucs
@@ -9,6 +10,7 @@ import pytest
 import yaml
 
 from aistemsplitter_engine.errors import ModelError
+from aistemsplitter_engine.families.roformer.settings import Settings
 from aistemsplitter_engine.weights.catalogue import MODELS, resolve_name
 
 REMOTE = Path(demucs.__file__).parent / "remote"
@@ -16,7 +18,7 @@ OFFICIAL = ["htdemucs", "htdemucs_ft", "htdemucs_6s"]
 
 
 def test_the_models() -> None:
-    assert list(MODELS) == [*OFFICIAL, "htdemucs_tiny"]
+    assert list(MODELS) == [*OFFICIAL, "kim_vocals", "htdemucs_tiny"]
     assert all(name == model.name for name, model in MODELS.items())
 
 
@@ -54,3 +56,19 @@ def test_licences_and_training_data_are_stated() -> None:
     assert "demonstration" in MODELS["htdemucs_tiny"].description
     assert "synthetic" in MODELS["htdemucs_tiny"].description
     assert "models install htdemucs_ft" in MODELS["htdemucs_tiny"].description
+
+
+def test_kim_vocals() -> None:
+    """Its config gives the network that its author's YAML describes."""
+    model = MODELS["kim_vocals"]
+    (file,) = model.files
+    assert model.stems == ("vocals", "instrumental")
+    assert model.licence.startswith("MIT, by the author's model card")
+    assert file.size == 913_106_900
+    assert file.url is not None
+    assert re.fullmatch(r"https://[^?]*/resolve/[0-9a-f]{40}/MelBandRoformer\.ckpt", file.url)
+    assert model.config is not None
+    settings = Settings.of(model.config)
+    assert (settings.sources, settings.complement) == (model.sources, model.complement)
+    assert settings.overlap == model.overlap
+    assert (settings.nfft, settings.hop, settings.segment_frames) == (2048, 441, 352_800)

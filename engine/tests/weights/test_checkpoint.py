@@ -257,7 +257,7 @@ def test_the_format_before_pytorch_1_6(package: dict[str, Any], tmp_path: Path) 
 
 @pytest.mark.parametrize(
     ("content", "reason"),
-    [(b"", "empty"), (b"<html>not found</html>", "neither .th nor"), (b"PK\x03\x04", "cut short")],
+    [(b"", "empty"), (b"<html>not found</html>", "neither .th, "), (b"PK\x03\x04", "cut short")],
 )
 def test_other_files(content: bytes, reason: str, tmp_path: Path) -> None:
     path = tmp_path / "model.th"

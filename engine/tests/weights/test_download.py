@@ -86,6 +86,32 @@ def test_a_mirror_by_setting(server: Any, published: Any, monkeypatch: pytest.Mo
     assert install("some_model")[0].read_bytes() == published.content
 
 
+def test_a_file_with_an_address_of_its_own(
+    server: Any, empty_machine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = bytes(range(200))
+    digest = hashlib.sha256(content).hexdigest()
+    server.files["/someone/resolve/1234/Model.ckpt"] = content
+    url = f"{server.url}/someone/resolve/1234/Model.ckpt"
+    file = WeightFile("Model", "Model.ckpt", digest, len(content), None, "x/y", url)
+    model = ModelSpec("theirs", (file,), ("vocals",), len(content), "", "", "roformer")
+    monkeypatch.setitem(MODELS, "theirs", model)
+    monkeypatch.delenv("AISTEMSPLITTER_WEIGHTS_MIRROR", raising=False)
+    quick = Servers(retries=RetryPolicy(attempts=1))
+    assert install("theirs", servers=quick) == (empty_machine / "Model.ckpt",)
+
+    (empty_machine / "Model.ckpt").unlink()
+    server.files["/mirror/Model.ckpt"] = content
+    monkeypatch.setenv("AISTEMSPLITTER_WEIGHTS_MIRROR", f"{server.url}/mirror")
+    install("theirs")
+    assert [path for path, _ in server.requests][-1] == "/mirror/Model.ckpt"
+
+    (empty_machine / "Model.ckpt").unlink()
+    server.files["/someone/resolve/1234/Model.ckpt"] = content[:-1] + b"?"
+    with pytest.raises(DownloadError, match="is the wrong file or damaged"):
+        install("theirs", servers=quick)
+
+
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [

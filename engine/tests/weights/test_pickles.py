@@ -134,7 +134,7 @@ def test_integer_keys() -> None:
 
 def test_a_pickle_of_many_megabytes_is_not_read() -> None:
     with pytest.raises(ModelError, match="more than any checkpoint"):
-        read_pickle(b"\x80\x02" + b"N0" * (1 << 20) + b"N.")
+        read_pickle(b"\x80\x02" + b"N0" * (1 << 21) + b"N.")
 
 
 def test_control_characters_do_not_reach_the_terminal() -> None:

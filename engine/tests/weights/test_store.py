@@ -147,6 +147,17 @@ def test_the_cache_of_the_hub(
     assert not is_installed("some_model")
 
 
+def test_the_hubs_cache_of_an_official_file(
+    published: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    snapshot = tmp_path / "hub" / "models--somebody--Some-Model" / "snapshots" / "abc"
+    path = place(snapshot, published.file.name, published.content)
+    assert find_files("some_model") == (path,)
+    path.write_bytes(b"cut short")
+    assert not is_installed("some_model")
+
+
 def test_models_are_stored_in_the_users_data_folder_by_default(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

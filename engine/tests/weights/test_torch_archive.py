@@ -97,16 +97,16 @@ def test_archives_that_pytorch_does_not_write(zip_around: Callable[..., bytes]) 
     twice = zip_around(pickled, data_0=b"", **{"data/0": bytes(16)})
     with pytest.raises(ModelError, match="there twice"):
         parse_checkpoint(twice.replace(b"data_0", b"data/0"))
-    many = {f"data/{n}": b"" for n in range(20_001)}
-    with pytest.raises(ModelError, match="20002 entries"):
+    many = {f"data/{n}": b"" for n in range(50_001)}
+    with pytest.raises(ModelError, match="50002 entries"):
         parse_checkpoint(zip_around(pickled, **many))
 
 
 def test_a_directory_of_many_megabytes_is_not_read() -> None:
-    entries = 100_000
+    entries = 200_000
     directory = (b"PK\x01\x02" + bytes(42)) * entries
     end = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 1, 1, len(directory), 30, 0)
-    with pytest.raises(ModelError, match="directory has 4600000 bytes"):
+    with pytest.raises(ModelError, match="directory has 9200000 bytes"):
         parse_checkpoint(b"PK\x03\x04" + bytes(26) + directory + end)
 
 

@@ -38,7 +38,7 @@ def opened(
     from aistemsplitter_engine.weights.catalogue import MODELS, resolve_name
 
     spec = MODELS[resolve_name(model)]
-    choose_stems(spec.name, spec.sources, stems)
+    choose_stems(spec.name, spec.sources, spec.complement, stems)
     install_model(spec, to_stderr=True)
     return open_separator()
 

@@ -60,6 +60,7 @@ class Record:
 
 def options_of(
     model: str,
+    config: Path | None,
     precision: Precision,
     shifts: int,
     seed: int | None,
@@ -69,6 +70,7 @@ def options_of(
     """Return the options of the command that determine the content of its files."""
     return {
         "model": model,
+        **({} if config is None else {"config": _digest(config)[:16]}),
         "precision": precision,
         "shifts": shifts,
         "seed": seed if shifts else None,
@@ -126,7 +128,9 @@ def are_finished(folder: Path, song: Path, names: Sequence[str], options: Option
         made = record.stems[name]
         if made != options:
             others = ", ".join(
-                f"{key} {made[key]}" for key in made if made[key] != options.get(key)
+                f"{key} {made.get(key)}"
+                for key in {**made, **options}
+                if made.get(key) != options.get(key)
             )
             raise OutputError(
                 f"{song}: its stems in {folder} were made with {others}; split it again "

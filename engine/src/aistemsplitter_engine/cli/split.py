@@ -69,7 +69,13 @@ def _bit_depth(_context: click.Context, _option: click.Parameter, value: str | N
     "--model",
     metavar="NAME|PATH",
     default=DEFAULT_MODEL,
-    help="Model name, or path of your own checkpoint.",
+    help="Model name, or path of a checkpoint.",
+)
+@click.option(
+    "--config",
+    metavar="YAML",
+    type=_PATH,
+    help="YAML file of the checkpoint, which a RoFormer needs.",
 )
 @click.option(
     "--stems",
@@ -124,11 +130,14 @@ def _bit_depth(_context: click.Context, _option: click.Parameter, value: str | N
     "--shifts",
     type=click.IntRange(min=0),
     default=0,
-    help="Average this many time-shifted passes: slower, better.",
+    help="Average this many time-shifted passes: slower, better. HTDemucs only.",
 )
 @click.option("--seed", type=int, help="Seed of the shifts; the same seed gives the same stems.")
 @click.option(
-    "--overlap", type=float, default=0.25, help="Overlap of adjacent segments, 0 to 0.99."
+    "--overlap",
+    type=float,
+    help="Overlap of adjacent segments, 0 to 0.99; by default 0.25, or what a RoFormer's config "
+    "recommends.",
 )
 @click.option(
     "--batch-size",
@@ -159,6 +168,7 @@ def split(
     songs: tuple[Path, ...],
     output: Path,
     model: str,
+    config: Path | None,
     stems: str | None,
     format: FormatName,
     bit_depth: int | None,
@@ -171,7 +181,7 @@ def split(
     precision: Precision,
     shifts: int,
     seed: int | None,
-    overlap: float,
+    overlap: float | None,
     batch_size: int | None,
     jobs: int,
     download: bool | None,
@@ -206,6 +216,7 @@ def split(
         open_separator = partial(
             Separator,
             model,
+            config=config,
             device=device,
             precision=precision,
             shifts=shifts,
@@ -225,7 +236,9 @@ def split(
                 run_one = partial(stream, separator, songs[0], wanted[0], export, report, stop)
                 stream_one(run_one, Job(songs[0], output, output), report)
             else:
-                made = options_of(separator.model, precision, shifts, seed, overlap, export)
+                made = options_of(
+                    separator.model, config, precision, shifts, seed, separator.overlap, export
+                )
                 places = unfinished(songs, wanted, export, template, made, overwrite, report)
                 split_all(separator, places, wanted, made, resume, jobs, report, stop)
     except (Cancelled, KeyboardInterrupt):

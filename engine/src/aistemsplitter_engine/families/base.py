@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from aistemsplitter_engine.arrays import Array, FloatArray
 from aistemsplitter_engine.families.ops import Ops
+from aistemsplitter_engine.weights.checkpoint import Checkpoint
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,12 +24,24 @@ Shape = tuple[int, ...]
 class Chunk:
     """Samples ``start`` to ``stop`` of a track, separated in a window that begins at ``window``.
 
-    The window is one segment of the normalized track, and silent past the track's ends.
+    The window has the length of one segment. In the overlap-add, its samples are weighted from
+    ``start`` on by number ``weight`` of the grid's weights.
     """
 
     start: int
     stop: int
     window: int
+    weight: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Samples ``start`` to ``stop`` of the track, from ``place`` in a window on."""
+
+    place: int
+    start: int
+    stop: int
+    reversed: bool = False
 
 
 class Loudness(Protocol):
@@ -53,13 +66,23 @@ class Grid(Protocol):
         """Length of the track in samples."""
 
     @property
-    def weight(self) -> FloatArray:
-        """Weight of each sample of a window in the overlap-add (segment)."""
+    def segment(self) -> int:
+        """Length of a window in samples."""
+
+    @property
+    def weights(self) -> tuple[FloatArray, ...]:
+        """Weights (segment) of a window's samples in the overlap-add, see :class:`Chunk`."""
 
     def __len__(self) -> int: ...
 
     def chunk(self, index: int) -> Chunk:
         """Return a chunk by its number, from 0 to ``len(grid) - 1``."""
+
+    def pieces(self, chunk: Chunk) -> Sequence[Piece]:
+        """Return the normalized samples in a chunk's window, which is silent elsewhere."""
+
+    def first_needed(self, index: int) -> int:
+        """Return the first sample that the windows of chunk ``index`` and later ones contain."""
 
     def first_reaching(self, frame: int) -> int:
         """Return the number of the first chunk that contributes to ``frame`` or to later ones."""
@@ -83,16 +106,23 @@ class Network(Protocol):
 
     Attributes:
         sources: Names of the stems that it computes, in the order of its outputs.
+        complement: Name of the stem that is the mixture minus the only source, or None.
         segment_frames: Samples of a segment.
+        overlap: Overlap of adjacent segments by default, as a fraction of a segment.
         input_shapes: Shapes of the inputs of one segment.
         code: Source files of :meth:`compute` and :meth:`prepare`, whose content names a compiled
             network in the cache.
     """
 
     sources: tuple[str, ...]
+    complement: str | None
     segment_frames: int
+    overlap: float
     input_shapes: tuple[Shape, ...]
     code: tuple[Path, ...]
+
+    def only(self, sources: Collection[str]) -> Network:
+        """Return the network for some of the sources: itself if it always computes them all."""
 
     def check(self, weights: Mapping[str, Any]) -> None:
         """Raise :class:`ModelError` that names a weight which is missing or of another shape."""
@@ -145,15 +175,17 @@ class Family(Protocol):
 
     Attributes:
         sample_rate: Sample rate of their audio in Hz.
+        has_shifts: True if tracks can be separated with several offsets and averaged.
     """
 
     sample_rate: int
+    has_shifts: bool
 
-    def open(self, arguments: Mapping[str, Any]) -> Network:
-        """Return the network of a checkpoint's arguments.
+    def open(self, checkpoint: Checkpoint) -> Network:
+        """Return the network of a checkpoint.
 
         Raises:
-            ModelError: The arguments describe no supported network.
+            ModelError: The checkpoint describes no supported network.
         """
 
     def measure(self, blocks: Iterable[FloatArray]) -> Loudness:

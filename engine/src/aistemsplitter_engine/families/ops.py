@@ -1,4 +1,4 @@
-"""The operations that the network consists of, which each runtime implements."""
+"""The operations that networks consist of, which each runtime implements."""
 
 from __future__ import annotations
 
@@ -32,8 +32,12 @@ class Ops(Protocol[Tensor]):
     def crop(self, x: Tensor, edges: tuple[Pair, Pair]) -> Tensor:
         """Cut (top, bottom), (left, right) off."""
 
-    def linear(self, x: Tensor, weight: Any, bias: Any) -> Tensor:
-        """Apply ``x @ weight.T + bias`` to the last axis."""
+    def linear(self, x: Tensor, weight: Any, bias: Any = None) -> Tensor:
+        """Apply ``x @ weight.T + bias`` to the last axis.
+
+        ``weight`` is (out, in), or (n, out, in) and ``bias`` (n, 1, out) for n layers side by side,
+        which are applied to x (..., n, rows, in).
+        """
 
     def result(self, x: Tensor) -> Tensor:
         """Return ``x``, from which results are computed, as precise as the runtime can."""
@@ -59,6 +63,9 @@ class Ops(Protocol[Tensor]):
     def sigmoid(self, x: Tensor) -> Tensor:
         """Apply the logistic function."""
 
+    def tanh(self, x: Tensor) -> Tensor:
+        """Apply the hyperbolic tangent."""
+
     def mean(self, x: Tensor, axes: Sequence[int]) -> Tensor:
         """Average over ``axes``, which stay with length 1."""
 
@@ -67,6 +74,9 @@ class Ops(Protocol[Tensor]):
 
     def channels(self, x: Tensor, start: int, stop: int) -> Tensor:
         """Return channels ``start`` to ``stop``."""
+
+    def cut(self, x: Tensor, axis: int, start: int, stop: int) -> Tensor:
+        """Return positions ``start`` to ``stop`` of an axis."""
 
     def expand(self, x: Tensor, width: int) -> Tensor:
         """Repeat the last axis, of length 1, ``width`` times."""
@@ -85,3 +95,12 @@ class Ops(Protocol[Tensor]):
 
     def attention(self, query: Tensor, key: Tensor, value: Tensor, heads: int) -> Tensor:
         """Apply multi-head attention to (batch, tokens, width) with an already scaled query."""
+
+    def unit(self, x: Tensor) -> Tensor:
+        """Divide by the Euclidean norm over the last axis; zeros stay zeros."""
+
+    def axial_attention(self, query: Tensor, key: Tensor, value: Tensor, axis: int) -> Tensor:
+        """Apply attention along axis 1 or 2 of (batch, frames, bands, heads, width).
+
+        The query is already scaled. Positions that differ in the other axis do not see each other.
+        """

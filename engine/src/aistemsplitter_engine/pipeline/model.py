@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from aistemsplitter_engine.errors import ModelError, OptionError, SeparatorClosed
 from aistemsplitter_engine.families import FAMILIES, open_network
@@ -19,7 +20,8 @@ from aistemsplitter_engine.weights.catalogue import ALIASES, MODELS, resolve_nam
 from aistemsplitter_engine.weights.checkpoint import Checkpoint, load_checkpoint
 from aistemsplitter_engine.weights.store import find_files
 
-INSTRUMENTAL, RESIDUAL = "instrumental", "residual"
+VOCALS, INSTRUMENTAL, RESIDUAL = "vocals", "instrumental", "residual"
+_SUFFIXES = (".th", ".ckpt", ".pt", ".pth", ".safetensors")  # of checkpoints
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +43,13 @@ class _Loaded:
 class Model:
     """A model, whose networks are loaded when a stem first needs them, and then kept.
 
-    ``name`` is a name or alias from the catalogue, or the path of an HTDemucs checkpoint. With
-    ``download``, missing files are installed; ``on_download`` is called with the bytes done and the
-    bytes in total. Threads may share a model.
+    ``name`` is a name or alias from the catalogue, or the path of a checkpoint, whose YAML is at
+    ``config`` if it has one. With ``download``, missing files are installed; ``on_download`` is
+    called with the bytes done and the bytes in total. Threads may share a model.
+
+    Attributes:
+        sources: Stems of the networks.
+        overlap: Overlap of adjacent segments by default.
     """
 
     def __init__(
@@ -52,6 +58,7 @@ class Model:
         device: Device,
         precision: Precision,
         *,
+        config: str | os.PathLike[str] | None = None,
         download: bool = False,
         on_download: Callable[[int, int], None] | None = None,
     ) -> None:
@@ -63,37 +70,56 @@ class Model:
             path = Path(name)
             self.name = path.name
             self._members: tuple[_Member, ...] = (_Member(path, None),)
+            self._config: Mapping[str, Any] | None = None
+            if config is not None:
+                from aistemsplitter_engine.weights.config_file import read_config  # rarely needed
+
+                self._config = read_config(Path(config))
             with ThreadPoolExecutor(1, "read") as pool:  # takes as long as importing a runtime
-                reading = pool.submit(load_checkpoint, path, lazy=True)
+                reading = pool.submit(load_checkpoint, path, config=self._config, lazy=True)
                 self._open = open_runtime(device, precision)
             self._read[path] = checkpoint = reading.result()
             with _naming(path):
                 self.family = FAMILIES[checkpoint.family]
-                self.sources = open_network(checkpoint).sources
+                network = open_network(checkpoint)
+                self.sources, self._complement = network.sources, network.complement
+                self.overlap = network.overlap
         else:
             self._open = open_runtime(device, precision)
             self.name = resolve_name(str(name))
+            if config is not None:
+                raise OptionError(f"{self.name} has its own config; leave out {config}")
             spec = MODELS[self.name]
             stems = [file.stem for file in spec.files] or [None]
             paths = _installed(self.name, on_download) if download else find_files(self.name)
             self._members = tuple(map(_Member, paths, stems))
+            self._config = spec.config
             self.family = FAMILIES[spec.family]
-            self.sources = spec.sources
+            self.sources, self._complement = spec.sources, spec.complement
+            self.overlap = spec.overlap
 
     @property
     def stems(self) -> tuple[str, ...]:
         """All stems that can be requested: the model's own, and those computed from the mixture."""
-        return _all_stems(self.sources)
+        return _all_stems(self.sources, self._complement)
 
     def choose(self, stems: Sequence[str] | None) -> tuple[str, ...]:
         """Return the stems to compute, without duplicates; the model's own for None."""
-        return choose_stems(self.name, self.sources, stems)
+        return choose_stems(self.name, self.sources, self._complement, stems)
+
+    def subtracted(self, stem: str) -> str | None:
+        """Return the source that the mixture lacks in a stem, or None for another kind of stem."""
+        if stem in self.sources:
+            return None
+        if stem == self._complement:
+            return self.sources[0]
+        return VOCALS if stem == INSTRUMENTAL else None
 
     def needed(self, stems: Sequence[str]) -> tuple[str, ...]:
         """Return the model's own stems that ``stems`` are computed from."""
         if RESIDUAL in stems:
             return self.sources
-        wanted = {"vocals" if stem == INSTRUMENTAL else stem for stem in stems}
+        wanted = {self.subtracted(stem) or stem for stem in stems}
         return tuple(source for source in self.sources if source in wanted)
 
     def parts(self, needed: Sequence[str]) -> list[Part | None]:
@@ -101,8 +127,12 @@ class Model:
         parts: list[Part | None] = []
         for member in self._members:
             wanted = [stem for stem in needed if member.stem in (None, stem)]
-            sources = tuple(self.sources.index(stem) for stem in wanted)
-            parts.append(Part(self._load(member).runtime, sources) if wanted else None)
+            if wanted:
+                runtime = self._load(member, wanted).runtime
+                computed = runtime.network.sources
+                parts.append(Part(runtime, tuple(computed.index(stem) for stem in wanted)))
+            else:
+                parts.append(None)
         return parts
 
     def warm_up(self, stems: Sequence[str], batch_size: int | None) -> None:
@@ -130,22 +160,25 @@ class Model:
     def identity(self, needed: Sequence[str]) -> list[str]:
         """Return names of the networks and runtimes that compute the needed stems."""
         members = [m for m in self._members if m.stem is None or m.stem in needed]
-        networks = [self._load(member) for member in members]
+        networks = [self._load(member, needed) for member in members]
         return [f"{n.digest} {type(n.runtime).__name__} {n.runtime.precision}" for n in networks]
 
-    def _load(self, member: _Member) -> _Loaded:
+    def _load(self, member: _Member, wanted: Sequence[str]) -> _Loaded:
+        """Return a file's network, which is loaded again if it lacks a wanted source."""
         with self._loading:
             self.check_open()
-            if member.path not in self._loaded:
+            loaded = self._loaded.get(member.path)
+            computed = loaded.runtime.network.sources if loaded else ()
+            if loaded is None or not (set(wanted) & set(self.sources)) <= set(computed):
                 checkpoint = self._read.pop(member.path, None)
                 if checkpoint is None:
-                    checkpoint = load_checkpoint(member.path, lazy=True)
+                    checkpoint = load_checkpoint(member.path, config=self._config, lazy=True)
                 with _naming(member.path):
-                    runtime = self._open(checkpoint)
-                    if (stems := runtime.network.sources) != self.sources:
+                    if (stems := open_network(checkpoint).sources) != self.sources:
                         raise ModelError(f"it makes {', '.join(stems)}, unlike {self.name}")
-                self._loaded[member.path] = _Loaded(runtime, checkpoint.digest)
-            return self._loaded[member.path]
+                    runtime = self._open(checkpoint, {*wanted, *computed})
+                loaded = self._loaded[member.path] = _Loaded(runtime, checkpoint.digest)
+            return loaded
 
 
 def _installed(name: str, on_download: Callable[[int, int], None] | None) -> tuple[Path, ...]:
@@ -155,19 +188,21 @@ def _installed(name: str, on_download: Callable[[int, int], None] | None) -> tup
 
 
 def choose_stems(
-    model: str, sources: tuple[str, ...], stems: Sequence[str] | None
+    model: str, sources: tuple[str, ...], complement: str | None, stems: Sequence[str] | None
 ) -> tuple[str, ...]:
-    """Return the stems of a model to compute, without duplicates; all ``sources`` for None.
+    """Return the stems of a model to compute, without duplicates.
+
+    For None, these are all ``sources``, and the ``complement`` of the only one if there is one.
 
     Raises:
         OptionError: The model has no such stem.
     """
     if stems is None:
-        return sources
+        return sources if complement is None else (*sources, complement)
     if isinstance(stems, str):  # which is a sequence of strings, too
         raise OptionError(f"stems are a list of names: [{stems!r}], not {stems!r}")
     stems = list(stems)  # of an array, whose truth value is an error
-    existing = _all_stems(sources)
+    existing = _all_stems(sources, complement)
     for stem in stems:
         if stem not in existing:
             raise OptionError(f"{model} has no stem {stem!r}; it has {', '.join(existing)}")
@@ -176,9 +211,9 @@ def choose_stems(
     return tuple(dict.fromkeys(stems))
 
 
-def _all_stems(sources: tuple[str, ...]) -> tuple[str, ...]:
-    made = (INSTRUMENTAL, RESIDUAL) if "vocals" in sources else (RESIDUAL,)
-    return (*sources, *made)
+def _all_stems(sources: tuple[str, ...], complement: str | None) -> tuple[str, ...]:
+    made = ([complement] if complement else []) + ([INSTRUMENTAL] if VOCALS in sources else [])
+    return tuple(dict.fromkeys((*sources, *made, RESIDUAL)))
 
 
 @contextmanager
@@ -194,4 +229,4 @@ def _is_path(name: str | os.PathLike[str]) -> bool:
         return True
     if name in MODELS or name in ALIASES:
         return False
-    return Path(name).suffix in (".th", ".safetensors") or os.sep in name
+    return Path(name).suffix in _SUFFIXES or os.sep in name

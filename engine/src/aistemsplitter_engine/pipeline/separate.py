@@ -77,7 +77,7 @@ def separate(
         while True:
             while len(waiting) <= workers and (batch := next(rounds, None)):
                 part = batch.one.part
-                silent = all(windows.is_silent(part, chunk) for chunk in batch.chunks)
+                silent = windows.are_silent(batch)
                 future: Future[Sequence[Array]] = Future()
                 if silent and part in of_silence:
                     future.set_result([of_silence[part]] * len(batch.chunks))
@@ -118,10 +118,10 @@ class _Pass:
 
     @property
     def needs(self) -> int:
-        """The beginning of the next window: the first sample that is still needed."""
+        """The first sample that the next windows still need."""
         if self.next == len(self.grid):
             return self.grid.frames
-        return self.grid.chunk(self.next).window
+        return self.grid.first_needed(self.next)
 
     def next_received(self) -> tuple[Chunk, Array]:
         """Return the next of the estimates received, which the caller adds."""
@@ -209,14 +209,16 @@ class _Windows:
         self._buffers: dict[int, Iterator[Array]] = {}  # by length of a segment
         self._last: tuple[int, list[Chunk], Array] | None = None
 
-    def is_silent(self, part: Part, chunk: Chunk) -> bool:
-        """Return whether a chunk's window is digital silence inside the track."""
-        segment = part.runtime.network.segment_frames
-        return self._mixture.is_silent(chunk.window, chunk.window + segment)
+    def are_silent(self, batch: _Batch) -> bool:
+        """Return whether all windows of a batch are digital silence inside the track."""
+        grid = batch.one.grid
+        return all(
+            self._mixture.is_silent(grid.pieces(chunk), grid.segment) for chunk in batch.chunks
+        )
 
     def of(self, batch: _Batch) -> Array:
         """Return the windows of a batch; they are valid until ``count`` later ones were made."""
-        segment = batch.one.part.runtime.network.segment_frames
+        segment = batch.one.grid.segment
         if self._last is not None and self._last[:2] == (segment, batch.chunks):
             return self._last[2]
         if segment not in self._buffers:
@@ -225,7 +227,7 @@ class _Windows:
             self._buffers[segment] = cycle(made)
         windows = next(self._buffers[segment])[: len(batch.chunks)]
         for chunk, window in zip(batch.chunks, windows, strict=True):
-            self._mixture.window(chunk.window, window)
+            self._mixture.window(batch.one.grid.pieces(chunk), window)
         self._last = segment, batch.chunks, windows
         return windows
 

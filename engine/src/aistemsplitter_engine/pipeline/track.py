@@ -17,7 +17,7 @@ from aistemsplitter_engine.audio import AudioArray, AudioFile, Source, TaggedSou
 from aistemsplitter_engine.errors import AudioError, Cancelled
 from aistemsplitter_engine.families.base import Loudness
 from aistemsplitter_engine.pipeline.memory import FRAME_BYTES, HeldBlocks
-from aistemsplitter_engine.pipeline.model import INSTRUMENTAL, RESIDUAL, Model
+from aistemsplitter_engine.pipeline.model import RESIDUAL, Model
 from aistemsplitter_engine.pipeline.separate import Estimates
 
 Song = str | os.PathLike[str] | Source
@@ -52,6 +52,9 @@ class Track:
         self._family = model.family
         self.model_rate = self._family.sample_rate  # Hz
         self.needed = model.needed(stems)  # stems of the model, in its order
+        self._subtracted = {  # by the stem that is the mixture without them
+            stem: source for stem in stems if (source := model.subtracted(stem)) is not None
+        }
         self.separation_share = 1.0  # of the progress; the rest is reported by those who encode
         self._on_progress = on_progress
         self._fraction = 0.0
@@ -116,8 +119,8 @@ class Track:
     def stems_of(self, estimates: Estimates) -> FloatArray:
         """Return the wanted stems (stems, 2, n), computed from estimates of the needed ones."""
         made = dict(zip(self.needed, estimates.sources, strict=True))
-        if INSTRUMENTAL in self.stems:
-            made[INSTRUMENTAL] = estimates.mixture - made["vocals"]
+        for stem, source in self._subtracted.items():
+            made[stem] = estimates.mixture - made[source]
         if RESIDUAL in self.stems:
             made[RESIDUAL] = estimates.mixture - estimates.sources.sum(0)
         return np.stack([made[stem] for stem in self.stems])

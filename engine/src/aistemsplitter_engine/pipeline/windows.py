@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 
 import numpy as np
 
 from aistemsplitter_engine.arrays import Array, Arrays, FloatArray
-from aistemsplitter_engine.families.base import Chunk, Grid, Loudness
+from aistemsplitter_engine.families.base import Chunk, Grid, Loudness, Piece
 
 
 class Mixture:
@@ -36,27 +37,32 @@ class Mixture:
             audio[:, target] = self._read[part][:, source]
         return audio
 
-    def window(self, start: int, out: Array) -> None:
-        """Write the normalized samples from ``start`` on into ``out`` (2, n).
+    def window(self, pieces: Sequence[Piece], out: Array) -> None:
+        """Write a window's pieces, normalized, into ``out`` (2, n), which is silent elsewhere."""
+        self._receive(max((piece.stop for piece in pieces), default=0))
+        if not self._fill(pieces, out.shape[1]):
+            out[:] = 0
+        for piece in pieces:
+            size = piece.stop - piece.start
+            place = out[:, piece.place : piece.place + size]
+            for part, source, target in self._overlaps(piece.start, piece.stop):
+                samples = self._normalized[part][:, source]
+                if piece.reversed:
+                    target = slice(size - target.stop, size - target.start)
+                    samples = self._arrays.library.flip(samples, (1,))
+                place[:, target] = samples
 
-        Past both ends of the track the window is silent.
+    def is_silent(self, pieces: Sequence[Piece], length: int) -> bool:
+        """Return True only if a window consists of samples of the track, and all of them are 0.
+
+        All such windows of one length are equal, and so are their estimates.
         """
-        length = out.shape[1]
-        self._receive(start + length)
-        first, last = max(0, -start), max(0, min(length, self._stop - start))
-        out[:, :first] = 0
-        out[:, last:] = 0
-        for part, source, target in self._overlaps(start, start + length):
-            out[:, target] = self._normalized[part][:, source]
-
-    def is_silent(self, start: int, stop: int) -> bool:
-        """Return True only if a range lies in the track, and all its samples are 0.
-
-        All windows of such ranges are equal, and so are their estimates.
-        """
-        self._receive(stop)
-        inside = start >= 0 and stop <= self._stop
-        return inside and all(self._silent[part] for part, *_ in self._overlaps(start, stop))
+        self._receive(max((piece.stop for piece in pieces), default=0))
+        return self._fill(pieces, length) and all(
+            self._silent[part]
+            for piece in pieces
+            for part, *_ in self._overlaps(piece.start, piece.stop)
+        )
 
     def forget(self, before: int) -> None:
         """Discard samples before a position, including those not received yet."""
@@ -67,6 +73,11 @@ class Mixture:
         if count > 0:
             del self._starts[:count], self._read[:count]
             del self._normalized[:count], self._silent[:count]
+
+    def _fill(self, pieces: Sequence[Piece], length: int) -> bool:
+        """Return whether the pieces lie in the track and fill a window of a length."""
+        samples = sum(piece.stop - piece.start for piece in pieces)
+        return samples == length and all(piece.stop <= self._stop for piece in pieces)
 
     def _receive(self, stop: int) -> None:
         """Read blocks up to a position, or to the end of the track."""
@@ -107,9 +118,10 @@ class OverlapAdd:
     """
 
     def __init__(self, grid: Grid, sources: int, begin: int, arrays: Arrays) -> None:
-        weight = grid.weight
-        self._arrays, self._length = arrays, len(weight)
-        self._weight = arrays.upload(weight.shape, lambda out: np.copyto(out, weight))
+        self._arrays, self._length = arrays, grid.segment
+        self._weights_of_chunks = [
+            arrays.upload(weight.shape, partial(_copy, weight)) for weight in grid.weights
+        ]
         self._sum = arrays.empty(sources, 2, self._length)
         self._weights = arrays.empty(self._length)
         self._begin = begin  # the first sample that was not dropped
@@ -122,21 +134,16 @@ class OverlapAdd:
         their order; those that the chunk does not have, or that were dropped, are left out.
         """
         multiply = self._arrays.library.multiply
+        weights = self._weights_of_chunks[chunk.weight]
         start, stop = max(start, chunk.start, self._begin), min(stop, chunk.stop)
         for low, high in self._pieces(start, min(self._end, stop)):
-            ring, weight = (
-                self._ring(low, high),
-                self._weight[low - chunk.start : high - chunk.start],
-            )
+            ring, weight = self._ring(low, high), weights[low - chunk.start : high - chunk.start]
             self._sum[:, :, ring] += (
                 weight * estimate[:, :, low - chunk.window : high - chunk.window]
             )
             self._weights[ring] += weight
         for low, high in self._pieces(max(start, self._end), stop):
-            ring, weight = (
-                self._ring(low, high),
-                self._weight[low - chunk.start : high - chunk.start],
-            )
+            ring, weight = self._ring(low, high), weights[low - chunk.start : high - chunk.start]
             samples = estimate[:, :, low - chunk.window : high - chunk.window]
             multiply(weight, samples, out=self._sum[:, :, ring])
             self._weights[ring] = weight
@@ -167,3 +174,7 @@ class OverlapAdd:
     def _ring(self, start: int, stop: int) -> slice:
         """Return the place of samples in the ring."""
         return slice(start % self._length, start % self._length + stop - start)
+
+
+def _copy(source: FloatArray, out: FloatArray) -> None:
+    np.copyto(out, source)

@@ -7,7 +7,7 @@ import logging
 import os
 import platform
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import cache
 from pathlib import Path
 from typing import Literal, get_args
@@ -20,7 +20,11 @@ from aistemsplitter_engine.weights.checkpoint import Checkpoint
 _logger = logging.getLogger(__name__)
 
 
-def open_runtime(device: Device, precision: Precision) -> Callable[[Checkpoint], Runtime]:
+OpenRuntime = Callable[[Checkpoint, Collection[str] | None], Runtime]
+"""Loads a checkpoint, for some of its sources or, with None, for all."""
+
+
+def open_runtime(device: Device, precision: Precision) -> OpenRuntime:
     """Choose a runtime, and return the function that loads a checkpoint into it.
 
     CPUs are computed on by PyTorch where OpenVINO, which has no wheels there, is not installed.
@@ -37,7 +41,7 @@ def open_runtime(device: Device, precision: Precision) -> Callable[[Checkpoint],
         from aistemsplitter_engine.runtimes.openvino import OpenVinoRuntime, choose_precision
 
         cpu_precision = choose_precision(precision)
-        return lambda checkpoint: OpenVinoRuntime(checkpoint, cpu_precision)
+        return lambda checkpoint, sources: OpenVinoRuntime(checkpoint, cpu_precision, sources)
     if importlib.util.find_spec("torch") is None:
         needed = "OpenVINO or PyTorch" if device == "cpu" else "PyTorch"
         raise OptionError(
@@ -46,7 +50,7 @@ def open_runtime(device: Device, precision: Precision) -> Callable[[Checkpoint],
     from aistemsplitter_engine.runtimes import torch as pytorch
 
     chosen = pytorch.choose_precision(device, precision)
-    return lambda checkpoint: pytorch.TorchRuntime(checkpoint, device, chosen)
+    return lambda checkpoint, sources: pytorch.TorchRuntime(checkpoint, device, chosen, sources)
 
 
 def free_device_memory() -> None:

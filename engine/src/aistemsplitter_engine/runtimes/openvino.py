@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from hashlib import sha256
@@ -58,8 +59,13 @@ class OpenVinoRuntime:
     arrays: Arrays = NUMPY
     batch_size = 1  # a larger batch takes more memory and is not faster
 
-    def __init__(self, checkpoint: Checkpoint, precision: Precision) -> None:
-        self.network = network = open_network(checkpoint)
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        precision: Precision,
+        sources: Collection[str] | None = None,
+    ) -> None:
+        self.network = network = open_network(checkpoint, sources)
         self.precision = precision
         self._cached = CachedModel(_name(network, checkpoint, precision))
         if not self._cached.exists():  # else they were checked when it was compiled
@@ -127,5 +133,6 @@ def _name(network: Network, checkpoint: Checkpoint, precision: Precision) -> str
     """Return a name for the compiled network, which depends on all that it was compiled from."""
     code = b"".join(p.read_bytes() for p in (*network.code, Path(str(operations.__file__))))
     processor = _core().get_property("CPU", "FULL_DEVICE_NAME")
-    made = f"{ov.__version__} {processor} {sorted(_options(precision).items())}".encode() + code
+    options = sorted(_options(precision).items())
+    made = f"{ov.__version__} {processor} {options} {network.sources}".encode() + code
     return f"{checkpoint.digest[:16]}-{_HINTS[precision]}-{sha256(made).hexdigest()[:16]}"

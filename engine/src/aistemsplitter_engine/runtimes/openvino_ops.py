@@ -16,6 +16,7 @@ Value: TypeAlias = Any  # a node or one of its outputs; OpenVINO ships no types
 
 _LONG = 1024  # numbers that are summed at once
 _LARGEST = float(np.finfo(np.float32).max)
+_SMALLEST = 1e-24  # added to sums of squares: the norm of numbers below all that matter
 _MANY = 1 << 15  # from here on, OpenVINO's own standardization is too imprecise
 
 
@@ -65,8 +66,10 @@ class OpenVinoOps:
         start, stop = [top, left], [height - bottom, width - right]
         return ov.slice(x, *(np.array(v, np.int32) for v in (start, stop, [1, 1], [2, 3])))
 
-    def linear(self, x: Value, weight: Any, bias: Any) -> Any:
-        y = ov.add(ov.matmul(x, _constant(weight), False, True), _constant(bias))
+    def linear(self, x: Value, weight: Any, bias: Any = None) -> Any:
+        y = ov.matmul(x, _constant(weight), False, True)
+        if bias is not None:
+            y = ov.add(y, _constant(bias))
         if not self._exact:
             return y
         # Clamps nothing, but makes oneDNN compute float32, which is faster here than MLAS.
@@ -97,6 +100,9 @@ class OpenVinoOps:
     def sigmoid(self, x: Value) -> Any:
         return ov.sigmoid(x)
 
+    def tanh(self, x: Value) -> Any:
+        return ov.tanh(x)
+
     def mean(self, x: Value, axes: Sequence[int]) -> Any:
         if not self._exact:
             return ov.reduce_mean(x, np.array(axes, np.int32), keep_dims=True)
@@ -125,7 +131,10 @@ class OpenVinoOps:
         return ov.concat(list(parts), axis)
 
     def channels(self, x: Value, start: int, stop: int) -> Any:
-        return ov.slice(x, *(np.array([v], np.int32) for v in (start, stop, 1, 1)))
+        return self.cut(x, 1, start, stop)
+
+    def cut(self, x: Value, axis: int, start: int, stop: int) -> Any:
+        return ov.slice(x, *(np.array([v], np.int32) for v in (start, stop, 1, axis)))
 
     def expand(self, x: Value, width: int) -> Any:
         return ov.tile(x, np.array([1, 1, 1, width], np.int32))
@@ -159,6 +168,23 @@ class OpenVinoOps:
             ov.matmul(weights, split(value), False, False), np.array([0, 2, 1, 3], np.int32)
         )
         return ov.reshape(y, np.array([0, 0, width], np.int32), True)
+
+    def unit(self, x: Value) -> Any:
+        squares = ov.reduce_sum(ov.multiply(x, x), np.array([-1], np.int32), True)
+        return ov.multiply(x, ov.power(ov.add(squares, _constant(_SMALLEST)), _constant(-0.5)))
+
+    def axial_attention(self, query: Value, key: Value, value: Value, axis: int) -> Any:
+        *_, frames, bands, heads, width = self.shape(query)
+        # Heads before tokens: (batch * frames or bands, heads, tokens, width) and back.
+        there, back = ((0, 2, 3, 1, 4), (0, 3, 1, 2, 4)) if axis == 1 else ((0, 1, 3, 2, 4),) * 2
+        rows, tokens = (bands, frames) if axis == 1 else (frames, bands)
+
+        def split(x: Value) -> Any:
+            return self.reshape(self.transpose(x, there), (-1, heads, tokens, width))
+
+        weights = ov.softmax(ov.matmul(split(query), split(key), False, True), -1)
+        y = ov.matmul(weights, split(value), False, False)
+        return self.transpose(self.reshape(y, (-1, rows, heads, tokens, width)), back)
 
 
 def _output(x: Value) -> Any:

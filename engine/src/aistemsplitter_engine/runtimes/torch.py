@@ -7,7 +7,7 @@ import logging
 import math
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
@@ -62,8 +62,14 @@ class TorchRuntime:
 
     concurrency = 2  # one batch is launched while another is computed
 
-    def __init__(self, checkpoint: Checkpoint, device: str, precision: Precision) -> None:
-        self.network = network = open_network(checkpoint)
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        device: str,
+        precision: Precision,
+        sources: Collection[str] | None = None,
+    ) -> None:
+        self.network = network = open_network(checkpoint, sources)
         network.check(checkpoint.tensors)
         self.precision = precision
         self.arrays = arrays_of(_with_number(torch.device(device)))

@@ -39,8 +39,11 @@ class TorchOps:
         (top, bottom), (left, right) = edges
         return x[:, :, top : x.shape[2] - bottom, left : x.shape[3] - right]
 
-    def linear(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        return F.linear(x, weight, bias)
+    def linear(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        if weight.ndim == 2:
+            return F.linear(x, weight, bias)
+        y = torch.matmul(x, weight.mT)
+        return y if bias is None else y + bias
 
     def result(self, x: Tensor) -> Tensor:
         return x
@@ -66,6 +69,9 @@ class TorchOps:
     def sigmoid(self, x: Tensor) -> Tensor:
         return torch.sigmoid(x)
 
+    def tanh(self, x: Tensor) -> Tensor:
+        return torch.tanh(x)
+
     def mean(self, x: Tensor, axes: Sequence[int]) -> Tensor:
         return x.mean(tuple(axes), keepdim=True)
 
@@ -74,6 +80,9 @@ class TorchOps:
 
     def channels(self, x: Tensor, start: int, stop: int) -> Tensor:
         return x[:, start:stop]
+
+    def cut(self, x: Tensor, axis: int, start: int, stop: int) -> Tensor:
+        return x.narrow(axis, start, stop - start)
 
     def expand(self, x: Tensor, width: int) -> Tensor:
         return x.expand(*x.shape[:-1], width)
@@ -99,3 +108,13 @@ class TorchOps:
 
         y = F.scaled_dot_product_attention(split(query), split(key), split(value), scale=1.0)
         return y.transpose(1, 2).flatten(2)
+
+    def unit(self, x: Tensor) -> Tensor:
+        return F.normalize(x.float(), dim=-1).to(x.dtype)
+
+    def axial_attention(self, query: Tensor, key: Tensor, value: Tensor, axis: int) -> Tensor:
+        # Heads before tokens: (batch, frames or bands, heads, tokens, width) and back.
+        there, back = ((0, 2, 3, 1, 4), (0, 3, 1, 2, 4)) if axis == 1 else ((0, 1, 3, 2, 4),) * 2
+        q, k, v = (x.permute(*there).flatten(0, 1) for x in (query, key, value))
+        y = F.scaled_dot_product_attention(q, k, v, scale=1.0)
+        return y.unflatten(0, (len(query), -1)).permute(*back)

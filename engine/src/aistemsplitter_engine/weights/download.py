@@ -1,8 +1,8 @@
 """Installation of models: a file is downloaded and verified before it gets its final name.
 
-Two servers are tried in turn. The first has the official ``.th`` files, whose SHA-256 is in the
-catalogue, so any server may provide them: a mirror (``AISTEMSPLITTER_WEIGHTS_MIRROR``, a base URL)
-replaces both.
+Two servers are tried in turn. The first has the official files, whose SHA-256 is in the catalogue,
+so any server may provide them: a mirror (``AISTEMSPLITTER_WEIGHTS_MIRROR``, a base URL) replaces
+both. It is Demucs' server, or the one that the catalogue names for a file; then there is no second.
 
 The second, the authors' repositories on the Hugging Face hub, has the same weights as
 ``.safetensors``, whose SHA-256 is not in the catalogue. Instead, the following is verified:
@@ -43,7 +43,8 @@ class Servers:
     """The servers that files are downloaded from.
 
     Attributes:
-        official: Base URL of the official ``.th`` files.
+        official: Base URL of the official files; unless it is another one than the default, files
+            with an address in the catalogue come from there.
         hub: Base URL of the hub, or None to leave it out.
         retries: Timeouts and retries for both.
     """
@@ -147,7 +148,7 @@ def _fetch_from_servers(
         raise
     except DownloadError as error:
         problem = str(error)
-    if servers.hub is not None:
+    if servers.hub is not None and file.url is None:
         try:
             return _fetch_from_hub(file, spec, folder, servers.hub, servers.retries, on_bytes)
         except _WrongFileError:
@@ -165,6 +166,8 @@ def _fetch_official(
 ) -> Path:
     part = folder / f"{file.name}.part"
     url = f"{servers.official.rstrip('/')}/{file.name}"
+    if file.url is not None and servers.official == OFFICIAL_URL:
+        url = file.url
     limit = int(file.size * SIZE_TOLERANCE)
     _fetch_verified(url, part, limit, servers.retries, on_bytes, sha256=file.sha256)
     return _publish(part, folder / file.name)

@@ -17,7 +17,8 @@ class ModelInfo:
     Attributes:
         name: Canonical name.
         aliases: Other names.
-        stems: The model's own stems, in the order of the network's output.
+        stems: Stems that are made by default: the model's own, in the order of the network's
+            output, and the rest of a model with a single one.
         size: Size of all its files together in bytes.
         licence: Licence of the weights, in one sentence.
         description: One sentence to choose by.
@@ -44,7 +45,7 @@ def list_models() -> tuple[ModelInfo, ...]:
         ModelInfo(
             name=model.name,
             aliases=tuple(alias for alias, name in ALIASES.items() if name == model.name),
-            stems=model.sources,
+            stems=model.stems,
             size=model.size,
             licence=model.licence,
             description=model.description,

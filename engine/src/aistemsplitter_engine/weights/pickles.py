@@ -1,4 +1,4 @@
-"""Reader of the pickle in a ``.th`` file, which runs none of the code that a pickle can name.
+"""Reader of the pickle in a PyTorch file, which runs none of the code that a pickle can name.
 
 Our own rather than a ``pickle.Unpickler`` with an allowlisting ``find_class``, which was tried: a
 deeply nested dictionary key crashes it, whatever it allows (a test shows this), and seven bytes
@@ -24,7 +24,7 @@ from aistemsplitter_engine.weights.pickle_globals import (
     find_storage,
 )
 
-LARGEST_PICKLE = 1 << 20  # bytes; htdemucs has 47 kB
+LARGEST_PICKLE = 4 << 20  # bytes; htdemucs has 47 kB, a RoFormer of 53 stems 1.7 MB
 
 
 def read_pickle(data: bytes) -> Any:

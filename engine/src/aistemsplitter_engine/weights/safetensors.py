@@ -20,7 +20,7 @@ from aistemsplitter_engine.errors import ModelError
 from aistemsplitter_engine.messages import excerpt
 from aistemsplitter_engine.weights.elements import STORED_AS, decode
 
-LARGEST_HEADER = 4 << 20  # bytes; htdemucs has 60 kB
+LARGEST_HEADER = 4 << 20  # bytes; htdemucs has 60 kB, a RoFormer of 53 stems 1.8 MB
 _ELEMENTS = {
     "F16": "float16",
     "F32": "float32",
@@ -58,6 +58,7 @@ class SafetensorsFile:
 
     Attributes:
         metadata: The header's texts by name.
+        shapes: Shapes of the tensors by name.
 
     Raises:
         ModelError: The file is cut short or damaged, or its header contradicts itself.
@@ -71,6 +72,7 @@ class SafetensorsFile:
         self.metadata: dict[str, str] = metadata
         self._entries = {name: _parse_entry(name, header[name]) for name in header}
         _check_coverage(self._entries, len(self._body))
+        self.shapes = {name: entry.shape for name, entry in self._entries.items()}
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return the tensors by name, each a C-contiguous array in its own memory."""

@@ -10,7 +10,7 @@ Folders are searched in this order:
    ``~/.cache/huggingface``)
 
 Only the first one is written to. A file is used if its SHA-256 is correct: that in the catalogue
-for an official ``.th``, and that in the file's name for the hub's ``.safetensors``, both in our
+for an official file, and that in the file's name for the hub's ``.safetensors``, both in our
 folder (see :mod:`~aistemsplitter_engine.weights.download`) and in the hub's cache. A file named
 ``SIGNATURE.safetensors`` in the user's own folder is not verified.
 """
@@ -125,6 +125,8 @@ def _candidates(file: WeightFile) -> Iterator[_Candidate]:
 
 def _in_hub_cache(file: WeightFile) -> Iterator[_Candidate]:
     repository = _hub_cache() / f"models--{file.hub_repository.replace('/', '--')}"
+    for path in _files(repository, f"snapshots/*/{file.name}"):
+        yield _Candidate(path, file.sha256)
     for path in _files(repository, f"snapshots/*/{file.signature}.safetensors"):
         # The hub's cache links to a file named by its SHA-256.
         digest = path.resolve().name

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -10,6 +9,7 @@ from math import ceil
 from typing import Any
 
 from aistemsplitter_engine.errors import ModelError
+from aistemsplitter_engine.families.sources import check_sources
 
 # Arguments of ``demucs.htdemucs.HTDemucs`` that change its output and have a single value in all
 # published checkpoints. Another value means another network, which is refused by that name.
@@ -43,12 +43,6 @@ _RANGES: dict[str, tuple[float, float]] = {
 _FRACTIONAL = (
     "dconv_comp", "t_hidden_scale", "t_max_period", "t_weight_pos_embed", "freq_emb", "emb_scale",
 )  # fmt: skip
-_SOURCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _-]{0,62}", re.ASCII)
-# Stems that are made of the mixture, and devices of Windows.
-_RESERVED = frozenset(
-    ["instrumental", "residual", "con", "prn", "aux", "nul"]
-    + [f"{port}{n}" for port in ("com", "lpt") for n in range(10)]
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +107,7 @@ class Configuration:
                 raise ModelError(f"the checkpoint has {name}={value!r}, not supported")
         if self.channels_time is not None and not 1 <= self.channels_time <= 4096:
             raise ModelError(f"the checkpoint has channels_time={self.channels_time}")
-        if not 1 <= len({str(s).casefold() for s in self.sources}) == len(self.sources) <= 64:
-            raise ModelError("the checkpoint's sources are not distinct names")
-        for source in self.sources:  # they become file names, also where case does not count
-            if not _SOURCE.fullmatch(source) or source.casefold() in _RESERVED:
-                raise ModelError(f"the checkpoint names a source {source!r}, not supported")
+        check_sources(self.sources, reserved=("instrumental", "residual"))
         if self.audio_channels != 2 or self.samplerate != 44100:
             raise ModelError(
                 f"the checkpoint is for {self.audio_channels} channels at {self.samplerate} Hz; "

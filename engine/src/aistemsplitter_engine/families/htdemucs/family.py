@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from aistemsplitter_engine.families.htdemucs.loudness import MeanAndDeviation, m
 from aistemsplitter_engine.families.htdemucs.shapes import check_weights
 from aistemsplitter_engine.families.htdemucs.shifts import draw_offsets
 from aistemsplitter_engine.families.ops import Ops
+from aistemsplitter_engine.weights.checkpoint import Checkpoint
 
 if TYPE_CHECKING:
     from aistemsplitter_engine.families.htdemucs.torch_transform import TorchTransform
@@ -24,10 +25,11 @@ class HTDemucsFamily:
     """All networks of the family."""
 
     sample_rate = 44_100
+    has_shifts = True
 
-    def open(self, arguments: Mapping[str, Any]) -> Network:
-        """Return the network of the arguments of ``HTDemucs.__init__``."""
-        return HTDemucs(Configuration.from_arguments(arguments))
+    def open(self, checkpoint: Checkpoint) -> Network:
+        """Return the network of a checkpoint with the arguments of ``HTDemucs.__init__``."""
+        return HTDemucs(Configuration.from_arguments(checkpoint.arguments))
 
     def measure(self, blocks: Iterable[FloatArray]) -> MeanAndDeviation:
         """Return mean and standard deviation of a track's mono mixture."""
@@ -37,6 +39,8 @@ class HTDemucsFamily:
 class HTDemucs:
     """A network of the family."""
 
+    overlap = 0.25
+    complement: str | None = None
     code = tuple(Path(str(module.__file__)) for module in (network, parameters))
 
     def __init__(self, config: Configuration) -> None:
@@ -48,6 +52,10 @@ class HTDemucs:
             (1, channels, config.spectrogram_frames, 2 * config.bins),
             (1, channels, 1, config.filled_frames),
         )
+
+    def only(self, sources: Collection[str]) -> HTDemucs:  # noqa: ARG002
+        """Return the network itself: all its sources come from one decoder."""
+        return self
 
     def check(self, weights: Mapping[str, Any]) -> None:
         """Raise :class:`ModelError` if a weight is missing or has another shape."""

@@ -14,7 +14,7 @@ import numpy as np
 
 from aistemsplitter_engine.arrays import FloatArray
 from aistemsplitter_engine.errors import OptionError
-from aistemsplitter_engine.families.base import Chunk
+from aistemsplitter_engine.families.base import Chunk, Piece
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +34,9 @@ class TriangleGrid:
             raise OptionError(f"overlap {self.overlap:g} is not in the range from 0 to below 1")
 
     @property
-    def weight(self) -> FloatArray:
-        """Weight of each sample of a window in the overlap-add."""
-        return _triangle(self.segment)
+    def weights(self) -> tuple[FloatArray, ...]:
+        """The only weights of a window's samples in the overlap-add."""
+        return (_triangle(self.segment),)
 
     @property
     def stride(self) -> int:
@@ -51,6 +51,16 @@ class TriangleGrid:
         start = index * self.stride - self.offset
         stop = min(start + self.segment, self.frames)
         return Chunk(start, stop, start - (self.segment - (stop - start)) // 2)
+
+    def pieces(self, chunk: Chunk) -> tuple[Piece, ...]:
+        """Return the samples in a chunk's window, which is silent past the track's ends."""
+        start = max(0, chunk.window)
+        stop = min(chunk.window + self.segment, self.frames)
+        return (Piece(start - chunk.window, start, stop),) if start < stop else ()
+
+    def first_needed(self, index: int) -> int:
+        """Return the first sample that the windows of chunk ``index`` and later ones contain."""
+        return max(0, self.chunk(index).window)
 
     def first_reaching(self, frame: int) -> int:
         """Return the number of the first chunk that contributes to ``frame`` or to later ones."""
