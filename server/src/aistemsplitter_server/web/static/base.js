@@ -4,6 +4,7 @@
 const language = document.documentElement.lang;
 const moment = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" });
 const day = new Intl.DateTimeFormat(language, { dateStyle: "medium" });
+const percentage = new Intl.NumberFormat(language, { style: "percent" });
 
 /** Show the times below an element in the reader's zone. */
 export function localTimes(root) {
@@ -12,6 +13,11 @@ export function localTimes(root) {
     time.textContent = ("day" in time.dataset ? day : moment).format(when);
     time.title = moment.format(when);
   }
+}
+
+/** A share as the page's language writes it, such as 35% for 0.35. */
+export function percent(share) {
+  return percentage.format(share);
 }
 
 /** Say something for a few seconds. */

@@ -1,5 +1,6 @@
 // The controls of what is common to all tracks: playing, place, loop, speed, comparison, volume.
 
+import { percent } from "../base.js";
 import { clock, element, icon, press } from "./dom.js";
 import { SPEEDS } from "./transport.js";
 
@@ -161,8 +162,9 @@ export function deck({ transport, t, sprite, song, session }) {
         button.setAttribute("aria-label", text);
         button.title = text;
       }
+      speed.value = session.speed;
       volume.value = session.mix.volume;
-      volume.setAttribute("aria-valuetext", `${Math.round(session.mix.volume * 100)} %`);
+      volume.setAttribute("aria-valuetext", percent(session.mix.volume));
       pitch.hidden = !(session.changesPitch && transport.speed !== 1);
     },
   };

@@ -1,4 +1,5 @@
-// The keyboard: what is pressed anywhere on the page, unless the thing in focus needs it itself.
+// Keyboard shortcuts. They work anywhere on the page, except in text fields and on a control that
+// was reached by Tab and uses the key itself.
 
 import { element } from "./dom.js";
 
@@ -11,7 +12,8 @@ const SHOWN = [
   [["←", "→"], "seek"],
   [["Home", "End"], "ends"],
   [["L"], "loop"],
-  [["[", "]"], "bounds"],
+  [["A", "B", "[", "]"], "bounds"],
+  [["Esc"], "clear"],
   [["O"], "original"],
   [["1–9"], "mute"],
   [["Shift + 1–9"], "solo"],
@@ -19,46 +21,89 @@ const SHOWN = [
   [["?"], "help"],
 ];
 
+/** Keys by their place on the keyboard, since other layouts print other characters on them. */
+const PLACES = { BracketLeft: "[", BracketRight: "]", Minus: "-", Equal: "+" };
+const REPEATED = new Set(["ArrowLeft", "ArrowRight", "+", "-"]); // while they are held down
+
 /**
  * @param {import("./session.js").Session} session
- * @param {{stems: string[], frames: number, seek: HTMLElement}} song seek: the slider of the place
+ * @param {{stems: string[], frames: number, seek: HTMLElement}} song seek: the position slider
  */
 export function listen(session, { stems, frames, seek }) {
-  const plain = {
+  const actions = {
     " ": () => session.toggle(),
     ArrowLeft: () => session.skip(-SKIP),
     ArrowRight: () => session.skip(SKIP),
     Home: () => session.seek(0),
     End: () => session.seek(frames),
+    Escape: () => session.clearLoop(),
     l: () => session.toggleLoop(),
     o: () => session.toggleOriginal(),
+    a: () => session.setBound("start"),
+    b: () => session.setBound("end"),
     "[": () => session.setBound("start"),
     "]": () => session.setBound("end"),
     "+": () => session.setVolume(session.mix.volume + LOUDER),
-    "=": () => session.setVolume(session.mix.volume + LOUDER),
     "-": () => session.setVolume(session.mix.volume - LOUDER),
     "?": () => session.help(),
   };
+  const digit = (number, shift) => {
+    const stem = stems[number - 1];
+    return stem && (() => session.toggleStem(stem, shift ? "soloed" : "muted"));
+  };
+  const reachedByTab = focusByTab();
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
-    if (document.querySelector("dialog[open]") || needs(event.target, event.key, seek)) return;
-    const digit = /^Digit([1-9])$/.exec(event.code)?.[1];
-    const action = digit
-      ? () => stems[digit - 1] && session.toggleStem(stems[digit - 1], event.shiftKey ? "soloed" : "muted")
-      : plain[event.key.length === 1 ? event.key.toLowerCase() : event.key];
+    if (document.querySelector("dialog[open]")) return;
+    if (needs(event.target, event.key, seek, reachedByTab())) return;
+    const number = /^Digit([1-9])$/.exec(event.code)?.[1];
+    const key = nameOf(event, actions);
+    const action = number ? digit(number, event.shiftKey) : actions[key];
     if (!action) return;
     event.preventDefault();
-    action();
+    if (!event.repeat || REPEATED.has(key)) action();
+  });
+  // Firefox clicks a focused button when the space bar is released.
+  document.addEventListener("keyup", (event) => {
+    if (event.key !== " " || document.querySelector("dialog[open]")) return;
+    if (!needs(event.target, event.key, seek, reachedByTab())) event.preventDefault();
   });
 }
 
-/** Whether an element does something of its own with a key, as one expects who got there by keys. */
-function needs(target, key, seek) {
+/**
+ * What a key means to the player: what it types or, if that means nothing, its place. The brackets
+ * always go by their place: on many layouts they cannot be typed without a modifier.
+ */
+function nameOf({ key, code, shiftKey }, actions) {
+  if (!shiftKey && code.startsWith("Bracket")) return PLACES[code];
+  const typed = key.length === 1 ? key.toLowerCase() : key;
+  return shiftKey || typed in actions ? typed : (PLACES[code] ?? typed);
+}
+
+/**
+ * Follow how the focus moved. After Tab, keys belong to the control in focus; after a pointer, they
+ * belong to the player. `:focus-visible` does not tell, as any key makes it true.
+ * @returns {() => boolean} whether the focus was moved by Tab
+ */
+function focusByTab() {
+  let byTab = false;
+  document.addEventListener("keydown", ({ key }) => (byTab ||= key === "Tab"), true);
+  document.addEventListener("pointerdown", () => (byTab = false), true);
+  return () => byTab;
+}
+
+/** Whether a key belongs to the element in focus instead of the player. */
+function needs(target, key, seek, byTab) {
   if (target === seek) return false; // its arrows go as far as everywhere
-  if (target.matches("textarea, select, input:not([type=range])")) return true;
-  if (!target.matches(":focus-visible")) return false;
+  if (target.matches("textarea, input:not([type=range])")) return true;
+  if (target.matches("select")) return byTab || isOpen(target);
+  if (!byTab) return false;
   if (target.matches("input[type=range]")) return /^(Arrow|Home|End|Page)/.test(key);
   return key === " " && target.matches("button, a, summary");
+}
+
+function isOpen(select) {
+  return CSS.supports("selector(:open)") && select.matches(":open");
 }
 
 /** The list of keys, as a dialog. */

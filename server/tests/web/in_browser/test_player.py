@@ -4,89 +4,22 @@ from __future__ import annotations
 
 import io
 import wave
-from collections.abc import Iterator
 from pathlib import Path
 
-import httpx2
 import numpy as np
 import pytest
 from fastapi import FastAPI
 from numpy.typing import NDArray
-from playwright.sync_api import Browser, ConsoleMessage, Page, Route, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
-from aistemsplitter_server.accounts.tables import Person
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.secrets import Secrets
 from aistemsplitter_server.splits.tables import Split
-from browsers import enter
 from customers import Customer
-from databases import only_sqlite
-from played import RATE, Player, noise
+from played import RATE, Player
+from player_pages import at, opened
 from processes import until
 from visitors import Visitor, person
-
-pytestmark = only_sqlite
-
-STEMS = ("vocals", "drums", "bass")
-
-
-@pytest.fixture
-def base(client: httpx2.Client) -> str:
-    """Base URL of the service, with the host name for which browsers store secure cookies."""
-    return f"http://localhost:{client.base_url.port}"
-
-
-@pytest.fixture
-def stems() -> dict[str, NDArray[np.int16]]:
-    """Twelve seconds of three stems."""
-    return {name: noise(12, seed) for seed, name in enumerate(STEMS)}
-
-
-@pytest.fixture
-def song(
-    app: FastAPI,
-    database: Database,
-    base: str,
-    tmp_path: Path,
-    hers: Customer,
-    stems: dict[str, NDArray[np.int16]],
-) -> Split:
-    """One of Ada's songs, split and ready to play."""
-    split = hers.split(12)
-    mixture = np.sum([*stems.values()], axis=0, dtype=np.int16)
-    Player(app, database, tmp_path, base).store(split, stems | {"mixture": mixture})
-    return split
-
-
-@pytest.fixture
-def page(browser: Browser, base: str, ada: Person) -> Iterator[Page]:
-    """Ada's browser, signed in; the test fails on errors and policy violations."""
-    context = browser.new_context()
-    page = context.new_page()
-    faults: list[str] = []
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    page.on("console", lambda message: faults.append(message.text) if is_fault(message) else None)
-    enter(page, ada.email, base=base)
-    yield page
-    context.close()
-    assert not faults
-
-
-def is_fault(message: ConsoleMessage) -> bool:
-    """Return whether a console message is an error, except the loading errors of tests."""
-    return message.type == "error" and "Failed to load resource" not in message.text
-
-
-def opened(page: Page, base: str, song: Split) -> Page:
-    """Open the song's page, and wait for its player."""
-    page.goto(f"{base}/studio/songs/{song.id}")
-    expect(page.get_by_role("button", name="Play", exact=True)).to_be_visible()
-    return page
-
-
-def at(page: Page) -> float:
-    """Return the position in seconds, from the slider."""
-    return float(page.get_by_label("Position").input_value())
 
 
 def test_play_and_pause(page: Page, base: str, song: Split) -> None:
@@ -124,7 +57,7 @@ def test_the_keyboard(page: Page, base: str, song: Split) -> None:
     original = page.get_by_role("button", name="Original")
     expect(original).to_have_attribute("aria-pressed", "true")
     page.keyboard.press("-")
-    expect(page.get_by_label("Volume", exact=True)).to_have_attribute("aria-valuetext", "90 %")
+    expect(page.get_by_label("Volume", exact=True)).to_have_attribute("aria-valuetext", "90%")
     page.keyboard.press("?")
     expect(page.get_by_role("dialog", name="Keyboard shortcuts")).to_be_visible()
     page.keyboard.press("2")  # ignored, because the dialog is open
@@ -184,6 +117,27 @@ def test_downloads(
     with page.expect_download() as waiting:
         page.get_by_role("link", name="All stems as a zip").click()
     assert waiting.value.suggested_filename == "song.zip"
+
+
+def test_downloads_of_a_long_title_keep_their_stems_names(
+    page: Page, base: str, song: Split, database: Database
+) -> None:
+    title = "Concerto grosso in sol minore fatto per la notte di Natale " * 4
+    with database.write() as session:
+        session.get_one(Split, song.id).filename = f"{title}.flac"
+    opened(page, base, song)
+    names = []
+    for link in (
+        page.get_by_role("link", name="Download Vocals"),
+        page.get_by_role("link", name="Download Drums"),
+        page.get_by_role("button", name="Download this mix (WAV)"),
+    ):
+        with page.expect_download() as waiting:
+            link.click()
+        names.append(waiting.value.suggested_filename)
+    for name, ending in zip(names, ("vocals.flac", "drums.flac", "mix.wav"), strict=True):
+        assert name.startswith(title[:150])
+        assert name.endswith(f" - {ending}")
 
 
 def test_another_speed_keeps_the_pitch(
@@ -371,4 +325,4 @@ def test_a_reduced_level_is_shown(signed_in: Visitor, song: Split, database: Dat
     assert "All tracks play" not in signed_in.get(path).text
     with database.write() as session:
         session.get_one(Split, song.id).gain = 0.9974
-    assert "All tracks play at 99.7 %" in signed_in.get(path).text
+    assert "All tracks play at 99.7%" in signed_in.get(path).text

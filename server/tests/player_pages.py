@@ -1,0 +1,62 @@
+"""The player's page in a browser, as its tests use it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect
+
+from aistemsplitter_server.accounts import sign_ins
+from aistemsplitter_server.accounts.tables import Person
+from aistemsplitter_server.kit.database import Database
+from aistemsplitter_server.kit.secrets import Secrets
+from aistemsplitter_server.splits.tables import Split
+from visitors import SESSION
+
+STEMS = ("vocals", "drums", "bass")
+
+
+@contextmanager
+def signed_in_page(browser: Browser, base: str, token: str, **options: Any) -> Iterator[Page]:
+    """Yield a page of a new browser context that is signed in; fail on errors of its scripts.
+
+    Args:
+        token: The session's cookie.
+        options: Of the browser context.
+    """
+    context = browser.new_context(base_url=base, **options)
+    context.add_cookies(
+        [{"name": SESSION, "value": token, "url": base, "secure": True, "httpOnly": True}]
+    )
+    page = context.new_page()
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on("console", lambda message: faults.append(message.text) if _is_fault(message) else None)
+    yield page
+    context.close()
+    assert not faults
+
+
+def session_of(database: Database, secrets: Secrets, someone: Person) -> str:
+    """Sign a person in, and return the session's cookie."""
+    with database.write() as session:
+        return sign_ins.begin(session, secrets, someone, user_agent="tests", address="127.0.0.1")
+
+
+def _is_fault(message: ConsoleMessage) -> bool:
+    """Return whether a console message is an error, except the loading errors of tests."""
+    return message.type == "error" and "Failed to load resource" not in message.text
+
+
+def opened(page: Page, base: str, song: Split) -> Page:
+    """Open the song's page, and wait for its player."""
+    page.goto(f"{base}/studio/songs/{song.id}")
+    expect(page.get_by_role("button", name="Play", exact=True)).to_be_visible()
+    return page
+
+
+def at(page: Page) -> float:
+    """Return the position in seconds, from the slider."""
+    return float(page.get_by_label("Position").input_value())
