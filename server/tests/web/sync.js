@@ -123,6 +123,29 @@ export async function offlineLoop(assets, song, start, end, seconds) {
   return { channels: channels.map(packed), loop: transport.loop };
 }
 
+/** The largest step between two samples of a loop that repeats, without where it begins. */
+export async function offlineLoopJumps(assets, song, start, end, speed, passes) {
+  const seconds = Math.ceil(((passes + 1) * (end - start)) / speed / song.sampleRate);
+  const { channels, transport } = await rendered(assets, song, seconds, [
+    {
+      at: 0,
+      do: ({ transport }) => {
+        transport.loop = { start, end };
+        transport.speed = speed;
+        transport.seek(start);
+        transport.play();
+      },
+    },
+  ]);
+  const heard = channels[0];
+  let jump = 0;
+  for (let at = 1; at < heard.length; at += 1) {
+    jump = Math.max(jump, Math.abs(heard[at] - heard[at - 1]));
+  }
+  const pass = (transport.loop.end - transport.loop.start) / speed;
+  return { jump, highest: loudest(channels), passes: (heard.length - song.sampleRate / 2) / pass };
+}
+
 /** From the stems to the original and back, while it plays. */
 export async function offlineOriginal(assets, song, seconds) {
   const original = (on) => ({ graph, set }) => {

@@ -1,6 +1,6 @@
 // What one listener does with one song: every control and every key ends here.
 
-import { plain } from "./mix.js";
+import { MIXTURE, plain } from "./mix.js";
 import { pitchShifter } from "./stretch.js";
 import { stemsOf } from "./transport.js";
 
@@ -19,6 +19,7 @@ export class Session extends EventTarget {
   #coming = null; // the shifter, while it is fetched
   #isShifting = false;
   #hasNoShifter = false;
+  #before = undefined; // the region before a selection that is not done
 
   /** @param {{context: AudioContext, graph: object, transport: object, song: object,
    *           t: Function, stretch: string}} parts stretch: where the library is */
@@ -41,6 +42,38 @@ export class Session extends EventTarget {
 
   get isLooping() {
     return Boolean(this.#transport.loop);
+  }
+
+  get isPlaying() {
+    return this.#transport.isPlaying;
+  }
+
+  /** The speed as chosen last. */
+  get speed() {
+    return this.#speed;
+  }
+
+  /** Everything that is set. @returns {import("./remember.js").Remembered} */
+  get state() {
+    return {
+      mix: this.mix,
+      region: this.region,
+      loops: this.isLooping,
+      speed: this.#speed,
+      position: this.#transport.position,
+    };
+  }
+
+  /** Set everything, before it plays. @param {import("./remember.js").Remembered} state */
+  restore({ mix, region, loops, speed, position }) {
+    this.mix = mix;
+    if (!this.#song.tracks.some(({ name }) => name === MIXTURE)) mix.original = false;
+    this.#graph.apply(mix, { glide: false });
+    this.region = region;
+    this.#transport.loop = loops ? region : null;
+    this.#transport.seek(position);
+    if (speed === 1) this.#changed();
+    else this.setSpeed(speed);
   }
 
   /** Whether another speed is heard at another pitch, since the browser has no way to undo that. */
@@ -66,6 +99,12 @@ export class Session extends EventTarget {
     this.#transport.seek(frame);
   }
 
+  /** Go to a frame that was clicked; outside of the loop, leave the loop. */
+  jump(frame) {
+    if (this.isLooping && (frame < this.region.start || frame >= this.region.end)) this.clearLoop();
+    this.seek(frame);
+  }
+
   /** Go on or back by seconds. */
   skip(seconds) {
     this.seek(this.#transport.position + seconds * this.#song.sampleRate);
@@ -73,12 +112,22 @@ export class Session extends EventTarget {
 
   /** Choose a part of the song; once that is done, it is looped. */
   select(region, done) {
+    if (this.#before === undefined) this.#before = this.region;
     this.region = region;
     if (done) {
+      this.#before = undefined;
       this.#transport.loop = region;
       this.region = this.#transport.loop;
       if (!this.#isWithin(this.region)) this.seek(this.region.start);
     }
+    this.#changed();
+  }
+
+  /** Choose what was chosen before a selection that is not done. */
+  cancelSelection() {
+    if (this.#before === undefined) return;
+    this.region = this.#before;
+    this.#before = undefined;
     this.#changed();
   }
 
@@ -97,6 +146,15 @@ export class Session extends EventTarget {
       this.select(this.region ?? { start: at, end: at + NEW_LOOP * this.#song.sampleRate }, true);
     }
     this.#say(this.isLooping ? "player.looping" : "player.not_looping");
+  }
+
+  /** Forget the part that is chosen, and play on without a loop. */
+  clearLoop() {
+    if (!this.region) return;
+    const wasLooping = this.isLooping;
+    this.region = null;
+    this.#transport.loop = null;
+    if (wasLooping) this.#say("player.not_looping");
   }
 
   toggleOriginal() {

@@ -69,9 +69,10 @@ function strip(track, { song, t, sprite, session }) {
     playhead,
   );
   pointing(lane, {
-    onSeek: (fraction) => session.seek(fraction * song.frames),
+    onSeek: (fraction) => session.jump(fraction * song.frames),
     onSelect: (from, to, done) =>
       session.select({ start: from * song.frames, end: to * song.frames }, done),
+    onCancel: () => session.cancelSelection(),
   });
   const controls = isMixture ? null : controlsOf(track, name, { t, sprite, session });
   const row = element(

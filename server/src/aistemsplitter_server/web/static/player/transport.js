@@ -13,12 +13,13 @@ const AHEAD = 6; // seconds that are scheduled, more than a tab in the backgroun
 const TICK = 100; // ms
 const FETCHED_AHEAD = 1; // windows after the last one that is scheduled
 const SHORTEST_LOOP = 0.2; // seconds
+const FADE = 0.004; // seconds: in where playing begins, out and in where a loop repeats
 
 /**
  * A stretch of the song that is scheduled: from `frame` on for `length` frames of the song, at
  * `time`, in frames of the clock.
- * @typedef {{time: number, frame: number, length: number, speed: number,
- *            sources: AudioBufferSourceNode[]}} Span
+ * @typedef {{time: number, frame: number, length: number, speed: number, fadesIn: boolean,
+ *            fadesOut: boolean, sources: AudioBufferSourceNode[], faders: GainNode[]}} Span
  */
 
 /** Plays a song; tells of "change" when it begins, waits or stops, or the loop or speed change. */
@@ -29,7 +30,8 @@ export class Transport extends EventTarget {
   #song;
   /** @type {Span[]} */
   #spans = [];
-  #next = { time: null, frame: 0 }; // what is scheduled next; without a time: as soon as can be
+  // What is scheduled next; without a time: as soon as possible.
+  #next = { time: null, frame: 0, fadesIn: false };
   #playing = false;
   #waiting = false;
   #rest = 0; // the position while nothing plays
@@ -102,7 +104,7 @@ export class Transport extends EventTarget {
     if (this.#playing) return;
     if (this.#rest >= this.#lastUnit) this.#rest = this.#loop?.start ?? 0;
     this.#playing = this.#waiting = true;
-    this.#next = { time: null, frame: this.#rest };
+    this.#next = { time: null, frame: this.#rest, fadesIn: true };
     this.#timer = setInterval(() => this.pump(), TICK);
     this.pump();
     this.#changed();
@@ -121,7 +123,7 @@ export class Transport extends EventTarget {
       const time = this.#now() + this.#frames(MARGIN);
       this.#graph.dip(time / this.#song.sampleRate);
       this.#cut(time);
-      this.#next = { time: this.#spans.length ? time : null, frame: target };
+      this.#next = { time: this.#spans.length ? time : null, frame: target, fadesIn: false };
       this.pump();
     } else {
       this.#rest = target;
@@ -155,10 +157,13 @@ export class Transport extends EventTarget {
     return this.#next.time === null || this.#next.time < this.#now() + this.#frames(AHEAD);
   }
 
-  /** Schedule one more span; false where there is nothing to schedule now. */
+  /** Schedule one more span; return false if there is nothing to schedule now. */
   #scheduleNext() {
     const next = this.#next;
-    if (this.#loop && next.frame === this.#loop.end) next.frame = this.#loop.start;
+    if (this.#loop && next.frame === this.#loop.end) {
+      next.frame = this.#loop.start;
+      next.fadesIn = true;
+    }
     if (next.frame >= this.#song.frames) {
       if (next.time === null || next.time <= this.#now()) this.#ended();
       return false;
@@ -178,11 +183,20 @@ export class Transport extends EventTarget {
       this.#loop && next.frame < this.#loop.end ? this.#loop.end : Infinity,
       this.#song.frames,
     );
-    const span = { time, frame: next.frame, length: end - next.frame, speed: this.#speed };
+    const span = {
+      time,
+      frame: next.frame,
+      length: end - next.frame,
+      speed: this.#speed,
+      fadesIn: next.fadesIn || next.time === null,
+      fadesOut: end === this.#loop?.end,
+      sources: [],
+      faders: [],
+    };
     const from = next.frame - number * this.#song.pieceFrames;
-    if (!this.#start({ ...span, sources: [] }, buffers, from)) return true; // once more, later
+    if (!this.#start(span, buffers, from)) return true; // once more, later
     this.#wait(false);
-    this.#next = { time: time + Math.ceil(span.length / span.speed), frame: end };
+    this.#next = { time: time + Math.ceil(span.length / span.speed), frame: end, fadesIn: false };
     return true;
   }
 
@@ -198,7 +212,7 @@ export class Transport extends EventTarget {
       const source = this.#context.createBufferSource();
       source.buffer = buffer;
       source.playbackRate.value = span.speed;
-      source.connect(this.#graph.inputs[track]);
+      source.connect(this.#faded(span, this.#graph.inputs[track]));
       source.start(span.time / rate, from / rate, span.length / rate);
       return source;
     });
@@ -211,6 +225,28 @@ export class Transport extends EventTarget {
     }
     this.#spans.push(span);
     return true;
+  }
+
+  /** The node that a source of a span is connected to: with the span's fades, if it has any. */
+  #faded(span, input) {
+    if (!span.fadesIn && !span.fadesOut) return input;
+    const rate = this.#song.sampleRate;
+    const [start, end] = [span.time / rate, endOf(span) / rate];
+    const length = Math.min(FADE, (end - start) / 2);
+    const fader = this.#context.createGain();
+    const { gain } = fader;
+    if (span.fadesIn) {
+      gain.value = 0;
+      gain.setValueAtTime(0, start);
+      gain.linearRampToValueAtTime(1, start + length);
+    }
+    if (span.fadesOut) {
+      gain.setValueAtTime(1, end - length);
+      gain.linearRampToValueAtTime(0, end);
+    }
+    fader.connect(input);
+    span.faders.push(fader);
+    return fader;
   }
 
   /** Let nothing be heard from a time on that was scheduled before. */
@@ -236,15 +272,18 @@ export class Transport extends EventTarget {
     const soon = this.#now() + this.#frames(MARGIN);
     const span = this.#spans.find((each) => each.time <= soon && soon < endOf(each));
     if (span) {
-      const units = Math.ceil(((soon - span.time) * span.speed) / UNIT);
+      const fade = this.#frames(FADE);
+      const earliest = Math.max(soon, span.fadesIn ? span.time + fade : 0);
+      const latest = endOf(span) - (span.fadesOut ? fade : 0);
+      const units = Math.ceil(((earliest - span.time) * span.speed) / UNIT);
       const time = span.time + (units * UNIT) / span.speed;
-      const frame = span.frame + units * UNIT;
-      if (frame < span.frame + span.length) {
+      if (time < latest) {
         this.#cut(time);
-        this.#next = { time, frame };
+        this.#next = { time, frame: span.frame + units * UNIT, fadesIn: false };
       } else {
-        this.#cut(endOf(span));
-        this.#next = { time: endOf(span), frame: span.frame + span.length };
+        const end = endOf(span);
+        this.#cut(end);
+        this.#next = { time: end, frame: span.frame + span.length, fadesIn: span.fadesOut };
       }
     }
     this.pump();
@@ -332,8 +371,9 @@ function endOf(span) {
   return span.time + span.length / span.speed;
 }
 
-/** Let a span be heard no more, and hold nothing of it. */
+/** Stop a span, and hold nothing of it. */
 function silence(span) {
+  for (const fader of span.faders) fader.disconnect();
   for (const source of span.sources) {
     source.disconnect();
     source.stop();

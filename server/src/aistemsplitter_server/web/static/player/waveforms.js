@@ -1,6 +1,8 @@
 // The waveforms, from what the server measured; the playhead and the loop lie over all of them.
 
-const DRAG = 5; // pixels that a pointer moves before it is no click any more
+import { direction } from "./touch.js";
+
+const DRAG = 5; // pixels that a mouse moves before it is a drag, not a click
 
 /** Peaks and levels of a track, as the server packed them: a byte each, 255 is full scale. */
 export function unpack(track) {
@@ -57,12 +59,15 @@ export function keepDrawn(canvases, waveforms) {
 }
 
 /**
- * Let a pointer on the waveforms seek by a click, and choose a part by a drag.
+ * Let a pointer on the waveforms seek by a click, and choose a part by a drag. A finger that moves
+ * across the waveforms scrolls the page and does neither.
  * @param {HTMLElement} area the waveforms' common left, right, top and bottom
- * @param {{onSeek: (fraction: number) => void,
- *          onSelect: (from: number, to: number, done: boolean) => void}} told fractions of the song
+ * @param {object} on fractions of the song
+ * @param {(fraction: number) => void} on.onSeek
+ * @param {(from: number, to: number, done: boolean) => void} on.onSelect
+ * @param {() => void} on.onCancel the part is not chosen after all
  */
-export function pointing(area, { onSeek, onSelect }) {
+export function pointing(area, { onSeek, onSelect, onCancel }) {
   let from = null;
   let dragging = false;
   const fraction = (event) => {
@@ -77,20 +82,33 @@ export function pointing(area, { onSeek, onSelect }) {
     if (event.button !== 0) return;
     // On a handle the other end stays where it is.
     const fixed = event.target.dataset.fixed;
-    from = { at: fixed === undefined ? fraction(event) : Number(fixed), x: event.clientX };
-    dragging = fixed !== undefined;
+    from = {
+      at: fixed === undefined ? fraction(event) : Number(fixed),
+      x: event.clientX,
+      y: event.clientY,
+      isHandle: fixed !== undefined,
+    };
+    dragging = false;
     area.setPointerCapture(event.pointerId);
   });
   area.addEventListener("pointermove", (event) => {
     if (!from) return;
-    dragging ||= Math.abs(event.clientX - from.x) > DRAG;
+    if (!dragging && event.pointerType === "touch") {
+      const moved = direction(from, event);
+      if (moved === "across") from = null;
+      dragging = moved === "along";
+    }
+    dragging ||= event.pointerType !== "touch" && Math.abs(event.clientX - from.x) > DRAG;
     if (dragging) select(event, false);
   });
   area.addEventListener("pointerup", (event) => {
     if (!from) return;
     if (dragging) select(event, true);
-    else onSeek(fraction(event));
+    else if (!from.isHandle) onSeek(fraction(event));
     from = null;
   });
-  area.addEventListener("pointercancel", () => (from = null)); // the page is scrolled instead
+  area.addEventListener("pointercancel", () => {
+    if (from && dragging) onCancel();
+    from = null;
+  });
 }
