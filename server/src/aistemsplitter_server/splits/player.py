@@ -6,7 +6,7 @@ import json
 from datetime import datetime, timedelta
 from typing import Any
 
-from aistemsplitter_server.kit import times
+from aistemsplitter_server.kit import filenames, times
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.errors import Conflict, NotFound
 from aistemsplitter_server.splits import listening, rendering
@@ -40,6 +40,7 @@ def data(database: Database, storage: Storage, split: Split, lifetime: timedelta
         answer |= _index(storage, split.id, copy.attempt)
         answer |= {
             "format": split.output_format,
+            "mixFilename": filenames.safe(rendering.filename(split, "mix", "wav")),
             "urlSeconds": int(lifetime.total_seconds()),
             "expiresAt": None if split.expires_at is None else times.to_wire(split.expires_at),
         }

@@ -67,9 +67,13 @@ def stems(split: Split, storage: Storage, lifetime: timedelta) -> dict[str, str]
     }
 
 
-def filename(split: Split, stem: str) -> str:
-    """Return the name that a stem is saved as: a long title is cut, never the stem's name."""
-    ending = f" - {stem}.{split.output_format}"
+def filename(split: Split, stem: str, extension: str | None = None) -> str:
+    """Return the name that a stem is saved as: a long title is cut, never the stem's name.
+
+    Args:
+        extension: By default that of the split's format.
+    """
+    ending = f" - {stem}.{extension or split.output_format}"
     return filenames.clip(title(split), filenames.MAX_BYTES - len(ending.encode())) + ending
 
 

@@ -2,9 +2,11 @@
 // neither the song nor its mix has to lie in memory.
 
 import { Graph } from "./graph.js";
+import { discard } from "./pieces.js";
 
 const FULL = 32768;
 const HEADER = 44; // bytes
+const FRAME = 4; // bytes: two channels of 16 bits
 
 /**
  * @param {import("./pieces.js").Song} song
@@ -22,24 +24,26 @@ export async function mixdown(song, pieces, mix, { onProgress = () => {}, signal
 
 async function render(song, pieces, mix, factor, onProgress, signal) {
   const parts = [];
+  const bytes = new ArrayBuffer(song.pieceFrames * FRAME); // one for all, so that none is garbage
   let peak = 0;
   for (let number = 0; number < pieces.count; number += 1) {
     signal?.throwIfAborted();
     const sound = await window(song, await pieces.load(number), mix);
     const [left, right] = [sound.getChannelData(0), sound.getChannelData(1)];
-    const steps = new DataView(new ArrayBuffer(sound.length * 4));
+    const steps = new DataView(bytes, 0, sound.length * FRAME);
     for (let at = 0; at < sound.length; at += 1) {
       peak = Math.max(peak, Math.abs(left[at]), Math.abs(right[at]));
-      steps.setInt16(at * 4, step(left[at] * factor), true);
-      steps.setInt16(at * 4 + 2, step(right[at] * factor), true);
+      steps.setInt16(at * FRAME, step(left[at] * factor), true);
+      steps.setInt16(at * FRAME + 2, step(right[at] * factor), true);
     }
+    discard(sound);
     parts.push(new Blob([steps])); // browsers keep those outside of the page's memory
     onProgress((number + 1) / pieces.count);
   }
   return { parts, peak };
 }
 
-function window(song, buffers, mix) {
+async function window(song, buffers, mix) {
   const context = new OfflineAudioContext(2, buffers[0].length, song.sampleRate);
   const graph = new Graph(
     context,
@@ -47,13 +51,16 @@ function window(song, buffers, mix) {
   );
   graph.apply(mix, { glide: false });
   graph.output.connect(context.destination);
-  buffers.forEach((buffer, track) => {
+  const sources = buffers.map((buffer, track) => {
     const source = context.createBufferSource();
     source.buffer = buffer;
     source.connect(graph.inputs[track]);
     source.start();
+    return source;
   });
-  return context.startRendering();
+  const sound = await context.startRendering();
+  for (const source of sources) source.buffer = null; // the context outlives its rendering
+  return sound;
 }
 
 function step(sample) {

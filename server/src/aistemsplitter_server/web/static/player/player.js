@@ -7,12 +7,15 @@ import { Graph } from "./graph.js";
 import { help, listen } from "./keys.js";
 import { mixdown } from "./mixdown.js";
 import { Pieces } from "./pieces.js";
+import { Memory } from "./remember.js";
 import { Session } from "./session.js";
 import { strips } from "./strips.js";
+import { steady } from "./touch.js";
 import { Transport, stemsOf } from "./transport.js";
 
 const LOOK = 1500; // ms between two questions whether it is ready
 const IDLE = 500; // ms without playing, before the audio device is let go
+const SAVED = 10_000; // ms until a file's URL is revoked, when its download has long begun
 const RENEWED = 0.8; // of the links' life, after which there are new ones
 
 const root = document.getElementById("player");
@@ -59,6 +62,8 @@ function build(song) {
   const trouble = element("p", { className: "notice warning", role: "status", hidden: true });
   const keys = help(t);
   root.replaceChildren(trouble, controls.bar, rows.list, spoken, keys);
+  root.classList.remove("coming");
+  steady(root);
 
   const place = () => {
     const heard = context.currentTime - session.latency;
@@ -97,26 +102,42 @@ function build(song) {
   session.addEventListener("said", ({ detail }) => (spoken.textContent = detail));
   session.addEventListener("help", () => keys.showModal());
   listen(session, { stems: stemsOf(song), frames: song.frames, seek: controls.seek });
+  const memory = new Memory(root.dataset.source, session, song);
+  memory.recall();
+  memory.keep();
+  playAlone(transport);
   refresh();
 
+  const stems = document.querySelectorAll("#downloads [data-stem]");
   const renew = async () => {
     const fresh = await told();
     song.tracks.forEach((track, at) => (track.url = fresh.tracks[at].url));
     rows.renew(fresh);
+    for (const link of stems) {
+      link.href = fresh.tracks.find(({ name }) => name === link.dataset.stem).download;
+    }
   };
   setInterval(() => renew().catch(() => {}), song.urlSeconds * 1000 * RENEWED);
-  const downloads = document.getElementById("downloads");
-  for (const link of downloads.querySelectorAll("[data-stem]")) link.remove(); // the strips have them
-  downloads.append(mixButton(song, pieces, session));
+  prepareMix(song, pieces, session);
 }
 
-/** The button that renders the mix and saves it; while it does, it stops that. */
-function mixButton(song, pieces, session) {
-  const says = element("span", { role: "status" });
-  const button = element("button", { type: "button", title: t("player.mix_hint") });
+/** Pause when a player in another tab begins. */
+function playAlone(transport) {
+  const tabs = new BroadcastChannel("player");
+  let wasPlaying = false;
+  transport.addEventListener("change", () => {
+    if (transport.isPlaying && !wasPlaying) tabs.postMessage("plays");
+    wasPlaying = transport.isPlaying;
+  });
+  tabs.addEventListener("message", () => transport.pause());
+}
+
+/** Let the button render the mix and save it; while it does, it stops that. */
+function prepareMix(song, pieces, session) {
+  const [button, says] = document.getElementById("mix").children;
   let abort = null;
   const rest = () => (button.textContent = t("player.mix"));
-  rest();
+  button.disabled = false;
   button.addEventListener("click", async () => {
     if (abort) {
       abort.abort();
@@ -130,7 +151,7 @@ function mixButton(song, pieces, session) {
       onProgress(0);
       save(
         await mixdown(song, pieces, session.mix, { onProgress, signal: abort.signal }),
-        `${song.title} - mix.wav`,
+        song.mixFilename,
       );
       says.textContent = "";
     } catch (error) {
@@ -140,13 +161,12 @@ function mixButton(song, pieces, session) {
       rest();
     }
   });
-  return element("span", { className: "row" }, button, says);
 }
 
 function save(blob, name) {
   const url = URL.createObjectURL(blob);
   element("a", { href: url, download: name }).click();
-  setTimeout(() => URL.revokeObjectURL(url), 60_000);
+  setTimeout(() => URL.revokeObjectURL(url), SAVED);
 }
 
 async function start() {
@@ -157,5 +177,6 @@ async function start() {
 start().catch((error) => {
   const text = error instanceof Failed ? error.message : t("player.unsupported");
   root.replaceChildren(element("p", { className: "notice warning", role: "status" }, text));
+  root.classList.remove("coming");
   if (!(error instanceof Failed)) throw error;
 });

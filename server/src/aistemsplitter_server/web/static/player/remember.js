@@ -1,0 +1,102 @@
+// What a listener has set on a song: mixer, loop, speed and position, for the next visit.
+
+import { LOUDEST } from "./mix.js";
+import { SPEEDS } from "./transport.js";
+
+const PAUSE = 400; // ms after a change, as sliders change often
+const STEP = 5000; // ms between two notes of the position while it plays
+
+/**
+ * @typedef {object} Remembered
+ * @property {import("./mix.js").Mix} mix
+ * @property {{start: number, end: number} | null} region in frames
+ * @property {boolean} loops whether the region is repeated
+ * @property {number} speed
+ * @property {number} position in frames
+ */
+
+/** Keeps what is set on a song in this browser. */
+export class Memory {
+  #key;
+  #session;
+  #song;
+  #timer = null;
+
+  /**
+   * @param {string} key of the song
+   * @param {import("./session.js").Session} session
+   * @param {import("./pieces.js").Song} song
+   */
+  constructor(key, session, song) {
+    this.#key = `song:${key}`;
+    this.#session = session;
+    this.#song = song;
+  }
+
+  /** Set everything as it was left, as far as it fits the song. */
+  recall() {
+    let found = null;
+    try {
+      found = JSON.parse(localStorage.getItem(this.#key));
+    } catch {
+      // Storage is blocked, or has something else under this key.
+    }
+    if (found) this.#session.restore(fitting(found, this.#session.state, this.#song.frames));
+  }
+
+  /** Note everything from now on: changes soon, the position now and then and when the page goes. */
+  keep() {
+    this.#session.addEventListener("change", () => {
+      clearTimeout(this.#timer);
+      this.#timer = setTimeout(() => this.#save(), PAUSE);
+    });
+    setInterval(() => this.#session.isPlaying && this.#save(), STEP);
+    window.addEventListener("pagehide", () => this.#save());
+    document.addEventListener("visibilitychange", () => document.hidden && this.#save());
+  }
+
+  #save() {
+    try {
+      localStorage.setItem(this.#key, JSON.stringify(this.#session.state));
+    } catch {
+      // Storage is full or blocked: the next visit begins anew.
+    }
+  }
+}
+
+/**
+ * What was remembered, with the present value wherever it has something else than expected.
+ * @param {any} found
+ * @param {Remembered} present
+ * @returns {Remembered}
+ */
+function fitting(found, present, frames) {
+  const within = (value, least, most, other) =>
+    Number.isFinite(value) && value >= least && value <= most ? value : other;
+  const strips = Object.fromEntries(
+    Object.entries(present.mix.strips).map(([name, strip]) => {
+      const own = found.mix?.strips?.[name] ?? {};
+      const set = {
+        volume: within(own.volume, 0, LOUDEST, strip.volume),
+        pan: within(own.pan, -1, 1, strip.pan),
+        muted: own.muted === true,
+        soloed: own.soloed === true,
+      };
+      return [name, set];
+    }),
+  );
+  const start = within(found.region?.start, 0, frames, null);
+  const end = within(found.region?.end, 0, frames, null);
+  const region = start !== null && end !== null && start < end ? { start, end } : null;
+  return {
+    mix: {
+      strips,
+      original: found.mix?.original === true,
+      volume: within(found.mix?.volume, 0, 1, present.mix.volume),
+    },
+    region,
+    loops: region !== null && found.loops === true,
+    speed: SPEEDS.includes(found.speed) ? found.speed : 1,
+    position: within(found.position, 0, frames, 0),
+  };
+}
