@@ -7,6 +7,7 @@ import logging
 import threading
 from collections import Counter, deque
 from concurrent.futures import Future
+from typing import Self
 
 from aistemsplitter_server import measuring
 from aistemsplitter_server.kit import times
@@ -25,6 +26,23 @@ logger = logging.getLogger(__name__)
 CONCURRENT = 4
 CONCURRENT_PER_ACCOUNT = 2
 TIMEOUT = 20.0  # seconds that a request waits for a measurement
+
+
+class UnusableUpload(ValidationFailed):
+    """An upload is not audio that can be split.
+
+    Attributes:
+        reason: The code of the failure, such as ``UNSUPPORTED_MEDIA``.
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__([("input.uploadId", message)])
+        self.reason = reason
+
+    @classmethod
+    def example(cls) -> Self:
+        """See ``ApiError``."""
+        return cls("UNSUPPORTED_MEDIA", "song.mp3: not an audio file")
 
 
 class Measurements:
@@ -47,12 +65,12 @@ class Measurements:
 
         Raises:
             Conflict: Its bytes have not arrived.
-            ValidationFailed: It is not audio that can be split.
+            UnusableUpload: It is not audio that can be split.
         """
         if upload.stored_at is None:
             raise Conflict(f"The bytes of {upload.id} have not arrived: upload them first.")
         if upload.fault_message is not None:
-            raise ValidationFailed([("input.uploadId", upload.fault_message)])
+            raise UnusableUpload(upload.fault_code or "UNSUPPORTED_MEDIA", upload.fault_message)
         return upload.measured_at is not None
 
     async def wait(self, upload: Upload) -> bool:

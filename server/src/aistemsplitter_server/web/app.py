@@ -103,8 +103,9 @@ def _answer(request: Request, error: ApiError) -> Response:
 def _to_sign_in(request: Request) -> Response:
     wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
     if "application/json" in request.headers.get("accept", ""):
+        message = pages.language_of(request)("errors.UNAUTHORIZED")
         return JSONResponse(
-            {"success": False, "error": {"code": "UNAUTHORIZED", "message": "Sign in first."}}, 401
+            {"success": False, "error": {"code": "UNAUTHORIZED", "message": message}}, 401
         )
     if pages.is_fragment(request):
         return Response(status_code=401, headers={"HX-Redirect": "/sign-in"})

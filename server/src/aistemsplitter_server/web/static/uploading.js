@@ -1,39 +1,68 @@
-// A file on its way to the server: with progress, and gone on with where the line broke.
+// A file on its way to the server: with progress, and resumed where the connection dropped.
 
-import { ask } from "./asking.js";
+import { Refused, Unreachable, ask, reach } from "./asking.js";
 
-const TRIES = 6; // in a row without a byte more
-const INCOMPLETE = 308; // the server's "there are bytes missing"
+const TRIES = 5; // in a row without a byte more
+const INCOMPLETE = 308; // the server has a part of the file
 
-/**
- * Upload a file.
- * @param {File} file
- * @param {AbortSignal} signal ends it
- * @param {(fraction: number) => void} onProgress
- * @returns {Promise<string>} the upload's id
- */
-export async function send(file, signal, onProgress) {
-  const type = file.type || "application/octet-stream";
-  const reservation = await ask(
-    "/studio/uploads",
-    { filename: file.name, contentType: type, contentLength: file.size },
-    {},
-    signal,
-  );
-  const { url, headers } = reservation.direct;
-  let start = 0;
-  for (let failures = 0; ; failures += 1) {
-    try {
-      await put(url, headers, file, start, signal, onProgress);
-      return reservation.uploadId;
-    } catch (error) {
-      if (signal.aborted || error.final || failures >= TRIES) throw error;
-      await pause(2 ** failures * 500, signal);
-      const there = await stored(url, file, signal).catch(() => null);
-      if (there === file.size) return reservation.uploadId;
-      if (there > start) failures = 0;
-      start = there ?? start;
+/** The upload of a file, which can be tried again after it failed. */
+export class Upload {
+  #file;
+  #reservation = null;
+
+  /** @param {File} file */
+  constructor(file) {
+    this.#file = file;
+  }
+
+  /**
+   * Upload the file, or what the server does not have of it yet.
+   * @param {AbortSignal} signal ends it
+   * @param {object} on
+   * @param {(fraction: number) => void} on.progress
+   * @param {() => void} on.dropped the connection has dropped, and there will be another try
+   * @returns {Promise<string>} the upload's id
+   * @throws {Refused | Unreachable}
+   */
+  async send(signal, on) {
+    const file = this.#file;
+    let start = await this.#begin(signal);
+    const { url, headers } = this.#reservation.direct;
+    for (let failures = 0; start < file.size; failures += 1) {
+      try {
+        await put(url, headers, file, start, signal, on.progress);
+        break;
+      } catch (error) {
+        if (error instanceof Refused) this.#reservation = null; // another try needs a new one
+        if (signal.aborted || error instanceof Refused || failures >= TRIES) throw error;
+        on.dropped();
+        await pause(2 ** failures * 500, signal);
+        const there = await stored(url, file, signal).catch(() => null);
+        if (there > start) failures = 0;
+        start = there ?? start;
+      }
     }
+    return this.#reservation.uploadId;
+  }
+
+  /** Reserve the upload, unless that was done already; return how many bytes the server has. */
+  async #begin(signal) {
+    const file = this.#file;
+    if (this.#reservation) {
+      const there = await stored(this.#reservation.direct.url, file, signal);
+      if (there !== null) return there;
+    }
+    this.#reservation = await ask(
+      "/studio/uploads",
+      {
+        filename: file.name,
+        contentType: file.type || "application/octet-stream",
+        contentLength: file.size,
+      },
+      {},
+      signal,
+    );
+    return 0;
   }
 }
 
@@ -66,43 +95,35 @@ function put(url, headers, file, start, signal, onProgress) {
     request.upload.onprogress = (event) => onProgress((start + event.loaded) / file.size);
     request.onloadend = () => signal.removeEventListener("abort", abort);
     request.onload = () => {
-      if (request.status === 200) return resolve();
-      const error = new Error(message(request.responseText));
-      error.final = request.status >= 400 && request.status < 500;
-      return reject(error);
+      if (request.status === 200) resolve();
+      else reject(request.status < 500 ? new Refused("", "UPLOAD_REFUSED") : new Unreachable());
     };
-    request.onerror = request.onabort = () => reject(new Error(""));
+    request.onerror = request.onabort = () => reject(new Unreachable());
     request.send(start ? file.slice(start) : file);
   });
 }
 
-/** How many bytes of the file the server has. */
+/** How many bytes of the file the server has; null if it expects none. */
 async function stored(url, file, signal) {
-  const answer = await fetch(url, {
+  const response = await reach(url, {
     method: "PUT",
     headers: { "Content-Range": `bytes */${file.size}` },
     signal,
   });
-  if (answer.status === 409) return file.size; // it is whole, only the answer was lost
-  if (answer.status !== INCOMPLETE) return null;
-  const range = answer.headers.get("Range");
+  if (response.status === 409) return file.size; // it is whole, only the response was lost
+  if (response.status !== INCOMPLETE) return null;
+  const range = response.headers.get("Range");
   return range ? Number(range.split("-")[1]) + 1 : 0;
 }
 
-function message(text) {
-  try {
-    return JSON.parse(text).error.message;
-  } catch {
-    return "";
-  }
-}
-
+/** Wait, but no longer than until the browser is online again. */
 function pause(milliseconds, signal) {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(resolve, milliseconds);
+    window.addEventListener("online", resolve, { once: true });
     signal.addEventListener("abort", () => {
       clearTimeout(timer);
-      reject(new Error(""));
+      reject(signal.reason);
     }, { once: true });
   });
 }
