@@ -6,6 +6,9 @@ from aistemsplitter_server.accounts.tables import Person
 from aistemsplitter_server.audit import service
 from aistemsplitter_server.kit import ids
 from aistemsplitter_server.kit.database import Database
+from aistemsplitter_server.kit.secrets import Secrets
+from aistemsplitter_server.kit.settings import Settings
+from aistemsplitter_server.storage.configured import configured
 from audit_log import actions, entries
 from customers import Customer
 from databases import only_sqlite
@@ -14,7 +17,13 @@ from visitors import Visitor
 
 @only_sqlite
 def test_actions_of_people(
-    signed_in: Visitor, ada: Person, hers: Customer, adas: Customer, database: Database
+    signed_in: Visitor,
+    ada: Person,
+    hers: Customer,
+    adas: Customer,
+    database: Database,
+    settings: Settings,
+    server_secrets: Secrets,
 ) -> None:
     key_id = ids.new("key")
     signed_in.post("/settings/developer/keys", {"id": key_id, "scope": "splits:read"})
@@ -23,6 +32,8 @@ def test_actions_of_people(
     sample = {"url": "https://example.com/?token=hidden", "key": adas.caller.key_id}
     sent = signed_in.post("/settings/webhooks/test", sample)
     signed_in.post(sent.headers["location"] + "/replay")
+    kept = hers.finished(configured(settings, server_secrets))
+    signed_in.post(f"/studio/songs/{kept.id}/keep")
     split = hers.split()
     signed_in.post(f"/studio/songs/{split.id}/cancel")
     signed_in.post(f"/studio/songs/{split.id}/again")
@@ -37,6 +48,7 @@ def test_actions_of_people(
         "person.signed_out",
         "split.canceled",
         "split.deleted",
+        "split.kept",
         "split.retried",
         "webhook.replayed",
         "webhook.test_sent",

@@ -46,6 +46,7 @@ class Action(StrEnum):
     PURCHASE_PAID = "purchase.paid"
     SPLIT_CANCELED = "split.canceled"
     SPLIT_DELETED = "split.deleted"
+    SPLIT_KEPT = "split.kept"
     SPLIT_RETRIED = "split.retried"
     SHARE_CREATED = "share.created"
     SHARE_REVOKED = "share.revoked"

@@ -85,6 +85,13 @@ class Settings(BaseSettings):
     retention_hours: int = Field(
         72, ge=1, description="hours that stems and uploaded songs are kept"
     )
+    keep_days: int = Field(
+        365,
+        ge=0,
+        le=FOREVER,
+        description="days that a song is kept after someone chose to keep it in the studio;"
+        " 0: nobody can",
+    )
     audit_retention_days: int = Field(
         365, ge=1, le=FOREVER, description="days that entries of the audit log are kept"
     )

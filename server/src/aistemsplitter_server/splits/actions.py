@@ -6,12 +6,15 @@ The API, the pages and the command all use these.
 from __future__ import annotations
 
 import logging
+from datetime import timedelta
 
 from sqlalchemy.orm import Session
 
 from aistemsplitter_server.audit import service as audit
 from aistemsplitter_server.audit.service import Action
+from aistemsplitter_server.kit import times
 from aistemsplitter_server.kit.database import Database
+from aistemsplitter_server.kit.errors import Conflict
 from aistemsplitter_server.kit.settings import Settings
 from aistemsplitter_server.splits import deletion, retries, service
 from aistemsplitter_server.splits.tables import Split
@@ -39,6 +42,24 @@ def retry(session: Session, settings: Settings, failed: Split, actor: str) -> tu
             session, split.account_id, actor, Action.SPLIT_RETRIED, split.id, retry_of=failed.id
         )
     return split, is_new
+
+
+def keep(session: Session, settings: Settings, split: Split, actor: str) -> None:
+    """Put the deletion of a split's audio off until ``KEEP_DAYS`` from now.
+
+    Raises:
+        Conflict: The split has no audio, or songs cannot be kept on this server.
+    """
+    now = times.now()
+    if not settings.keep_days:
+        raise Conflict("Songs cannot be kept on this server.")
+    if split.expires_at is None or not split.can_be_heard(now):
+        raise Conflict("The audio of this split is deleted, or not made yet.")
+    until = now + timedelta(days=settings.keep_days)
+    if until > split.expires_at:
+        split.expires_at = until
+        service.touch(split)
+    audit.record(session, split.account_id, actor, Action.SPLIT_KEPT, split.id)
 
 
 def delete(

@@ -21,7 +21,7 @@ from sqlalchemy import (
     tuple_,
     update,
 )
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from aistemsplitter_server.splits.tables import (
     COPIES_QUEUED,
@@ -29,6 +29,7 @@ from aistemsplitter_server.splits.tables import (
     IS_PROCESSING,
     IS_QUEUED,
     PROCESSING,
+    SUCCEEDED,
     TERMINAL,
     Listening,
     Share,
@@ -75,6 +76,8 @@ _STORED = select(
     .scalar_subquery()
 )
 _IN_CLASS = _SPLITS.turn.between(bindparam("lowest"), bindparam("highest"))
+_RETRY = aliased(Split)
+_IS_RETRIED = exists(select(_RETRY.id).where(_RETRY.retry_of == Split.id))
 _TURNS = select(
     *(
         select(which(_SPLITS.turn)).where(_IN_CLASS, *conditions).scalar_subquery().label(name)
@@ -124,16 +127,20 @@ def page(
     is_test: bool,
     before: str | None,
     status: str | None = None,
+    retried: bool = True,
     limit: int,
 ) -> Sequence[Split]:
     """Return splits of the account, of one mode, newest first.
 
     Args:
         before: Return only splits with smaller ids.
+        retried: Whether to return failed splits that were retried as well.
     """
     query = select(Split).where(
         Split.account_id == account_id, Split.is_test == is_test, Split.deleted_at.is_(None)
     )
+    if not retried:
+        query = query.where(~_IS_RETRIED)
     if before is not None:
         query = query.where(Split.id < before)
     if status is not None:
@@ -152,6 +159,8 @@ def search(
 ) -> tuple[Sequence[Split], str | None]:
     """Return splits whose file name contains a text, in any case, newest first.
 
+    Failed splits that were retried are left out.
+
     A search reads a bounded number of splits, so its cost does not grow with the account. Trigram
     or word indexes would not find the two characters that Chinese titles are searched by.
 
@@ -167,7 +176,9 @@ def search(
         newest_first = newest_first.where(Split.id < before)
     oldest = session.scalar(newest_first.with_only_columns(Split.id).offset(SEARCHED - 1).limit(1))
     query = newest_first.where(
-        Split.deleted_at.is_(None), Split.filename.icontains(text, autoescape=True)
+        Split.deleted_at.is_(None),
+        Split.filename.icontains(text, autoescape=True),
+        ~_IS_RETRIED,
     )
     if oldest is not None:
         query = query.where(Split.id >= oldest)
@@ -316,6 +327,21 @@ def copies_queued(session: Session, after: str, limit: int) -> Sequence[Listenin
 def expired(now: datetime) -> ColumnElement[bool]:
     """Select splits whose audio has expired and is not deleted yet."""
     return and_(Split.swept_at.is_(None), Split.expires_at <= now)
+
+
+def expiring(
+    session: Session, account_id: str, now: datetime, before: datetime, limit: int
+) -> Sequence[Split]:
+    """Return splits of the account whose audio is deleted before a time, the next one first."""
+    query = select(Split).where(
+        Split.account_id == account_id,
+        Split.status == SUCCEEDED,
+        Split.swept_at.is_(None),
+        Split.deleted_at.is_(None),
+        Split.expires_at > now,
+        Split.expires_at < before,
+    )
+    return session.scalars(query.order_by(Split.expires_at).limit(limit)).all()
 
 
 def expired_after(

@@ -20,8 +20,11 @@ PURPOSE = "share"
 GONE = "This link is not valid or has expired."
 
 
-def share(session: Session, secrets: Secrets, split: Split, lifetime: timedelta) -> Share:
+def share(session: Session, secrets: Secrets, split: Split, lifetime: timedelta | None) -> Share:
     """Create a share link of a split. It expires with the split's audio at the latest.
+
+    Args:
+        lifetime: How long the link works; None for as long as the audio exists.
 
     Raises:
         Conflict: The split has no stems.
@@ -36,7 +39,7 @@ def share(session: Session, secrets: Secrets, split: Split, lifetime: timedelta)
         account_id=split.account_id,
         split_id=split.id,
         created_at=now,
-        expires_at=min(now + lifetime, split.expires_at),
+        expires_at=split.expires_at if lifetime is None else min(now + lifetime, split.expires_at),
     )
     session.add(row)
     session.flush()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
@@ -14,7 +14,9 @@ from jinja2.runtime import Context
 from markupsafe import Markup
 
 from aistemsplitter_server.kit import times
-from aistemsplitter_server.kit.errors import ApiError, LimitExceeded
+from aistemsplitter_server.kit.errors import ApiError, LimitExceeded, ValidationFailed
+from aistemsplitter_server.splits.tables import Split
+from aistemsplitter_server.uploads.measurements import UnusableUpload
 from aistemsplitter_server.web import assets, texts
 from aistemsplitter_server.web.texts import Texts
 
@@ -33,7 +35,8 @@ def render(
 
     Templates have ``t`` (the texts), ``asset`` (the URL of a static file), ``signed_in``, ``path``,
     ``is_fragment`` (htmx asks for a part of the page), ``reason`` (of a failure, as text), and the
-    filters ``moment``, ``day``, ``clock``, ``credit``, ``number``, ``percent``, ``script_texts``.
+    filters ``moment``, ``day``, ``clock``, ``credit``, ``number``, ``percent``, ``remaining``,
+    ``is_keepable``, ``script_texts``.
     """
     t = language_of(request)
     html = (
@@ -69,6 +72,11 @@ def message(t: Texts, error: ApiError) -> str:
     if isinstance(error, LimitExceeded):
         gigabytes = t.number(error.maximum / 1e9, 1)
         return t(f"limits.reached.{error.limit}", maximum=error.maximum, gigabytes=gigabytes)
+    if isinstance(error, UnusableUpload):
+        return reason(t, error.reason, error.message)
+    if isinstance(error, ValidationFailed) and error.extra["details"]:
+        faults = "; ".join(fault["message"] for fault in error.extra["details"])
+        return t("errors.VALIDATION_ERROR", message=faults)
     return reason(t, error.code, error.message, **error.extra)
 
 
@@ -95,6 +103,8 @@ def _environment() -> Environment:
         clock=clock,
         credit=credit,
         number=_number,
+        remaining=_remaining,
+        is_keepable=_is_keepable,
         percent=_percent,
         script_texts=_script_texts,
     )
@@ -114,6 +124,17 @@ def _day(when: datetime | None) -> Markup | str:
         return "–"
     shown = when.strftime("%Y-%m-%d")
     return Markup('<time datetime="{}" data-day>{}</time>').format(times.to_wire(when), shown)
+
+
+def _remaining(when: datetime) -> timedelta:
+    """Return how long it is until a time."""
+    return when - times.now()
+
+
+def _is_keepable(split: Split, keep_days: int) -> bool:
+    """Return whether keeping a song would put its deletion off by a day or more."""
+    until = times.now() + timedelta(days=keep_days)
+    return split.expires_at is not None and until - split.expires_at > timedelta(days=1)
 
 
 def clock(seconds: float) -> str:

@@ -39,6 +39,7 @@ def song(
         split,
         _lifetime(context),
         position=context.positions.of(split),
+        keep_days=context.settings.keep_days,
         **shares.controls(context, base_url, split),
     )
 

@@ -13,6 +13,8 @@ from aistemsplitter_server.web.sessions import InSession
 
 router = APIRouter(prefix="/studio/songs/{split_id}")
 
+KEPT = "kept"  # id of the element that says how long a song is kept, on its page
+
 
 @router.post("/cancel")
 def cancel(request: Request, context: InContext, who: InSession, split_id: str) -> Response:
@@ -32,6 +34,19 @@ def try_again(request: Request, context: InContext, who: InSession, split_id: st
     if not is_new and is_fragment(request):
         return Response(headers={"HX-Refresh": "true"})  # its row may be on the page already
     return _shown(request, context, who, made.id)
+
+
+@router.post("/keep")
+def keep(request: Request, context: InContext, who: InSession, split_id: str) -> Response:
+    """Put the deletion of a song's audio off."""
+    with context.database.write() as session:
+        split = service.of_account(session, who.account_id, split_id, is_test=None, lock=True)
+        actions.keep(session, context.settings, split, who.person_id)
+    if is_fragment(request) and request.headers.get("hx-target") == KEPT:
+        return render(request, "song_kept.html", split=split, keep_days=context.settings.keep_days)
+    if not is_fragment(request):
+        return RedirectResponse(f"/studio/songs/{split_id}", 303)
+    return _shown(request, context, who, split_id)
 
 
 @router.post("/delete")
@@ -60,4 +75,10 @@ def _shown(request: Request, context: InContext, who: InSession, split_id: str) 
     with context.database.read() as session:
         split = service.of_account(session, who.account_id, split_id, is_test=None)
     position = context.positions.of(split)
-    return render(request, "song_row.html", split=split, position=position)
+    return render(
+        request,
+        "song_row.html",
+        split=split,
+        position=position,
+        keep_days=context.settings.keep_days,
+    )

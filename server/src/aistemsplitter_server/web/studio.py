@@ -3,36 +3,46 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Annotated, Any, Literal, get_args
 
 from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import RedirectResponse
+from pydantic import Field, StringConstraints
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
 from aistemsplitter_server.accounts import sign_ins
 from aistemsplitter_server.accounts.limits import limits_of
+from aistemsplitter_server.audit import service as audit
+from aistemsplitter_server.audit.service import Action
 from aistemsplitter_server.credits import service as credits
+from aistemsplitter_server.credits.tables import Entry
 from aistemsplitter_server.http.context import BaseUrl, Context, IdempotencyKey, InContext
-from aistemsplitter_server.kit import ids
+from aistemsplitter_server.kit import ids, times
 from aistemsplitter_server.kit.errors import ModelUnavailable, ValidationFailed
+from aistemsplitter_server.kit.schemas import Request as Body
 from aistemsplitter_server.kit.schemas import Response as Answer
 from aistemsplitter_server.kit.schemas import Success
 from aistemsplitter_server.models import queries as models
 from aistemsplitter_server.models.catalogue import MODELS, Model
 from aistemsplitter_server.models.service import serving
-from aistemsplitter_server.splits import creation, queries, service, speeds, stream
+from aistemsplitter_server.splits import actions, creation, queries, service, speeds, stream
 from aistemsplitter_server.splits.schemas import CreateSplit, OutputFormat
 from aistemsplitter_server.splits.tables import TERMINAL, Split
 from aistemsplitter_server.uploads import reservations
 from aistemsplitter_server.uploads.schemas import Reservation, ReserveUpload
 from aistemsplitter_server.web import live
 from aistemsplitter_server.web.pages import is_fragment, render
-from aistemsplitter_server.web.sessions import InSession
+from aistemsplitter_server.web.sessions import InSession, Operator
 
 router = APIRouter(prefix="/studio")
 
 PAGE = 20  # songs per page
+REMINDED = timedelta(hours=24)  # before songs are deleted
+MOST_EXPIRING = 1000  # songs that are counted and kept at once
 WATCHED = 60  # songs whose changes a page can follow
+REASON = "added in the studio"  # of a grant
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +52,20 @@ class Offer:
     model: Model
     served_by: str | None  # None if it cannot run here
     speed: float | None  # recent seconds of audio per second
+
+
+class GrantMinutes(Body):
+    """Minutes that the operator adds to her own account."""
+
+    minutes: int = Field(ge=1, le=100_000)
+    entry: Annotated[str, StringConstraints(pattern=r"^ent_[0-9A-HJKMNP-TV-Z]{26}$")]
+
+
+class Granted(Answer):
+    """The new balance, and the id of the next grant's entry, so that each is made once."""
+
+    balance: int  # seconds
+    next_entry: str
 
 
 class Begun(Answer):
@@ -69,7 +93,9 @@ def studio(
                 session, whose, text, is_test=is_test, before=last, limit=PAGE
             )
         else:
-            found = queries.page(session, whose, is_test=is_test, before=last, limit=PAGE + 1)
+            found = queries.page(
+                session, whose, is_test=is_test, before=last, retried=False, limit=PAGE + 1
+            )
             shown, older = found[:PAGE], found[PAGE - 1].id if len(found) > PAGE else None
         songs: dict[str, Any] = {
             "songs": [(split, context.positions.of(split)) for split in shown],
@@ -77,20 +103,26 @@ def studio(
             "mode": mode,
             "following": ids.body(older) if older else None,
             "searched": queries.SEARCHED,
+            "keep_days": context.settings.keep_days,
         }
         if is_fragment(request):
             return render(request, "songs.html", **songs)
         offers = _offers(session, context)
         balance = credits.balance(session, who.account_id)
+        now = times.now()
+        expiring = queries.expiring(session, who.account_id, now, now + REMINDED, MOST_EXPIRING)
     return render(
         request,
         "studio.html",
+        expiring=len(expiring),
         offers=offers,
         chosen=next((offer.model.name for offer in offers if offer.served_by), None),
         formats=get_args(OutputFormat),
         balance=balance,
         limit=context.settings.upload_limit,
         longest=context.settings.max_duration_seconds,
+        are_packs_sold=context.payments is not None,
+        new_entry=ids.new("ent"),
         **songs,
     )
 
@@ -142,6 +174,36 @@ def _begun(
     return Success(data=Begun(id=split_id, html=_row(request, context, made)))
 
 
+@router.post("/keep")
+def keep_expiring(context: InContext, who: InSession) -> Response:
+    """Keep all songs that the page's reminder counts."""
+    now = times.now()
+    with context.database.write() as session:
+        for split in queries.expiring(session, who.account_id, now, now + REMINDED, MOST_EXPIRING):
+            actions.keep(session, context.settings, split, who.person_id)
+    return RedirectResponse("/studio", 303)
+
+
+@router.post("/minutes")
+def grant(context: InContext, who: Operator, body: GrantMinutes) -> Success[Granted]:
+    """Add minutes to the operator's own account."""
+    seconds = body.minutes * 60
+    with context.database.write() as session:
+        if session.get(Entry, body.entry) is None:
+            credits.grant(session, who.account_id, seconds, REASON, entry_id=body.entry)
+            audit.record(
+                session,
+                who.account_id,
+                who.person_id,
+                Action.CREDITS_GRANTED,
+                body.entry,
+                seconds=seconds,
+                reason=REASON,
+            )
+        balance = credits.balance(session, who.account_id)
+    return Success(data=Granted(balance=balance, next_entry=ids.new("ent")))
+
+
 @router.get("/events")
 def events(
     request: Request,
@@ -172,7 +234,13 @@ def events(
 
 
 def _row(request: Request, context: Context, split: Split) -> str:
-    page = render(request, "song_row.html", split=split, position=context.positions.of(split))
+    page = render(
+        request,
+        "song_row.html",
+        split=split,
+        position=context.positions.of(split),
+        keep_days=context.settings.keep_days,
+    )
     return bytes(page.body).decode()
 
 

@@ -2,9 +2,11 @@
 
 import { ask } from "./asking.js";
 import { localTimes, texts, toast } from "./base.js";
-import { durationOf, send } from "./uploading.js";
+import { keepFocus } from "./focus.js";
+import { siteOf } from "./links.js";
+import { UploadRows } from "./upload_rows.js";
+import { durationOf } from "./uploading.js";
 
-const AT_ONCE = 2; // uploads
 const t = texts();
 const form = document.getElementById("new");
 const pending = document.getElementById("pending");
@@ -15,7 +17,6 @@ const longest = Number(form.dataset.longest);
 
 /** @type {{file?: File, url?: string, name: string, seconds: number | null, item: HTMLElement}[]} */
 let chosen = [];
-let uploads = 0; // under way or waiting
 
 // Choosing ------------------------------------------------------------------------------------
 
@@ -60,6 +61,11 @@ function addUrl() {
   const field = document.getElementById("url");
   const url = field.value.trim();
   if (!url || !field.reportValidity()) return;
+  const site = siteOf(url);
+  const fault = document.getElementById("url-fault");
+  fault.textContent = site ? t("studio.link_is_page", { site }) : "";
+  fault.hidden = !site;
+  if (site) return;
   field.value = "";
   add({ url, name: url, detail: t("studio.from_url") });
 }
@@ -123,7 +129,9 @@ function summarize() {
   pending.hidden = !chosen.length;
   const go = document.getElementById("go");
   const wanted = stems();
-  go.disabled = !chosen.length || !model() || !wanted.length;
+  const lacking = chosen.length ? missing() : 0;
+  go.disabled = !chosen.length || !model() || !wanted.length || lacking > 0;
+  showShortage(lacking);
   go.textContent = chosen.length > 1 ? t("studio.go_many", { n: chosen.length }) : t("studio.go");
   document.getElementById("summary").textContent = summary(wanted);
 }
@@ -134,14 +142,54 @@ function summary(wanted) {
   if (!wanted.length) return t("studio.no_stems");
   const known = chosen.filter((song) => song.seconds !== null);
   if (known.some((song) => song.seconds > longest)) return t("studio.too_long", { time: clock(longest) });
-  const seconds = known.reduce((sum, song) => sum + Math.max(1, Math.ceil(song.seconds)), 0);
+  const seconds = cost(known);
   const parts = [];
   if (known.length) parts.push(t("studio.cost", { time: credit(seconds) }));
   if (known.length < chosen.length) parts.push(t("studio.cost_later", { n: chosen.length - known.length }));
   const pace = Number(model().dataset.pace);
   if (known.length && pace) parts.push(t("studio.takes", { time: clock(Math.max(1, seconds / pace)) }));
-  if (seconds > Number(balance.dataset.seconds)) parts.push(t("studio.not_enough"));
   return parts.join(" ");
+}
+
+/** Seconds that songs cost; each of unknown length costs at least one. */
+function cost(counted) {
+  return counted.reduce((sum, { seconds }) => sum + Math.max(1, Math.ceil(seconds ?? 1)), 0);
+}
+
+/** Seconds that the balance is short of the chosen songs' cost. */
+function missing() {
+  return Math.max(0, cost(chosen) - Number(balance.dataset.seconds));
+}
+
+/** Say how much is missing, with a button or a link that helps. */
+function showShortage(lacking) {
+  const shortage = document.getElementById("shortage");
+  shortage.hidden = !lacking;
+  if (!lacking) return;
+  shortage.querySelector("span").textContent = t("studio.not_enough", { time: credit(lacking) });
+  const grant = document.getElementById("grant");
+  if (grant) grant.textContent = t("studio.grant", { n: Math.ceil(lacking / 60) });
+}
+
+document.getElementById("grant")?.addEventListener("click", async ({ target }) => {
+  target.disabled = true;
+  try {
+    const minutes = Math.ceil(missing() / 60);
+    const granted = await ask("/studio/minutes", { minutes, entry: target.dataset.entry });
+    target.dataset.entry = granted.nextEntry;
+    showBalance(granted.balance);
+    document.getElementById("go").focus();
+  } catch (error) {
+    toast(error.message || t("frame.failed"), "danger");
+  } finally {
+    target.disabled = false;
+  }
+});
+
+function showBalance(seconds) {
+  balance.dataset.seconds = seconds;
+  balance.textContent = credit(seconds);
+  summarize();
 }
 
 form.addEventListener("change", (event) => {
@@ -152,7 +200,14 @@ showStems({ target: { name: "model" } });
 
 // Uploading and splitting ---------------------------------------------------------------------
 
-const waiting = [];
+const uploads = new UploadRows({
+  t,
+  list: songs,
+  onSplit: (row, html) => {
+    place(row, html);
+    follow();
+  },
+});
 
 form.addEventListener("submit", (event) => {
   event.preventDefault();
@@ -163,73 +218,24 @@ form.addEventListener("submit", (event) => {
   };
   for (const song of chosen) {
     song.item.remove();
-    waiting.push(begin(song, options));
+    uploads.add(song, options);
   }
-  uploads += chosen.length;
   chosen = [];
   summarize();
   songs.scrollIntoView({ block: "nearest", behavior: "smooth" });
-  for (let lane = 0; lane < AT_ONCE; lane += 1) runLane();
 });
 
-let lanes = 0;
-async function runLane() {
-  if (lanes >= AT_ONCE) return;
-  lanes += 1;
-  while (waiting.length) {
-    await waiting.shift()();
-    uploads -= 1;
-  }
-  lanes -= 1;
-}
-
-/** Show a song in the list at once; the function that is returned uploads and splits it. */
-function begin(song, options) {
-  const row = document.getElementById("uploading").content.firstElementChild.cloneNode(true);
-  const [name, about] = row.querySelectorAll(".what span");
-  const bar = row.querySelector("progress");
-  const percent = row.querySelector(".state .number");
-  const stop = row.querySelector("button");
-  const why = row.querySelector(".why");
-  name.textContent = song.name;
-  about.textContent = t("studio.upload_waits");
-  bar.setAttribute("aria-label", t("studio.uploading", { name: song.name }));
-  songs.querySelector(".empty")?.remove();
-  songs.prepend(row);
-  const cancel = new AbortController();
-  stop.addEventListener("click", () => cancel.abort());
-  cancel.signal.addEventListener("abort", () => row.remove());
-  const key = [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-
-  return async () => {
-    if (cancel.signal.aborted) return;
-    try {
-      let input = { type: "direct_url", url: song.url };
-      if (song.file) {
-        about.textContent = t("studio.upload_runs");
-        const uploadId = await send(song.file, cancel.signal, (fraction) => {
-          bar.value = fraction;
-          percent.textContent = `${Math.floor(fraction * 100)} %`;
-          if (fraction === 1) about.textContent = t("studio.measuring");
-        });
-        input = { type: "uploaded_file", uploadId };
-      }
-      const begun = await ask("/studio/splits", { input, ...options }, { "Idempotency-Key": key }, cancel.signal);
-      place(row, begun.html);
-      follow();
-    } catch (error) {
-      if (cancel.signal.aborted) return;
-      row.querySelector(".state").replaceChildren();
-      about.textContent = "";
-      stop.textContent = t("studio.remove");
-      why.textContent = error.message || t("frame.failed");
-      why.hidden = false;
-    }
-  };
-}
-
 window.addEventListener("beforeunload", (event) => {
-  if (uploads) event.preventDefault();
+  if (uploads.holdsSongs) event.preventDefault();
+});
+
+// Other pages open beside this one while it has songs that would be lost with it.
+document.addEventListener("click", (event) => {
+  const link = event.target.closest("a[href]");
+  if (!link || link.target || link.hasAttribute("hx-get") || !uploads.holdsSongs) return;
+  link.target = "_blank";
+  setTimeout(() => link.removeAttribute("target"));
+  toast(t("studio.opened_beside"));
 });
 
 // Following -----------------------------------------------------------------------------------
@@ -247,9 +253,7 @@ function follow() {
     const told = JSON.parse(event.data);
     const row = document.getElementById(told.id);
     if (row) place(row, told.html);
-    balance.dataset.seconds = told.balance;
-    balance.textContent = credit(told.balance);
-    summarize();
+    showBalance(told.balance);
   });
   stream.addEventListener("end", () => stream.close());
 }
@@ -267,6 +271,7 @@ function place(row, html) {
   if (focused) (action ? fresh.querySelector(`form[action="${action}"] button`) : fresh.querySelector("a"))?.focus();
 }
 
+keepFocus(songs, document.getElementById("songs-title"));
 document.addEventListener("htmx:afterSettle", follow);
 summarize();
 follow();
