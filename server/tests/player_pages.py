@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect
 
 from aistemsplitter_server.accounts import sign_ins
 from aistemsplitter_server.accounts.tables import Person
@@ -27,9 +27,7 @@ def signed_in_page(browser: Browser, base: str, token: str, **options: Any) -> I
         options: Of the browser context.
     """
     context = browser.new_context(base_url=base, **options)
-    context.add_cookies(
-        [{"name": SESSION, "value": token, "url": base, "secure": True, "httpOnly": True}]
-    )
+    sign_in(context, token)
     page = context.new_page()
     faults: list[str] = []
     page.on("pageerror", lambda error: faults.append(str(error)))
@@ -37,6 +35,13 @@ def signed_in_page(browser: Browser, base: str, token: str, **options: Any) -> I
     yield page
     context.close()
     assert not faults
+
+
+def sign_in(context: BrowserContext, token: str) -> None:
+    """Give a browser context the cookie of a session."""
+    context.add_cookies(
+        [{"name": SESSION, "value": token, "domain": "localhost", "path": "/", "secure": True}]
+    )
 
 
 def session_of(database: Database, secrets: Secrets, someone: Person) -> str:

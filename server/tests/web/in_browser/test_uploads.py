@@ -12,9 +12,9 @@ from aistemsplitter_server.accounts import sign_ins
 from aistemsplitter_server.accounts.tables import Person
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.secrets import Secrets
-from player_pages import session_of, signed_in_page
+from player_pages import session_of, sign_in, signed_in_page
 from processes import SONG
-from visitors import SESSION, person
+from visitors import person
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def test_an_upload_that_was_cut_off_can_be_tried_again(page: Page) -> None:
 
 
 def test_a_song_survives_an_expired_session(
-    studio: Page, base: str, database: Database, server_secrets: Secrets, ada: Person
+    studio: Page, database: Database, server_secrets: Secrets, ada: Person
 ) -> None:
     with database.write() as session:
         sign_ins.end_all(session, ada.id)
@@ -81,10 +81,7 @@ def test_a_song_survives_an_expired_session(
     alert = row.get_by_role("alert")
     expect(alert).to_contain_text("You’ve been signed out.")
     expect(alert.get_by_role("link", name="Sign in")).to_have_attribute("target", "_blank")
-    token = session_of(database, server_secrets, ada)
-    studio.context.add_cookies(
-        [{"name": SESSION, "value": token, "url": base, "secure": True, "httpOnly": True}]
-    )
+    sign_in(studio.context, session_of(database, server_secrets, ada))
     row.get_by_role("button", name=f"Try {SONG.name} again").click()
     expect(row).to_contain_text("Next in the queue")
 
