@@ -15,6 +15,11 @@ from aistemsplitter_server.kit.secrets import Secrets
 from aistemsplitter_server.splits.tables import Split
 from visitors import SESSION
 
+PHONE: dict[str, Any] = {
+    "viewport": {"width": 390, "height": 844},
+    "has_touch": True,
+    "is_mobile": True,
+}
 STEMS = ("vocals", "drums", "bass")
 
 

@@ -24,8 +24,8 @@ def test_a_song_is_found_as_it_was_left(page: Page, base: str, song: Split) -> N
     page.keyboard.press("ArrowRight")
     page.keyboard.press("a")
     page.keyboard.press("End")
-    page.keyboard.press("b")
-    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("b")  # and it goes to the loop's start
+    page.keyboard.press("ArrowRight")
 
     def check() -> None:
         pressed = {"Mute Drums": "true", "Solo Bass": "true", "Solo Drums": "false"}
@@ -38,7 +38,7 @@ def test_a_song_is_found_as_it_was_left(page: Page, base: str, song: Split) -> N
         expect(page.get_by_role("button", name="Loop from 0:05.0: start it here")).to_be_visible()
         loop = page.get_by_role("button", name="Loop", exact=True)
         expect(loop).to_have_attribute("aria-pressed", "true")
-        assert at(page) == pytest.approx(7, abs=0.1)
+        assert at(page) == pytest.approx(10, abs=0.1)
 
     check()
     page.reload()
@@ -95,7 +95,7 @@ def test_a_retry_replaces_the_failed_song(page: Page, hers: Customer, database: 
     rows = page.locator("#songs > .song")
     expect(rows).to_have_count(2)
     rows.first.get_by_role("button", name="Try again").press("Enter")
-    expect(rows.first).to_contain_text("Next in the queue")
+    expect(rows.first.get_by_role("button", name="Cancel")).to_be_visible()
     expect(rows).to_have_count(2)
     expect(rows.first.get_by_role("link", name="song.flac")).to_be_focused()
     page.reload()

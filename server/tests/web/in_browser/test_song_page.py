@@ -4,21 +4,52 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from playwright.sync_api import Page, expect
+import pytest
+from playwright.sync_api import Browser, Page, Route, expect
 from sqlalchemy import select
 
 from aistemsplitter_server.kit import times
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.splits.tables import Share, Split
-from player_pages import at, opened
+from player_pages import PHONE, at, opened, signed_in_page
 from processes import until
 from visitors import Visitor
+
+# Two frames later, everything is painted.
+PAINTED = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
 
 
 def expire(database: Database, song: Split, left: timedelta) -> None:
     """Let a song's audio expire after some time."""
     with database.write() as session:
         session.get_one(Split, song.id).expires_at = times.now() + left
+
+
+@pytest.mark.parametrize("look", ["desktop", "phone"])
+def test_the_page_holds_still_while_it_loads(
+    browser: Browser, base: str, session_token: str, song: Split, look: str
+) -> None:
+    options = {} if look == "desktop" else PHONE
+    with signed_in_page(browser, base, session_token, **options) as page:
+        page.add_init_script(
+            """
+            window.shift = 0;
+            new PerformanceObserver((list) => {
+              for (const { value } of list.getEntries()) window.shift += value;
+            }).observe({ type: "layout-shift", buffered: true });"""
+        )
+        held: list[Route] = []
+        page.route("**/player.json", held.append)
+        page.goto(f"/studio/songs/{song.id}")
+        page.wait_for_function(
+            "() => performance.getEntriesByName('first-contentful-paint').length"
+        )
+        page.evaluate(PAINTED)
+        assert len(held) == 1
+        held[0].continue_()
+        expect(page.get_by_role("button", name="Play", exact=True)).to_be_visible()
+        page.evaluate(PAINTED)
+        assert page.evaluate("shift") < 0.05
 
 
 def test_a_link_is_created_without_leaving_the_page(

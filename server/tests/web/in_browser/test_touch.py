@@ -4,19 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, CDPSession, Locator, Page, expect
 
 from aistemsplitter_server.splits.tables import Split
-from player_pages import opened, signed_in_page
+from player_pages import PHONE, opened, signed_in_page
 
-PHONE: dict[str, Any] = {
-    "viewport": {"width": 390, "height": 844},
-    "has_touch": True,
-    "is_mobile": True,
-}
 TARGET = 44  # CSS pixels, the least size of what a finger should hit
 
 
