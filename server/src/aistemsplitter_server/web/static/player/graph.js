@@ -1,4 +1,4 @@
-// What the audio runs through. The same graph serves the loudspeakers and the file of the mix.
+// What the audio runs through. mixdown.js does the same to the file of the mix.
 //
 //     stem ─▶ level ─▶ pan ─┐
 //     stem ─▶ level ─▶ pan ─┴▶ stems ──┐

@@ -182,7 +182,7 @@ function size(buffers) {
  * Give a buffer's memory back at once: browsers wait long, until hundreds of megabytes of it have
  * gathered, and Chromium counts only what a script has touched. What is handed over to nobody goes.
  */
-export function discard(buffer) {
+function discard(buffer) {
   const { port1, port2 } = new MessageChannel();
   port2.close();
   port1.postMessage(null, channelsOf(buffer));
