@@ -47,6 +47,7 @@ from aistemsplitter_server.splits.tables import (
     TERMINAL,
     IdempotencyKey,
     Listening,
+    PlayerState,
     Share,
     Split,
 )
@@ -178,6 +179,7 @@ def _erased_rows(account_id: str) -> list[tuple[type[Base], ColumnElement[bool]]
         (IdempotencyKey, IdempotencyKey.account_id == account_id),
         (Listening, Listening.split_id.in_(splits)),
         (Share, Share.account_id == account_id),
+        (PlayerState, PlayerState.person_id.in_(people)),
         (Link, Link.account_id == account_id),
         (SignIn, SignIn.person_id.in_(people)),
         (Person, Person.account_id == account_id),

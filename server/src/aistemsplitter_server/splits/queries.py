@@ -32,6 +32,7 @@ from aistemsplitter_server.splits.tables import (
     SUCCEEDED,
     TERMINAL,
     Listening,
+    PlayerState,
     Share,
     Split,
 )
@@ -356,7 +357,8 @@ def expired_after(
 
 
 def set_swept(session: Session, split_ids: Sequence[str], now: datetime) -> None:
-    """Note that the audio of splits is deleted."""
+    """Note that the audio of splits is deleted, and forget what was set in their players."""
+    session.execute(delete(PlayerState).where(PlayerState.split_id.in_(split_ids)))
     session.execute(update(Split).where(Split.id.in_(split_ids)).values(swept_at=now))
 
 
@@ -373,6 +375,11 @@ def unerased_locked(session: Session, limit: int) -> Sequence[Split]:
 def delete_shares(session: Session, split_id: str) -> None:
     """Delete the share links of a split."""
     session.execute(delete(Share).where(Share.split_id == split_id))
+
+
+def delete_player_states(session: Session, split_id: str) -> None:
+    """Delete what people have set in the player of a split."""
+    session.execute(delete(PlayerState).where(PlayerState.split_id == split_id))
 
 
 def share(session: Session, digests: Sequence[bytes]) -> Share | None:

@@ -1,4 +1,4 @@
-"""The tables of splits, their listening copies and share links, and of idempotency keys."""
+"""The tables of splits, their copies, links and players' states, and of idempotency keys."""
 
 from __future__ import annotations
 
@@ -175,6 +175,18 @@ class Listening(Base):
     requested_at: Mapped[datetime] = mapped_column(UtcTime)
     ready_at: Mapped[datetime | None] = mapped_column(UtcTime)
     reason: Mapped[str | None]
+
+
+class PlayerState(Base):
+    """What a person has set in the player of a split; see ``remembering.State``."""
+
+    __tablename__ = "player_states"
+
+    person_id: Mapped[str] = mapped_column(
+        ForeignKey("people.id", ondelete="CASCADE"), primary_key=True
+    )
+    split_id: Mapped[str] = mapped_column(ForeignKey("splits.id"), primary_key=True, index=True)
+    state: Mapped[dict[str, Any]] = mapped_column(JSON)
 
 
 class Share(Base):

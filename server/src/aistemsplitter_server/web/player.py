@@ -10,7 +10,8 @@ from fastapi.responses import JSONResponse
 
 from aistemsplitter_server.http.context import BaseUrl, Context, InContext, InStorage
 from aistemsplitter_server.kit import times
-from aistemsplitter_server.splits import player, rendering, service, sharing
+from aistemsplitter_server.kit.schemas import Success
+from aistemsplitter_server.splits import player, remembering, rendering, service, sharing
 from aistemsplitter_server.splits.tables import Share, Split
 from aistemsplitter_server.storage.interface import Storage
 from aistemsplitter_server.web import guard, shares
@@ -38,6 +39,7 @@ def song(
         storage,
         split,
         _lifetime(context),
+        is_own=True,
         position=context.positions.of(split),
         keep_days=context.settings.keep_days,
         **shares.controls(context, base_url, split),
@@ -46,10 +48,22 @@ def song(
 
 @router.get("/studio/songs/{split_id}/player.json")
 def song_data(context: InContext, storage: InStorage, who: InSession, split_id: str) -> Response:
-    """Return the JSON for the player."""
+    """Return the JSON for the player, with what the person has set on the song before."""
     with context.database.read() as session:
         split = service.of_account(session, who.account_id, split_id, is_test=None)
-    return _told(context, storage, split, _lifetime(context))
+        state = remembering.of(session, who.person_id, split_id)
+    return _data(context, storage, split, _lifetime(context), remembered=state)
+
+
+@router.post("/studio/songs/{split_id}/player-state")
+def remember(
+    context: InContext, who: InSession, split_id: str, state: remembering.State
+) -> Success[None]:
+    """Remember what the person has set on a song."""
+    with context.database.write() as session:
+        split = service.of_account(session, who.account_id, split_id, is_test=None)
+        remembering.save(session, who.person_id, split, state)
+    return Success(data=None)
 
 
 @router.get("/shared/{token}")
@@ -60,7 +74,7 @@ def shared(
     with context.database.read() as session:
         share, split = sharing.shared(session, context.secrets, token)
     lifetime = _lifetime_of(share, context)
-    return _page(request, "shared.html", storage, split, lifetime, share=share)
+    return _page(request, "shared.html", storage, split, lifetime, share=share, is_own=False)
 
 
 @router.get("/shared/{token}/player.json")
@@ -68,7 +82,7 @@ def shared_song_data(context: InContext, storage: InStorage, token: str) -> Resp
     """Return the JSON for the player of a shared page."""
     with context.database.read() as session:
         share, split = sharing.shared(session, context.secrets, token)
-    return _told(context, storage, split, _lifetime_of(share, context))
+    return _data(context, storage, split, _lifetime_of(share, context))
 
 
 def _page(
@@ -93,8 +107,10 @@ def _page(
     )
 
 
-def _told(context: Context, storage: Storage, split: Split, lifetime: timedelta) -> Response:
-    found = player.data(context.database, storage, split, lifetime)
+def _data(
+    context: Context, storage: Storage, split: Split, lifetime: timedelta, **more: Any
+) -> Response:
+    found = player.data(context.database, storage, split, lifetime) | more
     return JSONResponse(found, headers={"Cache-Control": "no-store"})
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
+from aistemsplitter_server.accounts.tables import Person
 from aistemsplitter_server.kit.database import Database
-from aistemsplitter_server.splits import service
+from aistemsplitter_server.kit.secrets import Secrets
+from aistemsplitter_server.splits import remembering, service
 from aistemsplitter_server.splits.tables import Split
 from customers import Customer
-from player_pages import at, opened
-from processes import SONG
+from player_pages import at, opened, session_of, signed_in_page
+from processes import SONG, until
+from visitors import Visitor
 
 
 def test_a_song_is_found_as_it_was_left(page: Page, base: str, song: Split) -> None:
@@ -46,6 +49,52 @@ def test_a_song_is_found_as_it_was_left(page: Page, base: str, song: Split) -> N
     page.goto(f"{base}/studio")
     page.go_back()
     check()
+
+
+def test_the_phone_and_the_laptop_agree(
+    page: Page,
+    browser: Browser,
+    base: str,
+    song: Split,
+    ada: Person,
+    database: Database,
+    server_secrets: Secrets,
+) -> None:
+    opened(page, base, song)
+    page.get_by_role("button", name="Mute Drums").click()
+    page.get_by_label("Speed").select_option("0.75")
+
+    def is_saved() -> bool:
+        with database.read() as session:
+            state = remembering.of(session, ada.id, song.id)
+        return state is not None and state["speed"] == 0.75
+
+    until(is_saved)
+    token = session_of(database, server_secrets, ada)
+    with signed_in_page(browser, base, token) as phone:
+        opened(phone, base, song)
+        mute = phone.get_by_role("button", name="Mute Drums")
+        expect(mute).to_have_attribute("aria-pressed", "true")
+        expect(phone.get_by_label("Speed")).to_have_value("0.75")
+
+
+def test_a_shared_link_keeps_its_own_settings(
+    page: Page, browser: Browser, base: str, song: Split, signed_in: Visitor
+) -> None:
+    signed_in.post(f"/studio/songs/{song.id}/share", {"days": "1"})
+    text = signed_in.get(f"/studio/songs/{song.id}").text
+    token = text.partition("/shared/")[2].partition("<")[0]
+    context = browser.new_context()
+    theirs = context.new_page()
+    theirs.goto(f"{base}/shared/{token}")
+    mute = theirs.get_by_role("button", name="Mute Drums")
+    mute.click()
+    theirs.reload()
+    expect(mute).to_have_attribute("aria-pressed", "true")
+    context.close()
+    opened(page, base, song)
+    own = page.get_by_role("button", name="Mute Drums")
+    expect(own).to_have_attribute("aria-pressed", "false")
 
 
 @pytest.mark.parametrize("stored", ["nonsense", '{"speed": 7, "mix": {"strips": {"drums": 1}}}'])

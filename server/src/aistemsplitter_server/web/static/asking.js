@@ -14,15 +14,17 @@ export class Refused extends Error {
 
 /**
  * POST JSON.
+ * @param {RequestInit} [more] options of the request
  * @returns {Promise<any>} the response's data
  * @throws {Refused | Unreachable}
  */
-export async function ask(path, body, headers = {}, signal = undefined) {
+export async function ask(path, body, headers = {}, signal = undefined, more = {}) {
   const response = await reach(path, {
     method: "POST",
     headers: { "Content-Type": "application/json", Accept: "application/json", ...headers },
     body: JSON.stringify(body),
     signal,
+    ...more,
   });
   const answer = await response.json().catch(() => {
     throw new Unreachable();

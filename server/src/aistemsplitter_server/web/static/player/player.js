@@ -102,7 +102,12 @@ function build(song) {
   session.addEventListener("said", ({ detail }) => (spoken.textContent = detail));
   session.addEventListener("help", () => keys.showModal());
   listen(session, { stems: stemsOf(song), frames: song.frames, seek: controls.seek });
-  const memory = new Memory(root.dataset.source, session, song);
+  const memory = new Memory({
+    key: root.dataset.source,
+    account: root.dataset.state,
+    session,
+    song,
+  });
   memory.recall();
   memory.keep();
   playAlone(transport);

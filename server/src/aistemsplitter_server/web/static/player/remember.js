@@ -1,10 +1,11 @@
 // What a listener has set on a song: mixer, loop, speed and position, for the next visit.
 
+import { ask } from "../asking.js";
 import { LOUDEST } from "./mix.js";
 import { SPEEDS } from "./transport.js";
 
-const PAUSE = 400; // ms after a change, as sliders change often
-const STEP = 5000; // ms between two notes of the position while it plays
+const PAUSE = 600; // ms after a change, as sliders change often
+const STEP = 10_000; // ms between two notes of the position while it plays
 
 /**
  * @typedef {object} Remembered
@@ -13,34 +14,38 @@ const STEP = 5000; // ms between two notes of the position while it plays
  * @property {boolean} loops whether the region is repeated
  * @property {number} speed
  * @property {number} position in frames
+ * @property {number} [savedAt] by the clock of the browser that saved it, in ms
  */
 
-/** Keeps what is set on a song in this browser. */
+/**
+ * Keeps what is set on a song: in this browser, and for its owner in the account, so that the phone
+ * and the laptop agree.
+ */
 export class Memory {
   #key;
   #session;
   #song;
+  #account;
   #timer = null;
 
   /**
-   * @param {string} key of the song
-   * @param {import("./session.js").Session} session
-   * @param {import("./pieces.js").Song} song
+   * @param {object} parts
+   * @param {string} parts.key of the song
+   * @param {string} [parts.account] URL that remembers for the person who is signed in
+   * @param {import("./session.js").Session} parts.session
+   * @param {import("./pieces.js").Song} parts.song
    */
-  constructor(key, session, song) {
+  constructor({ key, account, session, song }) {
     this.#key = `song:${key}`;
+    this.#account = account;
     this.#session = session;
     this.#song = song;
   }
 
-  /** Set everything as it was left, as far as it fits the song. */
+  /** Set everything as it was left last, here or elsewhere, as far as it fits the song. */
   recall() {
-    let found = null;
-    try {
-      found = JSON.parse(localStorage.getItem(this.#key));
-    } catch {
-      // Storage is blocked, or has something else under this key.
-    }
+    const [here, there] = [this.#local(), this.#song.remembered];
+    const found = (there?.savedAt ?? 0) > (here?.savedAt ?? 0) ? there : here;
     if (found) this.#session.restore(fitting(found, this.#session.state, this.#song.frames));
   }
 
@@ -55,12 +60,25 @@ export class Memory {
     document.addEventListener("visibilitychange", () => document.hidden && this.#save());
   }
 
-  #save() {
+  #local() {
     try {
-      localStorage.setItem(this.#key, JSON.stringify(this.#session.state));
+      return JSON.parse(localStorage.getItem(this.#key));
     } catch {
-      // Storage is full or blocked: the next visit begins anew.
+      return null; // storage is blocked, or has something else under this key
     }
+  }
+
+  #save() {
+    clearTimeout(this.#timer);
+    const state = { ...this.#session.state, savedAt: Date.now() };
+    try {
+      localStorage.setItem(this.#key, JSON.stringify(state));
+    } catch {
+      // Storage is full or blocked.
+    }
+    if (!this.#account) return;
+    // Offline, this browser still has it.
+    ask(this.#account, state, {}, undefined, { keepalive: true }).catch(() => {});
   }
 }
 

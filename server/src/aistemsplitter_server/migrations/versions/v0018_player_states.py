@@ -1,0 +1,23 @@
+"""What each person has set in the player of a split."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0018"
+down_revision = "0017"
+
+
+def upgrade() -> None:
+    """Add the table of players' states."""
+    op.create_table(
+        "player_states",
+        sa.Column(
+            "person_id",
+            sa.String,
+            sa.ForeignKey("people.id", ondelete="CASCADE"),
+            primary_key=True,
+        ),
+        sa.Column("split_id", sa.String, sa.ForeignKey("splits.id"), primary_key=True),
+        sa.Column("state", sa.JSON, nullable=False),
+    )
+    op.create_index("ix_player_states_split_id", "player_states", ["split_id"])
