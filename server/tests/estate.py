@@ -118,7 +118,7 @@ class Estate:
     def _link(self, someone: Person) -> Things:
         with self.database.write() as session:
             token = people.link(session, self.secrets, someone.account_id, note=self.said)
-            found = queries.link(session, self.secrets.digest(token), lock=False)
+            found = queries.link(session, self.secrets.digests(token), lock=False)
             assert found is not None
         return {"link_id": found.id, "join": token}
 
