@@ -34,22 +34,27 @@ Command = Callable[[Path], list[str]]  # of the folder that it writes to
 _TESTS = Path(__file__).parents[1] / "engine" / "tests"
 _REFERENCE = """
 import sys
-from functools import partial
 from pathlib import Path
 import torch
 from aistemsplitter_engine.audio import AudioFile, StemWriter
 from aistemsplitter_engine.formats import OutputFormat
 import numpy as np
 from msst import demix
-from roformers import KIM, network, separate_chunk
+from roformers import KIM, network
 
 song, checkpoint, out = map(Path, sys.argv[1:4])
 model = network(KIM)
 model.load_state_dict(torch.load(checkpoint))
 mixture = np.concatenate(list(AudioFile(song).blocks()), axis=1)
-autocast = torch.autocast("cpu", torch.bfloat16, enabled=sys.argv[4] == "bf16")
-with autocast:
-    (vocals,) = demix(partial(separate_chunk, model), mixture, 352_800, 2)
+
+
+def separate(chunk):
+    samples = torch.from_numpy(np.ascontiguousarray(chunk, np.float32))
+    return model(samples[None])[0].float().numpy()[None]
+
+
+with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=sys.argv[4] == "bf16"):
+    (vocals,) = demix(separate, mixture, 352_800, 2)
 out.mkdir(parents=True)
 for name, stem in (("vocals", vocals), ("instrumental", mixture - vocals)):
     with StemWriter(out / f"{name}.wav", OutputFormat("wav"), 44_100, 2) as writer:
