@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 class HTDemucsFamily:
     """All networks of the family."""
 
-    sample_rate = 44_100
-    has_shifts = True
+    sample_rate: int = 44_100
+    has_shifts: bool = True
 
     def open(self, checkpoint: Checkpoint) -> Network:
         """Return the network of a checkpoint with the arguments of ``HTDemucs.__init__``."""
@@ -39,9 +39,9 @@ class HTDemucsFamily:
 class HTDemucs:
     """A network of the family."""
 
-    overlap = 0.25
+    overlap: float = 0.25
     complement: str | None = None
-    code = tuple(Path(str(module.__file__)) for module in (network, parameters))
+    code: tuple[Path, ...] = tuple(Path(str(module.__file__)) for module in (network, parameters))
 
     def __init__(self, config: Configuration) -> None:
         self.config = config

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 class RoFormerFamily:
     """All networks of the family."""
 
-    sample_rate = SAMPLE_RATE
-    has_shifts = False
+    sample_rate: int = SAMPLE_RATE
+    has_shifts: bool = False
 
     def open(self, checkpoint: Checkpoint) -> Network:
         """Return the network of a checkpoint that has a model's YAML as its arguments."""
@@ -41,7 +41,9 @@ class RoFormerFamily:
 class RoFormer:
     """A Mel-Band RoFormer or BS-RoFormer."""
 
-    code = tuple(Path(str(module.__file__)) for module in (network, parameters, bands))
+    code: tuple[Path, ...] = tuple(
+        Path(str(module.__file__)) for module in (network, parameters, bands)
+    )
 
     def __init__(self, config: Configuration) -> None:
         self.config = config
