@@ -10,9 +10,11 @@ import av
 from aistemsplitter_engine.errors import OutputError
 from aistemsplitter_engine.messages import printable
 
+_BUFFER = 1 << 17  # bytes; what is longer, such as a block of a WAV, is written without a copy
+
 
 class OutputFile:
-    """The file that FFmpeg writes into, which remembers the first error.
+    """The file that FFmpeg or :class:`WavFile` writes into, which remembers the first error.
 
     Raises:
         OutputError: The file cannot be created.
@@ -23,7 +25,7 @@ class OutputFile:
         self._trouble: OSError | None = None
         self._complete = False
         try:
-            self._file = path.open("wb", buffering=1 << 18)
+            self._file = path.open("wb", buffering=_BUFFER)
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else str(error)
             raise OutputError(f"{printable(path)}: cannot be created: {reason}") from error
@@ -33,9 +35,9 @@ class OutputFile:
         """True if the file is closed; FFmpeg's container does not use it then."""
         return self._file.closed
 
-    # Called by FFmpeg, for which a negative result is an error.
+    # Called by FFmpeg, for which a negative result is an error, or within ``explained``.
 
-    def write(self, data: bytes) -> int:
+    def write(self, data: bytes | memoryview) -> int:
         """Write the data; return the number of bytes."""
         try:
             return self._file.write(data)

@@ -5,11 +5,8 @@ from __future__ import annotations
 import struct
 from typing import IO
 
-import numpy as np
-
 from aistemsplitter_engine.arrays import FloatArray
-from aistemsplitter_engine.audio._types import interleaved
-from aistemsplitter_engine.audio.encode import integers
+from aistemsplitter_engine.audio.wav_file import pcm
 from aistemsplitter_engine.formats import OutputFormat
 
 _PCM, _FLOAT = 1, 3  # format tags
@@ -40,14 +37,7 @@ class WavStream:
 
     def write(self, block: FloatArray) -> None:
         """Append a (channels, n) block, converted and clipped as :class:`StemWriter` does."""
-        if self._bits == 32:
-            data = interleaved(block).astype("<f4").tobytes()
-        elif self._bits == 16:
-            data = interleaved(integers(block, 15)).astype("<i2").tobytes()
-        else:
-            steps = interleaved(integers(block, 23)).astype("<i4")
-            data = steps.view(np.uint8).reshape(-1, 4)[:, :3].tobytes()
-        self._file.write(data)
+        self._file.write(pcm(block, self._bits).tobytes())
         self._file.flush()
 
     def _header(
