@@ -14,6 +14,7 @@ from fastapi import FastAPI
 
 import databases as kinds
 import postgres
+import seaweed as s3_server
 from aistemsplitter_server.accounts import people
 from aistemsplitter_server.app import create_app
 from aistemsplitter_server.kit import addresses, secrets
@@ -26,6 +27,7 @@ from aistemsplitter_server.worker.context import WorkerContext
 from customers import Customer, customer
 from databases import Databases
 from fake_stripe import FakeStripe, fake_stripe
+from seaweed import Seaweed
 from serving import NO_CERTIFICATES, serving
 
 
@@ -67,6 +69,33 @@ def postgres_databases(postgres_url: str) -> Iterator[Databases]:
     server = kinds.Postgres(postgres_url)
     yield server
     server.close()
+
+
+@pytest.fixture(scope="session")
+def seaweed() -> Iterator[Seaweed]:
+    """An S3 server."""
+    try:
+        with s3_server.running() as server:
+            yield server
+    except s3_server.NoSeaweed as reason:
+        pytest.skip(f"no S3 server: {reason}")
+
+
+@pytest.fixture
+def bucket(seaweed: Seaweed, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of a bucket. The settings name an empty part of it from now on."""
+    for variable, value in seaweed.environment().items():
+        monkeypatch.setenv(variable, value)
+    return s3_server.BUCKET
+
+
+@pytest.fixture(params=["disk", "s3"])
+def stored_on(request: pytest.FixtureRequest) -> str:
+    """Where files are stored, so that a test that uses it runs on both."""
+    if request.param == "s3":
+        request.getfixturevalue("bucket")
+    kind: str = request.param
+    return kind
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

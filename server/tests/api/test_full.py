@@ -1,4 +1,4 @@
-"""A full disk gives the same error wherever it is noticed."""
+"""A full or unreachable storage gives the same error wherever it is noticed."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy import create_engine
 
 from aistemsplitter_server.http import faults
+from aistemsplitter_server.storage.interface import StorageFailed
 
 
 def _fill_disk() -> None:
@@ -28,15 +29,27 @@ def _break() -> None:
     raise OSError(errno.EIO, "Input/output error", "/var/lib/secret/place")
 
 
+def _fill_bucket() -> None:
+    raise StorageFailed(errno.ENOSPC, "bucket secret is full", "raise its quota")
+
+
+def _lose_bucket() -> None:
+    raise StorageFailed(errno.EHOSTUNREACH, "http://secret cannot be reached", "check it")
+
+
 @pytest.mark.parametrize(
-    ("what", "status", "message"),
+    ("what", "status", "message", "retry_after"),
     [
-        (_fill_disk, 503, "The storage is full."),
-        (_fill_database, 503, "The storage is full."),
-        (_break, 500, "Something went wrong on our side."),
+        (_fill_disk, 503, "The storage is full.", "60"),
+        (_fill_database, 503, "The storage is full.", "60"),
+        (_fill_bucket, 503, "The storage is full.", "60"),
+        (_lose_bucket, 503, "The storage cannot be reached.", "5"),
+        (_break, 500, "Something went wrong on our side.", None),
     ],
 )
-def test_a_full_disk(what: Callable[[], None], status: int, message: str) -> None:
+def test_a_full_disk(
+    what: Callable[[], None], status: int, message: str, retry_after: str | None
+) -> None:
     app = FastAPI()
     app.add_middleware(faults.Faults)
     faults.install(app)
@@ -44,4 +57,4 @@ def test_a_full_disk(what: Callable[[], None], status: int, message: str) -> Non
     answer = TestClient(app).get("/")
     assert answer.status_code == status
     assert answer.json()["error"]["message"] == message
-    assert answer.headers.get("Retry-After") == ("60" if status == 503 else None)
+    assert answer.headers.get("Retry-After") == retry_after

@@ -14,7 +14,7 @@ from aistemsplitter_server.installation import service as installation
 from aistemsplitter_server.kit import secrets, times
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.secrets import Secrets
-from aistemsplitter_server.kit.settings import Settings
+from aistemsplitter_server.kit.settings import PREFIX, Settings
 from aistemsplitter_server.storage.local import STORED
 from beating import beat
 from command_line import run
@@ -126,6 +126,32 @@ def test_the_storage_of_another_database(sound: Settings, database: Database) ->
     assert finding.state == "problem"
     assert "songs would be missing" in finding.message
     assert not (sound.data / STORED).exists()
+
+
+@only_sqlite
+def test_a_bucket(sound: Settings, bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    stored = Settings(data=sound.data, database_url=sound.database_url)
+    finding = states(stored)["storage"]
+    assert (finding.state, finding.message.rpartition(" ")[2]) == ("ok", stored.storage)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "no-List")
+    finding = states(stored)["storage"]
+    assert finding.state == "problem"
+    assert finding.message == f"the credentials lack s3:ListBucket on bucket {bucket}"
+    assert finding.todo == "allow it in their policy"
+
+
+@only_sqlite
+def test_no_start_with_a_bucket_that_cannot_be_used(
+    sound: Settings, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"{PREFIX}DATABASE_URL", sound.database)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "no-Write")
+    for command in ("api", "worker"):
+        done = run(sound.data.parent, command)
+        assert done.returncode == 1
+        problem = f"the storage failed: the credentials lack s3:PutObject on bucket {bucket};"
+        assert problem in done.stderr
+        assert "Traceback" not in done.stderr
 
 
 @only_sqlite

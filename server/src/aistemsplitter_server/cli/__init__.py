@@ -14,6 +14,7 @@ from aistemsplitter_server.kit.errors import ApiError
 from aistemsplitter_server.kit.secrets import UnusableSecret
 from aistemsplitter_server.kit.settings import WrongSetting
 from aistemsplitter_server.migrations.migrate import NotMigrated
+from aistemsplitter_server.storage.interface import StorageFailed
 
 
 def main() -> None:
@@ -25,6 +26,7 @@ def main() -> None:
         CannotStart,
         GaveUp,
         NotMigrated,
+        StorageFailed,
         UnusableSecret,
         WrongInstallation,
         WrongSetting,

@@ -31,6 +31,7 @@ from aistemsplitter_server.migrations.migrate import NotMigrated
 from aistemsplitter_server.models.catalogue import HTDEMUCS_FT, MODELS
 from aistemsplitter_server.sandbox.python import engine_environment
 from aistemsplitter_server.storage.configured import configured
+from aistemsplitter_server.storage.interface import StorageFailed
 from aistemsplitter_server.workers import queries as workers
 
 LITTLE_SPACE, NO_SPACE = 10 << 30, 1 << 30  # bytes; a song of an hour needs 5 GB
@@ -140,17 +141,20 @@ def storage(settings: Settings) -> Iterator[Finding]:
             if database is not None:
                 with database.read() as session:
                     installation.check_storage(session, found)
-        found.check()
+        found.check(thorough=True)
     except UnusableSecret:
         return
     except WrongInstallation as error:
         yield Finding("storage", "problem", error.problem, error.todo)
+    except StorageFailed as error:
+        yield Finding("storage", "problem", str(error.strerror), error.todo)
     except OSError as error:
         path = error.filename or settings.data
         todo = f"make {path} writable for the service's user, or free up space"
         yield Finding("storage", "problem", f"is not writable ({error.strerror})", todo)
     else:
-        yield Finding("storage", "ok", "is writable")
+        place = "" if settings.storage is None else f", with all permissions: {settings.storage}"
+        yield Finding("storage", "ok", f"is writable{place}")
 
 
 def database(settings: Settings) -> Iterator[Finding]:

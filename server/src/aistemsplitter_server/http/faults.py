@@ -28,6 +28,7 @@ from aistemsplitter_server.kit.errors import (
     Unavailable,
     ValidationFailed,
 )
+from aistemsplitter_server.storage.interface import StorageFailed
 
 logger = logging.getLogger(__name__)
 
@@ -108,6 +109,9 @@ def _as_api_error(error: Exception) -> ApiError | None:
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         logger.error("the disk is full: %s", error)
         return _full()
+    if isinstance(error, StorageFailed):
+        logger.error("%s", error)
+        return Unavailable("The storage cannot be reached.")
     return None
 
 

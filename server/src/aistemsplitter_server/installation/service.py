@@ -51,7 +51,10 @@ def start(settings: Settings, database: Database) -> Secrets:
         OSError: The storage cannot be used.
     """
     keys = load_secrets(settings, database)
-    claim_storage(database, configured(settings, keys), settings.data)
+    storage = configured(settings, keys)
+    if settings.storage is not None:
+        storage.check(thorough=True)  # so that a missing permission is noticed now, not in a split
+    claim_storage(database, storage, settings.data)
     return keys
 
 

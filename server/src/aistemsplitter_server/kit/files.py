@@ -1,10 +1,33 @@
-"""Deleting folders as far as possible, even if some files cannot be deleted."""
+"""Opening files without following links, and deleting folders as far as possible."""
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
+import stat
 import sys
 from pathlib import Path
+from typing import BinaryIO
+
+# Without blocking on a named pipe that someone put there.
+READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+def open_regular(path: Path | str, folder: int | None = None) -> BinaryIO:
+    """Return the file, open for reading and unbuffered.
+
+    Args:
+        folder: A descriptor of the folder that a relative path starts from.
+
+    Raises:
+        OSError: Among others, ELOOP for a link, and ENOENT for anything but a regular file.
+    """
+    descriptor = os.open(path, READ, dir_fd=folder)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise FileNotFoundError(errno.ENOENT, "no regular file", str(path))
+    return os.fdopen(descriptor, "rb", buffering=0)
 
 
 def remove_tree(path: Path | str, *, folder: int | None = None) -> None:

@@ -27,6 +27,10 @@ HIGHEST_PRICE = 99_999_999  # the highest that Stripe accepts
 ORIGIN = re.compile(
     r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9A-Fa-f:]+\](:[0-9]{1,5})?"
 )
+# A bucket's name, and a prefix whose parts begin with a letter or a digit.
+BUCKET = re.compile(
+    r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9][A-Za-z0-9_.-]{0,127}){0,8}/?", re.ASCII
+)
 
 
 class WrongSetting(Exception):
@@ -45,6 +49,23 @@ class Settings(BaseSettings):
     )
     database_url: str | None = Field(
         None, repr=False, description="SQLAlchemy URL; by default a SQLite file in the data folder"
+    )
+    storage: str | None = Field(
+        None,
+        description="S3 bucket of songs and stems, s3://bucket or s3://bucket/prefix; by default a"
+        " folder in the data folder. Its credentials are AWS's own variables, files or roles",
+    )
+    storage_endpoint: str | None = Field(
+        None, description="URL of an S3 service other than AWS, such as https://s3.example.com"
+    )
+    storage_region: str | None = Field(None, description="region of the bucket")
+    storage_path_style: bool | None = Field(
+        None,
+        description="whether the bucket is in the path of URLs (true) or in the host (false);"
+        " by default in the path if there is a STORAGE_ENDPOINT",
+    )
+    storage_proxy: bool = Field(
+        False, description="send downloads through the API instead of redirecting to the bucket"
     )
     secret: SecretStr | None = Field(
         None,
@@ -203,6 +224,20 @@ class Settings(BaseSettings):
         if backend == "sqlite" and make_url(url).database in (None, "", ":memory:"):
             raise ValueError("must name a SQLite file; processes cannot share a database in memory")
         return url
+
+    @field_validator("storage")
+    @classmethod
+    def _bucket(cls, address: str | None) -> str | None:
+        if address is not None and not BUCKET.fullmatch(address):
+            raise ValueError("must be s3://bucket or s3://bucket/prefix")
+        return address
+
+    @field_validator("storage_endpoint")
+    @classmethod
+    def _endpoint(cls, url: str | None) -> str | None:
+        if url is not None and not ORIGIN.fullmatch(url.rstrip("/")):
+            raise ValueError("must be http:// or https:// and a host, such as https://s3.example")
+        return url and url.rstrip("/")
 
     @field_validator("secret", "previous_secret")
     @classmethod

@@ -2,12 +2,33 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 from aistemsplitter_server.kit.secrets import Secrets
-from aistemsplitter_server.kit.settings import Settings
+from aistemsplitter_server.kit.settings import PREFIX, Settings, WrongSetting
 from aistemsplitter_server.storage.interface import Storage
 from aistemsplitter_server.storage.local import LocalStorage
 
 
 def configured(settings: Settings, secrets: Secrets) -> Storage:
-    """Return the storage. Its URLs begin with the settings' base."""
-    return LocalStorage(settings.data, secrets, settings.base_url)
+    """Return the storage. Its URLs begin with the settings' base.
+
+    Raises:
+        WrongSetting: A bucket is set, but boto3 is not installed.
+    """
+    if settings.storage is None:
+        return LocalStorage(settings.data, secrets, settings.base_url)
+    if find_spec("boto3") is None:
+        raise WrongSetting(f"{PREFIX}STORAGE: needs boto3: pip install 'aistemsplitter-server[s3]'")
+    # imported here, since it takes 0.4 s and only services with a bucket need it
+    from aistemsplitter_server.storage import s3
+    from aistemsplitter_server.storage.s3_bucket import bucket
+
+    return s3.S3Storage(
+        bucket(settings),
+        secrets,
+        settings.base_url,
+        settings.data / s3.SCRATCH,
+        settings.upload_limit,
+        settings.storage_proxy,
+    )

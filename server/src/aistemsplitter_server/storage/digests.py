@@ -21,19 +21,25 @@ WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
 def note(file: BinaryIO, name: str, folder: int) -> None:
     """Compute a file's digest and write it for the name that the file is about to get."""
-    file.seek(0)
-    digest = hashlib.sha256()
-    while piece := file.read(PIECE):
-        digest.update(piece)
+    digest = of(file)
     draft = f".{token_hex(8)}{DRAFT}"
     try:
         with os.fdopen(os.open(draft, WRITE, 0o600, dir_fd=folder), "w") as target:
-            target.write(f"{_identity(file)} {digest.hexdigest()}")
+            target.write(f"{_identity(file)} {digest.hex()}")
         os.replace(draft, _beside(name), src_dir_fd=folder, dst_dir_fd=folder)
     except BaseException:
         with suppress(FileNotFoundError):
             os.unlink(draft, dir_fd=folder)
         raise
+
+
+def of(file: BinaryIO) -> bytes:
+    """Compute the digest of a file."""
+    file.seek(0)
+    digest = hashlib.sha256()
+    while piece := file.read(PIECE):
+        digest.update(piece)
+    return digest.digest()
 
 
 def known(file: BinaryIO, name: str, folder: int) -> bytes | None:

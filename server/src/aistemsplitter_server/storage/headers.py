@@ -42,10 +42,13 @@ def content_disposition(filename: str) -> str:
     return header if plain == name else f"{header}; filename*=UTF-8''{quote(name, safe='')}"
 
 
-def etag(file: BinaryIO, digest: bytes | None) -> str:
-    """Return a strong ETag: of the bytes where their digest is known, otherwise of the file."""
-    if digest is not None:
-        return f'"{digest.hex()[:32]}"'
+def etag(digest: bytes) -> str:
+    """Return a strong ETag of the bytes with this digest."""
+    return f'"{digest.hex()[:32]}"'
+
+
+def file_etag(file: BinaryIO) -> str:
+    """Return a strong ETag of a file whose digest is unknown."""
     found = os.fstat(file.fileno())
     return f'"{found.st_ino:x}-{found.st_size:x}-{found.st_mtime_ns:x}"'
 

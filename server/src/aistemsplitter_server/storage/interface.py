@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,6 +12,26 @@ from typing import BinaryIO, Protocol
 
 class Missing(Exception):
     """There is no object under the key."""
+
+
+class StorageFailed(OSError):
+    """The storage cannot be used now, or not as it is set up. The text is one line.
+
+    Attributes:
+        todo: The way out.
+    """
+
+    def __init__(self, number: int, problem: str, todo: str) -> None:
+        super().__init__(number, problem)
+        self.todo = todo
+
+    def __str__(self) -> str:
+        return f"the storage failed: {self.strerror}; {self.todo}"
+
+
+# Records that an object is received under a new token, in place of the one before. Raises
+# ``ApiError`` if another request got ahead.
+Claim = Callable[[str | None, str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +56,15 @@ class Partial(Protocol):
     def size(self) -> int:
         """Bytes received so far."""
 
+    @property
+    def token(self) -> str | None:
+        """The last token that was claimed for it, if any."""
+
     def begin(self, offset: int) -> None:
-        """Continue at this offset, at most ``size``; bytes received after it are dropped."""
+        """Continue at this offset, at most ``size``; bytes received after it are dropped.
+
+        A storage that cannot cut there drops everything: check ``size`` afterwards.
+        """
 
     def write(self, piece: bytes) -> None:
         """Append bytes."""
@@ -47,6 +74,7 @@ class Partial(Protocol):
 
         Raises:
             FileNotFoundError: It was deleted meanwhile.
+            Conflict: Another request has written it meanwhile.
         """
 
     def close(self) -> None:
@@ -63,8 +91,12 @@ class Storage(Protocol):
     def at(self, base_url: str) -> Storage:
         """Return the same storage, whose URLs begin with this base."""
 
-    def check(self) -> None:
-        """Check that files can be stored; raise ``OSError`` if not."""
+    def check(self, *, thorough: bool = False) -> None:
+        """Check that files can be stored; raise ``OSError`` if not.
+
+        Args:
+            thorough: Whether to try everything else that the service does, too.
+        """
 
     def info(self, key: str) -> Info:
         """Return the length of an object, and what identifies its bytes.
@@ -84,8 +116,12 @@ class Storage(Protocol):
             Missing: There is no such object.
         """
 
-    def partial(self, key: str) -> Partial:
+    def partial(self, key: str, token: str | None, claim: Claim) -> Partial:
         """Return what was received of the object of this key. The caller closes it.
+
+        Args:
+            token: The last token that was claimed for this key.
+            claim: Called before the first byte, by a storage that needs tokens.
 
         Raises:
             Conflict: Another request is writing it.
@@ -128,8 +164,11 @@ class Storage(Protocol):
         """
 
     def url(self, key: str, *, expires_in: timedelta, filename: str) -> str:
-        """Return a URL that anyone can GET without credentials until it expires.
+        """Return a URL of this service that anyone can GET without credentials until it expires.
 
         Args:
             filename: The name under which browsers save it.
         """
+
+    def direct_url(self, key: str, *, expires_in: timedelta, filename: str) -> str | None:
+        """Return such a URL that leads past this service; None if the service sends the bytes."""

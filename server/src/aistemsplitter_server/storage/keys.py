@@ -5,6 +5,8 @@
     splits/<split id>/<attempt>/<stem>.<extension>
     splits/<split id>/<attempt>/<stem or mixture>.pieces    the listening copies,
     splits/<split id>/<attempt>/player.json                 and their index
+    partial/<upload id>                                     the end of an unfinished upload on S3
+    check                                                   written to check the storage
 
 The segments of a key begin with a letter or a digit, so none is ``.`` or ``..``, hidden, empty or
 absolute: a path joined with a key stays below where it began.
@@ -18,6 +20,11 @@ LONGEST = 512  # bytes; cloud storages take 1024
 LONGEST_SEGMENT = 128  # file systems take 255
 SEGMENT = rf"[A-Za-z0-9][A-Za-z0-9_.-]{{0,{LONGEST_SEGMENT - 1}}}"
 SHAPE = re.compile(rf"{SEGMENT}(?:/{SEGMENT})*", re.ASCII)
+
+
+PIECES = "pieces"  # extension of listening copies
+CHECK = "check"
+PARTIAL = "partial"
 
 
 class InvalidKey(ValueError):
@@ -67,7 +74,7 @@ def stem(split_id: str, number: int, name: str, extension: str) -> str:
 
 def pieces(split_id: str, number: int, track: str) -> str:
     """Return the key of a track's listening copy."""
-    return stem(split_id, number, track, "pieces")
+    return stem(split_id, number, track, PIECES)
 
 
 def player(split_id: str, number: int) -> str:

@@ -20,18 +20,16 @@ from tempfile import TemporaryFile
 from typing import BinaryIO
 
 from aistemsplitter_server.kit import times
-from aistemsplitter_server.kit.files import remove_tree
+from aistemsplitter_server.kit.files import open_regular, remove_tree
 from aistemsplitter_server.kit.secrets import Secrets
 from aistemsplitter_server.storage import digests, headers, keys, signing
-from aistemsplitter_server.storage.interface import Info, Missing
+from aistemsplitter_server.storage.interface import Claim, Info, Missing
 from aistemsplitter_server.storage.local_partial import LocalPartial
 
 STORED = "storage"  # folder of the objects, in the data folder
 PARTIAL = "partial"  # beside it, so that it is on the same disk
 COPY = 1 << 20  # bytes at a time
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-# Without blocking on a named pipe that someone put there.
-READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 NOTHING = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)  # the last two: links are not followed
 
 
@@ -48,7 +46,7 @@ class LocalStorage:
         """See ``Storage``."""
         return LocalStorage(self._data, self._secrets, base_url)
 
-    def check(self) -> None:
+    def check(self, *, thorough: bool = False) -> None:  # noqa: ARG002  # there is nothing else
         """See ``Storage``."""
         self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
         with TemporaryFile(dir=self._root, buffering=0) as file:
@@ -56,21 +54,22 @@ class LocalStorage:
 
     def info(self, key: str) -> Info:
         """See ``Storage``."""
-        with self._object(key) as (name, folder), _regular(name, folder) as file:
+        with self._object(key) as (name, folder), open_regular(name, folder) as file:
             digest = digests.known(file, name, folder)
             size = os.fstat(file.fileno()).st_size
-            return Info(size, headers.etag(file, digest), digest)
+            etag = headers.file_etag(file) if digest is None else headers.etag(digest)
+            return Info(size, etag, digest)
 
     def open(self, key: str, span: range | None = None) -> BinaryIO:
         """See ``Storage``."""
         with self._object(key) as (name, folder):
-            file = _regular(name, folder)
+            file = open_regular(name, folder)
         if span is not None:
             file.seek(span.start)
         return file
 
-    def partial(self, key: str) -> LocalPartial:
-        """See ``Storage``."""
+    def partial(self, key: str, token: str | None, claim: Claim) -> LocalPartial:  # noqa: ARG002
+        """See ``Storage``. A lock on the file replaces tokens."""
         return LocalPartial(self._partial(key), lambda path: self.put_file(key, path))
 
     def partials(self) -> Iterator[str]:
@@ -89,7 +88,7 @@ class LocalStorage:
         """See ``Storage``."""
         *folders, name = keys.segments(key)
         self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with self._folder(folders, create=True) as folder, _regular(path) as source:
+        with self._folder(folders, create=True) as folder, open_regular(path) as source:
             os.fsync(source.fileno())
             try:
                 digests.note(source, name, folder)
@@ -157,6 +156,9 @@ class LocalStorage:
     def _partial(self, key: str) -> Path:
         return self._data / PARTIAL / keys.segments(key)[-1]
 
+    def direct_url(self, key: str, *, expires_in: timedelta, filename: str) -> None:
+        """See ``Storage``."""
+
     @contextmanager
     def _object(self, key: str) -> Iterator[tuple[str, int]]:
         """Yield the name of an object and a descriptor of its folder.
@@ -189,19 +191,6 @@ class LocalStorage:
             yield folder
         finally:
             os.close(folder)
-
-
-def _regular(path: Path | str, folder: int | None = None) -> BinaryIO:
-    """Return the file, open for reading and unbuffered.
-
-    Raises:
-        OSError: Among others, ELOOP for a link, and ENOENT for anything but a regular file.
-    """
-    descriptor = os.open(path, READ, dir_fd=folder)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise FileNotFoundError(errno.ENOENT, "no regular file", str(path))
-    return os.fdopen(descriptor, "rb", buffering=0)
 
 
 def _copy(source: BinaryIO, name: str, folder: int) -> None:

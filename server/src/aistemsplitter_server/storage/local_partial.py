@@ -36,6 +36,10 @@ class LocalPartial:
         """See ``Partial``."""
         return os.fstat(self._file).st_size
 
+    @property
+    def token(self) -> None:
+        """See ``Partial``."""
+
     def begin(self, offset: int) -> None:
         """See ``Partial``."""
         os.ftruncate(self._file, offset)

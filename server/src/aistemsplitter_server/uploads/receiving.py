@@ -94,11 +94,13 @@ async def receive(
     """
     start, stop = (part.start, part.stop) if part else (0, upload.content_length)
     if start > file.size:
-        raise Conflict(f"{file.size} bytes of this file have arrived: continue from there.")
+        raise Conflict(_continue_from(file.size))
     left = stop - start
     try:
         pieces = await _content(request, left)
         await run_in_threadpool(file.begin, start)
+        if file.size < start:
+            raise Conflict(_continue_from(file.size))
         async for piece in pieces:
             left -= len(piece)
             if left < 0:
@@ -210,6 +212,10 @@ async def _file_in_form(body: AsyncIterator[bytes], boundary: str) -> AsyncItera
         raise _wrong("body", "is not a complete multipart form") from None
     if not found:
         raise _wrong("file", "is missing in the form")
+
+
+def _continue_from(size: int) -> str:
+    return f"{size} bytes of this file have arrived: continue from there."
 
 
 def _media_type(header: str) -> str:

@@ -13,6 +13,7 @@ from aistemsplitter_server.accounts import limits
 from aistemsplitter_server.accounts.service import Caller
 from aistemsplitter_server.kit import filenames, ids, times
 from aistemsplitter_server.kit.errors import (
+    Conflict,
     IdempotencyInProgress,
     IdempotencyMismatch,
     NotFound,
@@ -27,6 +28,7 @@ from aistemsplitter_server.uploads.tables import Upload
 
 LONGEST_NAME = 200  # characters
 GONE = "This upload no longer exists."
+BUSY = "Another request is uploading this file."
 SLOWEST = 32 << 10  # bytes per second: 2 GiB in 18 hours
 # after a connection drops, the upload can be resumed for this long
 EXTENSION = timedelta(minutes=15)
@@ -124,13 +126,34 @@ def extend(session: Session, settings: Settings, upload_id: str) -> datetime:
     return upload.expires_at
 
 
-def stored(session: Session, settings: Settings, upload_id: str) -> Upload:
-    """Mark an upload as stored. From now on its retention time counts.
+def claim(session: Session, upload_id: str, before: str | None, token: str) -> None:
+    """Record under which token an upload is being received, in place of the one before.
+
+    Of two requests that send the same upload, so only one can store it.
 
     Raises:
         NotFound: The upload was deleted.
+        Conflict: It is stored, or received under another token.
     """
     upload = _locked(session, upload_id)
+    if upload.stored_at is not None or upload.partial_token != before:
+        raise Conflict(BUSY)
+    upload.partial_token = token
+
+
+def stored(session: Session, settings: Settings, upload_id: str, token: str | None) -> Upload:
+    """Mark an upload as stored. From now on its retention time counts.
+
+    Args:
+        token: That under which it was received.
+
+    Raises:
+        NotFound: The upload was deleted.
+        Conflict: It has been stored, or is received under another token.
+    """
+    upload = _locked(session, upload_id)
+    if upload.stored_at is not None or upload.partial_token != token:
+        raise Conflict(BUSY)
     upload.stored_at = times.now()
     upload.expires_at = upload.stored_at + timedelta(hours=settings.retention_hours)
     return upload

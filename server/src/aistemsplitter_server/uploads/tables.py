@@ -63,6 +63,8 @@ class Upload(Base):
     # of the permission to write, then of the file
     expires_at: Mapped[datetime] = mapped_column(UtcTime)
     stored_at: Mapped[datetime | None] = mapped_column(UtcTime)
+    # by which the storage knows the bytes that have arrived, if it needs one
+    partial_token: Mapped[str | None]
     measured_at: Mapped[datetime | None] = mapped_column(UtcTime)
     duration_seconds: Mapped[float | None]
     sample_rate: Mapped[int | None]

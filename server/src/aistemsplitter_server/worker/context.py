@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TypeVar
 
 from sqlalchemy.orm import Session
@@ -16,12 +18,13 @@ from aistemsplitter_server.kit.database import AWAY, Database
 from aistemsplitter_server.kit.outgoing import Outgoing
 from aistemsplitter_server.kit.secrets import Secrets
 from aistemsplitter_server.kit.settings import Settings
-from aistemsplitter_server.storage.interface import Storage
+from aistemsplitter_server.storage.interface import Storage, StorageFailed
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 DATABASE_TIMEOUT = 300.0  # seconds that a job waits for a database that is down
+STORAGE_TIMEOUT = 300.0  # seconds that it waits for a storage that is down or full
 PAUSE = 1.0  # seconds between two tries
 
 
@@ -91,3 +94,17 @@ class WorkerContext:
                     "the database cannot be used (%s); trying again", type(error).__name__
                 )
                 time.sleep(PAUSE)
+
+    def put_file(self, key: str, path: Path) -> None:
+        """Store a file, as ``Storage`` does; while a bucket cannot be used, try again."""
+        ends = time.monotonic() + STORAGE_TIMEOUT
+        while True:
+            try:
+                self.storage.put_file(key, path)
+                return
+            except StorageFailed as error:
+                is_over = time.monotonic() > ends or self.stopping.is_set()
+                if is_over or error.errno == errno.EACCES:  # which does not pass by itself
+                    raise
+                logger.warning("%s; trying again", error)
+            self.stopping.wait(PAUSE)

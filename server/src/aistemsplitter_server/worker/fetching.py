@@ -104,7 +104,7 @@ def _fetch(context: WorkerContext, attempt: Attempt) -> None:
             raise SplitFailed(error.code, error.message) from None
         attempt.check()
         size = song.stat().st_size
-        context.storage.put_file(keys.fetched(split.id), song)
+        context.put_file(keys.fetched(split.id), song)
     try:
         context.write(
             lambda session: service.fetched(

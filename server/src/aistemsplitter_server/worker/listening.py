@@ -185,9 +185,9 @@ def _store(context: WorkerContext, split_id: str, number: int, folder: Path) -> 
     try:
         for path in sorted(folder.glob("*.pieces")):
             stored.append(keys.pieces(split_id, number, path.stem))
-            context.storage.put_file(stored[-1], path)
+            context.put_file(stored[-1], path)
         stored.append(keys.player(split_id, number))
-        context.storage.put_file(stored[-1], folder / cutting.INDEX)
+        context.put_file(stored[-1], folder / cutting.INDEX)
         if not context.write(partial(listening.ready, split_id=split_id, size=size)):
             raise _Unwanted
     except BaseException:

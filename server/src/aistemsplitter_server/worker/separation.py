@@ -63,7 +63,7 @@ def _store(context: WorkerContext, attempt: Attempt, result: Result) -> None:
         for stem, path in result.files.items():
             key = keys.stem(split.id, number, stem, split.output_format)
             size += path.stat().st_size
-            context.storage.put_file(key, path)
+            context.put_file(key, path)
         context.write(
             lambda session: service.succeed(
                 session,

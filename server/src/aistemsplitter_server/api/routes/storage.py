@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import closing
+from datetime import timedelta
 from functools import partial
 from typing import Any, BinaryIO
 
 from fastapi import APIRouter, Request
-from fastapi.responses import Response, StreamingResponse
+from fastapi.responses import RedirectResponse, Response, StreamingResponse
 from sqlalchemy import select
 from starlette.concurrency import run_in_threadpool
 from starlette.types import Receive, Scope, Send
@@ -24,8 +25,8 @@ from aistemsplitter_server.kit.errors import (
     RangeNotSatisfiable,
 )
 from aistemsplitter_server.splits.tables import Split
-from aistemsplitter_server.storage import headers, ranges, signing
-from aistemsplitter_server.storage.interface import Info, Missing
+from aistemsplitter_server.storage import headers, keys, ranges, signing
+from aistemsplitter_server.storage.interface import Info, Missing, Storage
 from aistemsplitter_server.storage.keys import InvalidKey
 from aistemsplitter_server.uploads.tables import Upload
 
@@ -34,10 +35,14 @@ router = APIRouter(prefix="/storage", tags=["storage"])
 CHUNK = 1 << 18  # bytes that one download holds in memory, besides the sockets' buffers
 
 
+DIRECT = timedelta(minutes=15)  # in which a redirected download can begin
+REDIRECT = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
+
 BYTES: dict[str, Any] = {"content": {"application/octet-stream": {}, "audio/*": {}}}
 ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {"description": "The bytes of the object.", **BYTES},
     206: {"description": "The requested range.", **BYTES},
+    302: {"description": "The bytes are in object storage, at the URL in `Location`."},
     **errors(Forbidden, AccountSuspended, NotFound, RangeNotSatisfiable),
 }
 
@@ -57,6 +62,8 @@ def read_object(context: InContext, storage: InStorage, request: Request, key: s
     check()
     try:
         found = storage.info(key)
+        if request.method == "GET" and (address := _direct(storage, key, filename)):
+            return RedirectResponse(address, 302, REDIRECT)
         asked = request.headers
         part = ranges.wanted(asked.get("range"), asked.get("if-range"), found.etag, found.size)
         span = range(found.size) if part is None else part
@@ -73,6 +80,16 @@ def read_object(context: InContext, storage: InStorage, request: Request, key: s
         raise RangeNotSatisfiable(found.size) from None
     except (Missing, InvalidKey):
         raise NotFound("This object no longer exists.") from None
+
+
+def _direct(storage: Storage, key: str, filename: str) -> str | None:
+    """Return where the object can be downloaded from the bucket.
+
+    Listening copies are not: a bucket answers scripts of our pages only if its CORS rules say so.
+    """
+    if key.endswith(f".{keys.PIECES}"):
+        return None
+    return storage.direct_url(key, expires_in=DIRECT, filename=filename)
 
 
 def _headers(found: Info, filename: str, span: range) -> dict[str, str]:

@@ -130,7 +130,9 @@ async def upload_bytes(
     """
     upload = await run_in_threadpool(_writable, context, request, upload_id)
     part = receiving.span(request, upload)
-    file = await run_in_threadpool(storage.partial, keys.upload(upload_id))
+    claim = partial(_claim, context, upload_id)
+    token = upload.partial_token
+    file = await run_in_threadpool(storage.partial, keys.upload(upload_id), token, claim)
     try:
         # again, since another request may have been faster
         upload = await run_in_threadpool(_writable, context, request, upload_id)
@@ -164,6 +166,11 @@ def _writable(context: Context, request: Request, upload_id: str) -> Upload:
     return upload
 
 
+def _claim(context: Context, upload_id: str, before: str | None, token: str) -> None:
+    with context.database.write() as session:
+        service.claim(session, upload_id, before, token)
+
+
 def _check(context: Context, account_id: str, right: Right) -> None:
     right.extend()
     with context.database.read() as session:
@@ -179,7 +186,9 @@ def _store(context: Context, storage: Storage, upload: Upload, file: Partial, ri
     try:
         with context.database.write() as session:
             standing.require_active(session, upload.account_id)
-            service.stored(session, context.settings, upload.id)
+            service.stored(session, context.settings, upload.id, file.token)
+    except Conflict:
+        raise  # the object is now another request's
     except ApiError:
         storage.delete_prefix(keys.upload(upload.id))
         raise

@@ -1,0 +1,243 @@
+"""An object that arrives over several requests, as a multipart upload of S3.
+
+S3 keeps whole parts. What has arrived after the last of them is kept as an object of its own, so
+any process can continue where another has stopped.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from aistemsplitter_server.kit.errors import Conflict
+from aistemsplitter_server.storage import keys
+from aistemsplitter_server.storage.interface import Claim, Missing, StorageFailed
+from aistemsplitter_server.storage.s3_bucket import NO_UPLOAD, Bucket, code
+
+logger = logging.getLogger(__name__)
+
+BUSY = "Another request is uploading this file."
+COPY = 1 << 20  # bytes at a time
+
+
+class S3Partial:
+    """A multipart upload. Its id is the token.
+
+    Args:
+        token: Of the upload to continue.
+        part_bytes: Length of each part but the last; R2 wants them equal.
+        scratch: Folder for the bytes of one part.
+
+    Raises:
+        StorageFailed: The bucket cannot be read.
+    """
+
+    def __init__(
+        self,
+        bucket: Bucket,
+        key: str,
+        token: str | None,
+        claim: Claim,
+        *,
+        part_bytes: int,
+        scratch: Path,
+    ) -> None:
+        self._bucket = bucket
+        self._address = bucket.address(key)
+        self._rest_address = bucket.address(rest_key(key))
+        self._claim = claim
+        self._claimed = token
+        self._upload_id = token  # None if there is no such upload
+        self._part_bytes = part_bytes
+        self._parts: list[dict[str, Any]] = []
+        self._stored = 0  # bytes in parts
+        self._rest = 0  # bytes in the file
+        self._rest_is_new = False
+        scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._file = TemporaryFile(dir=scratch, buffering=0)  # noqa: SIM115  # closed by close()
+        try:
+            if token is not None:
+                self._resume(token)
+        except BaseException:
+            self._file.close()
+            raise
+
+    @property
+    def size(self) -> int:
+        """See ``Partial``."""
+        return self._stored + self._rest
+
+    @property
+    def token(self) -> str | None:
+        """See ``Partial``."""
+        return self._claimed
+
+    def begin(self, offset: int) -> None:
+        """See ``Partial``."""
+        if self._upload_id is not None and self._stored <= offset <= self.size:
+            self._cut(offset - self._stored)
+            return
+        if self._upload_id is not None:
+            self._abort(self._upload_id)
+        self._forget()
+
+    def write(self, piece: bytes) -> None:
+        """See ``Partial``."""
+        if self._upload_id is None:
+            self._create()
+        left = memoryview(piece)
+        while left:
+            taken = left[: self._part_bytes - self._rest]
+            self._append(taken)
+            left = left[len(taken) :]
+            if self._rest == self._part_bytes:
+                self._send_part()
+
+    def store(self) -> None:
+        """See ``Partial``."""
+        if self._upload_id is None:
+            raise FileNotFoundError(self._address["Key"])
+        if self._rest:
+            self._send_part()
+        client, upload_id = self._bucket.client, self._upload_id
+        try:
+            with self._bucket.errors("s3:PutObject"), self._conflicts(NO_UPLOAD):
+                client.complete_multipart_upload(
+                    **self._address, UploadId=upload_id, MultipartUpload={"Parts": self._parts}
+                )
+        except Conflict:
+            # The first answer may have been lost, and boto3 has asked again.
+            if not self._is_stored():
+                raise FileNotFoundError(self._address["Key"]) from None
+        self._upload_id = None
+        with self._bucket.errors("s3:DeleteObject"):
+            client.delete_object(**self._rest_address)
+
+    def close(self) -> None:
+        """See ``Partial``."""
+        with self._file:
+            if self._upload_id is None or not self._rest or not self._rest_is_new:
+                return
+            self._file.truncate(self._rest)
+            self._file.seek(0)
+            metadata = {"upload": self._upload_id, "offset": str(self._stored)}
+            try:
+                with self._bucket.errors("s3:PutObject"):
+                    self._bucket.client.put_object(
+                        **self._rest_address, Body=self._file, Metadata=metadata
+                    )
+            except StorageFailed as error:
+                logger.warning("the last %d bytes of an upload are lost: %s", self._rest, error)
+
+    def _resume(self, upload_id: str) -> None:
+        """Find the parts and the rest of an upload, unless it has ended."""
+        pages = self._bucket.client.get_paginator("list_parts")
+        try:
+            with self._bucket.errors("s3:ListMultipartUploadParts"), self._conflicts(NO_UPLOAD):
+                for page in pages.paginate(**self._address, UploadId=upload_id):
+                    for part in page.get("Parts", ()):
+                        self._parts.append({name: part[name] for name in ("ETag", "PartNumber")})
+                        self._stored += part["Size"]
+        except Conflict:
+            self._forget()
+            return
+        try:
+            with self._bucket.errors("s3:GetObject"):
+                found = self._bucket.client.get_object(**self._rest_address)
+                metadata = {"upload": upload_id, "offset": str(self._stored)}
+                with closing(found["Body"]) as body:
+                    if found["Metadata"] == metadata:
+                        for piece in body.iter_chunks(COPY):
+                            self._append(memoryview(piece))
+        except Missing:
+            pass
+        self._rest_is_new = False
+
+    def _create(self) -> None:
+        with self._bucket.errors("s3:PutObject"):
+            answer = self._bucket.client.create_multipart_upload(**self._address)
+        upload_id = answer["UploadId"]
+        try:
+            self._claim(self._claimed, upload_id)
+        except BaseException:
+            self._abort(upload_id)
+            raise
+        self._claimed = self._upload_id = upload_id
+
+    def _send_part(self) -> None:
+        self._file.seek(0)
+        number = len(self._parts) + 1
+        with self._bucket.errors("s3:PutObject"), self._conflicts(NO_UPLOAD):
+            answer = self._bucket.client.upload_part(
+                **self._address, UploadId=self._upload_id, PartNumber=number, Body=self._file
+            )
+        self._parts.append({"ETag": answer["ETag"], "PartNumber": number})
+        self._stored += self._rest
+        self._cut(0)
+
+    def _append(self, piece: memoryview) -> None:
+        """Append to the file: all of the piece, or nothing if the disk is full."""
+        rest = piece
+        try:
+            while rest:
+                rest = rest[os.write(self._file.fileno(), rest) :]
+        except OSError:
+            self._cut(self._rest)
+            raise
+        self._rest += len(piece)
+        self._rest_is_new = True
+
+    def _cut(self, length: int) -> None:
+        self._file.truncate(length)
+        self._file.seek(length)
+        self._rest_is_new = self._rest_is_new or length < self._rest
+        self._rest = length
+
+    def _forget(self) -> None:
+        self._upload_id = None
+        self._parts.clear()
+        self._stored = 0
+        self._cut(0)
+
+    def _abort(self, upload_id: str) -> None:
+        with self._bucket.errors("s3:AbortMultipartUpload"):
+            abort(self._bucket, self._address["Key"], upload_id)
+
+    def _is_stored(self) -> bool:
+        try:
+            with self._bucket.errors("s3:GetObject"):
+                found = self._bucket.client.head_object(**self._address)
+        except Missing:
+            return False
+        return bool(found["ContentLength"] == self.size)
+
+    @contextmanager
+    def _conflicts(self, *codes: str) -> Iterator[None]:
+        """Raise ``Conflict`` where another request has ended or replaced this upload."""
+        try:
+            yield
+        except ClientError as error:
+            if code(error) in (*codes, "InvalidPart"):
+                raise Conflict(BUSY) from None
+            raise
+
+
+def rest_key(key: str) -> str:
+    """Return the key of the bytes that have arrived after the last part."""
+    return f"{keys.PARTIAL}/{keys.segments(key)[-1]}"
+
+
+def abort(bucket: Bucket, name: str, upload_id: str) -> None:
+    """Delete the parts of a multipart upload, unless it has ended."""
+    try:
+        bucket.client.abort_multipart_upload(Bucket=bucket.name, Key=name, UploadId=upload_id)
+    except ClientError as error:
+        if code(error) != NO_UPLOAD:
+            raise
