@@ -210,4 +210,4 @@ def _rows_are_brought_up_to_date(page: Page, things: Things, database: Database)
     page.wait_for_url("**/studio?q=*")
     row.get_by_text(MARKUP).first.wait_for()
     row.get_by_role("button", name="Try again").click()
-    page.locator("li.song").nth(3).wait_for()
+    row.wait_for(state="detached")  # the retry has replaced it
