@@ -24,7 +24,7 @@ PROJECTS := pyproject.toml engine/pyproject.toml sdk/pyproject.toml server/pypro
 
 PARALLEL := --numprocesses=4 --dist=worksteal
 
-.PHONY: setup demo test test-fast check ruff layers mypy pyright docs texts screenshots pictures workflows unit matrix dist image publish clean
+.PHONY: setup demo test test-fast check ruff layers mypy pyright docs texts lock screenshots pictures workflows unit matrix dist image publish clean
 
 setup: .venv/.packages
 demo: .venv/.demo
@@ -61,6 +61,9 @@ workflows: .venv/.check
 docs: .venv/.docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 	@echo "The site is in out/site"
+
+lock: .venv/.packages
+	$(BIN)/python scripts/lock.py
 
 texts: .venv/.packages
 	$(BIN)/python scripts/texts.py

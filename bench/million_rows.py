@@ -42,6 +42,7 @@ from aistemsplitter_server.operations import opening
 from aistemsplitter_server.splits.tables import Split
 from customers import Customer
 from processes import Service, running
+from scraping import METRICS_TOKEN
 from visitors import SESSION, person
 
 ACCOUNTS = 2000
@@ -184,7 +185,7 @@ def _calls(filled: Filled, client: httpx2.Client) -> dict[str, Callable[[], http
         ),
         "DELETE split": lambda: client.delete(f"/v1/audio/splits/{next(waiting)}", headers=bearer),
         "GET webhook deliveries": get("/v1/webhooks/deliveries"),
-        "/metrics": get("/metrics"),
+        "/metrics": get("/metrics", {"Authorization": f"Bearer {METRICS_TOKEN}"}),
         "studio": get("/studio", pages),
         "studio, search with a hit": get("/studio?q=thunder", pages),
         "studio, search without a hit": get("/studio?q=nowhere", pages),

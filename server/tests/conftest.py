@@ -11,6 +11,7 @@ import pytest
 from argon2 import PasswordHasher
 from argon2.profiles import CHEAPEST
 from fastapi import FastAPI
+from pydantic import SecretStr
 
 import databases as kinds
 import postgres
@@ -27,6 +28,7 @@ from aistemsplitter_server.worker.context import WorkerContext
 from customers import Customer, customer
 from databases import Databases
 from fake_stripe import FakeStripe, fake_stripe
+from scraping import METRICS_TOKEN
 from seaweed import Seaweed
 from serving import NO_CERTIFICATES, serving
 
@@ -109,7 +111,9 @@ def databases(request: pytest.FixtureRequest) -> Databases:
 def settings(tmp_path: Path, databases: Databases) -> Settings:
     """Settings with a data folder and a database that do not exist yet."""
     data = tmp_path / "data"
-    return Settings(data=data, database_url=databases.url(data))
+    return Settings(
+        data=data, database_url=databases.url(data), metrics_token=SecretStr(METRICS_TOKEN)
+    )
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from aistemsplitter_server.kit import secrets
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.settings import PREFIX, Settings
 from ports import free_port
+from scraping import METRICS_TOKEN
 from serving import serving
 
 SONGS = Path(__file__).parents[2] / "songs"
@@ -93,6 +94,7 @@ class Service:
             "DEMO": "true",
             "OFFLINE": "true",
             "RATE_LIMIT_PER_MINUTE": "0",
+            "METRICS_TOKEN": METRICS_TOKEN,
         }
 
 

@@ -22,7 +22,8 @@ NO_CERTIFICATES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 def serving(app: FastAPI, port: int = 0) -> Iterator[httpx2.Client]:
     """Run the server for the duration of the block, and yield a client."""
     listener = socket.create_server(("127.0.0.1", port))
-    server = api.server(app, app.state.context.settings)
+    context = app.state.context
+    server = api.server(app, context.settings, context.changes.end)
     server.config.timeout_graceful_shutdown = 1
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()

@@ -1,15 +1,21 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from base64 import b64encode
 from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
+from aistemsplitter_server.cli import hoisted
+from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.settings import Settings
-from command_line import ok, run
+from command_line import COMMAND, ok, run
 from databases import Databases
+from processes import until
 
 
 def test_a_key_is_created_listed_and_revoked(tmp_path: Path) -> None:
@@ -45,21 +51,90 @@ def test_errors_are_one_line(tmp_path: Path, arguments: list[str], reason: str) 
     assert done.stderr.count("\n") == 1
 
 
+def test_the_version(tmp_path: Path) -> None:
+    assert (
+        ok(tmp_path, "--version") == f"aistemsplitter-server {version('aistemsplitter-server')}\n"
+    )
+
+
+def test_a_database_of_a_newer_version_is_one_line(folder: Path) -> None:
+    """As after going back to an earlier version."""
+    database = Database(Settings(data=folder / "data").database)
+    with database.write() as session:
+        session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+        session.execute(text("UPDATE schema_compatibility SET works_from = '9999'"))
+    database.close()
+    for arguments in (["up", "--port", "0"], ["db", "upgrade"], ["keys", "list"]):
+        done = run(folder, *arguments)
+        assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
+        assert "upgraded by a newer version" in done.stderr
+
+
 def test_config_hides_secrets(tmp_path: Path) -> None:
     secret = b64encode(b"0123456789abcdef" * 2).decode()
-    (tmp_path / ".env").write_text(
+    (tmp_path / "server.env").write_text(
         "AISTEMSPLITTER_SERVER_DATABASE_URL=postgresql://user:hunter2@db/service\n"
         f"AISTEMSPLITTER_SERVER_SECRET={secret}\n"
         "AISTEMSPLITTER_SERVER_STRIPE_SECRET_KEY=sk_test_hunter2\n"
         "AISTEMSPLITTER_SERVER_STRIPE_WEBHOOK_SECRET=whsec_hunter2\n"
     )
-    shown = ok(tmp_path, "config", "show")
+    shown = ok(tmp_path, "--env-file", "server.env", "config", "show")
     assert "AISTEMSPLITTER_SERVER_PORT=8000" in shown
-    as_json = ok(tmp_path, "config", "show", "--json")
+    as_json = ok(tmp_path, "config", "show", "--json", "--env-file=server.env")
     assert json.loads(as_json)["AISTEMSPLITTER_SERVER_PORT"] == "8000"
-    for text in (shown, as_json):
-        assert "hunter2" not in text
-        assert secret not in text
+    for printed in (shown, as_json):
+        assert "hunter2" not in printed
+        assert secret not in printed
+
+
+def test_a_stray_env_file_is_not_obeyed_silently(tmp_path: Path) -> None:
+    stray = tmp_path / ".env"
+    stray.write_text("AISTEMSPLITTER_SERVER_PORT=9000\n")
+    done = run(tmp_path, "config", "show")
+    assert "AISTEMSPLITTER_SERVER_PORT=9000" in done.stdout
+    assert done.stderr == f"aistemsplitter-server: using the settings in {stray}\n"
+
+
+def test_commands_use_the_settings_of_the_service(tmp_path: Path) -> None:
+    """Although they get only its data folder, and another .env is in the working folder."""
+    (tmp_path / ".env").write_text("AISTEMSPLITTER_SERVER_PUBLIC_URL=https://stray.example\n")
+    url = f"sqlite:///{tmp_path / 'elsewhere.db'}"
+    file = tmp_path / "server.env"
+    file.write_text(
+        "AISTEMSPLITTER_SERVER_PUBLIC_URL=https://splitter.example\n"
+        f"AISTEMSPLITTER_SERVER_DATABASE_URL={url}\n"
+        "AISTEMSPLITTER_SERVER_OFFLINE=true\n"
+    )
+    command = [*COMMAND, "--env-file", str(file), "up", "--port", "0", "--data", "data"]
+    with (tmp_path / "log.txt").open("w") as log:
+        service = subprocess.Popen(command, cwd=tmp_path, stdout=log, stderr=log)
+    try:
+        until((tmp_path / "data" / "settings-file").is_file)
+    finally:
+        service.kill()
+        service.wait()
+    shown = json.loads(ok(tmp_path, "config", "show", "--json"))
+    assert shown["AISTEMSPLITTER_SERVER_PUBLIC_URL"] == "https://splitter.example"
+    assert shown["AISTEMSPLITTER_SERVER_DATABASE_URL"] == url
+    file.unlink()
+    done = run(tmp_path, "keys", "list")
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "--env-file" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (["keys", "list", "--data", "d"], ["--data", "d", "keys", "list"]),
+        (["up", "--data=d", "--env-file", "e"], ["--data=d", "--env-file", "e", "up"]),
+        (["keys", "create", "--", "--data", "d"], ["keys", "create", "--", "--data", "d"]),
+        (["up", "--data"], ["--data", "up"]),
+    ],
+)
+def test_global_options_stand_before_or_after_the_command(
+    given: list[str], expected: list[str]
+) -> None:
+    assert hoisted(given) == expected
 
 
 @pytest.fixture

@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import json
 import resource
+import subprocess
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text, update
 
+import databases
 from aistemsplitter_server.cli import checks
 from aistemsplitter_server.credits.tables import Entry
 from aistemsplitter_server.installation import service as installation
@@ -49,7 +52,7 @@ def sound(settings: Settings, database: Database) -> Settings:
 def test_a_healthy_service(sound: Settings) -> None:
     found = states(sound)
     assert {finding.state for finding in found.values()} == {"ok"}, found
-    assert set(found) == {"data", "secret", "storage", "database", "workers", "clock"}
+    assert set(found) == {"settings", "data", "secret", "storage", "database", "workers", "clock"}
 
 
 def test_no_running_worker(sound: Settings, database: Database) -> None:
@@ -62,7 +65,7 @@ def test_no_running_worker(sound: Settings, database: Database) -> None:
 
 def test_a_schema_of_another_version(sound: Settings, database: Database) -> None:
     with database.write() as session:
-        session.execute(text("UPDATE alembic_version SET version_num = 'older'"))
+        session.execute(text("UPDATE alembic_version SET version_num = '0001'"))
     finding = states(sound)["database"]
     assert (finding.state, finding.todo) == ("problem", "aistemsplitter-server db upgrade")
 
@@ -169,6 +172,22 @@ def test_every_check_runs_at_a_data_folder_that_cannot_be_read(
         assert found[check].message == f"{sound.data}: Permission denied"
         assert str(sound.data) in str(found[check].todo)
     assert found["database"].state == found["workers"].state == "ok"
+
+
+def test_a_read_only_disk(mount_disk: Callable[[int], Path]) -> None:
+    disk = mount_disk(20)
+    settings = Settings(data=disk / "data")
+    settings.data.mkdir(mode=0o700)
+    databases.migrate_up(settings.database)
+    database = Database(settings.database)
+    installation.start(settings, database)
+    database.close()
+    subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+    found = states(settings)
+    assert {"data", "database", "secret", "storage"} <= set(found)
+    for check in ("database", "storage"):
+        assert found[check].state == "problem"
+        assert f"make {settings.data} writable" in str(found[check].todo)
 
 
 @pytest.mark.parametrize(

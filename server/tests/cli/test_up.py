@@ -109,7 +109,7 @@ def alive(pid: int) -> bool:
 def child(up: Up, name: str) -> int:
     """Return the process id of one of its two children."""
     for pid in descendants(up.process.pid):
-        if Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[-2] == name.encode():
+        if name.encode() in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0"):
             return pid
     raise AssertionError(f"there is no {name}")
 
@@ -156,6 +156,15 @@ def test_first_start_restart_of_a_killed_process_and_shutdown(tmp_path: Path) ->
     with running(tmp_path) as up:
         assert KEY.search(up.output.read_text()) is None  # shown once
         assert up.end(signal.SIGINT) == 0
+
+
+def test_requests_wait_while_the_api_restarts(tmp_path: Path) -> None:
+    with running(tmp_path) as up:
+        api = child(up, "api")
+        os.kill(api, signal.SIGKILL)
+        until(lambda: not alive(api))
+        url = f"http://127.0.0.1:{up.port}/healthz"
+        assert httpx2.get(url, trust_env=False, timeout=300).status_code == 200
 
 
 def test_an_interrupted_separation_is_resumed(tmp_path: Path, long_song: Path) -> None:

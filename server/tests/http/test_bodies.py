@@ -10,6 +10,7 @@ from aistemsplitter_server.http import bodies
 from aistemsplitter_server.kit import strict_json
 from customers import Customer
 from processes import until
+from scraping import scraped
 
 JSON = {"Content-Type": "application/json"}
 LARGE = 1 << 19  # bytes
@@ -140,4 +141,4 @@ def test_a_client_that_disconnects_causes_no_error(
     begun(client, "/v1/audio/splits", **sent).close()
     until(lambda: [record for record in caplog.records if record.message == "request"])
     assert {record.levelname for record in caplog.records} == {"INFO"}
-    assert 'status="gone"' in client.get("/metrics").text
+    assert 'status="gone"' in scraped(client)

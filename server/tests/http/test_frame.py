@@ -8,10 +8,13 @@ import httpx2
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from aistemsplitter_server.kit import ids
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.secrets import Secrets
+from aistemsplitter_server.kit.settings import Settings
 from beating import beat
 from customers import customer
+from scraping import scraped
 
 FRAME = "aistemsplitter_server.http.frame"
 
@@ -56,6 +59,46 @@ def test_one_log_line_per_request(
     assert "hidden" not in str(lines(caplog, 4))
 
 
+def test_lines_of_objects_and_uploads_have_their_ids(
+    client: httpx2.Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    split_id, upload_id = ids.new("split"), ids.new("upl")
+    client.get(f"/storage/splits/{split_id}/1/vocals.wav?signature=x")
+    client.get(f"/storage/uploads/{upload_id}?signature=x")
+    client.get(f"/uploads/{upload_id}")
+    client.get("/storage/splits/made-up-by-the-client")
+    first, second, third, made_up = lines(caplog, 4)
+    assert first["split_id"] == split_id
+    assert second["upload_id"] == third["upload_id"] == upload_id
+    assert made_up["split_id"] is None
+    assert "made-up" not in str(made_up)
+
+
+def test_probes_that_succeed_are_quiet(
+    client: httpx2.Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert client.get("/healthz").status_code == 200
+    assert client.get("/readyz").status_code == 503  # no worker is running
+    (line,) = lines(caplog, 1)
+    assert (line["route"], line["status"]) == ("/readyz", 503)
+
+
+def test_a_refused_key_is_logged_with_the_clients_address(
+    client: httpx2.Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    client.get("/v1/credits")
+    assert lines(caplog, 1)[0]["address"] == "127.0.0.1"
+
+
+def test_metrics_need_a_token(client: httpx2.Client, settings: Settings) -> None:
+    assert client.get("/metrics").status_code == 401
+    wrong = client.get("/metrics", headers={"Authorization": "Bearer wrong"})
+    assert wrong.status_code == 401
+    assert "METRICS_TOKEN" in wrong.json()["error"]["message"]
+    assert settings.metrics_token is not None
+    assert Settings().metrics_token is None  # then nobody may read them
+
+
 def test_head_is_get_without_a_body(client: httpx2.Client) -> None:
     got, asked = client.get("/healthz"), client.head("/healthz")
     assert (asked.status_code, asked.content) == (200, b"")
@@ -78,11 +121,9 @@ def test_head_of_a_stream_ends(
 
 
 def metrics(client: httpx2.Client) -> dict[tuple[str, ...], float]:
-    answer = client.get("/metrics")
-    assert answer.status_code == 200
     return {
         (sample.name.removeprefix("aistemsplitter_"), *sample.labels.values()): sample.value
-        for family in text_string_to_metric_families(answer.text)
+        for family in text_string_to_metric_families(scraped(client))
         for sample in family.samples
     }
 

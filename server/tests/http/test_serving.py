@@ -2,11 +2,29 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
 
 import httpx2
 import pytest
+from fastapi import FastAPI
 
+from aistemsplitter_server.http import serving
 from aistemsplitter_server.http.serving import HEAD_LIMIT
+from aistemsplitter_server.kit.settings import Settings
+from command_line import COMMAND
+from customers import Customer
+from databases import Databases
+
+# Passes a socket to a command as systemd does: as descriptor 3, to the process LISTEN_PID.
+AS_SYSTEMD = """
+import os, sys
+os.dup2(int(sys.argv[1]), 3)
+os.environ |= {"LISTEN_FDS": "1", "LISTEN_PID": str(os.getpid())}
+os.execv(sys.argv[2], sys.argv[2:])
+"""
 
 
 def raw(client: httpx2.Client, sent: bytes) -> tuple[str, str]:
@@ -65,3 +83,43 @@ def test_no_websockets(client: httpx2.Client) -> None:
         "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
     }
     assert client.get("/healthz", headers=headers).status_code == 200
+
+
+def test_event_streams_end_at_a_stop_with_a_hint_to_reconnect(
+    app: FastAPI, someone: Customer
+) -> None:
+    context = app.state.context
+    split_id = someone.split().id
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = serving.server(app, context.settings, context.changes.end)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/v1/audio/splits/{split_id}/events"
+        try:
+            with httpx2.stream(
+                "GET", url, headers=someone.headers, trust_env=False, timeout=120
+            ) as response:
+                lines = response.iter_lines()
+                assert next(lines).startswith("id: ")
+                server.should_exit = True
+                assert "retry: 1000" in [*lines]
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+def test_a_listening_socket_from_systemd(tmp_path: Path, sqlite_databases: Databases) -> None:
+    settings = Settings(data=tmp_path / "data")
+    sqlite_databases.create(settings.database)
+    command = [*COMMAND, "--data", str(settings.data), "api"]
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        process = subprocess.Popen(
+            [sys.executable, "-c", AS_SYSTEMD, str(listener.fileno()), *command],
+            pass_fds=[listener.fileno()],
+        )
+        try:
+            url = f"http://127.0.0.1:{listener.getsockname()[1]}/healthz"
+            assert httpx2.get(url, trust_env=False, timeout=300).status_code == 200
+        finally:
+            process.terminate()
+            process.wait()

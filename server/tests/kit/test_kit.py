@@ -1,15 +1,18 @@
 from __future__ import annotations
 
+import os
 import stat
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
-from aistemsplitter_server.kit import ids, secrets, settings, times
+from aistemsplitter_server.kit import env_file, ids, secrets, settings, times
 from aistemsplitter_server.kit.database import Database
 from databases import only_sqlite
 
@@ -40,6 +43,10 @@ def test_ids() -> None:
         ("SOMETHING_ELSE_ALTOGETHER", "1", "no such setting"),
         ("SECRET", "hunter2", "32 bytes in base64"),
         ("SECRET", "hunter2=" * 5, "32 bytes in base64"),
+        ("PREVIOUS_SECRET", "hunter2", "32 bytes in base64"),
+        ("METRICS_TOKEN", "hunter2", "16 or more"),
+        ("LOG_LEVEL", "loud", "'debug', 'info'"),
+        ("PUBLIC_URL", "https://example.com/stems", "without a path"),
         ("PACK_MINUTES", "fifty", "JSON"),
         ("PACK_MINUTES", "[50, 0]", "more than 0"),
         ("PACK_PRICES", "[500, 1200]", "2 prices for 3 packs"),
@@ -88,16 +95,53 @@ def test_passwords_are_hidden() -> None:
     assert "hunter2" not in repr(made) + str(made.shown()) + repr(Database(made.database))
 
 
-def test_env_file_and_flags(tmp_path: Path) -> None:
-    (tmp_path / ".env").write_text("AISTEMSPLITTER_SERVER_PORT=9000\n")
-    assert settings.load(port=None).port == 9000
+@pytest.fixture
+def file(tmp_path: Path) -> Iterator[Path]:
+    """A path for a file of settings; the environment is restored afterwards."""
+    with patch.dict(os.environ):
+        yield tmp_path / "server.env"
+
+
+def test_env_file_and_flags(file: Path) -> None:
+    file.write_text("AISTEMSPLITTER_SERVER_PORT=9000\nAISTEMSPLITTER_SERVER_HOST=0.0.0.0\n")
+    os.environ["AISTEMSPLITTER_SERVER_HOST"] = "127.0.0.2"
+    env_file.apply(file)
+    assert (settings.load(port=None).port, settings.load().host) == (9000, "127.0.0.2")
     assert settings.load(port=9001).port == 9001
 
 
-def test_a_mistyped_setting_in_the_env_file(tmp_path: Path) -> None:
-    (tmp_path / ".env").write_text("AISTEMSPLITTER_SERVER_DEMOO=true\nOTHER=1\n")
+def test_the_env_file_sets_the_engines_variables_and_expands_nothing(file: Path) -> None:
+    file.write_text(
+        "AISTEMSPLITTER_MODELS_DIR=/srv/models\n"
+        "AISTEMSPLITTER_SERVER_DATABASE_URL=postgresql://user:a${b}c@host/name\n"
+    )
+    os.environ.pop("AISTEMSPLITTER_MODELS_DIR", None)
+    env_file.apply(file)
+    assert os.environ["AISTEMSPLITTER_MODELS_DIR"] == "/srv/models"
+    assert settings.load().database == "postgresql://user:a${b}c@host/name"
+
+
+def test_a_mistyped_setting_in_the_env_file(file: Path) -> None:
+    file.write_text("AISTEMSPLITTER_SERVER_DEMOO=true\nOTHER=1\n")
+    env_file.apply(file)
     with pytest.raises(settings.WrongSetting, match="AISTEMSPLITTER_SERVER_DEMO\\?"):
         settings.load()
+
+
+def test_which_env_file_is_used(tmp_path: Path, file: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    assert env_file.find(None, data) is None
+    (tmp_path / ".env").touch()  # in the working directory
+    assert env_file.find(None, data) == Path(".env")
+    file.touch()
+    env_file.remember(file, data)
+    assert env_file.find(None, data) == file
+    other = tmp_path / "other.env"
+    assert env_file.find(other, data) == other
+    file.unlink()
+    with pytest.raises(env_file.NoEnvFile, match="--env-file"):
+        env_file.find(None, data)
 
 
 def test_the_secret_is_created_once_with_private_permissions(tmp_path: Path) -> None:

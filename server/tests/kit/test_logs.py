@@ -43,6 +43,15 @@ def test_a_line_is_json_with_the_bound_values() -> None:
 
 
 @pytest.mark.usefixtures("_restored")
+def test_the_level() -> None:
+    out = io.StringIO()
+    logs.configure(out, level="warning")
+    logging.getLogger("some.library").info("quiet")
+    logging.getLogger("some.library").warning("loud")
+    assert json.loads(out.getvalue())["event"] == "loud"
+
+
+@pytest.mark.usefixtures("_restored")
 def test_an_exception_stays_one_line() -> None:
     out = io.StringIO()
     logs.configure(out)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -64,6 +65,22 @@ def test_a_crash_does_not_affect_other_files(
             measure(SONG, "song.flac", limits)
     assert caught.value.code == "UNSUPPORTED_MEDIA"
     assert measure(SONG, "song.flac", limits).duration_seconds == 20.0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the limits are Linux's")
+def test_a_process_without_memory_for_decoders(tmp_path: Path) -> None:
+    """Under limits such as LimitAS= a good file is not blamed."""
+    program = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from aistemsplitter_server.kit.settings import Settings\n"
+        "from aistemsplitter_server.measuring import measure\n"
+        "try: measure(Path(sys.argv[1]), 'song', Settings(data=Path(sys.argv[2])))\n"
+        "except OSError as error: print(error)\n"
+    )
+    command = ["prlimit", f"--as={160 << 20}", sys.executable, "-c", program, SONG, tmp_path]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    assert "the decoder cannot start: " in done.stdout
 
 
 def _decoder(folder: Path, body: str) -> Path:

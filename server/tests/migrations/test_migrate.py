@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import select, text
+from sqlalchemy import select, text, update
 
 import schema
 from aistemsplitter_server.accounts.tables import ApiKey
@@ -16,11 +16,13 @@ from aistemsplitter_server.kit import jobs
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.settings import Settings
 from aistemsplitter_server.migrations import migrate
+from aistemsplitter_server.migrations.tables import Compatibility
 from databases import Databases, only_sqlite
 
 UPGRADE = """
 import sys
 from aistemsplitter_server.migrations import migrate
+from aistemsplitter_server.migrations.tables import Compatibility
 from aistemsplitter_server.kit.database import Database
 database = Database(sys.argv[1])
 migrate.upgrade(database)
@@ -58,6 +60,29 @@ def test_a_database_that_is_not_migrated(empty: str) -> None:
     with pytest.raises(migrate.NotMigrated, match="db upgrade"):
         migrate.check(database)
     database.close()
+
+
+@pytest.mark.parametrize(("works_from", "works"), [("0016", True), ("9998", False)])
+def test_a_database_of_a_newer_version(database: Database, works_from: str, works: bool) -> None:
+    """It is used if that version says so, and otherwise refused in one line."""
+    with database.write() as session:
+        session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+        session.execute(update(Compatibility).values(works_from=works_from))
+    for use in (migrate.check, migrate.upgrade):
+        if works:
+            use(database)
+        else:
+            with pytest.raises(migrate.NotMigrated, match="newer version") as caught:
+                use(database)
+            assert "\n" not in str(caught.value)
+    with database.read() as session:
+        assert session.scalar(text("SELECT version_num FROM alembic_version")) == "9999"
+
+
+def test_every_migration_is_numbered_and_a_release_behind_works() -> None:
+    """Otherwise a running process of the previous release fails when the database is upgraded."""
+    assert migrate.REVISION.fullmatch(migrate._newest() or "")
+    assert (migrate._newest() or "") >= migrate.WORKS_FROM
 
 
 @only_sqlite

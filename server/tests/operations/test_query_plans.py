@@ -21,7 +21,7 @@ OF_ALL_SPLITS = re.compile(r"SCAN splits(?! USING (COVERING )?INDEX ix_splits_(q
 @only_sqlite
 def test_the_queue_is_read_from_its_indexes(database: Database) -> None:
     with planned(database) as plans, database.read() as session:
-        queue.current(session, times.now(), QueueSums(database))
+        queue.current(session, QueueSums(database))
         queries.queue_places(session)
         queries.queued_since(session)
     of_splits = [plan for plan in plans if "splits" in plan]

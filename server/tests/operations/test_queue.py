@@ -17,7 +17,7 @@ SECOND = timedelta(seconds=1)
 
 def current_queue(database: Database) -> Queue:
     with database.read() as session:
-        return queue.current(session, NOW, QueueSums(database))
+        return queue.current(session, QueueSums(database))
 
 
 def test_an_empty_queue(database: Database) -> None:

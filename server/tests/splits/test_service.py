@@ -103,6 +103,40 @@ def test_retrying_the_last_attempt_fails_the_split(someone: Customer) -> None:
     assert someone.balance == 600
 
 
+def test_attempts_that_get_further_do_not_count(someone: Customer) -> None:
+    split = someone.split()
+    for number, progress in enumerate((0.34, 0.36, 0.39, 0.42, 0.5), 1):
+        assert begin(someone, split.id) == number
+        with someone.database.write() as session:
+            session.get_one(Split, split.id).progress = progress  # then its worker dies
+    for number in range(6, 6 + ATTEMPTS):
+        assert begin(someone, split.id) == number
+        with someone.database.write() as session:
+            session.get_one(Split, split.id).progress = 0.5
+    assert begin(someone, split.id) is None
+    assert found(someone, split.id).error_code == "INTERNAL"
+
+
+def test_a_lack_of_something_does_not_count_as_an_attempt(someone: Customer) -> None:
+    split = someone.split()
+    for number in range(1, 10):
+        assert begin(someone, split.id) == number
+        with someone.database.write() as session:
+            service.postpone(session, split.id, number)
+    assert found(someone, split.id).status == "queued"
+
+
+def test_a_split_that_was_taken_but_not_begun_is_handed_back(someone: Customer) -> None:
+    split = someone.split()
+    with someone.database.write() as session:
+        service.hand_back(session, split.id)
+    assert (found(someone, split.id).status, found(someone, split.id).failures) == ("queued", 0)
+    assert begin(someone, split.id) == 2
+    with someone.database.write() as session:
+        service.hand_back(session, split.id)  # it has begun
+    assert found(someone, split.id).status == "processing"
+
+
 def test_a_worker_shutdown_does_not_count_as_an_attempt(someone: Customer) -> None:
     split = someone.split()
     for number in range(1, 10):

@@ -26,6 +26,7 @@ from aistemsplitter_server.uploads.tables import Upload
 from aistemsplitter_server.worker.context import WorkerContext
 from customers import Customer, customer
 from processes import until
+from scraping import scraped
 from sweeps import sweep
 from uploads.sending import BODY, by_id, error, reserve, row, send, wanted
 
@@ -184,9 +185,9 @@ def test_a_dropped_connection_is_resumed(
         until(partial.exists)
         time.sleep(0.3)  # let the server receive the bytes, which it buffers before writing
     until(lambda: partial.stat().st_size == 50_000)
-    until(lambda: 'status="gone"' in client.get("/metrics").text)
+    until(lambda: 'status="gone"' in scraped(client))
     assert {record.levelname for record in caplog.records} == {"INFO"}  # not logged as an error
-    assert 'status="500"' not in client.get("/metrics").text
+    assert 'status="500"' not in scraped(client)
     part = {"Content_Range": f"bytes 50000-{len(BODY) - 1}/{len(BODY)}"}
 
     def rest() -> int:  # the upload's lock is released shortly after its last byte

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import logging
 import re
+from typing import Any
 
 import httpx2
 import pytest
@@ -16,6 +18,7 @@ from aistemsplitter_server.kit.settings import Settings
 from aistemsplitter_server.splits.tables import Split
 from aistemsplitter_server.web import live
 from customers import Customer
+from processes import until
 from serving import serving
 from visitors import PASSWORD, SESSION, Visitor, person
 
@@ -105,6 +108,24 @@ def test_no_password_is_hashed_without_a_valid_link(
     monkeypatch.setattr(people, "hashed", lambda _password: pytest.fail("the password was hashed"))
     form = {"email": "eve@example.org", "password": PASSWORD}
     assert visitor.post("/join/made-up", form).status_code == 404
+
+
+def test_a_failed_sign_in_is_logged_with_address_and_account(
+    visitor: Visitor, ada: Person, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(people, "verify", _wrong)
+    caplog.set_level(logging.INFO, "aistemsplitter_server.http.frame")
+    for email in (ada.email, "hunter2"):
+        visitor.sign_in(email)
+
+    def failures() -> list[dict[str, Any]]:
+        found = [vars(record) for record in caplog.records if record.msg == "request"]
+        return [line for line in found if line["route"] == "/sign-in" and line["status"] == 401]
+
+    known, unknown = until(lambda: (found := failures()) and len(found) == 2 and found)
+    assert (known["address"], known["account_id"]) == ("127.0.0.1", ada.account_id)
+    assert (unknown["address"], unknown["account_id"]) == ("127.0.0.1", None)
+    assert "hunter2" not in str(unknown)  # it may be a password
 
 
 def _wrong(_password: str, _hash: str | None) -> None:

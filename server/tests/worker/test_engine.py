@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -145,6 +146,31 @@ def test_a_decoder_fails(what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     finally:
         engine.kill()
     assert caught.value.code == code
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the limits are Linux's")
+def test_a_decoder_without_memory_is_not_the_songs_fault(tmp_path: Path) -> None:
+    engine = Engine(silence=60, work=tmp_path, decode_seconds=60)
+    engine.start()
+    Decoder.dismiss()
+    try:
+        with pytest.raises(Failed, match=r"decoder (cannot start|needs)") as caught:
+            _separate_with_little_memory(engine, tmp_path)
+    finally:
+        engine.kill()
+    assert caught.value.code == "OUT_OF_MEMORY"
+
+
+def _separate_with_little_memory(engine: Engine, folder: Path) -> None:
+    """Separate a song whose decoder has 160 MB of address space."""
+    popen = subprocess.Popen
+
+    def limited(command: list[str], **options: Any) -> Any:
+        return popen(["prlimit", f"--as={160 << 20}", *command], **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(decoder.subprocess, "Popen", limited)
+        engine.separate(task(folder), nothing, never)
 
 
 def test_a_model_without_weights(engine: Engine, tmp_path: Path) -> None:

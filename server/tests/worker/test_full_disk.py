@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,10 +12,12 @@ import pytest
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.secrets import Secrets
 from aistemsplitter_server.kit.settings import Settings
+from aistemsplitter_server.splits.tables import Split
 from customers import Customer
 from databases import only_postgres
 from peers import Peer, answers
-from processes import Service, ended, running, split, until, upload
+from processes import Service, ended, running, split, state, until, upload
+from scraping import scraped
 
 pytestmark = only_postgres  # so that only audio files meet the full disk
 
@@ -59,18 +62,50 @@ def test_a_url(client: httpx2.Client, service: Service, someone: Customer) -> No
     service.start("worker")
     with Peer([answers(200, bytes(7 << 20))]) as peer:
         body = {"input": {"type": "direct_url", "url": peer.url}}
-        final = ended(client, client.post("/v1/audio/splits", json=body).json()["data"]["id"])
-    assert (final["status"], final["error"]["code"]) == ("failed", "INTERNAL")
-    assert "/" not in final["error"]["message"]
-    assert (final["creditsUsed"], someone.balance) == (0, 3600)
-    until(lambda: not list((service.settings.data / "work").iterdir()))
+        split_id = client.post("/v1/audio/splits", json=body).json()["data"]["id"]
+        until(lambda: "lacks disk" in readiness(client))
+    waits(client, someone, split_id)
+    until(lambda: not list((service.settings.data / "work").glob("split_*/fetched-*")))
 
 
 def test_stems(client: httpx2.Client, service: Service, someone: Customer) -> None:
     upload_id = upload(client)
     service.start("worker")
-    final = ended(client, split(client, upload_id))
-    assert (final["status"], final["error"]["code"]) == ("failed", "INTERNAL")
-    assert "/" not in final["error"]["message"]
-    assert (final["creditsUsed"], someone.balance) == (0, 3600)
-    assert not list((service.settings.data / "storage" / "splits").glob("*/*"))
+    split_id = split(client, upload_id)
+    until(lambda: "lacks disk" in readiness(client))
+    waits(client, someone, split_id)
+    until(lambda: not list((service.settings.data / "storage" / "splits").glob("*/*")))
+    metrics = scraped(client)
+    assert 'aistemsplitter_workers_paused{lack="disk"} 1.0' in metrics
+
+
+def test_a_song_is_split_once_there_is_room(
+    client: httpx2.Client, service: Service, someone: Customer, small: Path
+) -> None:
+    upload_id = upload(client)
+    service.start("worker")
+    split_id = split(client, upload_id)
+    until(lambda: "lacks disk" in readiness(client))
+    subprocess.run(["mount", "-o", "remount,size=600m", str(small)], check=True)
+    final = ended(client, split_id)
+    assert final["status"] == "succeeded", final
+    assert someone.balance == 3580
+    until(lambda: client.get("/readyz").status_code == 200)
+
+
+def readiness(client: httpx2.Client) -> str:
+    """Return why the service is not ready."""
+    answer = client.get("/readyz")
+    return "" if answer.status_code == 200 else str(answer.json()["error"]["message"])
+
+
+def waits(client: httpx2.Client, someone: Customer, split_id: str) -> None:
+    """Check that a split goes back to the queue, without a failed attempt."""
+
+    def is_queued() -> bool:
+        with someone.database.read() as session:
+            split = session.get_one(Split, split_id)
+            return (split.status, split.failures) == ("queued", 0)
+
+    until(is_queued)  # between two attempts
+    assert state(client, split_id)["status"] != "failed"

@@ -22,6 +22,7 @@ from aistemsplitter_server.worker import sweeping
 from aistemsplitter_server.worker.context import WorkerContext
 from customers import Customer
 from databases import only_postgres
+from scraping import scraped
 from serving import serving
 from sweeps import sweep
 
@@ -257,7 +258,7 @@ def test_metrics(app: FastAPI, context: WorkerContext, someone: Customer, stuck:
         session.get_one(Split, made.id).expires_at = times.now() - timedelta(hours=1)
     sweep(context, "stems", "links")
     with serving(app) as client:
-        found = client.get("/metrics").text
+        found = scraped(client)
     for line in (
         'expired_rows{sweep="stems"} 1.0',
         'expired_rows{sweep="links"} 0.0',

@@ -21,8 +21,8 @@ def test_live_workers_and_their_load(database: Database) -> None:
         busy = session.get_one(Worker, "busy")
         busy.started_at, busy.seen_at, busy.busy_seconds = now - timedelta(minutes=2), now, 30
     with database.read() as session:
-        found = {worker.id: worker for worker in workers.statuses(session, now)}
-        assert workers.count_alive(session, now) == 2
+        found = {worker.id: worker for worker in workers.statuses(session)}
+        assert workers.count_alive(session) == 2
     assert list(found) == ["busy", "fresh", "dead"]
     assert [worker.alive for worker in found.values()] == [True, True, False]
     assert (found["busy"].busy, found["busy"].speed) == pytest.approx((0.25, 10))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import secrets
 import shutil
 import time
@@ -160,7 +162,7 @@ def _check_space(track: Track, spool: Spool, export: Export) -> None:
         raise OutputError(
             f"{export.folder}: writing the stems needs up to {_size(needed)}, "
             f"and only {_size(free)} are free; free up space or choose another folder"
-        )
+        ) from OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _size(count: float) -> str:

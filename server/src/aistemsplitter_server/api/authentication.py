@@ -18,6 +18,7 @@ from aistemsplitter_server.http import rate_limits
 from aistemsplitter_server.http.bodies import API
 from aistemsplitter_server.http.context import Context, InContext
 from aistemsplitter_server.http.rate_limits import Allowance
+from aistemsplitter_server.kit import logs
 from aistemsplitter_server.kit.errors import AccountSuspended, Unauthorized
 
 PAYMENTS = "/payments/"
@@ -57,6 +58,7 @@ async def authenticate(context: Context, request: Request) -> Caller:
     except (Unauthorized, AccountSuspended):
         # Counted by address only without a valid key, or clients could lock their neighbours out.
         address = request.client.host if request.client else ""
+        logs.add_fields(address=address)
         limit = context.settings.rate_limit_per_minute
         await context.limits.take(rate_limits.neighbourhood(address), limit)
         raise

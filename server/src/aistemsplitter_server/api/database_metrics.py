@@ -19,7 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from aistemsplitter_server.credits.tables import Total
 from aistemsplitter_server.kit import times
-from aistemsplitter_server.kit.database import Database
+from aistemsplitter_server.kit.database import Database, clock
 from aistemsplitter_server.kit.settings import Settings
 from aistemsplitter_server.operations.throughput import SETTLES
 from aistemsplitter_server.retention import overdue
@@ -34,7 +34,7 @@ from aistemsplitter_server.splits.tables import (
     Split,
 )
 from aistemsplitter_server.webhooks.tables import Delivery
-from aistemsplitter_server.workers.tables import DEAD_AFTER, Worker
+from aistemsplitter_server.workers.tables import DEAD_AFTER, SHORTAGES, Worker
 
 FRESH = 10.0  # seconds that counts are reused for
 
@@ -131,15 +131,35 @@ def _workers(connection: Connection) -> Iterable[Metric]:
         "Audio separated; its rate is the seconds of audio per second.",
         labels=label,
     )
-    live = 0
-    seen = Worker.seen_at >= times.now() - DEAD_AFTER
+    skew = GaugeMetricFamily(
+        "aistemsplitter_worker_clock_skew_seconds",
+        "How far a worker's clock is ahead of the database's.",
+        labels=label,
+    )
+    live, lacking = 0, Counter[str]()
+    seen = Worker.seen_at >= clock(connection) - DEAD_AFTER
     for row in connection.execute(
-        select(Worker.id, Worker.busy_seconds, Worker.audio_seconds).where(seen)
+        select(
+            Worker.id,
+            Worker.busy_seconds,
+            Worker.audio_seconds,
+            Worker.shortage,
+            Worker.clock_skew,
+        ).where(seen)
     ):
+        skew.add_metric((row.id,), row.clock_skew or 0.0)
+        lacking[row.shortage or ""] += 1
         busy.add_metric((row.id,), row.busy_seconds)
         audio.add_metric((row.id,), row.audio_seconds)
         live += 1
-    yield from (busy, audio)
+    paused = GaugeMetricFamily(
+        "aistemsplitter_workers_paused",
+        "Workers that take no songs, by what their machine lacks.",
+        labels=("lack",),
+    )
+    for kind in SHORTAGES:
+        paused.add_metric((kind,), lacking[kind])
+    yield from (busy, audio, skew, paused)
     yield GaugeMetricFamily(
         "aistemsplitter_workers", "Workers with a recent heartbeat.", value=live
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from itertools import islice
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -10,21 +11,41 @@ from aistemsplitter_server.cli.commands import app
 from aistemsplitter_server.cli.supervisor import GaveUp
 from aistemsplitter_server.cli.up import CannotStart
 from aistemsplitter_server.installation.service import WrongInstallation
+from aistemsplitter_server.kit.env_file import NoEnvFile
 from aistemsplitter_server.kit.errors import ApiError
 from aistemsplitter_server.kit.secrets import UnusableSecret
 from aistemsplitter_server.kit.settings import WrongSetting
 from aistemsplitter_server.migrations.migrate import NotMigrated
 from aistemsplitter_server.storage.interface import StorageFailed
 
+GLOBAL = ("--data", "--env-file")  # options that may stand before or after the command
+
+
+def hoisted(arguments: list[str]) -> list[str]:
+    """Return the arguments with the global options first, where the command line expects them."""
+    first, rest = [], []
+    remaining = iter(arguments)
+    for argument in remaining:
+        if argument == "--":
+            rest += [argument, *remaining]
+        elif argument in GLOBAL:
+            first += [argument, *islice(remaining, 1)]
+        elif argument.startswith(tuple(f"{option}=" for option in GLOBAL)):
+            first.append(argument)
+        else:
+            rest.append(argument)
+    return [*first, *rest]
+
 
 def main() -> None:
     """Run the command. Expected errors end as one line on stderr, with status 1."""
     try:
-        app()
+        app(args=hoisted(sys.argv[1:]))
     except (
         ApiError,
         CannotStart,
         GaveUp,
+        NoEnvFile,
         NotMigrated,
         StorageFailed,
         UnusableSecret,

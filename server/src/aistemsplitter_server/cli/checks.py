@@ -22,7 +22,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from aistemsplitter_server.credits.tables import Entry
 from aistemsplitter_server.installation import service as installation
 from aistemsplitter_server.installation.service import WrongInstallation
-from aistemsplitter_server.kit import secrets, times
+from aistemsplitter_server.kit import env_file, secrets, times
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.secrets import UnusableSecret
 from aistemsplitter_server.kit.settings import Settings
@@ -33,10 +33,10 @@ from aistemsplitter_server.sandbox.python import engine_environment
 from aistemsplitter_server.storage.configured import configured
 from aistemsplitter_server.storage.interface import StorageFailed
 from aistemsplitter_server.workers import queries as workers
+from aistemsplitter_server.workers.tables import SKEW
 
 LITTLE_SPACE, NO_SPACE = 10 << 30, 1 << 30  # bytes; a song of an hour needs 5 GB
 FEW_FILES, TOO_FEW_FILES = 1024, 256  # that a process may have open
-SKEW = 5.0  # seconds by which two clocks may differ
 ENGINE_TIMEOUT = 120.0  # seconds
 # Separates a second of silence, then prints which models are installed, and where.
 ENGINE = """
@@ -86,6 +86,15 @@ def examine(settings: Settings) -> Iterator[Finding]:
         except Exception as error:
             message = f"could not be checked ({type(error).__name__}: {error})"
             yield Finding(name, "problem", message, "report this at the project's issue tracker")
+
+
+def settings_file(settings: Settings) -> Iterator[Finding]:
+    """Report which file of settings the service was started with."""
+    note = settings.data / env_file.REMEMBERED
+    if not note.is_file():
+        yield Finding("settings", "ok", "from the environment and flags")
+        return
+    yield Finding("settings", "ok", f"the service uses {note.read_text().strip()}")
 
 
 def data(settings: Settings) -> Iterator[Finding]:
@@ -149,8 +158,7 @@ def storage(settings: Settings) -> Iterator[Finding]:
     except StorageFailed as error:
         yield Finding("storage", "problem", str(error.strerror), error.todo)
     except OSError as error:
-        path = error.filename or settings.data
-        todo = f"make {path} writable for the service's user, or free up space"
+        todo = f"make {settings.data} writable for the service's user, or free up space"
         yield Finding("storage", "problem", f"is not writable ({error.strerror})", todo)
     else:
         place = "" if settings.storage is None else f", with all permissions: {settings.storage}"
@@ -169,11 +177,14 @@ def database(settings: Settings) -> Iterator[Finding]:
         yield Finding(
             "database", "ok", f"{'SQLite' if opened.sqlite else 'Postgres'}, schema up to date"
         )
-    except NotMigrated:
-        todo = "aistemsplitter-server db upgrade"
-        yield Finding("database", "problem", "its schema does not match this version", todo)
+    except NotMigrated as error:
+        problem, _, todo = str(error).partition(": ")
+        yield Finding("database", "problem", problem, todo.removeprefix("run "))
     except SQLAlchemyError as error:
         todo = "check the database, or AISTEMSPLITTER_SERVER_DATABASE_URL"
+        if settings.sqlite_file is not None:
+            folder = settings.sqlite_file.parent
+            todo = f"make {folder} writable for the service's user, or free up space"
         yield Finding("database", "problem", f"cannot be used: {_reason(error)}", todo)
     finally:
         opened.close()
@@ -186,9 +197,19 @@ def running_workers(settings: Settings) -> Iterator[Finding]:
             return
         folder = settings.data if settings.data.is_dir() else None
         with opened.read() as session:
-            count = len(workers.alive_ids(session, folder))
-    if count:
-        yield Finding("workers", "ok", f"{count} running")
+            alive = workers.alive_ids(session, folder)
+            found = [worker for worker in workers.statuses(session) if worker.id in alive]
+    for worker in found:
+        if worker.shortage is not None:
+            message = f"{worker.id} on {worker.host} takes no songs for lack of {worker.shortage}"
+            todo = f"provide it: {worker.shortage_reason}"
+            yield Finding("workers", "problem", message, todo)
+        if abs(worker.clock_skew) > SKEW:
+            message = f"the clock of {worker.host} differs from the database's"
+            by = f"{message} by {worker.clock_skew:.0f} s"
+            yield Finding("workers", "problem", by, "set the clock and run NTP")
+    if found:
+        yield Finding("workers", "ok", f"{len(found)} running")
         return
     todo = "aistemsplitter-server up, or aistemsplitter-server worker if the API runs separately"
     yield Finding("workers", "warning", "none is running; splits stay queued", todo)
@@ -292,6 +313,7 @@ def open_files(settings: Settings) -> Iterator[Finding]:  # noqa: ARG001
 
 
 CHECKS: tuple[tuple[str, Callable[[Settings], Iterator[Finding]]], ...] = (
+    ("settings", settings_file),
     ("data", data),
     ("database", database),
     ("secret", secret),

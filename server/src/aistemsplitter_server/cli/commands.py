@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import socket
+from importlib import metadata
 from pathlib import Path
 from typing import Annotated
 
@@ -21,10 +23,11 @@ from aistemsplitter_server.cli import (
     webhooks,
 )
 from aistemsplitter_server.cli.doctor import doctor
-from aistemsplitter_server.cli.shared import opened
+from aistemsplitter_server.cli.shared import ENV_FILE, opened, remember_env_file
 from aistemsplitter_server.cli.up import up
 from aistemsplitter_server.installation import service as installation
 from aistemsplitter_server.kit import checkpoints, heartbeats, ids, jobs, logs, settings
+from aistemsplitter_server.kit import env_file as files
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
 app.command()(up)
@@ -41,15 +44,42 @@ app.add_typer(secret.app, name="secret")
 app.add_typer(config.app, name="config")
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"aistemsplitter-server {metadata.version('aistemsplitter-server')}")
+        raise typer.Exit
+
+
 @app.callback()
 def _begin(
     context: typer.Context,
     data: Annotated[
         Path | None, typer.Option(help="Folder of the database and the secrets.")
     ] = None,
+    env_file: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            help="File of settings, NAME=value a line. The data folder remembers that of its"
+            " service; without one, a file .env in the working folder is used.",
+        ),
+    ] = None,
+    version: Annotated[  # noqa: ARG001
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
 ) -> None:
     """Run and manage an AI Stem Splitter service."""
+    used = files.find(env_file, data or settings.default_data())
+    if used is not None:
+        files.apply(used)
+        if env_file is None and used == Path(files.HERE):
+            typer.echo(f"aistemsplitter-server: using the settings in {used.resolve()}", err=True)
     context.obj = settings.load(data=data)
+    context.meta[ENV_FILE] = used and used.resolve()
 
 
 @app.command()
@@ -57,13 +87,18 @@ def api(
     context: typer.Context,
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
+    descriptor: Annotated[
+        int | None,
+        typer.Option("--fd", hidden=True, help="Listening socket that `up` passes."),
+    ] = None,
 ) -> None:
     """Run the API."""
     from aistemsplitter_server.app import create_app
-    from aistemsplitter_server.http import serving
+    from aistemsplitter_server.http import listening, serving
 
     chosen = settings.load(data=context.obj.data, host=host, port=port)
-    logs.configure()
+    remember_env_file(context)
+    logs.configure(level=chosen.log_level)
     jobs.preload()
     # A stalled API may hold SQLite's write lock just like a stalled worker.
     with (
@@ -72,7 +107,9 @@ def api(
         checkpoints.running(database),
     ):
         keys = installation.start(chosen, database)
-        serving.serve(create_app(chosen, database, keys), chosen)
+        app = create_app(chosen, database, keys)
+        listener = listening.inherited() if descriptor is None else socket.socket(fileno=descriptor)
+        serving.serve(app, chosen, app.state.context.changes.end, listener)
 
 
 @app.command()
@@ -90,6 +127,7 @@ def worker(context: typer.Context) -> None:
     """Run a worker, which separates songs and delivers webhooks."""
     from aistemsplitter_server.worker import process
 
-    logs.configure()
+    remember_env_file(context)
+    logs.configure(level=context.obj.log_level)
     with opened(context.obj) as database, checkpoints.running(database):
         process.run(context.obj, database)

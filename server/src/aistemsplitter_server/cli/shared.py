@@ -15,6 +15,7 @@ from rich.table import Table
 
 from aistemsplitter_server.accounts.service import NewKey
 from aistemsplitter_server.installation import service as installation
+from aistemsplitter_server.kit import env_file
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.secrets import Secrets
 from aistemsplitter_server.kit.settings import Settings
@@ -23,7 +24,16 @@ from aistemsplitter_server.migrations import migrate
 _WIDE = 250  # columns without a terminal, so that ids in a pipe are whole
 _out = Console(soft_wrap=True, width=None if sys.stdout.isatty() else _WIDE)
 
+ENV_FILE = "env_file"  # in the context: the file of settings in use
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def remember_env_file(context: typer.Context) -> None:
+    """Have the data folder remember the file of settings that its service is started with."""
+    path, data = context.meta[ENV_FILE], context.obj.data
+    if path is not None:
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        env_file.remember(path, data)
 
 
 @contextmanager

@@ -33,10 +33,11 @@ class GaveUp(Exception):
 
 @dataclass
 class Child:
-    """A process to keep running: its name and command line."""
+    """A process to keep running: its name, command line and open files."""
 
     name: str
     command: Sequence[str]
+    files: Sequence[int] = ()  # descriptors that it inherits
     process: subprocess.Popen[bytes] | None = None
     started: float = 0.0
     deaths: int = 0  # consecutive deaths right after the start
@@ -71,6 +72,7 @@ class Child:
             self.process = subprocess.Popen(
                 self.command,
                 env=environment,
+                pass_fds=self.files,
                 preexec_fn=partial(_end_with_parent, os.getpid()),
                 start_new_session=True,  # Ctrl-C is for the supervisor, which stops the others
             )

@@ -16,8 +16,9 @@ from aistemsplitter_server.accounts.service import NewKey
 from aistemsplitter_server.audit import service as audit
 from aistemsplitter_server.audit.service import Action
 from aistemsplitter_server.cli import supervisor
-from aistemsplitter_server.cli.shared import client_settings
+from aistemsplitter_server.cli.shared import ENV_FILE, client_settings, remember_env_file
 from aistemsplitter_server.cli.supervisor import Child
+from aistemsplitter_server.http import listening
 from aistemsplitter_server.installation import service as installation
 from aistemsplitter_server.kit import logs, settings
 from aistemsplitter_server.kit.database import Database
@@ -36,7 +37,6 @@ class CannotStart(Exception):
 
 def up(
     context: typer.Context,
-    data: Annotated[Path | None, typer.Option(help="Data folder.")] = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
     demo: Annotated[
@@ -48,21 +48,24 @@ def up(
     ] = None,
 ) -> None:
     """Run the whole service: initialize the data folder, then run the API and a worker."""
-    config = settings.load(
-        data=data or context.obj.data, host=host, port=port, demo=demo, offline=offline
-    )
-    logs.configure()
+    config = settings.load(data=context.obj.data, host=host, port=port, demo=demo, offline=offline)
+    logs.configure(level=config.log_level)
     config.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with _alone(config.data):
-        _check_port(config)
+    remember_env_file(context)
+    with _alone(config.data), _listener(config) as listener:
+        config = config.model_copy(update={"port": listener.getsockname()[1]})
         configured(config)  # without Stripe's library the API would fail again and again
         _greet(config, _prepare(config))
         command = [sys.executable, "-m", "aistemsplitter_server", "--data", str(config.data)]
+        if (used := context.meta[ENV_FILE]) is not None:
+            command += ["--env-file", str(used)]
         children = [
-            Child("API", [*command, "api"]),
+            # It outlives the API: during a restart, connections wait instead of being refused.
+            Child("API", [*command, "api", "--fd", str(listener.fileno())], [listener.fileno()]),
             Child("worker", [*command, "worker"]),
         ]
-        supervisor.supervise(children, {**os.environ, **_as_environment(config)})
+        environment = {**os.environ, **_as_environment(config)}
+        supervisor.supervise(children, environment)
     typer.echo("Stopped. Queued splits continue at the next start.")
 
 
@@ -81,13 +84,12 @@ def _alone(data: Path) -> FileLock:
     return lock
 
 
-def _check_port(config: Settings) -> None:
-    """Fail early if the port is in use, instead of repeatedly in the API's log."""
-    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
+def _listener(config: Settings) -> socket.socket:
+    """Return the API's listening socket, which systemd may have passed."""
+    if (passed := listening.inherited()) is not None:
+        return passed
     try:
-        with socket.socket(family) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((config.host, config.port))
+        return listening.listen(config.host, config.port)
     except OSError as error:
         raise CannotStart(
             f"cannot listen on {config.host}:{config.port} ({error.strerror});"

@@ -18,7 +18,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from aistemsplitter_server.kit.database import AWAY
+from aistemsplitter_server.kit.database import AWAY, is_full
 from aistemsplitter_server.kit.errors import (
     ApiError,
     Internal,
@@ -105,7 +105,7 @@ def _as_api_error(error: Exception) -> ApiError | None:
         # The driver's own message: SQLAlchemy's would quote the statement with its parameters.
         reason = error.orig if isinstance(error, DBAPIError) else error
         logger.error("the database cannot be used: %s", reason)
-        return _full() if _is_full(reason) else Unavailable("The database cannot be reached.")
+        return _full() if is_full(reason) else Unavailable("The database cannot be reached.")
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         logger.error("the disk is full: %s", error)
         return _full()
@@ -117,13 +117,6 @@ def _as_api_error(error: Exception) -> ApiError | None:
 
 def _full() -> Unavailable:
     return Unavailable("The storage is full.", retry_after=60)
-
-
-def _is_full(reason: object) -> bool:
-    """Return whether a database has no room left, by SQLite's code or Postgres's."""
-    if getattr(reason, "sqlite_errorname", None) == "SQLITE_FULL":
-        return True
-    return getattr(reason, "sqlstate", None) == "53100"
 
 
 def _translated(error: HTTPException) -> ApiError:

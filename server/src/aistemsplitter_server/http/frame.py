@@ -17,6 +17,8 @@ from aistemsplitter_server.kit import ids, logs
 logger = logging.getLogger(__name__)
 
 SPLIT_ID = re.compile(r"split_[0-9A-Z]{26}", re.ASCII)
+UPLOAD_ID = re.compile(r"upl_[0-9A-Z]{26}", re.ASCII)
+PROBES = ("/healthz", "/readyz", "/metrics")  # whose successes are logged as debug
 
 
 class Frame:
@@ -61,7 +63,9 @@ class Frame:
             route = getattr(scope.get("route"), "path", None)
             self.requests.note(method, route, status, answered - began)
             caller = state.get("caller")
-            logger.info(
+            is_quiet = route in PROBES and status is not None and status < 400
+            logger.log(
+                logging.DEBUG if is_quiet else logging.INFO,
                 "request",
                 extra={
                     "method": method,
@@ -70,7 +74,7 @@ class Frame:
                     "seconds": round(perf_counter() - began, 4),
                     "account_id": caller and caller.account_id,
                     "key_id": caller and caller.key_id,
-                    "split_id": _split_id(scope),
+                    **_ids(scope),
                     **fields,
                 },
             )
@@ -115,7 +119,12 @@ def _without_escapes(cookies: bytes) -> bytes:
     return b";".join(cookie for cookie in cookies.split(b";") if b"\\" not in cookie)
 
 
-def _split_id(scope: Scope) -> str | None:
-    """Return the id of the split in the path, but never anything else that a client made up."""
-    given = scope.get("path_params", {}).get("split_id", "")
-    return given if SPLIT_ID.fullmatch(given) else None
+def _ids(scope: Scope) -> dict[str, str | None]:
+    """Return the ids of split and upload in the path, but nothing else that a client made up."""
+    given = scope.get("path_params", {})
+    kind, _, rest = given.get("key", "").partition("/")  # of an object in the storage
+    first = rest.partition("/")[0]
+    split_id = given.get("split_id") or (first if kind in ("splits", "fetched") else "")
+    upload_id = given.get("upload_id") or (first if kind == "uploads" else "")
+    ids = {"split_id": split_id if SPLIT_ID.fullmatch(split_id) else None}
+    return {**ids, "upload_id": upload_id} if UPLOAD_ID.fullmatch(upload_id) else ids

@@ -158,8 +158,32 @@ def _close_when_stalled(transport: asyncio.Transport) -> None:
             connection.setsockopt(socket.IPPROTO_TCP, option, STALLED * 1000)
 
 
-def server(app: ASGIApp, settings: Settings) -> uvicorn.Server:
-    """Return a server of the application, configured by the settings."""
+class Server(uvicorn.Server):
+    """uvicorn's server, which ends event streams when it stops.
+
+    Args:
+        end_streams: Called when the process is to stop. Streams would otherwise take as long as
+            running requests may.
+    """
+
+    def __init__(self, config: uvicorn.Config, end_streams: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._end_streams = end_streams
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End the streams, and wait for running requests."""
+        self._end_streams()
+        await super().shutdown(sockets)
+
+
+def server(
+    app: ASGIApp, settings: Settings, end_streams: Callable[[], None] = lambda: None
+) -> uvicorn.Server:
+    """Return a server of the application, configured by the settings.
+
+    Args:
+        end_streams: See ``Server``.
+    """
     config = uvicorn.Config(
         app,
         host=settings.host,
@@ -178,10 +202,20 @@ def server(app: ASGIApp, settings: Settings) -> uvicorn.Server:
         Protocol, open_connections=Connections(connections.limit(), proxies)
     )
     config.http = cast(Any, protocol)
-    return uvicorn.Server(config)
+    return Server(config, end_streams)
 
 
-def serve(app: ASGIApp, settings: Settings, sockets: list[socket.socket] | None = None) -> None:
-    """Serve until a signal stops the process."""
+def serve(
+    app: ASGIApp,
+    settings: Settings,
+    end_streams: Callable[[], None],
+    listener: socket.socket | None = None,
+) -> None:
+    """Serve until a signal stops the process.
+
+    Args:
+        end_streams: See ``Server``.
+        listener: The listening socket; None to open one at the settings' host and port.
+    """
     connections.raise_limit()
-    server(app, settings).run(sockets=sockets)
+    server(app, settings, end_streams).run(sockets=None if listener is None else [listener])

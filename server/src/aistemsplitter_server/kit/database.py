@@ -28,14 +28,17 @@ from sqlalchemy import (
     create_engine,
     event,
     exc,
+    func,
     make_url,
     text,
 )
+from sqlalchemy import select as select_query
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.types import TypeDecorator
 
+from aistemsplitter_server.kit import times
 from aistemsplitter_server.kit.turns import Turns
 
 if TYPE_CHECKING:
@@ -216,6 +219,25 @@ def add_if_missing(session: Session, row: type[Base], **values: Any) -> bool:
     dialect = sqlite if session.get_bind().dialect.name == "sqlite" else postgresql
     insert = dialect.insert(row).values(values).on_conflict_do_nothing()
     return session.execute(insert.returning(*row.__table__.primary_key)).first() is not None
+
+
+def clock(session: Session | Connection) -> datetime:
+    """Return the time by the database's clock, for comparisons between machines.
+
+    SQLite has no clock of its own: all its processes are on one machine.
+    """
+    bind = session if isinstance(session, Connection) else session.get_bind()
+    if bind.dialect.name == "sqlite":
+        return times.now()
+    now: datetime = session.scalars(select_query(func.clock_timestamp())).one()
+    return now
+
+
+def is_full(error: object) -> bool:
+    """Return whether a driver's error says that a database has no room left."""
+    if getattr(error, "sqlite_errorname", None) == "SQLITE_FULL":
+        return True
+    return getattr(error, "sqlstate", None) == "53100"
 
 
 def _sqlite(address: URL, *, connections: int, cache: int) -> Engine:

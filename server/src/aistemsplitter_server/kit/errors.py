@@ -74,13 +74,13 @@ class BadRequest(ApiError):
 
 
 class Unauthorized(ApiError):
-    """No valid key. The message is always the same, so that it does not reveal why a key fails."""
+    """No valid key or token. The message does not reveal why one fails."""
 
     status, code = 401, "UNAUTHORIZED"
     default_message = "A valid API key is required: Authorization: Bearer ast_live_..."
 
-    def __init__(self) -> None:
-        super().__init__(headers={"WWW-Authenticate": "Bearer"})
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message, headers={"WWW-Authenticate": "Bearer"})
 
 
 class InsufficientCredits(ApiError):

@@ -20,6 +20,8 @@ SECRET = re.compile(
     r"(ast_(?:live|test)_|[sr]k_(?:live|test)_|whsec_|[?&][A-Za-z-]*(?:[Ss]ignature|token)=)[0-9A-Za-z+/=%_.~-]+"
 )
 
+CHATTY = ("alembic",)  # libraries whose lines below a warning say nothing
+
 _collected: ContextVar[dict[str, str] | None] = ContextVar("collected", default=None)
 
 
@@ -37,8 +39,18 @@ def add_fields(**fields: str) -> None:
         collected.update(fields)
 
 
-def configure(stream: TextIO | None = None, level: int = logging.INFO) -> None:
-    """Configure logging of this process, on stderr. Call it once, at the start."""
+def request_id() -> str | None:
+    """Return the id of the current request, if there is one."""
+    found = structlog.contextvars.get_contextvars().get("request_id")
+    return found if isinstance(found, str) else None
+
+
+def configure(stream: TextIO | None = None, level: str = "info") -> None:
+    """Configure logging of this process, on stderr. Call it once, at the start.
+
+    Args:
+        level: The lowest level that is logged: ``debug``, ``info``, ``warning`` or ``error``.
+    """
     stream = stream or sys.stderr
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -58,8 +70,9 @@ def configure(stream: TextIO | None = None, level: int = logging.INFO) -> None:
     handler.setFormatter(_WithoutSecrets(foreign_pre_chain=shared, processors=last))
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(level)
-    logging.getLogger("alembic").setLevel(logging.WARNING)
+    root.setLevel(level.upper())
+    for name in CHATTY:
+        logging.getLogger(name).setLevel(max(root.level, logging.WARNING))
 
 
 def _plain(_logger: Any, _method: str, event: EventDict) -> EventDict:

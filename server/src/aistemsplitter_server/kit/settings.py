@@ -1,4 +1,7 @@
-"""The settings, from the environment (``AISTEMSPLITTER_SERVER_*``), a ``.env`` file, or flags."""
+"""The settings, from the environment (``AISTEMSPLITTER_SERVER_*``) or flags.
+
+The environment may come from a file (see ``env_file.py``).
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,9 @@ import re
 from base64 import b64decode
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import make_url
@@ -20,7 +22,6 @@ from sqlalchemy.exc import ArgumentError
 from aistemsplitter_server.kit import addresses
 
 PREFIX = "AISTEMSPLITTER_SERVER_"
-ENV_FILE = ".env"  # in the working directory
 SECRET_LENGTH = 32  # bytes of the server's secret and of each key derived from it
 FOREVER = 36_500  # days
 HIGHEST_PRICE = 99_999_999  # the highest that Stripe accepts
@@ -41,7 +42,7 @@ class Settings(BaseSettings):
     """The operator's settings. The repr hides the database URL, which contains a password."""
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_file=ENV_FILE, extra="ignore", frozen=True, hide_input_in_errors=True
+        env_prefix=PREFIX, extra="ignore", frozen=True, hide_input_in_errors=True
     )
 
     data: Path = Field(
@@ -82,6 +83,14 @@ class Settings(BaseSettings):
     json_body_limit: int = Field(1 << 20, ge=1024, description="largest JSON body, bytes")
     public_url: str | None = Field(
         None, description="base of the service's URLs; by default the host that clients call"
+    )
+    metrics_token: SecretStr | None = Field(
+        None,
+        description="bearer token for `/metrics`, at least 16 characters; without one, nobody may"
+        " read it",
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="lowest level of the lines in the log"
     )
     upload_limit: int = Field(2 << 30, ge=1, description="largest uploaded file, bytes")
     upload_url_seconds: int = Field(3600, ge=1, description="seconds in which an upload can begin")
@@ -269,7 +278,16 @@ class Settings(BaseSettings):
             raise ValueError("must begin with http:// or https:// and a host")
         if parts.query or parts.fragment or parts.username or parts.password:
             raise ValueError("must be without user, query and fragment")
+        if parts.path.strip("/"):
+            raise ValueError("must be without a path: give the service a host name of its own")
         return url.rstrip("/")
+
+    @field_validator("metrics_token")
+    @classmethod
+    def _hard_to_guess(cls, token: SecretStr | None) -> SecretStr | None:
+        if token is not None and not re.fullmatch(r"[!-~]{16,}", token.get_secret_value()):
+            raise ValueError("must be 16 or more ASCII characters; openssl rand -hex 16 makes one")
+        return token
 
     @field_validator("cors_origins")
     @classmethod
@@ -388,11 +406,18 @@ def _listed(text: str) -> list[str]:
 def _refuse_unknown() -> None:
     """Refuse unknown names, so that a mistyped setting is noticed."""
     known = [PREFIX + field.upper() for field in Settings.model_fields]
-    for name in (*os.environ, *dotenv_values(ENV_FILE)):
+    for name in os.environ:
         if name.upper().startswith(PREFIX) and name.upper() not in known:
             like = get_close_matches(name.upper(), known, n=1)
             hint = f"; did you mean {like[0]}?" if like else ""
             raise WrongSetting(f"{name}: there is no such setting{hint}")
+
+
+def default_data() -> Path:
+    """Return the data folder that the environment names, or the default one."""
+    named = {name.upper(): value for name, value in os.environ.items()}.get(f"{PREFIX}DATA")
+    default: Path = Settings.model_fields["data"].default
+    return Path(named) if named else default
 
 
 def load(**flags: Any) -> Settings:

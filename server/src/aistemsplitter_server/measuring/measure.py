@@ -52,8 +52,8 @@ def measure(path: Path, filename: str, settings: Settings) -> Measured:
             longest=settings.max_duration_seconds,
             seconds=settings.measure_seconds,
         )
-        if answer is None and decoder.failed_for_lack_of_resources():
-            raise OSError(errno.EAGAIN, "the decoder was killed or got no processor time")
+        if answer is None and (lack := decoder.lack()) is not None:
+            raise OSError(errno.ENOMEM if lack.lasts else errno.EAGAIN, lack.reason)
     if answer is None:
         raise MeasuringFailed("UNSUPPORTED_MEDIA", f"{filename}: {CANNOT_DECODE}")
     if "too_long" in answer:

@@ -58,7 +58,7 @@ class Queue:
     unknown: int
 
 
-def current(session: Session, now: datetime, sums: QueueSums) -> Queue:
+def current(session: Session, sums: QueueSums) -> Queue:
     """Return the current queue. The sums of a long one are some seconds old."""
     found = sums.current(session)
     waiting = found.waiting
@@ -82,7 +82,7 @@ def current(session: Session, now: datetime, sums: QueueSums) -> Queue:
         at_work=running.total(),
         running=_running(session),
         oldest=queries.queued_since(session),
-        drained_in=_drained_in(session, now, found),
+        drained_in=_drained_in(session, found),
         unknown=sum(to_fetch for _, _, to_fetch in waiting.values()),
     )
 
@@ -101,12 +101,12 @@ def _running(session: Session) -> Sequence[tuple[Split, Account]]:
     return [(split, account) for split, account in session.execute(query)]
 
 
-def _drained_in(session: Session, now: datetime, sums: Sums) -> timedelta | None:
+def _drained_in(session: Session, sums: Sums) -> timedelta | None:
     """Assume each model's recent speed, and the work spread evenly over all workers alive."""
     left = _work_left(session, sums)
     if not left:
         return timedelta(0)
-    known, alive = speeds.recent(session), workers.count_alive(session, now)
+    known, alive = speeds.recent(session), workers.count_alive(session)
     if not known or not alive:
         return None
     slowest = min(known.values())  # for models without a measured speed

@@ -61,6 +61,12 @@ def confine_decoder(*, seconds: int, largest_file: int = 0) -> None:
         seccomp.install(DECODER_RULES, REFUSE)
 
 
+def has_less_memory() -> bool:
+    """Return whether limits of this process leave its decoders less than ``DECODER_MEMORY``."""
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    return hard != resource.RLIM_INFINITY and hard < DECODER_MEMORY
+
+
 def load_decoders() -> None:
     """Import all that decoding may need. A confined process can open no file."""
     import av

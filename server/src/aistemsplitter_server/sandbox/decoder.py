@@ -10,16 +10,32 @@ import subprocess
 import sys
 import threading
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Self
 
 from aistemsplitter_server.sandbox import decoding, python
+from aistemsplitter_server.sandbox.confinement import DECODER_MEMORY, has_less_memory
+from aistemsplitter_server.sandbox.messages import printable
 
 CANNOT_DECODE = "cannot be decoded, or takes too long; convert it to WAV or FLAC and try again"
 BUFFER = 1 << 20  # bytes of audio in the kernel's buffer between two processes
 ENDING = 5.0  # seconds that a process may take to end
+LONGEST_ERROR = 1 << 16  # bytes
 LITTLE = 0.1  # of the processor: a process that gets less is starved
+
+
+@dataclass(frozen=True, slots=True)
+class Lack:
+    """What this machine lacks for decoding a file.
+
+    Attributes:
+        lasts: Whether it would lack that for other files too.
+    """
+
+    reason: str
+    lasts: bool = False
 
 
 class Decoder:
@@ -36,7 +52,7 @@ class Decoder:
                     python.command(decoding.__name__, str(theirs.fileno())),
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
-                    stderr=subprocess.DEVNULL,
+                    stderr=subprocess.PIPE,
                     pass_fds=[theirs.fileno()],
                     env=python.SINGLE_THREADED,
                     start_new_session=True,
@@ -46,6 +62,7 @@ class Decoder:
             ours.close()
             raise
         self._socket = ours
+        self._confined = False
 
     @classmethod
     def warm(cls) -> None:
@@ -87,6 +104,8 @@ class Decoder:
         self._socket.close()
         self._process.kill()
         self._process.wait()
+        if self._process.stderr is not None:
+            self._process.stderr.close()
 
     def measure(self, file: int, name: str, *, longest: int, seconds: int) -> dict[str, Any] | None:
         """Decode a file to its end and return the decoder's answer; None if it died or timed out.
@@ -98,6 +117,8 @@ class Decoder:
         try:
             self._socket.settimeout(2 * seconds + ENDING)
             self._send([file], name=name, cpu_seconds=seconds, longest=longest)
+            if not self._is_confined():
+                return None
             answer = self._socket.recv(decoding.MESSAGE)
             found = json.loads(answer) if answer else None
             return found if isinstance(found, dict) else None
@@ -116,20 +137,44 @@ class Decoder:
             self._send([file, writer.fileno()], name=name, cpu_seconds=seconds, longest=longest)
         return reader
 
-    def failed_for_lack_of_resources(self) -> bool:
-        """Return whether this machine, rather than the file, is the likely reason of the failure.
+    def lack(self) -> Lack | None:
+        """Return what this machine lacks, if that rather than the file made the process fail.
 
-        That is so if the process was killed (by the kernel, if memory is short; its own limits end
-        it in another way), or is stalled for lack of processor time or by a disk.
+        That is so if it died before it opened the file, if limits of this process leave it less
+        memory than it should have, if it was killed (by the kernel, if memory is short; its own
+        limits end it in another way), or if it is stalled for lack of processor time or by a disk.
         """
-        if self._process.poll() is not None:
-            return self._process.returncode == -signal.SIGKILL
-        began = self._processor_time()
-        try:
-            return self._process.wait(ENDING) == -signal.SIGKILL
-        except subprocess.TimeoutExpired:
-            starved = self._processor_time() - began < ENDING * LITTLE
-            return self._state() in "DT" or (self._state() == "R" and starved)
+        if self._process.poll() is None:
+            began = self._processor_time()
+            try:
+                self._process.wait(ENDING)
+            except subprocess.TimeoutExpired:
+                starved = self._processor_time() - began < ENDING * LITTLE
+                stalled = self._state() in "DT" or (self._state() == "R" and starved)
+                return Lack("the decoder got no processor time") if stalled else None
+        status = self._process.returncode
+        if not self._is_confined():
+            return Lack(f"the decoder cannot start: {self._last_words()}", lasts=True)
+        if status != 0 and has_less_memory():
+            reason = f"a decoder needs up to {DECODER_MEMORY >> 30} GiB of address space"
+            return Lack(f"{reason}: raise LimitAS= or ulimit -v", lasts=True)
+        return Lack("the decoder was killed") if status == -signal.SIGKILL else None
+
+    def _is_confined(self) -> bool:
+        """Return whether the process has reported that it is confined."""
+        if not self._confined:
+            try:
+                self._confined = self._socket.recv(decoding.MESSAGE) == decoding.CONFINED
+            except OSError:
+                return False
+        return self._confined
+
+    def _last_words(self) -> str:
+        """Return the last line that a process that has ended wrote to its standard error."""
+        assert self._process.stderr is not None
+        lines = self._process.stderr.read(LONGEST_ERROR).decode(errors="replace").split("\n")
+        written = [line for line in lines if line.strip()]
+        return printable(written[-1]) if written else f"status {self._process.returncode}"
 
     def _state(self) -> str:
         """Return R for runnable, S for sleeping, D for waiting for a disk, T for stopped."""

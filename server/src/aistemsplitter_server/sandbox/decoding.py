@@ -1,11 +1,13 @@
 """The child process that decodes one file: started ahead of time, confined when it gets the file.
 
-Its task is one message on the socket to its parent, with the open file. It measures the file and
-answers with one message, or streams the audio over a second socket that comes with the file.
+Its task is one message on the socket to its parent, with the open file. It reports that it is
+confined, measures the file and answers with one message, or streams the audio over a second socket
+that comes with the file.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import select
@@ -14,6 +16,7 @@ import sys
 from typing import Any
 
 MESSAGE = 4096  # bytes at most, either way
+CONFINED = b"confined"  # the first message to the parent: the file is opened from now on
 
 
 def main() -> None:
@@ -32,6 +35,7 @@ def main() -> None:
     task = json.loads(message)
     engine = socket.socket(fileno=files[1]) if len(files) == 2 else None
     confine_decoder(seconds=task["cpu_seconds"])
+    parent.sendall(CONFINED)
     name, fault = task["name"], None
     try:
         song = AudioFile(name, files[0])
@@ -41,8 +45,10 @@ def main() -> None:
         else:
             pcm.serve(song, engine, task["longest"])
     except AudioError as error:
+        _exit_for_lack_of_memory(error)
         fault = str(error)
-    except MemoryError:
+    except MemoryError as error:
+        _exit_for_lack_of_memory(error)
         fault = f"{name}: takes too much memory to decode; is it damaged?"
     if fault is not None:
         if engine is None:
@@ -50,6 +56,19 @@ def main() -> None:
         else:
             pcm.send_fault(fault, engine)
     os._exit(0)
+
+
+def _exit_for_lack_of_memory(error: BaseException) -> None:
+    """Exit if an error is due to less memory than a decoder should have."""
+    from aistemsplitter_server.sandbox.confinement import has_less_memory
+
+    if not has_less_memory():
+        return
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, MemoryError) or getattr(cause, "errno", None) == errno.ENOMEM:
+            os._exit(1)
+        cause = cause.__cause__ or cause.__context__
 
 
 def _measured(song: Any, longest: int, parent: socket.socket) -> dict[str, Any]:

@@ -26,12 +26,23 @@ class _Watcher:
 
 
 class Changes:
-    """Watches splits for the requests of one event loop."""
+    """Watches splits for the requests of one event loop.
+
+    Attributes:
+        are_over: Whether the process is stopping, so that streams of changes have to end.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._watchers: set[_Watcher] = set()
         self._watching: asyncio.Task[None] | None = None
+        self.are_over = False
+
+    def end(self) -> None:
+        """Wake all that wait, for the last time. Only for the event loop's thread."""
+        self.are_over = True
+        for watcher in self._watchers:
+            watcher.changed.set()
 
     async def wait(self, split_id: str, revision: int, seconds: float) -> None:
         """Return once the split has another revision, or after the timeout."""
@@ -39,6 +50,8 @@ class Changes:
 
     async def wait_any(self, revisions: Mapping[str, int], seconds: float) -> None:
         """Return once any of several splits has another revision, or after the timeout."""
+        if self.are_over:
+            return
         watcher = _Watcher(revisions)
         self._watchers.add(watcher)
         if self._watching is None or self._watching.done():

@@ -14,8 +14,8 @@ from datetime import timedelta
 
 from sqlalchemy.orm import Session
 
-from aistemsplitter_server.kit import jobs, times
-from aistemsplitter_server.kit.database import Database
+from aistemsplitter_server.kit import jobs
+from aistemsplitter_server.kit.database import Database, clock
 from aistemsplitter_server.splits import queries
 from aistemsplitter_server.splits.schemas import Priority
 from aistemsplitter_server.splits.tables import QUEUED, Split
@@ -39,7 +39,7 @@ def enqueue(session: Session, split: Split, *, delay_seconds: float = 0) -> None
     A song that is yet to be fetched has no job: its ``fetch_at`` is its place in the queue.
     """
     if split.input_url is not None and not split.duration_seconds:
-        split.fetch_at = times.now() + timedelta(seconds=delay_seconds)
+        split.fetch_at = clock(session) + timedelta(seconds=delay_seconds)
         return
     split.fetch_at = None
     jobs.enqueue(

@@ -20,7 +20,8 @@ from aistemsplitter_server.accounts import limits, standing
 from aistemsplitter_server.accounts.limits import Limits
 from aistemsplitter_server.accounts.service import Caller
 from aistemsplitter_server.credits import service as credits
-from aistemsplitter_server.kit import ids, times
+from aistemsplitter_server.kit import ids, logs, times
+from aistemsplitter_server.kit.database import clock
 from aistemsplitter_server.kit.errors import Conflict, NotFound
 from aistemsplitter_server.models.service import Serving
 from aistemsplitter_server.splits import listening, queries, queueing, sizes
@@ -36,7 +37,8 @@ from aistemsplitter_server.splits.tables import (
 from aistemsplitter_server.uploads.tables import Upload
 from aistemsplitter_server.webhooks import service as webhooks
 
-ATTEMPTS = 3  # attempts that begin and do not end; then the split fails
+ATTEMPTS = 3  # attempts that begin, get no further and do not end; then the split fails
+PROGRESS = 0.01  # by which an attempt has to get further than all before it, not to count
 # The claim of a song that is being fetched. Its worker renews it several times meanwhile.
 FETCH_LEASE = timedelta(seconds=30)
 # Bytes in a second of the densest audio: 8 channels of 32 bits at 192 kHz. A file lasts at least
@@ -115,6 +117,7 @@ def _new(
         duration_seconds=0.0,
         credits_used=0,
         warnings=[*serving.warnings],
+        request_id=logs.request_id(),
         turn=0,
         attempt=0,
         failures=0,
@@ -128,7 +131,8 @@ def _new(
 def begin(session: Session, split_id: str, worker_id: str) -> Split | None:
     """Begin a new attempt at a split; return None if there is nothing to do.
 
-    A split that too many attempts have left unfinished fails here, and its charge is refunded.
+    A split fails here, and its charge is refunded, if too many attempts have left it unfinished
+    without getting further than those before.
     """
     split = _claimed(session, split_id, worker_id)
     if split is not None:
@@ -143,7 +147,7 @@ def begin_fetch(session: Session, split_id: str, worker_id: str) -> Split | None
 
     The split still counts as queued. The claim expires unless it is renewed.
     """
-    now = times.now()
+    now = clock(session)
     split = queries.locked(session, split_id)
     if split is None or split.fetch_at is None or split.fetch_at > now:
         return None
@@ -256,10 +260,30 @@ def retry(session: Session, split_id: str, attempt: int) -> None:
         Superseded: The attempt is superseded.
     """
     split = current(session, split_id, attempt)
+    _credit_progress(split)
     if split.failures >= ATTEMPTS:
         fail(session, split, "INTERNAL", GAVE_UP)
         return
     _requeue(session, split, delay_seconds=RETRY_DELAY * split.failures)
+
+
+def postpone(session: Session, split_id: str, attempt: int) -> None:
+    """Queue a split again whose worker lacks something, without counting the attempt.
+
+    Raises:
+        Superseded: The attempt is superseded.
+    """
+    split = current(session, split_id, attempt)
+    split.failures -= 1
+    _requeue(session, split, delay_seconds=RETRY_DELAY)
+
+
+def hand_back(session: Session, split_id: str) -> None:
+    """Queue a split again that a worker has taken, but not begun."""
+    split = queries.locked(session, split_id)
+    if split is not None and split.status == QUEUED:
+        split.attempt += 1  # the job in progress had this number
+        _requeue(session, split, delay_seconds=RETRY_DELAY)
 
 
 def release(session: Session, split_id: str, attempt: int) -> None:
@@ -274,7 +298,7 @@ def release(session: Session, split_id: str, attempt: int) -> None:
     split.failures -= 1
     split.status, split.worker_id = QUEUED, None
     if split.fetch_at is not None:
-        split.fetch_at = times.now()
+        split.fetch_at = clock(session)
     touch(split)
 
 
@@ -333,6 +357,7 @@ def _claimed(session: Session, split_id: str, worker_id: str) -> Split | None:
     if not standing.is_active(session, split.account_id):
         fail(session, split, "CANCELED", SUSPENDED)
         return None
+    _credit_progress(split)
     if split.failures >= ATTEMPTS:
         fail(session, split, "INTERNAL", GAVE_UP)
         return None
@@ -340,6 +365,13 @@ def _claimed(session: Session, split_id: str, worker_id: str) -> Split | None:
     split.failures += 1  # counts as failed until it ends
     split.worker_id = worker_id
     return split
+
+
+def _credit_progress(split: Split) -> None:
+    """Do not count the last attempt as failed if it got further than all before it."""
+    if split.progress >= split.furthest + PROGRESS:
+        split.furthest = split.progress
+        split.failures = max(0, split.failures - 1)
 
 
 def _measured(session: Session, split: Split, seconds: float, sample_rate: int | None) -> None:

@@ -21,6 +21,8 @@ from aistemsplitter_server.splits.changes import Changes
 
 HEARTBEAT = 15.0  # seconds; proxies cut connections that are silent for a minute
 HEARTBEAT_COMMENT = ": still there\n\n"
+# Sent when the process stops. Clients then connect again, to another process or the next one.
+RECONNECT = "retry: 1000\n\n"  # after so many milliseconds
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # nginx must not buffer it
 # For a stream, tools read the schema as that of each event.
 DOCUMENTED = {
@@ -111,3 +113,6 @@ async def events(
             return
         sent, last_seen = shown, None
         await changes.wait(split_id, revision, HEARTBEAT)
+        if changes.are_over:
+            yield RECONNECT
+            return

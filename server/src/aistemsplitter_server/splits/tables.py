@@ -21,9 +21,9 @@ class Split(Base):
     """A split: queued, processing, succeeded or failed.
 
     ``attempt`` is the number of the newest attempt, the only one that may change the split.
-    ``failures`` counts attempts that began and did not end it. ``turn`` is its place in the queue,
-    lower first. ``revision`` grows with every visible change. ``credits_used`` is what is charged
-    now: 0 again after a refund.
+    ``failures`` counts attempts that began, got no further than those before, and did not end it.
+    ``turn`` is its place in the queue, lower first. ``revision`` grows with every visible change.
+    ``credits_used`` is what is charged now: 0 again after a refund.
 
     ``fetch_at`` is when the song is to be fetched, and NULL once it needs no fetching. During a
     fetch it is when another worker tries, unless the first one renews it.
@@ -100,6 +100,7 @@ class Split(Base):
     input_url: Mapped[str | None]
     webhook_url: Mapped[str | None]
     split_metadata: Mapped[dict[str, Any]] = mapped_column("metadata", JSON)
+    request_id: Mapped[str | None]  # of the request that created it, for logs
     retry_of: Mapped[str | None]  # the failed split that this one retries
     # The song and its price.
     served_by: Mapped[str]  # the model that runs
@@ -115,6 +116,7 @@ class Split(Base):
     worker_id: Mapped[str | None] = mapped_column(index=True)
     fetch_at: Mapped[datetime | None] = mapped_column(UtcTime)
     progress: Mapped[float]
+    furthest: Mapped[float] = mapped_column(server_default="0", default=0.0)  # of all attempts
     # Its end.
     stored_attempt: Mapped[int | None]  # whose prefix the stems are stored under
     # Of stems and listening copies; before they are stored, the room reserved for the stems.

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from starlette.concurrency import run_in_threadpool
 
 from aistemsplitter_server.splits.changes import Changes
-from aistemsplitter_server.splits.stream import HEARTBEAT, HEARTBEAT_COMMENT
+from aistemsplitter_server.splits.stream import HEARTBEAT, HEARTBEAT_COMMENT, RECONNECT
 
 
 class Row(NamedTuple):
@@ -49,4 +49,7 @@ async def rows(read: Callable[[], Songs | None], changes: Changes) -> AsyncItera
             break
         yield HEARTBEAT_COMMENT
         await changes.wait_any(waiting, HEARTBEAT)
+        if changes.are_over:
+            yield RECONNECT
+            return
     yield "event: end\ndata: {}\n\n"

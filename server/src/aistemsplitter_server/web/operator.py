@@ -55,8 +55,8 @@ def live(request: Request, context: InContext, _who: Operator) -> Response:
 def _live(context: Context, session: Session, now: datetime) -> dict[str, Any]:
     return {
         "now": now,
-        "queue": queue.current(session, now, context.queue_sums),
-        "workers": workers.statuses(session, now),
+        "queue": queue.current(session, context.queue_sums),
+        "workers": workers.statuses(session),
         "webhooks": health.webhooks(session, now),
         "disk": health.disk(context.settings.data),
     }

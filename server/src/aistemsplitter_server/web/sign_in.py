@@ -15,6 +15,7 @@ from aistemsplitter_server.audit import service as audit
 from aistemsplitter_server.audit.service import Action
 from aistemsplitter_server.http import rate_limits
 from aistemsplitter_server.http.context import Context, InContext
+from aistemsplitter_server.kit import logs
 from aistemsplitter_server.kit.errors import AccountSuspended, ApiError, RateLimited
 from aistemsplitter_server.web import pages, sessions
 from aistemsplitter_server.web.forms import Form, filled
@@ -92,6 +93,7 @@ def do_sign_in(
         status, fault = error.status, pages.message(t, error)
     else:
         return response
+    logs.add_fields(address=_address(request))
     return render(
         request,
         "sign_in.html",
@@ -201,6 +203,8 @@ def _welcome(context: Context, request: Request, response: Response, person: Per
 
 def _record_failure(context: Context, request: Request, person: Person | None) -> None:
     """Record a failed sign-in, without the typed email address, which may be a password."""
+    if person is not None:
+        logs.add_fields(account_id=person.account_id, person_id=person.id)
     with context.database.write() as session:
         audit.record(
             session,

@@ -12,7 +12,7 @@ from aistemsplitter_server.accounts import service as accounts
 from aistemsplitter_server.accounts import standing
 from aistemsplitter_server.accounts.tables import ApiKey
 from aistemsplitter_server.kit import ids, outgoing, times
-from aistemsplitter_server.kit.database import add_if_missing
+from aistemsplitter_server.kit.database import add_if_missing, clock
 from aistemsplitter_server.kit.errors import Conflict, NotFound, ValidationFailed
 from aistemsplitter_server.kit.outgoing import Answer, OutgoingError
 from aistemsplitter_server.webhooks import queries, schedule
@@ -100,7 +100,7 @@ def send(session: Session, event: Event, url: str, *, is_test: bool) -> Delivery
     disabled = receiver.disabled_reason if receiver is not None else None
     if not standing.is_active(session, event.account_id):
         disabled = SUSPENDED
-    now = times.now()
+    now = clock(session)
     delivery = Delivery(
         id=ids.new("dlv"),
         account_id=event.account_id,
@@ -195,7 +195,7 @@ def begin(session: Session, delivery_id: str) -> tuple[Delivery, Event, ApiKey] 
     Returns:
         None if it is no longer due.
     """
-    now = times.now()
+    now = clock(session)
     delivery = session.get(Delivery, delivery_id, with_for_update=True, populate_existing=True)
     if delivery is None or delivery.next_attempt_at is None or delivery.next_attempt_at > now:
         return None
@@ -231,7 +231,7 @@ def record(session: Session, delivery_id: str, number: int, outcome: Answer | st
         attempt.error = outcome
     if delivery.state != PENDING or delivery.attempts != number:
         return  # a newer attempt has begun
-    now = times.now()
+    now = clock(session)
     delivered = isinstance(outcome, Answer) and 200 <= outcome.status < 300
     # Deliveries of test keys must not disable a receiver of live ones, or enable it again.
     disabled = None if delivery.is_test else _note(session, delivery, now, delivered=delivered)

@@ -16,8 +16,10 @@ from aistemsplitter_server.splits import listening, queries, service
 from aistemsplitter_server.splits.service import Superseded
 from aistemsplitter_server.splits.tables import TERMINAL, Split
 from aistemsplitter_server.storage import keys
-from aistemsplitter_server.worker import work_folder
+from aistemsplitter_server.worker import shortages, work_folder
 from aistemsplitter_server.worker.context import WorkerContext
+from aistemsplitter_server.worker.shortages import Shortage
+from aistemsplitter_server.workers.tables import DISK
 
 logger = logging.getLogger(__name__)
 
@@ -100,7 +102,12 @@ def ending(context: WorkerContext, attempt: Attempt) -> Iterator[None]:
     """Update the split after whatever ends the block. Only ``Draining`` is raised again."""
     split = attempt.split
     split_id, number = split.id, attempt.number
-    ids = {"split_id": split_id, "account_id": split.account_id, "attempt": number}
+    ids = {
+        "split_id": split_id,
+        "account_id": split.account_id,
+        "attempt": number,
+        "request_id": split.request_id,
+    }
     began, outcome = time.monotonic(), "done"
     with structlog.contextvars.bound_contextvars(**ids):
         try:
@@ -120,14 +127,29 @@ def ending(context: WorkerContext, attempt: Attempt) -> Iterator[None]:
                             session, service.current(session, split_id, number), outcome, message
                         )
                     )
-                except Exception:
-                    outcome = "error"
-                    logger.exception("the attempt failed")
-                    context.write(lambda session: service.retry(session, split_id, number))
+                except Exception as error:
+                    shortage = shortages.find(error, context.settings.data)
+                    if shortage is None:
+                        outcome = "error"
+                        logger.exception("the attempt failed")
+                        context.write(lambda session: service.retry(session, split_id, number))
+                    else:
+                        outcome = f"lack of {shortage.kind}"
+                        _postpone(context, attempt, shortage)
             tidy(context, split_id)
         finally:
             seconds = round(time.monotonic() - began, 3)
             logger.info("attempt", extra={"outcome": outcome, "seconds": seconds})
+
+
+def _postpone(context: WorkerContext, attempt: Attempt, shortage: Shortage) -> None:
+    """Pause this worker, and give the split back to the queue without counting the attempt."""
+    context.shortages.begin(shortage)
+    split_id, number = attempt.split.id, attempt.number
+    if shortage.kind == DISK:  # the database may be on the same disk
+        with suppress(OSError):
+            work_folder.remove(context.settings.data, split_id)
+    context.write(lambda session: service.postpone(session, split_id, number))
 
 
 def tidy(context: WorkerContext, split_id: str) -> None:

@@ -19,6 +19,7 @@ from aistemsplitter_server.kit.outgoing import Outgoing
 from aistemsplitter_server.kit.secrets import Secrets
 from aistemsplitter_server.kit.settings import Settings
 from aistemsplitter_server.storage.interface import Storage, StorageFailed
+from aistemsplitter_server.worker.shortages import Shortages
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +69,9 @@ class Use:
 class WorkerContext:
     """The context of jobs, shared by threads.
 
-    ``stopping`` is set when the process is to stop.
+    Attributes:
+        stopping: Set when the process is to stop.
+        shortages: What this machine lacks.
     """
 
     settings: Settings
@@ -79,6 +82,7 @@ class WorkerContext:
     worker_id: str
     stopping: threading.Event = field(default_factory=threading.Event)
     use: Use = field(default_factory=Use)
+    shortages: Shortages = field(default_factory=Shortages)
 
     def write(self, work: Callable[[Session], T]) -> T:
         """Run a unit of work; while the database is down, try again."""

@@ -30,6 +30,7 @@ class Deliveries:
     """The due deliveries, for a dispatcher."""
 
     limits = Limits(total=64, host=8, url=2)
+    needs_disk = False
 
     def account_limit(self, _session: Session, _account_id: str) -> int:
         """Return how many deliveries of an account this process may make at the same time."""

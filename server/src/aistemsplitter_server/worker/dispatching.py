@@ -23,8 +23,7 @@ from urllib.parse import urlsplit
 
 from sqlalchemy.orm import Session
 
-from aistemsplitter_server.kit import times
-from aistemsplitter_server.kit.database import AWAY
+from aistemsplitter_server.kit.database import AWAY, clock
 from aistemsplitter_server.kit.round_robin import Waiting
 from aistemsplitter_server.worker.context import PAUSE, WorkerContext
 
@@ -66,6 +65,7 @@ class Table(Protocol):
     """A table whose rows have a due time."""
 
     limits: Limits
+    needs_disk: bool  # whether its jobs wait while this machine lacks something
 
     def account_limit(self, session: Session, account_id: str) -> int:
         """Return how many jobs of an account this process may run at the same time."""
@@ -119,11 +119,13 @@ class Dispatcher:
 
     def dispatch(self) -> int:
         """Start the due rows for which there is room; return how many."""
+        if self._table.needs_disk and self._context.shortages.is_paused():
+            return 0
         free = self._table.limits.total - len(self._in_progress())
         if free <= 0:
             return 0
         with self._context.database.read() as session:
-            offers = list(self._offers(session, times.now(), free))
+            offers = list(self._offers(session, clock(session), free))
         started = 0
         for item in chain(*zip_longest(*offers)):  # the first of each account, then the second
             if item is not None and self._has_room(item):

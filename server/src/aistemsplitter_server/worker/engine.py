@@ -157,9 +157,9 @@ class Engine:
             except Failed as error:
                 if error.code != separating.DECODER_FAILED:
                     raise
-                if decoder.failed_for_lack_of_resources():
-                    reason = "the decoder was killed or got no processor time"
-                    raise Failed("INTERNAL", reason) from None
+                if (lack := decoder.lack()) is not None:
+                    code = separating.OUT_OF_MEMORY if lack.lasts else "INTERNAL"
+                    raise Failed(code, lack.reason) from None
                 raise Failed("UNSUPPORTED_MEDIA", f"{task.name}: {CANNOT_DECODE}") from None
             finally:
                 Decoder.warm()

@@ -9,7 +9,8 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from aistemsplitter_server.accounts.limits import limits_of
-from aistemsplitter_server.kit import round_robin, times
+from aistemsplitter_server.kit import round_robin
+from aistemsplitter_server.kit.database import clock
 from aistemsplitter_server.kit.errors import InsufficientCredits, LimitExceeded
 from aistemsplitter_server.kit.outgoing import OutgoingError
 from aistemsplitter_server.kit.settings import Settings
@@ -27,6 +28,7 @@ class Fetches:
     """The splits whose song is due to be fetched, for a dispatcher."""
 
     limits = Limits(total=8, host=4, url=8)
+    needs_disk = True
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -65,8 +67,8 @@ class Fetches:
     def renew(self, context: WorkerContext, item_ids: Sequence[str]) -> None:
         """Renew the claims on songs that are being fetched."""
         if item_ids:
-            until = times.now() + service.FETCH_LEASE
             with context.database.write() as session:
+                until = clock(session) + service.FETCH_LEASE
                 queries.renew_fetches(session, item_ids, context.worker_id, until)
 
 

@@ -22,7 +22,7 @@ from aistemsplitter_server.splits import listening
 from aistemsplitter_server.splits.tables import Split
 from aistemsplitter_server.storage import keys
 from aistemsplitter_server.storage.interface import Missing
-from aistemsplitter_server.worker import cutting
+from aistemsplitter_server.worker import cutting, shortages
 from aistemsplitter_server.worker.attempt import Draining
 from aistemsplitter_server.worker.context import WorkerContext
 from aistemsplitter_server.workers import queries as workers
@@ -32,6 +32,7 @@ logger = logging.getLogger(__name__)
 FOLDER = "listening"  # in the data folder, with a folder for each worker that makes copies
 POLL = 0.25  # seconds between two checks whether the child has ended
 PERIOD = 2.0  # seconds between two checks whether the copies are still needed
+HELD = 60.0  # seconds that a job waits while this machine lacks something
 FAULT = "The player could not be prepared."
 
 
@@ -43,8 +44,8 @@ def listen(context: WorkerContext, split_id: str) -> None:
     """Make the listening copies of a split."""
     with context.database.read() as session:
         split = listening.wanted(session, split_id)
-    if split is None:
-        return
+    if split is None or not context.shortages.wait(context.stopping, HELD):
+        return  # if they are still wanted, reconciliation queues the copies again
     began = time.monotonic()
     try:
         _make(context, split)
@@ -52,7 +53,10 @@ def listen(context: WorkerContext, split_id: str) -> None:
         raise
     except _Unwanted:
         logger.info("%s: no listening copies, because its stems are deleted", split_id)
-    except Exception:
+    except Exception as error:
+        if (shortage := shortages.find(error, context.settings.data)) is not None:
+            context.shortages.begin(shortage)
+            return  # reconciliation queues the copies again
         logger.exception("%s: no listening copies", split_id)
         context.write(partial(listening.fail, split_id=split_id, reason=FAULT))
     else:

@@ -12,21 +12,25 @@ import logging
 import os
 import platform
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from importlib import metadata
 
 from sqlalchemy import delete
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from aistemsplitter_server.kit import heartbeats, times
+from aistemsplitter_server.kit.database import clock
 from aistemsplitter_server.sandbox.messages import printable
 from aistemsplitter_server.worker.context import WorkerContext
-from aistemsplitter_server.workers.tables import Worker, WorkerFault
+from aistemsplitter_server.workers.tables import SKEW, Worker, WorkerFault
 
 logger = logging.getLogger(__name__)
 
 BEAT = 5.0  # seconds
+WARNED_AGAIN = 600.0  # seconds between two warnings about the clock
 
 
 @contextmanager
@@ -65,7 +69,7 @@ def reporting_faults(context: WorkerContext) -> Iterator[None]:
 
 
 def _register(session: Session, worker_id: str) -> None:
-    now = times.now()
+    now = clock(session)
     row = Worker(
         id=worker_id,
         host=platform.node(),
@@ -75,20 +79,31 @@ def _register(session: Session, worker_id: str) -> None:
         stopping=False,
         busy_seconds=0.0,
         audio_seconds=0.0,
+        version=metadata.version("aistemsplitter-server"),
     )
     session.merge(row)
 
 
 def _beat(context: WorkerContext, ended: threading.Event) -> None:
+    warned = float("-inf")
     while not ended.wait(BEAT):
         try:
             with context.database.write() as session:
+                now, local = clock(session), times.now()
                 row = session.get(Worker, context.worker_id)
                 if row is None:  # the worker was taken for dead, but is alive
                     _register(session, context.worker_id)
                     continue
-                row.seen_at = times.now()
+                row.seen_at = now
+                row.clock_skew = skew = (local - now).total_seconds()
                 row.stopping = context.stopping.is_set()
                 row.busy_seconds, row.audio_seconds = context.use.busy, context.use.audio
+                shortage = context.shortages.current()
+                row.shortage = row.shortage_reason = None
+                if shortage is not None:
+                    row.shortage, row.shortage_reason = shortage.kind, printable(shortage)
+            if abs(skew) > SKEW and time.monotonic() >= warned + WARNED_AGAIN:
+                warned = time.monotonic()
+                logger.warning("the clock differs from the database's by %.1f s: run NTP", skew)
         except SQLAlchemyError as error:
             logger.warning("heartbeat failed: %s", type(error).__name__)

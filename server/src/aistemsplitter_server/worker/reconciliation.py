@@ -14,6 +14,7 @@ from datetime import timedelta
 from functools import partial
 
 from aistemsplitter_server.kit import jobs, times
+from aistemsplitter_server.kit.database import clock
 from aistemsplitter_server.splits import listening, queries, queueing, service
 from aistemsplitter_server.webhooks import queries as webhooks
 from aistemsplitter_server.worker.context import WorkerContext
@@ -67,9 +68,10 @@ def splits(context: WorkerContext, after: str) -> str | None:
 def deliveries(context: WorkerContext, _after: str) -> str | None:
     """Make pending deliveries without a next attempt due."""
     with context.database.write() as session:
-        for delivery in webhooks.stranded(session, times.now() - LOST_AFTER, BATCH):
+        now = clock(session)
+        for delivery in webhooks.stranded(session, now - LOST_AFTER, BATCH):
             logger.error("%s has no time for its next attempt", delivery.id)
-            delivery.next_attempt_at = times.now()
+            delivery.next_attempt_at = now
     return None
 
 

@@ -9,7 +9,8 @@ from datetime import timedelta
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from aistemsplitter_server.kit import jobs, times
+from aistemsplitter_server.kit import jobs
+from aistemsplitter_server.kit.database import clock
 from aistemsplitter_server.models import queries as models
 from aistemsplitter_server.worker import liveness, reconciliation
 from aistemsplitter_server.worker.context import WorkerContext
@@ -71,8 +72,8 @@ def report_models(context: WorkerContext) -> None:
 
 def _leads(context: WorkerContext) -> bool:
     """Take or renew the lease, unless another worker holds it."""
-    now = times.now()
     with context.database.write() as session:
+        now = clock(session)
         lease = session.get(Lease, LEASE, with_for_update=True)
         if lease is None:
             session.add(Lease(name=LEASE, holder=context.worker_id, until=now + LEASED))

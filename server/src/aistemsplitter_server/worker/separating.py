@@ -9,6 +9,7 @@ stdin is closed then.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import queue
@@ -31,7 +32,10 @@ if TYPE_CHECKING:
 
 KEPT = 2  # models in memory; htdemucs_ft is four networks
 MESSAGE = 1 << 16  # bytes of an incoming message at most
-DECODER_FAILED = "DECODER_FAILED"  # a code for the parent, which knows how the decoder ended
+# Codes for the parent: it knows how the decoder ended, and that the machine lacks something.
+DECODER_FAILED = "DECODER_FAILED"
+OUT_OF_DISK, OUT_OF_MEMORY = "OUT_OF_DISK", "OUT_OF_MEMORY"
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 PERIOD = 0.2  # seconds between two progress messages
 
 
@@ -116,6 +120,7 @@ def _carried_out(
     from aistemsplitter_engine import (
         AudioError,
         Cancelled,
+        DeviceError,
         EngineError,
         ModelNotInstalled,
         OutputError,
@@ -145,8 +150,15 @@ def _carried_out(
         return {"stopped": True}
     except ModelNotInstalled as error:
         return _failed("MODEL_UNAVAILABLE", str(error))
-    except OutputError as error:  # a full or missing disk is not the song's fault
-        return _failed("INTERNAL", str(error))
+    except OutputError as error:
+        is_full = isinstance(error.__cause__, OSError) and error.__cause__.errno in DISK_ERRORS
+        return _failed(OUT_OF_DISK if is_full else "INTERNAL", str(error))
+    except (DeviceError, MemoryError) as error:
+        return _failed(OUT_OF_MEMORY, str(error) or "out of memory")
+    except RuntimeError as error:  # C++'s, as the runtimes pass it on
+        if "bad_alloc" not in str(error):
+            raise
+        return _failed(OUT_OF_MEMORY, "out of memory (std::bad_alloc)")
     except DecoderFailed as error:
         return _failed(DECODER_FAILED, str(error))
     except AudioError as error:

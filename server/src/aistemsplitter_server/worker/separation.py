@@ -8,16 +8,24 @@ from aistemsplitter_server.models.service import TEST_SECONDS
 from aistemsplitter_server.splits import service
 from aistemsplitter_server.storage import keys
 from aistemsplitter_server.storage.interface import Missing
-from aistemsplitter_server.worker import work_folder
-from aistemsplitter_server.worker.attempt import Attempt, SplitFailed, ending, tidy
+from aistemsplitter_server.worker import shortages, work_folder
+from aistemsplitter_server.worker.attempt import Attempt, Draining, SplitFailed, ending, tidy
 from aistemsplitter_server.worker.context import WorkerContext
 from aistemsplitter_server.worker.engine import Failed, Result, Stopped
 from aistemsplitter_server.worker.engines import Engines
-from aistemsplitter_server.worker.separating import Task
+from aistemsplitter_server.worker.separating import OUT_OF_DISK, OUT_OF_MEMORY, Task
+
+# Seconds that a song waits in a paused worker, before another one may take it.
+HELD = 60.0
 
 
 def separate(context: WorkerContext, engines: Engines, split_id: str) -> None:
     """Separate a split's song."""
+    if not context.shortages.wait(context.stopping, HELD):
+        if context.stopping.is_set():
+            raise Draining
+        context.write(lambda session: service.hand_back(session, split_id))
+        return
     split = context.write(lambda session: service.begin(session, split_id, context.worker_id))
     if split is None:
         tidy(context, split_id)
@@ -49,6 +57,12 @@ def _separate(context: WorkerContext, engines: Engines, attempt: Attempt) -> Non
             raise attempt.stopped() from None
         except Failed as error:
             attempt.check()  # a suspended attempt that was superseded has lost its folder
+            if error.code == OUT_OF_DISK:
+                raise shortages.of_disk(context.settings.data, str(error)) from None
+            if error.code == OUT_OF_MEMORY:
+                raise shortages.of_memory(str(error)) from None
+            if error.code == "MODEL_UNAVAILABLE":
+                raise shortages.of_weights(split.served_by, str(error)) from None
             if error.code == "INTERNAL":
                 raise
             raise SplitFailed(error.code, str(error)) from None
@@ -80,6 +94,7 @@ def _store(context: WorkerContext, attempt: Attempt, result: Result) -> None:
         context.storage.delete_prefix(keys.attempt(split.id, number))
         raise
     context.use.add_audio(result.seconds)
+    context.shortages.end()
 
 
 def _turned_down(gain: float) -> list[str]:

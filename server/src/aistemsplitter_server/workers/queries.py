@@ -10,7 +10,8 @@ from pathlib import Path
 from sqlalchemy import Connection, delete, func, select
 from sqlalchemy.orm import Session
 
-from aistemsplitter_server.kit import heartbeats, times
+from aistemsplitter_server.kit import heartbeats
+from aistemsplitter_server.kit.database import clock
 from aistemsplitter_server.workers.tables import (
     DEAD_AFTER,
     FAULT_SHOWN_FOR,
@@ -27,6 +28,10 @@ class WorkerStatus:
     """A worker as of its last heartbeat. Workers that stop normally delete their row.
 
     Attributes:
+        since, last_beat: By the database's clock.
+        shortage: What it lacks, so that it takes no songs.
+        version: Its version of aistemsplitter-server; None for those that did not report one.
+        clock_skew: Seconds by which its clock is ahead of the database's.
         busy: Share of its lifetime spent on splits, 0 to 1. A split counts once it is done.
         speed: Seconds of audio separated per busy second; None before the first split.
     """
@@ -39,10 +44,15 @@ class WorkerStatus:
     alive: bool
     busy: float
     speed: float | None
+    shortage: str | None
+    shortage_reason: str | None
+    version: str | None
+    clock_skew: float
 
 
-def statuses(session: Session, now: datetime) -> Sequence[WorkerStatus]:
+def statuses(session: Session) -> Sequence[WorkerStatus]:
     """Return all workers, those alive first."""
+    now = clock(session)
     rows = session.scalars(select(Worker).order_by(Worker.started_at, Worker.id)).all()
     return sorted((_status(row, now) for row in rows), key=lambda worker: not worker.alive)
 
@@ -54,7 +64,7 @@ def alive_ids(session: Session, data: Path | None = None) -> frozenset[str]:
         data: The data folder. The heartbeat files in it show a dead worker at once, where the
             rows alone take half a minute.
     """
-    now = times.now()
+    now = clock(session)
     query = select(Worker.id, Worker.seen_at).where(Worker.seen_at > now - KILLED_AFTER)
     found = session.execute(query).all()
     return frozenset(
@@ -64,10 +74,17 @@ def alive_ids(session: Session, data: Path | None = None) -> frozenset[str]:
     )
 
 
-def count_alive(session: Session | Connection, now: datetime) -> int:
+def count_alive(session: Session | Connection) -> int:
     """Return the number of workers that have sent a heartbeat recently."""
-    query = select(func.count()).select_from(Worker).where(Worker.seen_at >= now - DEAD_AFTER)
-    return session.scalars(query).one()
+    recent = Worker.seen_at >= clock(session) - DEAD_AFTER
+    return session.scalars(select(func.count()).select_from(Worker).where(recent)).one()
+
+
+def shortages(session: Session | Connection) -> Sequence[str | None]:
+    """Return what each worker that is alive lacks, with the reason; None for nothing."""
+    recent = Worker.seen_at >= clock(session) - DEAD_AFTER
+    found = session.execute(select(Worker.shortage, Worker.shortage_reason).where(recent))
+    return [kind and f"{kind}: {reason}" for kind, reason in found]
 
 
 def recent_fault(connection: Connection, now: datetime) -> str | None:
@@ -103,5 +120,9 @@ def _status(row: Worker, now: datetime) -> WorkerStatus:
         last_beat=row.seen_at,
         alive=row.seen_at >= now - DEAD_AFTER,
         busy=min(1.0, row.busy_seconds / lifetime) if lifetime > 0 else 0.0,
+        shortage=row.shortage,
+        shortage_reason=row.shortage_reason,
+        version=row.version,
+        clock_skew=row.clock_skew or 0.0,
         speed=row.audio_seconds / row.busy_seconds if row.busy_seconds else None,
     )

@@ -11,8 +11,11 @@ from aistemsplitter_server.kit.database import Base, UtcTime
 DEAD_AFTER = timedelta(seconds=30)  # without a heartbeat
 # since a worker that cannot start is restarted again and again
 FAULT_SHOWN_FOR = timedelta(minutes=10)
+SKEW = 2.0  # seconds by which the clocks of worker and database may differ
 # A worker on the same machine is killed before that, where that is permitted.
 KILLED_AFTER = 2 * DEAD_AFTER
+DISK, MEMORY, WEIGHTS = "disk", "memory", "weights"
+SHORTAGES = (DISK, MEMORY, WEIGHTS)
 
 
 class Worker(Base):
@@ -28,6 +31,10 @@ class Worker(Base):
     stopping: Mapped[bool]
     busy_seconds: Mapped[float]  # spent on splits so far
     audio_seconds: Mapped[float]  # separated so far
+    shortage: Mapped[str | None]  # what it lacks, so that it takes no songs
+    shortage_reason: Mapped[str | None]
+    version: Mapped[str | None]  # of aistemsplitter-server
+    clock_skew: Mapped[float | None]  # seconds by which its clock is ahead of the database's
 
 
 class WorkerFault(Base):

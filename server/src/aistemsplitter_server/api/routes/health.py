@@ -41,7 +41,7 @@ def readyz(context: InContext, storage: InStorage) -> Success[Health]:
     try:
         migrate.check(context.database)
         with context.database.read_connection() as connection:
-            alive = workers.count_alive(connection, times.now())
+            shortages = workers.shortages(connection)
             fault = workers.recent_fault(connection, times.now())
         with context.database.read() as session:
             installation.check_storage(session, storage)
@@ -58,9 +58,11 @@ def readyz(context: InContext, storage: InStorage) -> Success[Health]:
         storage.check()
     except OSError as error:
         raise _unusable_storage(error) from None
-    if not alive:
+    if not shortages:
         why = "" if fault is None else f" The last one could not start: {fault}"
         raise Unavailable(f"No worker is running.{why}")
+    if None not in shortages:
+        raise Unavailable(f"No worker can take songs. One lacks {shortages[0]}")
     return Success(data=Health())
 
 
