@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -104,6 +105,7 @@ def _started(program: Path, folder: Path) -> Seaweed:
                 stdout=log,
                 stderr=log,
                 cwd=folder,
+                env={**os.environ, "TMPDIR": str(folder)},  # where it puts sockets and logs
                 start_new_session=True,  # Ctrl-C only stops the tests, which then stop the server
             )
         server = Seaweed(port, folder, process)

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import boto3
 from boto3.exceptions import S3UploadFailedError
+from boto3.session import Session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTTPClientError
 
@@ -159,7 +159,7 @@ def bucket(settings: Settings) -> Bucket:
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
     )
-    client = boto3.session.Session().client(
+    client = Session().client(
         "s3",
         endpoint_url=settings.storage_endpoint,
         region_name=settings.storage_region,
