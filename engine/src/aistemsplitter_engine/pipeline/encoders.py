@@ -75,7 +75,7 @@ class Encoders:
                 self._frames[stem] += block.shape[1]
                 if export.mono:
                     block = block.mean(0, keepdims=True, dtype=np.float32)
-                peak = max(peak, float(np.abs(block).max()))
+                peak = max(peak, float(block.max()), -float(block.min()))
                 if peak > 1 and export.rescales and self._gain == 1:
                     self._too_loud.set()
                 if self._too_loud.is_set():

@@ -41,11 +41,13 @@ def measure(blocks: Iterable[FloatArray]) -> MeanAndDeviation:
         n = block.shape[1]
         if n == 0:
             continue
-        mono = block.mean(0, dtype=np.float64)
+        mono = np.add(block[0], block[1], dtype=np.float64)
+        mono *= 0.5
         block_mean = float(mono.mean())
+        mono -= block_mean
         distance = block_mean - mean
         total = count + n
-        squares += float(np.square(mono - block_mean).sum()) + distance**2 * count * n / total
+        squares += float(np.square(mono, out=mono).sum()) + distance**2 * count * n / total
         mean += distance * n / total
         count = total
     return MeanAndDeviation(count, mean, math.sqrt(squares / (count - 1)) if count > 1 else 0.0)
