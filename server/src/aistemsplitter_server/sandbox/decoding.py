@@ -8,6 +8,7 @@ that comes with the file.
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
 import select
@@ -24,7 +25,11 @@ def main() -> None:
     from aistemsplitter_engine import AudioError
     from aistemsplitter_engine.audio import AudioFile
     from aistemsplitter_server.sandbox import pcm, priority
-    from aistemsplitter_server.sandbox.confinement import confine_decoder, load_decoders
+    from aistemsplitter_server.sandbox.confinement import (
+        confine_decoder,
+        has_less_memory,
+        load_decoders,
+    )
 
     priority.lower(priority.DECODING)
     load_decoders()
@@ -34,7 +39,12 @@ def main() -> None:
         return  # the parent has exited
     task = json.loads(message)
     engine = socket.socket(fileno=files[1]) if len(files) == 2 else None
+    short_of_memory = has_less_memory()  # a confined process cannot ask
+    nowhere = os.open(os.devnull, os.O_WRONLY)
     confine_decoder(seconds=task["cpu_seconds"])
+    # Standard error is a pipe that nobody reads while the file is decoded.
+    os.close(2)
+    fcntl.fcntl(nowhere, fcntl.F_DUPFD, 2)
     parent.sendall(CONFINED)
     name, fault = task["name"], None
     try:
@@ -45,10 +55,12 @@ def main() -> None:
         else:
             pcm.serve(song, engine, task["longest"])
     except AudioError as error:
-        _exit_for_lack_of_memory(error)
+        if short_of_memory:
+            _exit_if_caused_by_memory(error)
         fault = str(error)
-    except MemoryError as error:
-        _exit_for_lack_of_memory(error)
+    except MemoryError:
+        if short_of_memory:
+            os._exit(1)
         fault = f"{name}: takes too much memory to decode; is it damaged?"
     if fault is not None:
         if engine is None:
@@ -58,12 +70,8 @@ def main() -> None:
     os._exit(0)
 
 
-def _exit_for_lack_of_memory(error: BaseException) -> None:
-    """Exit if an error is due to less memory than a decoder should have."""
-    from aistemsplitter_server.sandbox.confinement import has_less_memory
-
-    if not has_less_memory():
-        return
+def _exit_if_caused_by_memory(error: BaseException) -> None:
+    """Exit, without a message, if an error is due to a lack of memory."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, MemoryError) or getattr(cause, "errno", None) == errno.ENOMEM:
