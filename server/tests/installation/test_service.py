@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+from typing import BinaryIO
+
 import httpx2
 import pytest
+from sqlalchemy import QueuePool
 
 from aistemsplitter_server.accounts import service as accounts
 from aistemsplitter_server.accounts.tables import ApiKey
@@ -42,8 +45,7 @@ def test_another_secret_is_refused(settings: Settings, database: Database) -> No
     (settings.data / secrets.FILE_NAME).write_bytes(bytes(32))
     with pytest.raises(WrongInstallation, match="no API key would work"):
         installation.start(settings, database)
-    with database.write() as session:
-        installation.accept_secret(session, secrets.of(settings))
+    installation.accept_secret(database, secrets.of(settings))
     installation.start(settings, database)
 
 
@@ -74,9 +76,24 @@ def test_another_storage_is_refused(settings: Settings, database: Database) -> N
     with pytest.raises(WrongInstallation, match="songs would be missing") as caught:
         installation.start(settings, database)
     assert caught.value.part == "storage"
-    with database.write() as session:
-        installation.accept_storage(session, configured(settings, keys), settings.data)
+    installation.accept_storage(database, configured(settings, keys), settings.data)
     installation.start(settings, database)
+
+
+def test_no_connection_is_held_while_the_storage_answers(
+    settings: Settings, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = configured(settings, installation.start(settings, database))
+    pool, read, held = database.engine.pool, storage.open, list[int]()
+    assert isinstance(pool, QueuePool)
+
+    def answer(key: str) -> BinaryIO:
+        held.append(pool.checkedout())
+        return read(key)
+
+    monkeypatch.setattr(storage, "open", answer)
+    assert installation.check_storage(database, storage)
+    assert held == [0]
 
 
 def test_two_processes_record_the_same_storage(settings: Settings, database: Database) -> None:

@@ -148,8 +148,7 @@ def storage(settings: Settings) -> Iterator[Finding]:
         found = configured(settings, secrets.of(settings))
         with _opened(settings) as database:
             if database is not None:
-                with database.read() as session:
-                    installation.check_storage(session, found)
+                installation.check_storage(database, found)
         found.check(thorough=True)
     except UnusableSecret:
         return

@@ -34,12 +34,12 @@ def accept(
 ) -> None:
     """Use the database with another secret or storage, because the old one is lost for good."""
     settings = context.obj
-    with opened(settings) as database, database.write() as session:
+    with opened(settings) as database:
         keys = secrets.of(settings)
         if part == "secret":
-            installation.accept_secret(session, keys)
+            installation.accept_secret(database, keys)
         else:
-            installation.accept_storage(session, configured(settings, keys), settings.data)
+            installation.accept_storage(database, configured(settings, keys), settings.data)
     if part == "secret":
         typer.echo("The present secret is accepted. API keys made with the lost one do not work.")
     else:

@@ -1,4 +1,4 @@
-"""Whether the secret and the storage are those of the database.
+"""Checks that the server is started with the secret and the storage of its database.
 
 With another secret no API key works, and with another storage no song is found. Both would go
 unnoticed: a missing secret is created, and a folder that is not mounted is a folder. Therefore the
@@ -117,16 +117,21 @@ def check_secret(session: Session, keys: Secrets) -> None:
     )
 
 
-def check_storage(session: Session, storage: Storage) -> None:
-    """Check that the storage is that of the database.
+def check_storage(database: Database, storage: Storage) -> bool:
+    """Check that the storage is that of the database. Return whether the database has recorded one.
+
+    No connection to the database is held while the storage answers.
 
     Raises:
         WrongInstallation: It is another one.
         OSError: It cannot be read.
     """
-    recorded = _recorded(session, STORAGE)
-    if recorded is None or _id(storage) == recorded:
-        return
+    with database.read() as session:
+        recorded = _recorded(session, STORAGE)
+    if recorded is None:
+        return False
+    if _id(storage) == recorded:
+        return True
     raise WrongInstallation(
         STORAGE,
         "it is not the one that this database was used with, so its songs would be missing",
@@ -144,25 +149,26 @@ def claim_storage(database: Database, storage: Storage, folder: Path) -> None:
         WrongInstallation: It is another one.
         OSError: It cannot be used.
     """
-    with database.read() as session:
-        check_storage(session, storage)
-        if _recorded(session, STORAGE) is not None:
-            return
+    if check_storage(database, storage):
+        return
+    # In one transaction: if the storage cannot be written, nothing is recorded. It happens once.
     with database.write() as session:
         value = _id(storage) or random.token_hex(ID_LENGTH // 2)
         _set_id(storage, _record_first(session, STORAGE, value), folder)
 
 
-def accept_secret(session: Session, keys: Secrets) -> None:
+def accept_secret(database: Database, keys: Secrets) -> None:
     """Record the present secret as that of the database."""
-    _record(session, SECRET, keys.fingerprint)
+    with database.write() as session:
+        _record(session, SECRET, keys.fingerprint)
 
 
-def accept_storage(session: Session, storage: Storage, folder: Path) -> None:
+def accept_storage(database: Database, storage: Storage, folder: Path) -> None:
     """Record the present storage as that of the database."""
     value = random.token_hex(ID_LENGTH // 2)
     _set_id(storage, value, folder)
-    _record(session, STORAGE, value)
+    with database.write() as session:
+        _record(session, STORAGE, value)
 
 
 def _accept(part: str) -> str:

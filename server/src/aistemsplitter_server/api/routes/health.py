@@ -43,8 +43,7 @@ def readyz(context: InContext, storage: InStorage) -> Success[Health]:
         with context.database.read_connection() as connection:
             shortages = workers.shortages(connection)
             fault = workers.recent_fault(connection, times.now())
-        with context.database.read() as session:
-            installation.check_storage(session, storage)
+        installation.check_storage(context.database, storage)
     except NotMigrated:
         raise Unavailable("The database is not up to date.") from None
     except SQLAlchemyError:
