@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aistemsplitter_server.accounts.limits import limits_of
 from aistemsplitter_server.kit.settings import Settings
-from aistemsplitter_server.splits import service
+from aistemsplitter_server.splits import fetches
 from customers import Customer
 
 
@@ -13,10 +13,10 @@ def fetched(
 ) -> None:
     """Mark a split's song as fetched and measured."""
     with someone.database.write() as session:
-        begun = service.begin_fetch(session, split_id, "wrk_1")
+        begun = fetches.begin(session, split_id, "wrk_1")
         assert begun is not None
     with someone.database.write() as session:
-        service.fetched(
+        fetches.finish(
             session,
             split_id,
             begun.attempt,

@@ -19,7 +19,7 @@ from aistemsplitter_server.kit.errors import AccountSuspended, Conflict, Unautho
 from aistemsplitter_server.kit.secrets import Secrets
 from aistemsplitter_server.kit.settings import Settings
 from aistemsplitter_server.operations import closing, opening
-from aistemsplitter_server.splits import service, sharing
+from aistemsplitter_server.splits import fetches, service, sharing
 from aistemsplitter_server.splits.tables import Split
 from aistemsplitter_server.storage import keys
 from aistemsplitter_server.storage.interface import Storage
@@ -127,7 +127,7 @@ def test_splits_end_and_are_refunded(context: WorkerContext, someone: Customer) 
     with database.write() as session:
         begun = service.begin(session, running.id, "wrk_1")
         assert begun is not None
-        service.begin_fetch(session, fetching, "wrk_1")
+        fetches.begin(session, fetching, "wrk_1")
     attempt = Attempt(context, begun)
     assert not attempt.should_stop()
     with database.write() as session:

@@ -18,7 +18,7 @@ from aistemsplitter_server.kit import jobs, times
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.secrets import Secrets
 from aistemsplitter_server.measuring.measure import Measured
-from aistemsplitter_server.splits import service
+from aistemsplitter_server.splits import fetches, service
 from aistemsplitter_server.splits.tables import Split
 from aistemsplitter_server.worker import fetching, reconciliation
 from aistemsplitter_server.worker.context import WorkerContext
@@ -124,7 +124,7 @@ def test_the_limit_per_host(
     assert dispatcher.wait(60)
 
 
-@pytest.mark.parametrize(("size", "seconds"), [(1000, 1), (100 * service.DENSEST + 1, 100)])
+@pytest.mark.parametrize(("size", "seconds"), [(1000, 1), (100 * fetches.DENSEST + 1, 100)])
 def test_credits_are_reserved_for_the_announced_size(
     context: WorkerContext, someone: Customer, size: int, seconds: int
 ) -> None:
@@ -146,19 +146,19 @@ def test_reserved_credits_are_not_available_to_another_song(
     first, second = someone.fetch("http://a.example/"), someone.fetch("http://a.example/")
     with context.database.write() as session:
         for split_id in (first, second):
-            assert service.begin_fetch(session, split_id, "wrk_1")
+            assert fetches.begin(session, split_id, "wrk_1")
     with context.database.write() as session:
-        service.announce_size(session, first, 1, 400 * service.DENSEST)
+        fetches.announce_size(session, first, 1, 400 * fetches.DENSEST)
     with (
         context.database.write() as session,
         pytest.raises(service.credits.InsufficientCredits) as caught,
     ):
-        service.announce_size(session, second, 1, 300 * service.DENSEST)
+        fetches.announce_size(session, second, 1, 300 * fetches.DENSEST)
     assert caught.value.extra == {"requiredSeconds": 300, "balanceSeconds": 200}
     with context.database.write() as session:
         service.cancel(session, session.get_one(Split, first))
     with context.database.write() as session:
-        service.announce_size(session, second, 1, 300 * service.DENSEST)
+        fetches.announce_size(session, second, 1, 300 * fetches.DENSEST)
     assert reserved(context.database) == {second: 300}
     with context.database.read() as session:  # the ledger contains only the free credits
         assert session.scalars(select(Entry.kind)).all() == ["grant"]
@@ -167,7 +167,7 @@ def test_reserved_credits_are_not_available_to_another_song(
 def test_a_song_that_is_too_expensive_is_not_downloaded(
     context: WorkerContext, someone: Customer
 ) -> None:
-    head = f"HTTP/1.1 200 So\r\nContent-Length: {700 * service.DENSEST}\r\n\r\n".encode()
+    head = f"HTTP/1.1 200 So\r\nContent-Length: {700 * fetches.DENSEST}\r\n\r\n".encode()
     settings = context.settings.model_copy(update={"upload_limit": 1 << 40})
     strict = WorkerContext(
         settings, context.database, context.secrets, context.storage, context.outgoing, "wrk_1"
@@ -192,16 +192,16 @@ def test_the_charge_replaces_the_reservation(context: WorkerContext, someone: Cu
 def test_a_claim_is_renewed_and_expires(context: WorkerContext, someone: Customer) -> None:
     split_id = someone.fetch("http://songs.example/")
     with context.database.write() as session:
-        assert service.begin_fetch(session, split_id, context.worker_id)
-        assert service.begin_fetch(session, split_id, "wrk_2") is None
+        assert fetches.begin(session, split_id, context.worker_id)
+        assert fetches.begin(session, split_id, "wrk_2") is None
     table = Fetches(context.settings)
     make_due(context.database)  # about to expire
     table.renew(context, [split_id])
     with context.database.write() as session:
-        assert service.begin_fetch(session, split_id, "wrk_2") is None
+        assert fetches.begin(session, split_id, "wrk_2") is None
     make_due(context.database)  # its worker has died
     with context.database.write() as session:
-        taken = service.begin_fetch(session, split_id, "wrk_2")
+        taken = fetches.begin(session, split_id, "wrk_2")
         assert taken is not None
         assert (taken.attempt, taken.failures) == (2, 2)
     make_due(context.database)
@@ -243,7 +243,7 @@ def test_a_failed_fetch_is_retried_later(
     assert someone.balance == 600
 
 
-@pytest.mark.parametrize("fails", ["begin_fetch", "announce_size", "fetched"])
+@pytest.mark.parametrize("fails", ["begin", "announce_size", "finish"])
 @pytest.mark.usefixtures("measured")
 def test_a_long_database_outage(
     context: WorkerContext, someone: Customer, monkeypatch: pytest.MonkeyPatch, fails: str
@@ -254,8 +254,8 @@ def test_a_long_database_outage(
         split_id = someone.fetch(peer.url)
         with monkeypatch.context() as patch:
             patch.setattr("aistemsplitter_server.worker.context.DATABASE_TIMEOUT", -1.0)
-            for name in (fails, "retry"):
-                patch.setattr(service, name, Mock(side_effect=away))
+            patch.setattr(fetches, fails, Mock(side_effect=away))
+            patch.setattr(service, "retry", Mock(side_effect=away))
             with pytest.raises(OperationalError):
                 fetch(context, split_id)
         assert found(context.database, split_id).fetch_at is not None

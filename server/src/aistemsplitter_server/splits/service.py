@@ -39,11 +39,6 @@ from aistemsplitter_server.webhooks import service as webhooks
 
 ATTEMPTS = 3  # attempts that begin, get no further and do not end; then the split fails
 PROGRESS = 0.01  # by which an attempt has to get further than all before it, not to count
-# The claim of a song that is being fetched. Its worker renews it several times meanwhile.
-FETCH_LEASE = timedelta(seconds=30)
-# Bytes in a second of the densest audio: 8 channels of 32 bits at 192 kHz. A file lasts at least
-# its size divided by this, unless most of it is not audio.
-DENSEST = 8 * 4 * 192_000
 RETRY_DELAY = 10.0  # seconds, times the number of the attempt
 GAVE_UP = "The split failed after several attempts. It costs nothing."
 SUSPENDED = "The account was suspended. The split costs nothing."
@@ -84,8 +79,8 @@ def create(
     )
     split = _new(caller, request, source, filename, serving)
     if source is not None:
-        _measured(session, split, source.duration_seconds or 0.0, source.sample_rate)
-    _reserve(session, split, allowed)
+        measured(session, split, source.duration_seconds or 0.0, source.sample_rate)
+    reserve(session, split, allowed)
     split.turn = queueing.next_turn(session, split.account_id, priority)
     session.add(split)
     session.flush()
@@ -134,72 +129,12 @@ def begin(session: Session, split_id: str, worker_id: str) -> Split | None:
     A split fails here, and its charge is refunded, if too many attempts have left it unfinished
     without getting further than those before.
     """
-    split = _claimed(session, split_id, worker_id)
+    split = claimed(session, split_id, worker_id)
     if split is not None:
         split.status, split.progress = PROCESSING, 0.0
         split.started_at = times.now()
         touch(split)
     return split
-
-
-def begin_fetch(session: Session, split_id: str, worker_id: str) -> Split | None:
-    """Claim a song that is to be fetched; return None if another worker has or it is not needed.
-
-    The split still counts as queued. The claim expires unless it is renewed.
-    """
-    now = clock(session)
-    split = queries.locked(session, split_id)
-    if split is None or split.fetch_at is None or split.fetch_at > now:
-        return None
-    split = _claimed(session, split_id, worker_id)
-    if split is not None:
-        split.fetch_at = now + FETCH_LEASE
-    return split
-
-
-def announce_size(session: Session, split_id: str, attempt: int, size: int | None) -> None:
-    """Reserve the least that a song being fetched will cost.
-
-    Args:
-        size: Bytes, from the response's ``Content-Length``; None if it has none.
-
-    Raises:
-        InsufficientCredits: The balance does not cover it.
-        Superseded: The attempt is superseded.
-    """
-    split = current(session, split_id, attempt)
-    if not split.is_test:
-        credits.reserve(session, split.account_id, split.id, max(1, (size or 0) // DENSEST))
-
-
-def fetched(
-    session: Session,
-    split_id: str,
-    attempt: int,
-    duration_seconds: float,
-    sample_rate: int,
-    *,
-    size: int,
-    allowed: Limits,
-) -> None:
-    """Charge a song that was fetched and measured, and queue its separation.
-
-    Args:
-        size: Bytes of the song, which is stored until it is split.
-        allowed: The account's limits.
-
-    Raises:
-        InsufficientCredits: The balance does not cover it.
-        LimitExceeded: The account has no room for it.
-        Superseded: The attempt is superseded.
-    """
-    split = current(session, split_id, attempt)
-    limits.lock(session, split.account_id)
-    _measured(session, split, duration_seconds, sample_rate)
-    _reserve(session, split, allowed, size)
-    split.attempt += 1  # supersedes other attempts to fetch it
-    split.failures = 0
-    _requeue(session, split)
 
 
 def succeed(
@@ -264,7 +199,7 @@ def retry(session: Session, split_id: str, attempt: int) -> None:
     if split.failures >= ATTEMPTS:
         fail(session, split, "INTERNAL", GAVE_UP)
         return
-    _requeue(session, split, delay_seconds=RETRY_DELAY * split.failures)
+    requeue(session, split, delay_seconds=RETRY_DELAY * split.failures)
 
 
 def postpone(session: Session, split_id: str, attempt: int) -> None:
@@ -275,7 +210,7 @@ def postpone(session: Session, split_id: str, attempt: int) -> None:
     """
     split = current(session, split_id, attempt)
     split.failures -= 1
-    _requeue(session, split, delay_seconds=RETRY_DELAY)
+    requeue(session, split, delay_seconds=RETRY_DELAY)
 
 
 def hand_back(session: Session, split_id: str) -> None:
@@ -283,7 +218,7 @@ def hand_back(session: Session, split_id: str) -> None:
     split = queries.locked(session, split_id)
     if split is not None and split.status == QUEUED:
         split.attempt += 1  # the job in progress had this number
-        _requeue(session, split, delay_seconds=RETRY_DELAY)
+        requeue(session, split, delay_seconds=RETRY_DELAY)
 
 
 def release(session: Session, split_id: str, attempt: int) -> None:
@@ -309,7 +244,7 @@ def requeue_lost(session: Session, lost: Split) -> None:
         return
     if split.revision == lost.revision:
         split.attempt += 1  # the lost job had this number
-        _requeue(session, split)
+        requeue(session, split)
 
 
 def current(session: Session, split_id: str, attempt: int) -> Split:
@@ -322,6 +257,52 @@ def current(session: Session, split_id: str, attempt: int) -> Split:
     if split is None or split.status in TERMINAL or split.attempt != attempt:
         raise Superseded
     return split
+
+
+def claimed(session: Session, split_id: str, worker_id: str) -> Split | None:
+    """Return the split, locked, with a new attempt; None if it has ended or ends here."""
+    split = queries.locked(session, split_id)
+    if split is None or split.status in TERMINAL:
+        return None
+    if not standing.is_active(session, split.account_id):
+        fail(session, split, "CANCELED", SUSPENDED)
+        return None
+    _credit_progress(split)
+    if split.failures >= ATTEMPTS:
+        fail(session, split, "INTERNAL", GAVE_UP)
+        return None
+    split.attempt += 1
+    split.failures += 1  # counts as failed until it ends
+    split.worker_id = worker_id
+    return split
+
+
+def measured(session: Session, split: Split, seconds: float, sample_rate: int | None) -> None:
+    """Set a split's length and charge it."""
+    split.duration_seconds, split.sample_rate = seconds, sample_rate
+    if not split.is_test:
+        price = max(1, math.ceil(seconds))
+        credits.charge(session, split.account_id, split.id, price)
+        split.credits_used = price
+
+
+def reserve(session: Session, split: Split, allowed: Limits, song: int = 0) -> None:
+    """Count stems that are yet to be made, and a fetched song, as stored already."""
+    needed = sizes.of_stems(split) + song
+    limits.check(
+        allowed,
+        "stored_bytes",
+        lambda: queries.stored_bytes(session, split.account_id),
+        adding=max(1, needed),
+    )
+    split.stored_bytes = needed
+
+
+def requeue(session: Session, split: Split, *, delay_seconds: float = 0) -> None:
+    """Queue a split again."""
+    split.status, split.worker_id, split.progress = QUEUED, None, 0.0
+    touch(split)
+    queueing.enqueue(session, split, delay_seconds=delay_seconds)
 
 
 def of_account(
@@ -350,54 +331,11 @@ def of_account(
     return split
 
 
-def _claimed(session: Session, split_id: str, worker_id: str) -> Split | None:
-    split = queries.locked(session, split_id)
-    if split is None or split.status in TERMINAL:
-        return None
-    if not standing.is_active(session, split.account_id):
-        fail(session, split, "CANCELED", SUSPENDED)
-        return None
-    _credit_progress(split)
-    if split.failures >= ATTEMPTS:
-        fail(session, split, "INTERNAL", GAVE_UP)
-        return None
-    split.attempt += 1
-    split.failures += 1  # counts as failed until it ends
-    split.worker_id = worker_id
-    return split
-
-
 def _credit_progress(split: Split) -> None:
     """Do not count the last attempt as failed if it got further than all before it."""
     if split.progress >= split.furthest + PROGRESS:
         split.furthest = split.progress
         split.failures = max(0, split.failures - 1)
-
-
-def _measured(session: Session, split: Split, seconds: float, sample_rate: int | None) -> None:
-    split.duration_seconds, split.sample_rate = seconds, sample_rate
-    if not split.is_test:
-        price = max(1, math.ceil(seconds))
-        credits.charge(session, split.account_id, split.id, price)
-        split.credits_used = price
-
-
-def _reserve(session: Session, split: Split, allowed: Limits, song: int = 0) -> None:
-    """Count stems that are yet to be made, and a fetched song, as stored already."""
-    needed = sizes.of_stems(split) + song
-    limits.check(
-        allowed,
-        "stored_bytes",
-        lambda: queries.stored_bytes(session, split.account_id),
-        adding=max(1, needed),
-    )
-    split.stored_bytes = needed
-
-
-def _requeue(session: Session, split: Split, *, delay_seconds: float = 0) -> None:
-    split.status, split.worker_id, split.progress = QUEUED, None, 0.0
-    touch(split)
-    queueing.enqueue(session, split, delay_seconds=delay_seconds)
 
 
 def _end(session: Session, split: Split, retention: timedelta) -> None:

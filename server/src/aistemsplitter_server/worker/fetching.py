@@ -15,7 +15,7 @@ from aistemsplitter_server.kit.errors import InsufficientCredits, LimitExceeded
 from aistemsplitter_server.kit.outgoing import OutgoingError
 from aistemsplitter_server.kit.settings import Settings
 from aistemsplitter_server.measuring import MeasuringFailed, measure
-from aistemsplitter_server.splits import queries, service
+from aistemsplitter_server.splits import fetches, queries
 from aistemsplitter_server.splits.tables import Split
 from aistemsplitter_server.storage import keys
 from aistemsplitter_server.worker import work_folder
@@ -68,13 +68,13 @@ class Fetches:
         """Renew the claims on songs that are being fetched."""
         if item_ids:
             with context.database.write() as session:
-                until = clock(session) + service.FETCH_LEASE
+                until = clock(session) + fetches.LEASE
                 queries.renew_fetches(session, item_ids, context.worker_id, until)
 
 
 def fetch(context: WorkerContext, split_id: str) -> None:
     """Fetch a song, unless it is not due or another process has claimed it."""
-    split = context.write(lambda session: service.begin_fetch(session, split_id, context.worker_id))
+    split = context.write(lambda session: fetches.begin(session, split_id, context.worker_id))
     if split is None:
         tidy(context, split_id)
         return
@@ -95,7 +95,7 @@ def _fetch(context: WorkerContext, attempt: Attempt) -> None:
                 limit=settings.upload_limit,
                 deadline=settings.fetch_seconds,
                 announced=lambda size: context.write(
-                    lambda session: service.announce_size(session, split.id, attempt.number, size)
+                    lambda session: fetches.announce_size(session, split.id, attempt.number, size)
                 ),
                 check=attempt.check,
             )
@@ -109,7 +109,7 @@ def _fetch(context: WorkerContext, attempt: Attempt) -> None:
         context.put_file(keys.fetched(split.id), song)
     try:
         context.write(
-            lambda session: service.fetched(
+            lambda session: fetches.finish(
                 session,
                 split.id,
                 attempt.number,
