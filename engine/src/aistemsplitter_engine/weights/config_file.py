@@ -1,7 +1,7 @@
 """Reader of the YAML beside a checkpoint, as Music-Source-Separation-Training (MSST) writes it.
 
 PyYAML's safe loader constructs plain values only. Tuples, which MSST's files have, are read as
-lists. Anchors are refused: with them, a small text can stand for billions of values.
+lists. Aliases are refused: with them, a small text can stand for billions of values.
 """
 
 from __future__ import annotations
@@ -17,14 +17,24 @@ from aistemsplitter_engine.errors import ModelError
 from aistemsplitter_engine.messages import excerpt
 
 LARGEST_CONFIG = 256 << 10  # bytes; MSST's files have 2 to 4 kB
+_LONGEST_INTEGER = 63  # bits; no setting is larger, and Python refuses to print very long ones
 _TUPLE = "tag:yaml.org,2002:python/tuple"
+# Raised by PyYAML for damaged texts, and by its constructors for values that do not fit their tags.
+_DAMAGE = (
+    yaml.YAMLError,
+    ValueError,
+    LookupError,
+    AttributeError,
+    OverflowError,
+    RecursionError,
+)
 
 
 class _Loader(yaml.SafeLoader):
-    """A safe loader that reads tuples as lists and refuses anchors."""
+    """A safe loader that reads tuples as lists and refuses aliases."""
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        """Read a node; refuse a reference to another one."""
+        """Read a node; refuse an alias of another one."""
         if self.check_event(yaml.AliasEvent):
             raise yaml.YAMLError("it has an alias, which no config needs")
         return super().compose_node(parent, index)
@@ -69,26 +79,28 @@ def parse_config(text: str | bytes) -> dict[str, Any]:
         raise ModelError(f"its config has {len(text)} characters, more than any config")
     try:
         content = yaml.load(text, _Loader)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except _DAMAGE as error:
         raise ModelError(f"its YAML is damaged or not a config ({excerpt(error)})") from None
     if not isinstance(content, dict):
         raise ModelError("its YAML has no sections")
-    return {name: _plain(name, value) for name, value in content.items() if _is_name(name)}
+    return _plain_mapping(content)
+
+
+def _plain_mapping(mapping: Mapping[Any, Any]) -> dict[str, Any]:
+    for name in mapping:
+        if not isinstance(name, str):
+            kind = type(name).__name__
+            raise ModelError(f"its config has a name of type {kind}, not text")
+    return {name: _plain(name, value) for name, value in mapping.items()}
 
 
 def _plain(name: str, value: Any) -> Any:
-    if value is None or type(value) in (str, int, float, bool):
+    is_long = type(value) is int and value.bit_length() > _LONGEST_INTEGER
+    if value is None or (type(value) in (str, int, float, bool) and not is_long):
         return value
     if isinstance(value, list):
         return [_plain(name, item) for item in value]
     if isinstance(value, Mapping):
-        return {key: _plain(name, item) for key, item in value.items() if _is_name(key)}
-    raise ModelError(
-        f"its config's {excerpt(name)} has a {type(value).__name__}, not a plain value"
-    )
-
-
-def _is_name(name: Any) -> bool:
-    if not isinstance(name, str):
-        raise ModelError(f"its config has the name {excerpt(name)}, which is not text")
-    return True
+        return _plain_mapping(value)
+    kind = "long integer" if is_long else type(value).__name__
+    raise ModelError(f"its config's {excerpt(name)} has a {kind}, not a plain value")
