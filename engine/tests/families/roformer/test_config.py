@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import tracemalloc
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -186,6 +188,22 @@ def test_other_weights_are_rejected_by_name(change: Callable[[Shapes], None], na
     with pytest.raises(ModelError) as caught:
         Configuration.of(BS_YAML, shapes)
     assert named in str(caught.value)
+
+
+def test_a_few_weights_cannot_claim_millions_of_others() -> None:
+    masks = "mask_estimators.0.to_freqs.0.0"
+    shapes = {
+        **dict(weight_shapes(replace(BS, bands=(4,) * 100))),
+        **{f"mask_estimators.{stem}.to_freqs.0.0.0.weight": (128, 32) for stem in range(100)},
+        **{f"{masks}.{layer}.weight": (128, 128) for layer in range(2, 100, 2)},
+    }
+    tracemalloc.start()
+    try:
+        with pytest.raises(ModelError, match=r"the checkpoint('s weight| lacks the weight)"):
+            Sizes.of(shapes)
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_shared_biases_must_be_zero() -> None:

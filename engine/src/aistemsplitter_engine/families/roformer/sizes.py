@@ -43,7 +43,7 @@ class Sizes:
         bands: Bins of each band.
         stems: Mask estimators.
         mask_layers: Hidden layers of a mask estimator.
-        mask_width: Their width.
+        mask_width: Width of these layers.
     """
 
     mel: bool
@@ -101,8 +101,8 @@ class Sizes:
 
 def check_weights(sizes: Sizes, shapes: Mapping[str, Shape]) -> None:
     """Raise :class:`ModelError` for a weight that is missing, of another shape, or unknown."""
-    expected = dict(weight_shapes(sizes))
-    for name, shape in expected.items():
+    known = set()
+    for name, shape in weight_shapes(sizes):  # one by one: sizes can name millions of weights
         if name not in shapes:
             if find_frequencies(name, shapes) is not None:
                 continue
@@ -111,8 +111,9 @@ def check_weights(sizes: Sizes, shapes: Mapping[str, Shape]) -> None:
             raise ModelError(
                 f"the checkpoint's weight {name} has shape {tuple(shapes[name])}, expected {shape}"
             )
+        known.add(name)
     for name in shapes:
-        if name not in expected and not SHARED_BIASES.fullmatch(name):
+        if name not in known and not SHARED_BIASES.fullmatch(name):
             raise ModelError(f"it has the weight {excerpt(name)}, which no supported RoFormer has")
 
 
