@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from aistemsplitter_server.kit.database import AWAY, Database
+from aistemsplitter_server.kit.periodic import repeating
 
 logger = logging.getLogger(__name__)
 
@@ -25,19 +26,12 @@ def running(database: Database) -> Iterator[None]:
     if not database.sqlite:
         yield
         return
-    ended = threading.Event()
-    thread = threading.Thread(target=_run, args=(database, ended), name="checkpoints", daemon=True)
-    thread.start()
-    try:
+    with repeating(partial(_checkpoint, database), PERIOD, "checkpoints"):
         yield
-    finally:
-        ended.set()
-        thread.join()
 
 
-def _run(database: Database, ended: threading.Event) -> None:
-    while not ended.wait(PERIOD):
-        try:
-            database.checkpoint()
-        except (sqlite3.OperationalError, *AWAY) as error:
-            logger.warning("the log cannot be checkpointed: %s", type(error).__name__)
+def _checkpoint(database: Database) -> None:
+    try:
+        database.checkpoint()
+    except (sqlite3.OperationalError, *AWAY) as error:
+        logger.warning("the log cannot be checkpointed: %s", type(error).__name__)

@@ -13,15 +13,17 @@ import json
 import logging
 import os
 import platform
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
+from itertools import count
 from pathlib import Path
 
 import psutil
+
+from aistemsplitter_server.kit.periodic import repeating
 
 logger = logging.getLogger(__name__)
 
@@ -43,25 +45,17 @@ def beating(data: Path, name: str, stalled_after: float = STALLED_AFTER) -> Iter
     """
     path = _path(data, name)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    ended = threading.Event()
     period = min(PERIOD, stalled_after / 6)
     watch = Watch(path.parent, stalled_after)
     with path.open("w+b", buffering=0) as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         _beat(file.fileno(), 0)
-        threads = [
-            threading.Thread(target=_keep_beating, args=(file.fileno(), period, ended)),
-            threading.Thread(target=_keep_watching, args=(watch, min(POLL, period), ended)),
-        ]
-        for thread in threads:
-            thread.daemon = True
-            thread.start()
+        beat = partial(_try_to_beat, file.fileno(), count(1))
+        check = partial(_try_to_check, watch)
         try:
-            yield
+            with repeating(beat, period, "heartbeat"), repeating(check, min(POLL, period), "watch"):
+                yield
         finally:
-            ended.set()
-            for thread in threads:
-                thread.join()
             path.unlink(missing_ok=True)
 
 
@@ -166,27 +160,23 @@ class _Heartbeat:
     count: int
 
 
-def _keep_beating(file: int, period: float, ended: threading.Event) -> None:
-    count = 0
-    while not ended.wait(period):
-        count += 1
-        try:
-            _beat(file, count)
-        except OSError as error:
-            logger.warning("no heartbeat: %s", error.strerror)
+def _try_to_beat(file: int, numbers: Iterator[int]) -> None:
+    try:
+        _beat(file, next(numbers))
+    except OSError as error:
+        logger.warning("no heartbeat: %s", error.strerror)
 
 
-def _keep_watching(watch: Watch, period: float, ended: threading.Event) -> None:
-    while not ended.wait(period):
-        try:
-            watch.check()
-        except OSError as error:
-            logger.warning("heartbeats cannot be read: %s", error.strerror)
+def _try_to_check(watch: Watch) -> None:
+    try:
+        watch.check()
+    except OSError as error:
+        logger.warning("heartbeats cannot be read: %s", error.strerror)
 
 
-def _beat(file: int, count: int) -> None:
+def _beat(file: int, number: int) -> None:
     # Of constant length while the digits last, so that a reader never sees a mixture of two.
-    text = json.dumps({"machine": _machine(), "pid": os.getpid(), "count": f"{count:09}"})
+    text = json.dumps({"machine": _machine(), "pid": os.getpid(), "count": f"{number:09}"})
     os.pwrite(file, text.encode(), 0)
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import logging
 import os
 import platform
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -23,6 +22,7 @@ from sqlalchemy.orm import Session
 
 from aistemsplitter_server.kit import heartbeats, times
 from aistemsplitter_server.kit.database import clock
+from aistemsplitter_server.kit.periodic import repeating
 from aistemsplitter_server.sandbox.messages import printable
 from aistemsplitter_server.worker.context import WorkerContext
 from aistemsplitter_server.workers.tables import SKEW, Worker, WorkerFault
@@ -38,14 +38,10 @@ def beating(context: WorkerContext) -> Iterator[None]:
     """Send heartbeats while the block runs."""
     with heartbeats.beating(context.settings.data, context.worker_id):
         context.write(lambda session: _register(session, context.worker_id))
-        ended = threading.Event()
-        thread = threading.Thread(target=_beat, args=(context, ended), name="beat", daemon=True)
-        thread.start()
         try:
-            yield
+            with repeating(_Row(context).update, BEAT, "beat"):
+                yield
         finally:
-            ended.set()
-            thread.join()
             with context.database.write() as session:
                 session.execute(delete(Worker).where(Worker.id == context.worker_id))
 
@@ -84,26 +80,38 @@ def _register(session: Session, worker_id: str) -> None:
     session.merge(row)
 
 
-def _beat(context: WorkerContext, ended: threading.Event) -> None:
-    warned = float("-inf")
-    while not ended.wait(BEAT):
+class _Row:
+    """The worker's row, which its heartbeats update."""
+
+    def __init__(self, context: WorkerContext) -> None:
+        self._context = context
+        self._warned = float("-inf")  # when the clock was last warned about
+
+    def update(self) -> None:
         try:
-            with context.database.write() as session:
-                now, local = clock(session), times.now()
-                row = session.get(Worker, context.worker_id)
-                if row is None:  # the worker was taken for dead, but is alive
-                    _register(session, context.worker_id)
-                    continue
-                row.seen_at = now
-                row.clock_skew = skew = (local - now).total_seconds()
-                row.stopping = context.stopping.is_set()
-                row.busy_seconds, row.audio_seconds = context.use.busy, context.use.audio
-                shortage = context.shortages.current()
-                row.shortage = row.shortage_reason = None
-                if shortage is not None:
-                    row.shortage, row.shortage_reason = shortage.kind, printable(shortage)
-            if abs(skew) > SKEW and time.monotonic() >= warned + WARNED_AGAIN:
-                warned = time.monotonic()
-                logger.warning("the clock differs from the database's by %.1f s: run NTP", skew)
+            with self._context.database.write() as session:
+                skew = self._write(session)
         except SQLAlchemyError as error:
             logger.warning("heartbeat failed: %s", type(error).__name__)
+            return
+        if abs(skew) > SKEW and time.monotonic() >= self._warned + WARNED_AGAIN:
+            self._warned = time.monotonic()
+            logger.warning("the clock differs from the database's by %.1f s: run NTP", skew)
+
+    def _write(self, session: Session) -> float:
+        """Return the seconds by which this machine's clock is ahead of the database's."""
+        context = self._context
+        now, local = clock(session), times.now()
+        skew = (local - now).total_seconds()
+        row = session.get(Worker, context.worker_id)
+        if row is None:  # the worker was taken for dead, but is alive
+            _register(session, context.worker_id)
+            return skew
+        row.seen_at, row.clock_skew = now, skew
+        row.stopping = context.stopping.is_set()
+        row.busy_seconds, row.audio_seconds = context.use.busy, context.use.audio
+        shortage = context.shortages.current()
+        row.shortage = row.shortage_reason = None
+        if shortage is not None:
+            row.shortage, row.shortage_reason = shortage.kind, printable(shortage)
+        return skew
