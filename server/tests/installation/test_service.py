@@ -13,6 +13,7 @@ from aistemsplitter_server.installation.service import WrongInstallation
 from aistemsplitter_server.installation.tables import STORAGE, Fingerprint
 from aistemsplitter_server.kit import secrets
 from aistemsplitter_server.kit.database import Database
+from aistemsplitter_server.kit.secrets import Secrets
 from aistemsplitter_server.kit.settings import Settings
 from aistemsplitter_server.storage.configured import configured
 from aistemsplitter_server.storage.local import STORED
@@ -47,6 +48,19 @@ def test_another_secret_is_refused(settings: Settings, database: Database) -> No
         installation.start(settings, database)
     installation.accept_secret(database, secrets.of(settings))
     installation.start(settings, database)
+
+
+def test_two_processes_do_not_record_two_secrets(settings: Settings, database: Database) -> None:
+    """The second one has not seen the first one's fingerprint."""
+    first = installation.start(settings, database)
+    with pytest.raises(WrongInstallation, match="no API key would work"):
+        claim_secret(database, Secrets(bytes(32)))
+    claim_secret(database, first)
+
+
+def claim_secret(database: Database, keys: Secrets) -> None:
+    with database.write() as session:
+        installation._claim_secret(session, keys)
 
 
 def test_another_secret_of_a_database_of_an_earlier_version(

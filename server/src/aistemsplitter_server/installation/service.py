@@ -74,7 +74,7 @@ def load_secrets(settings: Settings, database: Database) -> Secrets:
             check_secret(session, keys)
     if not is_recorded:
         with database.write() as session:
-            _record(session, SECRET, keys.fingerprint)
+            _claim_secret(session, keys)
     return keys
 
 
@@ -155,6 +155,13 @@ def claim_storage(database: Database, storage: Storage, folder: Path) -> None:
     with database.write() as session:
         value = _id(storage) or random.token_hex(ID_LENGTH // 2)
         _set_id(storage, _record_first(session, STORAGE, value), folder)
+
+
+def _claim_secret(session: Session, keys: Secrets) -> None:
+    """Record a secret as that of the database, unless another process has recorded another one."""
+    _record_first(session, SECRET, keys.fingerprint)
+    check_secret(session, keys)
+    _record(session, SECRET, keys.fingerprint)  # if the previous one was recorded
 
 
 def accept_secret(database: Database, keys: Secrets) -> None:
