@@ -7,12 +7,12 @@ from typing import Annotated, Any
 import typer
 
 from aistemsplitter_server.audit import service as audit
-from aistemsplitter_server.audit.service import Action
 from aistemsplitter_server.cli.shared import Json, opened, print_json, print_table
 from aistemsplitter_server.credits import queries, service
 from aistemsplitter_server.credits.tables import Entry
 from aistemsplitter_server.kit import times
 from aistemsplitter_server.kit.errors import NotFound
+from aistemsplitter_server.operations import grants
 
 app = typer.Typer(no_args_is_help=True, help="Grant and show credits, in seconds of source audio.")
 
@@ -35,16 +35,8 @@ def grant(
         raise NotFound(f"There is no pack of {pack} minutes; there are {sizes}.")
     reason = f"pack of {pack} minutes" if pack else "granted by the operator"
     with opened(context.obj) as database, database.write() as session:
-        made = service.grant(session, account, (minutes or pack or 0) * 60, reason)
-        audit.record(
-            session,
-            account,
-            audit.command_line(),
-            Action.CREDITS_GRANTED,
-            made.id,
-            seconds=made.seconds,
-            reason=reason,
-        )
+        seconds = (minutes or pack or 0) * 60
+        made = grants.grant(session, account, seconds, reason, audit.command_line())
         entry = _shown(made)
     if as_json:
         print_json({"accountId": account, **entry})

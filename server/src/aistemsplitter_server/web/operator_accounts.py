@@ -12,12 +12,10 @@ from aistemsplitter_server.accounts import members, people, queries, standing
 from aistemsplitter_server.audit import service as audit
 from aistemsplitter_server.audit.service import Action
 from aistemsplitter_server.credits import queries as ledger
-from aistemsplitter_server.credits import service as credits
-from aistemsplitter_server.credits.tables import Entry
 from aistemsplitter_server.http.context import BaseUrl, Context, InContext
 from aistemsplitter_server.kit import ids, times
 from aistemsplitter_server.kit.errors import Conflict, NotFound, ValidationFailed
-from aistemsplitter_server.operations import accounts, closing, limits, opening
+from aistemsplitter_server.operations import accounts, closing, grants, limits, opening
 from aistemsplitter_server.web import pages
 from aistemsplitter_server.web.forms import Form, filled
 from aistemsplitter_server.web.ledger import in_words
@@ -28,7 +26,6 @@ router = APIRouter(prefix="/operator/accounts")
 
 PAGE = 25
 ENTRIES = 20  # of the ledger that are shown
-MOST_MINUTES = 100_000  # in one grant
 
 
 class AccountForm(Form):
@@ -36,16 +33,15 @@ class AccountForm(Form):
 
     id: str = Field(pattern=r"^acc_[0-9A-HJKMNP-TV-Z]{26}$")
     name: str = Field(min_length=1, max_length=100)
-    minutes: int = Field(ge=0, le=MOST_MINUTES)
+    minutes: int = Field(ge=0, le=grants.MOST_MINUTES)
 
 
 class GrantForm(Form):
     """A grant of minutes, or of a pack by its minutes, with a reason."""
 
-    # a form that is sent twice grants once
-    entry: str = Field(pattern=r"^ent_[0-9A-HJKMNP-TV-Z]{26}$")
+    entry: grants.EntryId
     pack: int | None = None
-    minutes: int | None = Field(None, ge=1, le=MOST_MINUTES)
+    minutes: int | None = Field(None, ge=1, le=grants.MOST_MINUTES)
     reason: str = Field(min_length=1, max_length=200)
 
     @model_validator(mode="before")
@@ -91,7 +87,7 @@ def show_all(
         paged=before is not None,
         new_id=ids.new("acc"),
         free_minutes=context.settings.free_minutes,
-        most_minutes=MOST_MINUTES,
+        most_minutes=grants.MOST_MINUTES,
     )
 
 
@@ -147,18 +143,7 @@ def grant(
     if minutes is None:
         raise ValidationFailed([("minutes", "is required")])
     with context.database.write() as session:
-        is_new = session.get(Entry, form.entry) is None
-        credits.grant(session, account_id, minutes * 60, reason, entry_id=form.entry)
-        if is_new:
-            audit.record(
-                session,
-                account_id,
-                who.person_id,
-                Action.CREDITS_GRANTED,
-                form.entry,
-                seconds=minutes * 60,
-                reason=reason,
-            )
+        grants.grant(session, account_id, minutes * 60, reason, who.person_id, entry_id=form.entry)
     return RedirectResponse(f"{router.prefix}/{account_id}", 303)
 
 
@@ -276,7 +261,7 @@ def _page(
             in_words=in_words,
             limits=limits.of_account(session, context.settings, account_id),
             packs=context.settings.pack_minutes,
-            most_minutes=MOST_MINUTES,
+            most_minutes=grants.MOST_MINUTES,
             new_entry=ids.new("ent"),
             link=link,
             fault=fault,

@@ -8,16 +8,13 @@ from typing import Annotated, Any, Literal, get_args
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import RedirectResponse
-from pydantic import Field, StringConstraints
+from pydantic import Field
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
 from aistemsplitter_server.accounts import sign_ins
 from aistemsplitter_server.accounts.limits import limits_of
-from aistemsplitter_server.audit import service as audit
-from aistemsplitter_server.audit.service import Action
 from aistemsplitter_server.credits import service as credits
-from aistemsplitter_server.credits.tables import Entry
 from aistemsplitter_server.http.context import BaseUrl, Context, IdempotencyKey, InContext
 from aistemsplitter_server.kit import ids, times
 from aistemsplitter_server.kit.errors import ModelUnavailable, ValidationFailed
@@ -27,6 +24,7 @@ from aistemsplitter_server.kit.schemas import Success
 from aistemsplitter_server.models import queries as models
 from aistemsplitter_server.models.catalogue import MODELS, Model
 from aistemsplitter_server.models.service import serving
+from aistemsplitter_server.operations import grants
 from aistemsplitter_server.splits import actions, creation, queries, service, speeds, stream
 from aistemsplitter_server.splits.schemas import CreateSplit, OutputFormat
 from aistemsplitter_server.splits.tables import TERMINAL, Split
@@ -57,8 +55,8 @@ class Offer:
 class GrantMinutes(Body):
     """Minutes that the operator adds to her own account."""
 
-    minutes: int = Field(ge=1, le=100_000)
-    entry: Annotated[str, StringConstraints(pattern=r"^ent_[0-9A-HJKMNP-TV-Z]{26}$")]
+    minutes: int = Field(ge=1, le=grants.MOST_MINUTES)
+    entry: grants.EntryId
 
 
 class Granted(Answer):
@@ -187,19 +185,15 @@ def keep_expiring(context: InContext, who: InSession) -> Response:
 @router.post("/minutes")
 def grant(context: InContext, who: Operator, body: GrantMinutes) -> Success[Granted]:
     """Add minutes to the operator's own account."""
-    seconds = body.minutes * 60
     with context.database.write() as session:
-        if session.get(Entry, body.entry) is None:
-            credits.grant(session, who.account_id, seconds, REASON, entry_id=body.entry)
-            audit.record(
-                session,
-                who.account_id,
-                who.person_id,
-                Action.CREDITS_GRANTED,
-                body.entry,
-                seconds=seconds,
-                reason=REASON,
-            )
+        grants.grant(
+            session,
+            who.account_id,
+            body.minutes * 60,
+            REASON,
+            who.person_id,
+            entry_id=body.entry,
+        )
         balance = credits.balance(session, who.account_id)
     return Success(data=Granted(balance=balance, next_entry=ids.new("ent")))
 
