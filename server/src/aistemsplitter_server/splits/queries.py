@@ -331,9 +331,19 @@ def expired(now: datetime) -> ColumnElement[bool]:
 
 
 def expiring(
-    session: Session, account_id: str, now: datetime, before: datetime, limit: int
+    session: Session,
+    account_id: str,
+    now: datetime,
+    before: datetime,
+    limit: int,
+    *,
+    lock: bool = False,
 ) -> Sequence[Split]:
-    """Return splits of the account whose audio is deleted before a time, the next one first."""
+    """Return splits of the account whose audio is deleted before a time, the next one first.
+
+    Args:
+        lock: Lock them until the end of the transaction, to change them.
+    """
     query = select(Split).where(
         Split.account_id == account_id,
         Split.status == SUCCEEDED,
@@ -342,7 +352,8 @@ def expiring(
         Split.expires_at > now,
         Split.expires_at < before,
     )
-    return session.scalars(query.order_by(Split.expires_at).limit(limit)).all()
+    query = query.order_by(Split.expires_at).limit(limit)
+    return session.scalars(query.with_for_update() if lock else query).all()
 
 
 def expired_after(

@@ -175,9 +175,11 @@ def _begun(
 @router.post("/keep")
 def keep_expiring(context: InContext, who: InSession) -> Response:
     """Keep all songs that the page's reminder counts."""
-    now = times.now()
     with context.database.write() as session:
-        for split in queries.expiring(session, who.account_id, now, now + REMINDED, MOST_EXPIRING):
+        now = times.now()
+        for split in queries.expiring(
+            session, who.account_id, now, now + REMINDED, MOST_EXPIRING, lock=True
+        ):
             actions.keep(session, context.settings, split, who.person_id)
     return RedirectResponse("/studio", 303)
 
