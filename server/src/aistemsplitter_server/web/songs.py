@@ -1,12 +1,13 @@
-"""Actions on one song of the studio: cancel, retry, delete and download."""
+"""Actions on one song of the studio: cancel, retry, keep, delete and download."""
 
 from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
-from aistemsplitter_server.http.context import InContext, InStorage
+from aistemsplitter_server.http.context import Context, InContext, InStorage
 from aistemsplitter_server.splits import actions, service
+from aistemsplitter_server.splits.tables import Split
 from aistemsplitter_server.web import zips
 from aistemsplitter_server.web.pages import is_fragment, render
 from aistemsplitter_server.web.sessions import InSession
@@ -74,11 +75,15 @@ def _shown(request: Request, context: InContext, who: InSession, split_id: str) 
         return RedirectResponse("/studio", 303)
     with context.database.read() as session:
         split = service.of_account(session, who.account_id, split_id, is_test=None)
-    position = context.positions.of(split)
+    return row(request, context, split)
+
+
+def row(request: Request, context: Context, split: Split) -> Response:
+    """Return the song's row of the list."""
     return render(
         request,
         "song_row.html",
         split=split,
-        position=position,
+        position=context.positions.of(split),
         keep_days=context.settings.keep_days,
     )

@@ -30,7 +30,7 @@ from aistemsplitter_server.splits.schemas import CreateSplit, OutputFormat
 from aistemsplitter_server.splits.tables import TERMINAL, Split
 from aistemsplitter_server.uploads import reservations
 from aistemsplitter_server.uploads.schemas import Reservation, ReserveUpload
-from aistemsplitter_server.web import live
+from aistemsplitter_server.web import live, songs
 from aistemsplitter_server.web.pages import is_fragment, render
 from aistemsplitter_server.web.sessions import InSession, Operator
 
@@ -95,7 +95,7 @@ def studio(
                 session, whose, is_test=is_test, before=last, retried=False, limit=PAGE + 1
             )
             shown, older = found[:PAGE], found[PAGE - 1].id if len(found) > PAGE else None
-        songs: dict[str, Any] = {
+        listed: dict[str, Any] = {
             "songs": [(split, context.positions.of(split)) for split in shown],
             "q": q,
             "mode": mode,
@@ -104,7 +104,7 @@ def studio(
             "keep_days": context.settings.keep_days,
         }
         if is_fragment(request):
-            return render(request, "songs.html", **songs)
+            return render(request, "songs.html", **listed)
         offers = _offers(session, context)
         balance = credits.balance(session, who.account_id)
         now = times.now()
@@ -121,7 +121,7 @@ def studio(
         longest=context.settings.max_duration_seconds,
         are_packs_sold=context.payments is not None,
         new_entry=ids.new("ent"),
-        **songs,
+        **listed,
     )
 
 
@@ -230,14 +230,7 @@ def events(
 
 
 def _row(request: Request, context: Context, split: Split) -> str:
-    page = render(
-        request,
-        "song_row.html",
-        split=split,
-        position=context.positions.of(split),
-        keep_days=context.settings.keep_days,
-    )
-    return bytes(page.body).decode()
+    return bytes(songs.row(request, context, split).body).decode()
 
 
 def _offers(session: Session, context: Context) -> list[Offer]:
