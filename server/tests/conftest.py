@@ -54,11 +54,8 @@ def postgres_url() -> Iterator[str]:
     if url := os.environ.get("TEST_DATABASE_URL"):
         yield url
         return
-    try:
-        with postgres.running() as server:
-            yield server.url("postgres")
-    except postgres.NoPostgres as reason:
-        pytest.skip(f"no Postgres: {reason}")
+    with postgres.required() as server:
+        yield server.url("postgres")
 
 
 @pytest.fixture(scope="session")

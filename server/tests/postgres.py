@@ -18,6 +18,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 import psycopg
+import pytest
 
 ROOM = 2 << 30  # bytes; more than a run of the tests needs
 NOBODY = "nobody"  # Postgres refuses to run as root
@@ -107,6 +108,16 @@ def running(*, durable: bool = False) -> Iterator[Postgres]:
             server.stop()
     finally:
         shutil.rmtree(folder)
+
+
+@contextmanager
+def required() -> Iterator[Postgres]:
+    """Run a server for tests, which are skipped where it cannot run."""
+    try:
+        with running() as server:
+            yield server
+    except NoPostgres as reason:
+        pytest.skip(f"no Postgres: {reason}")
 
 
 def _binaries(folder: Path, *, copy: bool) -> Path:

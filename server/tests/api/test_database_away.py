@@ -27,11 +27,8 @@ AWAY = 20.0  # seconds
 
 @pytest.fixture
 def server() -> Iterator[Postgres]:
-    try:
-        with postgres.running() as server:
-            yield server
-    except postgres.NoPostgres as reason:
-        pytest.skip(f"no Postgres: {reason}")
+    with postgres.required() as server:
+        yield server
 
 
 @pytest.fixture

@@ -28,6 +28,16 @@ def waiting(sums: QueueSums, database: Database) -> int:
         return sum(map(sum, sums.current(session).waiting.values()))
 
 
+@pytest.fixture
+def outdated(database: Database) -> QueueSums:
+    """Sums of one queued split, while there are two."""
+    sums, whose = QueueSums(database), account(database)
+    add(database, split(whose, "queued"))
+    assert waiting(sums, database) == 1
+    add(database, split(whose, "queued"))
+    return sums
+
+
 def test_only_a_long_queue_is_remembered(database: Database) -> None:
     sums, whose = QueueSums(database), account(database)
     assert waiting(sums, database) == 0
@@ -41,25 +51,17 @@ def test_only_a_long_queue_is_remembered(database: Database) -> None:
 
 
 def test_old_sums_are_renewed_in_the_background(
-    database: Database, monkeypatch: pytest.MonkeyPatch
+    database: Database, outdated: QueueSums, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sums, whose = QueueSums(database), account(database)
-    add(database, split(whose, "queued"))
-    assert waiting(sums, database) == 1
-    add(database, split(whose, "queued"))
     monkeypatch.setattr(queue_sums, "RENEWED_AFTER", 0.0)
     monkeypatch.setattr(queue_sums, "SHARE", 0)
-    until(lambda: waiting(sums, database) == 2)
+    until(lambda: waiting(outdated, database) == 2)
     monkeypatch.setattr(queue_sums, "RENEWED_AFTER", NEVER)
-    until(lambda: not sums._renewing)
+    until(lambda: not outdated._renewing)
 
 
 def test_sums_that_are_too_old_are_not_used(
-    database: Database, monkeypatch: pytest.MonkeyPatch
+    database: Database, outdated: QueueSums, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sums, whose = QueueSums(database), account(database)
-    add(database, split(whose, "queued"))
-    assert waiting(sums, database) == 1
-    add(database, split(whose, "queued"))
     monkeypatch.setattr(queue_sums, "USABLE_FOR", 0.0)
-    assert waiting(sums, database) == 2
+    assert waiting(outdated, database) == 2

@@ -137,7 +137,27 @@ def test_a_host_at_its_limit_does_not_block_others(
     assert dispatcher.dispatch() == 2
 
 
-def test_slow_rows_of_two_accounts_leave_a_place_for_a_third(
+@pytest.mark.parametrize(
+    ("limits", "slow", "quick"),
+    [
+        pytest.param(
+            Limits(total=2 * ACCOUNT, host=100, url=100),
+            "https://slow.example/",
+            "https://quick.example/",
+            id="of the process",
+        ),
+        pytest.param(
+            Limits(total=100, host=2 * ACCOUNT, url=100),
+            "https://shared.example/slow",
+            "https://shared.example/quick",
+            id="to the host",
+        ),
+    ],
+)
+def test_slow_rows_of_two_accounts_leave_the_last_place_for_a_third(
+    limits: Limits,
+    slow: str,
+    quick: str,
     database: Database,
     server_secrets: Secrets,
     someone: Customer,
@@ -145,29 +165,12 @@ def test_slow_rows_of_two_accounts_leave_a_place_for_a_third(
     held: Held,
     dispatcher: Dispatcher,
 ) -> None:
-    held.limits = Limits(total=2 * ACCOUNT, host=100, url=100)
+    held.limits = limits
     for each in (someone, other):
-        send(each, *["https://slow.example/"] * 2 * ACCOUNT)
+        send(each, *[slow] * 2 * ACCOUNT)
     assert dispatcher.dispatch() == 2 * ACCOUNT - 1
     assert dispatcher.dispatch() == 0
-    send(customer(database, server_secrets), "https://quick.example/")
-    assert dispatcher.dispatch() == 1
-
-
-def test_slow_rows_of_two_accounts_leave_a_place_to_their_host(
-    database: Database,
-    server_secrets: Secrets,
-    someone: Customer,
-    other: Customer,
-    held: Held,
-    dispatcher: Dispatcher,
-) -> None:
-    held.limits = Limits(total=100, host=2 * ACCOUNT, url=100)
-    for each in (someone, other):
-        send(each, *["https://shared.example/slow"] * 2 * ACCOUNT)
-    assert dispatcher.dispatch() == 2 * ACCOUNT - 1
-    assert dispatcher.dispatch() == 0
-    send(customer(database, server_secrets), "https://shared.example/quick")
+    send(customer(database, server_secrets), quick)
     assert dispatcher.dispatch() == 1
 
 
