@@ -96,7 +96,7 @@ def test_metrics_need_a_token(client: httpx2.Client, settings: Settings) -> None
     assert wrong.status_code == 401
     assert "METRICS_TOKEN" in wrong.json()["error"]["message"]
     assert settings.metrics_token is not None
-    assert Settings().metrics_token is None  # then nobody may read them
+    assert Settings().metrics_token is None  # which refuses all requests
 
 
 def test_head_is_get_without_a_body(client: httpx2.Client) -> None:

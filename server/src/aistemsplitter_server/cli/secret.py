@@ -22,7 +22,7 @@ def rotate(context: typer.Context) -> None:
             f"{PREFIX}SECRET is set: set {PREFIX}PREVIOUS_SECRET to its value and"
             f" {PREFIX}SECRET to a new one (openssl rand -base64 32)"
         )
-    with opened_with_secrets(settings):  # it is the database's
+    with opened_with_secrets(settings):  # checks that the secret is the database's
         secrets.rotate(settings.data)
     typer.echo(
         "The secret is replaced. Restart the service, so that it uses the new one; then run"
@@ -32,7 +32,7 @@ def rotate(context: typer.Context) -> None:
 
 @app.command()
 def reencrypt(context: typer.Context, as_json: Json = False) -> None:
-    """Convert what the previous secret encrypted, and list what only the previous one accepts."""
+    """Convert what the previous secret encrypted, and list what only that secret verifies."""
     with opened_with_secrets(context.obj) as (database, keys):
         done = rotation.reencrypt(database, keys)
         with database.read() as session:

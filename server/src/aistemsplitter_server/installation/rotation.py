@@ -27,10 +27,10 @@ AT_ONCE = 500  # keys in one transaction
 
 @dataclass(frozen=True, slots=True)
 class Remaining:
-    """What works only while the previous secret is accepted.
+    """Keys, sign-ins and links that only the previous secret verifies.
 
     Attributes:
-        keys: API keys that were not used since the rotation.
+        keys: API keys that have not been used since the rotation.
         sign_ins: Sign-ins from before the rotation.
         links: Unused invitations and password links from before it.
         shares: Share links from before it.
@@ -89,7 +89,7 @@ def _reencrypt_some(
 
 
 def remaining(session: Session, secrets: Secrets) -> Remaining:
-    """Return what works only while the previous secret is accepted."""
+    """Return what only the previous secret verifies."""
     now = times.now()
     rotated = session.get_one(Fingerprint, SECRET).recorded_at
     old_hash = or_(ApiKey.digest_secret.is_(None), ApiKey.digest_secret != secrets.fingerprint)

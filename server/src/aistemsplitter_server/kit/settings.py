@@ -86,8 +86,8 @@ class Settings(BaseSettings):
     )
     metrics_token: SecretStr | None = Field(
         None,
-        description="bearer token for `/metrics`, at least 16 characters; without one, nobody may"
-        " read it",
+        description="bearer token for `/metrics`, at least 16 characters; without it `/metrics`"
+        " answers 401",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="lowest level of the lines in the log"
@@ -119,8 +119,8 @@ class Settings(BaseSettings):
         365,
         ge=0,
         le=FOREVER,
-        description="days that a song is kept after someone chose to keep it in the studio;"
-        " 0: nobody can",
+        description="days that a song is kept after a user chose to keep it in the studio; 0 turns"
+        " this off",
     )
     audit_retention_days: int = Field(
         365, ge=1, le=FOREVER, description="days that entries of the audit log are kept"
@@ -344,7 +344,7 @@ class Settings(BaseSettings):
 
     @field_validator("stripe_api_url")
     @classmethod
-    def _nobody_listens(cls, url: str) -> str:
+    def _encrypted_or_local(cls, url: str) -> str:
         parts = urlsplit(url)
         safe = parts.scheme == "https" or (
             parts.scheme == "http" and parts.hostname in ("127.0.0.1", "::1", "localhost")

@@ -1,4 +1,4 @@
-"""What each person has set in the player of a split."""
+"""The settings of the player, by person and split."""
 
 import sqlalchemy as sa
 from alembic import op
