@@ -108,7 +108,7 @@ def test_the_command(model: Path, tmp_path: Path) -> None:
     run = partial(split, path, "-o", tmp_path / "out", "--model", model / "target.ckpt")
     code, _, err = run()
     assert code == 1
-    assert "give that, with --config or config=" in err
+    assert "pass that with --config or config=" in err
     code, out, err = run("--config", model / "target.yaml")
     assert (code, err) == (0, "")
     stems = {name: read(tmp_path / "out" / "song" / f"{name}.wav") for name in ("karaoke", "other")}

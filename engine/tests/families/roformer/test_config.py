@@ -64,10 +64,14 @@ def test_the_configuration_of_kim_vocals() -> None:
     assert sum(KIM.bands) == 1979
     assert config.bands[:3] == ((0, 7), (4, 10), (7, 13))
     assert config.bands[-1] == (895, 1025)
-    assert (config.hop, config.segment_frames, config.frames) == (441, 352_800, 801)
-    assert (config.sources, config.complement) == (("vocals",), "instrumental")
-    assert config.zero_dc
-    assert config.overlap == 0.5
+    assert (config.settings.hop, config.settings.segment_frames, config.frames) == (
+        441,
+        352_800,
+        801,
+    )
+    assert (config.sources, config.settings.complement) == (("vocals",), "instrumental")
+    assert config.settings.zero_dc
+    assert config.settings.overlap == 0.5
     assert config.numbers == 4 * 1979
 
 
@@ -76,7 +80,7 @@ def test_a_configuration_with_several_stems() -> None:
     assert config.sizes == BS
     assert config.bands == ((0, 2), (2, 5), (5, 9))
     assert config.sources == ("vocals", "drums", "other")  # in small letters, as all stems
-    assert config.complement is None
+    assert config.settings.complement is None
     chosen = config.only(["other", "vocals"])
     assert (chosen.sources, chosen.estimators) == (("vocals", "other"), (0, 2))
     again = chosen.only(["other"])
@@ -98,7 +102,7 @@ def test_the_rest_of_a_single_target(
 ) -> None:
     yaml = {**KIM_YAML, "training": {"instruments": instruments, "target_instrument": target}}
     assert of(yaml, KIM).sources == (target.lower(),)
-    assert of(yaml, KIM).complement == complement
+    assert of(yaml, KIM).settings.complement == complement
 
 
 @pytest.mark.parametrize(
@@ -148,7 +152,7 @@ def test_unsupported_options_are_rejected_by_name(section: str, values: Yaml, na
 
 
 def test_a_model_without_its_yaml() -> None:
-    with pytest.raises(ModelError, match="give that, with --config or config="):
+    with pytest.raises(ModelError, match="pass that with --config or config="):
         of({}, KIM)
     with pytest.raises(ModelError, match="section model is not a mapping"):
         of({"model": []}, KIM)

@@ -17,6 +17,7 @@ from aistemsplitter_engine.families.roformer.config import Configuration
 from aistemsplitter_engine.families.roformer.family import RoFormer
 from aistemsplitter_engine.families.roformer.grid import TrapezoidGrid
 from aistemsplitter_engine.families.roformer.level import Unchanged, measure
+from aistemsplitter_engine.families.roformer.settings import Settings
 from aistemsplitter_engine.families.roformer.sizes import Sizes
 from aistemsplitter_engine.pipeline.separate import Part, separate
 from fakes import FakeRuntime, FloatArray
@@ -26,10 +27,8 @@ from msst import demix
 def network(segment: int) -> RoFormer:
     """Return a network of two sources that is never computed."""
     sizes = Sizes(False, 8, 1, (1, 1), 1, 8, 8, (4, 5), 2, 1, 8)
-    config = Configuration(
-        sizes, ((0, 4), (4, 9)), 16, 4, segment, True, 0.5, ("one", "two"), (0, 1), None
-    )
-    return RoFormer(config)
+    of_yaml = Settings({}, 16, 4, segment, True, 0.5, ("one", "two"), None)
+    return RoFormer(Configuration(of_yaml, sizes, ((0, 4), (4, 9)), (0, 1)))
 
 
 def noise(frames: int) -> FloatArray:

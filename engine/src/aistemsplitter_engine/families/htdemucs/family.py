@@ -53,7 +53,7 @@ class HTDemucs:
             (1, channels, 1, config.filled_frames),
         )
 
-    def only(self, sources: Collection[str]) -> HTDemucs:  # noqa: ARG002
+    def only(self, sources: Collection[str]) -> HTDemucs:
         """Return the network itself: all its sources come from one decoder."""
         return self
 

@@ -1,4 +1,4 @@
-"""The configuration of a RoFormer: the sizes that its weights show, and what its YAML adds."""
+"""The configuration of a RoFormer: sizes from its weights, settings from its YAML."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from aistemsplitter_engine.families.roformer.sizes import Sizes
 
 CHANNELS = 2
 NUMBERS = 2 * CHANNELS  # of a bin of a frame: real and imaginary part of each channel
-_HOPS = 16  # at most, a window
+_HOPS = 16  # most hops that a frame may have
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,28 +21,16 @@ class Configuration:
     """A network that computes its ``sources``, which may be some of those in the checkpoint.
 
     Attributes:
+        settings: Settings of the checkpoint's YAML.
         sizes: Sizes of the layers.
         bands: Bands of the spectrogram.
-        nfft: Samples of a frame.
-        hop: Samples between two frames.
-        segment_frames: Samples of a segment.
-        zero_dc: True if the estimates have no component of 0 Hz.
-        overlap: Overlap of adjacent segments that the model's author recommends.
-        sources: Names of the stems.
         estimators: Number of each source's mask estimator in the checkpoint.
-        complement: Name of the stem that is the mixture minus the only source, or None.
     """
 
+    settings: Settings
     sizes: Sizes
     bands: Bands
-    nfft: int
-    hop: int
-    segment_frames: int
-    zero_dc: bool
-    overlap: float
-    sources: tuple[str, ...]
     estimators: tuple[int, ...]
-    complement: str | None
 
     @classmethod
     def of(
@@ -71,40 +59,29 @@ class Configuration:
                 f"its config names {len(settings.sources)} stems, but it has weights for "
                 f"{sizes.stems}"
             )
-        config = cls(
-            sizes=sizes,
-            bands=bands,
-            nfft=nfft,
-            hop=settings.hop,
-            segment_frames=settings.segment_frames,
-            zero_dc=settings.zero_dc,
-            overlap=settings.overlap,
-            sources=settings.sources,
-            estimators=tuple(range(sizes.stems)),
-            complement=settings.complement,
-        )
+        config = cls(settings, sizes, bands, tuple(range(sizes.stems)))
         config._check()
         return config
 
     def only(self, sources: Collection[str]) -> Configuration:
         """Return the configuration of a network that computes only these sources."""
-        chosen = [
-            (name, number)
-            for name, number in zip(self.sources, self.estimators, strict=True)
-            if name in sources
-        ]
-        names, estimators = zip(*chosen, strict=True)
-        return replace(self, sources=names, estimators=estimators)
+        chosen = [n for n in self.estimators if self.settings.sources[n] in sources]
+        return replace(self, estimators=tuple(chosen))
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Names of the stems that the network computes."""
+        return tuple(self.settings.sources[n] for n in self.estimators)
 
     @property
     def frames(self) -> int:
         """Frames of a segment's spectrogram."""
-        return self.segment_frames // self.hop + 1
+        return self.settings.segment_frames // self.settings.hop + 1
 
     @property
     def bins(self) -> int:
         """Frequencies of the spectrogram."""
-        return self.nfft // 2 + 1
+        return self.settings.nfft // 2 + 1
 
     @property
     def numbers(self) -> int:
@@ -112,15 +89,15 @@ class Configuration:
         return NUMBERS * sum(self.sizes.bands)
 
     def _check(self) -> None:
-        if not self.nfft // _HOPS <= self.hop <= self.nfft // 2:
+        nfft, hop, segment = self.settings.nfft, self.settings.hop, self.settings.segment_frames
+        if not nfft // _HOPS <= hop <= nfft // 2:
             raise ModelError(
-                f"its config has stft_hop_length {self.hop}, not between 1/{_HOPS} and 1/2 of "
-                f"stft_n_fft {self.nfft}"
+                f"its config has stft_hop_length {hop}, not between 1/{_HOPS} and 1/2 of "
+                f"stft_n_fft {nfft}"
             )
-        if self.segment_frames <= self.nfft:
-            raise ModelError(f"its config has chunk_size {self.segment_frames}, too short")
-        if self.sizes.mel and self.segment_frames % self.hop:
+        if segment <= nfft:
+            raise ModelError(f"its config has chunk_size {segment}, too short")
+        if self.sizes.mel and segment % hop:
             raise ModelError(
-                f"its config has chunk_size {self.segment_frames}, not a multiple of "
-                f"stft_hop_length {self.hop}"
+                f"its config has chunk_size {segment}, not a multiple of stft_hop_length {hop}"
             )

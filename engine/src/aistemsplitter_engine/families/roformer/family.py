@@ -48,9 +48,9 @@ class RoFormer:
     def __init__(self, config: Configuration) -> None:
         self.config = config
         self.sources = config.sources
-        self.complement = config.complement
-        self.segment_frames = config.segment_frames
-        self.overlap = config.overlap
+        self.complement = config.settings.complement
+        self.segment_frames = config.settings.segment_frames
+        self.overlap = config.settings.overlap
         self.input_shapes: tuple[Shape, ...] = ((1, config.frames, config.numbers),)
 
     def only(self, sources: Collection[str]) -> RoFormer:
@@ -103,17 +103,17 @@ class RoFormer:
 
         return TorchTransform(self.config, device)
 
-    def grid(self, frames: int, overlap: float, offset: int) -> TrapezoidGrid:  # noqa: ARG002
+    def grid(self, frames: int, overlap: float, offset: int) -> TrapezoidGrid:
         """Return MSST's chunks of a track; the offset is always 0."""
         return TrapezoidGrid(frames, self.segment_frames, overlap)
 
     def draw_offsets(
         self,
         networks: int,
-        shifts: int,  # noqa: ARG002
-        seed: int | None,  # noqa: ARG002
-        frames: int,  # noqa: ARG002
-        overlap: float,  # noqa: ARG002
+        shifts: int,
+        seed: int | None,
+        frames: int,
+        overlap: float,
     ) -> list[list[int]]:
         """Return one offset of 0 for each network: the family has no shifts."""
         return [[0]] * networks

@@ -1,4 +1,7 @@
-"""What a model's YAML, as in Music-Source-Separation-Training (MSST), adds to its weights."""
+"""Settings of a model that its weights do not show.
+
+Music-Source-Separation-Training (MSST) publishes them as a YAML file beside the weights.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from aistemsplitter_engine.messages import excerpt
 SAMPLE_RATE = 44_100
 _SEGMENTS = range(1, 60 * SAMPLE_RATE + 1)
 _FFTS = range(16, 16_384 + 1, 2)
-_HOPS = range(1, 16_384 + 1)  # how many of a frame's samples, the configuration checks
+_HOPS = range(1, 16_384 + 1)  # in relation to a frame, the configuration checks it
 # Options of the network's constructor that do not change its output here.
 _IGNORED = frozenset(
     {
@@ -34,14 +37,25 @@ _FIXED: dict[str, tuple[Any, ...]] = {
     "stft_normalized": (False, None),
     "linear_transformer_depth": (0, None),
     "skip_connection": (False, None),
-    "use_shared_bias": (False, True, None),  # the biases must be zero, which is checked there
+    "use_shared_bias": (False, True, None),  # RoFormer.check refuses biases other than zero
     "use_pope": (False, None),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The checked content of a YAML; see :class:`Configuration` for what its values mean."""
+    """The checked content of a YAML.
+
+    Attributes:
+        model: Options of the network's constructor.
+        nfft: Samples of a frame.
+        hop: Samples between two frames.
+        segment_frames: Samples of a segment.
+        zero_dc: True if the estimates have no component of 0 Hz.
+        overlap: Overlap of adjacent segments that the model's author recommends.
+        sources: Names of the checkpoint's stems, in the order of its mask estimators.
+        complement: Name of the stem that is the mixture minus the only source, or None.
+    """
 
     model: Mapping[str, Any]
     nfft: int
@@ -61,8 +75,8 @@ class Settings:
         """
         if not arguments:
             raise ModelError(
-                "it is a RoFormer, whose YAML has more than its weights: give that, "
-                "with --config or config="
+                "it is a RoFormer, which needs the YAML file published with it; "
+                "pass that with --config or config="
             )
         audio, model, training, inference = (
             _section(arguments, name) for name in ("audio", "model", "training", "inference")

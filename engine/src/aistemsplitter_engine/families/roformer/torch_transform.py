@@ -19,19 +19,20 @@ class TorchTransform:
 
     def __init__(self, config: Configuration, device: Any) -> None:
         self._config = config
-        self._window = torch.from_numpy(stft.window(config.nfft)).to(device)
-        gain = stft.gain(config.nfft, config.hop, config.frames, config.segment_frames)
+        self._nfft, self._hop = config.settings.nfft, config.settings.hop
+        self._window = torch.from_numpy(stft.window(self._nfft)).to(device)
+        gain = stft.gain(self._nfft, self._hop, config.frames, config.settings.segment_frames)
         self._gain = torch.from_numpy(gain).to(device)
 
     def analyse(self, segments: Tensor) -> tuple[Sequence[Tensor], Tensor]:
         """Return the features, and the spectra (batch, frames, bins, channels)."""
-        config, edge = self._config, self._config.nfft // 2
+        edge = self._nfft // 2
         padded = F.pad(segments, (edge, edge), mode="reflect")
-        windows = padded.unfold(-1, config.nfft, config.hop) * self._window
+        windows = padded.unfold(-1, self._nfft, self._hop) * self._window
         spectra = torch.fft.rfft(windows, norm="ortho").permute(0, 2, 3, 1).contiguous()
         numbers = torch.view_as_real(spectra).flatten(-3)
-        bands = [numbers[..., NUMBERS * a : NUMBERS * b] for a, b in config.bands]
-        smallest = SMALLEST / config.nfft**0.5
+        bands = [numbers[..., NUMBERS * a : NUMBERS * b] for a, b in self._config.bands]
+        smallest = SMALLEST / self._nfft**0.5
         features = torch.cat([F.normalize(band, dim=-1, eps=smallest) for band in bands], -1)
         return (features,), spectra
 
@@ -50,13 +51,13 @@ class TorchTransform:
         return torch.view_as_complex(mask.unflatten(-1, (config.bins, CHANNELS, 2)).contiguous())
 
     def _samples(self, spectra: Tensor) -> Tensor:
-        config = self._config
-        if config.zero_dc:
+        config, settings = self._config, self._config.settings
+        if settings.zero_dc:
             spectra[..., 0, :] = 0
-        pieces = torch.fft.irfft(spectra.permute(0, 3, 1, 2), config.nfft, norm="ortho")
+        pieces = torch.fft.irfft(spectra.permute(0, 3, 1, 2), self._nfft, norm="ortho")
         pieces = pieces * self._window
-        size = stft.length(config.nfft, config.hop, config.frames)
+        size = stft.length(self._nfft, self._hop, config.frames)
         signal = pieces.new_zeros(*pieces.shape[:2], size)
-        stft.overlap_add(signal, pieces, config.hop)
-        edge = config.nfft // 2
-        return signal[..., edge : edge + config.segment_frames] * self._gain
+        stft.overlap_add(signal, pieces, self._hop)
+        edge = self._nfft // 2
+        return signal[..., edge : edge + settings.segment_frames] * self._gain

@@ -22,15 +22,16 @@ def analyse(
 
     ``each`` maps a function over runs of frames, as an executor's ``map`` does in parallel.
     """
-    edge = config.nfft // 2
+    nfft, hop = config.settings.nfft, config.settings.hop
+    edge = nfft // 2
     padded = np.pad(segment, ((0, 0), (edge, edge)), mode="reflect")
-    frames = np.lib.stride_tricks.sliding_window_view(padded, config.nfft, 1)[:, :: config.hop]
+    frames = np.lib.stride_tricks.sliding_window_view(padded, nfft, 1)[:, ::hop]
     features = np.empty((1, config.frames, config.numbers), np.float32)
     spectrum = np.empty((config.frames, config.bins, CHANNELS), np.complex64)
 
     def transform(start: int) -> None:
         run = slice(start, start + _RUN)
-        windowed = frames[:, run] * stft.window(config.nfft)
+        windowed = frames[:, run] * stft.window(nfft)
         transformed = np.fft.rfft(windowed, axis=2, norm="ortho")
         spectrum[run] = np.moveaxis(transformed, 0, 2)
         numbers = spectrum[run].view(np.float32).reshape(-1, NUMBERS * config.bins)
@@ -50,22 +51,22 @@ def synthesize(
     each: ParallelMap = map,
 ) -> None:
     """Write the samples of masked spectra into ``estimates`` (sources, channels, samples)."""
+    settings = config.settings
+    nfft, hop, edge = settings.nfft, settings.hop, settings.nfft // 2
+    samples = settings.segment_frames
+    gain = stft.gain(nfft, hop, config.frames, samples)
 
     def transform(estimate: FloatArray, source: int) -> None:
-        signal = np.zeros(
-            (CHANNELS, stft.length(config.nfft, config.hop, config.frames)), np.float32
-        )
+        signal = np.zeros((CHANNELS, stft.length(nfft, hop, config.frames)), np.float32)
         for start in range(0, config.frames, _RUN):
             run = slice(start, start + _RUN)
             masked = _whole_mask(config, masks[source][0, run]) * spectrum[run]
-            if config.zero_dc:
+            if settings.zero_dc:
                 masked[:, 0] = 0
-            pieces = np.fft.irfft(masked, config.nfft, axis=1, norm="ortho")
-            pieces *= stft.window(config.nfft)[:, None]
-            part = signal[:, start * config.hop :]
-            stft.overlap_add(part, np.moveaxis(pieces, 2, 0), config.hop)
-        edge, samples = config.nfft // 2, config.segment_frames
-        gain = stft.gain(config.nfft, config.hop, config.frames, samples)
+            pieces = np.fft.irfft(masked, nfft, axis=1, norm="ortho")
+            pieces *= stft.window(nfft)[:, None]
+            part = signal[:, start * hop :]
+            stft.overlap_add(part, np.moveaxis(pieces, 2, 0), hop)
         np.multiply(signal[:, edge : edge + samples], gain, out=estimate)
 
     for _ in each(transform, estimates, sources):  # not at once, to save memory
@@ -74,7 +75,7 @@ def synthesize(
 
 def _normalize(config: Configuration, numbers: FloatArray, features: FloatArray) -> None:
     """Write the bands of frames, each divided by its norm, into the features."""
-    smallest, place = np.float32(SMALLEST / config.nfft**0.5), 0
+    smallest, place = np.float32(SMALLEST / config.settings.nfft**0.5), 0
     for start, stop in config.bands:
         band = numbers[:, NUMBERS * start : NUMBERS * stop]
         norm = np.sqrt(np.vecdot(band, band))
