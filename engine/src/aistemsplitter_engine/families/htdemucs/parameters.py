@@ -13,7 +13,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,16 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aistemsplitter_engine.families.htdemucs.config import Configuration
-
-Weights = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Linear:
-    """A linear layer or convolution: weight (out, in, ...) and bias (out,)."""
-
-    weight: Any
-    bias: Any
+from aistemsplitter_engine.families.layers import Linear, Weights
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from aistemsplitter_engine.families.layers import Linear
 from aistemsplitter_engine.families.ops import Ops
 from aistemsplitter_engine.families.roformer.config import NUMBERS, Configuration
 from aistemsplitter_engine.families.roformer.parameters import (
     Layer,
-    Linear,
     MaskEstimator,
     Pairs,
     Parameters,

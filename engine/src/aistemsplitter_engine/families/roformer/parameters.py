@@ -11,25 +11,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from aistemsplitter_engine.arrays import FloatArray
+from aistemsplitter_engine.families.layers import Linear, Weights
 from aistemsplitter_engine.families.roformer.config import NUMBERS, Configuration
 from aistemsplitter_engine.families.roformer.sizes import find_frequencies
-
-Weights = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Linear:
-    """A linear layer: weight (out, in) and bias (out,), or (bands, out, in) and (bands, 1, out)."""
-
-    weight: Any
-    bias: Any = None
 
 
 @dataclass(frozen=True, slots=True)
