@@ -186,8 +186,7 @@ _KIM_VOCALS = ModelSpec(
     _KIM_FILE.size,
     KIM_LICENCE,
     "Vocals and instrumental from Kimberley Jensen's Mel-Band RoFormer: better vocals than "
-    "htdemucs_ft's (SDR 10.98 to 8.38 dB on the Multisong set, as published with MSST), in many "
-    "times the time.",
+    "htdemucs_ft's (SDR 10.98 to 8.38 dB on the Multisong set, as published with MSST).",
     family="roformer",
     config={
         "audio": {"chunk_size": 352_800, "num_channels": 2, "sample_rate": 44_100},
