@@ -109,7 +109,7 @@ def _watching(pid: int, run: Run) -> Iterator[None]:
 
     def watch() -> None:
         while not stop.wait(PERIOD):
-            with suppress(psutil.NoSuchProcess):
+            with suppress(psutil.NoSuchProcess):  # a child may end while it is read
                 process = psutil.Process(pid)
                 family = [process, *process.children(recursive=True)]
                 memory = sum(each.memory_full_info().pss for each in family)

@@ -35,7 +35,7 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
 
 @pytest.fixture(autouse=True)
 def memory_is_released() -> Iterator[None]:
-    """Check after every test that no song holds memory any more, however it ended."""
+    """Check after every test that its songs released their memory, however they ended."""
     yield
     assert Budget._taken == 0
 

@@ -67,14 +67,16 @@ class Holes:
 
 
 @pytest.mark.parametrize(("bits", "chunks"), [(32, [b"fmt ", b"fact"]), (24, [b"fmt "])])
-def test_past_4_gib_it_is_an_rf64(tmp_path: Path, bits: int, chunks: list[bytes]) -> None:
+def test_past_4_gib_it_is_an_rf64(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bits: int, chunks: list[bytes]
+) -> None:
     """Silence is written as holes, so the test needs little disk space and a few seconds."""
     path = tmp_path / "long.wav"
     rate, minute = 192_000, 192_000 * 60
     silence = np.zeros((2, minute), dtype=np.float32)
     frames = 0
     with StemWriter(path, OutputFormat("wav", bits), rate, 2) as writer:
-        writer._file._file = Holes(writer._file._file)  # type: ignore[assignment]
+        monkeypatch.setattr(writer._file, "_file", Holes(writer._file._file))
         while frames * bits // 4 < (1 << 32) + 1000:
             writer.write(silence)
             frames += minute

@@ -169,7 +169,7 @@ class Model:
             self.check_open()
             loaded = self._loaded.get(member.path)
             computed = loaded.runtime.network.sources if loaded else ()
-            if loaded is None or not (set(wanted) & set(self.sources)) <= set(computed):
+            if loaded is None or not set(wanted) <= set(computed):
                 checkpoint = self._read.pop(member.path, None)
                 if checkpoint is None:
                     checkpoint = load_checkpoint(member.path, config=self._config, lazy=True)
