@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from pydantic import SecretStr
 
-from aistemsplitter_server.kit.settings import SECRET_LENGTH as LENGTH
+from aistemsplitter_server.kit.setting_types import SECRET_LENGTH as LENGTH
 from aistemsplitter_server.kit.settings import Settings
 
 FILE_NAME = "secret"

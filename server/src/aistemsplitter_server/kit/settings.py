@@ -5,33 +5,35 @@ The environment may come from a file (see ``env_file.py``).
 
 from __future__ import annotations
 
-import binascii
 import os
 import re
-from base64 import b64decode
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import make_url
-from sqlalchemy.exc import ArgumentError
 
-from aistemsplitter_server.kit import addresses
+from aistemsplitter_server.kit.setting_types import (
+    BearerToken,
+    Bucket,
+    Currency,
+    DatabaseUrl,
+    Endpoint,
+    Networks,
+    Origins,
+    Packs,
+    PublicUrl,
+    ServerSecret,
+    StripeKey,
+    StripeUrl,
+    listed,
+)
 
 PREFIX = "AISTEMSPLITTER_SERVER_"
-SECRET_LENGTH = 32  # bytes of the server's secret and of each key derived from it
 FOREVER = 36_500  # days
 HIGHEST_PRICE = 99_999_999  # the highest that Stripe accepts
-ORIGIN = re.compile(
-    r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9A-Fa-f:]+\](:[0-9]{1,5})?"
-)
-# A bucket's name, and a prefix whose parts begin with a letter or a digit.
-BUCKET = re.compile(
-    r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9][A-Za-z0-9_.-]{0,127}){0,8}/?", re.ASCII
-)
 
 
 class WrongSetting(Exception):
@@ -48,15 +50,15 @@ class Settings(BaseSettings):
     data: Path = Field(
         Path("aistemsplitter-data"), description="folder of the database and the secrets"
     )
-    database_url: str | None = Field(
+    database_url: DatabaseUrl | None = Field(
         None, repr=False, description="SQLAlchemy URL; by default a SQLite file in the data folder"
     )
-    storage: str | None = Field(
+    storage: Bucket | None = Field(
         None,
         description="S3 bucket of songs and stems, s3://bucket or s3://bucket/prefix; by default a"
         " folder in the data folder. Its credentials are AWS's own variables, files or roles",
     )
-    storage_endpoint: str | None = Field(
+    storage_endpoint: Endpoint | None = Field(
         None, description="URL of an S3 service other than AWS, such as https://s3.example.com"
     )
     storage_region: str | None = Field(None, description="region of the bucket")
@@ -68,12 +70,12 @@ class Settings(BaseSettings):
     storage_proxy: bool = Field(
         False, description="send downloads through the API instead of redirecting to the bucket"
     )
-    secret: SecretStr | None = Field(
+    secret: ServerSecret | None = Field(
         None,
         description="the server's secret for processes on several machines, 32 bytes in base64;"
         " by default a file in the data folder",
     )
-    previous_secret: SecretStr | None = Field(
+    previous_secret: ServerSecret | None = Field(
         None,
         validate_default=True,
         description="the secret before `SECRET`, accepted while that is being replaced",
@@ -81,10 +83,10 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="address that the API listens on")
     port: int = Field(8000, ge=0, le=65535, description="port that the API listens on; 0: any")
     json_body_limit: int = Field(1 << 20, ge=1024, description="largest JSON body, bytes")
-    public_url: str | None = Field(
+    public_url: PublicUrl | None = Field(
         None, description="base of the service's URLs; by default the host that clients call"
     )
-    metrics_token: SecretStr | None = Field(
+    metrics_token: BearerToken | None = Field(
         None,
         description="bearer token for `/metrics`, at least 16 characters; without it `/metrics`"
         " answers 401",
@@ -192,7 +194,7 @@ class Settings(BaseSettings):
     account_concurrent_fetches: int = Field(
         2, ge=0, description="songs of an account that a worker fetches at a time; 0 means no limit"
     )
-    cors_origins: str = Field(
+    cors_origins: Origins = Field(
         "", description="origins of web pages that may call the API, separated by commas, or *"
     )
     hsts_seconds: int = Field(
@@ -201,65 +203,25 @@ class Settings(BaseSettings):
     free_minutes: int = Field(
         10, ge=0, description="minutes of credit that a new account starts with"
     )
-    pack_minutes: tuple[int, ...] = Field((50, 150, 500), description="sizes of credit packs")
+    pack_minutes: Packs = Field((50, 150, 500), description="sizes of credit packs")
     pack_prices: tuple[int, ...] = Field(
         (),
         validate_default=True,
         description="their prices in the currency's smallest unit; empty if packs are not for sale",
     )
-    currency: str = Field("usd", description="currency of the prices, three letters")
-    stripe_secret_key: SecretStr | None = Field(
+    currency: Currency = Field("usd", description="currency of the prices, three letters")
+    stripe_secret_key: StripeKey | None = Field(
         None, description="secret key of the Stripe account that receives payments"
     )
     stripe_webhook_secret: SecretStr | None = Field(
         None, validate_default=True, description="signing secret of Stripe's webhook endpoint"
     )
-    stripe_api_url: str = Field("https://api.stripe.com", description="base URL of Stripe's API")
-    allow_private_networks: str = Field(
+    stripe_api_url: StripeUrl = Field(
+        "https://api.stripe.com", description="base URL of Stripe's API"
+    )
+    allow_private_networks: Networks = Field(
         "", description="private networks that users' URLs may lead to: CIDRs, separated by commas"
     )
-
-    @field_validator("database_url")
-    @classmethod
-    def _known_database(cls, url: str | None) -> str | None:
-        if url is None:
-            return None
-        try:
-            backend = make_url(url).get_backend_name()
-        except ArgumentError:
-            raise ValueError("is not a database URL") from None
-        if backend not in ("sqlite", "postgresql"):
-            raise ValueError("must begin with sqlite:// or postgresql://")
-        if backend == "sqlite" and make_url(url).database in (None, "", ":memory:"):
-            raise ValueError("must name a SQLite file; processes cannot share a database in memory")
-        return url
-
-    @field_validator("storage")
-    @classmethod
-    def _bucket(cls, address: str | None) -> str | None:
-        if address is not None and not BUCKET.fullmatch(address):
-            raise ValueError("must be s3://bucket or s3://bucket/prefix")
-        return address
-
-    @field_validator("storage_endpoint")
-    @classmethod
-    def _endpoint(cls, url: str | None) -> str | None:
-        if url is not None and not ORIGIN.fullmatch(url.rstrip("/")):
-            raise ValueError("must be http:// or https:// and a host, such as https://s3.example")
-        return url and url.rstrip("/")
-
-    @field_validator("secret", "previous_secret")
-    @classmethod
-    def _long_enough(cls, secret: SecretStr | None) -> SecretStr | None:
-        if secret is None:
-            return None
-        try:
-            length = len(b64decode(secret.get_secret_value(), validate=True))
-        except (binascii.Error, ValueError):
-            length = 0
-        if length != SECRET_LENGTH:
-            raise ValueError("must be 32 bytes in base64; openssl rand -base64 32 makes one")
-        return secret
 
     @field_validator("previous_secret")
     @classmethod
@@ -267,42 +229,6 @@ class Settings(BaseSettings):
         if secret is not None and info.data.get("secret", secret) is None:
             raise ValueError(f"has no effect: {PREFIX}SECRET is missing")
         return secret
-
-    @field_validator("public_url")
-    @classmethod
-    def _web_address(cls, url: str | None) -> str | None:
-        if url is None:
-            return None
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("must begin with http:// or https:// and a host")
-        if parts.query or parts.fragment or parts.username or parts.password:
-            raise ValueError("must be without user, query and fragment")
-        if parts.path.strip("/"):
-            raise ValueError("must be without a path: give the service a host name of its own")
-        return url.rstrip("/")
-
-    @field_validator("metrics_token")
-    @classmethod
-    def _hard_to_guess(cls, token: SecretStr | None) -> SecretStr | None:
-        if token is not None and not re.fullmatch(r"[!-~]{16,}", token.get_secret_value()):
-            raise ValueError("must be 16 or more ASCII characters; openssl rand -hex 16 makes one")
-        return token
-
-    @field_validator("cors_origins")
-    @classmethod
-    def _origins(cls, text: str) -> str:
-        for origin in _listed(text):
-            if origin != "*" and not ORIGIN.fullmatch(origin):
-                raise ValueError(f"{origin} is not an origin; write https://app.example or *")
-        return text
-
-    @field_validator("pack_minutes")
-    @classmethod
-    def _positive_packs(cls, minutes: tuple[int, ...]) -> tuple[int, ...]:
-        if any(size <= 0 for size in minutes):
-            raise ValueError("every pack must be more than 0 minutes")
-        return minutes
 
     @field_validator("pack_prices")
     @classmethod
@@ -313,20 +239,6 @@ class Settings(BaseSettings):
         if prices and len(prices) != len(packs):
             raise ValueError(f"there are {len(prices)} prices for {len(packs)} packs")
         return prices
-
-    @field_validator("currency")
-    @classmethod
-    def _three_letters(cls, currency: str) -> str:
-        if not re.fullmatch("[A-Za-z]{3}", currency):
-            raise ValueError("must be the three letters of a currency, such as usd or twd")
-        return currency.lower()
-
-    @field_validator("stripe_secret_key")
-    @classmethod
-    def _kind_of_key(cls, key: SecretStr | None) -> SecretStr | None:
-        if key is not None and not re.fullmatch(r"(sk|rk)_\w+", key.get_secret_value(), re.ASCII):
-            raise ValueError("must be a secret or a restricted key, sk_... or rk_...")
-        return key
 
     @field_validator("stripe_webhook_secret")
     @classmethod
@@ -342,30 +254,10 @@ class Settings(BaseSettings):
             raise ValueError("must be the signing secret of the endpoint, whsec_...")
         return secret
 
-    @field_validator("stripe_api_url")
-    @classmethod
-    def _encrypted_or_local(cls, url: str) -> str:
-        parts = urlsplit(url)
-        safe = parts.scheme == "https" or (
-            parts.scheme == "http" and parts.hostname in ("127.0.0.1", "::1", "localhost")
-        )
-        if not safe or not ORIGIN.fullmatch(url):
-            raise ValueError("must be https:// and a host, because the key is sent there")
-        return url
-
-    @field_validator("allow_private_networks")
-    @classmethod
-    def _networks(cls, text: str) -> str:
-        try:
-            addresses.networks(text)
-        except ValueError as error:
-            raise ValueError(f"{error}; write CIDRs such as 192.168.1.0/24") from None
-        return text
-
     @property
     def origins(self) -> list[str]:
         """The origins of web pages that may call the API."""
-        return _listed(self.cors_origins)
+        return listed(self.cors_origins)
 
     @property
     def database(self) -> str:
@@ -397,10 +289,6 @@ class Settings(BaseSettings):
         values = {name: str(value) for name, value in self.model_dump(mode="json").items()}
         values["database_url"] = make_url(self.database).render_as_string(hide_password=True)
         return values
-
-
-def _listed(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def _refuse_unknown() -> None:
