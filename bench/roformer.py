@@ -4,7 +4,8 @@ The network has the size of `kim_vocals` and random weights. Every run is a comm
 process that writes the vocals and the instrumental as 16-bit WAV. The reference runs `pymss-core`
 on PyTorch with the track procedure of MSST (`demix` at batch 1); both have an overlap of 0.5, and
 ours also 0.25. The candidates run in turn, and a ratio is the median over the rounds. The first
-start, which compiles the network and caches it, is shown separately, and so is the peak memory.
+start, which compiles the network and caches it, is shown separately, and so is the peak memory;
+the run with an overlap of 0.25 uses the network that was cached before.
 
     python bench/roformer.py
     python bench/roformer.py --rounds 1 --seconds 20 --minutes 1 3      # memory of two lengths
@@ -140,7 +141,8 @@ def _compare(commands: dict[str, Command], folder: Path, rounds: int, seconds: f
     for name, runs in later.items():
         typical = median(run.seconds for run in runs)
         memory = max(run.memory for run in runs)
-        peer = f"pymss-core, {'float32' if name.endswith('float32') else 'bf16'}"
+        precision = "float32" if name.endswith("float32") else _precisions()[-1]
+        peer = f"pymss-core, {precision}"
         pairs = zip(later.get(peer, []), runs, strict=False)
         ratio = median([a.seconds / b.seconds for a, b in pairs] or [float("nan")])
         print(f"| {name} | {first[name].seconds:.1f} | {typical:.1f} ", end="")
