@@ -170,7 +170,9 @@ def test_float32_does_not_use_tf32_and_leaves_the_flags_alone(
 
 
 class OnTorch(FakeRuntime):
-    """A fake whose estimates are tensors, unlike the NumPy arrays of its base (type: ignore)."""
+    """A fake whose estimates are tensors."""
+
+    # The base class is typed for NumPy arrays only, hence the ignored overrides.
 
     @property
     def arrays(self) -> object:  # type: ignore[override]
