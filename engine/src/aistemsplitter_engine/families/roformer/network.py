@@ -1,8 +1,8 @@
 """BS-RoFormer (Lu et al. 2023) and Mel-Band RoFormer (Wang et al. 2023), written once.
 
 A token stands for one band of the spectrogram in one frame. Transformers attend in turn along the
-frames and along the bands; rotary embeddings encode the positions. From the tokens, a mask estimator
-for each source computes masks of the spectrogram.
+frames and along the bands, with rotary embeddings of the positions. From the tokens, a mask
+estimator for each source computes masks of the spectrogram.
 """
 
 from __future__ import annotations
