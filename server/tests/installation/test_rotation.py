@@ -56,7 +56,7 @@ def before(settings: Settings, database: Database) -> Before:
 
 
 @pytest.fixture
-def rotated(settings: Settings, database: Database, before: Before) -> Secrets:  # noqa: ARG001
+def rotated(settings: Settings, database: Database, before: Before) -> Secrets:  # noqa: ARG001  # they belong to what was made before
     """The secrets after a restart."""
     secrets.rotate(settings.data)
     return installation.start(settings, database)
@@ -106,7 +106,7 @@ def test_a_secret_that_is_lost(settings: Settings, database: Database, before: B
     assert rotation.reencrypt(database, keys).lost == [before.someone.caller.key_id]
 
 
-def test_one_rotation_at_a_time(settings: Settings, rotated: Secrets) -> None:  # noqa: ARG001
+def test_one_rotation_at_a_time(settings: Settings, rotated: Secrets) -> None:  # noqa: ARG001  # rotates
     with pytest.raises(UnusableSecret, match="secret forget"):
         secrets.rotate(settings.data)
 

@@ -30,7 +30,7 @@ pytestmark = only_sqlite  # the database is the same for both
 
 
 @pytest.fixture
-def settings(stored_on: str, tmp_path: Path, databases: Databases) -> Settings:  # noqa: ARG001
+def settings(stored_on: str, tmp_path: Path, databases: Databases) -> Settings:  # noqa: ARG001  # sets the place
     """Settings of a service whose files are on disk, or in a bucket."""
     data = tmp_path / "data"
     return Settings(data=data, database_url=databases.url(data))

@@ -12,7 +12,6 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
@@ -24,18 +23,20 @@ from aistemsplitter_server.installation import service as installation
 from aistemsplitter_server.installation.service import WrongInstallation
 from aistemsplitter_server.kit import env_file, secrets, times
 from aistemsplitter_server.kit.database import Database
+from aistemsplitter_server.kit.database import clock as database_clock
 from aistemsplitter_server.kit.secrets import UnusableSecret
 from aistemsplitter_server.kit.settings import Settings
 from aistemsplitter_server.migrations import migrate
 from aistemsplitter_server.migrations.migrate import NotMigrated
 from aistemsplitter_server.models.catalogue import HTDEMUCS_FT, MODELS
+from aistemsplitter_server.operations.health import LITTLE_SPACE
 from aistemsplitter_server.sandbox.python import engine_environment
 from aistemsplitter_server.storage.configured import configured
 from aistemsplitter_server.storage.interface import StorageFailed
 from aistemsplitter_server.workers import queries as workers
 from aistemsplitter_server.workers.tables import SKEW
 
-LITTLE_SPACE, NO_SPACE = 10 << 30, 1 << 30  # bytes; a song of an hour needs 5 GB
+NO_SPACE = 1 << 30  # bytes
 FEW_FILES, TOO_FEW_FILES = 1024, 256  # that a process may have open
 ENGINE_TIMEOUT = 120.0  # seconds
 # Separates a second of silence, then prints which models are installed, and where.
@@ -225,8 +226,7 @@ def clock(settings: Settings) -> Iterator[Finding]:
                 away = (newest - times.now()).total_seconds() if newest else 0.0
                 problem = "is behind the newest entry of the ledger"
             else:
-                now: datetime = session.scalars(select(func.clock_timestamp())).one()
-                away = abs((now - times.now()).total_seconds())
+                away = abs((database_clock(session) - times.now()).total_seconds())
                 problem = "differs from the database's"
     if away > SKEW:
         todo = "set the clock and run NTP"
@@ -235,7 +235,7 @@ def clock(settings: Settings) -> Iterator[Finding]:
         yield Finding("clock", "ok", times.to_wire(times.now()))
 
 
-def engine(settings: Settings) -> Iterator[Finding]:  # noqa: ARG001
+def engine(settings: Settings) -> Iterator[Finding]:  # noqa: ARG001  # all checks take it
     """Separate a second of silence, and check which weights are installed."""
     names = [model.name for model in MODELS]
     command = [sys.executable, "-c", ENGINE.replace("{names}", repr(names))]
@@ -298,7 +298,7 @@ def space(check: str, folder: Path) -> Finding:
     return Finding(check, "ok", message)
 
 
-def open_files(settings: Settings) -> Iterator[Finding]:  # noqa: ARG001
+def open_files(settings: Settings) -> Iterator[Finding]:  # noqa: ARG001  # all checks take it
     """Check how many files a process may have open."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     message = f"{'unlimited' if soft == resource.RLIM_INFINITY else soft} per process"

@@ -65,7 +65,7 @@ def _begin(
             " service; without one, a file .env in the working folder is used.",
         ),
     ] = None,
-    version: Annotated[  # noqa: ARG001
+    version: Annotated[  # noqa: ARG001  # its callback prints it
         bool,
         typer.Option(
             "--version", callback=_print_version, is_eager=True, help="Print the version and exit."

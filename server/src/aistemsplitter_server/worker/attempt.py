@@ -147,7 +147,7 @@ def _postpone(context: WorkerContext, attempt: Attempt, shortage: Shortage) -> N
     context.shortages.begin(shortage)
     split_id, number = attempt.split.id, attempt.number
     if shortage.kind == DISK:  # the database may be on the same disk
-        with suppress(OSError):
+        with suppress(OSError):  # the song goes back to the queue all the same
             work_folder.remove(context.settings.data, split_id)
     context.write(lambda session: service.postpone(session, split_id, number))
 

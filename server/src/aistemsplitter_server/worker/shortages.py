@@ -19,6 +19,7 @@ from pathlib import Path
 from sqlalchemy.exc import DBAPIError
 
 from aistemsplitter_server.kit.database import is_full
+from aistemsplitter_server.worker.separating import DISK_ERRORS
 from aistemsplitter_server.workers.tables import DISK, MEMORY, WEIGHTS
 
 logger = logging.getLogger(__name__)
@@ -27,7 +28,6 @@ PAUSES = (5.0, 15.0, 60.0, 180.0, 300.0)  # seconds after a shortage; the last o
 FORGOTTEN = 600.0  # seconds after a pause until a shortage that did not recur is forgotten
 NO_SPACE = 16 << 20  # bytes: with less, any failure is blamed on the disk
 ROOM = 256 << 20  # bytes that have to be free before a lack of disk counts as over
-DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 MEMORY_ERRORS = (errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 
 
