@@ -9,6 +9,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
+BUSY = "Another request is uploading this file."
+
 
 class Missing(Exception):
     """There is no object under the key."""

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from aistemsplitter_server.kit.errors import Conflict
+from aistemsplitter_server.storage.interface import BUSY
 
 
 class LocalPartial:
@@ -29,7 +30,7 @@ class LocalPartial:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(self._file)
-            raise Conflict("Another request is uploading this file.") from None
+            raise Conflict(BUSY) from None
 
     @property
     def size(self) -> int:

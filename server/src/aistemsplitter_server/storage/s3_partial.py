@@ -18,12 +18,11 @@ from botocore.exceptions import ClientError
 
 from aistemsplitter_server.kit.errors import Conflict
 from aistemsplitter_server.storage import keys
-from aistemsplitter_server.storage.interface import Claim, Missing, StorageFailed
+from aistemsplitter_server.storage.interface import BUSY, Claim, Missing, StorageFailed
 from aistemsplitter_server.storage.s3_bucket import NO_UPLOAD, Bucket, code
 
 logger = logging.getLogger(__name__)
 
-BUSY = "Another request is uploading this file."
 COPY = 1 << 20  # bytes at a time
 
 

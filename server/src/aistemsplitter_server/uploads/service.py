@@ -21,14 +21,13 @@ from aistemsplitter_server.kit.errors import (
 )
 from aistemsplitter_server.kit.settings import Settings
 from aistemsplitter_server.storage import keys
-from aistemsplitter_server.storage.interface import Storage
+from aistemsplitter_server.storage.interface import BUSY, Storage
 from aistemsplitter_server.uploads import addresses, queries
 from aistemsplitter_server.uploads.schemas import ReserveUpload
 from aistemsplitter_server.uploads.tables import Upload
 
 LONGEST_NAME = 200  # characters
 GONE = "This upload no longer exists."
-BUSY = "Another request is uploading this file."
 SLOWEST = 32 << 10  # bytes per second: 2 GiB in 18 hours
 # after a connection drops, the upload can be resumed for this long
 EXTENSION = timedelta(minutes=15)
