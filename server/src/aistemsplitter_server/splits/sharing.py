@@ -24,7 +24,8 @@ def share(session: Session, secrets: Secrets, split: Split, lifetime: timedelta 
     """Create a share link of a split. It expires with the split's audio at the latest.
 
     Args:
-        lifetime: How long the link works; None for as long as the audio exists.
+        lifetime: How long the link works; None until the time at which the audio is now due to be
+            deleted. Keeping the song afterwards does not extend it.
 
     Raises:
         Conflict: The split has no stems.
