@@ -16,6 +16,17 @@ from aistemsplitter_server.web import sessions
 from aistemsplitter_server.web.app import ROUTERS
 
 SAFE = ("GET", "HEAD", "OPTIONS")
+# Routes that take JSON, and what they are sent.
+BODIES: dict[str, dict[str, Any]] = {
+    "POST /studio/songs/{split_id}/player-state": {
+        "mix": {"strips": {}, "original": False, "volume": 1},
+        "region": None,
+        "loops": False,
+        "speed": 1,
+        "position": 0,
+        "savedAt": 0,
+    },
+}
 
 
 @dataclass(frozen=True)
@@ -39,11 +50,17 @@ def routes() -> list[Route]:
     """Return all routes."""
     return [
         Route(method, route.path, _whom(route))
-        for router in ROUTERS
-        for route in router.routes
-        if isinstance(route, APIRoute)
+        for route in api_routes()
         for method in sorted(route.methods)
     ]
+
+
+def api_routes() -> Iterator[APIRoute]:
+    """Yield FastAPI's own objects of all routes."""
+    for router in ROUTERS:
+        for route in router.routes:
+            if isinstance(route, APIRoute):
+                yield route
 
 
 def served(pages: FastAPI) -> set[str]:

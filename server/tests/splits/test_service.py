@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+from sqlalchemy.orm import Session
 
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.errors import Conflict, InsufficientCredits
@@ -117,12 +119,21 @@ def test_attempts_that_get_further_do_not_count(someone: Customer) -> None:
     assert found(someone, split.id).error_code == "INTERNAL"
 
 
-def test_a_lack_of_something_does_not_count_as_an_attempt(someone: Customer) -> None:
+@pytest.mark.parametrize(
+    "end",
+    [
+        pytest.param(service.postpone, id="the worker lacks something"),
+        pytest.param(service.release, id="the worker stops"),
+    ],
+)
+def test_an_attempt_that_the_worker_ends_does_not_count(
+    someone: Customer, end: Callable[[Session, str, int], None]
+) -> None:
     split = someone.split()
     for number in range(1, 10):
         assert begin(someone, split.id) == number
         with someone.database.write() as session:
-            service.postpone(session, split.id, number)
+            end(session, split.id, number)
     assert found(someone, split.id).status == "queued"
 
 
@@ -135,15 +146,6 @@ def test_a_split_that_was_taken_but_not_begun_is_handed_back(someone: Customer) 
     with someone.database.write() as session:
         service.hand_back(session, split.id)  # it has begun
     assert found(someone, split.id).status == "processing"
-
-
-def test_a_worker_shutdown_does_not_count_as_an_attempt(someone: Customer) -> None:
-    split = someone.split()
-    for number in range(1, 10):
-        assert begin(someone, split.id) == number
-        with someone.database.write() as session:
-            service.release(session, split.id, number)
-    assert found(someone, split.id).status == "queued"
 
 
 def test_accounts_take_turns(database: Database, server_secrets: Secrets) -> None:

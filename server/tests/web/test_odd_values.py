@@ -16,9 +16,9 @@ from aistemsplitter_server.kit.secrets import Secrets
 from aistemsplitter_server.kit.settings import Settings
 from aistemsplitter_server.storage.configured import configured
 from aistemsplitter_server.web import sdk_wheel
-from aistemsplitter_server.web.app import ROUTERS
 from aistemsplitter_server.web.forms import Form
 from estate import Estate, Things
+from routes import BODIES, api_routes
 from visitors import PASSWORD, Visitor, person
 
 ODD = (
@@ -46,22 +46,10 @@ GOOD = {
     "/settings/account/password": {"present": "x", "password": PASSWORD},
 }
 
-STATE = {
-    "mix": {"strips": {}, "original": False, "volume": 1},
-    "region": None,
-    "loops": False,
-    "speed": 1,
-    "position": 0,
-    "savedAt": 0,
-}
-
 
 def routes(method: str) -> Iterator[APIRoute]:
     """Return the pages' routes of a method."""
-    for router in ROUTERS:
-        for route in router.routes:
-            if isinstance(route, APIRoute) and method in route.methods:
-                yield route
+    return (route for route in api_routes() if method in route.methods)
 
 
 def form_of(route: APIRoute) -> type[Form] | None:
@@ -152,9 +140,9 @@ def test_unknown_ids(visitor: Visitor, things: Things) -> None:
             if route.path.endswith("/rotate"):
                 form["version"] = "x"
             path = path_of(route, nothing)
-            if path.endswith("/player-state"):  # the only one that takes JSON
+            if (body := BODIES.get(f"POST {route.path}")) is not None:
                 headers = {"Sec-Fetch-Site": "same-origin"}
-                asked = visitor.request("POST", path, json=STATE, headers=headers)
+                asked = visitor.request("POST", path, json=body, headers=headers)
             else:
                 asked = visitor.post(path, form) if "POST" in route.methods else visitor.get(path)
             assert asked.status_code == 404, (route, asked.status_code)

@@ -7,7 +7,6 @@ import re
 import sqlite3
 from datetime import timedelta
 from html import unescape
-from typing import Any
 
 import httpx2
 import pytest
@@ -24,7 +23,7 @@ from aistemsplitter_server.storage.configured import configured
 from aistemsplitter_server.web import sdk_wheel
 from databases import only_sqlite
 from estate import Estate, Things
-from routes import SAFE, Route, routes, served
+from routes import BODIES, SAFE, Route, routes, served
 from serving import serving
 from visitors import PASSWORD, SESSION, Visitor, person
 
@@ -50,17 +49,6 @@ OPEN = {
 FORMS = {
     "POST /settings/developer/keys/{key_id}/rotate": {"version": "another"},
     "POST /operator/accounts/{account_id}/grants": {"minutes": "5", "reason": "why not"},
-}
-# Routes that take JSON, and what they are sent.
-BODIES: dict[str, dict[str, Any]] = {
-    "POST /studio/songs/{split_id}/player-state": {
-        "mix": {"strips": {}, "original": False, "volume": 1},
-        "region": None,
-        "loops": False,
-        "speed": 1,
-        "position": 0,
-        "savedAt": 0,
-    },
 }
 # Routes for which the split must be in another state than succeeded.
 STATES = {
