@@ -35,6 +35,13 @@ def noise(seconds: float, seed: int, level: int = 4000) -> NDArray[np.int16]:
     return drawn.astype(np.int16)
 
 
+def sine(seconds: float, frequency: float, level: int) -> NDArray[np.int16]:
+    """Return a tone, the same on both channels."""
+    time = np.arange(round(seconds * RATE)) / RATE
+    wave = (level * np.sin(2 * np.pi * frequency * time)).astype(np.int16)
+    return np.stack([wave, wave])
+
+
 @dataclass(frozen=True)
 class Player:
     """Stores songs in the service, and returns the player's data of their pages."""

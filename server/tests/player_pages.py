@@ -70,3 +70,9 @@ def opened(page: Page, base: str, song: Split) -> Page:
 def at(page: Page) -> float:
     """Return the position in seconds, from the slider."""
     return float(page.get_by_label("Position").input_value())
+
+
+def expect_loop(page: Page, *, is_on: bool) -> None:
+    """Wait until the loop is on or off, as its button shows."""
+    button = page.get_by_role("button", name="Loop", exact=True)
+    expect(button).to_have_attribute("aria-pressed", "true" if is_on else "false")

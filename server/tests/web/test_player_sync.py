@@ -22,7 +22,7 @@ from aistemsplitter_server.storage import keys
 from aistemsplitter_server.web import assets
 from customers import Customer, customer
 from databases import only_sqlite
-from played import RATE, Player, noise
+from played import RATE, Player, Tracks, noise, sine
 
 pytestmark = only_sqlite  # these tests do not use the database
 
@@ -87,8 +87,13 @@ def channels(packed: list[str]) -> NDArray[np.float32]:
 def inverted(player: Player, someone: Customer, seconds: float) -> dict[str, Any]:
     """Two stems, one of which is the inverted other."""
     stem = noise(seconds, seed=1)
+    return stored(player, someone, {"vocals": stem, "instrumental": -stem})
+
+
+def stored(player: Player, someone: Customer, tracks: Tracks) -> dict[str, Any]:
+    """Store a song, and return the player's data of it."""
     split = someone.split()
-    player.store(split, {"vocals": stem, "instrumental": -stem})
+    player.store(split, tracks)
     return player.data(split)
 
 
@@ -113,9 +118,7 @@ def test_stems_stay_together_live(page: Page, player: Player, someone: Customer)
 def test_a_loop_repeats_to_the_sample(page: Page, player: Player, someone: Customer) -> None:
     """Across the boundary of two pieces, and within one."""
     stem = noise(12, seed=2)
-    split = someone.split()
-    player.store(split, {"vocals": stem})
-    song = player.data(split)
+    song = stored(player, someone, {"vocals": stem})
     for start, end in ((4.5, 5.7), (6.0, 6.5)):
         answer = run(page, "offlineLoop", song, round(start * RATE), round(end * RATE), 8)
         loop = slice(answer["loop"]["start"], answer["loop"]["end"])
@@ -136,11 +139,7 @@ def test_a_loop_repeats_to_the_sample(page: Page, player: Player, someone: Custo
 
 def test_a_loop_repeats_without_a_click(page: Page, player: Player, someone: Customer) -> None:
     """Fifty passes over a sine whose ends do not fit together, at several speeds."""
-    time = np.arange(5 * RATE) / RATE
-    sine = (16000 * np.sin(2 * np.pi * 440 * time)).astype(np.int16)
-    split = someone.split()
-    player.store(split, {"vocals": np.stack([sine, sine])})
-    song = player.data(split)
+    song = stored(player, someone, {"vocals": sine(5, 440, 16000)})
     start, end = 4500, 4500 + 247 * 180  # about a second, and 443.6 periods
     for speed in (0.5, 1, 1.25, 2):
         found = run(page, "offlineLoopJumps", song, start, end, speed, 50)
@@ -154,9 +153,8 @@ def test_the_original_is_in_sync_with_the_stems(
     page: Page, player: Player, someone: Customer
 ) -> None:
     one, other = noise(8, seed=3), noise(8, seed=4)
-    split = someone.split()
-    player.store(split, {"vocals": one, "instrumental": other, "mixture": one + other})
-    heard = channels(run(page, "offlineOriginal", player.data(split), 7))
+    tracks = {"vocals": one, "instrumental": other, "mixture": one + other}
+    heard = channels(run(page, "offlineOriginal", stored(player, someone, tracks), 7))
     begins = _first_frame(heard)
     wanted = (one + other).astype(np.float32)[:, : heard.shape[1] - begins] / 32768
     # Also during the crossfade between them, which would reveal a shift of a single sample.
@@ -166,11 +164,7 @@ def test_the_original_is_in_sync_with_the_stems(
 
 def test_seams_at_every_speed(page: Page, player: Player, someone: Customer) -> None:
     """A slow sine stays continuous at the boundary of two pieces."""
-    time = np.arange(12 * RATE) / RATE
-    sine = (8000 * np.sin(2 * np.pi * 110 * time)).astype(np.int16)
-    split = someone.split()
-    player.store(split, {"vocals": np.stack([sine, sine])})
-    song = player.data(split)
+    song = stored(player, someone, {"vocals": sine(12, 110, 8000)})
     for speed in (0.6, 0.9, 1.25, 2):
         heard = channels(run(page, "offlineSpeed", song, 10, speed))[0]
         heard = heard[np.flatnonzero(heard)[0] + FADED :]

@@ -8,16 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fastapi import FastAPI
-from numpy.typing import NDArray
 from playwright.sync_api import Browser, Page, Route, expect
 
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.secrets import Secrets
 from aistemsplitter_server.splits.tables import Split
 from customers import Customer
-from played import RATE, Player
-from player_pages import at, opened
+from played import Player, Tracks, sine
+from player_pages import at, expect_loop, opened
 from processes import until
 from visitors import Visitor, person
 
@@ -43,11 +41,10 @@ def test_the_keyboard(page: Page, base: str, song: Split) -> None:
     assert at(page) == 0
     page.keyboard.press("ArrowRight")
     page.keyboard.press("l")
-    loop = page.get_by_role("button", name="Loop", exact=True)
-    expect(loop).to_have_attribute("aria-pressed", "true")
+    expect_loop(page, is_on=True)
     expect(page.get_by_role("button", name="Loop from 0:05.0: start it here")).to_be_visible()
     page.keyboard.press("l")
-    expect(loop).to_have_attribute("aria-pressed", "false")
+    expect_loop(page, is_on=False)
     page.keyboard.press("2")
     mute = page.get_by_role("button", name="Mute Drums")
     expect(mute).to_have_attribute("aria-pressed", "true")
@@ -96,9 +93,7 @@ def test_clicks_and_drags_on_waveforms(page: Page, base: str, song: Split) -> No
     assert 5.9 < at(page) < 9.1, "the loop repeats"
 
 
-def test_downloads(
-    page: Page, base: str, song: Split, stems: dict[str, NDArray[np.int16]], tmp_path: Path
-) -> None:
+def test_downloads(page: Page, base: str, song: Split, stems: Tracks, tmp_path: Path) -> None:
     opened(page, base, song)
     with page.expect_download() as waiting:
         page.get_by_role("link", name="Download Drums").click()
@@ -141,13 +136,11 @@ def test_downloads_of_a_long_title_keep_their_stems_names(
 
 
 def test_another_speed_keeps_the_pitch(
-    page: Page, app: FastAPI, database: Database, base: str, hers: Customer, tmp_path: Path
+    page: Page, base: str, player: Player, hers: Customer
 ) -> None:
     """Measured at the audio output: a tone keeps its pitch at half the speed."""
-    time = np.arange(12 * RATE) / RATE
-    tone = (8000 * np.sin(2 * np.pi * 880 * time)).astype(np.int16)
     split = hers.split(12)
-    Player(app, database, tmp_path, base).store(split, {"vocals": np.stack([tone, tone])})
+    player.store(split, {"vocals": sine(12, 880, 8000)})
     page.add_init_script(
         """
         const connect = AudioNode.prototype.connect;
@@ -180,16 +173,9 @@ def test_another_speed_keeps_the_pitch(
 
 
 def test_the_player_is_prepared_on_demand(
-    page: Page,
-    app: FastAPI,
-    database: Database,
-    base: str,
-    hers: Customer,
-    stems: dict[str, NDArray[np.int16]],
-    tmp_path: Path,
+    page: Page, base: str, player: Player, hers: Customer, stems: Tracks
 ) -> None:
     split = hers.split(12)
-    player = Player(app, database, tmp_path, base)
     player.store(split, stems, state="queued")
     page.goto(f"{base}/studio/songs/{split.id}")
     expect(page.get_by_text("Preparing the player")).to_be_visible()
@@ -202,18 +188,12 @@ def test_the_player_is_prepared_on_demand(
 
 
 def test_the_player_appears_when_the_song_is_split(
-    page: Page,
-    app: FastAPI,
-    database: Database,
-    base: str,
-    hers: Customer,
-    stems: dict[str, NDArray[np.int16]],
-    tmp_path: Path,
+    page: Page, base: str, player: Player, hers: Customer, stems: Tracks
 ) -> None:
     split = hers.split(12)
     page.goto(f"{base}/studio/songs/{split.id}")
     expect(page.get_by_text("This song is still being split.")).to_be_visible()
-    Player(app, database, tmp_path, base).store(split, stems)
+    player.store(split, stems)
     expect(page.get_by_role("button", name="Play", exact=True)).to_be_visible()
 
 

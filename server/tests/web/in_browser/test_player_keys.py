@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from aistemsplitter_server.splits.tables import Split
-from player_pages import at, opened
+from player_pages import at, expect_loop, opened
 
 
 def test_keys_after_a_pointer_action_belong_to_the_player(
@@ -85,9 +85,8 @@ def test_the_loop_is_set_by_letters_and_cleared_by_escape(
     page.keyboard.press("a")
     page.keyboard.press("ArrowRight")
     page.keyboard.press("b")
-    loop = page.get_by_role("button", name="Loop", exact=True)
-    expect(loop).to_have_attribute("aria-pressed", "true")
+    expect_loop(page, is_on=True)
     expect(page.get_by_role("button", name="Loop until 0:10.0: end it here")).to_be_visible()
     page.keyboard.press("Escape")
-    expect(loop).to_have_attribute("aria-pressed", "false")
+    expect_loop(page, is_on=False)
     expect(page.get_by_role("button", name="Start the loop here")).to_be_visible()
