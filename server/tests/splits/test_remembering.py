@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,9 +10,12 @@ from aistemsplitter_server.accounts import members
 from aistemsplitter_server.accounts.tables import Person
 from aistemsplitter_server.kit import times
 from aistemsplitter_server.kit.database import Database
+from aistemsplitter_server.kit.errors import NotFound
 from aistemsplitter_server.kit.secrets import Secrets
+from aistemsplitter_server.kit.settings import Settings
 from aistemsplitter_server.splits import deletion, queries, remembering
 from aistemsplitter_server.splits.tables import Split
+from aistemsplitter_server.storage.configured import configured
 from customers import of as customer_of
 from visitors import person
 
@@ -44,10 +46,13 @@ def people(database: Database, server_secrets: Secrets) -> tuple[Person, Person]
 
 
 @pytest.fixture
-def split(database: Database, people: tuple[Person, Person]) -> Split:
+def split(
+    settings: Settings, database: Database, server_secrets: Secrets, people: tuple[Person, Person]
+) -> Split:
     """A song on which both have set something."""
     ada, bo = people
-    made = customer_of(database, ada.account_id, ada.id).split()
+    storage = configured(settings, server_secrets)
+    made = customer_of(database, ada.account_id, ada.id).finished(storage)
     with database.write() as session:
         remembering.save(session, ada.id, made, state(speed=0.5))
         remembering.save(session, ada.id, made, state(speed=0.75))
@@ -83,7 +88,11 @@ def test_states_go_with_the_audio(
     database: Database, people: tuple[Person, Person], split: Split
 ) -> None:
     with database.write() as session:
-        queries.set_swept(session, [split.id], times.now() + timedelta(days=1))
+        session.get_one(Split, split.id).expires_at = times.now()
+        queries.set_swept(session, [split.id], times.now())
+    assert speeds(database, people, split) == [None, None]
+    with database.write() as session, pytest.raises(NotFound):  # a page is still open
+        remembering.save(session, people[0].id, session.get_one(Split, split.id), state())
     assert speeds(database, people, split) == [None, None]
 
 

@@ -29,11 +29,8 @@ def data(database: Database, storage: Storage, split: Split, lifetime: timedelta
         Conflict: The split has not succeeded.
         NotFound: Its stems are deleted.
     """
-    if split.status != SUCCEEDED or split.stored_attempt is None:
-        raise Conflict(f"The split is {split.status}: there is nothing to play.")
     now = times.now()
-    if not split.can_be_heard(now):
-        raise NotFound("The stems have been deleted.")
+    check_stems(split, now)
     copy = _copy(database, split, now)
     answer: dict[str, Any] = {"state": copy.state, "title": rendering.title(split)}
     if copy.state == listening.COPY_READY:
@@ -51,6 +48,19 @@ def data(database: Database, storage: Storage, split: Split, lifetime: timedelta
             track["url"] = storage.url(key, expires_in=lifetime, filename=f"{name}.pieces")
             track["download"] = downloads.get(name)
     return answer
+
+
+def check_stems(split: Split, now: datetime) -> None:
+    """Check that there are stems to play.
+
+    Raises:
+        Conflict: The split has not succeeded.
+        NotFound: Its stems are deleted.
+    """
+    if split.status != SUCCEEDED or split.stored_attempt is None:
+        raise Conflict(f"The split is {split.status}: there is nothing to play.")
+    if not split.can_be_heard(now):
+        raise NotFound("The stems have been deleted.")
 
 
 def _copy(database: Database, split: Split, now: datetime) -> Listening:

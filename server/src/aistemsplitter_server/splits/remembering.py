@@ -9,7 +9,9 @@ from sqlalchemy import bindparam, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
+from aistemsplitter_server.kit import times
 from aistemsplitter_server.kit.schemas import Request
+from aistemsplitter_server.splits import player
 from aistemsplitter_server.splits.tables import PlayerState, Split
 
 MOST_STRIPS = 32
@@ -74,7 +76,13 @@ def of(session: Session, person_id: str, split_id: str) -> dict[str, Any] | None
 
 
 def save(session: Session, person_id: str, split: Split, state: State) -> None:
-    """Replace what a person has set on a split."""
+    """Replace what a person has set on a split.
+
+    Raises:
+        Conflict: The split has not succeeded.
+        NotFound: Its stems are deleted, and with them what was set before.
+    """
+    player.check_stems(split, times.now())
     values = {
         "person_id": person_id,
         "split_id": split.id,
