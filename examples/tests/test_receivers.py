@@ -89,7 +89,9 @@ def test_deliveries_of_the_service(
 ) -> None:
     """A forged delivery is rejected; the real one makes the receiver download the stems."""
     forged = split_succeeded(secret="whsec_another")
-    answer = httpx2.post(f"{receiver}/webhooks", content=forged.body, headers=forged.headers)
+    answer = httpx2.post(
+        f"{receiver}/webhooks", content=forged.body, headers=forged.headers, timeout=60
+    )
     assert answer.status_code == 400
     with AiStemSplitter(service.api_key, base_url=service.url) as client:
         job = client.create_split(song, webhook_url=f"{receiver}/webhooks")
@@ -102,7 +104,7 @@ def test_django_submits_a_posted_file(
     receiver: str, service: RealService, song: Path, tmp_path: Path
 ) -> None:
     form = {"song": (song.name, song.read_bytes())}
-    answer = httpx2.post(f"{receiver}/submit", files=form, data={"user": "7"})
+    answer = httpx2.post(f"{receiver}/submit", files=form, data={"user": "7"}, timeout=60)
     assert answer.status_code == 202, answer.text
     split_id = answer.json()["id"]
     with AiStemSplitter(service.api_key, base_url=service.url) as client:

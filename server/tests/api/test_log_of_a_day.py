@@ -73,8 +73,8 @@ def use_everything(client: httpx2.Client, peer: Peer) -> tuple[str, list[str]]:
     stems = ended(client, done)["stems"]
     signed += signatures(until(lambda: [one for one in peer.requests if one.body])[0])
     for url in stems.values():
-        assert httpx2.get(url, trust_env=False).status_code == 200
-        assert httpx2.get(url[:-1], trust_env=False).status_code == 403
+        assert httpx2.get(url, trust_env=False, timeout=60).status_code == 200
+        assert httpx2.get(url[:-1], trust_env=False, timeout=60).status_code == 403
     for url in (f"{peer.url}/{HUSH}.flac?key={HUSH}", f"http://127.0.0.1:9/{HUSH}?key={HUSH}"):
         body = {"input": {"type": "direct_url", "url": url}}
         ended(client, client.post("/v1/audio/splits", json=body).json()["data"]["id"])

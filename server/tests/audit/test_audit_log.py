@@ -33,7 +33,7 @@ def test_an_entry_is_part_of_the_actions_transaction(database: Database, someone
 
 def test_actions_of_keys(client: httpx2.Client, database: Database, someone: Customer) -> None:
     first, second = someone.split(), someone.split()
-    with httpx2.Client(base_url=client.base_url, headers=someone.headers) as caller:
+    with httpx2.Client(base_url=client.base_url, headers=someone.headers, timeout=60) as caller:
         caller.post(f"/v1/audio/splits/{first.id}/cancel").raise_for_status()
         caller.delete(f"/v1/audio/splits/{second.id}").raise_for_status()
         assert caller.post(f"/v1/audio/splits/{first.id}/cancel").status_code == 409

@@ -58,12 +58,13 @@ class Up:
             base_url=f"http://127.0.0.1:{self.port}",
             headers={"Authorization": f"Bearer {api_key}"},
             trust_env=False,
+            timeout=60,
         )
 
     def _answers(self) -> bool:
         try:
             url = f"http://127.0.0.1:{self.port}/readyz"
-            return httpx2.get(url, trust_env=False).status_code == 200
+            return httpx2.get(url, trust_env=False, timeout=60).status_code == 200
         except httpx2.TransportError:
             return False
 

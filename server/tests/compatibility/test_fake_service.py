@@ -54,7 +54,7 @@ def fake() -> Iterator[httpx2.Client]:
     headers = {"Authorization": "Bearer ast_test_fake"}
     with (
         Loopback() as server,
-        httpx2.Client(base_url=server.url, headers=headers, trust_env=False) as client,
+        httpx2.Client(base_url=server.url, headers=headers, trust_env=False, timeout=60) as client,
     ):
         yield client
 
@@ -68,7 +68,9 @@ def answers(
     assert reserved["uploadHeaders"] == reserved["direct"]["headers"] == RESERVED
     found = []
     for request in requests:
-        answer = httpx2.request(method, reserved["uploadUrl"], **request, trust_env=False)
+        answer = httpx2.request(
+            method, reserved["uploadUrl"], **request, trust_env=False, timeout=60
+        )
         fields = answer.json()
         if answer.status_code == 200:
             assert fields["data"] == {

@@ -59,16 +59,16 @@ class Ledger(RuleBasedStateMachine):
                 credits.charge(session, self.account, split, seconds)
         except InsufficientCredits as error:
             assert split not in self.charged
-            assert seconds > self.available(split)
+            assert seconds > self.balance
             details = error.extra
-            expected = {"requiredSeconds": seconds, "balanceSeconds": self.available(split)}
+            expected = {"requiredSeconds": seconds, "balanceSeconds": self.balance}
             assert details == expected
         except Conflict:
             assert split in self.refunded or self.charged[split] != seconds
         else:
             assert split not in self.refunded
             if split not in self.charged:
-                assert seconds <= self.available(split)
+                assert seconds <= self.balance
                 self.charged[split] = seconds
                 self.balance -= seconds
                 self.reserved.pop(split, None)

@@ -60,7 +60,7 @@ def test_downloads_past_the_service(s3: S3Storage, tmp_path: Path) -> None:
     put(s3, tmp_path, BIG)
     url = s3.direct_url(KEY, expires_in=HOUR, filename="Söng.wav")
     assert url is not None
-    with httpx2.Client(trust_env=False) as client:
+    with httpx2.Client(trust_env=False, timeout=60) as client:
         for _ in range(2):
             answer = client.get(url)
             assert answer.content == BIG

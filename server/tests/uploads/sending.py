@@ -29,7 +29,9 @@ def send(
 ) -> httpx2.Response:
     """Send bytes to an upload's URL."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return httpx2.request(method, url, content=body, headers=TYPE | named, trust_env=False)
+    return httpx2.request(
+        method, url, content=body, headers=TYPE | named, trust_env=False, timeout=60
+    )
 
 
 def error(answer: httpx2.Response) -> tuple[int, str]:

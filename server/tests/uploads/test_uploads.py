@@ -53,13 +53,15 @@ def test_an_upload(client: httpx2.Client, someone: Customer, method: str) -> Non
 def test_a_form(client: httpx2.Client) -> None:
     reserved = reserve(client)
     files = {"note": ("n.txt", b"hello"), "file": ("x.flac", BODY, "audio/flac")}
-    answer = httpx2.post(reserved["uploadUrl"], files=files, trust_env=False)
+    answer = httpx2.post(reserved["uploadUrl"], files=files, trust_env=False, timeout=60)
     assert answer.json()["data"]["url"] == reserved["audioUrl"]
     for parts in ({"other": ("x", b"y")}, {"file": ("x", BODY[:-1])}):
-        again = httpx2.post(reserve(client)["uploadUrl"], files=parts, trust_env=False)
+        again = httpx2.post(reserve(client)["uploadUrl"], files=parts, trust_env=False, timeout=60)
         assert error(again) == (422, "VALIDATION_ERROR")
     long = {"file": ("x", BODY + b"!")}
-    assert error(httpx2.post(reserve(client)["uploadUrl"], files=long, trust_env=False)) == (
+    assert error(
+        httpx2.post(reserve(client)["uploadUrl"], files=long, trust_env=False, timeout=60)
+    ) == (
         413,
         "PAYLOAD_TOO_LARGE",
     )
@@ -76,6 +78,7 @@ def test_a_form_with_the_headers_of_the_reservation(client: httpx2.Client, metho
         files=files,
         headers=reserved["uploadHeaders"],
         trust_env=False,
+        timeout=60,
     )
     assert answer.status_code == 200, answer.text
     assert answer.json()["data"]["url"] == reserved["audioUrl"]
@@ -91,6 +94,7 @@ def test_invalid_forms_with_the_headers_of_the_reservation(client: httpx2.Client
                 files=parts,
                 headers=reserved["uploadHeaders"],
                 trust_env=False,
+                timeout=60,
             )
         )
 

@@ -146,7 +146,9 @@ def test_an_upload_resumes_after_a_dropped_connection(studio: Studio) -> None:
             "Content-Type": request.headers["content-type"],
             "Content-Range": f"bytes 0-{half - 1}/{len(body)}",
         }
-        answer = httpx2.put(request.url, content=body[:half], headers=headers, trust_env=False)
+        answer = httpx2.put(
+            request.url, content=body[:half], headers=headers, trust_env=False, timeout=60
+        )
         assert answer.status_code == 308
         route.abort("connectionreset")
 

@@ -164,6 +164,21 @@ def test_reserved_credits_are_not_available_to_another_song(
         assert session.scalars(select(Entry.kind)).all() == ["grant"]
 
 
+def test_songs_that_are_fetched_do_not_refuse_one_that_can_be_paid(
+    context: WorkerContext, someone: Customer
+) -> None:
+    waiting, last = someone.fetch("http://a.example/"), someone.fetch("http://a.example/")
+    with context.database.write() as session:
+        for split_id in (waiting, last):
+            assert fetches.begin(session, split_id, "wrk_1")
+            fetches.announce_size(session, split_id, 1, None)
+    with context.database.write() as session:
+        allowed = limits.limits_of(session, context.settings, someone.caller.account_id)
+        fetches.finish(session, last, 1, 600, 44100, size=1000, allowed=allowed)
+    assert someone.balance == 0
+    assert reserved(context.database) == {waiting: 1}
+
+
 def test_a_song_that_is_too_expensive_is_not_downloaded(
     context: WorkerContext, someone: Customer
 ) -> None:

@@ -30,6 +30,6 @@ def test_expired_stems_are_deleted(
     until(
         lambda: [path.name for path in folder.iterdir()] == [new]
     )  # its files are deleted before the split expires
-    assert httpx2.get(urls[old], trust_env=False).status_code == 404
-    assert httpx2.get(urls[new], trust_env=False).status_code == 200
+    assert httpx2.get(urls[old], trust_env=False, timeout=60).status_code == 404
+    assert httpx2.get(urls[new], trust_env=False, timeout=60).status_code == 200
     assert someone.balance == 3600 - 2 * 20

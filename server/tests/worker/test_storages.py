@@ -68,7 +68,7 @@ def test_from_upload_to_deletion(
 
     assert client.delete(f"/v1/audio/splits/{made}").status_code in (200, 204)
     assert [*storage.names("splits")] == [fetched]
-    assert httpx2.get(final["stems"]["vocals"], trust_env=False).status_code == 404
+    assert httpx2.get(final["stems"]["vocals"], trust_env=False, timeout=60).status_code == 404
     with someone.database.write() as session:
         session.execute(update(Split).values(expires_at=times.now()))
         session.execute(update(Upload).values(expires_at=times.now()))
@@ -78,7 +78,7 @@ def test_from_upload_to_deletion(
 
 def check_download(url: str, *, redirected: bool) -> None:
     """Check the bytes, their headers, and a range."""
-    with httpx2.Client(trust_env=False) as browser:
+    with httpx2.Client(trust_env=False, timeout=60) as browser:
         assert (browser.get(url).status_code == 302) == redirected
         answer = browser.get(url, follow_redirects=True)
         with wave.open(io.BytesIO(answer.content)) as stem:
@@ -102,7 +102,7 @@ def check_listening(someone: Customer, storage: Storage, split_id: str) -> None:
     until(lambda: exists(storage, keys.player(split_id, number)))
     key = keys.pieces(split_id, number, "vocals")
     url = storage.url(key, expires_in=timedelta(hours=1), filename="vocals.pieces")
-    part = httpx2.get(url, headers={"Range": "bytes=0-9"}, trust_env=False)
+    part = httpx2.get(url, headers={"Range": "bytes=0-9"}, trust_env=False, timeout=60)
     assert (part.status_code, len(part.content)) == (206, 10)
 
 

@@ -79,7 +79,7 @@ class Last(NamedTuple):
 
     @property
     def available(self) -> int:
-        """Seconds that the split can be charged at most."""
+        """Seconds that can be reserved for the split at most."""
         return self.balance - self.kept_back
 
 

@@ -86,7 +86,9 @@ def grant(
 def reserve(session: Session, account_id: str, split_id: str, seconds: int) -> None:
     """Reserve credits for a split until it is charged or fails. Reserving again changes the amount.
 
-    The ledger is not changed: reserved credits still count as part of the balance.
+    This limits how many songs are fetched that the balance cannot pay for. Reserved credits still
+    count as part of the balance, and another split can be charged from them: what a song costs is
+    known only once it is measured, so a reservation must not refuse one that can be paid in full.
 
     Raises:
         InsufficientCredits: The balance, less other reservations, does not cover the amount.
@@ -106,7 +108,7 @@ def charge(session: Session, account_id: str, split_id: str, seconds: int) -> En
     """Charge a split once. Charging again returns the existing charge.
 
     Raises:
-        InsufficientCredits: The balance, less other reservations, does not cover the amount.
+        InsufficientCredits: The balance does not cover the amount.
         Conflict: The split was charged a different amount, or was refunded.
         NotFound: The account does not exist.
         ValueError: The amount is not more than 0 seconds.
@@ -167,8 +169,8 @@ def _add(
     last: queries.Last,
     entry_id: str | None = None,
 ) -> Entry:
-    if seconds < 0 and last.available + seconds < 0:
-        raise InsufficientCredits(-seconds, last.available)
+    if last.balance + seconds < 0:
+        raise InsufficientCredits(-seconds, last.balance)
     values = {
         "id": entry_id or ids.new("ent"),
         "account_id": account_id,

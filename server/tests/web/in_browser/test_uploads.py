@@ -52,6 +52,7 @@ def test_an_upload_that_was_cut_off_can_be_tried_again(page: Page) -> None:
                     "Content-Range": f"bytes 0-{len(part) - 1}/{len(body)}",
                 },
                 trust_env=False,
+                timeout=60,
             )
             assert answer.status_code == 308
         route.abort("connectionreset")
