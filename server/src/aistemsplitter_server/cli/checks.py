@@ -10,10 +10,10 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from sqlalchemy import func, select
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
@@ -35,6 +35,9 @@ from aistemsplitter_server.storage.configured import configured
 from aistemsplitter_server.storage.interface import StorageFailed
 from aistemsplitter_server.workers import queries as workers
 from aistemsplitter_server.workers.tables import SKEW
+
+if TYPE_CHECKING:
+    from aistemsplitter_server.storage.s3_bucket import Bucket
 
 NO_SPACE = 1 << 30  # bytes
 FEW_FILES, TOO_FEW_FILES = 1024, 256  # that a process may have open
@@ -163,6 +166,8 @@ def storage(settings: Settings) -> Iterator[Finding]:
     else:
         place = "" if settings.storage is None else f", with all permissions: {settings.storage}"
         yield Finding("storage", "ok", f"is writable{place}")
+        if settings.storage is not None:
+            yield from _bucket_rules(settings.storage, settings)
 
 
 def database(settings: Settings) -> Iterator[Finding]:
@@ -323,6 +328,32 @@ CHECKS: tuple[tuple[str, Callable[[Settings], Iterator[Finding]]], ...] = (
     ("disk of data", disk_of_data),
     ("open files", open_files),
 )
+
+
+def _bucket_rules(address: str, settings: Settings) -> Iterator[Finding]:
+    # imported here, since boto3 takes 0.4 s and only services with a bucket need it
+    from aistemsplitter_server.storage.s3_bucket import bucket
+
+    found = bucket(address, settings)
+    with closing(found.client):
+        yield from too_short(found, settings)
+
+
+def too_short(bucket: Bucket, settings: Settings) -> Iterator[Finding]:
+    """Yield the lifecycle rules that delete what the service needs, if the rules can be read."""
+    from aistemsplitter_server.storage import s3_rules  # imports boto3
+
+    try:
+        found = list(s3_rules.shortened(bucket, settings))
+    except StorageFailed:
+        return  # it needs a permission that the service can do without
+    for rule in found:
+        when = "on a date" if rule.days is None else f"after {rule.days} days"
+        message = f"lifecycle rule {rule.name} deletes {rule.prefix or 'everything'} {when}"
+        todo = "delete or limit it, or renew ours with aistemsplitter-server storage setup"
+        yield Finding(
+            "lifecycle rules", "problem", f"{message}, while the service still needs it", todo
+        )
 
 
 @contextmanager

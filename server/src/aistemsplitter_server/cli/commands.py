@@ -20,6 +20,7 @@ from aistemsplitter_server.cli import (
     models,
     secret,
     splits,
+    storage,
     webhooks,
 )
 from aistemsplitter_server.cli.doctor import doctor
@@ -40,6 +41,7 @@ app.add_typer(splits.app, name="splits")
 app.add_typer(audit.app, name="audit")
 app.add_typer(webhooks.app, name="webhooks")
 app.add_typer(models.app, name="models")
+app.add_typer(storage.app, name="storage")
 app.add_typer(secret.app, name="secret")
 app.add_typer(config.app, name="config")
 

@@ -22,14 +22,15 @@ def doctor(context: typer.Context, as_json: Json = False) -> None:
     for finding in examine(context.obj):
         findings.append(finding)
         if not as_json:
-            _show(finding)
+            show(finding)
     sound = all(finding.state != "problem" for finding in findings)
     if as_json:
         print_json({"ok": sound, "checks": [asdict(finding) for finding in findings]})
     raise typer.Exit(0 if sound else 1)
 
 
-def _show(finding: Finding) -> None:
+def show(finding: Finding) -> None:
+    """Print a finding, and below it how to fix it."""
     mark, colour = MARKS[finding.state]
     label = typer.style(f"{mark:8}", fg=colour)
     typer.echo(f"{label} {finding.check:16} {finding.message}")

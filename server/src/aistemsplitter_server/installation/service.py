@@ -24,8 +24,9 @@ from aistemsplitter_server.kit.secrets import Secrets
 from aistemsplitter_server.kit.settings import PREFIX, Settings
 from aistemsplitter_server.storage.configured import configured
 from aistemsplitter_server.storage.interface import Missing, Storage
+from aistemsplitter_server.storage.keys import INSTALLATION
 
-ID = "installation/id"  # key of the storage's object
+ID = f"{INSTALLATION}/id"  # key of the storage's object
 ID_LENGTH = 32  # hexadecimal digits
 
 

@@ -18,17 +18,26 @@ def configured(settings: Settings, secrets: Secrets) -> Storage:
     """
     if settings.storage is None:
         return LocalStorage(settings.data, secrets, settings.base_url)
-    if find_spec("boto3") is None:
-        raise WrongSetting(f"{PREFIX}STORAGE: needs boto3: pip install 'aistemsplitter-server[s3]'")
+    require_boto3()
     # imported here, since it takes 0.4 s and only services with a bucket need it
     from aistemsplitter_server.storage import s3
     from aistemsplitter_server.storage.s3_bucket import bucket
 
     return s3.S3Storage(
-        bucket(settings),
+        bucket(settings.storage, settings),
         secrets,
         settings.base_url,
         settings.data / s3.SCRATCH,
         settings.upload_limit,
         settings.storage_proxy,
     )
+
+
+def require_boto3() -> None:
+    """Check that boto3 is installed.
+
+    Raises:
+        WrongSetting: It is not.
+    """
+    if find_spec("boto3") is None:
+        raise WrongSetting(f"{PREFIX}STORAGE: needs boto3: pip install 'aistemsplitter-server[s3]'")

@@ -6,6 +6,7 @@
     splits/<split id>/<attempt>/<stem or mixture>.pieces    the listening copies,
     splits/<split id>/<attempt>/player.json                 and their index
     partial/<upload id>                                     the end of an unfinished upload on S3
+    installation/id                                         whose storage it is
     check                                                   written to check the storage
 
 The segments of a key begin with a letter or a digit, so none is ``.`` or ``..``, hidden, empty or
@@ -24,7 +25,8 @@ SHAPE = re.compile(rf"{SEGMENT}(?:/{SEGMENT})*", re.ASCII)
 
 PIECES = "pieces"  # extension of listening copies
 CHECK = "check"
-PARTIAL = "partial"
+UPLOADS, FETCHED, SPLITS = "uploads", "fetched", "splits"
+PARTIAL, INSTALLATION = "partial", "installation"
 
 
 class InvalidKey(ValueError):
@@ -37,19 +39,24 @@ def segments(key: str) -> list[str]:
     Raises:
         InvalidKey: The string is not a key.
     """
-    if len(key) > LONGEST or not SHAPE.fullmatch(key):
+    if not is_valid(key):
         raise InvalidKey("not a key of the storage")
     return key.split("/")
 
 
+def is_valid(key: str) -> bool:
+    """Return whether a string is a key."""
+    return len(key) <= LONGEST and SHAPE.fullmatch(key) is not None
+
+
 def upload(upload_id: str) -> str:
     """Return the key of an uploaded file."""
-    return _checked(f"uploads/{upload_id}", 2)
+    return _checked(f"{UPLOADS}/{upload_id}", 2)
 
 
 def fetched(split_id: str) -> str:
     """Return the key of a song that was fetched from its URL."""
-    return _checked(f"fetched/{split_id}", 2)
+    return _checked(f"{FETCHED}/{split_id}", 2)
 
 
 def source(split_id: str, upload_id: str | None) -> str:
@@ -59,17 +66,17 @@ def source(split_id: str, upload_id: str | None) -> str:
 
 def split(split_id: str) -> str:
     """Return the prefix of all that a split's attempts have stored."""
-    return _checked(f"splits/{split_id}", 2)
+    return _checked(f"{SPLITS}/{split_id}", 2)
 
 
 def attempt(split_id: str, number: int) -> str:
     """Return the prefix of what one attempt has stored."""
-    return _checked(f"splits/{split_id}/{number}", 3)
+    return _checked(f"{SPLITS}/{split_id}/{number}", 3)
 
 
 def stem(split_id: str, number: int, name: str, extension: str) -> str:
     """Return the key of a stem of one attempt."""
-    return _checked(f"splits/{split_id}/{number}/{name}.{extension}", 4)
+    return _checked(f"{SPLITS}/{split_id}/{number}/{name}.{extension}", 4)
 
 
 def pieces(split_id: str, number: int, track: str) -> str:
@@ -79,7 +86,7 @@ def pieces(split_id: str, number: int, track: str) -> str:
 
 def player(split_id: str, number: int) -> str:
     """Return the key of the index of the listening copies."""
-    return _checked(f"splits/{split_id}/{number}/player.json", 4)
+    return _checked(f"{SPLITS}/{split_id}/{number}/player.json", 4)
 
 
 def _checked(key: str, depth: int) -> str:

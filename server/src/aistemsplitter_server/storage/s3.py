@@ -25,7 +25,6 @@ SCRATCH = "scratch"  # folder in the data folder for files without a name, which
 PART = 8 << 20  # bytes of one part; S3 takes 5 MiB to 5 GiB
 MOST_PARTS = 10_000  # in one upload
 LONGEST = timedelta(days=7)  # that a presigned URL may work
-UPLOADS = "uploads"
 # Memory: four parts are read from disk as they are sent; four are received at a time.
 TRANSFER = TransferConfig(
     multipart_threshold=PART, multipart_chunksize=PART, max_concurrency=4, max_io_queue=64
@@ -88,7 +87,7 @@ class S3Storage:
 
     def partials(self) -> Iterator[str]:
         """See ``Storage``."""
-        found = {name.rpartition("/")[2] for name, _, _ in self._unfinished(f"{UPLOADS}/")}
+        found = {name.rpartition("/")[2] for name, _, _ in self._unfinished(f"{keys.UPLOADS}/")}
         found.update(self.names(keys.PARTIAL))
         yield from (keys.upload(name) for name in sorted(found))
 
@@ -141,7 +140,7 @@ class S3Storage:
 
     def tidy(self, before: datetime) -> None:
         """See ``Storage``. Of uploads, ``delete_partial`` does."""
-        uploads = f"{self.bucket.prefix}{UPLOADS}/"
+        uploads = f"{self.bucket.prefix}{keys.UPLOADS}/"
         for name, upload_id, begun in self._unfinished(""):
             if begun < before and not name.startswith(uploads):
                 with self.bucket.errors("s3:AbortMultipartUpload"):

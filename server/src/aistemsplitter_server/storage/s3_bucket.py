@@ -26,6 +26,7 @@ CREDENTIALS = "correct AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
 NO_KEY = ("404", "NoSuchKey", "NotFound")
 NO_UPLOAD = "NoSuchUpload"
 FULL = ("QuotaExceeded", "XMinioStorageFull", "InsufficientCapacity", "507")
+NOT_OFFERED = ("NotImplemented", "MethodNotAllowed", "501", "405")
 # Problem and way out, by the code that S3 answers.
 KNOWN = {
     "NoSuchBucket": ("there is no {bucket}", f"create it, or correct {PREFIX}STORAGE"),
@@ -126,6 +127,9 @@ class Bucket:
             needed = permission or "all that the documentation lists"
             problem = f"the credentials lack {needed} on {bucket}"
             return StorageFailed(errno.EACCES, problem, "allow it in their policy")
+        if code in NOT_OFFERED:
+            problem = f"the service of {bucket} does not offer {permission or 'this operation'}"
+            return StorageFailed(errno.ENOTSUP, problem, "use a service that does")
         said = str(found.get("Message", "")).splitlines()
         message = f"{bucket} answered {code}" + (f" ({said[0]})" if said else "")
         return StorageFailed(errno.EIO, message, "see the log of the S3 service")
@@ -143,10 +147,13 @@ class Bucket:
         return StorageFailed(errno.EIO, f"{endpoint}: {reason}", "see the documentation of boto3")
 
 
-def bucket(settings: Settings) -> Bucket:
-    """Return the bucket that the settings name."""
-    assert settings.storage is not None
-    name, _, prefix = settings.storage.removeprefix("s3://").strip("/").partition("/")
+def bucket(address: str, settings: Settings) -> Bucket:
+    """Return a bucket.
+
+    Args:
+        address: Its URL, ``s3://bucket`` or ``s3://bucket/prefix``.
+    """
+    name, _, prefix = address.removeprefix("s3://").strip("/").partition("/")
     config = Config(
         signature_version="s3v4",
         s3={"addressing_style": STYLES[settings.storage_path_style]},

@@ -82,9 +82,9 @@ def orphans(context: WorkerContext) -> Iterator[str]:
     before = times.now() - retention - GRACE
     context.storage.tidy(times.now() - GRACE)
     for prefix, id_column, swept_at in (
-        ("splits", Split.id, Split.swept_at),
-        ("fetched", Split.id, Split.swept_at),
-        ("uploads", Upload.id, Upload.swept_at),
+        (keys.SPLITS, Split.id, Split.swept_at),
+        (keys.FETCHED, Split.id, Split.swept_at),
+        (keys.UPLOADS, Upload.id, Upload.swept_at),
     ):
         names = context.storage.names(prefix)
         while page := [*islice(names, PAGE)]:

@@ -1,0 +1,47 @@
+"""``storage``: the place of songs and stems."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import asdict
+
+import typer
+
+from aistemsplitter_server.cli.checks import Finding
+from aistemsplitter_server.cli.doctor import show
+from aistemsplitter_server.cli.shared import Json, print_json
+from aistemsplitter_server.kit.settings import Settings
+from aistemsplitter_server.storage.configured import require_boto3
+
+app = typer.Typer(no_args_is_help=True, help="Set up the storage of songs and stems.")
+
+
+@app.command()
+def setup(context: typer.Context, as_json: Json = False) -> None:
+    """Set and check the bucket's rules: permissions, CORS, lifecycle. Exit with 1 on problems.
+
+    Rules of other programs are kept. It can be repeated, and must be after raising
+    RETENTION_HOURS or changing PUBLIC_URL, CORS_ORIGINS or STORAGE_PROXY.
+    """
+    settings: Settings = context.obj
+    if settings.storage is None:
+        message = "a folder of this machine, which needs no setup"
+        findings = [Finding("storage", "ok", message)]
+        if not as_json:
+            show(findings[0])
+    else:
+        require_boto3()
+        from aistemsplitter_server.cli.bucket_setup import steps
+        from aistemsplitter_server.storage.s3_bucket import bucket
+
+        findings = []
+        target = bucket(settings.storage, settings)
+        with closing(target.client):
+            for finding in steps(target, settings):
+                findings.append(finding)
+                if not as_json:
+                    show(finding)
+    done = all(finding.state != "problem" for finding in findings)
+    if as_json:
+        print_json({"ok": done, "steps": [asdict(finding) for finding in findings]})
+    raise typer.Exit(0 if done else 1)
