@@ -39,6 +39,8 @@ def test_ids() -> None:
         ("PORT", "70000", "65535"),
         ("DATABASE_URL", "mysql://user:hunter2@db/x", "postgresql://"),
         ("DATABASE_URL", "sqlite://", "file"),
+        ("STORAGE_FALLBACK", "/var/data", "must be disk, s3://bucket or s3://bucket/prefix"),
+        ("STORAGE_FALLBACK", "disk", "is the same as AISTEMSPLITTER_SERVER_STORAGE"),
         ("PROT", "9000", "AISTEMSPLITTER_SERVER_PORT?"),
         ("SOMETHING_ELSE_ALTOGETHER", "1", "no such setting"),
         ("SECRET", "hunter2", "32 bytes in base64"),

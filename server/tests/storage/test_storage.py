@@ -63,6 +63,8 @@ def test_deleting(storage: Storage, tmp_path: Path) -> None:
     for key in (KEY, "splits/split_1/2/vocals.wav", other):
         put(storage, tmp_path, b"x", key)
     assert sorted(storage.names("splits")) == ["split_1", "split_10"]
+    assert sorted(storage.walk("splits")) == sorted([KEY, "splits/split_1/2/vocals.wav", other])
+    assert [*storage.walk("splits/split_10")] == [other]
     storage.delete_prefix(keys.attempt("split_1", 1))
     assert storage.info("splits/split_1/2/vocals.wav").size == 1
     storage.delete_prefix(keys.split("split_1"))
@@ -71,6 +73,7 @@ def test_deleting(storage: Storage, tmp_path: Path) -> None:
     assert storage.info(other).size == 1
     assert [*storage.names("splits")] == ["split_10"]
     assert [*storage.names("fetched")] == []
+    assert [*storage.walk("fetched")] == []
 
 
 @pytest.mark.parametrize(

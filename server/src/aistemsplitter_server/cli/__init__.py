@@ -8,6 +8,7 @@ from itertools import islice
 from sqlalchemy.exc import SQLAlchemyError
 
 from aistemsplitter_server.cli.commands import app
+from aistemsplitter_server.cli.moving import CannotMigrate
 from aistemsplitter_server.cli.supervisor import GaveUp
 from aistemsplitter_server.cli.up import CannotStart
 from aistemsplitter_server.installation.service import WrongInstallation
@@ -43,6 +44,7 @@ def main() -> None:
         app(args=hoisted(sys.argv[1:]))
     except (
         ApiError,
+        CannotMigrate,
         CannotStart,
         GaveUp,
         NoEnvFile,

@@ -25,7 +25,7 @@ from aistemsplitter_server.kit import env_file, secrets, times
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.database import clock as database_clock
 from aistemsplitter_server.kit.secrets import UnusableSecret
-from aistemsplitter_server.kit.settings import Settings
+from aistemsplitter_server.kit.settings import PREFIX, Settings
 from aistemsplitter_server.migrations import migrate
 from aistemsplitter_server.migrations.migrate import NotMigrated
 from aistemsplitter_server.models.catalogue import HTDEMUCS_FT, MODELS
@@ -166,6 +166,11 @@ def storage(settings: Settings) -> Iterator[Finding]:
     else:
         place = "" if settings.storage is None else f", with all permissions: {settings.storage}"
         yield Finding("storage", "ok", f"is writable{place}")
+        if settings.storage_fallback is not None:
+            message = f"files are being moved from {settings.storage_fallback}"
+            command = f"aistemsplitter-server storage migrate --to {settings.storage_address}"
+            todo = f"{command}, then remove {PREFIX}STORAGE_FALLBACK"
+            yield Finding("storage", "warning", message, todo)
         if settings.storage is not None:
             yield from _bucket_rules(settings.storage, settings)
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import asdict
+from typing import Annotated
 
 import typer
 
+from aistemsplitter_server.cli import moving
 from aistemsplitter_server.cli.checks import Finding
 from aistemsplitter_server.cli.doctor import show
 from aistemsplitter_server.cli.shared import Json, print_json
+from aistemsplitter_server.kit.setting_types import storage_address
 from aistemsplitter_server.kit.settings import Settings
 from aistemsplitter_server.storage.configured import require_boto3
 
-app = typer.Typer(no_args_is_help=True, help="Set up the storage of songs and stems.")
+app = typer.Typer(no_args_is_help=True, help="Set up the storage of songs and stems, or move it.")
 
 
 @app.command()
@@ -45,3 +48,32 @@ def setup(context: typer.Context, as_json: Json = False) -> None:
     if as_json:
         print_json({"ok": done, "steps": [asdict(finding) for finding in findings]})
     raise typer.Exit(0 if done else 1)
+
+
+@app.command()
+def migrate(
+    context: typer.Context,
+    to: Annotated[str, typer.Option(help="s3://bucket, s3://bucket/prefix, or disk.")],
+    source: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            help="Storage to copy from. By default STORAGE, or STORAGE_FALLBACK if --to is the"
+            " same as STORAGE.",
+        ),
+    ] = None,
+) -> None:
+    """Copy songs and stems to another storage while the service runs, and say what to do next.
+
+    It can be interrupted and repeated: what was copied is not copied again.
+    """
+    addresses = [_address(given) for given in (to, source) if given is not None]
+    if not moving.migrate(context.obj, *addresses):
+        raise typer.Exit(1)
+
+
+def _address(given: str) -> str:
+    try:
+        return storage_address(given)
+    except ValueError as error:
+        raise moving.CannotMigrate(f"{given}: {error}") from None

@@ -23,6 +23,7 @@ from aistemsplitter_server.kit.database import Database, add_if_missing
 from aistemsplitter_server.kit.secrets import Secrets
 from aistemsplitter_server.kit.settings import PREFIX, Settings
 from aistemsplitter_server.storage.configured import configured
+from aistemsplitter_server.storage.fallback import FallbackStorage
 from aistemsplitter_server.storage.interface import Missing, Storage
 from aistemsplitter_server.storage.keys import INSTALLATION
 
@@ -53,7 +54,7 @@ def start(settings: Settings, database: Database) -> Secrets:
     """
     keys = load_secrets(settings, database)
     storage = configured(settings, keys)
-    if settings.storage is not None:
+    if settings.storage is not None or settings.storage_fallback is not None:
         storage.check(thorough=True)  # so that a missing permission is noticed now, not in a split
     claim_storage(database, storage, settings.data)
     return keys
@@ -121,7 +122,9 @@ def check_secret(session: Session, keys: Secrets) -> None:
 def check_storage(database: Database, storage: Storage) -> bool:
     """Check that the storage is that of the database. Return whether the database has recorded one.
 
-    No connection to the database is held while the storage answers.
+    While files are moved there are two, both with the id that the database knows: ``storage
+    migrate`` writes it when it has copied everything. No connection to the database is held while
+    the storage answers.
 
     Raises:
         WrongInstallation: It is another one.
@@ -131,13 +134,42 @@ def check_storage(database: Database, storage: Storage) -> bool:
         recorded = _recorded(session, STORAGE)
     if recorded is None:
         return False
-    if _id(storage) == recorded:
+    if all(_id(part) == recorded for part in _parts(storage)):
         return True
+    if isinstance(storage, FallbackStorage) and _id(storage.fallback) == recorded:
+        raise WrongInstallation(
+            STORAGE,
+            f"it lacks files of {PREFIX}STORAGE_FALLBACK, which were never copied completely",
+            f"Run `aistemsplitter-server storage migrate`, or correct {PREFIX}STORAGE",
+        )
     raise WrongInstallation(
         STORAGE,
         "it is not the one that this database was used with, so its songs would be missing",
         f"Mount it, or restore it from a backup; if its files are lost, {_accept(STORAGE)}",
     )
+
+
+def check_target(database: Database, target: Storage, address: str) -> None:
+    """Check that files may be moved to a storage: it belongs to this database or to none.
+
+    Raises:
+        WrongInstallation: It belongs to another one.
+        OSError: It cannot be read.
+    """
+    with database.read() as session:
+        recorded = _recorded(session, STORAGE)
+    if _id(target) not in (None, recorded):
+        raise WrongInstallation(
+            STORAGE, f"{address} belongs to another database", "Choose another bucket or prefix"
+        )
+
+
+def adopt_storage(database: Database, target: Storage, folder: Path) -> None:
+    """Make a storage that has all files one of those with which this database may be used."""
+    with database.read() as session:
+        recorded = _recorded(session, STORAGE)
+    assert recorded is not None
+    _set_id(target, recorded, folder)
 
 
 def claim_storage(database: Database, storage: Storage, folder: Path) -> None:
@@ -155,7 +187,9 @@ def claim_storage(database: Database, storage: Storage, folder: Path) -> None:
     # In one transaction: if the storage cannot be written, nothing is recorded. It happens once.
     with database.write() as session:
         value = _id(storage) or random.token_hex(ID_LENGTH // 2)
-        _set_id(storage, _record_first(session, STORAGE, value), folder)
+        value = _record_first(session, STORAGE, value)
+        for part in _parts(storage):
+            _set_id(part, value, folder)
 
 
 def _claim_secret(session: Session, keys: Secrets) -> None:
@@ -174,7 +208,8 @@ def accept_secret(database: Database, keys: Secrets) -> None:
 def accept_storage(database: Database, storage: Storage, folder: Path) -> None:
     """Record the present storage as that of the database."""
     value = random.token_hex(ID_LENGTH // 2)
-    _set_id(storage, value, folder)
+    for part in _parts(storage):
+        _set_id(part, value, folder)
     with database.write() as session:
         _record(session, STORAGE, value)
 
@@ -207,6 +242,13 @@ def _opens(keys: Secrets, key: ApiKey) -> bool:
     except InvalidTag:
         return False
     return True
+
+
+def _parts(storage: Storage) -> tuple[Storage, ...]:
+    """Return the storages that make up one: two while files are moved."""
+    if isinstance(storage, FallbackStorage):
+        return storage.first, storage.fallback
+    return (storage,)
 
 
 def _id(storage: Storage) -> str | None:

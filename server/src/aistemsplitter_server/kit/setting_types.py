@@ -19,6 +19,7 @@ ORIGIN = re.compile(
     r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9A-Fa-f:]+\](:[0-9]{1,5})?"
 )
 # A bucket's name, and a prefix whose parts begin with a letter or a digit.
+DISK = "disk"  # as an address of a storage: a folder in the data folder
 BUCKET = re.compile(
     r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9][A-Za-z0-9_.-]{0,127}){0,8}/?", re.ASCII
 )
@@ -44,7 +45,18 @@ def _database_url(url: str) -> str:
 def _bucket(address: str) -> str:
     if not BUCKET.fullmatch(address):
         raise ValueError("must be s3://bucket or s3://bucket/prefix")
-    return address
+    return address.rstrip("/")
+
+
+def storage_address(address: str) -> str:
+    """Return the address of a storage, without a slash at its end.
+
+    Raises:
+        ValueError: It is neither ``disk`` nor a bucket.
+    """
+    if address != DISK and not BUCKET.fullmatch(address):
+        raise ValueError("must be disk, s3://bucket or s3://bucket/prefix")
+    return address.rstrip("/")
 
 
 def _endpoint(url: str) -> str:
@@ -125,6 +137,7 @@ def _networks(text: str) -> str:
 
 DatabaseUrl = Annotated[str, AfterValidator(_database_url)]
 Bucket = Annotated[str, AfterValidator(_bucket)]
+StorageAddress = Annotated[str, AfterValidator(storage_address)]
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
 ServerSecret = Annotated[SecretStr, AfterValidator(_server_secret)]
 PublicUrl = Annotated[str, AfterValidator(_public_url)]

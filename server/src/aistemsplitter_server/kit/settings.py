@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import make_url
 
 from aistemsplitter_server.kit.setting_types import (
+    DISK,
     BearerToken,
     Bucket,
     Currency,
@@ -26,6 +27,7 @@ from aistemsplitter_server.kit.setting_types import (
     Packs,
     PublicUrl,
     ServerSecret,
+    StorageAddress,
     StripeKey,
     StripeUrl,
     listed,
@@ -69,6 +71,11 @@ class Settings(BaseSettings):
     )
     storage_proxy: bool = Field(
         False, description="send downloads through the API instead of redirecting to the bucket"
+    )
+    storage_fallback: StorageAddress | None = Field(
+        None,
+        description="storage before `STORAGE`, where files that are missing there are read while"
+        " `storage migrate` moves them: s3://bucket, s3://bucket/prefix or disk",
     )
     secret: ServerSecret | None = Field(
         None,
@@ -223,6 +230,13 @@ class Settings(BaseSettings):
         "", description="private networks that users' URLs may lead to: CIDRs, separated by commas"
     )
 
+    @field_validator("storage_fallback")
+    @classmethod
+    def _other_than_the_storage(cls, address: str | None, info: ValidationInfo) -> str | None:
+        if address is not None and address == (info.data.get("storage") or DISK):
+            raise ValueError(f"is the same as {PREFIX}STORAGE; remove it")
+        return address
+
     @field_validator("previous_secret")
     @classmethod
     def _beside_a_secret(cls, secret: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
@@ -263,6 +277,11 @@ class Settings(BaseSettings):
     def database(self) -> str:
         """The URL of the database in use."""
         return self.database_url or f"sqlite:///{self.data / 'service.db'}"
+
+    @property
+    def storage_address(self) -> str:
+        """The storage in use: ``disk``, ``s3://bucket`` or ``s3://bucket/prefix``."""
+        return self.storage or DISK
 
     @property
     def sqlite_file(self) -> Path | None:

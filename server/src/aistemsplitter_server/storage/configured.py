@@ -1,11 +1,13 @@
-"""The storage that the settings choose."""
+"""The storage that the settings choose, and those at other addresses."""
 
 from __future__ import annotations
 
 from importlib.util import find_spec
 
 from aistemsplitter_server.kit.secrets import Secrets
+from aistemsplitter_server.kit.setting_types import DISK
 from aistemsplitter_server.kit.settings import PREFIX, Settings, WrongSetting
+from aistemsplitter_server.storage.fallback import FallbackStorage
 from aistemsplitter_server.storage.interface import Storage
 from aistemsplitter_server.storage.local import LocalStorage
 
@@ -16,7 +18,19 @@ def configured(settings: Settings, secrets: Secrets) -> Storage:
     Raises:
         WrongSetting: A bucket is set, but boto3 is not installed.
     """
-    if settings.storage is None:
+    storage = at(settings.storage_address, settings, secrets)
+    if settings.storage_fallback is None:
+        return storage
+    return FallbackStorage(storage, at(settings.storage_fallback, settings, secrets))
+
+
+def at(address: str, settings: Settings, secrets: Secrets) -> Storage:
+    """Return the storage at an address, ``disk`` or ``s3://...``.
+
+    Raises:
+        WrongSetting: It is a bucket, but boto3 is not installed.
+    """
+    if address == DISK:
         return LocalStorage(settings.data, secrets, settings.base_url)
     require_boto3()
     # imported here, since it takes 0.4 s and only services with a bucket need it
@@ -24,7 +38,7 @@ def configured(settings: Settings, secrets: Secrets) -> Storage:
     from aistemsplitter_server.storage.s3_bucket import bucket
 
     return s3.S3Storage(
-        bucket(settings.storage, settings),
+        bucket(address, settings),
         secrets,
         settings.base_url,
         settings.data / s3.SCRATCH,

@@ -44,11 +44,13 @@ class Info:
         size: Its length in bytes.
         etag: A strong ETag, in quotation marks.
         sha256: Its digest, if that is known.
+        modified: When it was stored, by the storage's clock.
     """
 
     size: int
     etag: str
     sha256: bytes | None
+    modified: datetime
 
 
 class Partial(Protocol):
@@ -152,6 +154,9 @@ class Storage(Protocol):
 
     def names(self, prefix: str) -> Iterator[str]:
         """Yield the names directly below a prefix, each at least once, in any order."""
+
+    def walk(self, prefix: str) -> Iterator[str]:
+        """Yield the keys of all objects below a prefix, each at least once, in any order."""
 
     def tidy(self, before: datetime) -> None:
         """Delete what interrupted writes before that time have left behind."""

@@ -13,7 +13,7 @@ import shutil
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from secrets import token_hex
 from tempfile import TemporaryFile
@@ -56,9 +56,10 @@ class LocalStorage:
         """See ``Storage``."""
         with self._object(key) as (name, folder), open_regular(name, folder) as file:
             digest = digests.known(file, name, folder)
-            size = os.fstat(file.fileno()).st_size
             etag = headers.file_etag(file) if digest is None else headers.etag(digest)
-            return Info(size, etag, digest)
+            found = os.fstat(file.fileno())
+            modified = datetime.fromtimestamp(found.st_mtime, UTC)
+            return Info(found.st_size, etag, digest, modified)
 
     def open(self, key: str, span: range | None = None) -> BinaryIO:
         """See ``Storage``."""
@@ -128,6 +129,15 @@ class LocalStorage:
             if error.errno not in NOTHING:
                 raise
 
+    def walk(self, prefix: str) -> Iterator[str]:
+        """See ``Storage``."""
+        try:
+            with self._folder(keys.segments(prefix)) as folder:
+                yield from _objects(folder, prefix)
+        except OSError as error:
+            if error.errno not in NOTHING:
+                raise
+
     def tidy(self, before: datetime) -> None:
         """See ``Storage``."""
         failed: list[OSError] = []
@@ -191,6 +201,28 @@ class LocalStorage:
             yield folder
         finally:
             os.close(folder)
+
+
+def _objects(folder: int, prefix: str) -> Iterator[str]:
+    """Yield the keys of the objects in a folder and below. Anything else is passed over."""
+    with os.scandir(folder) as found:
+        for entry in found:
+            key = f"{prefix}/{entry.name}"
+            if not keys.is_valid(key):
+                continue
+            if entry.is_file(follow_symlinks=False):
+                yield key
+            elif entry.is_dir(follow_symlinks=False):
+                try:
+                    inner = os.open(entry.name, FOLDER, dir_fd=folder)
+                except OSError as error:
+                    if error.errno in NOTHING:
+                        continue  # it was deleted meanwhile
+                    raise
+                try:
+                    yield from _objects(inner, key)
+                finally:
+                    os.close(inner)
 
 
 def _copy(source: BinaryIO, name: str, folder: int) -> None:

@@ -65,7 +65,7 @@ class S3Storage:
             found = self.bucket.client.head_object(**self.bucket.address(key))
         digest = _digest(found["Metadata"])
         etag = found["ETag"] if digest is None else headers.etag(digest)
-        return Info(found["ContentLength"], etag, digest)
+        return Info(found["ContentLength"], etag, digest, found["LastModified"])
 
     def open(self, key: str, span: range | None = None) -> BinaryIO:
         """See ``Storage``."""
@@ -137,6 +137,15 @@ class S3Storage:
                 if name and name != last:
                     yield name
                 last = name
+
+    def walk(self, prefix: str) -> Iterator[str]:
+        """See ``Storage``."""
+        start = self.bucket.address(prefix)["Key"] + "/"
+        for page in self.bucket.pages("list_objects_v2", Prefix=start):
+            for each in page.get("Contents", ()):
+                key = each["Key"].removeprefix(self.bucket.prefix)
+                if keys.is_valid(key):
+                    yield key
 
     def tidy(self, before: datetime) -> None:
         """See ``Storage``. Of uploads, ``delete_partial`` does."""
