@@ -56,17 +56,17 @@ def _candidates() -> dict[str, Callable[[], object]]:
     demucs = HTDemucs(**HTDEMUCS).eval()
     demucs.load_state_dict({name: torch.from_numpy(weight) for name, weight in weights.items()})
     rng = np.random.default_rng(0)
-    segment = rng.standard_normal((1, 2, int(HTDEMUCS["segment"] * 44100)), np.float32)
+    segments = [rng.standard_normal((2, int(HTDEMUCS["segment"] * 44100)), np.float32)]
 
     def theirs() -> object:
         with torch.inference_mode():
-            return demucs(torch.from_numpy(segment))
+            return demucs(torch.from_numpy(segments[0][None]))
 
     candidates: dict[str, Callable[[], object]] = {"demucs 4.1.0": theirs}
     for precision in ("float32", "bf16"):
         if precision == "float32" or choose_precision("auto") == precision:
             runtime = OpenVinoRuntime(Checkpoint(HTDEMUCS, weights, "random"), precision)
-            candidates[precision] = lambda runtime=runtime: runtime(segment, (0, 1, 2, 3))
+            candidates[precision] = lambda runtime=runtime: runtime(segments, (0, 1, 2, 3))
     return candidates
 
 

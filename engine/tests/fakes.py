@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -47,9 +47,10 @@ class FakeRuntime:
         self.gain = 1.0
         self._ramp = np.linspace(-0.25, 0.25, network.segment_frames, dtype=np.float32)
 
-    def __call__(self, segments: FloatArray, sources: tuple[int, ...]) -> FloatArray:
+    def __call__(self, segments: Sequence[FloatArray], sources: tuple[int, ...]) -> FloatArray:
         self.calls += len(segments)
-        return np.stack([self._estimate(segments, source) for source in sources], axis=1)
+        batch = np.stack([*segments])
+        return np.stack([self._estimate(batch, source) for source in sources], axis=1)
 
     def _estimate(self, segments: FloatArray, source: int) -> FloatArray:
         estimate = np.roll(segments, 17 * (source + 1), axis=-1)
@@ -62,7 +63,7 @@ class FakeRuntime:
 class BrokenRuntime(FakeRuntime):
     """A fake that fails after three segments."""
 
-    def __call__(self, segments: FloatArray, sources: tuple[int, ...]) -> FloatArray:
+    def __call__(self, segments: Sequence[FloatArray], sources: tuple[int, ...]) -> FloatArray:
         if self.calls > 3:
             raise RuntimeError("no memory left")
         return super().__call__(segments, sources)

@@ -31,10 +31,10 @@ class Arrays(Protocol):
     def empty(self, *shape: int) -> Array:
         """Return an array with arbitrary values."""
 
-    def upload(self, shape: tuple[int, ...], fill: Callable[[FloatArray], object]) -> Array:
-        """Return an array with the samples that ``fill`` writes into one of NumPy's.
+    def write(self, array: Array, fill: Callable[[FloatArray], object]) -> None:
+        """Overwrite an array with the samples that ``fill`` writes into one of NumPy's.
 
-        The array may still be on its way when this method returns.
+        They may still be on their way when this method returns.
         """
 
     def download(self, array: Array) -> Callable[[], FloatArray]:
@@ -54,11 +54,9 @@ class NumpyArrays:
         """Return an array with arbitrary values."""
         return np.empty(shape, np.float32)
 
-    def upload(self, shape: tuple[int, ...], fill: Callable[[FloatArray], object]) -> FloatArray:
-        """Return a new array that ``fill`` has written."""
-        array = self.empty(*shape)
+    def write(self, array: FloatArray, fill: Callable[[FloatArray], object]) -> None:
+        """Let ``fill`` overwrite the array."""
         fill(array)
-        return array
 
     def download(self, array: FloatArray) -> Callable[[], FloatArray]:
         """Return a function that returns the array itself."""

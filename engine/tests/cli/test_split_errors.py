@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -166,7 +166,7 @@ def test_an_unexpected_error_does_not_stop_the_others(
     tmp_path: Path, bag: Bag, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Broken(FakeRuntime):
-        def __call__(self, segments: FloatArray, sources: tuple[int, ...]) -> FloatArray:
+        def __call__(self, segments: Sequence[FloatArray], sources: tuple[int, ...]) -> FloatArray:
             if np.abs(segments).max() > 0:
                 raise RuntimeError("out of memory:\n\ttried  to allocate 3 GB\n")
             return super().__call__(segments, sources)

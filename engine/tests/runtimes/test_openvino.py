@@ -35,8 +35,8 @@ def run(file: Path) -> np.ndarray:
 
 
 def run_with(runtime: OpenVinoRuntime) -> np.ndarray:
-    audio = np.random.default_rng(0).standard_normal((1, 2, runtime.network.segment_frames))
-    return runtime(audio.astype(np.float32), (0, 3))
+    audio = np.random.default_rng(0).standard_normal((2, runtime.network.segment_frames))
+    return runtime([audio.astype(np.float32)], (0, 3))
 
 
 def test_the_compiled_model_is_cached_and_reused(cache: Path, tmp_path: Path) -> None:
@@ -152,9 +152,9 @@ import numpy as np
 from aistemsplitter_engine.runtimes.openvino import OpenVinoRuntime
 from aistemsplitter_engine.weights.checkpoint import load_checkpoint
 runtime = OpenVinoRuntime(load_checkpoint(Path({str(file)!r})), "float32")
-audio = np.zeros((1, 2, runtime.network.segment_frames), np.float32)
+audio = np.zeros((2, runtime.network.segment_frames), np.float32)
 with ThreadPoolExecutor(4) as pool:
-    list(pool.map(lambda _: runtime(audio, (0,)), range(8)))
+    list(pool.map(lambda _: runtime([audio], (0,)), range(8)))
 """
     for _ in range(3):
         subprocess.run([sys.executable, "-c", script], check=True, timeout=300)

@@ -74,8 +74,9 @@ def shape(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 def run(runtime: Runtime, chunk: FloatArray, sources: Sequence[int]) -> FloatArray:
     arrays = runtime.arrays
-    segments = arrays.upload((1, *chunk.shape), lambda out: np.copyto(out, chunk[None]))
-    return arrays.download(runtime(segments, tuple(sources)))()[0]
+    segment = arrays.empty(*chunk.shape)
+    arrays.write(segment, lambda out: np.copyto(out, chunk))
+    return arrays.download(runtime([segment], tuple(sources)))()[0]
 
 
 def separate_track(runtime: Runtime, mixture: FloatArray, overlap: float) -> FloatArray:

@@ -54,8 +54,13 @@ class Loudness(Protocol):
     def normalize(self, audio: FloatArray, out: FloatArray) -> None:
         """Write the audio at the level that the network expects into ``out``."""
 
-    def restore(self, estimate: Array) -> None:
-        """Undo :meth:`normalize` on an estimate, in place."""
+    def restore(self, estimate: Array, out: Array, library: Any) -> None:
+        """Undo :meth:`normalize` on an estimate, and write the result into ``out``.
+
+        Args:
+            estimate: An array of the library, which may be ``out``.
+            library: ``numpy`` or ``torch``.
+        """
 
 
 class Grid(Protocol):

@@ -14,6 +14,7 @@ from typing import Any
 from aistemsplitter_engine.errors import ModelError, OptionError, SeparatorClosed
 from aistemsplitter_engine.families import FAMILIES, open_network
 from aistemsplitter_engine.options import Device, Precision
+from aistemsplitter_engine.pipeline.batches import Batches
 from aistemsplitter_engine.pipeline.separate import Part
 from aistemsplitter_engine.runtimes import Runtime, free_device_memory, open_runtime
 from aistemsplitter_engine.weights.catalogue import ALIASES, MODELS, resolve_name
@@ -34,10 +35,11 @@ class _Member:
 
 @dataclass(frozen=True, slots=True)
 class _Loaded:
-    """A file's network and digest."""
+    """A file's network and digest, and the windows that wait for it."""
 
     runtime: Runtime
     digest: str
+    batches: Batches
 
 
 class Model:
@@ -128,9 +130,10 @@ class Model:
         for member in self._members:
             wanted = [stem for stem in needed if member.stem in (None, stem)]
             if wanted:
-                runtime = self._load(member, wanted).runtime
-                computed = runtime.network.sources
-                parts.append(Part(runtime, tuple(computed.index(stem) for stem in wanted)))
+                loaded = self._load(member, wanted)
+                computed = loaded.runtime.network.sources
+                sources = tuple(computed.index(stem) for stem in wanted)
+                parts.append(Part(loaded.runtime, sources, loaded.batches))
             else:
                 parts.append(None)
         return parts
@@ -140,9 +143,9 @@ class Model:
         for part in self.parts(self.needed(stems)):
             if part is not None:
                 runtime = part.runtime
-                batch = batch_size or runtime.batch_size
-                shape = (batch, 2, runtime.network.segment_frames)
-                runtime(runtime.arrays.upload(shape, lambda out: out.fill(0)), part.sources)
+                silence = runtime.arrays.empty(2, runtime.network.segment_frames)
+                runtime.arrays.write(silence, lambda out: out.fill(0))
+                runtime([silence] * (batch_size or runtime.batch_size), part.sources)
 
     def check_open(self) -> None:
         """Raise :class:`SeparatorClosed` after :meth:`close`."""
@@ -177,7 +180,8 @@ class Model:
                     if (stems := open_network(checkpoint).sources) != self.sources:
                         raise ModelError(f"it makes {', '.join(stems)}, unlike {self.name}")
                     runtime = self._open(checkpoint, {*wanted, *computed})
-                loaded = self._loaded[member.path] = _Loaded(runtime, checkpoint.digest)
+                loaded = _Loaded(runtime, checkpoint.digest, Batches(runtime))
+                self._loaded[member.path] = loaded
             return loaded
 
 

@@ -6,12 +6,11 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
-from itertools import cycle
 
 from aistemsplitter_engine.arrays import Array, Arrays, FloatArray
 from aistemsplitter_engine.families.base import Chunk, Loudness
-from aistemsplitter_engine.pipeline.windows import Mixture, OverlapAdd
+from aistemsplitter_engine.pipeline.batches import Batches
+from aistemsplitter_engine.pipeline.windows import Estimate, Mixture, OverlapAdd
 from aistemsplitter_engine.runtimes import Runtime
 
 Progress = Callable[[float], None]
@@ -19,19 +18,29 @@ Progress = Callable[[float], None]
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A model and the indices of the sources that are wanted from it."""
+    """A network and the indices of the sources that are wanted from it.
+
+    Attributes:
+        batches: Shared by all songs that the network separates; None for this song's own.
+    """
 
     runtime: Runtime
     sources: tuple[int, ...]
+    batches: Batches | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Estimates:
-    """Finalized samples from ``start`` on: the mixture (2, n) and the wanted sources (s, 2, n)."""
+    """Finalized samples from ``start`` on, of the wanted sources (s, 2, n)."""
 
     start: int
-    mixture: FloatArray
     sources: FloatArray
+    read_mixture: Callable[[int, int], FloatArray]
+
+    @property
+    def mixture(self) -> FloatArray:
+        """The mixture (2, n). It must be read before the next estimates are requested."""
+        return self.read_mixture(self.start, self.start + self.sources.shape[2])
 
 
 def separate(
@@ -65,38 +74,29 @@ def separate(
     )
     flat = joined.passes
     total, done = sum(len(one.grid) for one in flat), sum(one.next for one in flat)
-    mixture = Mixture(iter(blocks), loudness, arrays)
-    mixture.forget(min([begin, *(one.needs for one in flat)]))
+    segment = max(one.grid.segment for one in flat)
+    tape = min(loudness.frames, (batch_size + 1) * segment)
+    mixture = Mixture(iter(blocks), loudness, arrays, tape=tape)
+    mixture.forget_read(begin)
+    mixture.forget_windows(min(one.needs for one in flat))
     workers = max(part.runtime.concurrency for part in parts)
-    windows = _Windows(mixture, arrays, batch_size, workers + 1)
     with ThreadPoolExecutor(workers, "separate") as pool:
-        waiting: deque[tuple[_Batch, bool, Future[Sequence[Array]]]] = deque()
-        of_silence: dict[Part, Array] = {}  # the estimate of a silent window
+        networks = _Networks(parts, mixture, pool, batch_size)
+        waiting: deque[tuple[_Batch, list[Future[Array]]]] = deque()
         rounds = _rounds(flat, batch_size)
         on_progress(done / total)
         while True:
             while len(waiting) <= workers and (batch := next(rounds, None)):
-                part = batch.one.part
-                silent = windows.are_silent(batch)
-                future: Future[Sequence[Array]] = Future()
-                if silent and part in of_silence:
-                    future.set_result([of_silence[part]] * len(batch.chunks))
-                else:
-                    with arrays.stream():
-                        segments = windows.of(batch)
-                    future = pool.submit(part.runtime, segments, part.sources)
-                waiting.append((batch, silent, future))
+                waiting.append((batch, networks.submit(batch)))
             if not waiting:
                 break
-            batch, silent, future = waiting.popleft()
-            estimates = future.result()
-            if silent:
-                of_silence[batch.one.part] = estimates[0]
+            batch, futures = waiting.popleft()
+            estimates = [future.result() for future in futures]
             batch.one.received.extend(zip(batch.chunks, estimates, strict=True))
-            done += len(batch.chunks)
-            for start, stop, sources in _one_ahead(joined.finalized()):
-                yield Estimates(start, mixture.read(start, stop), sources())
-            mixture.forget(min([joined.begin, *(one.needs for one in flat)]))
+            done += len(estimates)
+            for start, sources in _one_ahead(joined.finalized()):
+                yield Estimates(start, sources(), mixture.read)
+            mixture.forget_read(joined.begin)
             on_progress(done / total)
 
 
@@ -123,10 +123,10 @@ class _Pass:
             return self.grid.frames
         return self.grid.first_needed(self.next)
 
-    def next_received(self) -> tuple[Chunk, Array]:
+    def next_received(self) -> Estimate:
         """Return the next of the estimates received, which the caller adds."""
         self._added += 1
-        return self.received.popleft()
+        return Estimate(*self.received.popleft(), self.finalized)
 
 
 class _Joined:
@@ -139,113 +139,124 @@ class _Joined:
         self.passes = [one for group in groups for one in group]
         self.begin = begin  # the first sample that was not returned yet
 
-    def finalized(self) -> Iterator[tuple[int, int, Callable[[], FloatArray]]]:
-        """Yield starts, stops and sources (s, 2, n) of the samples that are finalized by now.
+    def finalized(self) -> Iterator[tuple[int, Callable[[], FloatArray]]]:
+        """Yield starts and sources (s, 2, n) of the samples that are finalized by now.
 
         Estimates are added to the pass that is furthest behind, so that each has to keep one
         segment only. The sources are on their way to main memory; calling them waits.
         """
         while (last := min(self.passes, key=lambda one: one.finalized)).received:
-            chunk, estimate = last.next_received()
-            add = partial(last.overlap_add.add, chunk, estimate)
+            estimate = last.next_received()
             start, stop = self.begin, min(one.finalized for one in self.passes)
             with self._arrays.stream():
                 if stop <= start:
-                    add(start, chunk.stop)
+                    last.overlap_add.add(estimate, start, estimate.chunk.stop)
                     continue
-                sources = self._arrays.download(self._sources(start, stop, add))
-                add(stop, chunk.stop)
+                sources = self._arrays.download(self._sources(start, stop, last, estimate))
+                last.overlap_add.add(estimate, stop, estimate.chunk.stop)
             self.begin = stop
-            yield start, stop, sources
+            yield start, sources
 
-    def _sources(self, start: int, stop: int, add: Callable[[int, int], None]) -> Array:
+    def _sources(self, start: int, stop: int, last: _Pass, estimate: Estimate) -> Array:
         """Return the sources, averaged over each part's passes; drop them from the passes.
 
-        ``add`` adds the last estimate: piece by piece, while each is in the processor's cache.
+        The estimate is that of ``last``, to which it was not added yet. It is added piece by piece,
+        while each is in the processor's cache, or not at all where nothing is added to it later.
         """
         count = sum(len(group[0].part.sources) for group in self._groups)
         result = self._arrays.empty(count, 2, stop - start)
-        for low in range(start, stop, self._arrays.piece):
-            high = min(stop, low + self._arrays.piece)
-            add(low, high)
+        for low, high in last.overlap_add.pieces(start, stop):
             piece, row = result[:, :, low - start : high - start], 0
             for group in self._groups:
                 rows = piece[row : row + len(group[0].part.sources)]
-                self._average(group, low, high, rows)
+                if group == [last]:
+                    averages = last.overlap_add.average_with(estimate, low, high, rows)
+                else:
+                    if last in group:
+                        last.overlap_add.add(estimate, low, high)
+                    averages = self._average(group, low, high, rows)
+                self._loudness.restore(averages, rows, self._arrays.library)
                 row += len(rows)
-            self._loudness.restore(piece)
         for one in self.passes:
             one.overlap_add.drop(stop)
         return result
 
-    def _average(self, group: Sequence[_Pass], start: int, stop: int, out: Array) -> None:
+    def _average(self, group: Sequence[_Pass], start: int, stop: int, out: Array) -> Array:
         group[0].overlap_add.average(start, stop, out)
         if len(group) == 1:
-            return
+            return out
         other = self._arrays.empty(*out.shape)
         for one in group[1:]:
             one.overlap_add.average(start, stop, other)
             out += other
         out /= len(group)
+        return out
 
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    """Consecutive chunks of a pass."""
+    """Consecutive chunks of a pass.
 
-    one: _Pass
-    chunks: list[Chunk]
-
-
-class _Windows:
-    """Batches of windows (batch, 2, segment), of which ``count`` are in use at the same time.
-
-    Networks of a bag share the windows: two consecutive batches of the same windows are one array.
+    Attributes:
+        numbers: Their numbers in the grid.
+        needed: The first sample that the windows of later batches contain.
     """
 
-    def __init__(self, mixture: Mixture, arrays: Arrays, batch_size: int, count: int) -> None:
-        self._mixture, self._arrays = mixture, arrays
-        self._batch_size, self._count = batch_size, count
-        self._buffers: dict[int, Iterator[Array]] = {}  # by length of a segment
-        self._last: tuple[int, list[Chunk], Array] | None = None
+    one: _Pass
+    numbers: range
+    needed: int
 
-    def are_silent(self, batch: _Batch) -> bool:
-        """Return whether all windows of a batch are digital silence inside the track."""
-        grid = batch.one.grid
-        return all(
-            self._mixture.is_silent(grid.pieces(chunk), grid.segment) for chunk in batch.chunks
-        )
+    @property
+    def chunks(self) -> list[Chunk]:
+        return [self.one.grid.chunk(number) for number in self.numbers]
 
-    def of(self, batch: _Batch) -> Array:
-        """Return the windows of a batch; they are valid until ``count`` later ones were made."""
-        segment = batch.one.grid.segment
-        if self._last is not None and self._last[:2] == (segment, batch.chunks):
-            return self._last[2]
-        if segment not in self._buffers:
-            size = min(self._batch_size, len(batch.one.grid))
-            made = (self._arrays.empty(size, 2, segment) for _ in range(self._count))
-            self._buffers[segment] = cycle(made)
-        windows = next(self._buffers[segment])[: len(batch.chunks)]
-        for chunk, window in zip(batch.chunks, windows, strict=True):
-            self._mixture.window(batch.one.grid.pieces(chunk), window)
-        self._last = segment, batch.chunks, windows
-        return windows
+    def windows(self, mixture: Mixture) -> tuple[list[Array], bool]:
+        """Return the windows (2, segment), and whether all are digital silence inside the track."""
+        grid, windows, silent = self.one.grid, [], True
+        for number in self.numbers:
+            mixture.forget_windows(min(self.needed, grid.first_needed(number)))
+            pieces = grid.pieces(grid.chunk(number))
+            windows.append(mixture.window(pieces, grid.segment))
+            silent = silent and mixture.is_silent(pieces, grid.segment)
+        return windows, silent
+
+
+class _Networks:
+    """The networks of a song's parts. Each computes the estimate of a silent window once."""
+
+    def __init__(
+        self, parts: Sequence[Part], mixture: Mixture, pool: ThreadPoolExecutor, batch_size: int
+    ) -> None:
+        self._mixture, self._pool, self._batch_size = mixture, pool, batch_size
+        self._batches = {part: part.batches or Batches(part.runtime) for part in parts}
+        self._of_silence: dict[Part, Future[Array]] = {}
+
+    def submit(self, batch: _Batch) -> list[Future[Array]]:
+        """Return a future estimate (sources, 2, segment) for each chunk."""
+        part = batch.one.part
+        with part.runtime.arrays.stream():
+            windows, silent = batch.windows(self._mixture)
+        if silent and part in self._of_silence:
+            return [self._of_silence[part]] * len(windows)
+        futures = self._batches[part].submit(self._pool, windows, part.sources, self._batch_size)
+        if silent:
+            self._of_silence[part] = futures[0]
+        return futures
 
 
 def _rounds(passes: Sequence[_Pass], batch_size: int) -> Iterator[_Batch]:
     """Yield all chunks in batches, the passes in turn, so that all advance together."""
     while any(one.next < len(one.grid) for one in passes):
         for one in passes:
-            stop = min(one.next + batch_size, len(one.grid))
-            chunks = [one.grid.chunk(index) for index in range(one.next, stop)]
-            one.next = stop
-            if chunks:
-                yield _Batch(one, chunks)
+            numbers = range(one.next, min(one.next + batch_size, len(one.grid)))
+            one.next += len(numbers)
+            if numbers:
+                yield _Batch(one, numbers, min(other.needs for other in passes))
 
 
 def _one_ahead(
-    items: Iterable[tuple[int, int, Callable[[], FloatArray]]],
-) -> Iterator[tuple[int, int, Callable[[], FloatArray]]]:
+    items: Iterable[tuple[int, Callable[[], FloatArray]]],
+) -> Iterator[tuple[int, Callable[[], FloatArray]]]:
     """Yield items after the next one was computed, so that downloads overlap."""
     previous = None
     for item in items:

@@ -118,6 +118,8 @@ class Track:
 
     def stems_of(self, estimates: Estimates) -> FloatArray:
         """Return the wanted stems (stems, 2, n), computed from estimates of the needed ones."""
+        if self.stems == self.needed:
+            return estimates.sources
         made = dict(zip(self.needed, estimates.sources, strict=True))
         for stem, source in self._subtracted.items():
             made[stem] = estimates.mixture - made[source]

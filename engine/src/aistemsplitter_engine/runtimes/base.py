@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from aistemsplitter_engine.arrays import Array, Arrays
@@ -25,8 +26,8 @@ class Runtime(Protocol):
     def arrays(self) -> Arrays:
         """The arrays that it takes and returns."""
 
-    def __call__(self, segments: Array, sources: tuple[int, ...]) -> Array:
-        """Separate segments (batch, channels, samples) into (batch, sources, channels, samples).
+    def __call__(self, segments: Sequence[Array], sources: tuple[int, ...]) -> Array:
+        """Separate segments (channels, samples) into (batch, sources, channels, samples).
 
-        The segments are not changed, and may be overwritten once the estimates were returned.
+        The segments may share memory, and are not changed.
         """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from hashlib import sha256
@@ -75,9 +75,9 @@ class OpenVinoRuntime:
         self._requests: LifoQueue[ov.InferRequest] = LifoQueue()
         self._loaded = ThreadPoolExecutor(1, "load").submit(self._load, checkpoint)
 
-    def __call__(self, segments: FloatArray, sources: tuple[int, ...]) -> FloatArray:
-        batch, *shape = segments.shape
-        estimates = np.empty((batch, len(sources), *shape), np.float32)
+    def __call__(self, segments: Sequence[FloatArray], sources: tuple[int, ...]) -> FloatArray:
+        shape = (len(segments), len(sources), *segments[0].shape)
+        estimates = np.empty(shape, np.float32)
         for segment, estimate in zip(segments, estimates, strict=True):
             self._separate(segment, sources, estimate)
         return estimates

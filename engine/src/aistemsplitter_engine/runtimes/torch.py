@@ -7,7 +7,7 @@ import logging
 import math
 import sys
 import threading
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
@@ -85,7 +85,7 @@ class TorchRuntime:
         self.batch_size = _fitting_batch(self.arrays.device, network)
         self._largest = sys.maxsize  # the largest batch that fits into memory, as far as known
 
-    def __call__(self, segments: Tensor, sources: tuple[int, ...]) -> Tensor:
+    def __call__(self, segments: Sequence[Tensor], sources: tuple[int, ...]) -> Tensor:
         """Separate segments of :attr:`arrays`; in smaller batches once one did not fit."""
         parts: list[Tensor] = []
         start = 0
@@ -109,12 +109,12 @@ class TorchRuntime:
         outputs = self.network.compute(TorchOps(), self._parameters, inputs)
         return self._transform.synthesize([image.float() for image in outputs], scale)
 
-    def _batch(self, segments: Tensor, sources: tuple[int, ...]) -> Tensor:
+    def _batch(self, segments: Sequence[Tensor], sources: tuple[int, ...]) -> Tensor:
         with torch.no_grad(), self.arrays.network(segments):
             # A batch is launched after the previous one has freed its memory, in the stream's
             # order. The GPU is not waited for meanwhile.
             with _launching, exact_products() if self.precision == "float32" else nullcontext():
-                estimates = self.separate(segments)
+                estimates = self.separate(torch.stack([*segments]))
             chosen = torch.stack([estimates[:, source] for source in sources], dim=1)
             self.arrays.finish(chosen)
         return chosen

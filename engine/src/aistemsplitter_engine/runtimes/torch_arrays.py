@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from typing import Any
@@ -38,15 +38,18 @@ class TorchArrays:
         with self.stream():
             return torch.empty(shape, device=self.device)
 
-    def upload(self, shape: tuple[int, ...], fill: Callable[[FloatArray], object]) -> Tensor:
-        """Return a tensor with the samples that ``fill`` writes.
+    def write(self, array: Tensor, fill: Callable[[FloatArray], object]) -> None:
+        """Overwrite a tensor with the samples that ``fill`` writes.
 
         PyTorch does not reuse the pinned memory before the copy is complete.
         """
-        host = torch.empty(shape, pin_memory=self.cuda)
+        if self.device.type == "cpu":
+            fill(array.numpy())
+            return
+        host = torch.empty(array.shape, pin_memory=self.cuda)
         fill(host.numpy())
         with self.stream():
-            return host.to(self.device, non_blocking=True)
+            array.copy_(host, non_blocking=True)
 
     def download(self, array: Tensor) -> Callable[[], FloatArray]:
         """Start to copy a tensor to main memory; return a function that waits for the copy."""
@@ -62,7 +65,7 @@ class TorchArrays:
 
         def wait() -> FloatArray:
             copied.synchronize()
-            return host.numpy()
+            return host.numpy().copy()  # pinned memory is scarce, and used again for later copies
 
         return wait
 
@@ -70,12 +73,13 @@ class TorchArrays:
         """Return a context for the caller's work."""
         return torch.cuda.stream(self._own) if self.cuda else nullcontext()
 
-    def network(self, segments: Tensor) -> AbstractContextManager[object]:
+    def network(self, segments: Sequence[Tensor]) -> AbstractContextManager[object]:
         """Return a context for a network's work on segments that the caller's work has made."""
         if not self.cuda:
             return nullcontext()
         self._networks.wait_stream(self._own)
-        segments.record_stream(self._networks)
+        for segment in segments:
+            segment.record_stream(self._networks)
         return torch.cuda.stream(self._networks)
 
     def finish(self, estimates: Tensor) -> None:

@@ -18,8 +18,8 @@ def normalized(loudness: MeanAndDeviation, audio: FloatArray) -> FloatArray:
 
 
 def restored(loudness: MeanAndDeviation, estimate: FloatArray) -> FloatArray:
-    out = estimate.copy()
-    loudness.restore(out)
+    out = np.empty_like(estimate)
+    loudness.restore(estimate, out, np)
     return out
 
 

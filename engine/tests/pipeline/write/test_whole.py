@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -202,7 +202,7 @@ def test_a_failing_encoder_stops_the_run_immediately(
     failed = threading.Event()
 
     class Slow(FakeRuntime):
-        def __call__(self, segments: FloatArray, sources: tuple[int, ...]) -> FloatArray:
+        def __call__(self, segments: Sequence[FloatArray], sources: tuple[int, ...]) -> FloatArray:
             failed.wait(60)
             time.sleep(0.02)  # the encoder sets it before it ends
             return super().__call__(segments, sources)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -28,10 +29,10 @@ class MeanAndDeviation:
         out /= np.float32(self.std + _EPSILON)
         np.clip(out, -_LOUDEST, _LOUDEST, out=out)
 
-    def restore(self, estimate: Array) -> None:
-        """Undo :meth:`normalize` on an estimate, in place."""
-        estimate *= self.std + _EPSILON
-        estimate += self.mean
+    def restore(self, estimate: Array, out: Array, library: Any) -> None:
+        """Undo :meth:`normalize` on an estimate, and write the result into ``out``."""
+        library.multiply(estimate, self.std + _EPSILON, out=out)
+        out += self.mean
 
 
 def measure(blocks: Iterable[FloatArray]) -> MeanAndDeviation:

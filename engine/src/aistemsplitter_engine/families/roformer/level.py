@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -22,8 +23,10 @@ class Unchanged:
         """Write the audio into ``out``."""
         np.clip(audio, -_LOUDEST, _LOUDEST, out=out)
 
-    def restore(self, estimate: Array) -> None:
-        """Leave an estimate as it is."""
+    def restore(self, estimate: Array, out: Array, library: Any) -> None:
+        """Copy an estimate into ``out``."""
+        if out is not estimate:
+            out[:] = estimate
 
 
 def measure(blocks: Iterable[FloatArray]) -> Unchanged:
