@@ -69,7 +69,7 @@ texts: .venv/.packages
 	$(BIN)/python scripts/texts.py
 
 screenshots: .venv/.test
-	$(BIN)/python server/tests/screenshots.py
+	$(BIN)/python server/tests/screenshots.py $(ARGS)
 
 pictures: .venv/.test .venv/.demo
 	PYTHONPATH=server/tests $(BIN)/python demo/pictures.py

@@ -33,9 +33,10 @@ NOT_SIGNED_IN = ("sign-in", "join", "shared")
 
 @dataclass(frozen=True)
 class Tour:
-    """Paths of the pages, and the service's URL."""
+    """Paths of the pages, and the service's URL and database."""
 
     base_url: str
+    database: Database
     pages: Mapping[str, str]  # paths by name
 
 
@@ -80,6 +81,7 @@ def tour(settings: Settings) -> Iterator[Tour]:
         assert delivery is not None
         yield Tour(
             f"http://localhost:{client.base_url.port}",
+            database,
             {
                 "sign-in": "/sign-in",
                 "join": f"/join/{invitation}",
