@@ -76,6 +76,41 @@ def test_a_link_is_created_without_leaving_the_page(
         assert row.expires_at == session.get_one(Split, song.id).expires_at
 
 
+def test_a_link_can_be_read_on_a_phone(
+    browser: Browser, base: str, session_token: str, song: Split
+) -> None:
+    with signed_in_page(browser, base, session_token, **PHONE) as page:
+        opened(page, base, song)
+        page.get_by_role("button", name="Create link").click()
+        link = page.locator(".share-link code")
+        expect(link).to_be_visible()
+        assert link.evaluate("element => element.clientWidth") > PHONE["viewport"]["width"] * 0.7
+
+
+@pytest.mark.parametrize("width", [320, 390])
+def test_what_a_row_says_stays_apart_on_a_phone(
+    browser: Browser, base: str, session_token: str, song: Split, database: Database, width: int
+) -> None:
+    expire(database, song, timedelta(hours=5, minutes=30))
+    phone = {**PHONE, "viewport": {"width": width, "height": 844}}
+    with signed_in_page(browser, base, session_token, **phone) as page:
+        page.goto("/studio")
+        row = page.locator(f"#{song.id}")
+        boxes = row.locator(".badge, .deletion, button, a.button").evaluate_all(
+            """elements => elements.map((element) => {
+              const { left, right, top, bottom } = element.getBoundingClientRect();
+              const line = parseFloat(getComputedStyle(element).lineHeight);
+              return { left, right, top, bottom, isOneLine: bottom - top < 2 * line };
+            })"""
+        )
+    assert len(boxes) == 5
+    says, *others = (boxes.pop(1), *boxes)
+    assert says["isOneLine"]
+    for other in others:
+        beside = says["right"] <= other["left"] or other["right"] <= says["left"]
+        assert beside or says["bottom"] <= other["top"] + 1 or other["bottom"] <= says["top"] + 1
+
+
 def test_a_link_lives_a_week_if_the_audio_does(
     page: Page, base: str, song: Split, database: Database
 ) -> None:

@@ -12,6 +12,7 @@ from aistemsplitter_server.accounts import sign_ins
 from aistemsplitter_server.accounts.tables import Person
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.secrets import Secrets
+from aistemsplitter_server.splits.tables import Split
 from player_pages import session_of, sign_in, signed_in_page
 from processes import SONG
 from visitors import person
@@ -104,6 +105,20 @@ def test_failures_are_sentences_in_the_language_of_the_page(
         expect(row.get_by_role("button", name=f"重試 {noise.name}")).to_be_hidden()
 
 
+def test_the_buttons_of_a_failed_upload_line_up_with_those_of_songs(
+    song: Split, studio: Page
+) -> None:
+    studio.route("**/studio/uploads", lambda route: route.abort("connectionrefused"))
+    row = split(studio, SONG)
+    expect(row.get_by_role("button", name="Try")).to_be_visible()
+    edges = [
+        box["x"] + box["width"]
+        for each in (row, studio.locator(f"#{song.id}"))
+        if (box := each.locator(".actions").bounding_box())
+    ]
+    assert edges[0] == pytest.approx(edges[1], abs=1)
+
+
 def test_nothing_is_sent_that_the_balance_does_not_cover(
     browser: Browser, base: str, database: Database, server_secrets: Secrets
 ) -> None:
@@ -113,7 +128,7 @@ def test_nothing_is_sent_that_the_balance_does_not_cover(
         page.goto("/studio")
         page.locator("#files").set_input_files(SONG)
         page.locator("[value=htdemucs_tiny]").check()
-        shortage = page.get_by_text("This needs 0:15 minutes more than you have left.")
+        shortage = page.get_by_text("Not enough minutes left: this needs 0:15 more.")
         expect(shortage).to_be_visible()
         expect(page.locator("#go")).to_be_disabled()
         page.get_by_role("button", name=f"Remove {SONG.name}").click()
