@@ -201,6 +201,33 @@ async function recorder(context, source) {
   return heard;
 }
 
+/** Begin to render a mix that exceeds full scale, up to the start of its second rendering. */
+export async function beginLoudMix(assets, windows, frames) {
+  const { mixdown, plain } = await modules(assets);
+  const buffer = new AudioBuffer({ length: frames, numberOfChannels: 2, sampleRate: 44100 });
+  for (const channel of [0, 1]) buffer.getChannelData(channel).fill(0.8);
+  const song = {
+    sampleRate: 44100,
+    frames: windows * frames,
+    pieceFrames: frames,
+    tracks: [{ name: "vocals" }, { name: "bass" }],
+  };
+  const mixing = { isSecondTime: false };
+  let loaded = 0;
+  const pieces = {
+    count: windows,
+    async load() {
+      if (loaded++ === windows) {
+        mixing.isSecondTime = true;
+        await new Promise((resolve) => (mixing.goOn = resolve));
+      }
+      return [buffer, buffer];
+    },
+  };
+  mixing.blob = mixdown(song, pieces, plain(["vocals", "bass"]));
+  window.mixing = mixing;
+}
+
 /**
  * Several players at once on a real clock, each with jumps and loops of its own, and one whose
  * second stem is muted: the control.

@@ -80,6 +80,22 @@ def run(page: Page, function: str, *given: Any) -> Any:
     )
 
 
+def live(page: Page, kind: str) -> int:
+    """Collect garbage, and return how many objects of a class the page still holds."""
+    session = page.context.new_cdp_session(page)
+    prototype = session.send("Runtime.evaluate", {"expression": f"{kind}.prototype"})["result"]
+    found = session.send("Runtime.queryObjects", {"prototypeObjectId": prototype["objectId"]})
+    count = session.send(
+        "Runtime.callFunctionOn",
+        {
+            "objectId": found["objects"]["objectId"],
+            "functionDeclaration": "function () { return this.length; }",
+        },
+    )
+    session.detach()
+    return int(count["result"]["value"])
+
+
 def channels(packed: list[str]) -> NDArray[np.float32]:
     return np.stack([np.frombuffer(b64decode(channel), np.float32) for channel in packed])
 
@@ -199,6 +215,17 @@ def test_a_mix_that_exceeds_full_scale_is_attenuated(
     found = written(run(page, "mixed", player.data(split), {}))
     peak = np.abs(loud.astype(int)).max() * 2
     assert np.abs(found - loud.astype(float) * 2 * 32768 / peak).max() <= 2
+
+
+def test_a_mix_that_is_rendered_again_takes_memory_once(page: Page) -> None:
+    windows, frames = 4, 10_000
+    run(page, "beginLoudMix", windows, frames)
+    page.wait_for_function("() => window.mixing?.isSecondTime")
+    assert live(page, "Blob") == 0, "nothing of the first rendering is left"
+    size = page.evaluate("async () => { mixing.goOn(); return (await mixing.blob).size; }")
+    assert size == 44 + 4 * windows * frames
+    page.evaluate("delete window.mixing")
+    assert live(page, "Blob") == 0
 
 
 def test_a_long_song_fits_into_a_phone(page: Page, player: Player, someone: Customer) -> None:

@@ -38,7 +38,9 @@ async function render(song, pieces, levels, factor, onProgress, signal) {
       steps.setInt16(at * FRAME, step(left[at] * factor), true);
       steps.setInt16(at * FRAME + 2, step(right[at] * factor), true);
     }
-    parts.push(new Blob([steps])); // browsers keep those outside of the page's memory
+    // What is rendered again to be quieter must not take memory meanwhile.
+    if (factor === 1 && peak > 1) parts.length = 0;
+    else parts.push(new Blob([steps])); // browsers keep those outside of the page's memory
     onProgress((number + 1) / pieces.count);
   }
   return { parts, peak };
