@@ -22,6 +22,10 @@ BIN := .venv/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 PROJECTS := pyproject.toml engine/pyproject.toml sdk/pyproject.toml server/pyproject.toml
 
+# Python keeps its compiled files even where the environment says otherwise: the tests start hundreds
+# of processes, and each would compile all modules again.
+unexport PYTHONDONTWRITEBYTECODE
+
 PARALLEL := --numprocesses=4 --dist=worksteal
 
 .PHONY: setup demo test test-fast check ruff layers mypy pyright docs texts lock screenshots pictures workflows unit matrix dist image publish clean

@@ -50,36 +50,14 @@ def test_the_file_is_that_of_ffmpeg(
         assert (tmp_path / "ours.wav").read_bytes() == expected
 
 
-class Holes:
-    """A file object that seeks over zeros instead of writing them."""
-
-    def __init__(self, file):
-        self._file = file
-
-    def write(self, data):
-        if data == bytes(len(data)):
-            self._file.seek(len(data), os.SEEK_CUR)
-            return len(data)
-        return self._file.write(data)
-
-    def __getattr__(self, name):
-        return getattr(self._file, name)
-
-
 @pytest.mark.parametrize(("bits", "chunks"), [(32, [b"fmt ", b"fact"]), (24, [b"fmt "])])
-def test_past_4_gib_it_is_an_rf64(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bits: int, chunks: list[bytes]
-) -> None:
-    """Silence is written as holes, so the test needs little disk space and a few seconds."""
+def test_past_4_gib_it_is_an_rf64(tmp_path: Path, bits: int, chunks: list[bytes]) -> None:
+    """Most of the file is a hole, so the test needs little time and disk space."""
     path = tmp_path / "long.wav"
-    rate, minute = 192_000, 192_000 * 60
-    silence = np.zeros((2, minute), dtype=np.float32)
-    frames = 0
+    rate, frames = 192_000, (1 << 34) // bits
     with StemWriter(path, OutputFormat("wav", bits), rate, 2) as writer:
-        monkeypatch.setattr(writer._file, "_file", Holes(writer._file._file))
-        while frames * bits // 4 < (1 << 32) + 1000:
-            writer.write(silence)
-            frames += minute
+        writer._file.seek(frames * bits // 4, os.SEEK_CUR)
+        writer._encoder._frames = frames
         writer.write(np.full((2, 1000), 0.5, np.float32))
     frames += 1000
     with path.open("rb") as opened:

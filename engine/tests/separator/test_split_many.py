@@ -111,14 +111,14 @@ def test_a_stop_keeps_the_work_of_all_songs_in_progress(
         if len(reached) == 2:
             cancel.set()
 
-    songs = [(song(120), tmp_path / str(n)) for n in range(3)]
+    songs = [(song(40), tmp_path / str(n)) for n in range(3)]
     with pytest.raises(Cancelled):
         list(separator().split_many(songs, jobs=2, on_progress=listen, cancel=cancel))
     assert threads() == set()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["0", "1"]
     outcomes = list(separator().split_many(songs, jobs=2, resume=True))
     calls = fakes[-1].calls
-    separator().split(song(120), tmp_path / "whole")
+    separator().split(song(40), tmp_path / "whole")
     assert calls < 2.8 * fakes[-1].calls
     assert all(outcome.error is None for outcome in outcomes)
     for number in range(3):
