@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from importlib.util import find_spec
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -121,7 +122,23 @@ def test_no_lifecycle(target: Bucket, tmp_path: Path, operation: str) -> None:
     assert finding.todo == "do without it: the service itself deletes what has expired"
 
 
-def test_rules_that_are_not_stored(target: Bucket, tmp_path: Path) -> None:
+def test_rules_that_are_returned_late(
+    target: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aistemsplitter_server.cli.bucket_setup.PAUSES", (0.0, 0.0, 0.0))
+    get, stale = target.client.get_bucket_lifecycle_configuration, count(1)
+
+    def late(**given: Any) -> Any:
+        return {"Rules": []} if next(stale) <= 3 else get(**given)
+
+    target.client.get_bucket_lifecycle_configuration = late
+    assert done(target, tmp_path)["lifecycle"].state == "ok"
+
+
+def test_rules_that_are_not_stored(
+    target: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aistemsplitter_server.cli.bucket_setup.PAUSES", (0.0, 0.0))
     target.client.put_bucket_cors = lambda **_: None
     target.client.put_bucket_lifecycle_configuration = lambda **_: None
     found = done(target, tmp_path, **SITE)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 
 from aistemsplitter_server.cli.checks import Finding, too_short
 from aistemsplitter_server.kit.settings import PREFIX, Settings
@@ -12,6 +13,8 @@ from aistemsplitter_server.storage.interface import StorageFailed
 from aistemsplitter_server.storage.s3_bucket import Bucket
 
 ALLOW = "allow it, or run this once with an administrator's credentials (AWS_PROFILE=...)"
+# Seconds between tries to read a rule back: AWS may return the previous rules for a while.
+PAUSES = (0.0, 0.5, 1.0, 2.0, 4.0)
 NOT_READ_BACK = "the service accepted it, but does not return it"
 
 
@@ -38,7 +41,7 @@ def _cors(bucket: Bucket, settings: Settings) -> Iterator[Finding]:
     try:
         wanted = s3_rules.cors_rules(bucket, origins)
         changed = s3_rules.set_cors(bucket, wanted)
-        if not s3_rules.has_cors(bucket, wanted):
+        if not _becomes_true(lambda: s3_rules.has_cors(bucket, wanted)):
             yield _failed("cors", NOT_READ_BACK, todo, needed=needed)
             return
     except StorageFailed as error:
@@ -58,7 +61,7 @@ def _lifecycle(bucket: Bucket, settings: Settings) -> Iterator[Finding]:
     todo = "do without it: the service itself deletes what has expired"
     try:
         changed = s3_rules.set_lifecycle(bucket, wanted)
-        if not s3_rules.has_lifecycle(bucket, wanted):
+        if not _becomes_true(lambda: s3_rules.has_lifecycle(bucket, wanted)):
             yield _failed("lifecycle", NOT_READ_BACK, todo)
             return
     except StorageFailed as error:
@@ -85,6 +88,14 @@ def _versions(bucket: Bucket) -> Iterator[Finding]:
 
 def _way_out(error: StorageFailed, instead: str) -> str:
     return f"{ALLOW}; or {instead}" if error.errno == errno.EACCES else instead
+
+
+def _becomes_true(check: Callable[[], bool]) -> bool:
+    for pause in PAUSES:
+        time.sleep(pause)
+        if check():
+            return True
+    return False
 
 
 def _failed(check: str, message: str, todo: str, *, needed: bool = False) -> Finding:
