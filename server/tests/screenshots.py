@@ -18,7 +18,7 @@ from rich.progress import track
 import databases
 from aistemsplitter_server.kit.settings import Settings
 from browsers import FLAGS, chromium, enter
-from states import STATES
+from states import STATES, shown
 from tour import NOT_SIGNED_IN, OWNER, Tour, tour
 
 OUT = Path("out/screenshots")
@@ -79,15 +79,10 @@ def _take(browser: Browser, found: Tour, look: str) -> None:
 
 
 def _take_states(context: BrowserContext, found: Tour, look: str) -> None:
-    for name, bring_about in STATES.items():
-        if not _is_wanted(name):
-            continue
-        page = context.new_page()
-        bring_about(page, found)
-        page.wait_for_timeout(SETTLED)
-        _picture(page, f"{name}-{look}")
-        page.unroute_all(behavior="ignoreErrors")
-        page.close()
+    for name in filter(_is_wanted, STATES):
+        with shown(context, found, name) as page:
+            page.wait_for_timeout(SETTLED)
+            _picture(page, f"{name}-{look}")
 
 
 def _is_wanted(name: str) -> bool:

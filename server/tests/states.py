@@ -5,10 +5,11 @@ They are brought about without texts, so that they work in every language.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import BrowserContext, Page, Route, expect
 from sqlalchemy import delete, update
 
 from aistemsplitter_server.kit import times
@@ -18,6 +19,7 @@ from tour import Tour
 
 PIECES = "**/storage/splits/**"
 YOUTUBE = "https://www.youtube.com/watch?v=dQw4w9WgXcQ"
+_held: list[Route] = []
 State = Callable[[Page, Tour], None]
 
 
@@ -168,6 +170,18 @@ STATES: dict[str, State] = {
 }
 
 
+@contextmanager
+def shown(context: BrowserContext, tour: Tour, name: str) -> Iterator[Page]:
+    """Yield a new page in a state."""
+    page = context.new_page()
+    STATES[name](page, tour)
+    yield page
+    while _held:
+        _held.pop().abort()
+    page.unroute_all(behavior="ignoreErrors")
+    page.close()
+
+
 def _song(page: Page, tour: Tour) -> None:
     """Open the song as if nobody had opened it before, and let nothing be remembered."""
     with tour.database.write() as session:
@@ -197,4 +211,5 @@ def _expire(tour: Tour, left: timedelta) -> None:
 
 
 def _hold(route: Route) -> None:
-    """Leave a request unanswered."""
+    """Leave a request unanswered as long as the state is shown."""
+    _held.append(route)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterable, Iterator
 from typing import Literal
 
 import pytest
@@ -13,10 +14,12 @@ import databases
 from aistemsplitter_server.kit.settings import Settings
 from aistemsplitter_server.web.texts import LANGUAGES
 from browsers import enter
+from states import STATES, shown
 from tour import NOT_SIGNED_IN, OWNER, Tour, tour
 
 PHONE: ViewportSize = {"width": 390, "height": 844}
-SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+Scheme = Literal["light", "dark"]
+SCHEMES: tuple[Scheme, ...] = ("light", "dark")
 
 
 @pytest.fixture(scope="module")
@@ -46,12 +49,31 @@ def test_accessibility(pages: dict[str, Page], toured: Tour) -> None:
     for name, path in toured.pages.items():
         page = pages[name]
         page.goto(path)
-        for scheme in SCHEMES:
-            page.emulate_media(color_scheme=scheme)
-            for violation in Axe().run(page).response["violations"]:
-                if violation["impact"] in ("serious", "critical"):
-                    nodes = [node["html"][:120] for node in violation["nodes"][:3]]
-                    found.append((name, scheme, violation["id"], nodes))
+        found += [(name, *violation) for violation in violations(page, SCHEMES)]
+    assert not found
+
+
+def violations(page: Page, schemes: Iterable[Scheme]) -> Iterator[tuple[str, ...]]:
+    """Yield axe-core's serious findings on a page, each with the mode and the elements."""
+    for scheme in schemes:
+        page.emulate_media(color_scheme=scheme)
+        for violation in Axe().run(page).response["violations"]:
+            if violation["impact"] in ("serious", "critical"):
+                nodes = [node["html"][:120] for node in violation["nodes"][:3]]
+                yield scheme, violation["id"], *nodes
+
+
+def test_states_that_no_url_shows(pages: dict[str, Page], toured: Tour) -> None:
+    """They are accessible, and do not scroll sideways on a phone."""
+    found: list[tuple[str, ...]] = []
+    schemes = itertools.cycle(SCHEMES)
+    for name in STATES:
+        scheme = next(schemes)  # one each, as axe-core takes seconds
+        with shown(pages["studio"].context, toured, name) as page:
+            found += [(name, *violation) for violation in violations(page, [scheme])]
+            page.set_viewport_size(PHONE)
+            if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
+                found.append((name, "too wide for a phone"))
     assert not found
 
 
