@@ -44,11 +44,13 @@ class FakeRuntime:
     def __init__(self, network: Network, *, concurrency: int = 2, batch_size: int = 1) -> None:
         self.network, self.concurrency, self.batch_size = network, concurrency, batch_size
         self.calls = 0  # segments that were separated
+        self._lock = threading.Lock()
         self.gain = 1.0
         self._ramp = np.linspace(-0.25, 0.25, network.segment_frames, dtype=np.float32)
 
     def __call__(self, segments: Sequence[FloatArray], sources: tuple[int, ...]) -> FloatArray:
-        self.calls += len(segments)
+        with self._lock:
+            self.calls += len(segments)
         batch = np.stack([*segments])
         return np.stack([self._estimate(batch, source) for source in sources], axis=1)
 
