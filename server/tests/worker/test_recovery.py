@@ -44,7 +44,7 @@ def test_a_worker_reports_its_clock(
         with context.database.read() as session:
             return session.get_one(Worker, context.worker_id).clock_skew or 0.0
 
-    with liveness.beating(context):
+    with liveness.registered(context):
         assert until(skew) == pytest.approx(90, abs=30)
     assert "the clock differs from the database's by" in caplog.text
 

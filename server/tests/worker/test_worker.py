@@ -14,11 +14,14 @@ from typing import Any
 
 import httpx2
 import psutil
+import pytest
 
 import aistemsplitter
+from aistemsplitter_server.installation import service as installation
 from aistemsplitter_server.splits.tables import Split
 from customers import Customer
-from databases import only_postgres
+from databases import only_postgres, only_sqlite
+from holding import holder
 from peers import Peer, answers, drips
 from processes import PATIENCE, SONG, Service, ended, split, state, until, upload
 
@@ -203,6 +206,21 @@ def test_a_stalled_worker_is_killed(
     ended_after(client, split_id)
     assert until(lambda: outcomes(service)) == ["done"]
     assert someone.balance == 3420
+
+
+@only_sqlite
+@pytest.mark.parametrize("command", [("worker",), ("api", "--port", "0")])
+def test_a_process_that_starts_kills_one_that_holds_the_write_lock(
+    service: Service, someone: Customer, command: tuple[str, ...]
+) -> None:
+    installation.start(service.settings, someone.database)  # which writes the first time
+    with holder(service.settings.data) as (process, child):
+        process.suspend()
+        child.suspend()
+        started = service.start(*command)
+        assert process.wait(PATIENCE) == -signal.SIGKILL
+        until(lambda: "is ready" in service.log(command[0]) or command[0] == "api")
+        assert started.poll() is None
 
 
 @only_postgres

@@ -1,4 +1,4 @@
-"""Liveness of a worker: it updates its row in the database, and keeps a heartbeat file.
+"""Liveness of a worker: it updates its row in the database, beside its heartbeat file.
 
 The file's lock shows at once that a worker with the same data folder is dead. For a worker on
 another machine, the row shows it after half a minute. A worker on the same machine is killed when
@@ -20,7 +20,7 @@ from sqlalchemy import delete
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from aistemsplitter_server.kit import heartbeats, times
+from aistemsplitter_server.kit import times
 from aistemsplitter_server.kit.database import clock
 from aistemsplitter_server.kit.periodic import repeating
 from aistemsplitter_server.sandbox.messages import printable
@@ -34,16 +34,15 @@ WARNED_AGAIN = 600.0  # seconds between two warnings about the clock
 
 
 @contextmanager
-def beating(context: WorkerContext) -> Iterator[None]:
-    """Send heartbeats while the block runs."""
-    with heartbeats.beating(context.settings.data, context.worker_id):
-        context.write(lambda session: _register(session, context.worker_id))
-        try:
-            with repeating(_Row(context).update, BEAT, "beat"):
-                yield
-        finally:
-            with context.database.write() as session:
-                session.execute(delete(Worker).where(Worker.id == context.worker_id))
+def registered(context: WorkerContext) -> Iterator[None]:
+    """Keep the worker's row while the block runs."""
+    context.write(lambda session: _register(session, context.worker_id))
+    try:
+        with repeating(_Row(context).update, BEAT, "beat"):
+            yield
+    finally:
+        with context.database.write() as session:
+            session.execute(delete(Worker).where(Worker.id == context.worker_id))
 
 
 @contextmanager

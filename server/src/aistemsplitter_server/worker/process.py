@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, NoReturn
 
 from aistemsplitter_server.installation import service as installation
-from aistemsplitter_server.kit import addresses, ids, jobs
+from aistemsplitter_server.kit import addresses, heartbeats, ids, jobs
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.jobs import Queue
 from aistemsplitter_server.kit.outgoing import Outgoing
@@ -40,6 +40,17 @@ DRAINED_AFTER = 30.0  # seconds that running jobs are waited for
 
 def run(settings: Settings, database: Database) -> None:
     """Run until SIGTERM or SIGINT. Never returns, since stopped jobs block threads."""
+    worker_id = ids.new("wrk")
+    # First of all: a stalled process may hold SQLite's write lock until this one kills it.
+    with heartbeats.beating(settings.data, worker_id):
+        _run(settings, database, worker_id)
+    logger.info("worker %s has stopped", worker_id)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
+
+
+def _run(settings: Settings, database: Database, worker_id: str) -> None:
     keys = installation.start(settings, database)
     context = WorkerContext(
         settings,
@@ -47,7 +58,7 @@ def run(settings: Settings, database: Database) -> None:
         keys,
         configured(settings, keys),
         Outgoing(addresses.networks(settings.allow_private_networks)),
-        ids.new("wrk"),
+        worker_id,
     )
     new_engine = partial(
         Engine,
@@ -70,7 +81,7 @@ def run(settings: Settings, database: Database) -> None:
         Queue(SPLITS, at_once=songs, poll_seconds=0.1),
         Queue(listening.QUEUE, at_once=1, poll_seconds=0.5),
     )
-    with liveness.beating(context):
+    with liveness.registered(context):
         recovery.report_models(context)
         if not settings.offline:
             weights.fetch_in_background(context.stopping)
@@ -85,10 +96,6 @@ def run(settings: Settings, database: Database) -> None:
             for dispatcher in dispatchers:
                 dispatcher.wait(max(0.0, drained_by - time.monotonic()))
         engines.kill()
-    logger.info("worker %s has stopped", context.worker_id)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(0)
 
 
 class _Running:
