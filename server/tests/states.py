@@ -183,7 +183,7 @@ def shown(context: BrowserContext, tour: Tour, name: str) -> Iterator[Page]:
 
 
 def _song(page: Page, tour: Tour) -> None:
-    """Open the song as if nobody had opened it before, and let nothing be remembered."""
+    """Open the song without any saved player settings, and save none."""
     with tour.database.write() as session:
         session.execute(delete(PlayerState))
     page.add_init_script("localStorage.clear()")

@@ -13,7 +13,7 @@ from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.errors import NotFound
 from aistemsplitter_server.kit.secrets import Secrets
 from aistemsplitter_server.kit.settings import Settings
-from aistemsplitter_server.splits import deletion, queries, remembering
+from aistemsplitter_server.splits import deletion, deletion_queries, remembering
 from aistemsplitter_server.splits.tables import Split
 from aistemsplitter_server.storage.configured import configured
 from customers import of as customer_of
@@ -89,7 +89,7 @@ def test_states_go_with_the_audio(
 ) -> None:
     with database.write() as session:
         session.get_one(Split, split.id).expires_at = times.now()
-        queries.set_swept(session, [split.id], times.now())
+        deletion_queries.set_swept(session, [split.id], times.now())
     assert speeds(database, people, split) == [None, None]
     with database.write() as session, pytest.raises(NotFound):  # a page is still open
         remembering.save(session, people[0].id, session.get_one(Split, split.id), state())

@@ -140,13 +140,18 @@ def test_credits_are_reserved_for_the_announced_size(
     assert someone.balance == 600
 
 
+def begun(context: WorkerContext, someone: Customer) -> str:
+    """Return a split whose fetch has begun."""
+    split_id = someone.fetch("http://a.example/")
+    with context.database.write() as session:
+        assert fetches.begin(session, split_id, "wrk_1")
+    return split_id
+
+
 def test_reserved_credits_are_not_available_to_another_song(
     context: WorkerContext, someone: Customer
 ) -> None:
-    first, second = someone.fetch("http://a.example/"), someone.fetch("http://a.example/")
-    with context.database.write() as session:
-        for split_id in (first, second):
-            assert fetches.begin(session, split_id, "wrk_1")
+    first, second = begun(context, someone), begun(context, someone)
     with context.database.write() as session:
         fetches.announce_size(session, first, 1, 400 * fetches.DENSEST)
     with (
@@ -167,10 +172,9 @@ def test_reserved_credits_are_not_available_to_another_song(
 def test_songs_that_are_fetched_do_not_refuse_one_that_can_be_paid(
     context: WorkerContext, someone: Customer
 ) -> None:
-    waiting, last = someone.fetch("http://a.example/"), someone.fetch("http://a.example/")
+    waiting, last = begun(context, someone), begun(context, someone)
     with context.database.write() as session:
         for split_id in (waiting, last):
-            assert fetches.begin(session, split_id, "wrk_1")
             fetches.announce_size(session, split_id, 1, None)
     with context.database.write() as session:
         allowed = limits.limits_of(session, context.settings, someone.caller.account_id)

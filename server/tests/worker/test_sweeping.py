@@ -280,7 +280,7 @@ def test_a_crash_between_deleting_and_noting(
         raise OperationalError("UPDATE", {}, Exception("the database is unavailable"))
 
     with monkeypatch.context() as patched:
-        patched.setattr("aistemsplitter_server.splits.queries.set_swept", dies)
+        patched.setattr("aistemsplitter_server.splits.deletion_queries.set_swept", dies)
         sweep(context, "stems", after=LATER)
     assert [*context.storage.names("splits")] == []
     assert not swept(someone, made)

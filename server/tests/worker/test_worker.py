@@ -219,7 +219,8 @@ def test_a_process_that_starts_kills_one_that_holds_the_write_lock(
         child.suspend()
         started = service.start(*command)
         assert process.wait(PATIENCE) == -signal.SIGKILL
-        until(lambda: "is ready" in service.log(command[0]) or command[0] == "api")
+        ready = "is ready" if command == ("worker",) else "Uvicorn running"
+        until(lambda: ready in service.log(command[0]))
         assert started.poll() is None
 
 

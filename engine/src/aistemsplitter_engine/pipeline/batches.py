@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Executor, Future
-from contextlib import contextmanager
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 from aistemsplitter_engine.arrays import Array
@@ -54,22 +54,14 @@ class Batches:
         return [request.estimate for request in requests]
 
     def _compute(self, end: int, batch_size: int) -> None:
-        """Compute batches until the first ``end`` requests are taken."""
-        with self._call(batch_size):
+        """Compute batches until the first ``end`` requests are taken.
+
+        While the runtime is busy, windows wait here, where they can be merged into batches, and not
+        in the runtime. Batches of one window cannot be merged.
+        """
+        with self._calls if batch_size > 1 else nullcontext():
             while batch := self._take(end, batch_size):
                 self._separate(batch)
-
-    @contextmanager
-    def _call(self, batch_size: int) -> Iterator[None]:
-        """Wait until the runtime has a call to spare.
-
-        Meanwhile windows wait here, where they can be merged into batches, and not in the runtime.
-        """
-        if batch_size == 1:  # there is nothing to merge
-            yield
-            return
-        with self._calls:
-            yield
 
     def _take(self, end: int, batch_size: int) -> list[_Request]:
         """Take the next requests, of which all want the same sources; none after ``end``."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict
+from typing import NoReturn
 
 import typer
 
@@ -18,19 +20,27 @@ MARKS = {
 
 def doctor(context: typer.Context, as_json: Json = False) -> None:
     """Check the service and this machine without changing anything. Exit with 1 on problems."""
+    report(examine(context.obj), "checks", as_json=as_json)
+
+
+def report(found: Iterable[Finding], name: str, *, as_json: bool) -> NoReturn:
+    """Print findings as they come, or as JSON at the end, and exit with 1 if one is a problem.
+
+    Args:
+        name: Name of the findings in the JSON.
+    """
     findings = []
-    for finding in examine(context.obj):
+    for finding in found:
         findings.append(finding)
         if not as_json:
-            show(finding)
+            _show(finding)
     sound = all(finding.state != "problem" for finding in findings)
     if as_json:
-        print_json({"ok": sound, "checks": [asdict(finding) for finding in findings]})
+        print_json({"ok": sound, name: [asdict(finding) for finding in findings]})
     raise typer.Exit(0 if sound else 1)
 
 
-def show(finding: Finding) -> None:
-    """Print a finding, and below it how to fix it."""
+def _show(finding: Finding) -> None:
     mark, colour = MARKS[finding.state]
     label = typer.style(f"{mark:8}", fg=colour)
     typer.echo(f"{label} {finding.check:16} {finding.message}")

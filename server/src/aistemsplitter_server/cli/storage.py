@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
 from aistemsplitter_server.cli import moving
 from aistemsplitter_server.cli.checks import Finding
-from aistemsplitter_server.cli.doctor import show
-from aistemsplitter_server.cli.shared import Json, print_json
+from aistemsplitter_server.cli.doctor import report
+from aistemsplitter_server.cli.shared import Json
 from aistemsplitter_server.kit.setting_types import storage_address
 from aistemsplitter_server.kit.settings import Settings
 from aistemsplitter_server.storage.configured import require_boto3
@@ -29,25 +28,14 @@ def setup(context: typer.Context, as_json: Json = False) -> None:
     settings: Settings = context.obj
     if settings.storage is None:
         message = "a folder of this machine, which needs no setup"
-        findings = [Finding("storage", "ok", message)]
-        if not as_json:
-            show(findings[0])
-    else:
-        require_boto3()
-        from aistemsplitter_server.cli.bucket_setup import steps
-        from aistemsplitter_server.storage.s3_bucket import bucket
+        report([Finding("storage", "ok", message)], "steps", as_json=as_json)
+    require_boto3()
+    from aistemsplitter_server.cli.bucket_setup import steps
+    from aistemsplitter_server.storage.s3_bucket import bucket
 
-        findings = []
-        target = bucket(settings.storage, settings)
-        with closing(target.client):
-            for finding in steps(target, settings):
-                findings.append(finding)
-                if not as_json:
-                    show(finding)
-    done = all(finding.state != "problem" for finding in findings)
-    if as_json:
-        print_json({"ok": done, "steps": [asdict(finding) for finding in findings]})
-    raise typer.Exit(0 if done else 1)
+    target = bucket(settings.storage, settings)
+    with closing(target.client):
+        report(steps(target, settings), "steps", as_json=as_json)
 
 
 @app.command()

@@ -18,8 +18,8 @@ SECRET_LENGTH = 32  # bytes of the server's secret and of each key derived from 
 ORIGIN = re.compile(
     r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9A-Fa-f:]+\](:[0-9]{1,5})?"
 )
-# A bucket's name, and a prefix whose parts begin with a letter or a digit.
 DISK = "disk"  # as an address of a storage: a folder in the data folder
+# A bucket's name, and a prefix whose parts begin with a letter or a digit.
 BUCKET = re.compile(
     r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9][A-Za-z0-9_.-]{0,127}){0,8}/?", re.ASCII
 )

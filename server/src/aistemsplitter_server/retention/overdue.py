@@ -11,7 +11,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from aistemsplitter_server.kit.settings import Settings
 from aistemsplitter_server.retention.rows import ROWS
-from aistemsplitter_server.splits import queries as splits
+from aistemsplitter_server.splits import deletion_queries
 from aistemsplitter_server.splits.tables import Split
 from aistemsplitter_server.uploads import queries as uploads
 from aistemsplitter_server.uploads.tables import Upload
@@ -22,7 +22,7 @@ MOST = 1_000  # rows of one kind that are counted
 
 # Rows that are marked instead of deleted, by the name of their sweep.
 MARKED: dict[str, tuple[InstrumentedAttribute[str], Callable[[datetime], ColumnElement[bool]]]] = {
-    "stems": (Split.id, splits.expired),
+    "stems": (Split.id, deletion_queries.expired),
     "erasures": (
         Split.id,
         lambda now: (

@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from aistemsplitter_server.kit import times
-from aistemsplitter_server.splits import queries, service
+from aistemsplitter_server.splits import deletion_queries, queries, service
 from aistemsplitter_server.splits.tables import TERMINAL, Split
 from aistemsplitter_server.uploads.tables import Upload
 from aistemsplitter_server.webhooks import service as webhooks
@@ -39,15 +39,15 @@ def erase(session: Session, split: Split) -> None:
     """
     split.filename, split.input_url, split.webhook_url = "", None, None
     split.split_metadata, split.warnings, split.error_message = {}, [], None
-    queries.delete_shares(session, split.id)
-    queries.delete_player_states(session, split.id)
+    deletion_queries.delete_shares(session, split.id)
+    deletion_queries.delete_player_states(session, split.id)
     if webhooks.erase(session, split.id):
         split.erased_at = times.now()
 
 
 def erase_deleted(session: Session, _now: datetime, limit: int) -> int:
     """Complete the erasure of deleted splits; return how many were considered."""
-    found = queries.unerased_locked(session, limit)
+    found = deletion_queries.unerased_locked(session, limit)
     for split in found:
         erase(session, split)
     return len(found)

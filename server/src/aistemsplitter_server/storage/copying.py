@@ -26,7 +26,7 @@ CHANGES = 3  # copies of an object that is replaced again and again
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What happened with an object.
+    """The result of copying an object.
 
     Attributes:
         state: ``there`` if the target had it already, ``gone`` if the service has deleted it.

@@ -27,7 +27,7 @@ USUAL = 7
 
 
 class ShareForm(Form):
-    """How many days the link works; 0: until the audio is due to be deleted."""
+    """Days that the link works; with 0, it works until the audio is due to be deleted."""
 
     days: Annotated[Literal[0, 1, 7, 30], BeforeValidator(int)] = 0
 

@@ -25,7 +25,15 @@ from aistemsplitter_server.models import queries as models
 from aistemsplitter_server.models.catalogue import MODELS, Model
 from aistemsplitter_server.models.service import serving
 from aistemsplitter_server.operations import grants
-from aistemsplitter_server.splits import actions, creation, queries, service, speeds, stream
+from aistemsplitter_server.splits import (
+    actions,
+    creation,
+    deletion_queries,
+    queries,
+    service,
+    speeds,
+    stream,
+)
 from aistemsplitter_server.splits.schemas import CreateSplit, OutputFormat
 from aistemsplitter_server.splits.tables import TERMINAL, Split
 from aistemsplitter_server.uploads import reservations
@@ -108,7 +116,9 @@ def studio(
         offers = _offers(session, context)
         balance = credits.balance(session, who.account_id)
         now = times.now()
-        expiring = queries.expiring(session, who.account_id, now, now + REMINDED, MOST_EXPIRING)
+        expiring = deletion_queries.expiring(
+            session, who.account_id, now, now + REMINDED, MOST_EXPIRING
+        )
     return render(
         request,
         "studio.html",
@@ -177,7 +187,7 @@ def keep_expiring(context: InContext, who: InSession) -> Response:
     """Keep all songs that the page's reminder counts."""
     with context.database.write() as session:
         now = times.now()
-        for split in queries.expiring(
+        for split in deletion_queries.expiring(
             session, who.account_id, now, now + REMINDED, MOST_EXPIRING, lock=True
         ):
             actions.keep(session, context.settings, split, who.person_id)

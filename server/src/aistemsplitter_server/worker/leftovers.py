@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from aistemsplitter_server.kit import heartbeats, ids, times
 from aistemsplitter_server.operations import closing
-from aistemsplitter_server.splits import queries as splits
+from aistemsplitter_server.splits import deletion_queries
 from aistemsplitter_server.splits.tables import TERMINAL, Split
 from aistemsplitter_server.storage import keys
 from aistemsplitter_server.uploads import queries as uploads
@@ -40,7 +40,7 @@ def expired_audio(context: WorkerContext) -> Iterator[str]:
     now, after = times.now(), None
     while True:
         with context.database.read() as session:
-            page = splits.expired_after(session, now, after, PAGE)
+            page = deletion_queries.expired_after(session, now, after, PAGE)
         yield from (split_id for _, split_id in page)
         if len(page) < PAGE:
             return

@@ -10,7 +10,7 @@ from aistemsplitter_server.accounts import service as accounts
 from aistemsplitter_server.kit import jobs, times
 from aistemsplitter_server.retention import failures
 from aistemsplitter_server.retention.rows import ROWS
-from aistemsplitter_server.splits import deletion
+from aistemsplitter_server.splits import deletion, deletion_queries
 from aistemsplitter_server.splits import queries as splits
 from aistemsplitter_server.uploads import queries as uploads
 from aistemsplitter_server.uploads import service as uploads_service
@@ -29,7 +29,7 @@ def sweeps() -> Sequence[Sweep]:
         Sweep(
             "stems",
             OFTEN,
-            items(leftovers.expired_audio, leftovers.delete_audio, splits.set_swept),
+            items(leftovers.expired_audio, leftovers.delete_audio, deletion_queries.set_swept),
         ),
         Sweep(
             "expired_uploads", OFTEN, rows(partial(uploads_service.expire, splits.needed_uploads))
