@@ -43,6 +43,7 @@ from aistemsplitter_server.kit.turns import Turns
 
 if TYPE_CHECKING:
     import psycopg
+    from sqlalchemy.pool import ConnectionPoolEntry
 
 BUSY_TIMEOUT = 10.0  # seconds that a writer waits for another
 Result = TypeVar("Result")
@@ -203,9 +204,13 @@ class Database:
         return bool(is_busy) or written == pages
 
     def close(self) -> None:
-        """Close all idle connections."""
-        self.engine.dispose()
-        self._writer.dispose()
+        """Close all connections: idle ones now, the others as soon as they are no longer used.
+
+        Threads that nobody waits for, such as those of jobs, may still be using some.
+        """
+        for engine in (self.engine, self._writer):
+            event.listen(engine, "checkin", _close_returned)
+            engine.dispose()
 
 
 def partial_index(name: str, columns: Sequence[str], condition: str) -> Index:
@@ -291,6 +296,10 @@ def _still_there(connection: psycopg.Connection, _record: Any, _proxy: Any) -> N
         if not heard.poll(0):  # there is no goodbye message either
             return
     raise exc.DisconnectionError("the server has closed the connection")
+
+
+def _close_returned(_connection: Any, record: ConnectionPoolEntry) -> None:
+    record.invalidate()
 
 
 def _begin_sqlite(connection: Connection) -> None:
