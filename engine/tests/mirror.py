@@ -37,7 +37,7 @@ def described(content: bytes, stems: tuple[str, ...]) -> ModelSpec:
     """Return a catalogue entry of a model whose only file has this content."""
     digest = hashlib.sha256(content).hexdigest()
     file = WeightFile("feedbeef", f"feedbeef-{digest[:8]}.th", digest, len(content), None, "x/y")
-    return ModelSpec(NAME, (file,), stems, len(content), "a licence", "A model.")
+    return ModelSpec(NAME, (file,), stems, len(content), "a licence", "A model.", "By us.")
 
 
 @contextmanager

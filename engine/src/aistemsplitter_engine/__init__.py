@@ -1,4 +1,4 @@
-"""Stem separation on this machine: HTDemucs models, in memory that does not grow with the song."""
+"""Stem separation on this machine, by HTDemucs and RoFormers, in constant memory."""
 
 from __future__ import annotations
 
@@ -20,12 +20,14 @@ from aistemsplitter_engine.errors import (
 if TYPE_CHECKING:
     from aistemsplitter_engine.audio import AudioArray, AudioFile, StemWriter
     from aistemsplitter_engine.formats import OutputFormat
+    from aistemsplitter_engine.pipeline.registration import add_model
     from aistemsplitter_engine.pipeline.songs import SongOutcome
     from aistemsplitter_engine.pipeline.stems import Block, Separated
     from aistemsplitter_engine.pipeline.write import SplitResult
     from aistemsplitter_engine.separator import Separator
     from aistemsplitter_engine.weights.download import install
     from aistemsplitter_engine.weights.listing import ModelInfo, list_models
+    from aistemsplitter_engine.weights.registry import remove_model
 
 __version__ = "0.1.0"
 __all__ = [
@@ -49,8 +51,10 @@ __all__ = [
     "SongOutcome",
     "SplitResult",
     "StemWriter",
+    "add_model",
     "install",
     "list_models",
+    "remove_model",
 ]
 
 _LATE = {
@@ -64,8 +68,10 @@ _LATE = {
     "SongOutcome": "pipeline.songs",
     "SplitResult": "pipeline.write",
     "StemWriter": "audio",
+    "add_model": "pipeline.registration",
     "install": "weights.download",
     "list_models": "weights.listing",
+    "remove_model": "weights.registry",
 }
 
 

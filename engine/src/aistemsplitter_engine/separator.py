@@ -46,8 +46,9 @@ class Separator:
 
     Args:
         model: ``htdemucs_ft``, ``htdemucs``, ``htdemucs_6s``, ``htdemucs_tiny`` (for
-            demonstration), an alias (``4s``, ``6s``), or the path of a checkpoint: of an
-            HTDemucs, a Mel-Band RoFormer or a BS-RoFormer.
+            demonstration), ``kim_vocals``, an alias (``4s``, ``6s``), a name registered with
+            :func:`add_model`, or the path of a checkpoint: of an HTDemucs, a Mel-Band RoFormer or
+            a BS-RoFormer.
         config: Path of the YAML file of a RoFormer's checkpoint.
         device: ``auto`` (a GPU if PyTorch finds one, else the CPU), ``cpu``, ``cuda``, ``mps``, or
             one of several CUDA GPUs, such as ``cuda:1``.

@@ -1,4 +1,4 @@
-"""``aistemsplitter-local models`` lists and installs models and shows their licences."""
+"""``aistemsplitter-local models`` lists, installs and registers models and shows their licences."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from click.testing import CliRunner
 
 from aistemsplitter_engine.cli.models import group
 from aistemsplitter_engine.weights.catalogue import MODELS
+from aistemsplitter_engine.weights.store import TINY
 from mirror import described, published, stalled
 
 CONTENT = bytes(range(256)) * 40
@@ -78,7 +79,8 @@ def test_the_list_as_json() -> None:
     assert listing["htdemucs_ft"]["files"] == []
     assert listing["htdemucs_tiny"]["installed"] is True
     assert Path(listing["htdemucs_tiny"]["files"][0]).is_file()
-    keys = ["name", "aliases", "stems", "size", "licence", "description", "installed", "files"]
+    keys = ["name", "aliases", "stems", "size", "licence", "description"]
+    keys += ["origin", "installed", "files"]
     assert list(listing["htdemucs"]) == keys
 
 
@@ -168,6 +170,59 @@ def test_an_interruption_prints_how_to_resume(
     assert process.returncode == 130
     assert err == "Error: interrupted; run the same command again to continue\n"
     assert part.exists()
+
+
+def test_a_model_of_the_users_own(empty_machine: Path, tmp_path: Path) -> None:
+    before = run("list")[1]
+    code, out, err = run(
+        "add", "mine", "--file", str(TINY), "--stems", "a, b, c, d", "--licence", "X"
+    )
+    assert (code, err) == (0, "")
+    assert out == f"mine: a, b, c, d; registered in {empty_machine / 'models.yaml'}\n"
+    assert run("install", "mine") == (0, "mine is a model of your own: nothing to install\n", "")
+    code, out, err = run("list")
+    assert (code, err) == (0, "")
+    row = next(line for line in out.splitlines() if line.startswith("mine "))
+    assert row.split() == [
+        "mine",
+        "a,",
+        "b,",
+        "c,",
+        "d",
+        "3.8",
+        "MB",
+        "note",
+        "4",
+        str(TINY.parent),
+    ]
+    assert f"mine: A model of your own, {TINY.name}.\n" in out
+    assert "Licence, note 4: X.\n" in out
+
+    code, out, err = run("add", "mine", "--file", str(TINY))
+    assert (code, out) == (1, "")
+    assert err == (
+        "Error: there is a model mine already; choose another name, or remove it first: "
+        "aistemsplitter-local models remove mine\n"
+    )
+    missing = tmp_path / "missing.th"
+    code, _, err = run("add", "other", "--file", str(missing))
+    assert code == 1
+    assert err == f"Error: the model {missing} cannot be read: No such file or directory\n"
+
+    assert run("remove", "mine")[:2] == (0, f"mine: removed from {empty_machine / 'models.yaml'}\n")
+    assert run("list")[1] == before
+    code, _, err = run("remove", "mine")
+    assert (code, err) == (1, "Error: there is no model 'mine' of your own; there are: none\n")
+
+
+def test_a_damaged_file_of_own_models_is_one_line(empty_machine: Path) -> None:
+    empty_machine.mkdir()
+    (empty_machine / "models.yaml").write_text("mine: 3\n")
+    for command in (("list",), ("add", "a", "--file", str(TINY)), ("remove", "mine")):
+        code, out, err = run(*command)
+        assert (code, out) == (1, "")
+        assert err.startswith(f"Error: {empty_machine / 'models.yaml'}: the model mine: it has no ")
+        assert err.count("\n") == 1
 
 
 def test_help_names_the_commands() -> None:

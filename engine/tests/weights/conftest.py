@@ -305,7 +305,7 @@ def published(
     sha256 = hashlib.sha256(content).hexdigest()
     name = f"feedbeef-{sha256[:8]}.th"
     file = WeightFile("feedbeef", name, sha256, size, None, "somebody/Some-Model")
-    spec = ModelSpec("some_model", (file,), tuple(SOURCES), size, "a licence", "A model.")
+    spec = ModelSpec("some_model", (file,), tuple(SOURCES), size, "a licence", "A model.", "By us.")
     monkeypatch.setitem(MODELS, spec.name, spec)
     return Published(
         spec,

@@ -53,6 +53,10 @@ def test_names_and_aliases() -> None:
 def test_licences_and_training_data_are_stated() -> None:
     for name in OFFICIAL:
         assert "not covered by the MIT license" in MODELS[name].licence
+        assert MODELS[name].origin.startswith("Trained by Meta on MUSDB18-HQ and 800 songs")
+    assert "8.38" in MODELS["htdemucs_ft"].origin
+    assert "10.98" in MODELS["kim_vocals"].origin
+    assert all("SDR" in model.origin for model in MODELS.values())
     assert "demonstration" in MODELS["htdemucs_tiny"].description
     assert "synthetic" in MODELS["htdemucs_tiny"].description
     assert "models install htdemucs_ft" in MODELS["htdemucs_tiny"].description

@@ -64,7 +64,7 @@ def test_a_bag_with_one_installed_file(
         name = f"sig{n}-{digest[:8]}.th"
         files.append(WeightFile(f"sig{n}", name, digest, len(content), None, "x/y"))
         server.files[f"/official/{name}"] = content
-    bag = ModelSpec("bag", tuple(files), ("a",), 10_000, "", "")
+    bag = ModelSpec("bag", tuple(files), ("a",), 10_000, "", "", "")
     monkeypatch.setitem(MODELS, "bag", bag)
     empty_machine.mkdir()
     (empty_machine / files[2].name).write_bytes(contents[2])
@@ -94,7 +94,7 @@ def test_a_file_with_an_address_of_its_own(
     server.files["/someone/resolve/1234/Model.ckpt"] = content
     url = f"{server.url}/someone/resolve/1234/Model.ckpt"
     file = WeightFile("Model", "Model.ckpt", digest, len(content), None, "x/y", url)
-    model = ModelSpec("theirs", (file,), ("vocals",), len(content), "", "", "roformer")
+    model = ModelSpec("theirs", (file,), ("vocals",), len(content), "", "", "", "roformer")
     monkeypatch.setitem(MODELS, "theirs", model)
     monkeypatch.delenv("AISTEMSPLITTER_WEIGHTS_MIRROR", raising=False)
     quick = Servers(retries=RetryPolicy(attempts=1))

@@ -1,4 +1,4 @@
-"""``aistemsplitter-local models``: listing and installing models."""
+"""``aistemsplitter-local models``: listing, installing and registering models."""
 
 from __future__ import annotations
 
@@ -17,10 +17,14 @@ if TYPE_CHECKING:
     from aistemsplitter_engine.weights.catalogue import ModelSpec, WeightFile
 
 
+# Not checked by click: the engine's messages name the way out.
+_PATH = click.Path(path_type=Path, readable=False)
+
+
 @click.group("models", invoke_without_command=True)
 @click.pass_context
 def group(context: click.Context) -> None:
-    """List and install models."""
+    """List, install and register models."""
     if context.invoked_subcommand is None:
         context.invoke(list_command)
 
@@ -31,7 +35,10 @@ def list_command(as_json: bool) -> None:
     """List models with their sizes, licences and folders."""
     from aistemsplitter_engine.weights.listing import list_models
 
-    models = list_models()
+    try:
+        models = list_models()
+    except EngineError as error:
+        _fail(str(error), 1)
     if as_json:
         import json
 
@@ -43,6 +50,7 @@ def list_command(as_json: bool) -> None:
                 "size": model.size,
                 "licence": model.licence,
                 "description": model.description,
+                "origin": model.origin,
                 "installed": model.installed,
                 "files": [str(path) for path in model.files],
             }
@@ -69,7 +77,7 @@ def list_command(as_json: bool) -> None:
     console.print(table)
     console.print()
     for model in models:
-        console.print(Text(f"{model.name}: {model.description}"))
+        console.print(Text(f"{model.name}: {model.description} {model.origin}".rstrip()))
     console.print()
     for licence, number in notes.items():
         console.print(Text(f"Licence, note {number}: {licence}."))
@@ -82,14 +90,71 @@ def install(names: tuple[str, ...]) -> None:
     install_models(names)
 
 
-def install_models(names: Sequence[str]) -> None:
-    """Install models by name or alias and print the progress; exit if that fails."""
-    from aistemsplitter_engine.weights.catalogue import MODELS, resolve_name
+@group.command()
+@click.argument("name")
+@click.option("--file", metavar="PATH", required=True, type=_PATH, help="The checkpoint.")
+@click.option("--config", metavar="YAML", type=_PATH, help="YAML file of a RoFormer.")
+@click.option(
+    "--stems",
+    metavar="STEM,...",
+    help="Names of the stems, in the order of the network's outputs; by default those in the file.",
+)
+@click.option("--licence", metavar="TEXT", help="Licence of the weights, for the list.")
+@click.option("--description", metavar="TEXT", help="One sentence for the list.")
+def add(
+    name: str,
+    file: Path,
+    config: Path | None,
+    stems: str | None,
+    licence: str | None,
+    description: str | None,
+) -> None:
+    """Register a checkpoint under a name.
+
+    It is read and verified, and stays where it is: split --model NAME uses it. The entry is
+    written to models.yaml in the models folder, which you may edit.
+    """
+    from aistemsplitter_engine.pipeline.registration import add_model
+    from aistemsplitter_engine.weights.registry import registry_path
+
+    names = None if stems is None else [stem.strip() for stem in stems.split(",")]
+    try:
+        model = add_model(
+            name, file, config=config, stems=names, licence=licence, description=description
+        )
+    except EngineError as error:
+        _fail(str(error), 1)
+    click.echo(f"{model.name}: {', '.join(model.stems)}; registered in {registry_path()}")
+
+
+@group.command()
+@click.argument("name")
+def remove(name: str) -> None:
+    """Remove a model that add has registered.
+
+    Its checkpoint stays where it is.
+    """
+    from aistemsplitter_engine.weights.registry import registry_path, remove_model
 
     try:
-        specs = [MODELS[resolve_name(name)] for name in names]
-        for spec in specs:
-            install_model(spec)
+        remove_model(name)
+    except EngineError as error:
+        _fail(str(error), 1)
+    click.echo(f"{name}: removed from {registry_path()}")
+
+
+def install_models(names: Sequence[str]) -> None:
+    """Install models by name or alias and print the progress; exit if that fails."""
+    from aistemsplitter_engine.weights.catalogue import ModelSpec
+    from aistemsplitter_engine.weights.registry import find_model
+
+    try:
+        models = [find_model(name) for name in names]
+        for model in models:
+            if isinstance(model, ModelSpec):
+                install_model(model)
+            else:
+                click.echo(f"{model.name} is a model of your own: nothing to install")
     except EngineError as error:
         _fail(str(error), 1)
     except KeyboardInterrupt:

@@ -193,5 +193,17 @@ class Family(Protocol):
             ModelError: The checkpoint describes no supported network.
         """
 
+    def name_stems(self, arguments: Mapping[str, Any], stems: Sequence[str]) -> dict[str, Any]:
+        """Return a checkpoint's arguments with other names of its stems.
+
+        Args:
+            arguments: Arguments of a checkpoint.
+            stems: Names in the order of the network's outputs; if it has a single output that is
+                its target, the second name is that of the rest.
+
+        Raises:
+            ModelError: The network has another number of stems.
+        """
+
     def measure(self, blocks: Iterable[FloatArray]) -> Loudness:
         """Return the loudness of a track, given as blocks (2, n) at the family's sample rate."""

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aistemsplitter_engine.errors import ModelError, OptionError, SeparatorClosed
 from aistemsplitter_engine.families import FAMILIES, open_network
 from aistemsplitter_engine.options import Device, Precision
 from aistemsplitter_engine.pipeline.batches import Batches
+from aistemsplitter_engine.pipeline.checkpoints import default_stems, naming, read_checkpoint
 from aistemsplitter_engine.pipeline.separate import Part
 from aistemsplitter_engine.runtimes import Runtime, free_device_memory, open_runtime
-from aistemsplitter_engine.weights.catalogue import ALIASES, MODELS, resolve_name
-from aistemsplitter_engine.weights.checkpoint import Checkpoint, load_checkpoint
+from aistemsplitter_engine.weights.catalogue import ALIASES, MODELS, ModelSpec, resolve_name
+from aistemsplitter_engine.weights.checkpoint import Checkpoint
 from aistemsplitter_engine.weights.store import find_files
+
+if TYPE_CHECKING:
+    from aistemsplitter_engine.weights.registry import LocalModel
 
 VOCALS, INSTRUMENTAL, RESIDUAL = "vocals", "instrumental", "residual"
 _SUFFIXES = (".th", ".ckpt", ".pt", ".pth", ".safetensors")  # of checkpoints
@@ -45,9 +48,10 @@ class _Loaded:
 class Model:
     """A model, whose networks are loaded when a stem first needs them, and then kept.
 
-    ``name`` is a name or alias from the catalogue, or the path of a checkpoint, whose YAML is at
-    ``config`` if it has one. With ``download``, missing files are installed; ``on_download`` is
-    called with the bytes done and the bytes in total. Threads may share a model.
+    ``name`` is a name or alias from the catalogue, the name of a model of the user's own, or the
+    path of a checkpoint, whose YAML is at ``config`` if it has one. With ``download``, missing
+    files of the catalogue's models are installed; ``on_download`` is called with the bytes done and
+    the bytes in total. Threads may share a model.
 
     Attributes:
         sources: Stems of the networks.
@@ -68,37 +72,42 @@ class Model:
         self._loading = threading.Lock()
         self._loaded: dict[Path, _Loaded] = {}
         self._read: dict[Path, Checkpoint] = {}  # read, but not loaded yet
-        if _is_path(name):
-            path = Path(name)
-            self.name = path.name
-            self._members: tuple[_Member, ...] = (_Member(path, None),)
-            self._config: Mapping[str, Any] | None = None
-            if config is not None:
-                from aistemsplitter_engine.weights.config_file import read_config  # rarely needed
-
-                self._config = read_config(Path(config))
-            with ThreadPoolExecutor(1, "read") as pool:  # takes as long as importing a runtime
-                reading = pool.submit(load_checkpoint, path, config=self._config, lazy=True)
-                self._open = open_runtime(device, precision)
-            self._read[path] = checkpoint = reading.result()
-            with _naming(path):
-                self.family = FAMILIES[checkpoint.family]
-                network = open_network(checkpoint)
-                self.sources, self._complement = network.sources, network.complement
-                self.overlap = network.overlap
-        else:
+        self._named: tuple[str, ...] | None = None  # stems, by a user's entry
+        found = None if _is_path(name) else _find(str(name))
+        if found is not None and config is not None:
+            raise OptionError(f"{found.name} has its own config; leave out {config}")
+        if isinstance(found, ModelSpec):
             self._open = open_runtime(device, precision)
-            self.name = resolve_name(str(name))
-            if config is not None:
-                raise OptionError(f"{self.name} has its own config; leave out {config}")
-            spec = MODELS[self.name]
-            stems = [file.stem for file in spec.files] or [None]
+            self.name = found.name
+            stems = [file.stem for file in found.files] or [None]
             paths = _installed(self.name, on_download) if download else find_files(self.name)
-            self._members = tuple(map(_Member, paths, stems))
-            self._config = spec.config
-            self.family = FAMILIES[spec.family]
-            self.sources, self._complement = spec.sources, spec.complement
-            self.overlap = spec.overlap
+            self._members: tuple[_Member, ...] = tuple(map(_Member, paths, stems))
+            self._config = found.config
+            self.family = FAMILIES[found.family]
+            self.sources, self._complement = found.sources, found.complement
+            self.overlap = found.overlap
+        else:
+            path, beside = Path(name), None if config is None else Path(config)
+            self.name = path.name
+            if found is not None:
+                found.check_files()
+                path, beside, self.name = found.file, found.config, found.name
+                self._named = found.stems
+            self._config = None if beside is None else _read_config(beside)
+            self._open_checkpoint(path, device, precision)
+
+    def _open_checkpoint(self, path: Path, device: Device, precision: Precision) -> None:
+        self._members = (_Member(path, None),)
+        with ThreadPoolExecutor(1, "read") as pool:  # takes as long as importing a runtime
+            reading = pool.submit(read_checkpoint, path, self._config, self._named)
+            self._open = open_runtime(device, precision)
+        self._read[path] = checkpoint = reading.result()
+        with naming(path):
+            self.family = FAMILIES[checkpoint.family]
+            network = open_network(checkpoint)
+            self.sources, self._complement = network.sources, network.complement
+            self.overlap = network.overlap
+            default_stems(self.sources, self._complement, self._named)  # checks the names
 
     @property
     def stems(self) -> tuple[str, ...]:
@@ -175,8 +184,8 @@ class Model:
             if loaded is None or not set(wanted) <= set(computed):
                 checkpoint = self._read.pop(member.path, None)
                 if checkpoint is None:
-                    checkpoint = load_checkpoint(member.path, config=self._config, lazy=True)
-                with _naming(member.path):
+                    checkpoint = read_checkpoint(member.path, self._config, self._named)
+                with naming(member.path):
                     if (stems := open_network(checkpoint).sources) != self.sources:
                         raise ModelError(f"it makes {', '.join(stems)}, unlike {self.name}")
                     runtime = self._open(checkpoint, {*wanted, *computed})
@@ -220,12 +229,18 @@ def _all_stems(sources: tuple[str, ...], complement: str | None) -> tuple[str, .
     return tuple(dict.fromkeys((*sources, *made, RESIDUAL)))
 
 
-@contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except ModelError as error:
-        raise ModelError(f"{path} cannot be used as a model: {error}") from error
+def _find(name: str) -> ModelSpec | LocalModel:
+    if name in MODELS or name in ALIASES:
+        return MODELS[resolve_name(name)]
+    from aistemsplitter_engine.weights.registry import find_model  # rarely needed
+
+    return find_model(name)
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    from aistemsplitter_engine.weights.config_file import read_config  # rarely needed
+
+    return read_config(path)
 
 
 def _is_path(name: str | os.PathLike[str]) -> bool:

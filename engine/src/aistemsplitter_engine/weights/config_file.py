@@ -54,19 +54,29 @@ def read_config(path: Path) -> dict[str, Any]:
         ModelError: The file cannot be read, or is not a config.
     """
     try:
-        status = path.stat()
-        if not S_ISREG(status.st_mode):
-            raise ModelError(f"the config {path} cannot be read: it is not a file")
-        if status.st_size > LARGEST_CONFIG:
-            raise ModelError(f"the config {path} has {status.st_size} bytes, more than any config")
-        with path.open("rb") as file:
-            data = file.read(LARGEST_CONFIG)
+        text = read_text(path)
     except OSError as error:
         raise ModelError(f"the config {path} cannot be read: {error.strerror or error}") from None
     try:
-        return parse_config(data)
+        return parse_config(text)
     except ModelError as error:
         raise ModelError(f"{path} cannot be used as a config: {error}") from None
+
+
+def read_text(path: Path) -> bytes:
+    """Return the content of a file, of at most the size of a config.
+
+    Raises:
+        ModelError: It is not a file, or larger.
+        OSError: It cannot be read.
+    """
+    status = path.stat()
+    if not S_ISREG(status.st_mode):
+        raise ModelError(f"the config {path} cannot be read: it is not a file")
+    if status.st_size > LARGEST_CONFIG:
+        raise ModelError(f"the config {path} has {status.st_size} bytes, more than any config")
+    with path.open("rb") as file:
+        return file.read(LARGEST_CONFIG)
 
 
 def parse_config(text: str | bytes) -> dict[str, Any]:

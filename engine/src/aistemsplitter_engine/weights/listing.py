@@ -1,12 +1,13 @@
-"""The models of the catalogue as seen from this machine."""
+"""The models of the catalogue and the user's own, as seen from this machine."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from aistemsplitter_engine.errors import ModelNotInstalled
-from aistemsplitter_engine.weights.catalogue import ALIASES, MODELS
+from aistemsplitter_engine.errors import ModelError
+from aistemsplitter_engine.weights.catalogue import ALIASES, MODELS, ModelSpec
+from aistemsplitter_engine.weights.registry import LocalModel, local_models
 from aistemsplitter_engine.weights.store import find_files
 
 
@@ -19,10 +20,14 @@ class ModelInfo:
         aliases: Other names.
         stems: Stems that are made by default: the model's own, in the order of the network's
             output, and the rest of a model with a single one.
-        size: Size of all its files together in bytes.
+        size: Size of all its weights together in bytes; 0 for a model of the user's own whose
+            checkpoint is missing.
         licence: Licence of the weights, in one sentence.
         description: One sentence to choose by.
-        files: Paths of its weights; empty if any are missing or damaged.
+        origin: Who trained it and on what, and its SDR with the source, as far as it is known;
+            empty for a model of the user's own.
+        files: Paths of its weights, and of the YAML of a model of the user's own; empty if any
+            are missing, damaged or changed.
     """
 
     name: str
@@ -31,6 +36,7 @@ class ModelInfo:
     size: int
     licence: str
     description: str
+    origin: str
     files: tuple[Path, ...]
 
     @property
@@ -40,23 +46,41 @@ class ModelInfo:
 
 
 def list_models() -> tuple[ModelInfo, ...]:
-    """Return all models that can be requested by name, installed or not."""
-    return tuple(
-        ModelInfo(
-            name=model.name,
-            aliases=tuple(alias for alias, name in ALIASES.items() if name == model.name),
-            stems=model.stems,
-            size=model.size,
-            licence=model.licence,
-            description=model.description,
-            files=_files(model.name),
-        )
-        for model in MODELS.values()
+    """Return all models that can be requested by name, installed or not.
+
+    The user's own models (:func:`add_model`) come last.
+
+    Raises:
+        ModelError: The file with the user's own models is damaged.
+    """
+    models: list[ModelSpec | LocalModel] = [*MODELS.values(), *local_models().values()]
+    return tuple(map(info_of, models))
+
+
+def info_of(model: ModelSpec | LocalModel) -> ModelInfo:
+    """Return what this machine has of a model."""
+    files = _files(model)
+    if isinstance(model, LocalModel):
+        size = sum(path.stat().st_size for path in files[:1])
+    else:
+        size = model.size
+    return ModelInfo(
+        name=model.name,
+        aliases=tuple(alias for alias, name in ALIASES.items() if name == model.name),
+        stems=model.stems,
+        size=size,
+        licence=model.licence,
+        description=model.description,
+        origin=model.origin if isinstance(model, ModelSpec) else "",
+        files=files,
     )
 
 
-def _files(name: str) -> tuple[Path, ...]:
+def _files(model: ModelSpec | LocalModel) -> tuple[Path, ...]:
     try:
-        return find_files(name)
-    except ModelNotInstalled:
+        if isinstance(model, ModelSpec):
+            return find_files(model.name)
+        model.check_files()
+    except ModelError:
         return ()
+    return (model.file,) if model.config is None else (model.file, model.config)

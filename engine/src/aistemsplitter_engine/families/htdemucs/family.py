@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aistemsplitter_engine.arrays import FloatArray
+from aistemsplitter_engine.errors import ModelError
 from aistemsplitter_engine.families.base import Network, ParallelMap, Shape
 from aistemsplitter_engine.families.htdemucs import network, parameters, transform
 from aistemsplitter_engine.families.htdemucs.config import Configuration
@@ -30,6 +31,13 @@ class HTDemucsFamily:
     def open(self, checkpoint: Checkpoint) -> Network:
         """Return the network of a checkpoint with the arguments of ``HTDemucs.__init__``."""
         return HTDemucs(Configuration.from_arguments(checkpoint.arguments))
+
+    def name_stems(self, arguments: Mapping[str, Any], stems: Sequence[str]) -> dict[str, Any]:
+        """Return the arguments with other names of the sources."""
+        sources = arguments.get("sources", ())
+        if len(stems) != len(sources):
+            raise ModelError(f"it has {len(sources)} stems, not the {len(stems)} that were named")
+        return {**arguments, "sources": list(stems)}
 
     def measure(self, blocks: Iterable[FloatArray]) -> MeanAndDeviation:
         """Return mean and standard deviation of a track's mono mixture."""

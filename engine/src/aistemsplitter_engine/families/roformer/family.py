@@ -14,7 +14,7 @@ from aistemsplitter_engine.families.roformer import bands, network, parameters, 
 from aistemsplitter_engine.families.roformer.config import Configuration
 from aistemsplitter_engine.families.roformer.grid import TrapezoidGrid
 from aistemsplitter_engine.families.roformer.level import Unchanged, measure
-from aistemsplitter_engine.families.roformer.settings import SAMPLE_RATE
+from aistemsplitter_engine.families.roformer.settings import SAMPLE_RATE, name_stems
 from aistemsplitter_engine.families.roformer.sizes import SHARED_BIASES
 from aistemsplitter_engine.messages import excerpt
 from aistemsplitter_engine.weights.checkpoint import Checkpoint
@@ -32,6 +32,10 @@ class RoFormerFamily:
     def open(self, checkpoint: Checkpoint) -> Network:
         """Return the network of a checkpoint that has a model's YAML as its arguments."""
         return RoFormer(Configuration.of(checkpoint.arguments, checkpoint.shapes))
+
+    def name_stems(self, arguments: Mapping[str, Any], stems: Sequence[str]) -> dict[str, Any]:
+        """Return the YAML's content with other names of the instruments."""
+        return name_stems(arguments, stems)
 
     def measure(self, blocks: Iterable[FloatArray]) -> Unchanged:
         """Return a track's length."""

@@ -138,6 +138,23 @@ class Settings:
                 )
 
 
+def name_stems(arguments: Mapping[str, Any], stems: Sequence[str]) -> dict[str, Any]:
+    """Return a YAML's content with other names of the instruments.
+
+    Those of a model with one target are the target and, if there is a second name, the rest.
+
+    Raises:
+        ModelError: The section with the names is invalid, or there is more than one rest.
+    """
+    training = _section(arguments, "training")
+    has_target = training.get("target_instrument") is not None
+    if has_target and len(stems) > 2:
+        raise ModelError(f"it has one stem and the rest, not the {len(stems)} that were named")
+    target = stems[0] if has_target else None
+    named = {**training, "instruments": list(stems), "target_instrument": target}
+    return {**arguments, "training": named}
+
+
 def _check_supported(audio: Mapping[str, Any], model: Mapping[str, Any]) -> None:
     for name, allowed in _FIXED.items():
         if name in model and not any(model[name] is a or model[name] == a for a in allowed):
