@@ -2,29 +2,23 @@ from __future__ import annotations
 
 import json
 import socket
-import subprocess
-import sys
 import threading
+from contextlib import ExitStack, closing
+from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 
 import httpx2
 import pytest
 from fastapi import FastAPI
 
+import activation
 from aistemsplitter_server.http import serving
 from aistemsplitter_server.http.serving import HEAD_LIMIT
 from aistemsplitter_server.kit.settings import Settings
 from command_line import COMMAND
 from customers import Customer
 from databases import Databases
-
-# Passes a socket to a command as systemd does: as descriptor 3, to the process LISTEN_PID.
-AS_SYSTEMD = """
-import os, sys
-os.dup2(int(sys.argv[1]), 3)
-os.environ |= {"LISTEN_FDS": "1", "LISTEN_PID": str(os.getpid())}
-os.execv(sys.argv[2], sys.argv[2:])
-"""
+from processes import until
 
 
 def raw(client: httpx2.Client, sent: bytes) -> tuple[str, str]:
@@ -108,15 +102,48 @@ def test_event_streams_end_at_a_stop_with_a_hint_to_reconnect(
             thread.join()
 
 
+def test_a_request_that_arrives_at_a_stop_is_answered(
+    app: FastAPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a new connection, and on one that has already been used."""
+    monkeypatch.setattr(serving, "LAST_REQUEST_SECONDS", 300)
+    context = app.state.context
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        server = serving.server(app, context.settings, context.changes.end)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        stack.callback(thread.join)
+        stack.callback(setattr, server, "should_exit", True)
+        clients = [
+            HTTPConnection(*listener.getsockname(), timeout=120),
+            HTTPConnection(*listener.getsockname(), timeout=120),
+        ]
+        for client in clients:
+            stack.enter_context(closing(client))
+            client.connect()
+        assert _health(clients[0]).getheader("Connection") is None
+        until(lambda: len(server.server_state.connections) == len(clients))
+        server.should_exit = True
+        until(lambda: not server.servers[0].is_serving())
+        for client in clients:
+            assert _health(client).getheader("Connection") == "close"
+
+
+def _health(client: HTTPConnection) -> HTTPResponse:
+    client.request("GET", "/healthz")
+    answer = client.getresponse()
+    assert answer.status == 200
+    answer.read()
+    return answer
+
+
 def test_a_listening_socket_from_systemd(tmp_path: Path, sqlite_databases: Databases) -> None:
     settings = Settings(data=tmp_path / "data")
     sqlite_databases.create(settings.database)
     command = [*COMMAND, "--data", str(settings.data), "api"]
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        process = subprocess.Popen(
-            [sys.executable, "-c", AS_SYSTEMD, str(listener.fileno()), *command],
-            pass_fds=[listener.fileno()],
-        )
+        process = activation.start(listener, command)
         try:
             url = f"http://127.0.0.1:{listener.getsockname()[1]}/healthz"
             assert httpx2.get(url, trust_env=False, timeout=300).status_code == 200

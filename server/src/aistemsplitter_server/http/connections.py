@@ -40,9 +40,13 @@ class Connections:
     Args:
         limit: Connections at most.
         proxies: Addresses that stand for many clients and have no share.
+
+    Attributes:
+        are_ending: Whether the server stops, and each connection ends after its request.
     """
 
     def __init__(self, limit: int, proxies: Container[str]) -> None:
+        self.are_ending = False
         self._limit = limit
         self._proxies = proxies
         # of admitted connections; None for those without a share

@@ -27,6 +27,8 @@ HEAD_SECONDS = 10.0  # in which all headers have to arrive
 KEEP_ALIVE = 5  # seconds that a connection may be idle between two requests
 STALLED = 300  # seconds in which a client must acknowledge some of what is sent to it
 DRAIN_SECONDS = 10  # that running requests have when the process stops
+# that a connection without a request stays open then, since one may be on its way
+LAST_REQUEST_SECONDS = 0.5
 
 
 class Protocol(HttpToolsProtocol):
@@ -85,6 +87,8 @@ class Protocol(HttpToolsProtocol):
             return
         self._open.busy(self)
         super().on_headers_complete()
+        if self._open.are_ending and self.cycle is not None:
+            self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
         """Receive a part of the body."""
@@ -107,6 +111,14 @@ class Protocol(HttpToolsProtocol):
         """Refuse what is not HTTP, and close the connection."""
         self._refuse(BadRequest())
 
+    def shutdown(self) -> None:
+        """End the connection after the request that is in progress or may be on its way."""
+        if self._is_serving():
+            super().shutdown()
+        elif not self._head:
+            self._stop_timer()
+            self._await_head()
+
     def evict(self) -> None:
         """Close the connection at once, for another one."""
         self.transport.abort()
@@ -115,7 +127,8 @@ class Protocol(HttpToolsProtocol):
         return self.cycle is not None and not self.cycle.response_complete
 
     def _await_head(self) -> None:
-        self._timer = self.loop.call_later(HEAD_SECONDS, self._no_head)
+        seconds = LAST_REQUEST_SECONDS if self._open.are_ending else HEAD_SECONDS
+        self._timer = self.loop.call_later(seconds, self._no_head)
 
     def _stop_timer(self) -> None:
         if self._timer is not None:
@@ -159,19 +172,27 @@ def _close_when_stalled(transport: asyncio.Transport) -> None:
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server, which ends event streams when it stops.
+    """uvicorn's server, which ends event streams and drops no request when it stops.
 
     Args:
+        open_connections: Those that its protocol admits.
         end_streams: Called when the process is to stop. Streams would otherwise take as long as
             running requests may.
     """
 
-    def __init__(self, config: uvicorn.Config, end_streams: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        open_connections: Connections,
+        end_streams: Callable[[], None],
+    ) -> None:
         super().__init__(config)
+        self._open = open_connections
         self._end_streams = end_streams
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End the streams, and wait for running requests."""
+        self._open.are_ending = True
         self._end_streams()
         await super().shutdown(sockets)
 
@@ -198,11 +219,10 @@ def server(
     )
     # The proxies that uvicorn trusts to report a client's address.
     proxies = cast(Any, _TrustedHosts)(config.forwarded_allow_ips)
-    protocol: Callable[..., Protocol] = partial(
-        Protocol, open_connections=Connections(connections.limit(), proxies)
-    )
+    open_connections = Connections(connections.limit(), proxies)
+    protocol: Callable[..., Protocol] = partial(Protocol, open_connections=open_connections)
     config.http = cast(Any, protocol)
-    return Server(config, end_streams)
+    return Server(config, open_connections, end_streams)
 
 
 def serve(
