@@ -46,6 +46,7 @@ class Reader:
             SERVER + "DATA": str(folder / "data"),
             SERVER + "OFFLINE": "true",
             SERVER + "PORT": str(free_port()),
+            SERVER + "LAN_PORT": str(free_port()),
         }
         self._service: subprocess.Popen[bytes] | None = None
 

@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import socket
+import ssl
 import stat
 import subprocess
 import sys
@@ -15,9 +16,13 @@ from pathlib import Path
 
 import httpx2
 import pytest
+import segno
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from aistemsplitter_server.cli import supervisor
 from aistemsplitter_server.cli.supervisor import Child, GaveUp
+from aistemsplitter_server.http import lan
+from aistemsplitter_server.kit import times
 from aistemsplitter_server.kit.settings import PREFIX
 from command_line import COMMAND, run
 from ports import free_port
@@ -206,6 +211,67 @@ def test_a_port_in_use(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert "--port" in done.stderr
     assert "ast_live_" not in done.stdout
+
+
+def test_devices_on_the_network_are_served_over_https(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = free_port()
+    monkeypatch.setenv(PREFIX + "LAN_PORT", str(port))
+    data = tmp_path / "data"
+
+    with running(tmp_path, "--lan") as up:
+        said = up.output.read_text()
+        key = KEY.search(said)
+        assert key is not None
+        assert stat.S_IMODE((data / lan.KEY).stat().st_mode) == 0o600
+        trusted = ssl.create_default_context(cafile=data / lan.CERTIFICATE)
+        trusted.verify_flags |= ssl.VERIFY_X509_STRICT
+        with httpx2.Client(verify=trusted, trust_env=False, timeout=60) as device:
+            for address in ("127.0.0.1", *lan.addresses()):
+                page = device.get(f"https://{address}:{port}/sign-in")
+                assert page.status_code == 200
+                assert "Browsers don’t keep a session otherwise" not in page.text
+            # URLs in responses lead where the client came from.
+            device.headers["Authorization"] = f"Bearer {key[1]}"
+            upload = {"filename": "a.wav", "contentType": "audio/wav", "contentLength": 9}
+            answer = device.post(f"https://127.0.0.1:{port}/v1/audio/uploads", json=upload)
+            assert answer.json()["data"]["uploadUrl"].startswith(f"https://127.0.0.1:{port}/")
+            with up.client(key[1]) as client:  # as without --lan
+                assert client.get("/v1/credits").status_code == 200
+        assert up.end() == 0
+        assert "Traceback" not in up.log.read_text()
+    identity = lan.identity(data, lan.addresses(), times.now())
+    for address in lan.addresses():
+        assert f"https://{address}:{port}" in said
+        assert f"SHA-256 {identity.fingerprint}" in said
+        link = re.search(r"/join/\S+", said)
+        assert link is not None
+        code = segno.make(f"https://{lan.addresses()[0]}:{port}{link[0]}", error="l", micro=False)
+        assert drawn(said) == [[bool(module) for module in row] for row in code.matrix]
+
+    with running(tmp_path, "--lan") as up:  # devices that trust the certificate still do
+        shown = ssl.get_server_certificate(("127.0.0.1", port), timeout=60)
+        assert shown == (data / lan.CERTIFICATE).read_text()
+        assert shown == identity.certificate.public_bytes(Encoding.PEM).decode()
+        assert up.end() == 0
+
+
+def drawn(output: str) -> list[list[bool]]:
+    """Return the modules of the QR code in the output, without its margin; true is dark."""
+    lines = [line for line in output.splitlines() if line and not line.strip("█▀▄ ")]
+    rows = [[block in dark for block in line] for line in lines for dark in ("▄ ", "▀ ")]
+    size = len(rows[0]) - 4
+    return [row[2 : 2 + size] for row in rows[2 : 2 + size]]
+
+
+def test_lan_with_links_that_lead_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(PREFIX + "PUBLIC_URL", "https://splitter.example")
+    done = run(tmp_path, "up", "--lan", "--port", str(free_port()))
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert f"remove {PREFIX}PUBLIC_URL" in done.stderr
 
 
 def test_up_exits_if_a_process_cannot_start(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -145,6 +145,14 @@ def test_a_repeated_retry_is_one_split_and_one_charge(signed_in: Visitor, hers: 
     assert hers.balance == 580
 
 
+def test_a_failed_song_is_tried_again_on_its_own_page(signed_in: Visitor, hers: Customer) -> None:
+    failed = hers.split()
+    signed_in.post(f"/studio/songs/{failed.id}/cancel")
+    page = signed_in.get(f"/studio/songs/{failed.id}").text
+    assert f'action="/studio/songs/{failed.id}/again"' in page
+    assert page.count("ry again") == 1  # its button; nothing sends the reader elsewhere
+
+
 def test_the_reason_of_a_failure(signed_in: Visitor, hers: Customer) -> None:
     split = hers.split()
     with hers.database.write() as session:

@@ -93,10 +93,15 @@ def api(
         int | None,
         typer.Option("--fd", hidden=True, help="Listening socket that `up` passes."),
     ] = None,
+    lan_descriptor: Annotated[
+        int | None,
+        typer.Option("--lan-fd", hidden=True, help="Listening socket of `up --lan`, for https."),
+    ] = None,
 ) -> None:
     """Run the API."""
     from aistemsplitter_server.app import create_app
-    from aistemsplitter_server.http import listening, serving
+    from aistemsplitter_server.http import lan, listening, serving
+    from aistemsplitter_server.http.serving import SecureListener
 
     chosen = settings.load(data=context.obj.data, host=host, port=port)
     remember_env_file(context)
@@ -111,7 +116,10 @@ def api(
         keys = installation.start(chosen, database)
         app = create_app(chosen, database, keys)
         listener = listening.inherited() if descriptor is None else socket.socket(fileno=descriptor)
-        serving.serve(app, chosen, app.state.context.changes.end, listener)
+        secure = None
+        if lan_descriptor is not None:
+            secure = SecureListener(socket.socket(fileno=lan_descriptor), lan.tls(chosen.data))
+        serving.serve(app, chosen, app.state.context.changes.end, listener, secure)
 
 
 @app.command()

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import os
 import socket
 import sys
+from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
+import segno
 import typer
 from filelock import FileLock, Timeout
 
@@ -18,9 +22,9 @@ from aistemsplitter_server.audit.service import Action
 from aistemsplitter_server.cli import supervisor
 from aistemsplitter_server.cli.shared import ENV_FILE, client_settings, remember_env_file
 from aistemsplitter_server.cli.supervisor import Child
-from aistemsplitter_server.http import listening
+from aistemsplitter_server.http import lan, listening
 from aistemsplitter_server.installation import service as installation
-from aistemsplitter_server.kit import logs, settings
+from aistemsplitter_server.kit import logs, settings, times
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.settings import PREFIX, Settings
 from aistemsplitter_server.migrations import migrate
@@ -29,6 +33,7 @@ from aistemsplitter_server.operations import opening
 from aistemsplitter_server.payments.configured import configured
 
 LOCK = "up.lock"  # in the data folder
+EVERYWHERE = "0.0.0.0"
 
 
 class CannotStart(Exception):
@@ -46,27 +51,49 @@ def up(
     offline: Annotated[
         bool | None, typer.Option("--offline", help="Do not download models.")
     ] = None,
+    on_lan: Annotated[
+        bool | None,
+        typer.Option(
+            "--lan",
+            help="Also serve phones and computers on the local network, over https with a"
+            " certificate of its own.",
+        ),
+    ] = None,
 ) -> None:
     """Run the whole service: initialize the data folder, then run the API and a worker."""
-    config = settings.load(data=context.obj.data, host=host, port=port, demo=demo, offline=offline)
+    config = settings.load(
+        data=context.obj.data, host=host, port=port, demo=demo, offline=offline, lan=on_lan
+    )
     logs.configure(level=config.log_level)
     config.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     remember_env_file(context)
-    with _alone(config.data), _listener(config) as listener:
+    with ExitStack() as opened:
+        opened.enter_context(_alone(config.data))
+        listener = opened.enter_context(_listener(config))
         config = config.model_copy(update={"port": listener.getsockname()[1]})
+        lan_listener = opened.enter_context(_lan_listener(config)) if config.lan else None
         configured(config)  # without Stripe's library the API would fail again and again
-        _greet(config, _prepare(config))
+        first = _prepare(config)
+        _greet(config, first)
+        sockets = {"--fd": listener.fileno()}
+        if lan_listener is not None:
+            sockets["--lan-fd"] = lan_listener.fileno()
+            _greet_lan(config, lan_listener.getsockname()[1], first)
         command = [sys.executable, "-m", "aistemsplitter_server", "--data", str(config.data)]
         if (used := context.meta[ENV_FILE]) is not None:
             command += ["--env-file", str(used)]
         children = [
-            # It outlives the API: during a restart, connections wait instead of being refused.
-            Child("API", [*command, "api", "--fd", str(listener.fileno())], [listener.fileno()]),
+            # They outlive the API: during a restart, connections wait instead of being refused.
+            Child("API", [*command, "api", *_as_flags(sockets)], list(sockets.values())),
             Child("worker", [*command, "worker"]),
         ]
         environment = {**os.environ, **_as_environment(config)}
         supervisor.supervise(children, environment)
     typer.echo("Stopped. Queued splits continue at the next start.")
+
+
+def _as_flags(values: Mapping[str, object]) -> list[str]:
+    return [text for name, value in values.items() for text in (name, str(value))]
 
 
 def _as_environment(config: Settings) -> dict[str, str]:
@@ -94,6 +121,22 @@ def _listener(config: Settings) -> socket.socket:
         raise CannotStart(
             f"cannot listen on {config.host}:{config.port} ({error.strerror});"
             " choose another with --port or --host"
+        ) from None
+
+
+def _lan_listener(config: Settings) -> socket.socket:
+    """Return the listening socket for https on the local network."""
+    if config.public_url is not None:
+        raise CannotStart(
+            f"--lan: links would lead to {config.public_url}; remove {PREFIX}PUBLIC_URL, or leave"
+            " https to the proxy there"
+        )
+    try:
+        return listening.listen(EVERYWHERE, config.lan_port)
+    except OSError as error:
+        raise CannotStart(
+            f"cannot listen on port {config.lan_port} for --lan ({error.strerror});"
+            f" choose another with {PREFIX}LAN_PORT"
         ) from None
 
 
@@ -139,3 +182,35 @@ def _greet(config: Settings, first: tuple[NewKey, str] | None) -> None:
             " models that are not installed. It separates real songs poorly."
         )
     typer.echo("\n".join(lines))
+
+
+def _greet_lan(config: Settings, port: int, first: tuple[NewKey, str] | None) -> None:
+    """Print how other devices on the local network reach the pages."""
+    networks = lan.addresses()
+    identity = lan.identity(config.data, networks, times.now())
+    if not networks:
+        typer.echo("No network found. Connect this computer to one and start again.\n")
+        return
+    base, *others = (f"https://{address}:{port}" for address in networks)
+    lines = [
+        f"On your network {base}",
+        *(f"{'':16}{other}" for other in others),
+        f"Fingerprint     SHA-256 {identity.fingerprint}",
+        "",
+        "Scan the code with a phone on the same network. Its browser warns that it does not know",
+        "the certificate, which this computer has signed itself. Continue if the certificate that",
+        "it shows has this fingerprint.",
+        "",
+    ]
+    typer.echo("\n".join(lines))
+    try:
+        typer.echo(_qr_code(base if first is None else f"{base}/join/{first[1]}"))
+    except UnicodeEncodeError:  # such as in a log in ASCII
+        typer.echo("The code cannot be shown here. Type the address instead.\n")
+
+
+def _qr_code(text: str) -> str:
+    """Return a QR code drawn with blocks, for a terminal with a dark background."""
+    drawn = io.StringIO()
+    segno.make(text, error="l", micro=False).terminal(drawn, compact=True, border=2)
+    return drawn.getvalue()

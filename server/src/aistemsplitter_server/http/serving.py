@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import ssl
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from typing import Any, cast
@@ -171,13 +173,22 @@ def _close_when_stalled(transport: asyncio.Transport) -> None:
             connection.setsockopt(socket.IPPROTO_TCP, option, STALLED * 1000)
 
 
+@dataclass(frozen=True)
+class SecureListener:
+    """A listening socket for https."""
+
+    socket: socket.socket
+    context: ssl.SSLContext
+
+
 class Server(uvicorn.Server):
-    """uvicorn's server, which ends event streams and drops no request when it stops.
+    """uvicorn's server, which also listens for https, and drops no request when it stops.
 
     Args:
         open_connections: Those that its protocol admits.
         end_streams: Called when the process is to stop. Streams would otherwise take as long as
             running requests may.
+        secure: Served besides the sockets that ``run`` receives.
     """
 
     def __init__(
@@ -185,25 +196,51 @@ class Server(uvicorn.Server):
         config: uvicorn.Config,
         open_connections: Connections,
         end_streams: Callable[[], None],
+        secure: SecureListener | None = None,
     ) -> None:
         super().__init__(config)
         self._open = open_connections
         self._end_streams = end_streams
+        self._secure = secure
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, also for https: uvicorn does either for all of its sockets."""
+        await super().startup(sockets)
+        if self._secure is not None:
+            server = await asyncio.get_running_loop().create_server(
+                self._protocol,
+                sock=self._secure.socket,
+                ssl=self._secure.context,
+                backlog=self.config.backlog,
+                ssl_handshake_timeout=HEAD_SECONDS,
+            )
+            self.servers.append(server)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End the streams, and wait for running requests."""
         self._open.are_ending = True
         self._end_streams()
         await super().shutdown(sockets)
+        if self._secure is not None:
+            self._secure.socket.close()
+
+    def _protocol(self) -> asyncio.Protocol:
+        return cast(Any, self.config.http_protocol_class)(
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
 
 
 def server(
-    app: ASGIApp, settings: Settings, end_streams: Callable[[], None] = lambda: None
+    app: ASGIApp,
+    settings: Settings,
+    end_streams: Callable[[], None] = lambda: None,
+    secure: SecureListener | None = None,
 ) -> uvicorn.Server:
     """Return a server of the application, configured by the settings.
 
     Args:
         end_streams: See ``Server``.
+        secure: See ``Server``.
     """
     config = uvicorn.Config(
         app,
@@ -222,7 +259,7 @@ def server(
     open_connections = Connections(connections.limit(), proxies)
     protocol: Callable[..., Protocol] = partial(Protocol, open_connections=open_connections)
     config.http = cast(Any, protocol)
-    return Server(config, open_connections, end_streams)
+    return Server(config, open_connections, end_streams, secure)
 
 
 def serve(
@@ -230,12 +267,14 @@ def serve(
     settings: Settings,
     end_streams: Callable[[], None],
     listener: socket.socket | None = None,
+    secure: SecureListener | None = None,
 ) -> None:
     """Serve until a signal stops the process.
 
     Args:
         end_streams: See ``Server``.
         listener: The listening socket; None to open one at the settings' host and port.
+        secure: See ``Server``.
     """
     connections.raise_limit()
-    server(app, settings, end_streams).run(sockets=None if listener is None else [listener])
+    server(app, settings, end_streams, secure).run(sockets=None if listener is None else [listener])

@@ -1,4 +1,4 @@
-"""Opening files without following links, and deleting folders as far as possible."""
+"""Opening files without following links, private files, and deleting folders."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import shutil
 import stat
 import sys
 from pathlib import Path
+from secrets import token_hex
 from typing import BinaryIO
 
 # Without blocking on a named pipe that someone put there.
@@ -28,6 +29,21 @@ def open_regular(path: Path | str, folder: int | None = None) -> BinaryIO:
         os.close(descriptor)
         raise FileNotFoundError(errno.ENOENT, "no regular file", str(path))
     return os.fdopen(descriptor, "rb", buffering=0)
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Write a file that only this user can read, or replace it; it is never there in part."""
+    draft = path.with_name(f".{path.name}.{token_hex(8)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except BaseException:
+        draft.unlink()
+        raise
 
 
 def remove_tree(path: Path | str, *, folder: int | None = None) -> None:

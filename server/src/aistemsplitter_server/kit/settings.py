@@ -89,6 +89,12 @@ class Settings(BaseSettings):
     )
     host: str = Field("127.0.0.1", description="address that the API listens on")
     port: int = Field(8000, ge=0, le=65535, description="port that the API listens on; 0: any")
+    lan: bool = Field(
+        False,
+        description="whether `up` also serves other devices on the local network, over https with"
+        " a certificate of its own",
+    )
+    lan_port: int = Field(8443, ge=0, le=65535, description="port of `LAN`; 0: any")
     json_body_limit: int = Field(1 << 20, ge=1024, description="largest JSON body, bytes")
     public_url: PublicUrl | None = Field(
         None, description="base of the service's URLs; by default the host that clients call"
