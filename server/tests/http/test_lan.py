@@ -44,10 +44,9 @@ def test_it_names_new_addresses_and_those_of_former_networks(tmp_path: Path) -> 
     assert {"10.0.0.7", *HOME} <= set(travelling.names)
     assert public_key(travelling) == public_key(first)
     assert lan.identity(tmp_path, HOME, NOW) == travelling
-    for number in range(lan.MOST_NAMES):
-        last = lan.identity(tmp_path, [f"10.0.1.{number}"], NOW)
-    assert len(last.names) == lan.MOST_NAMES
-    assert f"10.0.1.{number}" in last.names
+    seen = [lan.identity(tmp_path, [f"10.0.1.{number}"], NOW) for number in range(lan.MOST_NAMES)]
+    assert len(seen[-1].names) == lan.MOST_NAMES
+    assert f"10.0.1.{lan.MOST_NAMES - 1}" in seen[-1].names
 
 
 @pytest.mark.parametrize("name", [lan.KEY, lan.CERTIFICATE])

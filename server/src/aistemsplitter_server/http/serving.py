@@ -225,9 +225,10 @@ class Server(uvicorn.Server):
             self._secure.socket.close()
 
     def _protocol(self) -> asyncio.Protocol:
-        return cast(Any, self.config.http_protocol_class)(
+        protocol: asyncio.Protocol = cast(Any, self.config.http_protocol_class)(
             config=self.config, server_state=self.server_state, app_state=self.lifespan.state
         )
+        return protocol
 
 
 def server(
