@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from sqlalchemy import (
     CTE,
+    BigInteger,
     ColumnElement,
     Connection,
     Date,
@@ -26,6 +27,7 @@ from aistemsplitter_server.credits.tables import Entry, Reservation
 from aistemsplitter_server.kit.database import UtcTime
 
 DAY = timedelta(days=1)
+ONE_CHARGE = 1 << 32  # more than the seconds charged on a day
 
 # Run often. Built once, and on the table: mapped objects take twice the time.
 _ENTRIES = Entry.__table__.c
@@ -137,7 +139,8 @@ def _charged(
     """Return the seconds and splits charged on each day.
 
     Each day is a range of the index. Computing the day of each of 100,000 charges, and grouping by
-    it, takes three times as long.
+    it, takes three times as long. A range that is read for one sum instead of two takes half the
+    time, so each charge adds one to the bits above the seconds.
     """
     day = _days(session, since, until)
     charges = (
@@ -146,10 +149,13 @@ def _charged(
         Entry.created_at >= day.c.begins,
         Entry.created_at < day.c.ends,
     )
-    amounts = (func.coalesce(func.sum(-Entry.seconds), 0), func.count(Entry.seconds))
-    each = [select(amount).where(*charges).correlate(day).scalar_subquery() for amount in amounts]
-    query = select(day.c.begins, *each).order_by(day.c.begins)
-    return [(begins.date(), seconds, splits) for begins, seconds, splits in session.execute(query)]
+    both = func.coalesce(func.sum(literal(ONE_CHARGE, BigInteger) - Entry.seconds), 0)
+    of_day = select(both).where(*charges).correlate(day).scalar_subquery()
+    query = select(day.c.begins, of_day).order_by(day.c.begins)
+    return [
+        (begins.date(), int(sums) % ONE_CHARGE, int(sums) // ONE_CHARGE)
+        for begins, sums in session.execute(query)
+    ]
 
 
 def _days(session: Session, since: datetime, until: datetime) -> CTE:

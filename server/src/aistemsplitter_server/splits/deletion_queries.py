@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, delete, exists, select, tuple_, update
+from sqlalchemy import ColumnElement, Select, and_, delete, exists, func, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from aistemsplitter_server.splits.tables import SUCCEEDED, PlayerState, Share, Split
@@ -17,20 +17,23 @@ def expired(now: datetime) -> ColumnElement[bool]:
     return and_(Split.swept_at.is_(None), Split.expires_at <= now)
 
 
-def expiring(
-    session: Session,
-    account_id: str,
-    now: datetime,
-    before: datetime,
-    limit: int,
-    *,
-    lock: bool = False,
-) -> Sequence[Split]:
-    """Return splits of the account whose audio is deleted before a time, the next one first.
+def count_expiring(
+    session: Session, account_id: str, now: datetime, before: datetime, limit: int
+) -> int:
+    """Return how many splits of the account expire before a time, counting up to a limit."""
+    found = _expiring(account_id, now, before, limit).with_only_columns(Split.id).subquery()
+    return session.scalars(select(func.count()).select_from(found)).one()
 
-    Args:
-        lock: Lock them until the end of the transaction, to change them.
-    """
+
+def expiring_locked(
+    session: Session, account_id: str, now: datetime, before: datetime, limit: int
+) -> Sequence[Split]:
+    """Return splits of the account that expire before a time, the next one first, locked."""
+    return session.scalars(_expiring(account_id, now, before, limit).with_for_update()).all()
+
+
+def _expiring(account_id: str, now: datetime, before: datetime, limit: int) -> Select[Split]:
+    """Select splits of the account whose audio is deleted before a time, the next one first."""
     query = select(Split).where(
         Split.account_id == account_id,
         Split.status == SUCCEEDED,
@@ -39,8 +42,7 @@ def expiring(
         Split.expires_at > now,
         Split.expires_at < before,
     )
-    query = query.order_by(Split.expires_at).limit(limit)
-    return session.scalars(query.with_for_update() if lock else query).all()
+    return query.order_by(Split.expires_at).limit(limit)
 
 
 def expired_after(

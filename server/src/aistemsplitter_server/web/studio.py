@@ -116,13 +116,13 @@ def studio(
         offers = _offers(session, context)
         balance = credits.balance(session, who.account_id)
         now = times.now()
-        expiring = deletion_queries.expiring(
+        expiring = deletion_queries.count_expiring(
             session, who.account_id, now, now + REMINDED, MOST_EXPIRING
         )
     return render(
         request,
         "studio.html",
-        expiring=len(expiring),
+        expiring=expiring,
         offers=offers,
         chosen=next((offer.model.name for offer in offers if offer.served_by), None),
         formats=get_args(OutputFormat),
@@ -187,8 +187,8 @@ def keep_expiring(context: InContext, who: InSession) -> Response:
     """Keep all songs that the page's reminder counts."""
     with context.database.write() as session:
         now = times.now()
-        for split in deletion_queries.expiring(
-            session, who.account_id, now, now + REMINDED, MOST_EXPIRING, lock=True
+        for split in deletion_queries.expiring_locked(
+            session, who.account_id, now, now + REMINDED, MOST_EXPIRING
         ):
             actions.keep(session, context.settings, split, who.person_id)
     return RedirectResponse("/studio", 303)
