@@ -40,7 +40,7 @@ import torch
 from aistemsplitter_engine.audio import AudioFile, StemWriter
 from aistemsplitter_engine.formats import OutputFormat
 import numpy as np
-from msst import demix
+from aistemsplitter_engine.checks.msst import demix
 from roformers import KIM, network
 
 song, checkpoint, out = map(Path, sys.argv[1:4])

@@ -10,11 +10,11 @@ import pytest
 import yaml
 
 from aistemsplitter_engine import ModelError, OptionError, Separator, add_model, remove_model
+from aistemsplitter_engine.checks.msst import demix
 from aistemsplitter_engine.weights.listing import list_models
 from aistemsplitter_engine.weights.registry import local_models
 from aistemsplitter_engine.weights.store import TINY
 from fakes import FakeRuntime
-from msst import demix
 from roformers import BS, Config, config, network, save, separate_chunk
 from stem_files import song
 

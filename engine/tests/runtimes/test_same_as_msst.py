@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from openvino import Core
 
+from aistemsplitter_engine.checks.msst import demix
 from aistemsplitter_engine.families.roformer.level import measure
 from aistemsplitter_engine.pipeline.separate import Part, separate
 from aistemsplitter_engine.runtimes import Runtime
@@ -18,7 +19,6 @@ from aistemsplitter_engine.runtimes.openvino import OpenVinoRuntime
 from aistemsplitter_engine.runtimes.torch import TorchRuntime
 from aistemsplitter_engine.weights.checkpoint import Checkpoint
 from fakes import music
-from msst import demix
 from roformers import BS, KIM, MEL, Config, FloatArray, checkpoint, config, network, separate_chunk
 
 pytestmark = pytest.mark.network

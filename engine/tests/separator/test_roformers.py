@@ -12,9 +12,9 @@ from safetensors.torch import save_model
 
 from aistemsplitter_engine import ModelError, OptionError, Separator
 from aistemsplitter_engine.arrays import FloatArray
+from aistemsplitter_engine.checks.msst import demix
 from cli_songs import split, write_song
 from fakes import FakeRuntime
-from msst import demix
 from roformers import BS, KIM, config, network, save, separate_chunk
 from stem_files import read, song
 

@@ -26,7 +26,11 @@ Write = Callable[[str], None]
 def write(empty_machine: Path) -> Write:
     """Return a function that writes the file as a user does."""
     empty_machine.mkdir()
-    return lambda text: registry_path().write_bytes(text.encode()) and None
+
+    def write(text: str) -> None:
+        registry_path().write_bytes(text.encode())
+
+    return write
 
 
 def test_an_entry_by_hand(

@@ -1,4 +1,4 @@
-"""``aistemsplitter-local models``: listing, installing and registering models."""
+"""``aistemsplitter-local models``: listing, installing, registering and checking models."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
+from aistemsplitter_engine.cli.check import check
 from aistemsplitter_engine.errors import EngineError
 
 if TYPE_CHECKING:
@@ -24,9 +25,12 @@ _PATH = click.Path(path_type=Path, readable=False)
 @click.group("models", invoke_without_command=True)
 @click.pass_context
 def group(context: click.Context) -> None:
-    """List, install and register models."""
+    """List, install, register and check models."""
     if context.invoked_subcommand is None:
         context.invoke(list_command)
+
+
+group.add_command(check)
 
 
 @group.command("list")

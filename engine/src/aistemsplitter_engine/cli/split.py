@@ -13,14 +13,14 @@ from typing import Any, get_args
 import click
 
 from aistemsplitter_engine.cli import standard_output
-from aistemsplitter_engine.errors import Cancelled, EngineError, OptionError
+from aistemsplitter_engine.cli.device import parse_device
+from aistemsplitter_engine.errors import Cancelled, EngineError
 from aistemsplitter_engine.options import (
     DEFAULT_MODEL,
     Clip,
     Device,
     FormatName,
     Precision,
-    checked_device,
 )
 
 DEMONSTRATION = (
@@ -35,13 +35,6 @@ _PATH = click.Path(path_type=Path, readable=False)
 
 def _one_of(names: Any) -> click.Choice[str]:
     return click.Choice(get_args(names))
-
-
-def _device(_context: click.Context, _option: click.Parameter, value: str) -> str:
-    try:
-        return checked_device(value)
-    except OptionError as error:
-        raise click.BadParameter(f"{error}.") from None
 
 
 def _bit_depth(_context: click.Context, _option: click.Parameter, value: str | None) -> int | None:
@@ -119,7 +112,7 @@ def _bit_depth(_context: click.Context, _option: click.Parameter, value: str | N
 @click.option(
     "--device",
     metavar="auto|cpu|cuda|cuda:N|mps",
-    callback=_device,
+    callback=parse_device,
     default="auto",
     help="Device to compute on.",
 )

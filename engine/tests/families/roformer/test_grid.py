@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from aistemsplitter_engine.checks.msst import demix
 from aistemsplitter_engine.errors import OptionError
 from aistemsplitter_engine.families.base import Chunk
 from aistemsplitter_engine.families.roformer.config import Configuration
@@ -21,7 +22,6 @@ from aistemsplitter_engine.families.roformer.settings import Settings
 from aistemsplitter_engine.families.roformer.sizes import Sizes
 from aistemsplitter_engine.pipeline.separate import Part, separate
 from fakes import FakeRuntime, FloatArray
-from msst import demix
 
 
 def network(segment: int) -> RoFormer:
