@@ -9,6 +9,8 @@ from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.splits import deletion_queries
 from aistemsplitter_server.splits.tables import SUCCEEDED, Split
 from customers import Customer
+from databases import only_sqlite
+from query_plans import planned
 
 DAY = timedelta(days=1)
 
@@ -31,3 +33,11 @@ def test_songs_that_expire_soon_are_counted_up_to_a_limit(
             assert [split.id for split in found] == ids[:1:-1][:limit]
             counted = deletion_queries.count_expiring(session, account, now, now + DAY, limit)
             assert counted == expected
+
+
+@only_sqlite
+def test_other_accounts_songs_are_not_read(database: Database, someone: Customer) -> None:
+    now = times.now()
+    with database.read() as session, planned(database) as plans:
+        deletion_queries.count_expiring(session, someone.caller.account_id, now, now + DAY, 10)
+    assert "USING COVERING INDEX ix_splits_expiring (account_id=? AND status=? AND" in plans[0]

@@ -21,7 +21,7 @@ def count_expiring(
     session: Session, account_id: str, now: datetime, before: datetime, limit: int
 ) -> int:
     """Return how many splits of the account expire before a time, counting up to a limit."""
-    found = _expiring(account_id, now, before, limit).with_only_columns(Split.id).subquery()
+    found = _expiring(account_id, now, before, limit).with_only_columns(Split.expires_at).subquery()
     return session.scalars(select(func.count()).select_from(found)).one()
 
 

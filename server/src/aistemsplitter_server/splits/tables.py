@@ -54,6 +54,12 @@ class Split(Base):
             "ix_splits_processing", ["status", "account_id", "turn"], "status = 'processing'"
         ),
         Index("ix_splits_swept_at_expires_at", "swept_at", "expires_at"),
+        # An account's songs that expire soon, counted without reading a row.
+        partial_index(
+            "ix_splits_expiring",
+            ["account_id", "status", "swept_at", "deleted_at", "expires_at"],
+            "swept_at IS NULL AND deleted_at IS NULL",
+        ),
         Index(
             "ix_splits_retry_of",
             "retry_of",
