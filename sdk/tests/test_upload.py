@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import tracemalloc
@@ -26,6 +27,7 @@ from aistemsplitter import (
     UploadFailed,
 )
 from aistemsplitter._source import CHUNK, open_source
+from aistemsplitter.testing import Reply
 from clients import KEY
 from loopback import Loopback
 
@@ -308,3 +310,23 @@ def test_a_reservation_for_another_http_client(client: Any, loopback: Loopback) 
     assert upload.audio_url
     assert upload.input == {"type": "uploaded_file", "uploadId": upload.upload_id}
     assert loopback.last_json()["contentType"] == "audio/flac"
+
+
+def test_uploads_go_to_the_storage_where_the_service_offers_it(
+    client: Any, loopback: Loopback, song: Path
+) -> None:
+    client.create_split(song)
+    client.create_split(song, idempotency_key="order 7")
+    first, second = (head for _, path, head in loopback.seen if path == "/v1/audio/uploads")
+    assert (first["direct-upload"], second["direct-upload"]) == ("true", "true")
+    assert "upload-sha256" not in first
+    assert second["upload-sha256"] == hashlib.sha256(SONG).hexdigest()
+    client.create_upload("a.flac", content_length=5)
+    assert "direct-upload" not in loopback.seen[-1][2], "the caller may send it another way"
+
+
+def test_a_storage_that_has_the_file(client: Any, loopback: Loopback, song: Path) -> None:
+    """Presigned URLs of buckets store a file once."""
+    loopback.fault("change", STORAGE, change=lambda _: Reply(412))
+    client.create_split(song)
+    assert len(loopback.storage_requests()) == 1

@@ -113,7 +113,7 @@ def _input(
         return {SNAKE_INPUT.get(name, name): value for name, value in wire.items()}
     reserved = yield from upload(
         session,
-        create_upload,
+        reserve,
         source,
         filename=submission.filename,
         key=own_key,
@@ -122,12 +122,12 @@ def _input(
     return reserved.input
 
 
-def create_upload(
+def reserve(
     session: Session,
     filename: str,
     content_length: int,
-    content_type: str | None,
-    idempotency_key: str | None = None,
+    headers: Mapping[str, str],
+    content_type: str | None = None,
     extra_body: Mapping[str, Any] | None = None,
 ) -> Operation[Upload]:
     """Request a presigned URL for uploading one file."""
@@ -137,7 +137,6 @@ def create_upload(
         "contentLength": content_length,
         **(extra_body or {}),
     }
-    headers = {} if idempotency_key is None else {"Idempotency-Key": idempotency_key}
     return fetch(session, Upload, "POST", "/audio/uploads", body=body, headers=headers)
 
 
@@ -157,9 +156,7 @@ def presign_upload(
         name = path.name
     else:
         name = os.fspath(filename)
-    return (
-        yield from create_upload(session, name, content_length, content_type, extra_body=extra_body)
-    )
+    return (yield from reserve(session, name, content_length, {}, content_type, extra_body))
 
 
 def _length_of(path: Path) -> int:

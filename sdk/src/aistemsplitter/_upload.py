@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from functools import partial
 from typing import TypeAlias
@@ -28,11 +28,12 @@ from aistemsplitter._source import (
     spool_async,
 )
 
-#: ``_operations.create_upload``, passed as an argument because ``_operations`` imports this module.
-Reserve: TypeAlias = Callable[[Session, str, int, str | None, str | None], Operation[Upload]]
+#: ``_operations.reserve``, passed as an argument because ``_operations`` imports this module.
+Reserve: TypeAlias = Callable[[Session, str, int, Mapping[str, str]], Operation[Upload]]
 
 EXPIRED = (401, 403, 410)
-ALREADY_STORED = (409, 412)  # the URL was used before, by an attempt whose response was lost
+ALREADY_STORED = 409  # the URL was used before, by an attempt whose response was lost
+NOT_NEW = 412  # the same, of a storage that was sent ``If-None-Match: *``
 
 
 def upload(
@@ -59,14 +60,18 @@ def upload(
     try:
         source = yield from spool_async(source, closing)
         opened = yield from blocking(partial(open_source, source, filename, closing))
-        once = None if key is None else (yield from blocking(partial(_key_of, opened, key)))
+        sha256 = None if key is None else (yield from blocking(partial(digest, opened)))
+        headers = {"Direct-Upload": "true"}  # the service may return a URL of its bucket
+        if sha256 is not None:
+            headers["Upload-Sha256"] = sha256
+            headers["Idempotency-Key"] = _key_of(sha256, key)
         for renewal in (False, True):
-            reserved = yield from reserve(session, opened.name, opened.length, None, once)
+            reserved = yield from reserve(session, opened.name, opened.length, headers)
             if reserved.uploaded:
                 break
             if (yield from _put(session, reserved, opened, on_progress, last=renewal)):
                 break
-            once = None  # the same key would return the same expired URL
+            headers.pop("Idempotency-Key", None)  # it would return the same expired URL
     except OSError as problem:
         if isinstance(problem, AiStemSplitterError):  # DeadlineExceeded is both
             raise
@@ -78,9 +83,9 @@ def upload(
         closing.close()  # not an effect, because a cancelled operation cannot yield
 
 
-def _key_of(opened: Opened, key: str) -> str:
+def _key_of(sha256: str, key: str | None) -> str:
     """Return the idempotency key of the upload, which also depends on its content."""
-    return f"upload-{hashlib.sha256(f'{key} {digest(opened)}'.encode()).hexdigest()}"
+    return f"upload-{hashlib.sha256(f'{key} {sha256}'.encode()).hexdigest()}"
 
 
 def _put(
@@ -120,7 +125,9 @@ def _put(
             error = error_from_failure(failure, request)
         else:
             logger.info("upload of %s: %s", opened.name, reply.status)
-            if reply.status < 300 or (retries and reply.status in ALREADY_STORED):
+            if reply.status < 300 or reply.status == NOT_NEW:
+                return True
+            if retries and reply.status == ALREADY_STORED:
                 return True
             if reply.status in EXPIRED and not last:
                 return False

@@ -61,7 +61,9 @@ def test_all_steps(target: Bucket, tmp_path: Path) -> None:
     found = done(target, tmp_path, public_url=PAGE)
     assert {finding.state for finding in found.values()} == {"ok"}
     assert [*found] == ["permissions", "cors", "lifecycle"]
-    assert found["cors"].message == f"scripts of {PAGE} may read presigned URLs"
+    assert found["cors"].message == (
+        f"scripts of {PAGE} may read presigned URLs, those of {PAGE} may upload"
+    )
     assert found["lifecycle"].message == (
         "unfinished uploads are deleted after 8 days, uploaded and fetched songs after 33"
     )

@@ -16,7 +16,7 @@ from aistemsplitter_server.storage import s3_rules
 from aistemsplitter_server.storage.s3 import S3Storage
 from aistemsplitter_server.storage.s3_bucket import Bucket
 from processes import until
-from storage.stored import KEY, put
+from storage.stored import KEY, SONG, put
 
 PAGE = "https://splitter.example"
 OTHER_CORS = {"ID": "other", "AllowedOrigins": ["https://b.example"], "AllowedMethods": ["PUT"]}
@@ -62,6 +62,10 @@ def test_the_origins_of_pages(tmp_path: Path) -> None:
     assert of(public_url=PAGE) == [PAGE]
     assert of(public_url=PAGE, cors_origins="https://shop.example") == ["*"]
     assert of(public_url=PAGE, storage_proxy=True) == []
+    shop = Settings(data=tmp_path, public_url=PAGE, cors_origins=f"https://shop.example,{PAGE}")
+    assert s3_rules.uploading_origins(shop) == [PAGE, "https://shop.example"]
+    proxy = Settings(data=tmp_path, public_url=PAGE, storage_proxy=True)
+    assert s3_rules.uploading_origins(proxy) == []
 
 
 def test_scripts_of_pages_may_read(s3: S3Storage, rules: Bucket, tmp_path: Path) -> None:
@@ -75,21 +79,46 @@ def test_scripts_of_pages_may_read(s3: S3Storage, rules: Bucket, tmp_path: Path)
                 "access-control-allow-origin"
             )
 
-        assert s3_rules.set_cors(rules, s3_rules.cors_rules(rules, [PAGE]))
+        assert s3_rules.set_cors(rules, s3_rules.cors_rules(rules, [PAGE], []))
         until(lambda: allowed(PAGE) == PAGE)
         assert allowed("https://evil.example") is None
         # A page of another site has been redirected from our origin to the bucket's.
-        assert s3_rules.set_cors(rules, s3_rules.cors_rules(rules, ["*"]))
+        assert s3_rules.set_cors(rules, s3_rules.cors_rules(rules, ["*"], []))
         until(lambda: allowed("null") in ("*", "null"))
         asked = {"Origin": "null", "Access-Control-Request-Method": "PUT"}
         answer = client.options(url, headers=asked)
         assert "PUT" not in answer.headers.get("access-control-allow-methods", "")
 
 
+def test_scripts_of_pages_may_upload(s3: S3Storage, rules: Bucket) -> None:
+    assert s3_rules.set_cors(rules, s3_rules.cors_rules(rules, ["*"], [PAGE]))
+    uploads = s3.direct()
+    assert uploads is not None
+    request = uploads.put(
+        SONG, expires_in=timedelta(hours=1), length=4, content_type="audio/wav", sha256=bytes(32)
+    )
+    names = ", ".join(request.headers).lower()
+    with httpx2.Client(trust_env=False, timeout=60) as client:
+
+        def allowed(origin: str) -> bool:
+            asked = {
+                "Origin": origin,
+                "Access-Control-Request-Method": "PUT",
+                "Access-Control-Request-Headers": names,
+            }
+            found = client.options(request.url, headers=asked).headers
+            return "PUT" in found.get("access-control-allow-methods", "")
+
+        until(lambda: allowed(PAGE))
+        assert not allowed("https://evil.example")
+
+
 def test_cors_rules_of_others_are_kept(rules: Bucket) -> None:
     configuration = {"CORSRules": [OTHER_CORS]}
     rules.client.put_bucket_cors(Bucket=rules.name, CORSConfiguration=configuration)
-    first, second = (s3_rules.cors_rules(rules, [origin]) for origin in (PAGE, "https://c.example"))
+    first, second = (
+        s3_rules.cors_rules(rules, [origin], []) for origin in (PAGE, "https://c.example")
+    )
     assert s3_rules.set_cors(rules, first)
     assert not s3_rules.set_cors(rules, first)
     assert s3_rules.has_cors(rules, first)
@@ -104,7 +133,7 @@ def test_cors_rules_of_others_are_kept(rules: Bucket) -> None:
 
 
 def test_without_cors_rules_none_are_left(rules: Bucket) -> None:
-    assert s3_rules.set_cors(rules, s3_rules.cors_rules(rules, [PAGE]))
+    assert s3_rules.set_cors(rules, s3_rules.cors_rules(rules, [PAGE], []))
     assert s3_rules.set_cors(rules, [])
     assert not s3_rules.set_cors(rules, [])
 

@@ -19,7 +19,8 @@ from uploads.sending import TYPE, error, reserve, send
 def test_the_reservation(client: httpx2.Client) -> None:
     reserved = reserve(client, filename="../../etc/My\u202e Song.flac")
     assert list(reserved) == [
-        *("uploadId", "uploadUrl", "uploadHeaders", "expiresAt", "direct", "audioUrl", "uploaded")
+        *("uploadId", "uploadUrl", "uploadHeaders", "expiresAt", "direct", "audioUrl", "uploaded"),
+        "resumable",
     ]
     assert reserved["direct"] == {"method": "PUT", "url": reserved["uploadUrl"], "headers": TYPE}
     assert reserved["uploadUrl"].startswith(reserved["audioUrl"] + "?")

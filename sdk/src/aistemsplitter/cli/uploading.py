@@ -5,13 +5,11 @@ from __future__ import annotations
 from aistemsplitter._base import BaseClient
 from aistemsplitter._effects import Operation
 from aistemsplitter._models import Upload
-from aistemsplitter._operations import create_upload
+from aistemsplitter._operations import reserve
 from aistemsplitter._upload import upload
 from aistemsplitter.cli import show
 
 
 def upload_song(client: BaseClient, song: str, bars: show.Bars) -> Operation[Upload]:
     """Upload a file with a progress bar and return the upload, ready to be submitted."""
-    return upload(
-        client._session, create_upload, song, filename=None, key=None, on_progress=bars.upload
-    )
+    return upload(client._session, reserve, song, filename=None, key=None, on_progress=bars.upload)

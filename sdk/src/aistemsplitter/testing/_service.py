@@ -272,6 +272,7 @@ class FakeService:
                 "direct": {"method": "PUT", "url": url, "headers": headers},
                 "audioUrl": url.partition("?")[0],
                 "uploaded": self._storage.get(upload_id) is not None,
+                "resumable": False,
             }
         )
 

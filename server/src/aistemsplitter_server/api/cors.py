@@ -15,9 +15,11 @@ def rules(origins: Sequence[str]) -> dict[str, Any]:
             "Authorization",
             "Content-Range",
             "Content-Type",
+            "Direct-Upload",
             "Idempotency-Key",
             "Last-Event-ID",
             "Range",
+            "Upload-Sha256",
         ),
         "expose_headers": (
             "Content-Range",

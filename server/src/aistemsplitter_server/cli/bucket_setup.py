@@ -34,12 +34,12 @@ def steps(bucket: Bucket, settings: Settings) -> Iterator[Finding]:
 
 
 def _cors(bucket: Bucket, settings: Settings) -> Iterator[Finding]:
-    """Let scripts of web pages read. Only pages of other sites have such scripts now."""
-    origins = s3_rules.origins(settings)
-    needed = bool(origins and settings.origins)
-    todo = f"set {PREFIX}STORAGE_PROXY=true, so that downloads pass through the API"
+    """Let scripts of web pages read and upload. Our own pages can do without."""
+    origins, uploading = s3_rules.origins(settings), s3_rules.uploading_origins(settings)
+    needed = bool(settings.origins and not settings.storage_proxy)
+    todo = f"set {PREFIX}STORAGE_PROXY=true, so that uploads and downloads pass through the API"
     try:
-        wanted = s3_rules.cors_rules(bucket, origins)
+        wanted = s3_rules.cors_rules(bucket, origins, uploading)
         changed = s3_rules.set_cors(bucket, wanted)
         if not _becomes_true(lambda: s3_rules.has_cors(bucket, wanted)):
             yield _failed("cors", NOT_READ_BACK, todo, needed=needed)
@@ -51,7 +51,11 @@ def _cors(bucket: Bucket, settings: Settings) -> Iterator[Finding]:
             yield _failed("cors", str(error.strerror), _way_out(error, todo), needed=needed)
         return
     pages = "any site" if origins == ["*"] else ", ".join(origins)
-    what = f"scripts of {pages} may read presigned URLs" if origins else "no rules needed"
+    what = (
+        f"scripts of {pages} may read presigned URLs, those of {', '.join(uploading)} may upload"
+        if origins
+        else "no rules needed"
+    )
     yield Finding("cors", "ok", _told(what, changed=changed))
 
 

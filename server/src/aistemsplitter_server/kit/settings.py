@@ -70,7 +70,7 @@ class Settings(BaseSettings):
         " by default in the path if there is a STORAGE_ENDPOINT",
     )
     storage_proxy: bool = Field(
-        False, description="send downloads through the API instead of redirecting to the bucket"
+        False, description="send uploads and downloads through the API, never directly"
     )
     storage_fallback: StorageAddress | None = Field(
         None,

@@ -36,14 +36,16 @@ def at(address: str, settings: Settings, secrets: Secrets) -> Storage:
     # imported here, since it takes 0.4 s and only services with a bucket need it
     from aistemsplitter_server.storage import s3
     from aistemsplitter_server.storage.s3_bucket import bucket
+    from aistemsplitter_server.storage.s3_direct import S3DirectUploads
 
+    target = bucket(address, settings)
     return s3.S3Storage(
-        bucket(address, settings),
+        target,
         secrets,
         settings.base_url,
         settings.data / s3.SCRATCH,
         settings.upload_limit,
-        settings.storage_proxy,
+        None if settings.storage_proxy else S3DirectUploads(target),
     )
 
 

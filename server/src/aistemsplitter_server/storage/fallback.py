@@ -10,7 +10,14 @@ from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
-from aistemsplitter_server.storage.interface import Claim, Info, Missing, Partial, Storage
+from aistemsplitter_server.storage.interface import (
+    Claim,
+    DirectUploads,
+    Info,
+    Missing,
+    Partial,
+    Storage,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +107,10 @@ class FallbackStorage:
     def direct_url(self, key: str, *, expires_in: timedelta, filename: str) -> str | None:
         """See ``Storage``."""
         return self._holder(key).direct_url(key, expires_in=expires_in, filename=filename)
+
+    def direct(self) -> DirectUploads | None:
+        """See ``Storage``."""
+        return self.first.direct()
 
     def _holder(self, key: str) -> Storage:
         """Return the storage that has an object, the fallback if neither has."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -53,6 +53,19 @@ class Info:
     modified: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class PutRequest:
+    """A presigned request that stores an object by PUT, past this service.
+
+    Attributes:
+        url: Contains the permission. Never log it.
+        headers: To be sent exactly so, since they are signed.
+    """
+
+    url: str = field(repr=False)
+    headers: dict[str, str]
+
+
 class Partial(Protocol):
     """An object that is being received, in order and over any number of requests."""
 
@@ -83,6 +96,31 @@ class Partial(Protocol):
 
     def close(self) -> None:
         """Keep what was received, so that another request can continue."""
+
+
+class DirectUploads(Protocol):
+    """Requests by which clients store objects past this service."""
+
+    def origin(self) -> str:
+        """Return the origin of the URLs, such as ``https://s3.example.com``."""
+
+    def put(
+        self,
+        key: str,
+        *,
+        expires_in: timedelta,
+        length: int,
+        content_type: str,
+        sha256: bytes | None,
+    ) -> PutRequest:
+        """Return a request that stores an object, unless there is one under the key.
+
+        Args:
+            expires_in: Time in which the request can begin.
+            length: Length of the object in bytes; the storage refuses another.
+            content_type: Type of the object; the storage refuses another.
+            sha256: Digest of the object, if the client knows it; the storage refuses another.
+        """
 
 
 class Storage(Protocol):
@@ -179,3 +217,9 @@ class Storage(Protocol):
 
     def direct_url(self, key: str, *, expires_in: timedelta, filename: str) -> str | None:
         """Return such a URL that leads past this service; None if the service sends the bytes."""
+
+    def direct(self) -> DirectUploads | None:
+        """Return how clients store objects themselves; None if they must send them to this service.
+
+        It may be None for a while when the storage cannot be used.
+        """

@@ -169,6 +169,9 @@ class LocalStorage:
     def direct_url(self, key: str, *, expires_in: timedelta, filename: str) -> None:
         """See ``Storage``."""
 
+    def direct(self) -> None:
+        """See ``Storage``."""
+
     @contextmanager
     def _object(self, key: str) -> Iterator[tuple[str, int]]:
         """Yield the name of an object and a descriptor of its folder.

@@ -19,12 +19,12 @@ from aistemsplitter_server.kit.secrets import Secrets
 from aistemsplitter_server.storage import digests, headers, keys, s3_check, signing
 from aistemsplitter_server.storage.interface import Claim, Info
 from aistemsplitter_server.storage.s3_bucket import Bucket
+from aistemsplitter_server.storage.s3_direct import LONGEST, S3DirectUploads
 from aistemsplitter_server.storage.s3_partial import S3Partial, abort, rest_key
 
 SCRATCH = "scratch"  # folder in the data folder for files without a name, which end with us
 PART = 8 << 20  # bytes of one part; S3 takes 5 MiB to 5 GiB
 MOST_PARTS = 10_000  # in one upload
-LONGEST = timedelta(days=7)  # that a presigned URL may work
 # Memory: four parts are read from disk as they are sent; four are received at a time.
 TRANSFER = TransferConfig(
     multipart_threshold=PART, multipart_chunksize=PART, max_concurrency=4, max_io_queue=64
@@ -38,7 +38,7 @@ class S3Storage:
     Attributes:
         scratch: Folder for temporary files.
         longest_upload: Bytes; an upload in parts has at most 10,000.
-        proxy: Whether downloads go through this service.
+        direct_uploads: Uploads past this service; None if it sends and receives all bytes.
     """
 
     bucket: Bucket
@@ -46,7 +46,7 @@ class S3Storage:
     base_url: str
     scratch: Path
     longest_upload: int
-    proxy: bool
+    direct_uploads: S3DirectUploads | None
 
     def at(self, base_url: str) -> S3Storage:
         """See ``Storage``."""
@@ -174,7 +174,7 @@ class S3Storage:
 
     def direct_url(self, key: str, *, expires_in: timedelta, filename: str) -> str | None:
         """See ``Storage``."""
-        if self.proxy:
+        if self.direct_uploads is None:
             return None
         parameters = {
             **self.bucket.address(key),
@@ -187,6 +187,11 @@ class S3Storage:
                 "get_object", Params=parameters, ExpiresIn=seconds
             )
         return str(address)
+
+    def direct(self) -> S3DirectUploads | None:
+        """See ``Storage``."""
+        found = self.direct_uploads
+        return found if found is not None and found.are_safe() else None
 
     def _delete(self, name: str) -> None:
         # One by one: GCS has no request that deletes several.

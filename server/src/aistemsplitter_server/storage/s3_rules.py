@@ -37,6 +37,14 @@ class Shortened:
     days: int | None
 
 
+def uploading_origins(settings: Settings) -> list[str]:
+    """Return the origins of the web pages whose scripts send songs to the bucket."""
+    if settings.storage_proxy:
+        return []
+    own = [settings.public_url] if settings.public_url else []
+    return [*own, *(origin for origin in settings.origins if origin not in own)]
+
+
 def origins(settings: Settings) -> list[str]:
     """Return the origins of the web pages whose scripts follow a redirect into the bucket."""
     if settings.storage_proxy:
@@ -48,11 +56,23 @@ def origins(settings: Settings) -> list[str]:
     return [settings.public_url] if settings.public_url else []
 
 
-def cors_rules(bucket: Bucket, allowed: Sequence[str]) -> list[Rule]:
-    """Return the CORS rules for pages of these origins: they may only read."""
-    if not allowed:
-        return []
-    rule = {
+def cors_rules(bucket: Bucket, reading: Sequence[str], uploading: Sequence[str]) -> list[Rule]:
+    """Return the CORS rules for scripts of pages.
+
+    Args:
+        reading: Origins of those that may read objects.
+        uploading: Origins of those that may store new objects.
+    """
+    rules = []
+    if reading:
+        rules.append(_reading_rule(bucket, reading))
+    if uploading:
+        rules.append(_uploading_rule(bucket, uploading))
+    return rules
+
+
+def _reading_rule(bucket: Bucket, allowed: Sequence[str]) -> Rule:
+    return {
         "ID": _id(bucket, "read"),
         "AllowedOrigins": [*allowed],
         "AllowedMethods": ["GET", "HEAD"],
@@ -60,7 +80,17 @@ def cors_rules(bucket: Bucket, allowed: Sequence[str]) -> list[Rule]:
         "ExposeHeaders": ["Accept-Ranges", "Content-Length", "Content-Range", "ETag"],
         "MaxAgeSeconds": CORS_SECONDS,
     }
-    return [rule]
+
+
+def _uploading_rule(bucket: Bucket, allowed: Sequence[str]) -> Rule:
+    return {
+        "ID": _id(bucket, "upload"),
+        "AllowedOrigins": [*allowed],
+        "AllowedMethods": ["PUT"],
+        "AllowedHeaders": ["Content-Type", "If-None-Match", "x-amz-checksum-sha256"],
+        "ExposeHeaders": ["ETag"],
+        "MaxAgeSeconds": CORS_SECONDS,
+    }
 
 
 def lifecycle_rules(bucket: Bucket, settings: Settings) -> list[Rule]:
@@ -205,7 +235,7 @@ def _id(bucket: Bucket, name: str) -> str:
 
 
 def _is_ours(bucket: Bucket, rule: Rule) -> bool:
-    names = ("read", "unfinished", keys.UPLOADS, keys.FETCHED, keys.PARTIAL)
+    names = ("read", "upload", "unfinished", keys.UPLOADS, keys.FETCHED, keys.PARTIAL)
     return rule.get("ID") in {_id(bucket, name) for name in names}
 
 

@@ -7,7 +7,11 @@ import logging
 import threading
 from collections import Counter, deque
 from concurrent.futures import Future
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Self
+
+from starlette.concurrency import run_in_threadpool
 
 from aistemsplitter_server import measuring
 from aistemsplitter_server.kit import times
@@ -17,6 +21,7 @@ from aistemsplitter_server.kit.settings import Settings
 from aistemsplitter_server.measuring import MeasuringFailed
 from aistemsplitter_server.storage import keys
 from aistemsplitter_server.storage.interface import Storage
+from aistemsplitter_server.uploads import direct, service
 from aistemsplitter_server.uploads.tables import Upload
 
 logger = logging.getLogger(__name__)
@@ -64,11 +69,13 @@ class Measurements:
         """Return whether an upload is measured.
 
         Raises:
-            Conflict: Its bytes have not arrived.
+            Conflict: Its bytes have not arrived. Of a direct upload, ``wait`` finds that out.
             UnusableUpload: It is not audio that can be split.
         """
         if upload.stored_at is None:
-            raise Conflict(f"The bytes of {upload.id} have not arrived: upload them first.")
+            if upload.direct_until is None:
+                raise Conflict(service.not_arrived(upload))
+            return False
         if upload.fault_message is not None:
             raise UnusableUpload(upload.fault_code or "UNSUPPORTED_MEDIA", upload.fault_message)
         return upload.measured_at is not None
@@ -80,8 +87,14 @@ class Measurements:
             False after a timeout; the measurement continues.
 
         Raises:
+            Conflict: It is a direct upload whose bytes have not arrived.
+            NotFound: The upload was deleted.
             Unavailable: It cannot be measured now.
         """
+        if upload.stored_at is None and upload.direct_until is not None:
+            await run_in_threadpool(
+                direct.confirm, self._database, self._settings, self._storage, upload
+            )
         measured = asyncio.wrap_future(self._begin(upload))
         await asyncio.wait([measured], timeout=TIMEOUT)
         if not measured.done():
@@ -159,8 +172,19 @@ class Measurements:
             self._delete(upload)
 
     def _delete(self, upload: Upload) -> None:
-        """Delete the bytes of a file that is not audio. Its row stays for a while to say why."""
+        """Delete the bytes of a file that is not audio. Its row stays for a while to say why.
+
+        Those of a direct upload are replaced by an empty object, because its presigned URL could
+        store them again, and they would not count towards what the account may store.
+        """
+        key = keys.upload(upload.id)
         try:
-            self._storage.delete_prefix(keys.upload(upload.id))
+            if upload.direct_until is None:
+                self._storage.delete_prefix(key)
+            else:
+                with TemporaryDirectory(dir=self._settings.data) as folder:
+                    empty = Path(folder, "empty")
+                    empty.touch()
+                    self._storage.put_file(key, empty)
         except OSError as error:  # the sweep deletes them when they expire
             logger.warning("%s: not deleted: %s", upload.id, error.strerror)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, bindparam, func, select, tuple_, update
+from sqlalchemy import ColumnElement, and_, bindparam, func, or_, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from aistemsplitter_server.uploads.tables import Upload
@@ -21,6 +21,7 @@ _OF_ACCOUNT = (
     )
     .with_for_update(read=True)
 )
+_IS_SETTLED = or_(Upload.direct_until.is_(None), Upload.stored_at.is_not(None))
 _UPLOADS = Upload.__table__.c
 # Run with every upload, on the table and built once. The conditions are those of a partial index.
 _OPEN = select(func.count()).where(
@@ -65,10 +66,25 @@ def expired(now: datetime) -> ColumnElement[bool]:
 
 
 def expired_locked(session: Session, now: datetime, limit: int) -> Sequence[Upload]:
-    """Return expired uploads, locked; those that others have locked are skipped."""
-    query = select(Upload).where(expired(now)).order_by(Upload.expires_at).limit(limit)
+    """Return expired uploads, locked; those that others have locked are skipped.
+
+    Direct uploads are left out until it is known whether their bytes have arrived.
+    """
+    query = select(Upload).where(expired(now), _IS_SETTLED)
+    query = query.order_by(Upload.expires_at).limit(limit)
     query = query.with_for_update(skip_locked=True)
     return session.scalars(query.execution_options(populate_existing=True)).all()
+
+
+def expired_direct(
+    session: Session, now: datetime, after: tuple[datetime, str] | None, limit: int
+) -> Sequence[tuple[datetime, str]]:
+    """Return time and id of expired direct uploads that were not confirmed, in this order."""
+    query = select(Upload.expires_at, Upload.id).where(expired(now), ~_IS_SETTLED)
+    if after is not None:
+        query = query.where(tuple_(Upload.expires_at, Upload.id) > tuple_(*after))
+    rows = session.execute(query.order_by(Upload.expires_at, Upload.id).limit(limit))
+    return [(expires_at, upload_id) for expires_at, upload_id in rows]
 
 
 def unswept(

@@ -24,7 +24,7 @@ class ReserveUpload(Request):
 
 
 class DirectUpload(Response):
-    """The request that uploads the bytes."""
+    """The request that uploads the bytes, to be sent with exactly these headers."""
 
     method: Literal["PUT"] = "PUT"
     url: str
@@ -32,7 +32,10 @@ class DirectUpload(Response):
 
 
 class Reservation(Response):
-    """A reserved upload. Send the file's bytes to ``uploadUrl`` by POST or PUT."""
+    """A reserved upload. Send the file's bytes as ``direct`` says.
+
+    Without ``Direct-Upload`` in the request, they may also be sent to ``uploadUrl`` by POST.
+    """
 
     model_config = ConfigDict(
         json_schema_extra=example(
@@ -47,6 +50,7 @@ class Reservation(Response):
             },
             audioUrl="https://stems.example/uploads/upl_01JTB3Y6M8Q4W2N7C5D9E0F1GH",
             uploaded=False,
+            resumable=True,
         )
     )
 
@@ -58,6 +62,10 @@ class Reservation(Response):
     audio_url: str = Field(description="URL to pass as the input.url of a split")
     uploaded: bool = Field(
         description="true if the bytes have arrived, as after a repeated Idempotency-Key"
+    )
+    resumable: bool = Field(
+        description="false if the URL is that of the object storage, which takes the whole file in"
+        " one PUT; true if it takes parts with Content-Range"
     )
 
 

@@ -44,6 +44,7 @@ def reserve(
     *,
     stored_bytes: StoredBytes,
     key: str | None = None,
+    direct: bool = False,
 ) -> Upload:
     """Reserve an upload of one file; with a key that was used before, return the same upload.
 
@@ -51,6 +52,7 @@ def reserve(
         stored_bytes: Counts what the account stores, the stems of its splits included. It is
             called once the account is held.
         key: The request's idempotency key.
+        direct: Whether the client sends the bytes to the storage itself.
 
     Raises:
         PayloadTooLarge: The file is over the server's limit.
@@ -61,9 +63,10 @@ def reserve(
     if request.content_length > settings.upload_limit:
         raise PayloadTooLarge(settings.upload_limit)
     key = caller.scoped(key)
-    if key is not None and (before := _reserved(session, caller, request, key)):
+    if key is not None and (before := _reserved(session, caller, request, key, direct=direct)):
         return before
     now = times.now()
+    until = now + timedelta(seconds=settings.upload_url_seconds)
     limits.lock_active(session, caller.account_id)
     allowed = limits.limits_of(session, settings, caller.account_id)
     account_id = caller.account_id
@@ -84,7 +87,9 @@ def reserve(
         content_type=request.content_type,
         content_length=request.content_length,
         created_at=now,
-        expires_at=now + timedelta(seconds=settings.upload_url_seconds),
+        # Nothing extends the time of a direct upload, so it covers the slowest one that is allowed.
+        expires_at=until + _longest(request.content_length) if direct else until,
+        direct_until=until if direct else None,
     )
     session.add(upload)
     try:
@@ -94,7 +99,9 @@ def reserve(
     return upload
 
 
-def _reserved(session: Session, caller: Caller, request: ReserveUpload, key: str) -> Upload | None:
+def _reserved(
+    session: Session, caller: Caller, request: ReserveUpload, key: str, *, direct: bool
+) -> Upload | None:
     """Return the upload of this key if it can still be used; otherwise free the key."""
     upload = queries.with_key(session, caller.account_id, key)
     if upload is None:
@@ -106,6 +113,8 @@ def _reserved(session: Session, caller: Caller, request: ReserveUpload, key: str
     asked = (display_name(request.filename), request.content_type, request.content_length)
     if asked != (upload.filename, upload.content_type, upload.content_length):
         raise IdempotencyMismatch
+    if upload.direct_until is not None and not direct and upload.stored_at is None:
+        raise IdempotencyMismatch  # this client cannot send the bytes there
     return upload
 
 
@@ -119,10 +128,15 @@ def extend(session: Session, settings: Settings, upload_id: str) -> datetime:
         NotFound: The upload was deleted.
     """
     upload = _locked(session, upload_id)
-    seconds = settings.upload_url_seconds + upload.content_length / SLOWEST
-    latest = upload.created_at + timedelta(seconds=seconds) + EXTENSION
+    begun = upload.created_at + timedelta(seconds=settings.upload_url_seconds)
+    latest = begun + _longest(upload.content_length)
     upload.expires_at = max(upload.expires_at, min(times.now() + EXTENSION, latest))
     return upload.expires_at
+
+
+def _longest(content_length: int) -> timedelta:
+    """Return how long after its last moment to begin an upload may arrive."""
+    return timedelta(seconds=content_length / SLOWEST) + EXTENSION
 
 
 def claim(session: Session, upload_id: str, before: str | None, token: str) -> None:
@@ -153,9 +167,40 @@ def stored(session: Session, settings: Settings, upload_id: str, token: str | No
     upload = _locked(session, upload_id)
     if upload.stored_at is not None or upload.partial_token != token:
         raise Conflict(BUSY)
+    _set_stored(settings, upload)
+    return upload
+
+
+def confirm(session: Session, settings: Settings, upload_id: str) -> None:
+    """Mark a direct upload as stored, unless it is. From now on its retention time counts.
+
+    Raises:
+        NotFound: The upload was deleted.
+    """
+    upload = _locked(session, upload_id)
+    if upload.stored_at is None:
+        _set_stored(settings, upload)
+
+
+def give_up(session: Session, upload_id: str) -> None:
+    """Mark a direct upload as deleted, unless it is stored.
+
+    Raises:
+        NotFound: The upload was deleted.
+    """
+    upload = _locked(session, upload_id)
+    if upload.stored_at is None:
+        delete(upload, times.now())
+
+
+def not_arrived(upload: Upload) -> str:
+    """Return the message about an upload that is not complete."""
+    return f"The bytes of {upload.id} have not arrived: upload them first."
+
+
+def _set_stored(settings: Settings, upload: Upload) -> None:
     upload.stored_at = times.now()
     upload.expires_at = upload.stored_at + timedelta(hours=settings.retention_hours)
-    return upload
 
 
 def of_caller(session: Session, caller: Caller, upload_id: str) -> Upload:

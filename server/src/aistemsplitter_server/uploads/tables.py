@@ -62,6 +62,8 @@ class Upload(Base):
     created_at: Mapped[datetime] = mapped_column(UtcTime)
     # of the permission to write, then of the file
     expires_at: Mapped[datetime] = mapped_column(UtcTime)
+    # when its presigned URL of the bucket expires; None if the bytes are sent to the service
+    direct_until: Mapped[datetime | None] = mapped_column(UtcTime)
     stored_at: Mapped[datetime | None] = mapped_column(UtcTime)
     # by which the storage knows the bytes that have arrived, if it needs one
     partial_token: Mapped[str | None]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Any, Literal, get_args
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import RedirectResponse
 from pydantic import Field
 from sqlalchemy.orm import Session
@@ -15,7 +15,13 @@ from starlette.concurrency import run_in_threadpool
 from aistemsplitter_server.accounts import sign_ins
 from aistemsplitter_server.accounts.limits import limits_of
 from aistemsplitter_server.credits import service as credits
-from aistemsplitter_server.http.context import BaseUrl, Context, IdempotencyKey, InContext
+from aistemsplitter_server.http.context import (
+    BaseUrl,
+    Context,
+    IdempotencyKey,
+    InContext,
+    InStorage,
+)
 from aistemsplitter_server.kit import ids, times
 from aistemsplitter_server.kit.errors import ModelUnavailable, ValidationFailed
 from aistemsplitter_server.kit.schemas import Request as Body
@@ -38,7 +44,7 @@ from aistemsplitter_server.splits.schemas import CreateSplit, OutputFormat
 from aistemsplitter_server.splits.tables import TERMINAL, Split
 from aistemsplitter_server.uploads import reservations
 from aistemsplitter_server.uploads.schemas import Reservation, ReserveUpload
-from aistemsplitter_server.web import live, songs
+from aistemsplitter_server.web import guard, live, songs
 from aistemsplitter_server.web.pages import is_fragment, render
 from aistemsplitter_server.web.sessions import InSession, Operator
 
@@ -119,6 +125,7 @@ def studio(
         expiring = deletion_queries.count_expiring(
             session, who.account_id, now, now + REMINDED, MOST_EXPIRING
         )
+    _allow_direct_uploads(request, context)
     return render(
         request,
         "studio.html",
@@ -135,19 +142,35 @@ def studio(
     )
 
 
+def _allow_direct_uploads(request: Request, context: Context) -> None:
+    """Let the page send songs to the bucket."""
+    if context.settings.public_url is not None and (uploads := context.storage.direct()):
+        guard.allow(request, "connect-src", uploads.origin())
+
+
 @router.post("/uploads")
 def reserve(
-    context: InContext, base_url: BaseUrl, who: InSession, body: ReserveUpload
+    context: InContext,
+    storage: InStorage,
+    base_url: BaseUrl,
+    who: InSession,
+    body: ReserveUpload,
+    direct_upload: Annotated[bool, Header()] = False,
 ) -> Success[Reservation]:
-    """Reserve an upload. Its bytes are sent as through the API."""
+    """Reserve an upload. Its bytes are sent as through the API.
+
+    A bucket answers scripts of our pages only if its rules name their origin, which is PUBLIC_URL.
+    """
     made = reservations.reserve(
         context.database,
         context.settings,
         context.secrets,
         who.caller,
         body,
+        storage=storage,
         base_url=base_url,
         stored_bytes=queries.stored_bytes,
+        direct=direct_upload and context.settings.public_url is not None,
     )
     return Success(data=made)
 

@@ -13,6 +13,7 @@ from aistemsplitter_server.operations import closing
 from aistemsplitter_server.splits import deletion_queries
 from aistemsplitter_server.splits.tables import TERMINAL, Split
 from aistemsplitter_server.storage import keys
+from aistemsplitter_server.uploads import direct
 from aistemsplitter_server.uploads import queries as uploads
 from aistemsplitter_server.uploads import service as uploads_service
 from aistemsplitter_server.uploads.tables import Upload
@@ -53,6 +54,23 @@ def delete_audio(context: WorkerContext, split_id: str) -> None:
         context.storage.delete_prefix(keys.split(split_id))
     finally:
         context.storage.delete_prefix(keys.fetched(split_id))
+
+
+def expired_direct(context: WorkerContext) -> Iterator[str]:
+    """Yield the expired direct uploads of which no split has asked yet."""
+    now, after = times.now(), None
+    while True:
+        with context.database.read() as session:
+            page = uploads.expired_direct(session, now, after, PAGE)
+        yield from (upload_id for _, upload_id in page)
+        if len(page) < PAGE:
+            return
+        after = page[-1]
+
+
+def settle_direct(context: WorkerContext, upload_id: str) -> None:
+    """Keep an expired direct upload if its bytes have arrived, and otherwise mark it as deleted."""
+    direct.settle(context.database, context.settings, context.storage, upload_id)
 
 
 def deleted_uploads(context: WorkerContext) -> Iterator[str]:

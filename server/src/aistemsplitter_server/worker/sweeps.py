@@ -31,6 +31,7 @@ def sweeps() -> Sequence[Sweep]:
             OFTEN,
             items(leftovers.expired_audio, leftovers.delete_audio, deletion_queries.set_swept),
         ),
+        Sweep("direct_uploads", OFTEN, items(leftovers.expired_direct, leftovers.settle_direct)),
         Sweep(
             "expired_uploads", OFTEN, rows(partial(uploads_service.expire, splits.needed_uploads))
         ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Header, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from aistemsplitter_server.accounts import standing
@@ -49,6 +49,21 @@ from aistemsplitter_server.uploads.tables import Upload
 
 router = APIRouter(tags=["uploads"])
 
+DirectUpload = Annotated[
+    bool,
+    Header(
+        alias="Direct-Upload",
+        description="whether the client can send the bytes to another origin with given headers",
+    ),
+]
+Digest = Annotated[
+    str | None,
+    Header(
+        alias="Upload-Sha256",
+        pattern="^[0-9a-f]{64}$",
+        description="SHA-256 of the file, which the storage verifies in direct uploads",
+    ),
+]
 PATH = "/uploads/{upload_id}"
 INCOMPLETE = 308  # sent to resumable uploads while bytes are missing
 BODY: dict[str, Any] = {
@@ -91,14 +106,23 @@ BYTES = errors(
 )
 def create_upload(
     context: InContext,
+    storage: InStorage,
     base_url: BaseUrl,
     caller: Annotated[Caller, Depends(with_scope(Scope.UPLOADS_WRITE))],
     request: ReserveUpload,
     idempotency_key: IdempotencyKey = None,
+    direct_upload: DirectUpload = False,
+    upload_sha256: Digest = None,
 ) -> Success[Reservation]:
     """Reserve an upload. The response has the URL to send the bytes to.
 
     With an `Idempotency-Key` that was used before, it is the same upload, while that exists.
+
+    With `Direct-Upload: true`, a service that keeps its files in object storage may return a
+    presigned URL of the storage (then `resumable` is false). Send the whole file there in one PUT
+    with the headers in `direct`, and create the split. The storage accepts only the reserved
+    length and type, and the digest in `Upload-Sha256` if there was one, and answers 412 if the
+    file is there already.
     """
     made = reservations.reserve(
         context.database,
@@ -106,9 +130,12 @@ def create_upload(
         context.secrets,
         caller,
         request,
+        storage=storage,
         base_url=base_url,
         stored_bytes=splits.stored_bytes,
         key=idempotency_key,
+        direct=direct_upload,
+        sha256=upload_sha256,
     )
     return Success(data=made)
 

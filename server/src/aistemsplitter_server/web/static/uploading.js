@@ -4,11 +4,13 @@ import { Refused, Unreachable, ask, reach } from "./asking.js";
 
 const TRIES = 5; // in a row without a byte more
 const INCOMPLETE = 308; // the server has a part of the file
+const NOT_NEW = 412; // the bucket has the file, only its response was lost
 
 /** The upload of a file, which can be tried again after it failed. */
 export class Upload {
   #file;
   #reservation = null;
+  #isDirect = true; // to the bucket, where the service offers that
 
   /** @param {File} file */
   constructor(file) {
@@ -27,6 +29,12 @@ export class Upload {
   async send(signal, on) {
     const file = this.#file;
     let start = await this.#begin(signal);
+    if (!this.#reservation.resumable) {
+      if (await this.#sendWhole(signal, on)) return this.#reservation.uploadId;
+      this.#isDirect = false;
+      this.#reservation = null;
+      start = await this.#begin(signal);
+    }
     const { url, headers } = this.#reservation.direct;
     for (let failures = 0; start < file.size; failures += 1) {
       try {
@@ -45,10 +53,37 @@ export class Upload {
     return this.#reservation.uploadId;
   }
 
+  /**
+   * Send the file to the bucket, which takes it as a whole.
+   * @returns {Promise<boolean>} false where that does not work: browsers refuse to send unless a
+   *   rule of the bucket names this page's origin
+   */
+  async #sendWhole(signal, on) {
+    const { url, headers } = this.#reservation.direct;
+    let hasBegun = false;
+    const progress = (fraction) => {
+      hasBegun ||= fraction > 0;
+      on.progress(fraction);
+    };
+    for (let failures = 0; ; failures += 1) {
+      try {
+        await put(url, headers, this.#file, 0, signal, progress);
+        return true;
+      } catch (error) {
+        if (signal.aborted) throw error;
+        if (error instanceof Refused || !hasBegun) return false;
+        if (failures >= TRIES) throw error;
+        on.dropped();
+        await pause(2 ** failures * 500, signal);
+      }
+    }
+  }
+
   /** Reserve the upload, unless that was done already; return how many bytes the server has. */
   async #begin(signal) {
     const file = this.#file;
     if (this.#reservation) {
+      if (!this.#reservation.resumable) return 0;
       const there = await stored(this.#reservation.direct.url, file, signal);
       if (there !== null) return there;
     }
@@ -59,7 +94,7 @@ export class Upload {
         contentType: file.type || "application/octet-stream",
         contentLength: file.size,
       },
-      {},
+      { "Direct-Upload": String(this.#isDirect) },
       signal,
     );
     return 0;
@@ -95,7 +130,7 @@ function put(url, headers, file, start, signal, onProgress) {
     request.upload.onprogress = (event) => onProgress((start + event.loaded) / file.size);
     request.onloadend = () => signal.removeEventListener("abort", abort);
     request.onload = () => {
-      if (request.status === 200) resolve();
+      if (request.status === 200 || request.status === NOT_NEW) resolve();
       else reject(request.status < 500 ? new Refused("", "UPLOAD_REFUSED") : new Unreachable());
     };
     request.onerror = request.onabort = () => reject(new Unreachable());

@@ -1,0 +1,115 @@
+"""Uploads that clients send to the bucket themselves, by presigned requests."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from base64 import b64encode
+from datetime import timedelta
+from secrets import token_hex
+from typing import Any
+from urllib.parse import urlsplit
+
+from botocore.exceptions import ClientError
+
+from aistemsplitter_server.storage import keys
+from aistemsplitter_server.storage.interface import PutRequest, StorageFailed
+from aistemsplitter_server.storage.s3_bucket import NOT_OFFERED, Bucket, code
+
+logger = logging.getLogger(__name__)
+
+LONGEST = timedelta(days=7)  # that a presigned URL may work
+PAUSE = 60.0  # seconds after a failed try
+ONLY_NEW = "*"  # If-None-Match: no object has the key yet
+IS_THERE = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
+
+
+class S3DirectUploads:
+    """Presigned uploads to one bucket.
+
+    A presigned URL works until it expires, as often as it is used. So it could replace a song
+    after it was measured, unless the service honours ``If-None-Match: *``, which some do not.
+    """
+
+    def __init__(self, bucket: Bucket) -> None:
+        self._bucket = bucket
+        self._lock = threading.Lock()
+        self._are_safe: bool | None = None  # None until it was tried
+        self._try_at = 0.0  # by the monotonic clock
+
+    def are_safe(self) -> bool:
+        """Return whether the bucket never replaces objects on request; False until that is known.
+
+        Where another request is trying, or has failed to, this one does not wait for the storage.
+        """
+        if self._are_safe is None and self._lock.acquire(blocking=False):
+            try:
+                if self._are_safe is None and time.monotonic() >= self._try_at:
+                    self._are_safe = self._writes_once()
+            except StorageFailed as error:
+                self._try_at = time.monotonic() + PAUSE
+                logger.warning("uploads pass through the API for now: %s", error)
+            finally:
+                self._lock.release()
+        return bool(self._are_safe)
+
+    def origin(self) -> str:
+        """See ``DirectUploads``."""
+        parts = urlsplit(self._presigned(keys.CHECK, timedelta(minutes=1)))
+        return f"{parts.scheme}://{parts.netloc}"
+
+    def put(
+        self,
+        key: str,
+        *,
+        expires_in: timedelta,
+        length: int,
+        content_type: str,
+        sha256: bytes | None,
+    ) -> PutRequest:
+        """See ``DirectUploads``."""
+        headers = {"Content-Type": content_type, "If-None-Match": ONLY_NEW}
+        parameters: dict[str, Any] = {
+            "ContentLength": length,
+            "ContentType": content_type,
+            "IfNoneMatch": ONLY_NEW,
+        }
+        if sha256 is not None:
+            digest = b64encode(sha256).decode()
+            parameters["ChecksumSHA256"] = headers["x-amz-checksum-sha256"] = digest
+        return PutRequest(self._presigned(key, expires_in, **parameters), headers)
+
+    def _presigned(self, key: str, expires_in: timedelta, **parameters: Any) -> str:
+        seconds = int(min(expires_in, LONGEST).total_seconds())
+        with self._bucket.errors():
+            url = self._bucket.client.generate_presigned_url(
+                "put_object",
+                Params={**self._bucket.address(key), **parameters},
+                ExpiresIn=seconds,
+            )
+        return str(url)
+
+    def _writes_once(self) -> bool:
+        """Return whether the bucket refuses to replace an object on request, by trying it."""
+        client = self._bucket.client
+        address = self._bucket.address(f"{keys.CHECK}-{token_hex(8)}")
+        with self._bucket.errors("s3:PutObject"):
+            client.put_object(**address, Body=b"1")
+        try:
+            with self._bucket.errors("s3:PutObject"):
+                return self._refuses(address)
+        finally:
+            with self._bucket.errors("s3:DeleteObject"):
+                client.delete_object(**address)
+
+    def _refuses(self, address: dict[str, str]) -> bool:
+        try:
+            self._bucket.client.put_object(**address, Body=b"2", IfNoneMatch=ONLY_NEW)
+        except ClientError as error:
+            if code(error) in IS_THERE:
+                return True
+            if code(error) not in NOT_OFFERED:
+                raise
+        logger.warning("uploads pass through the API: the bucket ignores If-None-Match")
+        return False
