@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, expect
 
 from aistemsplitter_server.accounts import sign_ins
 from aistemsplitter_server.accounts.tables import Person
@@ -76,3 +76,10 @@ def expect_loop(page: Page, *, is_on: bool) -> None:
     """Wait until the loop is on or off, as its button shows."""
     button = page.get_by_role("button", name="Loop", exact=True)
     expect(button).to_have_attribute("aria-pressed", "true" if is_on else "false")
+
+
+def set_range(slider: Locator, value: float) -> None:
+    """Move a slider to a value, as a pointer does: with an event for its scripts."""
+    slider.evaluate(
+        "(input, value) => { input.value = value; input.dispatchEvent(new Event('input')); }", value
+    )

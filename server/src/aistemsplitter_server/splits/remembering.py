@@ -63,6 +63,8 @@ class State(Request):
     region: Region | None
     loops: bool
     speed: float
+    semitones: float = 0  # pages from before it was added do not send it
+    cents: float = 0
     position: Frame
     saved_at: float = Field(description="the browser's clock, in ms, to find the newest state")
 

@@ -16,10 +16,14 @@ from importlib.resources.abc import Traversable
 from fastapi import APIRouter, Request, Response
 
 from aistemsplitter_server.kit.errors import NotFound
+from aistemsplitter_server.web import guard
 
 router = APIRouter()
 
 PREFIX = "/assets"
+WITH_WASM = {
+    "player/shift_worker.js"
+}  # threads of pages that may compile it, with a policy of their own
 FOR_EVER = "public, max-age=31536000, immutable"
 TYPES = {".js": "text/javascript", ".mjs": "text/javascript", ".svg": "image/svg+xml"}
 TEXTUAL = ("text/", "image/svg", "application/json")
@@ -45,6 +49,8 @@ async def asset(request: Request, version: str, name: str) -> Response:
     found = _assets().get(name)
     if found is None:
         raise NotFound
+    if name in WITH_WASM:
+        guard.allow(request, "script-src", "'wasm-unsafe-eval'")
     headers = {"Cache-Control": FOR_EVER if version == _version() else "no-cache"}
     body = found.body
     if found.packed is not None:

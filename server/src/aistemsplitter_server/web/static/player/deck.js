@@ -1,7 +1,8 @@
-// The controls of what is common to all tracks: playing, place, loop, speed, comparison, volume.
+// The controls of what is common to all tracks: playing, place, loop, speed, key, comparison, volume.
 
 import { percent } from "../base.js";
 import { clock, element, icon, press } from "./dom.js";
+import { FINEST, WIDEST } from "./mix.js";
 import { SPEEDS } from "./transport.js";
 
 const SLIDER_STEP = 0.1; // seconds
@@ -59,6 +60,25 @@ export function deck({ transport, t, sprite, song, session }) {
     ...SPEEDS.map((value) => element("option", { value, selected: value === 1 }, `${value}×`)),
   );
   const pitch = element("span", { className: "faint small", hidden: true }, t("player.speed_pitch"));
+  const key = element(
+    "select",
+    { id: "key", onchange: () => session.setKey(Number(key.value)) },
+    ...Array.from({ length: 2 * WIDEST + 1 }, (_, at) => WIDEST - at).map((value) =>
+      element("option", { value, selected: value === 0 }, signed(value)),
+    ),
+  );
+  const cents = element("input", {
+    type: "range",
+    id: "cents",
+    min: -FINEST,
+    max: FINEST,
+    step: 1,
+    value: 0,
+    "aria-label": t("player.cents"),
+    oninput: () => session.setCents(Number(cents.value)),
+    ondblclick: () => session.setCents(0),
+  });
+  const centsShown = element("span", { className: "cents number small" });
 
   const hasOriginal = song.tracks.some(({ name }) => name === "mixture");
   const compare = element(
@@ -108,6 +128,14 @@ export function deck({ transport, t, sprite, song, session }) {
         element("label", { for: "speed" }, t("player.speed")),
         speed,
         pitch,
+      ),
+      element(
+        "div",
+        { className: "group" },
+        element("label", { for: "key" }, t("player.key")),
+        key,
+        cents,
+        centsShown,
       ),
       compare,
       element(
@@ -165,7 +193,21 @@ export function deck({ transport, t, sprite, song, session }) {
       speed.value = session.speed;
       volume.value = session.mix.volume;
       volume.setAttribute("aria-valuetext", percent(session.mix.volume));
-      pitch.hidden = !(session.changesPitch && transport.speed !== 1);
+      pitch.hidden = session.canShift || transport.speed === 1;
+      key.value = session.semitones;
+      cents.value = session.cents;
+      const text = t("player.cents_value", { n: signed(session.cents) });
+      cents.setAttribute("aria-valuetext", text);
+      centsShown.textContent = text;
+      for (const control of [key, cents]) {
+        control.disabled = !session.canShift;
+        control.title = t(session.canShift ? "player.key_hint" : "player.key_unsupported");
+      }
     },
   };
+}
+
+/** A number with its sign, also where it is positive. */
+function signed(value) {
+  return value > 0 ? `+${value}` : String(value).replace("-", "−");
 }

@@ -2,6 +2,12 @@
 
 /** The track that the stems were made of. */
 export const MIXTURE = "mixture";
+/** The stem that keeps its pitch in another key: it has none that would fit or not. */
+export const DRUMS = "drums";
+/** Semitones that the key can be changed by, up and down. */
+export const WIDEST = 12;
+/** Cents that the tuning can be changed by, up and down. */
+export const FINEST = 50;
 /** The loudest that a track can be set to; 1 is as it is. */
 export const LOUDEST = 1.5;
 

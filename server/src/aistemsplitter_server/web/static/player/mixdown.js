@@ -1,8 +1,8 @@
-// The mix as it is set now, as a file. It is made piece by piece in the same few arrays, so that
-// neither the song nor its mix has to lie in memory. An OfflineAudioContext for each piece would be
+// The mix as it is set now, as a file. It is made window by window, so that neither the song nor its
+// mix has to lie in memory. An OfflineAudioContext for each piece would be
 // simpler, but browsers keep their memory and threads for long.
 
-import { MIXTURE, gain, isHeard } from "./mix.js";
+import { sums, transposedSums } from "./summing.js";
 
 const FULL = 32768;
 const HEADER = 44; // bytes
@@ -12,26 +12,33 @@ const FRAME = 4; // bytes: two channels of 16 bits
  * @param {import("./pieces.js").Song} song
  * @param {import("./pieces.js").Pieces} pieces
  * @param {import("./mix.js").Mix} mix its volume and the choice of the original do not matter
- * @param {{onProgress?: (done: number) => void, signal?: AbortSignal}} [options]
+ * @param {{semitones?: number, library?: string, onProgress?: (done: number) => void,
+ *          signal?: AbortSignal}} [options] semitones: of the key; library: what changes it
  * @returns {Promise<Blob>} a WAV of 16 bits; attenuated as a whole if it would exceed full scale
  */
-export async function mixdown(song, pieces, mix, { onProgress = () => {}, signal } = {}) {
-  const levels = song.tracks.map(({ name }) => levelsOf(mix, name));
-  let made = await render(song, pieces, levels, 1, onProgress, signal);
-  if (made.peak > 1) made = await render(song, pieces, levels, 1 / made.peak, onProgress, signal);
+export async function mixdown(
+  song,
+  pieces,
+  mix,
+  { semitones = 0, library, onProgress = () => {}, signal } = {},
+) {
+  const windows = () =>
+    semitones === 0
+      ? sums(song, pieces, mix)
+      : transposedSums(song, pieces, mix, { semitones, library });
+  let made = await render(song, windows(), 1, onProgress, signal);
+  if (made.peak > 1) made = await render(song, windows(), 1 / made.peak, onProgress, signal);
   return new Blob([header(song.frames, song.sampleRate), ...made.parts], { type: "audio/wav" });
 }
 
-async function render(song, pieces, levels, factor, onProgress, signal) {
+async function render(song, windows, factor, onProgress, signal) {
   const parts = [];
-  const [left, right] = [new Float32Array(song.pieceFrames), new Float32Array(song.pieceFrames)];
   const bytes = new ArrayBuffer(song.pieceFrames * FRAME);
-  let peak = 0;
-  for (let number = 0; number < pieces.count; number += 1) {
+  let [peak, frames] = [0, 0];
+  signal?.throwIfAborted();
+  for await (const [left, right] of windows) {
     signal?.throwIfAborted();
-    const buffers = await pieces.load(number);
-    const { length } = buffers[0];
-    add(buffers, levels, left, right);
+    const { length } = left;
     const steps = new DataView(bytes, 0, length * FRAME);
     for (let at = 0; at < length; at += 1) {
       peak = Math.max(peak, Math.abs(left[at]), Math.abs(right[at]));
@@ -41,39 +48,10 @@ async function render(song, pieces, levels, factor, onProgress, signal) {
     // What is rendered again to be quieter must not take memory meanwhile.
     if (factor === 1 && peak > 1) parts.length = 0;
     else parts.push(new Blob([steps])); // browsers keep those outside of the page's memory
-    onProgress((number + 1) / pieces.count);
+    frames += length;
+    onProgress(frames / song.frames);
   }
   return { parts, peak };
-}
-
-/**
- * How much of a track's two channels goes to each side, as the graph does it: the track's level and
- * its StereoPannerNode (https://www.w3.org/TR/webaudio/#stereopanner-algorithm).
- */
-function levelsOf(mix, name) {
-  if (name === MIXTURE || !isHeard(mix, name)) return null;
-  const { volume, pan } = mix.strips[name];
-  const level = gain(volume);
-  const angle = ((pan <= 0 ? pan + 1 : pan) * Math.PI) / 2;
-  const [cos, sin] = [level * Math.cos(angle), level * Math.sin(angle)];
-  return pan <= 0
-    ? { leftToLeft: level, rightToLeft: cos, leftToRight: 0, rightToRight: sin }
-    : { leftToLeft: cos, rightToLeft: 0, leftToRight: sin, rightToRight: level };
-}
-
-/** Write the sum of all tracks. */
-function add(buffers, levels, left, right) {
-  left.fill(0);
-  right.fill(0);
-  buffers.forEach((buffer, track) => {
-    if (!levels[track]) return;
-    const { leftToLeft, rightToLeft, leftToRight, rightToRight } = levels[track];
-    const [ownLeft, ownRight] = [buffer.getChannelData(0), buffer.getChannelData(1)];
-    for (let at = 0; at < buffer.length; at += 1) {
-      left[at] += ownLeft[at] * leftToLeft + ownRight[at] * rightToLeft;
-      right[at] += ownLeft[at] * leftToRight + ownRight[at] * rightToRight;
-    }
-  });
 }
 
 function step(sample) {

@@ -155,7 +155,12 @@ function prepareMix(song, pieces, session) {
         (says.textContent = t("player.mixing", { n: Math.round(done * 100) }));
       onProgress(0);
       save(
-        await mixdown(song, pieces, session.mix, { onProgress, signal: abort.signal }),
+        await mixdown(song, pieces, session.mix, {
+          semitones: session.transposition,
+          library: root.dataset.stretch,
+          onProgress,
+          signal: abort.signal,
+        }),
         song.mixFilename,
       );
       says.textContent = "";

@@ -1,7 +1,7 @@
-// What a listener has set on a song: mixer, loop, speed and position, for the next visit.
+// What a listener has set on a song: mixer, loop, speed, key and position, for the next visit.
 
 import { ask } from "../asking.js";
-import { LOUDEST } from "./mix.js";
+import { FINEST, LOUDEST, WIDEST } from "./mix.js";
 import { SPEEDS } from "./transport.js";
 
 const PAUSE = 600; // ms after a change, as sliders change often
@@ -13,6 +13,8 @@ const STEP = 10_000; // ms between two notes of the position while it plays
  * @property {{start: number, end: number} | null} region in frames
  * @property {boolean} loops whether the region is repeated
  * @property {number} speed
+ * @property {number} semitones
+ * @property {number} cents
  * @property {number} position in frames
  * @property {number} [savedAt] by the clock of the browser that saved it, in ms
  */
@@ -115,6 +117,8 @@ function fitting(found, present, frames) {
     region,
     loops: region !== null && found.loops === true,
     speed: SPEEDS.includes(found.speed) ? found.speed : 1,
+    semitones: Math.round(within(found.semitones, -WIDEST, WIDEST, 0)),
+    cents: Math.round(within(found.cents, -FINEST, FINEST, 0)),
     position: within(found.position, 0, frames, 0),
   };
 }

@@ -1,7 +1,7 @@
 // What one listener does with one song: every control and every key ends here.
 
-import { MIXTURE, plain } from "./mix.js";
-import { pitchShifter } from "./stretch.js";
+import { DRUMS, FINEST, MIXTURE, WIDEST, plain } from "./mix.js";
+import { Pitch } from "./pitch.js";
 import { stemsOf } from "./transport.js";
 
 const NEW_LOOP = 8; // seconds of a loop that is switched on without a part being chosen
@@ -13,12 +13,10 @@ export class Session extends EventTarget {
   #transport;
   #song;
   #t;
-  #stretch;
+  #pitch;
   #speed = 1; // as chosen last
-  #shifter = null;
-  #coming = null; // the shifter, while it is fetched
-  #isShifting = false;
-  #hasNoShifter = false;
+  #semitones = 0;
+  #cents = 0;
   #before = undefined; // the region before a selection that is not done
 
   /** @param {{context: AudioContext, graph: object, transport: object, song: object,
@@ -30,7 +28,8 @@ export class Session extends EventTarget {
     this.#transport = transport;
     this.#song = song;
     this.#t = t;
-    this.#stretch = stretch;
+    const hasDrums = stemsOf(song).includes(DRUMS);
+    this.#pitch = new Pitch({ context, graph, library: stretch, hasDrums });
     /** How the mixer is set. */
     this.mix = plain(stemsOf(song));
     /** The part that is chosen, looped or not. @type {{start: number, end: number} | null} */
@@ -53,6 +52,21 @@ export class Session extends EventTarget {
     return this.#speed;
   }
 
+  /** Semitones of the key that is chosen, from the song's own. */
+  get semitones() {
+    return this.#semitones;
+  }
+
+  /** Cents of the fine tune that is chosen. */
+  get cents() {
+    return this.#cents;
+  }
+
+  /** Both together, in semitones. */
+  get transposition() {
+    return this.#semitones + this.#cents / 100;
+  }
+
   /** Everything that is set. @returns {import("./remember.js").Remembered} */
   get state() {
     return {
@@ -60,31 +74,36 @@ export class Session extends EventTarget {
       region: this.region,
       loops: this.isLooping,
       speed: this.#speed,
+      semitones: this.#semitones,
+      cents: this.#cents,
       position: this.#transport.position,
     };
   }
 
   /** Set everything, before it plays. @param {import("./remember.js").Remembered} state */
-  restore({ mix, region, loops, speed, position }) {
+  restore({ mix, region, loops, speed, semitones, cents, position }) {
     this.mix = mix;
     if (!this.#song.tracks.some(({ name }) => name === MIXTURE)) mix.original = false;
     this.#graph.apply(mix, { glide: false });
     this.region = region;
     this.#transport.loop = loops ? region : null;
     this.#transport.seek(position);
-    if (speed === 1) this.#changed();
-    else this.setSpeed(speed);
+    this.#speed = speed;
+    this.#semitones = semitones;
+    this.#cents = cents;
+    this.#changed();
+    this.#tune();
   }
 
-  /** Whether another speed is heard at another pitch, since the browser has no way to undo that. */
-  get changesPitch() {
-    return !this.#context.audioWorklet || this.#hasNoShifter;
+  /** Whether the browser can change the key, and the speed without the pitch. */
+  get canShift() {
+    return this.#pitch.isAvailable;
   }
 
   /** Seconds that what is heard is behind what the clock has reached. */
   get latency() {
     const device = this.#context.outputLatency || this.#context.baseLatency || 0;
-    return device + (this.#isShifting ? this.#shifter.latency : 0);
+    return device + this.#pitch.latency;
   }
 
   toggle() {
@@ -184,31 +203,30 @@ export class Session extends EventTarget {
     this.#mixed();
   }
 
-  async setSpeed(speed) {
+  setSpeed(speed) {
     this.#speed = speed;
-    if (speed !== 1 && !this.#shifter) {
-      this.#coming ??= pitchShifter(this.#context, this.#stretch).catch(() => null);
-      this.#shifter = await this.#coming;
-      this.#hasNoShifter = !this.#shifter;
-      if (this.#hasNoShifter) this.#coming = null; // the next time it may be had
-    }
-    this.#transport.speed = this.#speed; // another may have been chosen meanwhile
-    this.#route(this.#speed);
-    this.#changed();
+    this.#tune();
   }
 
-  /** Through what keeps the pitch only while it is needed. */
-  #route(speed) {
-    if (!this.#shifter) return;
-    const shifts = speed !== 1;
-    if (shifts) this.#shifter.compensate(speed);
-    if (shifts === this.#isShifting) return;
-    this.#isShifting = shifts;
-    const { output } = this.#graph;
-    output.disconnect();
-    this.#shifter.node.disconnect();
-    if (shifts) output.connect(this.#shifter.node).connect(this.#context.destination);
-    else output.connect(this.#context.destination);
+  /** Change the key. @param {number} semitones from the song's own */
+  setKey(semitones) {
+    if (!this.canShift) return;
+    this.#semitones = Math.min(WIDEST, Math.max(-WIDEST, semitones));
+    this.#tune();
+  }
+
+  /** Fine tune. @param {number} cents */
+  setCents(cents) {
+    this.#cents = Math.min(FINEST, Math.max(-FINEST, cents));
+    this.#tune();
+  }
+
+  /** Play at the speed and in the key that are chosen. */
+  async #tune() {
+    await this.#pitch.prepare(this.#speed, this.transposition);
+    this.#transport.speed = this.#speed; // another may have been chosen meanwhile
+    this.#pitch.apply(this.#speed, this.transposition);
+    this.#changed();
   }
 
   help() {
