@@ -31,6 +31,7 @@ def loop(page: Page, tour: Tour) -> None:
     expect(page.locator(".strips.looping")).to_be_visible()
     page.locator(".strip .muted").first.click()
     page.locator("#speed").select_option("0.75")
+    page.locator("#key").select_option("-2")
 
 
 def shortcuts(page: Page, tour: Tour) -> None:

@@ -87,6 +87,7 @@ function journey() {
     act(46, ({ transport }) => transport.pause()),
     act(47, ({ transport }) => transport.play()),
     act(50, to(9.9999)),
+    act(51, speed(0.95)),
     act(52, speed(2)),
     act(55, to(3)),
     act(57, speed(0.5)),
@@ -157,6 +158,15 @@ export async function offlineOriginal(assets, song, seconds) {
     { at: 2, do: original(true) },
     { at: 4, do: original(false) },
     { at: 5, do: original(true) },
+  ]);
+  return channels.map(packed);
+}
+
+/** Play from the start, at one speed after another. @param {number[][]} changes seconds and speeds */
+export async function offlineSpeeds(assets, song, seconds, changes) {
+  const { channels } = await rendered(assets, song, seconds, [
+    { at: 0, do: ({ transport }) => transport.play() },
+    ...changes.map(([at, speed]) => ({ at, do: ({ transport }) => (transport.speed = speed) })),
   ]);
   return channels.map(packed);
 }

@@ -17,6 +17,7 @@ from aistemsplitter_server.web import (
     activity,
     assets,
     developer,
+    manifest,
     operator,
     operator_accounts,
     operator_audit,
@@ -40,6 +41,7 @@ from aistemsplitter_server.web.sessions import SignInNeeded
 
 ROUTERS = (
     assets.router,
+    manifest.router,
     sdk_wheel.router,
     sign_in.router,
     studio.router,

@@ -37,6 +37,33 @@ def test_keys_after_a_pointer_action_belong_to_the_player(
     assert speed.input_value() == "0.5"
 
 
+def test_speed_and_foot_pedals(page: Page, base: str, song: Split) -> None:
+    opened(page, base, song)
+    speed = page.get_by_label("Speed")
+    page.keyboard.press(",")
+    page.keyboard.press(",")
+    expect(speed).to_have_value("0.9")
+    page.keyboard.press(".")
+    expect(speed).to_have_value("0.95")
+    page.get_by_label("Speed").select_option("2")
+    page.get_by_role("button", name="Mute Drums").click()
+    page.keyboard.press(".")
+    expect(speed).to_have_value("2")
+
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("a")
+    page.keyboard.press("PageDown")
+    expect(page.get_by_role("button", name="Pause")).to_be_visible()
+    page.keyboard.press("PageDown")
+    expect(page.get_by_role("button", name="Play", exact=True)).to_be_visible()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("PageUp")
+    assert at(page) == pytest.approx(5, abs=0.1)  # where the loop starts
+    page.keyboard.press("Escape")
+    page.keyboard.press("PageUp")
+    assert at(page) == 0
+
+
 def test_keys_after_tab_belong_to_the_control(page: Page, base: str, song: Split) -> None:
     opened(page, base, song)
     page.get_by_role("button", name="Mute Drums").click()

@@ -14,17 +14,19 @@ const SHOWN = [
   [["L"], "loop"],
   [["A", "B", "[", "]"], "bounds"],
   [["Esc"], "clear"],
+  [[",", "."], "speed"],
   [["J", "K"], "key"],
   [["O"], "original"],
   [["1–9"], "mute"],
   [["Shift + 1–9"], "solo"],
   [["−", "+"], "volume"],
+  [["Page Up", "Page Down"], "pedal"],
   [["?"], "help"],
 ];
 
 /** Keys by their place on the keyboard, since other layouts print other characters on them. */
-const PLACES = { BracketLeft: "[", BracketRight: "]", Minus: "-", Equal: "+" };
-const REPEATED = new Set(["ArrowLeft", "ArrowRight", "+", "-"]); // while they are held down
+const PLACES = { BracketLeft: "[", BracketRight: "]", Minus: "-", Equal: "+", Comma: ",", Period: "." };
+const REPEATED = new Set(["ArrowLeft", "ArrowRight", "+", "-", ",", "."]); // while they are held down
 
 /**
  * @param {import("./session.js").Session} session
@@ -39,6 +41,11 @@ export function listen(session, { stems, frames, seek }) {
     End: () => session.seek(frames),
     Escape: () => session.clearLoop(),
     l: () => session.toggleLoop(),
+    ",": () => session.stepSpeed(-1),
+    ".": () => session.stepSpeed(1),
+    // Foot pedals for turning pages send these.
+    PageUp: () => session.restart(),
+    PageDown: () => session.toggle(),
     j: () => session.setKey(session.semitones - 1),
     k: () => session.setKey(session.semitones + 1),
     o: () => session.toggleOriginal(),

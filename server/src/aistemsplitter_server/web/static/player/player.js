@@ -2,6 +2,7 @@
 
 import { texts } from "../base.js";
 import { deck } from "./deck.js";
+import { connect } from "./device.js";
 import { element } from "./dom.js";
 import { Graph } from "./graph.js";
 import { help, listen } from "./keys.js";
@@ -111,6 +112,8 @@ function build(song) {
   memory.recall();
   memory.keep();
   playAlone(transport);
+  const { title, artwork } = root.dataset;
+  connect({ session, transport, song, title, artwork });
   refresh();
 
   const stems = document.querySelectorAll("#downloads [data-stem]");

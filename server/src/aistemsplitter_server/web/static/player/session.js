@@ -2,7 +2,7 @@
 
 import { DRUMS, FINEST, MIXTURE, WIDEST, plain } from "./mix.js";
 import { Pitch } from "./pitch.js";
-import { stemsOf } from "./transport.js";
+import { SPEEDS, stemsOf } from "./transport.js";
 
 const NEW_LOOP = 8; // seconds of a loop that is switched on without a part being chosen
 
@@ -124,6 +124,11 @@ export class Session extends EventTarget {
     this.seek(frame);
   }
 
+  /** Go to the start of the loop, or of the song. */
+  restart() {
+    this.seek(this.isLooping ? this.region.start : 0);
+  }
+
   /** Go on or back by seconds. */
   skip(seconds) {
     this.seek(this.#transport.position + seconds * this.#song.sampleRate);
@@ -206,6 +211,12 @@ export class Session extends EventTarget {
   setSpeed(speed) {
     this.#speed = speed;
     this.#tune();
+  }
+
+  /** Play faster, or slower. @param {number} steps of SPEEDS */
+  stepSpeed(steps) {
+    const at = SPEEDS.indexOf(this.#speed) + steps;
+    this.setSpeed(SPEEDS[Math.min(SPEEDS.length - 1, Math.max(0, at))]);
   }
 
   /** Change the key. @param {number} semitones from the song's own */

@@ -4,9 +4,14 @@
 
 import { MIXTURE } from "./mix.js";
 
-/** Frames between two places that one can jump to: at every speed a whole number of them passes. */
-export const UNIT = 180;
-export const SPEEDS = [0.5, 0.6, 0.75, 0.8, 0.9, 1, 1.25, 1.5, 2];
+/** In steps of 5 %. */
+export const SPEEDS = Array.from({ length: 31 }, (_, at) => (10 + at) / 20);
+/**
+ * Frames of the song in which frames of the clock and of the song meet at every speed: at 0.95, 20
+ * frames of the clock are 19 of the song.
+ */
+const MEETING = 40;
+const WHOLE = 1e-4; // frames: how far from a whole number a float may be that stands for one
 const MARGIN = 0.06; // seconds from a decision to where it is heard
 const TOO_LATE = 0.015; // seconds before its time, when something can still be scheduled for sure
 const AHEAD = 6; // seconds that are scheduled, more than a tab in the background sleeps
@@ -17,7 +22,8 @@ const FADE = 0.004; // seconds: in where playing begins, out and in where a loop
 
 /**
  * A stretch of the song that is scheduled: from `frame` on for `length` frames of the song, at
- * `time`, in frames of the clock.
+ * `time`, in frames of the clock. Where a piece ends between two of these, so does the span, and the
+ * next one begins there; what begins by a decision begins at a whole one.
  * @typedef {{time: number, frame: number, length: number, speed: number, fadesIn: boolean,
  *            fadesOut: boolean, sources: AudioBufferSourceNode[], faders: GainNode[]}} Span
  */
@@ -102,7 +108,7 @@ export class Transport extends EventTarget {
 
   play() {
     if (this.#playing) return;
-    if (this.#rest >= this.#lastUnit) this.#rest = this.#loop?.start ?? 0;
+    if (this.#rest >= this.#song.frames) this.#rest = this.#loop?.start ?? 0;
     this.#playing = this.#waiting = true;
     this.#next = { time: null, frame: this.#rest, fadesIn: true };
     this.#timer = setInterval(() => this.pump(), TICK);
@@ -118,7 +124,7 @@ export class Transport extends EventTarget {
 
   /** Go to a frame of the song, playing or not. */
   seek(frame) {
-    const target = Math.min(Math.max(0, nearest(frame)), this.#lastUnit);
+    const target = Math.min(Math.max(0, Math.round(frame)), this.#song.frames);
     if (this.#playing) {
       const time = this.#now() + this.#frames(MARGIN);
       this.#graph.dip(time / this.#song.sampleRate);
@@ -149,10 +155,6 @@ export class Transport extends EventTarget {
     return Math.ceil(seconds * this.#song.sampleRate);
   }
 
-  get #lastUnit() {
-    return Math.floor(this.#song.frames / UNIT) * UNIT;
-  }
-
   #isDue() {
     return this.#next.time === null || this.#next.time < this.#now() + this.#frames(AHEAD);
   }
@@ -162,6 +164,7 @@ export class Transport extends EventTarget {
     const next = this.#next;
     if (this.#loop && next.frame === this.#loop.end) {
       next.frame = this.#loop.start;
+      next.time &&= Math.ceil(next.time - WHOLE);
       next.fadesIn = true;
     }
     if (next.frame >= this.#song.frames) {
@@ -196,7 +199,7 @@ export class Transport extends EventTarget {
     const from = next.frame - number * this.#song.pieceFrames;
     if (!this.#start(span, buffers, from)) return true; // once more, later
     this.#wait(false);
-    this.#next = { time: time + Math.ceil(span.length / span.speed), frame: end, fadesIn: false };
+    this.#next = { time: endOf(span), frame: end, fadesIn: false };
     return true;
   }
 
@@ -275,15 +278,18 @@ export class Transport extends EventTarget {
       const fade = this.#frames(FADE);
       const earliest = Math.max(soon, span.fadesIn ? span.time + fade : 0);
       const latest = endOf(span) - (span.fadesOut ? fade : 0);
-      const units = Math.ceil(((earliest - span.time) * span.speed) / UNIT);
-      const time = span.time + (units * UNIT) / span.speed;
+      const { time, frame } = meeting(span, earliest);
       if (time < latest) {
         this.#cut(time);
-        this.#next = { time, frame: span.frame + units * UNIT, fadesIn: false };
+        this.#next = { time, frame, fadesIn: false };
       } else {
         const end = endOf(span);
         this.#cut(end);
-        this.#next = { time: end, frame: span.frame + span.length, fadesIn: span.fadesOut };
+        this.#next = {
+          time: Math.ceil(end - WHOLE),
+          frame: span.frame + span.length,
+          fadesIn: span.fadesOut,
+        };
       }
     }
     this.pump();
@@ -293,13 +299,13 @@ export class Transport extends EventTarget {
     this.#cut(time);
     this.#graph.dip(time / this.#song.sampleRate);
     this.#spans = [];
-    this.#rest = Math.min(nearest(frame), this.#lastUnit);
+    this.#rest = Math.min(Math.round(frame), this.#song.frames);
     this.#stopped();
   }
 
   #ended() {
     this.#spans = [];
-    this.#rest = this.#lastUnit;
+    this.#rest = this.#song.frames;
     this.#stopped();
   }
 
@@ -347,10 +353,10 @@ export class Transport extends EventTarget {
   }
 
   #quantized({ start, end }) {
-    const last = this.#lastUnit;
-    const least = Math.min(nearest(SHORTEST_LOOP * this.#song.sampleRate), last);
-    const from = Math.min(Math.max(0, nearest(start)), last - least);
-    return { start: from, end: Math.min(Math.max(from + least, nearest(end)), last) };
+    const last = this.#song.frames;
+    const least = Math.min(Math.round(SHORTEST_LOOP * this.#song.sampleRate), last);
+    const from = Math.min(Math.max(0, Math.round(start)), last - least);
+    return { start: from, end: Math.min(Math.max(from + least, Math.round(end)), last) };
   }
 
   #changed() {
@@ -363,8 +369,16 @@ export function stemsOf(song) {
   return song.tracks.map(({ name }) => name).filter((name) => name !== MIXTURE);
 }
 
-function nearest(frame) {
-  return Math.round(frame / UNIT) * UNIT;
+/** Where from a time on a frame of the clock and one of the song first meet in a span. */
+function meeting(span, earliest) {
+  const first = Math.ceil((earliest - span.time) * span.speed - WHOLE);
+  for (let passed = first; passed < first + MEETING; passed += 1) {
+    const time = span.time + passed / span.speed;
+    if (Math.abs(time - Math.round(time)) < WHOLE) {
+      return { time: Math.round(time), frame: span.frame + passed };
+    }
+  }
+  return { time: Math.ceil(earliest), frame: span.frame + first }; // they never do: by a fraction
 }
 
 function endOf(span) {
