@@ -37,7 +37,8 @@ def test_the_lock_screen_and_media_keys(page: Page, base: str, song: Split) -> N
     page.get_by_label("Speed").select_option("0.5")
     page.get_by_role("button", name="Play", exact=True).click()
     page.wait_for_function(
-        "navigator.mediaSession.playbackState === 'playing' && place.position > 0", timeout=PATIENCE
+        "() => navigator.mediaSession.playbackState === 'playing' && place.position > 0",
+        timeout=PATIENCE,
     )
     state = page.evaluate("place")
     assert state["duration"] == pytest.approx(12)
@@ -66,7 +67,7 @@ def test_playing_again_at_once_goes_on(page: Page, base: str, song: Split) -> No
         "(button) => { button.click(); button.click(); }"
     )
     page.wait_for_function(
-        "document.querySelector('input.seek').valueAsNumber > 1", timeout=PATIENCE
+        "() => document.querySelector('input.seek').valueAsNumber > 1", timeout=PATIENCE
     )
     expect(page.get_by_role("button", name="Pause")).to_be_visible()
 
@@ -76,9 +77,9 @@ def test_the_screen_stays_on_while_it_plays(page: Page, base: str, song: Split) 
     opened(page, base, song)
     assert page.evaluate("locks") == 0
     page.get_by_role("button", name="Play", exact=True).click()
-    page.wait_for_function("locks === 1", timeout=PATIENCE)
+    page.wait_for_function("() => locks === 1", timeout=PATIENCE)
     # The browser ends it when the page is hidden; once the page is back, it is asked for again.
     page.evaluate("lastLock.release(); document.dispatchEvent(new Event('visibilitychange'))")
-    page.wait_for_function("locks === 1", timeout=PATIENCE)
+    page.wait_for_function("() => locks === 1", timeout=PATIENCE)
     page.get_by_role("button", name="Pause").click()
-    page.wait_for_function("locks === 0", timeout=PATIENCE)
+    page.wait_for_function("() => locks === 0", timeout=PATIENCE)

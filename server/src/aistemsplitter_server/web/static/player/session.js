@@ -62,9 +62,9 @@ export class Session extends EventTarget {
     return this.#cents;
   }
 
-  /** Both together, in semitones. */
+  /** Both together, in semitones; 0 where the browser cannot change the key. */
   get transposition() {
-    return this.#semitones + this.#cents / 100;
+    return this.canShift ? this.#semitones + this.#cents / 100 : 0;
   }
 
   /** Everything that is set. @returns {import("./remember.js").Remembered} */
