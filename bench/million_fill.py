@@ -113,7 +113,7 @@ def _song(rng: random.Random, account_id: str, at: datetime, *, queued: bool, tu
         "upload_id": _id("upl", at, rng),
         "input_url": None,
         "webhook_url": None if queued or rng.random() > WEBHOOK_SHARE else "https://example.com/",
-        "metadata": {},
+        "metadata": {"shop": "north", "order": str(at.microsecond)},
         "served_by": "htdemucs_tiny",
         "filename": f"{rng.choice(WORDS)} {rng.choice(WORDS)} {rng.randrange(10_000)}.flac",
         "duration_seconds": seconds,

@@ -18,9 +18,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from shutil import copytree, rmtree
 from tempfile import mkdtemp
+from urllib.parse import urlencode
 
 import httpx2
 from rich.console import Console
@@ -35,7 +37,7 @@ import million_jobs
 import postgres
 from aistemsplitter_server.accounts import service as accounts
 from aistemsplitter_server.accounts import sign_ins
-from aistemsplitter_server.kit import secrets
+from aistemsplitter_server.kit import secrets, times
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.settings import PREFIX, Settings
 from aistemsplitter_server.operations import opening
@@ -160,6 +162,8 @@ def _calls(filled: Filled, client: httpx2.Client) -> dict[str, Callable[[], http
         middle = session.scalars(mine.order_by(Split.id).offset(50_000).limit(1)).first() or done
         waiting = iter(session.scalars(mine.where(Split.status == "queued").limit(1000)).all())
     before = str(middle).partition("_")[2]
+    month_ago = times.now() - timedelta(days=30)
+    day = urlencode({"createdAfter": month_ago, "createdBefore": month_ago + timedelta(days=1)})
     bearer = filled.giant.headers
     pages = {"Cookie": filled.cookie, "Accept": "text/html"}
     uploads = iter([filled.giant.upload() for _ in range(200)])
@@ -177,6 +181,10 @@ def _calls(filled: Filled, client: httpx2.Client) -> dict[str, Callable[[], http
         "GET splits, queued": get("/v1/audio/splits?status=queued"),
         "GET splits, processing (none)": get("/v1/audio/splits?status=processing"),
         "GET splits, failed": get("/v1/audio/splits?status=failed"),
+        "GET splits, of a day": get(f"/v1/audio/splits?{day}"),
+        "GET splits, of a model": get("/v1/audio/splits?model=htdemucs_ft"),
+        "GET splits, with metadata (none)": get("/v1/audio/splits?metadata[order]=1"),
+        "GET usage, 31 days": get(f"/v1/usage?start={month_ago.date()}"),
         "POST split": lambda: client.post(
             "/v1/audio/splits", json=filled.giant.request(next(uploads)), headers=bearer
         ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 from dataclasses import replace
+from datetime import date
 from typing import Any
 
 import pydantic
@@ -17,6 +18,7 @@ from aistemsplitter import (
     AsyncSplitPage,
     Credits,
     DeletedSplit,
+    DeletedUpload,
     DirectUpload,
     ErrorInfo,
     EventData,
@@ -28,6 +30,9 @@ from aistemsplitter import (
     StemUrls,
     TransferProgress,
     Upload,
+    UploadInfo,
+    Usage,
+    UsageDay,
     WebhookEvent,
 )
 from aistemsplitter._decode import decode
@@ -59,6 +64,13 @@ MODELS = [
     DeletedSplit(id="split_1"),
     DirectUpload(url=URL, headers={"a": "b"}),
     Upload(upload_id="upl_1", upload_url=URL, upload_headers={"a": "b"}),
+    Usage(
+        start=date(2026, 5, 3),
+        end=date(2026, 5, 3),
+        days=(UsageDay(day=date(2026, 5, 3), seconds=180, splits=1),),
+    ),
+    UploadInfo(upload_id="upl_1", error=ErrorInfo(code="UNSUPPORTED_MEDIA")),
+    DeletedUpload(upload_id="upl_1"),
     Model(id="htdemucs", stems=("vocals",)),
     TransferProgress(name="vocals", bytes_done=1),
     PageData(items=(SPLIT,)),

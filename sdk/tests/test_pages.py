@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import anyio
+import pytest
 
-from aistemsplitter import (
-    AiStemSplitter,
-    AsyncAiStemSplitter,
-)
+from aistemsplitter import AiStemSplitter, AsyncAiStemSplitter, Conflict, InputError, NotFound
 from aistemsplitter.testing import FakeService
 from clients import KEY
 from loopback import Loopback
@@ -36,6 +36,79 @@ def test_pages() -> None:
             assert [split.id for split in following.items] == made[2:0:-1]
 
     anyio.run(main)
+
+
+def test_splits_of_a_time_model_and_metadata(client: Any) -> None:
+    made = [
+        client.submit(audio_url=URL, model=model, metadata={"order": str(number)}).id
+        for number, model in enumerate(("4s", "htdemucs_ft", "6s"))
+    ]
+    now = datetime.now(UTC)
+
+    def found(**filters: Any) -> list[str]:
+        return [split.id for split in client.list_splits(**filters).items]
+
+    assert found(model="htdemucs_ft") == [made[1], made[0]]
+    assert found(metadata={"order": "2"}, model="htdemucs_6s") == [made[2]]
+    assert found(metadata={"order": "2"}, model="htdemucs") == []
+    assert found(created_before=now + timedelta(days=1), metadata={"order": "0"}) == [made[0]]
+    assert found(created_after=now + timedelta(days=1)) == []
+    with pytest.raises(InputError, match="time zone"):
+        found(created_after=datetime(2026, 5, 3))
+    with pytest.raises(InputError, match="mapping"):
+        found(metadata=["order"])
+
+
+def test_uploads(client: Any, loopback: Loopback) -> None:
+    made = [client.create_upload(f"{number}.wav", content_length=9) for number in range(3)]
+    page = client.list_uploads(limit=2)
+    assert [upload.filename for upload in page.items] == ["2.wav", "1.wav"]
+    last = client.list_uploads(limit=2, cursor=page.next_cursor)
+    assert [upload.upload_id for upload in last.items] == [made[0].upload_id]
+    assert not last.has_next_page()
+    found = client.get_upload(made[0])
+    assert (found.content_length, found.uploaded, found.duration_seconds) == (9, False, None)
+    assert client.delete_upload(found).upload_id == found.upload_id
+    for call in (client.get_upload, client.delete_upload):
+        with pytest.raises(NotFound):
+            call(found.upload_id)
+    with pytest.raises(InputError, match="not an upload"):
+        client.get_upload(3)
+    job = client.create_split(b"RIFF", filename="a.wav")
+    used = client.list_uploads().items[0]
+    assert used.uploaded
+    with pytest.raises(Conflict):
+        client.delete_upload(used)
+    loopback.service.finish(job.id)
+    assert client.delete_upload(used).deleted
+
+
+def test_lists_of_uploads_continue_across_pages() -> None:
+    service = FakeService()
+    with AiStemSplitter("k", transport=service) as client:
+        names = [f"{number}.wav" for number in range(5)]
+        for name in names:
+            client.create_upload(name, content_length=9)
+        assert [each.filename for each in client.list_uploads(limit=2)] == names[::-1]
+
+    async def main() -> None:
+        async with AsyncAiStemSplitter("k", transport=service) as client:
+            found = [each.filename async for each in client.list_uploads(limit=2)]
+            assert found == names[::-1]
+
+    anyio.run(main)
+
+
+def test_usage(client: Any) -> None:
+    client.submit(audio_url=URL)
+    used = client.get_usage()
+    assert (used.seconds, used.splits, len(used.days)) == (180, 1, 30)
+    assert sum(day.seconds for day in used.days) == 180
+    day = date(2026, 5, 3)
+    used = client.get_usage(start=day, end=day)
+    assert (used.seconds, [each.day for each in used.days]) == (0, [day])
+    with pytest.raises(InputError, match="date"):
+        client.get_usage(start="2026-05-03")
 
 
 def test_async_lists_without_an_extra_await(backend: str) -> None:

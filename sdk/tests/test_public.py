@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import aistemsplitter
-from aistemsplitter import _raw
+from aistemsplitter import _pages, _raw
 
 SOURCE = Path(aistemsplitter.__file__).parent
 NAMES = """
@@ -24,7 +24,8 @@ IdempotencyMismatch InputError InsufficientCredits IntegrityError InvalidWebhook
 ModelUnavailable NotFound NotPicklable OutputFormat PayloadTooLarge RateLimited RawResponse
 RedirectRefused Reply ServerError ServiceUnavailable Split SplitFailed SplitId SplitJob SplitOptions
 SplitPage SplitStatus StemModelName StemSplitter StemUrls TLSFailed Timeouts
-TransferFailed TransferProgress Unauthorized UnexpectedResponse Upload UploadFailed
+TransferFailed TransferProgress Unauthorized UnexpectedResponse Upload UploadFailed UploadId
+UploadInfo UploadPage AsyncUploadPage AsyncUploads DeletedUpload Usage UsageDay
 ValidationFailed WaitTimeout WebhookEvent __version__ verify_signature
 """
 
@@ -66,7 +67,7 @@ def _parameters(method: Any) -> list[tuple[str, object, object, str]]:
     ("sync", "twin"),
     [
         (aistemsplitter.AiStemSplitter, aistemsplitter.AsyncAiStemSplitter),
-        (aistemsplitter.SplitPage, aistemsplitter.AsyncSplitPage),
+        (_pages._SyncPage, _pages._AsyncPage),
         (_raw.RawCalls, _raw.AsyncRawCalls),
     ],
 )
@@ -84,7 +85,9 @@ def test_sync_and_async_clients_have_the_same_methods(sync: type, twin: type) ->
         assert _parameters(method) == _parameters(other), name
         returns = [str(inspect.signature(each).return_annotation) for each in (method, other)]
         # A list can be iterated without being awaited first, so it has a class of its own.
-        returns[1] = returns[1].replace("AsyncSplits", "SplitPage").replace("Async", "")
+        for kind in ("Split", "Upload"):
+            returns[1] = returns[1].replace(f"Async{kind}s", f"{kind}Page")
+        returns[1] = returns[1].replace("Async", "")
         assert returns[0] == returns[1], name
 
 

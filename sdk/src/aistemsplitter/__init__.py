@@ -56,6 +56,7 @@ from aistemsplitter._legacy import AIStemSplitter, AIStemSplitterError
 from aistemsplitter._models import (
     Credits,
     DeletedSplit,
+    DeletedUpload,
     DirectUpload,
     ErrorInfo,
     Model,
@@ -64,10 +65,27 @@ from aistemsplitter._models import (
     StemUrls,
     TransferProgress,
     Upload,
+    UploadInfo,
+    Usage,
+    UsageDay,
 )
-from aistemsplitter._pages import AsyncSplitPage, AsyncSplits, SplitPage
+from aistemsplitter._pages import (
+    AsyncSplitPage,
+    AsyncSplits,
+    AsyncUploadPage,
+    AsyncUploads,
+    SplitPage,
+    UploadPage,
+)
 from aistemsplitter._raw import RawResponse
-from aistemsplitter._types import OutputFormat, SplitId, SplitOptions, SplitStatus, StemModelName
+from aistemsplitter._types import (
+    OutputFormat,
+    SplitId,
+    SplitOptions,
+    SplitStatus,
+    StemModelName,
+    UploadId,
+)
 from aistemsplitter._version import __version__
 from aistemsplitter._webhooks import EventData, WebhookEvent, verify_signature
 
@@ -82,6 +100,8 @@ __all__ = [
     "AsyncSplitPage",
     "AsyncSplits",
     "AsyncStemSplitter",
+    "AsyncUploadPage",
+    "AsyncUploads",
     "ClientClosed",
     "ConfigurationError",
     "Conflict",
@@ -89,6 +109,7 @@ __all__ = [
     "Credits",
     "DeadlineExceeded",
     "DeletedSplit",
+    "DeletedUpload",
     "DirectUpload",
     "DiskFull",
     "DownloadFailed",
@@ -134,6 +155,11 @@ __all__ = [
     "UnexpectedResponse",
     "Upload",
     "UploadFailed",
+    "UploadId",
+    "UploadInfo",
+    "UploadPage",
+    "Usage",
+    "UsageDay",
     "ValidationFailed",
     "WaitTimeout",
     "WebhookEvent",

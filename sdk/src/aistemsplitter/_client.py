@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import ssl
 from collections.abc import Callable, Mapping, Sequence
+from datetime import date, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, overload
@@ -15,16 +16,26 @@ from aistemsplitter._effects import Operation, Timeouts, Transport
 from aistemsplitter._models import (
     Credits,
     DeletedSplit,
+    DeletedUpload,
     Model,
     Split,
     SplitJob,
     TransferProgress,
     Upload,
+    UploadInfo,
+    Usage,
 )
-from aistemsplitter._pages import SplitPage
+from aistemsplitter._pages import SplitPage, UploadPage
 from aistemsplitter._raw import RawCalls
 from aistemsplitter._source import Source
-from aistemsplitter._types import OutputFormat, SplitId, SplitOptions, SplitStatus, StemModelName
+from aistemsplitter._types import (
+    OutputFormat,
+    SplitId,
+    SplitOptions,
+    SplitStatus,
+    StemModelName,
+    UploadId,
+)
 
 if TYPE_CHECKING:
     from aistemsplitter._http import HttpClient
@@ -211,6 +222,10 @@ class AiStemSplitter(BaseClient):
         limit: int | None = None,
         cursor: str | None = None,
         status: SplitStatus | None = None,
+        created_after: datetime | None = None,
+        created_before: datetime | None = None,
+        model: StemModelName | None = None,
+        metadata: Mapping[str, str] | None = None,
         extra_headers: Mapping[str, str] | None = None,
     ) -> SplitPage:
         """Return a page of the account's splits, newest first. Iterating it continues across pages.
@@ -219,12 +234,27 @@ class AiStemSplitter(BaseClient):
             limit: Number of splits per page, 1 to 100; the server's default is 20.
             cursor: ``next_cursor`` of the previous page; omit it for the first page.
             status: Status of the splits to list; splits of every status if omitted.
+            created_after: Earliest time of submission, with its time zone.
+            created_before: First time of submission that is too late, with its time zone.
+            model: Name of the requested model; its aliases are included.
+            metadata: Values that the metadata must have, by their keys. With these or a model, a
+                page may have fewer splits than ``limit``, even none, although more pages follow.
             extra_headers: Additional headers of the calls.
+
+        Raises:
+            InputError: A time has no time zone, or ``metadata`` is not a mapping.
         """
         session = self._session_with(extra_headers)
+        filters = _operations.Filters(
+            status=status,
+            created_after=created_after,
+            created_before=created_before,
+            model=model,
+            metadata=metadata,
+        )
 
         def read(cursor: str | None) -> SplitPage:
-            operation = _operations.list_splits(session, limit, cursor, status)
+            operation = _operations.list_splits(session, limit, cursor, filters)
             return SplitPage(self._run(operation), read)
 
         return read(cursor)
@@ -309,6 +339,57 @@ class AiStemSplitter(BaseClient):
             )
         )
 
+    def list_uploads(
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+    ) -> UploadPage:
+        """Return a page of the account's uploads, newest first. Iterating continues across pages.
+
+        Args:
+            limit: Number of uploads per page, 1 to 100; the server's default is 20.
+            cursor: ``next_cursor`` of the previous page; omit it for the first page.
+            extra_headers: Additional headers of the calls.
+        """
+        session = self._session_with(extra_headers)
+
+        def read(cursor: str | None) -> UploadPage:
+            return UploadPage(self._run(_operations.list_uploads(session, limit, cursor)), read)
+
+        return read(cursor)
+
+    def get_upload(
+        self, upload_id: UploadId, *, extra_headers: Mapping[str, str] | None = None
+    ) -> UploadInfo:
+        """Return an upload with its length in seconds, once it is measured.
+
+        Args:
+            upload_id: Id of the upload, or the object returned by ``create_upload``.
+            extra_headers: Additional headers of the call.
+
+        Raises:
+            NotFound: The account has no such upload.
+        """
+        return self._run(_operations.get_upload(self._session_with(extra_headers), upload_id))
+
+    def delete_upload(
+        self, upload_id: UploadId, *, extra_headers: Mapping[str, str] | None = None
+    ) -> DeletedUpload:
+        """Delete an uploaded file, or a reservation whose bytes have not arrived.
+
+        Args:
+            upload_id: Id of the upload, or the object returned by ``create_upload``.
+            extra_headers: Additional headers of the call.
+
+        Raises:
+            NotFound: The account has no such upload.
+            Conflict: A split that is not done needs it.
+        """
+        operation = _operations.delete_upload(self._session_with(extra_headers), upload_id)
+        return self._run(operation)
+
     def cancel_split(
         self, split_id: SplitId, *, extra_headers: Mapping[str, str] | None = None
     ) -> Split:
@@ -344,6 +425,26 @@ class AiStemSplitter(BaseClient):
     def get_credits(self, *, extra_headers: Mapping[str, str] | None = None) -> Credits:
         """Return the account's balance, in seconds of audio."""
         return self._run(_operations.get_credits(self._session_with(extra_headers)))
+
+    def get_usage(
+        self,
+        *,
+        start: date | None = None,
+        end: date | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+    ) -> Usage:
+        """Return the account's usage by day (UTC), of at most 31 days.
+
+        Args:
+            start: First day; the 30 days that end with ``end`` are returned if omitted.
+            end: Last day; today if omitted.
+            extra_headers: Additional headers of the call.
+
+        Raises:
+            ValidationFailed: The days are in the wrong order or too far apart.
+        """
+        session = self._session_with(extra_headers)
+        return self._run(_operations.get_usage(session, start, end))
 
     def list_models(self, *, extra_headers: Mapping[str, str] | None = None) -> tuple[Model, ...]:
         """Return the models that the server runs, with their stems."""

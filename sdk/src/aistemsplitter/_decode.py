@@ -13,7 +13,7 @@ import math
 import types
 import typing
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import cache
 from typing import Any, NamedTuple, TypeVar, Union
 
@@ -100,6 +100,8 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         return decode(hint, value, where)  # type: ignore[arg-type]
     if hint is datetime:
         return _time(value, where)
+    if hint is date:
+        return _day(value, where)
     if hint in (int, float):
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
         _expect(number and abs(value) < LARGEST, "a number in range", value, where)
@@ -117,6 +119,14 @@ def _time(value: Any, where: str) -> datetime:
     except ValueError:
         raise UnexpectedResponse(f"{where} is not a time in ISO 8601") from None
     return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def _day(value: Any, where: str) -> date:
+    _expect(isinstance(value, str), "a date", value, where)
+    try:
+        return date.fromisoformat(value)
+    except ValueError:
+        raise UnexpectedResponse(f"{where} is not a date in ISO 8601") from None
 
 
 def _expect(good: bool, wanted: str, value: Any, where: str) -> None:

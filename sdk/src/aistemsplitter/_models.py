@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -44,7 +44,7 @@ class Serializable:
 def _plain(value: Any) -> Any:
     if isinstance(value, Serializable):
         return value.to_dict()
-    if isinstance(value, datetime):
+    if isinstance(value, date):  # or a datetime
         return value.isoformat()
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
@@ -134,6 +134,37 @@ class Credits(Serializable):
 
     balance: int
     unit: str = "seconds"
+    raw: Mapping[str, Any] = raw_field()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsageDay(Serializable):
+    """Usage of one day (UTC): seconds charged and not refunded, and for how many splits."""
+
+    day: date
+    seconds: int = 0
+    splits: int = 0
+    raw: Mapping[str, Any] = raw_field()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage(Serializable):
+    """Usage of an account in some days (UTC).
+
+    Attributes:
+        start: First day.
+        end: Last day.
+        seconds: Seconds charged and not refunded.
+        splits: Number of splits that were charged and not refunded.
+        days: Usage of each day, also of those without any.
+        raw: JSON of the usage as the service sent it.
+    """
+
+    start: date
+    end: date
+    seconds: int = 0
+    splits: int = 0
+    days: tuple[UsageDay, ...] = ()
     raw: Mapping[str, Any] = raw_field()
 
 
@@ -286,6 +317,56 @@ class Upload(Serializable):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UploadInfo(Serializable):
+    """A reserved or uploaded file. Hashes by its id.
+
+    Attributes:
+        upload_id: Id of the upload.
+        filename: Name of the file.
+        content_type: Media type of the file.
+        content_length: Length of the file in bytes.
+        uploaded: True once all bytes have arrived.
+        duration_seconds: Length of the audio in seconds; None until it is measured.
+        sample_rate: Sample rate in Hz; None until the file is measured.
+        error: Reason why the file cannot be split; None if it can.
+        created_at: Time of the reservation.
+        expires_at: Time at which the upload URL expires, or the uploaded file is deleted.
+        audio_url: URL of the uploaded audio, for ``create_split(audio_url=...)``.
+        raw: JSON of the upload as the service sent it.
+    """
+
+    upload_id: str
+    filename: str | None = None
+    content_type: str | None = None
+    content_length: int | None = None
+    uploaded: bool = False
+    duration_seconds: float | None = None
+    sample_rate: int | None = None
+    error: ErrorInfo | None = None
+    created_at: datetime | None = None
+    expires_at: datetime | None = None
+    audio_url: str | None = field(default=None, repr=False)
+    raw: Mapping[str, Any] = raw_field()
+
+    @property
+    def input(self) -> dict[str, str]:
+        """Value for ``create_split(input=...)`` once the bytes are uploaded."""
+        return {"type": "uploaded_file", "uploadId": self.upload_id}
+
+    def __hash__(self) -> int:
+        return hash(self.upload_id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeletedUpload(Serializable):
+    """Confirmation that an upload was deleted."""
+
+    upload_id: str
+    deleted: bool = True
+    raw: Mapping[str, Any] = raw_field()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Model(Serializable):
     """A model of the server.
 
@@ -309,6 +390,15 @@ class PageData(Serializable):
     """Splits of one page, newest first, and the cursor of the next page."""
 
     items: tuple[Split, ...]
+    next_cursor: str | None = field(default=None, metadata={"strict": True})
+    raw: Mapping[str, Any] = raw_field()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UploadPageData(Serializable):
+    """Uploads of one page, newest first, and the cursor of the next page."""
+
+    items: tuple[UploadInfo, ...]
     next_cursor: str | None = field(default=None, metadata={"strict": True})
     raw: Mapping[str, Any] = raw_field()
 

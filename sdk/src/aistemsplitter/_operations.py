@@ -6,6 +6,7 @@ import os
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -18,16 +19,20 @@ from aistemsplitter._idempotency import check_key
 from aistemsplitter._models import (
     Credits,
     DeletedSplit,
+    DeletedUpload,
     Model,
     PageData,
     Split,
     SplitJob,
     TransferProgress,
     Upload,
+    UploadInfo,
+    UploadPageData,
+    Usage,
 )
-from aistemsplitter._paths import id_of, split_path
+from aistemsplitter._paths import id_of, split_path, upload_id_of, upload_path
 from aistemsplitter._source import Source, content_type_of
-from aistemsplitter._types import SplitId, SplitStatus
+from aistemsplitter._types import SplitId, SplitStatus, UploadId
 from aistemsplitter._upload import upload
 
 SNAKE_INPUT = {"upload_id": "uploadId", "file_url": "fileUrl", "storage_key": "storageKey"}
@@ -177,12 +182,50 @@ def get_split(session: Session, split: SplitId) -> Operation[Split]:
     return check_id(found, id_of(split))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filters:
+    """The arguments of ``list_splits`` that select splits."""
+
+    status: SplitStatus | None
+    created_after: datetime | None
+    created_before: datetime | None
+    model: str | None
+    metadata: Mapping[str, str] | None
+
+    def query(self) -> dict[str, str]:
+        """Return the query parameters.
+
+        Raises:
+            InputError: A time has no time zone, or ``metadata`` is not a mapping.
+        """
+        values = {
+            "status": self.status,
+            "createdAfter": _to_wire("created_after", self.created_after),
+            "createdBefore": _to_wire("created_before", self.created_before),
+            "model": self.model,
+        }
+        query: dict[str, str] = {name: value for name, value in values.items() if value is not None}
+        if self.metadata is not None:
+            if not isinstance(self.metadata, Mapping):
+                raise InputError(f"metadata= must be a mapping, not {type(self.metadata).__name__}")
+            query.update({f"metadata[{key}]": value for key, value in self.metadata.items()})
+        return query
+
+
+def _to_wire(name: str, moment: datetime | None) -> str | None:
+    if moment is None:
+        return None
+    if not isinstance(moment, datetime) or moment.utcoffset() is None:
+        raise InputError(f"{name}= must be a datetime with a time zone, such as datetime.now(UTC)")
+    return moment.isoformat()
+
+
 def list_splits(
-    session: Session, limit: int | None, cursor: str | None, status: SplitStatus | None
+    session: Session, limit: int | None, cursor: str | None, filters: Filters
 ) -> Operation[PageData]:
     """Return one page of the account's splits."""
-    values = {"limit": limit, "cursor": cursor, "status": status}
-    query = {name: value for name, value in values.items() if value is not None}
+    values = {"limit": limit, "cursor": cursor}
+    query = {name: value for name, value in values.items() if value is not None} | filters.query()
     return fetch(session, PageData, "GET", "/audio/splits", query=query)
 
 
@@ -205,9 +248,40 @@ def delete_split(session: Session, split_id: SplitId) -> Operation[DeletedSplit]
     return decode(DeletedSplit, answer or {"id": id_of(split_id), "deleted": True})
 
 
+def list_uploads(
+    session: Session, limit: int | None, cursor: str | None
+) -> Operation[UploadPageData]:
+    """Return one page of the account's uploads."""
+    values = {"limit": limit, "cursor": cursor}
+    query = {name: value for name, value in values.items() if value is not None}
+    return fetch(session, UploadPageData, "GET", "/audio/uploads", query=query)
+
+
+def get_upload(session: Session, upload_id: UploadId) -> Operation[UploadInfo]:
+    """Return an upload."""
+    return fetch(session, UploadInfo, "GET", upload_path(upload_id))
+
+
+def delete_upload(session: Session, upload_id: UploadId) -> Operation[DeletedUpload]:
+    """Delete an upload. A retry that finds it already deleted succeeds too."""
+    answer = yield from call(session, "DELETE", upload_path(upload_id), settled=NotFound)
+    return decode(DeletedUpload, answer or {"uploadId": upload_id_of(upload_id), "deleted": True})
+
+
 def get_credits(session: Session) -> Operation[Credits]:
     """Return the account's balance."""
     return fetch(session, Credits, "GET", "/credits")
+
+
+def get_usage(session: Session, start: date | None, end: date | None) -> Operation[Usage]:
+    """Return the account's usage by day."""
+    query = {}
+    for name, day in (("start", start), ("end", end)):
+        if day is not None:
+            if not isinstance(day, date) or isinstance(day, datetime):
+                raise InputError(f"{name}= must be a date, not {type(day).__name__}")
+            query[name] = day.isoformat()
+    return fetch(session, Usage, "GET", "/usage", query=query)
 
 
 def list_models(session: Session) -> Operation[tuple[Model, ...]]:

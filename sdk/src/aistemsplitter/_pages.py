@@ -1,18 +1,35 @@
-"""Pages of splits; iterating one continues across the following pages."""
+"""Pages of splits and uploads; iterating one continues across the following pages."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterator
-from typing import Any
+from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
 from aistemsplitter._errors import InputError
-from aistemsplitter._models import PageData, Split
+from aistemsplitter._models import Serializable, Split, UploadInfo
+
+Item = TypeVar("Item", bound=Serializable)
+Item_co = TypeVar("Item_co", bound=Serializable, covariant=True)
+Page = TypeVar("Page", bound="_AsyncPage[Any]")
 
 
-class _Page:
+class _Data(Protocol[Item_co]):
+    """The decoded data of a page."""
+
+    @property
+    def items(self) -> tuple[Item_co, ...]: ...
+    @property
+    def next_cursor(self) -> str | None: ...
+    @property
+    def raw(self) -> Any: ...
+
+
+class _Page(Generic[Item]):
     """Data of a page, without the client that reads the next page."""
 
-    def __init__(self, data: PageData) -> None:
+    _CALL: ClassVar[str]  # that returns such pages
+
+    def __init__(self, data: _Data[Item]) -> None:
         self.items = data.items
         self.next_cursor = data.next_cursor
         self.raw = data.raw
@@ -23,7 +40,12 @@ class _Page:
 
     def to_dict(self) -> dict[str, Any]:
         """Return ``items`` and ``next_cursor`` as values that ``json.dumps`` accepts."""
-        return PageData(items=self.items, next_cursor=self.next_cursor).to_dict()
+        items = [item.to_dict() for item in self.items]
+        return {"items": items, "next_cursor": self.next_cursor}
+
+    def _detached(self) -> InputError:
+        call = f"{self._CALL}(cursor=page.next_cursor)"
+        return InputError(f"an unpickled page has no client: call {call}")
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_read": None}  # a client cannot be pickled
@@ -32,41 +54,48 @@ class _Page:
         return f"{type(self).__name__}(items={self.items!r}, next_cursor={self.next_cursor!r})"
 
 
-def _detached() -> InputError:
-    return InputError("an unpickled page has no client: call list_splits(cursor=page.next_cursor)")
-
-
-class SplitPage(_Page):
-    """A page of splits, newest first. Iterating it continues across the following pages.
-
-    A page can be pickled. An unpickled page has no client and cannot read the next page.
-
-    Attributes:
-        items: Splits of this page only.
-        next_cursor: Cursor of the next page; None on the last page.
-        raw: JSON of the page as the service sent it.
-    """
-
-    def __init__(self, data: PageData, read: Callable[[str], SplitPage]) -> None:
+class _SyncPage(_Page[Item]):
+    def __init__(self, data: _Data[Item], read: Callable[[str], Self]) -> None:
         super().__init__(data)
-        self._read: Callable[[str], SplitPage] | None = read
+        self._read: Callable[[str], Self] | None = read
 
-    def next_page(self) -> SplitPage | None:
+    def next_page(self) -> Self | None:
         """Return the next page; None after the last."""
         if self.next_cursor is None:
             return None
         if self._read is None:
-            raise _detached()
+            raise self._detached()
         return self._read(self.next_cursor)
 
-    def __iter__(self) -> Iterator[Split]:
-        page: SplitPage | None = self
+    def __iter__(self) -> Iterator[Item]:
+        page: _SyncPage[Item] | None = self
         while page is not None:
             yield from page.items
             page = page.next_page()
 
 
-class AsyncSplitPage(_Page):
+class _AsyncPage(_Page[Item]):
+    def __init__(self, data: _Data[Item], read: Callable[[str], Awaitable[Self]]) -> None:
+        super().__init__(data)
+        self._read: Callable[[str], Awaitable[Self]] | None = read
+
+    async def next_page(self) -> Self | None:
+        """Return the next page; None after the last."""
+        if self.next_cursor is None:
+            return None
+        if self._read is None:
+            raise self._detached()
+        return await self._read(self.next_cursor)
+
+    async def __aiter__(self) -> AsyncIterator[Item]:
+        page: _AsyncPage[Item] | None = self
+        while page is not None:
+            for item in page.items:
+                yield item
+            page = await page.next_page()
+
+
+class SplitPage(_SyncPage[Split]):
     """A page of splits, newest first. Iterating it continues across the following pages.
 
     A page can be pickled. An unpickled page has no client and cannot read the next page.
@@ -77,42 +106,60 @@ class AsyncSplitPage(_Page):
         raw: JSON of the page as the service sent it.
     """
 
-    def __init__(self, data: PageData, read: Callable[[str], Awaitable[AsyncSplitPage]]) -> None:
-        super().__init__(data)
-        self._read: Callable[[str], Awaitable[AsyncSplitPage]] | None = read
-
-    async def next_page(self) -> AsyncSplitPage | None:
-        """Return the next page; None after the last."""
-        if self.next_cursor is None:
-            return None
-        if self._read is None:
-            raise _detached()
-        return await self._read(self.next_cursor)
-
-    async def __aiter__(self) -> AsyncIterator[Split]:
-        page: AsyncSplitPage | None = self
-        while page is not None:
-            for split in page.items:
-                yield split
-            page = await page.next_page()
+    _CALL = "list_splits"
 
 
-class AsyncSplits(Coroutine[Any, Any, AsyncSplitPage]):
-    """A list to ``await`` for its first page, or to iterate with ``async for`` across all pages.
+class AsyncSplitPage(_AsyncPage[Split]):
+    """A page of splits, newest first. Iterating it continues across the following pages.
 
-    It is also a coroutine, so ``asyncio.create_task`` and ``asyncio.gather`` accept it.
+    A page can be pickled. An unpickled page has no client and cannot read the next page.
+
+    Attributes:
+        items: Splits of this page only.
+        next_cursor: Cursor of the next page; None on the last page.
+        raw: JSON of the page as the service sent it.
     """
 
-    def __init__(self, read: Callable[[], Coroutine[Any, Any, AsyncSplitPage]]) -> None:
-        self._read = read
-        self._running: Coroutine[Any, Any, AsyncSplitPage] | None = None
+    _CALL = "list_splits"
 
-    def __await__(self) -> Generator[Any, Any, AsyncSplitPage]:
+
+class UploadPage(_SyncPage[UploadInfo]):
+    """A page of uploads, newest first. It works like a page of splits.
+
+    Attributes:
+        items: Uploads of this page only.
+        next_cursor: Cursor of the next page; None on the last page.
+        raw: JSON of the page as the service sent it.
+    """
+
+    _CALL = "list_uploads"
+
+
+class AsyncUploadPage(_AsyncPage[UploadInfo]):
+    """A page of uploads, newest first. It works like a page of splits.
+
+    Attributes:
+        items: Uploads of this page only.
+        next_cursor: Cursor of the next page; None on the last page.
+        raw: JSON of the page as the service sent it.
+    """
+
+    _CALL = "list_uploads"
+
+
+class _AsyncList(Coroutine[Any, Any, Page], Generic[Page, Item]):
+    """The coroutine that reads the first page, which is also an iterator across all pages."""
+
+    def __init__(self, read: Callable[[], Coroutine[Any, Any, Page]]) -> None:
+        self._read = read
+        self._running: Coroutine[Any, Any, Page] | None = None
+
+    def __await__(self) -> Generator[Any, Any, Page]:
         return self._read().__await__()
 
-    async def __aiter__(self) -> AsyncIterator[Split]:
-        async for split in await self:
-            yield split
+    async def __aiter__(self) -> AsyncIterator[Item]:
+        async for item in await self:
+            yield item
 
     def send(self, value: Any) -> Any:
         """Resume the coroutine with a value."""
@@ -130,3 +177,17 @@ class AsyncSplits(Coroutine[Any, Any, AsyncSplitPage]):
         """Close the coroutine if it was started."""
         if self._running is not None:
             self._running.close()
+
+
+class AsyncSplits(_AsyncList[AsyncSplitPage, Split]):
+    """A list to ``await`` for its first page, or to iterate with ``async for`` across all pages.
+
+    It is also a coroutine, so ``asyncio.create_task`` and ``asyncio.gather`` accept it.
+    """
+
+
+class AsyncUploads(_AsyncList[AsyncUploadPage, UploadInfo]):
+    """A list to ``await`` for its first page, or to iterate with ``async for`` across all pages.
+
+    It is also a coroutine, so ``asyncio.create_task`` and ``asyncio.gather`` accept it.
+    """

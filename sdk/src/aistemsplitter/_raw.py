@@ -48,9 +48,13 @@ class RawCalls:
         self.list_splits = self.list = _raw(client, kind.list_splits)
         self.download_split = self.download = _raw(client, kind.download_split)
         self.create_upload = self.presign_upload = _raw(client, kind.create_upload)
+        self.list_uploads = _raw(client, kind.list_uploads)
+        self.get_upload = _raw(client, kind.get_upload)
+        self.delete_upload = _raw(client, kind.delete_upload)
         self.cancel_split = _raw(client, kind.cancel_split)
         self.delete_split = _raw(client, kind.delete_split)
         self.get_credits = _raw(client, kind.get_credits)
+        self.get_usage = _raw(client, kind.get_usage)
         self.list_models = self.models = _raw(client, kind.list_models)
 
 
@@ -65,9 +69,13 @@ class AsyncRawCalls:
         self.list_splits = self.list = _async_raw(client, kind.list_splits)
         self.download_split = self.download = _async_raw(client, kind.download_split)
         self.create_upload = self.presign_upload = _async_raw(client, kind.create_upload)
+        self.list_uploads = _async_raw(client, kind.list_uploads)
+        self.get_upload = _async_raw(client, kind.get_upload)
+        self.delete_upload = _async_raw(client, kind.delete_upload)
         self.cancel_split = _async_raw(client, kind.cancel_split)
         self.delete_split = _async_raw(client, kind.delete_split)
         self.get_credits = _async_raw(client, kind.get_credits)
+        self.get_usage = _async_raw(client, kind.get_usage)
         self.list_models = self.models = _async_raw(client, kind.list_models)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, TypeAlias, TypedDict
 
-from aistemsplitter._models import Split, SplitJob, TransferProgress
+from aistemsplitter._models import Split, SplitJob, TransferProgress, Upload, UploadInfo
 
 StemModelName: TypeAlias = Literal[
     "htdemucs_ft", "htdemucs", "htdemucs_6s", "htdemucs_tiny", "4s", "6s"
@@ -24,6 +24,9 @@ SplitStatus: TypeAlias = Literal["queued", "processing", "succeeded", "failed"]
 
 SplitId: TypeAlias = str | Split | SplitJob
 """Id of a split, or an object with an id, as returned by ``create_split`` and ``get_split``."""
+
+UploadId: TypeAlias = str | Upload | UploadInfo
+"""Id of an upload, or an object with an id, as returned by ``create_upload``."""
 
 
 class SplitOptions(TypedDict, total=False):

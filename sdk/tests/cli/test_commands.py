@@ -243,6 +243,21 @@ def test_credits(environment: dict[str, str]) -> None:
     assert json.loads(run(environment, "credits", "--json").stdout)["unit"] == "seconds"
 
 
+def test_a_list_and_the_usage(environment: dict[str, str]) -> None:
+    made = run(
+        environment, "split", "https://e.com/song.mp3", "--model", "6s", "--no-wait", "--json"
+    )
+    split_id = json.loads(made.stdout)["id"]
+    listed = run(environment, "list", "--model", "htdemucs_6s", "--after", "2026-05-03")
+    assert split_id in listed.stdout, listed.stderr
+    listed = run(environment, "list", "--metadata", "order=1", "--before", "2026-05-03")
+    assert split_id not in listed.stdout
+    used = run(environment, "usage")
+    assert used.stdout.split("\n")[-2].split()[0] == "total", used.stderr
+    report = json.loads(run(environment, "usage", "--json", "--start", "2026-05-03").stdout)
+    assert report["start"] == "2026-05-03"
+
+
 @pytest.mark.parametrize(
     ("arguments", "change", "code", "reason"),
     [
@@ -250,6 +265,7 @@ def test_credits(environment: dict[str, str]) -> None:
         (["get", "split_00000000000000000000000000"], {}, 5, "NOT_FOUND"),
         (["webhooks", "listen"], {"AISTEMSPLITTER_WEBHOOK_SECRET": ""}, 2, "webhook secret"),
         (["list", "--limit", "0"], {}, 2, "limit"),
+        (["list", "--metadata", "order"], {}, 2, "KEY=VALUE"),
     ],
 )
 def test_errors_print_one_line_and_set_the_exit_code(

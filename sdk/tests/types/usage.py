@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import assert_type, cast
 
@@ -19,6 +20,9 @@ from aistemsplitter import (
     SplitStatus,
     StemModelName,
     Upload,
+    UploadInfo,
+    UploadPage,
+    Usage,
 )
 
 URL = "https://example.com/song.mp3"
@@ -52,6 +56,11 @@ def results(client: AiStemSplitter) -> None:
     assert_type(page, SplitPage)
     assert_type([each.id for each in page], list[str])
     assert_type(page.has_next_page(), bool)
+    client.list_splits(created_after=datetime.now(UTC), model="4s", metadata={"order": "1"})
+    assert_type([each.upload_id for each in client.list_uploads()], list[str])
+    assert_type(client.list_uploads().next_page(), UploadPage | None)
+    assert_type(client.get_upload("upl_1"), UploadInfo)
+    assert_type(client.get_usage(start=date(2026, 5, 1)), Usage)
     assert_type(client.list_models(), tuple[Model, ...])
     assert_type(client.presign_upload("song.wav"), Upload)
 
@@ -75,6 +84,8 @@ async def twin(client: AsyncAiStemSplitter) -> None:
     assert_type(await client.download("split_1", "stems"), dict[str, Path])
     assert_type(client.list_splits(), AsyncSplits)
     assert_type(await client.list_splits(), AsyncSplitPage)
+    async for upload in client.list_uploads():
+        assert_type(upload, UploadInfo)
     async for split in client.list_splits():
         assert_type(split, Split)
     assert_type(await client.with_raw_response.list_splits(limit=3), RawResponse[AsyncSplitPage])

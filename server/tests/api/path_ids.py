@@ -18,4 +18,5 @@ def path_ids(owner: Customer) -> dict[str, Any]:
         service.cancel(session, ended)
         session.flush()
         delivery = session.query(Delivery).one()
-    return {"split_id": split.id, "delivery_id": delivery.id}
+    upload = owner.upload()
+    return {"split_id": split.id, "delivery_id": delivery.id, "upload_id": upload.id}

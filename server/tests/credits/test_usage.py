@@ -53,6 +53,8 @@ def test_usage_by_day(database: Database, account: str) -> None:
         ]
         assert credits.usage(session, other, 1) == [Usage(today, 70, 1)]
         assert len(credits.usage(session, account, 90)) == 90
+        before = today - timedelta(days=2)
+        assert credits.usage_between(session, account, before, before) == [Usage(before, 40, 1)]
 
 
 def test_pages_of_the_ledger(database: Database, account: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, cast
@@ -10,7 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from aistemsplitter._errors import AiStemSplitterError
-from aistemsplitter._types import SplitStatus
+from aistemsplitter._types import SplitStatus, StemModelName
 from aistemsplitter._version import __version__
 from aistemsplitter.cli import exits, show, webhooks
 from aistemsplitter.cli.folders import Folders
@@ -24,6 +25,7 @@ from aistemsplitter.cli.options import (
     Stems,
     connect,
     listed,
+    pairs,
 )
 from aistemsplitter.cli.splitting import Options, split_songs
 from aistemsplitter.cli.uploading import upload_song
@@ -136,13 +138,33 @@ def list_splits(
         str | None,
         typer.Option(help="Only splits in this status: queued, processing, succeeded or failed."),
     ] = None,
+    after: Annotated[
+        datetime | None, typer.Option(help="Only splits since this time, in your time zone.")
+    ] = None,
+    before: Annotated[
+        datetime | None, typer.Option(help="Only splits before this time, in your time zone.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Only splits that requested this model.")
+    ] = None,
+    metadata: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="Only splits with this metadata; can be repeated."),
+    ] = None,
     json: Json = False,
     key: Key = None,
     base_url: BaseUrl = None,
 ) -> None:
     """List the account's splits, newest first."""
     with connect(key, base_url) as client:
-        page = client.list_splits(limit=min(limit, 100), status=cast("SplitStatus | None", status))
+        page = client.list_splits(
+            limit=min(limit, 100),
+            status=cast("SplitStatus | None", status),
+            created_after=after and after.astimezone(),
+            created_before=before and before.astimezone(),
+            model=cast("StemModelName | None", model),
+            metadata=pairs(metadata or []),
+        )
         found = list(islice(page, limit))
     if not json:
         show.splits(found)
@@ -249,3 +271,24 @@ def credits(json: Json = False, key: Key = None, base_url: BaseUrl = None) -> No
     else:
         minutes, seconds = divmod(found.balance, 60)
         show.line(f"{found.balance} {found.unit} ({minutes} min {seconds} s of audio)")
+
+
+@app.command()
+def usage(
+    start: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="First day (UTC).")
+    ] = None,
+    end: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Last day; by default today.")
+    ] = None,
+    json: Json = False,
+    key: Key = None,
+    base_url: BaseUrl = None,
+) -> None:
+    """Show the seconds that were charged on each day, by default of the last 30 days."""
+    with connect(key, base_url) as client:
+        found = client.get_usage(start=start and start.date(), end=end and end.date())
+    if json:
+        show.as_json(found.raw)
+    else:
+        show.usage(found)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
 import typer
 
 from aistemsplitter._client import AiStemSplitter
+from aistemsplitter._errors import InputError
 
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON, one object per line.")]
 Key: TypeAlias = Annotated[
@@ -50,3 +52,18 @@ def connect(key: str | None, base_url: str | None) -> AiStemSplitter:
 def listed(names: str | None) -> list[str] | None:
     """Split a comma-separated list of names; None if there is no list."""
     return None if names is None else [name.strip() for name in names.split(",") if name.strip()]
+
+
+def pairs(given: Sequence[str]) -> dict[str, str]:
+    """Return metadata given as KEY=VALUE.
+
+    Raises:
+        InputError: There is no equals sign.
+    """
+    found = {}
+    for pair in given:
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise InputError(f"{pair}: not metadata. Write it as KEY=VALUE, such as order=1001")
+        found[key] = value
+    return found

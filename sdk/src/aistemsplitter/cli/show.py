@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from aistemsplitter._base import BaseClient
-from aistemsplitter._models import Model, Split, TransferProgress
+from aistemsplitter._models import Model, Split, TransferProgress, Usage
 from aistemsplitter.cli.exits import INTERRUPTED, one_line
 
 # Width outside a terminal, so that tables in a pipe are not wrapped.
@@ -93,6 +93,16 @@ def models(found: Iterable[Model]) -> None:
     for model in found:
         cells = (" / ".join((model.id, *model.aliases)), ", ".join(model.stems))
         table.add_row(*(Text(one_line(cell)) for cell in (*cells, installed[model.installed])))
+    results.print(table)
+
+
+def usage(found: Usage) -> None:
+    """Print the days with usage as a table, and the total."""
+    table = Table("day", "seconds", "splits", box=None, pad_edge=False)
+    for day in found.days:
+        if day.splits:
+            table.add_row(str(day.day), str(day.seconds), str(day.splits))
+    table.add_row("total", str(found.seconds), str(found.splits))
     results.print(table)
 
 

@@ -13,9 +13,19 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from aistemsplitter._effects import Reply, Request
 from aistemsplitter._failures import BY_STATUS
 from aistemsplitter.testing._events import SECRET, Delivery, delivery
+from aistemsplitter.testing._filters import matches
 from aistemsplitter.testing._receiving import Reservation
 from aistemsplitter.testing._storage import FakeStorage, silence
-from aistemsplitter.testing._wire import Rejected, failure, split_json, success, timestamp
+from aistemsplitter.testing._uploads import upload_json
+from aistemsplitter.testing._usage import usage
+from aistemsplitter.testing._wire import (
+    Rejected,
+    failure,
+    page,
+    split_json,
+    success,
+    timestamp,
+)
 
 STEMS = {
     "htdemucs": ("drums", "bass", "other", "vocals"),
@@ -34,6 +44,7 @@ class _Split:
     ahead: list[tuple[str, float]]
     stems: tuple[str, ...]
     ending: tuple[str, str] | None
+    upload_id: str | None
 
 
 @dataclass(slots=True)
@@ -88,7 +99,7 @@ class FakeService:
         self._storage = FakeStorage(url)
         self._lock = threading.RLock()
         self._splits: dict[str, _Split] = {}
-        self._uploads: dict[str, str] = {}
+        self._uploads: dict[str, dict[str, Any]] = {}
         self._reserved: dict[str, tuple[Mapping[str, Any], str]] = {}
         self._answers: dict[str, tuple[bytes, Reply]] = {}
         self._faults: list[_Fault] = []
@@ -212,14 +223,25 @@ class FakeService:
         match request.method, path.strip("/").split("/"):
             case "GET", ["credits"]:
                 return success({"balance": self.balance, "unit": "seconds"})
+            case "GET", ["usage"]:
+                return success(
+                    usage((split.json for split in self._splits.values()), _first(query))
+                )
             case "GET", ["models"]:
                 return success([_model(name) for name in STEMS])
             case "POST", ["audio", "uploads"]:
                 return self._reserve(_body(request), request.headers.get("idempotency-key"))
+            case "GET", ["audio", "uploads"]:
+                newest = [self._upload_json(each) for each in reversed(self._uploads)]
+                return success(page(newest, _first(query)))
+            case "GET", ["audio", "uploads", upload_id]:
+                return success(self._upload_json(upload_id))
+            case "DELETE", ["audio", "uploads", upload_id]:
+                return self._delete_upload(upload_id)
             case "POST", ["audio", "splits"]:
                 return self._once(request, lambda: self._create(_body(request)))
             case "GET", ["audio", "splits"]:
-                return self._list({name: values[0] for name, values in parse_qs(query).items()})
+                return self._list(_first(query))
             case "GET", ["audio", "splits", split_id]:
                 split = self._find(split_id)
                 fields = self._json_of(split)
@@ -259,18 +281,19 @@ class FakeService:
             before, upload_id = self._reserved.setdefault(key, (body, upload_id))
             if before != body:
                 raise Rejected(422, "IDEMPOTENCY_MISMATCH", "the key was used with another body")
-        self._uploads[upload_id] = str(body["filename"])
         reservation = Reservation(str(body["contentType"]), int(body["contentLength"]))
         url = self._storage.presign(upload_id, reservation)
         headers = {"Content-Type": reservation.content_type}
+        made = upload_json(upload_id, str(body["filename"]), reservation, url.partition("?")[0])
+        self._uploads[upload_id] = made
         return success(
             {
                 "uploadId": upload_id,
                 "uploadUrl": url,
                 "uploadHeaders": headers,
-                "expiresAt": timestamp(3600),
+                "expiresAt": made["expiresAt"],
                 "direct": {"method": "PUT", "url": url, "headers": headers},
-                "audioUrl": url.partition("?")[0],
+                "audioUrl": made["audioUrl"],
                 "uploaded": self._storage.get(upload_id) is not None,
                 "resumable": False,
             }
@@ -285,7 +308,7 @@ class FakeService:
         if unknown := set(stems) - {*STEMS[model], *PSEUDO}:
             names = ", ".join(sorted(unknown))
             raise Rejected(422, "VALIDATION_ERROR", f"stems: the model has no {names}")
-        filename = self._source_name(body.get("input"))
+        filename, upload_id = self._source(body.get("input"))
         if self.balance < self._duration:
             raise Rejected(
                 402,
@@ -307,19 +330,20 @@ class FakeService:
             metadata=dict(body.get("metadata") or {}),
         )
         ending = self._endings.pop(0) if self._endings else None
-        split = _Split(fields, list(self._states), stems, ending)
+        split = _Split(fields, list(self._states), stems, ending, upload_id)
         self._splits[fields["id"]] = split
         if split.ahead:
             split.json["status"], split.json["progress"] = split.ahead.pop(0)
         job = {name: fields[name] for name in ("id", "creditsUsed", "createdAt")}
         return success({"id": job.pop("id"), "status": "queued", **job})
 
-    def _source_name(self, source: Any) -> str:
+    def _source(self, source: Any) -> tuple[str, str | None]:
+        """Return the name of the song, and the id of its upload if it has one."""
         fields = source if isinstance(source, dict) else {}
         if fields.get("type") == "direct_url" and fields.get("url"):
             name = urlsplit(str(fields["url"])).path.rpartition("/")[2] or "audio"
             if name not in self._uploads:
-                return name
+                return name, None
             fields = {"type": "uploaded_file", "uploadId": name}  # the URL is an audioUrl
         if fields.get("type") != "uploaded_file":
             raise Rejected(422, "VALIDATION_ERROR", "input: neither a URL nor an upload")
@@ -328,16 +352,27 @@ class FakeService:
             raise Rejected(404, "NOT_FOUND", "there is no such upload")
         if self._storage.get(upload_id) is None:
             raise Rejected(409, "CONFLICT", "the upload is not finished")
-        return self._uploads[upload_id]
+        return str(self._uploads[upload_id]["filename"]), upload_id
+
+    def _upload_json(self, upload_id: str) -> dict[str, Any]:
+        if upload_id not in self._uploads:
+            raise Rejected(404, "NOT_FOUND", "there is no such upload")
+        uploaded = self._storage.get(upload_id) is not None
+        measured = {"durationSeconds": float(self._duration), "sampleRate": 44100}
+        return self._uploads[upload_id] | {"uploaded": uploaded} | (measured if uploaded else {})
+
+    def _delete_upload(self, upload_id: str) -> Reply:
+        self._upload_json(upload_id)
+        used = [split for split in self._splits.values() if split.upload_id == upload_id]
+        if any(split.json["status"] in ("queued", "processing") for split in used):
+            raise Rejected(409, "CONFLICT", "a split that has not ended needs this upload")
+        del self._uploads[upload_id]
+        self._storage.delete(upload_id)
+        return success({"uploadId": upload_id, "deleted": True})
 
     def _list(self, query: Mapping[str, str]) -> Reply:
-        status, limit = query.get("status"), int(query.get("limit", "20"))
         newest = [self._json_of(split) for split in reversed(self._splits.values())]
-        found = [split for split in newest if status in (None, split["status"])]
-        start = int(query.get("cursor", "0"))
-        more = start + limit < len(found)
-        cursor = str(start + limit) if more else None
-        return success({"items": found[start : start + limit], "nextCursor": cursor})
+        return success(page([split for split in newest if matches(split, query, ALIASES)], query))
 
     def _cancel(self, split: _Split) -> Reply:
         if split.json["status"] in ("succeeded", "failed"):
@@ -389,6 +424,11 @@ class FakeService:
 def _model(name: str) -> dict[str, Any]:
     aliases = [alias for alias, meant in ALIASES.items() if meant == name]
     return {"id": name, "stems": [*STEMS[name]], "aliases": aliases, "installed": True}
+
+
+def _first(query: str) -> dict[str, str]:
+    parsed = parse_qs(query, keep_blank_values=True)
+    return {name: values[0] for name, values in parsed.items()}
 
 
 def _body(request: Request) -> Mapping[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -49,6 +49,19 @@ def split_json(split_id: str, status: str, **fields: Any) -> dict[str, Any]:
     if not whole["stems"]:
         del whole["stems"]
     return whole
+
+
+def page(newest: Sequence[Mapping[str, Any]], query: Mapping[str, str]) -> dict[str, Any]:
+    """Return the JSON of a page of a list.
+
+    Args:
+        newest: JSON of all items.
+        query: Parameters of the request.
+    """
+    limit, start = int(query.get("limit", "20")), int(query.get("cursor", "0"))
+    more = start + limit < len(newest)
+    cursor = str(start + limit) if more else None
+    return {"items": [*newest[start : start + limit]], "nextCursor": cursor}
 
 
 def success(data: Any, **headers: str) -> Reply:

@@ -18,7 +18,9 @@ from aistemsplitter_server.api.routes import (
     payments,
     splits,
     storage,
+    stored_uploads,
     uploads,
+    usage,
     webhooks,
 )
 from aistemsplitter_server.http import faults
@@ -30,8 +32,10 @@ ROUTERS = (
     metrics.router,
     openapi.router,
     credits.router,
+    usage.router,
     models.router,
     uploads.router,
+    stored_uploads.router,
     splits.router,
     webhooks.router,
     payments.router,

@@ -29,7 +29,7 @@ that identifies it in the service's logs. Credits are counted in seconds of sour
 TAGS = {
     "splits": "Submit songs, follow their progress and get their stems.",
     "uploads": "Upload a song straight to storage, then submit it.",
-    "credits": "Balance of the account.",
+    "credits": "Balance of the account, and what it used.",
     "models": "Models, their stems and whether they are installed.",
     "webhooks": "Deliveries of events, with every attempt.",
     "storage": "Stems and songs behind signed URLs.",

@@ -44,6 +44,7 @@ class Action(StrEnum):
     CREDITS_GRANTED = "credits.granted"
     PURCHASE_STARTED = "purchase.started"
     PURCHASE_PAID = "purchase.paid"
+    UPLOAD_DELETED = "upload.deleted"
     SPLIT_CANCELED = "split.canceled"
     SPLIT_DELETED = "split.deleted"
     SPLIT_KEPT = "split.kept"

@@ -124,7 +124,8 @@ def used_by_day(
         since: The midnight at which the first day begins.
         until: The midnight at which the last day ends.
     """
-    refunded = _refunded(session, account_id, since)  # first: each has its charge in the next read
+    # First: each refund has its charge in the next read.
+    refunded = _refunded(session, account_id, since, until)
     used = {
         on: (seconds, splits) for on, seconds, splits in _charged(session, account_id, since, until)
     }
@@ -172,9 +173,9 @@ def _days(session: Session, since: datetime, until: datetime) -> CTE:
 
 
 def _refunded(
-    session: Session, account_id: str, since: datetime
+    session: Session, account_id: str, since: datetime, until: datetime
 ) -> Sequence[tuple[date, int, int]]:
-    """Return the seconds and splits of charges since a time that were refunded, by their day.
+    """Return the seconds and splits of charges of a period that were refunded, by their day.
 
     Each of the few refunds looks its charge up.
     """
@@ -190,6 +191,7 @@ def _refunded(
             refund.kind == "refund",
             refund.created_at >= since,
             charge.created_at >= since,
+            charge.created_at < until,
         )
         .group_by(day)
     )

@@ -53,8 +53,14 @@ class Usage:
 
 def usage(session: Session, account_id: str, days: int) -> list[Usage]:
     """Return the usage of the last days up to today, in order, days without any included."""
-    today = datetime.combine(times.now(), time.min, UTC)
-    since, until = today - timedelta(days=days - 1), today + timedelta(days=1)
+    today = times.now().date()
+    return usage_between(session, account_id, today - timedelta(days=days - 1), today)
+
+
+def usage_between(session: Session, account_id: str, first: date, last: date) -> list[Usage]:
+    """Return the usage of each day (UTC) from the first to the last, both included."""
+    since = datetime.combine(first, time.min, UTC)
+    until = datetime.combine(last, time.min, UTC) + timedelta(days=1)
     return [Usage(*used) for used in queries.used_by_day(session, account_id, since, until)]
 
 

@@ -120,25 +120,21 @@ def page(
     *,
     is_test: bool,
     before: str | None,
-    status: str | None = None,
-    retried: bool = True,
     limit: int,
 ) -> Sequence[Split]:
-    """Return splits of the account, of one mode, newest first.
+    """Return splits of the account, of one mode, newest first, without those that were retried.
 
     Args:
         before: Return only splits with smaller ids.
-        retried: Whether to return failed splits that were retried as well.
     """
     query = select(Split).where(
-        Split.account_id == account_id, Split.is_test == is_test, Split.deleted_at.is_(None)
+        Split.account_id == account_id,
+        Split.is_test == is_test,
+        Split.deleted_at.is_(None),
+        ~_IS_RETRIED,
     )
-    if not retried:
-        query = query.where(~_IS_RETRIED)
     if before is not None:
         query = query.where(Split.id < before)
-    if status is not None:
-        query = query.where(Split.status == status)
     return session.scalars(query.order_by(Split.id.desc()).limit(limit)).all()
 
 

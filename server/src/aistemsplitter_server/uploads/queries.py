@@ -54,6 +54,11 @@ def with_key(session: Session, account_id: str, key: str) -> Upload | None:
     return session.scalars(query).one_or_none()
 
 
+def locked(session: Session, upload_id: str) -> Upload:
+    """Return an upload that exists, locked until the end of the transaction."""
+    return session.get_one(Upload, upload_id, with_for_update=True, populate_existing=True)
+
+
 def usable(session: Session, upload_id: str) -> Upload | None:
     """Return an upload that was not deleted, locked against deletion until the transaction ends."""
     query = select(Upload).where(Upload.id == upload_id, Upload.deleted_at.is_(None))

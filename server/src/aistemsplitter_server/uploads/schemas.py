@@ -77,3 +77,61 @@ class Uploaded(Response):
         examples=["https://stems.example/uploads/upl_01JTB3Y6M8Q4W2N7C5D9E0F1GH"],
     )
     key: str = Field(examples=["uploads/01JTB3Y6M8Q4W2N7C5D9E0F1GH"])
+
+
+class UploadFault(Response):
+    """The reason why an uploaded file cannot be split."""
+
+    code: str = Field(examples=["UNSUPPORTED_MEDIA"])
+    message: str
+
+
+class UploadInfo(Response):
+    """A reserved or uploaded file."""
+
+    model_config = ConfigDict(
+        json_schema_extra=example(
+            uploadId="upl_01JTB3Y6M8Q4W2N7C5D9E0F1GH",
+            filename="song.mp3",
+            contentType="audio/mpeg",
+            contentLength=4_200_000,
+            uploaded=True,
+            durationSeconds=179.4,
+            sampleRate=44100,
+            error=None,
+            createdAt="2026-05-03T10:20:30.000Z",
+            expiresAt="2026-05-06T10:21:40.000Z",
+            audioUrl="https://stems.example/uploads/upl_01JTB3Y6M8Q4W2N7C5D9E0F1GH",
+        )
+    )
+
+    upload_id: str
+    filename: str
+    content_type: str
+    content_length: int = Field(description="bytes")
+    uploaded: bool = Field(description="true if all bytes have arrived")
+    duration_seconds: float | None = Field(description="null until the file is measured")
+    sample_rate: int | None = Field(description="null until the file is measured")
+    error: UploadFault | None = Field(description="why it cannot be split")
+    created_at: Moment
+    expires_at: Moment = Field(
+        description="when the upload URL expires; when the file will be deleted once it is uploaded"
+    )
+    audio_url: str = Field(description="URL to pass as the input.url of a split")
+
+
+class UploadPage(Response):
+    """A page of uploads, newest first."""
+
+    items: list[UploadInfo]
+    next_cursor: str | None = Field(
+        description="cursor of the next page; null on the last",
+        examples=["01JTB3Y6M8Q4W2N7C5D9E0F1GH"],
+    )
+
+
+class DeletedUpload(Response):
+    """An upload that was deleted."""
+
+    upload_id: str = Field(examples=["upl_01JTB3Y6M8Q4W2N7C5D9E0F1GH"])
+    deleted: Literal[True] = True

@@ -33,6 +33,14 @@ class Upload(Base):
             sqlite_where=text(UNSWEPT),
             postgresql_where=text(UNSWEPT),
         ),
+        Index(
+            "ix_uploads_listed",
+            "account_id",
+            "is_test",
+            "id",
+            sqlite_where=text(LIVE),
+            postgresql_where=text(LIVE),
+        ),
         Index("ix_uploads_idempotency_key", "account_id", "idempotency_key", unique=True),
         # An account's uploads that count against its limits.
         Index(

@@ -105,9 +105,7 @@ def studio(
                 session, whose, text, is_test=is_test, before=last, limit=PAGE
             )
         else:
-            found = queries.page(
-                session, whose, is_test=is_test, before=last, retried=False, limit=PAGE + 1
-            )
+            found = queries.page(session, whose, is_test=is_test, before=last, limit=PAGE + 1)
             shown, older = found[:PAGE], found[PAGE - 1].id if len(found) > PAGE else None
         listed: dict[str, Any] = {
             "songs": [(split, context.positions.of(split)) for split in shown],

@@ -205,6 +205,39 @@ def test_the_list_by_status(theirs: httpx2.Client, someone: Customer) -> None:
         assert error(theirs.get(SPLITS, params=wrong)) == (422, "VALIDATION_ERROR")
 
 
+def test_the_list_by_time_model_and_metadata(theirs: httpx2.Client, someone: Customer) -> None:
+    odd = 'a"b]=ü'
+    body = someone.request(someone.upload(), metadata={"order": "1001", odd: "x y"})
+    first = make(theirs, {**body, "stemModel": "htdemucs_tiny"}).json()["data"]
+    second = someone.split().id
+
+    def found(**params: str) -> list[str]:
+        answer = theirs.get(SPLITS, params=params)
+        assert answer.status_code == 200, answer.text
+        return [item["id"] for item in answer.json()["data"]["items"]]
+
+    assert found(**{"metadata[order]": "1001", f"metadata[{odd}]": "x y"}) == [first["id"]]
+    assert found(**{"metadata[order]": "1001", f"metadata[{odd}]": "x"}) == []
+    assert found(model="htdemucs_tiny", status="queued") == [second, first["id"]]
+    assert found(model="htdemucs") == []
+    at = first["createdAt"]
+    assert found(createdBefore=at) == []
+    assert found(createdAfter=at, createdBefore="9999-12-31T23:59:59-14:00") == [
+        second,
+        first["id"],
+    ]
+    assert found(createdAfter="0001-01-01T00:00:00+14:00", **{"metadata[order]": "1"}) == []
+    many = {f"metadata[{number}]": "" for number in range(11)}
+    for wrong in (
+        {"createdAfter": "2026-05-03T10:20:30"},
+        {"createdBefore": "soon"},
+        {"model": "x"},
+        {"metadata[a]": "\0"},
+        many,
+    ):
+        assert error(theirs.get(SPLITS, params=wrong)) == (422, "VALIDATION_ERROR"), wrong
+
+
 def test_cancelled_and_deleted(theirs: httpx2.Client, someone: Customer) -> None:
     split = someone.split()
     answer = theirs.post(f"{SPLITS}/{split.id}/cancel")

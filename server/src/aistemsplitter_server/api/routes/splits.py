@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Response
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from pydantic import AwareDatetime
 from starlette.concurrency import run_in_threadpool
 
 from aistemsplitter_server.accounts import service as accounts
@@ -13,9 +15,10 @@ from aistemsplitter_server.accounts.limits import limits_of
 from aistemsplitter_server.accounts.scopes import Scope
 from aistemsplitter_server.accounts.service import Caller
 from aistemsplitter_server.api.authentication import with_scope
-from aistemsplitter_server.api.pagination import Cursor, PageLimit, cut, id_before
+from aistemsplitter_server.api.pagination import Cursor, PageLimit, id_before
 from aistemsplitter_server.api.responses import errors
 from aistemsplitter_server.http.context import Context, IdempotencyKey, InContext, InStorage
+from aistemsplitter_server.kit import ids
 from aistemsplitter_server.kit.errors import (
     Conflict,
     IdempotencyInProgress,
@@ -27,7 +30,17 @@ from aistemsplitter_server.kit.errors import (
     ValidationFailed,
 )
 from aistemsplitter_server.kit.schemas import Success
-from aistemsplitter_server.splits import actions, creation, queries, rendering, service, stream
+from aistemsplitter_server.models.catalogue import NAMES, Model
+from aistemsplitter_server.splits import (
+    actions,
+    creation,
+    listing,
+    queries,
+    rendering,
+    service,
+    stream,
+)
+from aistemsplitter_server.splits.listing import Filters
 from aistemsplitter_server.splits.schemas import (
     CreateSplit,
     Deleted,
@@ -43,6 +56,39 @@ router = APIRouter(prefix="/v1/audio/splits", tags=["splits"])
 
 Reader = Annotated[Caller, Depends(with_scope(Scope.SPLITS_READ))]
 Writer = Annotated[Caller, Depends(with_scope(Scope.SPLITS_WRITE))]
+CreatedAfter = Annotated[
+    AwareDatetime | None,
+    Query(alias="createdAfter", description="earliest time of creation, with its time zone"),
+]
+CreatedBefore = Annotated[
+    AwareDatetime | None,
+    Query(alias="createdBefore", description="first time of creation that is too late"),
+]
+ModelName = Annotated[
+    str | None,
+    Query(
+        description="requested model; its aliases are included",
+        json_schema_extra={"enum": [*NAMES]},
+    ),
+]
+MOST_PAIRS = 10  # of metadata in a filter
+PAIR = re.compile(r"metadata\[(.+)\]", re.DOTALL)
+METADATA: dict[str, Any] = {
+    "parameters": [
+        {
+            "name": "metadata",
+            "in": "query",
+            "description": "values that a split's metadata must have, as in `metadata[order]=1001`",
+            "style": "deepObject",
+            "explode": True,
+            "schema": {
+                "type": "object",
+                "additionalProperties": {"type": "string"},
+                "maxProperties": MOST_PAIRS,
+            },
+        }
+    ]
+}
 
 
 @router.post(
@@ -79,27 +125,42 @@ async def create_split(
     return Success(data=job)
 
 
-@router.get("")
+@router.get("", responses=errors(ValidationFailed), openapi_extra=METADATA)
 def list_splits(
     context: InContext,
     storage: InStorage,
     caller: Reader,
+    request: Request,
     limit: PageLimit = 20,
     cursor: Cursor = None,
     status: Status | None = None,
+    created_after: CreatedAfter = None,
+    created_before: CreatedBefore = None,
+    model: ModelName = None,
 ) -> Success[SplitPage]:
-    """Return the account's splits of the key's mode (test or live), newest first."""
+    """Return the account's splits of the key's mode (test or live), newest first.
+
+    With `model` or `metadata`, a page may have fewer splits than `limit`, even none, although more
+    follow: continue until `nextCursor` is null.
+    """
+    filters = Filters(
+        status=status,
+        created_after=created_after,
+        created_before=created_before,
+        model=None if model is None else _model(model),
+        metadata=_metadata(request),
+    )
     with context.database.read() as session:
-        found = queries.page(
+        page, oldest = listing.page(
             session,
             caller.account_id,
+            filters,
             is_test=caller.is_test,
             before=id_before("split", cursor),
-            status=status,
-            limit=limit + 1,
+            limit=limit,
         )
-    page, next_cursor = cut(found, limit, lambda split: split.id)
     items = [_shown(context, storage, split) for split in page]
+    next_cursor = None if oldest is None else ids.body(oldest)
     return Success(data=SplitPage(items=items, next_cursor=next_cursor))
 
 
@@ -182,6 +243,32 @@ def split_events(
     last_seen = int(seen) if seen.isdecimal() and len(seen) < 10 else None
     events = stream.events(read, context.changes, split_id, last_seen)
     return stream.EventStream(events, context.streams.counted(caller.account_id, allowed))
+
+
+def _model(name: str) -> Model:
+    """Return the model of a name.
+
+    Raises:
+        ValidationFailed: No model has the name.
+    """
+    if name not in NAMES:
+        raise ValidationFailed([("model", f"unknown model; choose one of {', '.join(NAMES)}")])
+    return NAMES[name]
+
+
+def _metadata(request: Request) -> dict[str, str]:
+    """Return the metadata to look for, which FastAPI cannot parse.
+
+    Raises:
+        ValidationFailed: There is too much, or a NUL character, which no metadata has.
+    """
+    named = [(PAIR.fullmatch(name), value) for name, value in request.query_params.multi_items()]
+    pairs = {found[1]: value for found, value in named if found}
+    if len(pairs) > MOST_PAIRS:
+        raise ValidationFailed([("metadata", f"has more than {MOST_PAIRS} keys")])
+    if any("\0" in key + value for key, value in pairs.items()):
+        raise ValidationFailed([("metadata", "contains a NUL character")])
+    return pairs
 
 
 def _shown(context: Context, storage: Storage, split: Split) -> SplitInfo:
