@@ -118,6 +118,47 @@ def test_a_repeated_creation_or_rotation_conflicts(
     assert accounts.authenticate(database, server_secrets, key.api_key).key_id == key.id
 
 
+def test_a_replaced_key_works_for_a_while(
+    database: Database, server_secrets: Secrets, account: str, key: accounts.NewKey
+) -> None:
+    with database.write() as session:
+        second = accounts.rotate_key(session, server_secrets, account, key.id)
+    for works in (key.api_key, second):
+        assert accounts.authenticate(database, server_secrets, works).key_id == key.id
+    with database.write() as session:
+        row = session.get_one(ApiKey, key.id)
+        assert accounts.webhook_secrets(server_secrets, row) == [key.webhook_secret]
+        row.previous_digest_until = times.now()
+    with pytest.raises(Unauthorized):
+        accounts.authenticate(database, server_secrets, key.api_key)
+    with database.write() as session:
+        third = accounts.rotate_key(session, server_secrets, account, key.id, valid_for=timedelta())
+    assert accounts.authenticate(database, server_secrets, third).key_id == key.id
+    with database.write() as session:
+        fourth = accounts.rotate_key(session, server_secrets, account, key.id)
+        accounts.revoke_key(session, account, key.id)
+    for refused in (key.api_key, second, third, fourth):
+        with pytest.raises(Unauthorized):
+            accounts.authenticate(database, server_secrets, refused)
+    with pytest.raises(Conflict), database.write() as session:
+        accounts.rotate_key(session, server_secrets, account, key.id)
+
+
+def test_a_replaced_key_stays_replaced_after_the_services_secret_is_rotated(
+    database: Database, account: str
+) -> None:
+    """A use of the old key must not store its digest in place of the new one's."""
+    before, after = bytes(32), bytes([1] * 32)
+    secrets = Secrets(before)
+    with database.write() as session:
+        key = accounts.create_key(session, secrets, account)
+        second = accounts.rotate_key(session, secrets, account, key.id)
+    for works in (key.api_key, second, key.api_key, second):
+        who = accounts.authenticate(database, Secrets(after, before), works)
+        assert who.key_id == key.id
+    accounts.authenticate(database, Secrets(after), second)
+
+
 def test_last_use_is_recorded_at_intervals(
     database: Database, server_secrets: Secrets, key: accounts.NewKey
 ) -> None:

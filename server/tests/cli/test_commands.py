@@ -10,12 +10,15 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from aistemsplitter_server.accounts import sign_ins
 from aistemsplitter_server.cli import hoisted
+from aistemsplitter_server.kit import secrets
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.settings import Settings
 from command_line import COMMAND, ok, run
 from databases import Databases
 from processes import until
+from visitors import person
 
 
 def test_a_key_is_created_listed_and_revoked(tmp_path: Path) -> None:
@@ -35,6 +38,37 @@ def test_a_key_is_created_listed_and_revoked(tmp_path: Path) -> None:
 
     log = ok(tmp_path, "audit", "export", "--action", "account.created").splitlines()
     assert [json.loads(line)["details"]["name"] for line in log] == ["someone", "owner"]
+
+
+def test_a_key_is_replaced(folder: Path) -> None:
+    made = json.loads(ok(folder, "keys", "create", "--json"))
+    replaced = json.loads(ok(folder, "keys", "rotate", made["id"], "--keep", "7d", "--json"))
+    assert replaced["id"] == made["id"]
+    assert replaced["apiKey"] != made["apiKey"]
+    said = ok(folder, "keys", "rotate", made["id"])
+    assert said.startswith("ast_live_")
+    refused = run(folder, "keys", "rotate", made["id"], "--keep", "soon")
+    assert "--keep soon: write days or hours" in refused.stderr
+
+
+def test_sessions_are_ended(folder: Path) -> None:
+    settings = Settings(data=folder / "data")
+    database, keys = Database(settings.database), secrets.load(settings.data)
+    for email in ("one@example.com", "two@example.com"):
+        someone = person(database, keys, email, owner=True)
+        with database.write() as session:
+            for _ in range(2):
+                sign_ins.begin(session, keys, someone, user_agent="", address="")
+    database.close()
+    out = ["accounts", "sign-out", "--email"]
+    assert ok(folder, *out, "One@example.com") == "2 sessions ended.\n"
+    assert ok(folder, *out, "one@example.com") == "0 sessions ended.\n"
+    account = someone.account_id
+    ended = json.loads(ok(folder, "accounts", "sign-out", "--account", account, "--json"))
+    assert (len(ended["people"]), ended["ended"]) == (2, 2)
+    for wrong in (["sign-out"], ["sign-out", "--email", "three@example.com"]):
+        assert run(folder, "accounts", *wrong).returncode == 2
+    assert run(folder, "accounts", "sign-out", "--account", "acc_none").returncode == 1
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,8 @@ _IDENTIFYING = select(
     _KEYS.is_test,
     _KEYS.digest,
     _KEYS.digest_secret,
+    _KEYS.previous_digest,
+    _KEYS.previous_digest_until,
     _KEYS.scopes,
     _KEYS.top_priority,
     _KEYS.expires_at,

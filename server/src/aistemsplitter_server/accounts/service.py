@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 import logging
 from base64 import b64encode
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -232,6 +232,34 @@ def _new_webhook_secret() -> str:
     return "whsec_" + b64encode(token_bytes(WEBHOOK_SECRET_BYTES)).decode()
 
 
+def rotate_key(
+    session: Session,
+    secrets: Secrets,
+    account_id: str | None,
+    key_id: str,
+    *,
+    valid_for: timedelta = ROTATION,
+) -> str:
+    """Replace a key and return the new one; its id, scopes and webhook secret stay.
+
+    Args:
+        valid_for: How long the replaced key is still accepted. One that it replaced itself is
+            refused from now on.
+
+    Raises:
+        NotFound: See ``known_key``.
+        Conflict: The key is revoked or expired.
+    """
+    key = known_key(session, account_id, key_id, lock=True)
+    now = times.now()
+    if key.is_over(now):
+        raise Conflict("This key is revoked or expired. Create another one.")
+    api_key = key_format.make(key.id, test=key.is_test)
+    key.previous_digest, key.previous_digest_until = key.digest, now + valid_for
+    key.digest, key.digest_secret = secrets.digest(api_key), secrets.fingerprint
+    return api_key
+
+
 def revoke_key(session: Session, account_id: str | None, key_id: str) -> ApiKey:
     """Revoke a key. All processes refuse it from the commit on. Revoking again changes nothing.
 
@@ -278,15 +306,22 @@ def identify(database: Database, secrets: Secrets, api_key: str) -> Caller:
         key = queries.identifying(connection, key_id)
     # Unknown keys are compared too, so that the response time reveals nothing.
     digests = secrets.digests(api_key)
-    stored = key.digest if key else NO_DIGEST
-    genuine = any(hmac.compare_digest(digest, stored) for digest in digests)
     now = times.now()
-    if not genuine or key is None or key.revoked_at or (key.expires_at and key.expires_at <= now):
+    is_newest = _is_one_of(key.digest if key else NO_DIGEST, digests)
+    is_previous = _is_one_of((key.previous_digest if key else None) or NO_DIGEST, digests)
+    if is_previous and key is not None:
+        is_previous = key.previous_digest_until is not None and now < key.previous_digest_until
+    if (
+        not (is_newest or is_previous)
+        or key is None
+        or key.revoked_at
+        or (key.expires_at and key.expires_at <= now)
+    ):
         raise Unauthorized
     if key.state != ACTIVE:
         raise AccountSuspended if key.state == SUSPENDED else Unauthorized
     use_is_due = key.last_used_at is None or now - key.last_used_at >= LAST_USE_STEP
-    is_current = key.digest_secret == secrets.fingerprint
+    is_current = is_previous or key.digest_secret == secrets.fingerprint
     allowed = frozenset(key.scopes)
     return Caller(
         key.account_id,
@@ -298,6 +333,10 @@ def identify(database: Database, secrets: Secrets, api_key: str) -> Caller:
         key.requests_per_minute,
         None if is_current else (digests[0], secrets.fingerprint),
     )
+
+
+def _is_one_of(stored: bytes, digests: Sequence[bytes]) -> bool:
+    return any(hmac.compare_digest(digest, stored) for digest in digests)
 
 
 def note_use(database: Database, who: Caller) -> None:

@@ -76,6 +76,9 @@ class ApiKey(Base):
     is_test: Mapped[bool]
     digest: Mapped[bytes]
     digest_secret: Mapped[str | None]  # fingerprint of the secret that made it; None if unknown
+    # Of the key that this one replaced, which authenticates for a while.
+    previous_digest: Mapped[bytes | None]
+    previous_digest_until: Mapped[datetime | None] = mapped_column(UtcTime)
     scopes: Mapped[list[str]] = mapped_column(JSON)
     sealed_webhook_secret: Mapped[bytes]
     # The previous one, which also signs for a day after a rotation.

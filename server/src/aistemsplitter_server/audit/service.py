@@ -39,6 +39,7 @@ class Action(StrEnum):
     PERSON_REMOVED = "person.removed"
     LINK_REVOKED = "person.link_revoked"
     KEY_CREATED = "key.created"
+    KEY_ROTATED = "key.rotated"
     KEY_REVOKED = "key.revoked"
     SECRET_ROTATED = "key.webhook_secret_rotated"
     CREDITS_GRANTED = "credits.granted"

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from aistemsplitter_server.accounts import people, queries, standing
+from aistemsplitter_server.accounts import people, queries, sign_ins, standing
 from aistemsplitter_server.accounts.tables import ACTIVE, DELETING, SUSPENDED, Account
 from aistemsplitter_server.audit import service as audit
 from aistemsplitter_server.audit.service import Action
@@ -176,6 +176,41 @@ def make_link(
         print_json({"url": url})
     else:
         typer.echo(url)
+
+
+@app.command("sign-out")
+def sign_out(
+    context: typer.Context,
+    account: Annotated[
+        str | None, typer.Option(help="Account id; all its people are signed out.")
+    ] = None,
+    email: Annotated[
+        str | None, typer.Option(help="Email address of the person who is signed out.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """End all sessions of a person or of an account's people. API keys still work."""
+    if (account is None) == (email is None):
+        raise typer.BadParameter("pass either --email or --account")
+    with opened(context.obj) as database, database.write() as session:
+        if email is not None:
+            one = queries.person(session, email.lower())
+            if one is None:
+                raise typer.BadParameter(f"--email {email}: no person has this email address")
+            found = [one]
+        else:
+            standing.require_not_deleted(session, account or "")
+            found = [*queries.people(session, account or "")]
+        ended = 0
+        for person in found:
+            ended += len(sign_ins.everywhere(session, person.id))
+            sign_ins.end_all(session, person.id)
+            actor = audit.command_line()
+            audit.record(session, person.account_id, actor, Action.SESSIONS_REVOKED, person.id)
+    if as_json:
+        print_json({"people": [person.id for person in found], "ended": ended})
+    else:
+        typer.echo(f"{ended} {'session' if ended == 1 else 'sessions'} ended.")
 
 
 def _change(text: str) -> tuple[str, int | None]:

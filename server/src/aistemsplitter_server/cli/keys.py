@@ -131,6 +131,31 @@ def revoke(context: typer.Context, key_id: str, as_json: Json = False) -> None:
         typer.echo(f"{key_id} is revoked.")
 
 
+@app.command()
+def rotate(
+    context: typer.Context,
+    key_id: str,
+    keep: Annotated[
+        str,
+        typer.Option(help="Time in which the old key still works, such as 7d, 12h or 0h."),
+    ] = "24h",
+    as_json: Json = False,
+) -> None:
+    """Replace a key. Its id, scopes and webhook secret stay, and the old key works for a while."""
+    valid_for = _period(keep)
+    with opened_with_secrets(context.obj) as (database, secrets), database.write() as session:
+        api_key = service.rotate_key(session, secrets, None, key_id, valid_for=valid_for)
+        key = service.known_key(session, None, key_id)
+        actor = audit.command_line()
+        audit.record(session, key.account_id, actor, Action.KEY_ROTATED, key_id, keep=keep)
+        until = times.to_wire(times.now() + valid_for)
+    if as_json:
+        print_json({"id": key_id, "apiKey": api_key, "previousUntil": until})
+        return
+    typer.echo(api_key)
+    typer.echo(f"Save it now: it is not shown again. The old key works until {until}.")
+
+
 @app.command("rotate-secret")
 def rotate_secret(context: typer.Context, key_id: str, as_json: Json = False) -> None:
     """Replace a key's webhook secret. For 24 hours, the old one also signs deliveries."""
@@ -160,6 +185,14 @@ def _shown(key: ApiKey) -> dict[str, Any]:
         "expiresAt": key.expires_at and times.to_wire(key.expires_at),
         "revokedAt": key.revoked_at and times.to_wire(key.revoked_at),
     }
+
+
+def _period(text: str) -> timedelta:
+    if text in ("0h", "0d"):
+        return timedelta()
+    if period := PERIOD.fullmatch(text):
+        return timedelta(**{UNITS[period[2]]: int(period[1])})
+    raise typer.BadParameter(f"--keep {text}: write days or hours, such as 7d or 12h")
 
 
 def _moment(text: str) -> datetime:
