@@ -34,6 +34,7 @@ ROUTES = routes()
 OPEN = {
     "GET /",
     "GET /assets/{version}/{name:path}",
+    "GET /manifest.webmanifest",
     "GET /sdk/{filename}",
     "GET /sign-in",
     "POST /sign-in",

@@ -39,5 +39,5 @@ async def manifest(request: Request) -> JSONResponse:
             {"src": assets.url("icon.svg"), "sizes": "any", "type": "image/svg+xml"},
         ],
     }
-    headers = {"Cache-Control": "no-cache", "Vary": "Cookie, Accept-Language"}
+    headers = {"Vary": "Cookie, Accept-Language"}
     return JSONResponse(content, headers=headers, media_type="application/manifest+json")

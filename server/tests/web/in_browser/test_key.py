@@ -138,7 +138,7 @@ def test_the_key_is_remembered(page: Page, base: str, song: Split) -> None:
     page.reload()
     expect(page.get_by_label("Key", exact=True)).to_have_value("-2")
     expect(page.get_by_label("Fine tune")).to_have_value("12")
-    expect(page.get_by_text("+12 cents")).to_be_visible()
+    expect(page.get_by_text("+12¢")).to_be_visible()
     page.get_by_role("button", name="Mute Drums").click()  # the focus is not in the select
     page.keyboard.press("k")
     page.keyboard.press("k")

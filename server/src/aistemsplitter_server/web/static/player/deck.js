@@ -78,7 +78,7 @@ export function deck({ transport, t, sprite, song, session }) {
     oninput: () => session.setCents(Number(cents.value)),
     ondblclick: () => session.setCents(0),
   });
-  const centsShown = element("span", { className: "cents number small" });
+  const centsShown = element("span", { className: "cents small", "aria-hidden": "true" });
 
   const hasOriginal = song.tracks.some(({ name }) => name === "mixture");
   const compare = element(
@@ -196,9 +196,9 @@ export function deck({ transport, t, sprite, song, session }) {
       pitch.hidden = session.canShift || transport.speed === 1;
       key.value = session.semitones;
       cents.value = session.cents;
-      const text = t("player.cents_value", { n: signed(session.cents) });
-      cents.setAttribute("aria-valuetext", text);
-      centsShown.textContent = text;
+      const value = signed(session.cents);
+      cents.setAttribute("aria-valuetext", t("player.cents_value", { n: value }));
+      centsShown.textContent = `${value}¢`;
       for (const control of [key, cents]) {
         control.disabled = !session.canShift;
         control.title = t(session.canShift ? "player.key_hint" : "player.key_unsupported");
