@@ -20,9 +20,9 @@ from demucs.states import save_with_checksum, serialize_model
 from numpy.typing import NDArray
 from omegaconf import OmegaConf
 
-from aistemsplitter_engine.families.htdemucs.loudness import measure
 from aistemsplitter_engine.pipeline.separate import Part, separate
 from aistemsplitter_engine.runtimes import Runtime
+from levels import measure
 
 FloatArray = NDArray[np.float32]
 SOURCES = ["drums", "bass", "other", "vocals"]

@@ -17,7 +17,7 @@ def test_public_names() -> None:
     assert set(aistemsplitter_engine.__all__) == {
         *("AudioArray", "AudioFile", "Block", "ModelInfo", "OutputFormat", "Separated"),
         *("Separator", "SongOutcome", "SplitResult", "StemWriter", "install", "list_models"),
-        *("add_model", "remove_model"),
+        *("add_ensemble", "add_model", "remove_model"),
         *("AudioError", "Cancelled", "DeviceError", "DownloadError", "EngineError", "ModelError"),
         *("ModelNotInstalled", "OptionError", "OutputError", "SeparatorClosed"),
     }

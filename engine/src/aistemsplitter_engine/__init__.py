@@ -20,7 +20,7 @@ from aistemsplitter_engine.errors import (
 if TYPE_CHECKING:
     from aistemsplitter_engine.audio import AudioArray, AudioFile, StemWriter
     from aistemsplitter_engine.formats import OutputFormat
-    from aistemsplitter_engine.pipeline.registration import add_model
+    from aistemsplitter_engine.pipeline.registration import add_ensemble, add_model
     from aistemsplitter_engine.pipeline.songs import SongOutcome
     from aistemsplitter_engine.pipeline.stems import Block, Separated
     from aistemsplitter_engine.pipeline.write import SplitResult
@@ -51,6 +51,7 @@ __all__ = [
     "SongOutcome",
     "SplitResult",
     "StemWriter",
+    "add_ensemble",
     "add_model",
     "install",
     "list_models",
@@ -68,6 +69,7 @@ _LATE = {
     "SongOutcome": "pipeline.songs",
     "SplitResult": "pipeline.write",
     "StemWriter": "audio",
+    "add_ensemble": "pipeline.registration",
     "add_model": "pipeline.registration",
     "install": "weights.download",
     "list_models": "weights.listing",

@@ -27,8 +27,8 @@ from aistemsplitter_engine.options import (
     whole_number,
 )
 from aistemsplitter_engine.pipeline.export import Export, checked_sample_rate
-from aistemsplitter_engine.pipeline.model import Model
-from aistemsplitter_engine.pipeline.separation import Separation
+from aistemsplitter_engine.pipeline.opening import open_separation
+from aistemsplitter_engine.pipeline.separation import resampled
 from aistemsplitter_engine.pipeline.songs import SongOutcome, SongProgress, split_songs
 from aistemsplitter_engine.pipeline.stems import Block, Separated, joined
 
@@ -46,7 +46,8 @@ class Separator:
 
     Args:
         model: ``htdemucs_ft``, ``htdemucs``, ``htdemucs_6s``, ``htdemucs_tiny`` (for
-            demonstration), ``kim_vocals``, an alias (``4s``, ``6s``), a name registered with
+            demonstration), ``kim_vocals``, ``best`` (vocals by ``kim_vocals``, the rest by
+            ``htdemucs_ft``), an alias (``4s``, ``6s``), a name registered with
             :func:`add_model`, or the path of a checkpoint: of an HTDemucs, a Mel-Band RoFormer or
             a BS-RoFormer.
         config: Path of the YAML file of a RoFormer's checkpoint.
@@ -95,14 +96,20 @@ class Separator:
         if batch_size is not None and not 1 <= batch_size <= 1024:
             raise OptionError(f"batch size {batch_size} is not between 1 and 1024")
         seed = None if seed is None else whole_number("seed", seed)
-        self._model = Model(
-            model, device, precision, config=config, download=download, on_download=on_download
+        self._model, self._separation = open_separation(
+            __version__,
+            model,
+            config=config,
+            device=device,
+            precision=precision,
+            shifts=shifts,
+            seed=seed,
+            overlap=overlap,
+            batch_size=batch_size,
+            download=download,
+            on_download=on_download,
         )
-        if shifts and not self._model.family.has_shifts:
-            raise OptionError(f"{self.model} has no shifts, only HTDemucs has; leave them out")
-        seed = seed if shifts else None  # without shifts, nothing is drawn
-        overlap = self._model.overlap if overlap is None else overlap
-        self._separation = Separation(__version__, self._model, shifts, seed, overlap, batch_size)
+        self._overlap = self._model.overlap if overlap is None else overlap
 
     def __enter__(self) -> Self:
         return self
@@ -117,8 +124,11 @@ class Separator:
 
     @property
     def overlap(self) -> float:
-        """Overlap of adjacent segments, as a fraction of a segment."""
-        return self._separation.overlap
+        """Overlap of adjacent segments, as a fraction of a segment.
+
+        Without ``overlap=``, that of a combination's first model; the others have their own.
+        """
+        return self._overlap
 
     @property
     def stems(self) -> tuple[str, ...]:
@@ -182,7 +192,7 @@ class Separator:
 
         sample_rate = checked_sample_rate(sample_rate)
         track = Track(self._model, song, self.choose(stems), on_progress, cancel)
-        return self._separation.resampled(track, sample_rate or track.source.sample_rate)
+        return resampled(self._separation, track, sample_rate or track.source.sample_rate)
 
     def separate_array(
         self,
@@ -287,7 +297,7 @@ class Separator:
         chosen = self.choose(stems)
         export.check_names(chosen)
         _check_exists(song)  # loading networks takes seconds
-        self._model.parts(self._model.needed(chosen))
+        self._model.load(self._model.needed(chosen))
         # They load while FFmpeg is imported and the song is read.
         from aistemsplitter_engine.pipeline.track import Track
         from aistemsplitter_engine.pipeline.write import write_stems
@@ -349,7 +359,7 @@ class Separator:
         from aistemsplitter_engine.pipeline.track import Track
 
         chosen, rate = self.choose(stems), checked_sample_rate(sample_rate) or song.sample_rate
-        self._model.parts(self._model.needed(chosen))  # they load while the song is read
+        self._model.load(self._model.needed(chosen))  # they load while the song is read
         reading = Track(self._model, song, chosen, on_progress, cancel)
         mixture = np.concatenate([*reading.reported(song.blocks())], axis=1)
         audio = AudioArray(mixture, song.sample_rate, song.name)

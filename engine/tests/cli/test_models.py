@@ -73,7 +73,7 @@ def test_the_list_as_json() -> None:
     code, out, _ = run("list", "--json")
     assert code == 0
     listing = {model["name"]: model for model in json.loads(out)}
-    assert list(listing) == list(MODELS)
+    assert list(listing) == [*MODELS, "best"]
     assert listing["htdemucs_ft"]["aliases"] == ["4s"]
     assert listing["htdemucs_ft"]["installed"] is False
     assert listing["htdemucs_ft"]["files"] == []
@@ -192,11 +192,11 @@ def test_a_model_of_the_users_own(empty_machine: Path, tmp_path: Path) -> None:
         "3.8",
         "MB",
         "note",
-        "4",
+        "5",
         str(TINY.parent),
     ]
     assert f"mine: A model of your own, {TINY.name}.\n" in out
-    assert "Licence, note 4: X.\n" in out
+    assert "Licence, note 5: X.\n" in out
 
     code, out, err = run("add", "mine", "--file", str(TINY))
     assert (code, out) == (1, "")
@@ -213,6 +213,38 @@ def test_a_model_of_the_users_own(empty_machine: Path, tmp_path: Path) -> None:
     assert run("list")[1] == before
     code, _, err = run("remove", "mine")
     assert (code, err) == (1, "Error: there is no model 'mine' of your own; there are: none\n")
+
+
+def test_an_ensemble_of_the_users_own(empty_machine: Path) -> None:
+    code, out, err = run(
+        *("add", "duo", "--ensemble", "kim_vocals:0.6, htdemucs_ft:0.4", "--stem", "vocals")
+    )
+    assert (code, err) == (0, "")
+    assert out == f"duo: vocals; registered in {empty_machine / 'models.yaml'}\n"
+    (duo,) = (m for m in json.loads(run("list", "--json")[1]) if m["name"] == "duo")
+    assert (duo["stems"], duo["installed"], duo["files"]) == (["vocals"], False, [])
+    assert duo["size"] == MODELS["kim_vocals"].size + MODELS["htdemucs_ft"].size
+    code, _, err = run("check", "duo")
+    assert code == 1
+    assert err == (
+        "Error: duo is a combination of models; check these: kim_vocals and htdemucs_ft\n"
+    )
+    for arguments, problem in (
+        (("--ensemble", "kim_vocals:x", "--stem", "vocals"), "'kim_vocals:x' is not NAME:WEIGHT"),
+        (("--ensemble", "kim_vocals:1"), "Error: stems is missing or not a list of names"),
+        (("--ensemble", "kim_vocals", "--licence", "X"), "Give either --file, with its options"),
+        ((), "Give either --file, with its options, or --ensemble."),
+    ):
+        code, _, err = run("add", "other", *arguments)
+        assert code in (1, 2)
+        assert problem in err
+
+
+def test_installing_a_combination_installs_its_models() -> None:
+    code, out, err = run("install", "best")
+    assert code == 1
+    assert out.startswith("kim_vocals: vocals; 913 MB\nLicence: MIT, by the author's model card")
+    assert err.startswith("Error: MelBandRoformer.ckpt of kim_vocals could not be downloaded: ")
 
 
 def test_a_damaged_file_of_own_models_is_one_line(empty_machine: Path) -> None:

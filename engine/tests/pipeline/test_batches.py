@@ -12,10 +12,10 @@ import pytest
 
 from aistemsplitter_engine.families.htdemucs.config import Configuration
 from aistemsplitter_engine.families.htdemucs.family import HTDemucs
-from aistemsplitter_engine.families.htdemucs.loudness import measure
 from aistemsplitter_engine.pipeline.batches import Batches
 from aistemsplitter_engine.pipeline.separate import Part, separate
 from fakes import FakeRuntime, FloatArray, music
+from levels import measure
 
 NETWORK = HTDemucs(Configuration(("one", "other"), segment=Fraction(1), t_layers=5))
 LIMIT = 60  # seconds; of waits that end at once unless there is a bug

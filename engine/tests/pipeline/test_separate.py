@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 
 from aistemsplitter_engine.families.htdemucs.config import Configuration
 from aistemsplitter_engine.families.htdemucs.family import HTDemucs
-from aistemsplitter_engine.families.htdemucs.loudness import MeanAndDeviation, measure
+from aistemsplitter_engine.families.htdemucs.loudness import MeanAndDeviation
 from aistemsplitter_engine.pipeline.separate import Estimates, Part, separate
 from aistemsplitter_engine.pipeline.windows import Mixture
 from fakes import FakeRuntime, FloatArray
+from levels import measure
 
 RATE = 44_100
 

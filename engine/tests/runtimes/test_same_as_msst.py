@@ -12,7 +12,7 @@ import pytest
 from openvino import Core
 
 from aistemsplitter_engine.checks.msst import demix
-from aistemsplitter_engine.families.roformer.level import measure
+from aistemsplitter_engine.families.roformer.level import Unchanged
 from aistemsplitter_engine.pipeline.separate import Part, separate
 from aistemsplitter_engine.runtimes import Runtime
 from aistemsplitter_engine.runtimes.openvino import OpenVinoRuntime
@@ -82,7 +82,9 @@ def run(runtime: Runtime, chunk: FloatArray, sources: Sequence[int]) -> FloatArr
 def separate_track(runtime: Runtime, mixture: FloatArray, overlap: float) -> FloatArray:
     blocks = [mixture[:, start : start + 5000] for start in range(0, mixture.shape[1], 5000)]
     part = Part(runtime, tuple(range(len(runtime.network.sources))))
-    out = separate(blocks, measure(blocks), [part], [[0]], overlap=overlap, batch_size=1)
+    out = separate(
+        blocks, Unchanged(mixture.shape[1]), [part], [[0]], overlap=overlap, batch_size=1
+    )
     return np.concatenate([estimates.sources for estimates in out], axis=2)
 
 

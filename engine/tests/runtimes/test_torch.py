@@ -14,13 +14,13 @@ import torch
 from torch import Tensor
 
 from aistemsplitter_engine.errors import DeviceError, OptionError
-from aistemsplitter_engine.families.htdemucs.loudness import measure
 from aistemsplitter_engine.pipeline.separate import Part, separate
 from aistemsplitter_engine.runtimes import open_runtime
 from aistemsplitter_engine.runtimes.torch import TorchRuntime
 from aistemsplitter_engine.weights.checkpoint import Checkpoint, load_checkpoint
 from aistemsplitter_engine.weights.store import TINY
 from fakes import FakeRuntime, FloatArray, music
+from levels import measure
 from reference import SMALL, network, save
 
 EVERY = (0, 1, 2, 3)

@@ -51,7 +51,7 @@ def test_options_are_checked_before_the_download(model: Published) -> None:
 
 def test_the_list_of_models(model: Published) -> None:
     before = {info.name: info for info in list_models()}
-    assert list(before) == list(MODELS)
+    assert [*before] == [*MODELS, "best"]
     assert before["htdemucs_ft"].aliases == ("4s",)
     assert before["htdemucs_6s"].stems == (*STEMS, "guitar", "piano")
     assert "not covered by the MIT license" in before["htdemucs"].licence

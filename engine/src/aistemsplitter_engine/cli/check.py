@@ -44,9 +44,13 @@ def check(name: str, device: Device) -> None:
 def _check(name: str, device: Device) -> None:
     from aistemsplitter_engine.checks.check import check_files, sample, separate_sample
     from aistemsplitter_engine.separator import Separator
+    from aistemsplitter_engine.weights.combinations import Combination
     from aistemsplitter_engine.weights.registry import find_model
 
     model = find_model(name)
+    if isinstance(model, Combination):
+        models = " and ".join(model.models)
+        raise ModelError(f"{name} is a combination of models; check these: {models}")
     for file in check_files(model):
         verdict = "as expected" if file.known else "not known beforehand"
         click.echo(f"{file.path}: SHA-256 {file.sha256}, {verdict}")

@@ -33,13 +33,19 @@ def opened(
     except ModelNotInstalled:
         if not (_shows_licence() if download is None else download):
             raise
-    from aistemsplitter_engine.cli.models import install_model
-    from aistemsplitter_engine.pipeline.model import choose_stems
-    from aistemsplitter_engine.weights.catalogue import MODELS, resolve_name
+    from aistemsplitter_engine.cli.models import install_model, parts_of
+    from aistemsplitter_engine.pipeline.stem_names import choose_stems
+    from aistemsplitter_engine.weights.catalogue import ModelSpec
+    from aistemsplitter_engine.weights.registry import find_model
 
-    spec = MODELS[resolve_name(model)]
-    choose_stems(spec.name, spec.sources, spec.complement, stems)
-    install_model(spec, to_stderr=True)
+    found = find_model(model)
+    if isinstance(found, ModelSpec):
+        choose_stems(found.name, found.sources, found.complement, stems)
+    else:
+        choose_stems(found.name, found.stems, None, stems)
+    for part in parts_of(model):
+        if not isinstance(part, str):
+            install_model(part, to_stderr=True)
     return open_separator()
 
 

@@ -96,36 +96,49 @@ def install(names: tuple[str, ...]) -> None:
 
 @group.command()
 @click.argument("name")
-@click.option("--file", metavar="PATH", required=True, type=_PATH, help="The checkpoint.")
+@click.option("--file", metavar="PATH", type=_PATH, help="The checkpoint.")
 @click.option("--config", metavar="YAML", type=_PATH, help="YAML file of a RoFormer.")
 @click.option(
     "--stems",
+    "--stem",
     metavar="STEM,...",
-    help="Names of the stems, in the order of the network's outputs; by default those in the file.",
+    help="Names of the stems, in the order of the network's outputs; by default those in the file. "
+    "Of an ensemble, the stems to average.",
+)
+@click.option(
+    "--ensemble",
+    metavar="NAME:WEIGHT,...",
+    help="Instead of --file: models whose estimates of the stems are averaged with these weights.",
 )
 @click.option("--licence", metavar="TEXT", help="Licence of the weights, for the list.")
 @click.option("--description", metavar="TEXT", help="One sentence for the list.")
 def add(
     name: str,
-    file: Path,
+    file: Path | None,
     config: Path | None,
     stems: str | None,
+    ensemble: str | None,
     licence: str | None,
     description: str | None,
 ) -> None:
-    """Register a checkpoint under a name.
+    """Register a checkpoint or an ensemble under a name.
 
-    It is read and verified, and stays where it is: split --model NAME uses it. The entry is
-    written to models.yaml in the models folder, which you may edit.
+    A checkpoint is read and verified, and stays where it is: split --model NAME uses it. The
+    entry is written to models.yaml in the models folder, which you may edit.
     """
-    from aistemsplitter_engine.pipeline.registration import add_model
+    from aistemsplitter_engine.pipeline.registration import add_ensemble, add_model
     from aistemsplitter_engine.weights.registry import registry_path
 
     names = None if stems is None else [stem.strip() for stem in stems.split(",")]
     try:
-        model = add_model(
-            name, file, config=config, stems=names, licence=licence, description=description
-        )
+        if file is not None and ensemble is None:
+            model = add_model(
+                name, file, config=config, stems=names, licence=licence, description=description
+            )
+        elif ensemble is None or file or config or licence:
+            raise click.UsageError("Give either --file, with its options, or --ensemble.")
+        else:
+            model = add_ensemble(name, _weights(ensemble), names or [], description=description)
     except EngineError as error:
         _fail(str(error), 1)
     click.echo(f"{model.name}: {', '.join(model.stems)}; registered in {registry_path()}")
@@ -149,20 +162,32 @@ def remove(name: str) -> None:
 
 def install_models(names: Sequence[str]) -> None:
     """Install models by name or alias and print the progress; exit if that fails."""
-    from aistemsplitter_engine.weights.catalogue import ModelSpec
-    from aistemsplitter_engine.weights.registry import find_model
-
     try:
-        models = [find_model(name) for name in names]
-        for model in models:
-            if isinstance(model, ModelSpec):
-                install_model(model)
+        for model in [model for name in names for model in parts_of(name)]:
+            if isinstance(model, str):
+                click.echo(f"{model} is a model of your own: nothing to install")
             else:
-                click.echo(f"{model.name} is a model of your own: nothing to install")
+                install_model(model)
     except EngineError as error:
         _fail(str(error), 1)
     except KeyboardInterrupt:
         _fail("interrupted; run the same command again to continue", 130)
+
+
+def parts_of(name: str) -> list[ModelSpec | str]:
+    """Return a model of the catalogue, or those of a combination; models of the user by name.
+
+    Raises:
+        ModelError: There is no such model.
+    """
+    from aistemsplitter_engine.weights.catalogue import ModelSpec
+    from aistemsplitter_engine.weights.combinations import Combination
+    from aistemsplitter_engine.weights.registry import find_model
+
+    model = find_model(name)
+    if isinstance(model, Combination):
+        return [part for member in model.models for part in parts_of(member)]
+    return [model if isinstance(model, ModelSpec) else model.name]
 
 
 def install_model(spec: ModelSpec, *, to_stderr: bool = False) -> None:
@@ -200,6 +225,18 @@ def _install_file(file: WeightFile, spec: ModelSpec, console: Console) -> Path:
             progress.update(task, completed=done, total=total or file.size)
 
         return install_file(file, spec, on_bytes=on_bytes)
+
+
+def _weights(text: str) -> dict[str, float]:
+    weights = {}
+    for member in text.split(","):
+        name, colon, weight = member.strip().partition(":")
+        try:
+            weights[name] = float(weight) if colon else 1.0
+        except ValueError:
+            message = f"{member.strip()!r} is not NAME:WEIGHT, such as kim_vocals:0.6."
+            raise click.BadParameter(message) from None
+    return weights
 
 
 def _console(to_stderr: bool = False) -> Console:

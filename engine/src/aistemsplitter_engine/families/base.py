@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -44,12 +44,16 @@ class Piece:
     reversed: bool = False
 
 
-class Loudness(Protocol):
-    """A track's length in samples, and its level before and after separation."""
+class Level(Protocol):
+    """What was measured of a whole track."""
 
     @property
     def frames(self) -> int:
         """Length in samples."""
+
+
+class Loudness(Level, Protocol):
+    """A track's length in samples, and its level before and after separation."""
 
     def normalize(self, audio: FloatArray, out: FloatArray) -> None:
         """Write the audio at the level that the network expects into ``out``."""
@@ -61,6 +65,16 @@ class Loudness(Protocol):
             estimate: An array of the library, which may be ``out``.
             library: ``numpy`` or ``torch``.
         """
+
+
+class Meter(Protocol):
+    """Measures a track block by block."""
+
+    def add(self, block: FloatArray) -> None:
+        """Add the next samples (2, n) of the track."""
+
+    def loudness(self) -> Any:
+        """Return the :class:`Level` of the samples so far; a family's is a :class:`Loudness`."""
 
 
 class Grid(Protocol):
@@ -205,5 +219,5 @@ class Family(Protocol):
             ModelError: The network has another number of stems.
         """
 
-    def measure(self, blocks: Iterable[FloatArray]) -> Loudness:
-        """Return the loudness of a track, given as blocks (2, n) at the family's sample rate."""
+    def meter(self) -> Meter:
+        """Return a meter of a track's loudness, at the family's sample rate."""

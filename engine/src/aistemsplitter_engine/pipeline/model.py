@@ -12,19 +12,21 @@ from typing import TYPE_CHECKING, Any
 
 from aistemsplitter_engine.errors import ModelError, OptionError, SeparatorClosed
 from aistemsplitter_engine.families import FAMILIES, open_network
+from aistemsplitter_engine.families.base import Meter
 from aistemsplitter_engine.options import Device, Precision
 from aistemsplitter_engine.pipeline.batches import Batches
 from aistemsplitter_engine.pipeline.checkpoints import default_stems, naming, read_checkpoint
 from aistemsplitter_engine.pipeline.separate import Part
+from aistemsplitter_engine.pipeline.stem_names import StemModel
 from aistemsplitter_engine.runtimes import Runtime, free_device_memory, open_runtime
 from aistemsplitter_engine.weights.catalogue import ALIASES, MODELS, ModelSpec, resolve_name
 from aistemsplitter_engine.weights.checkpoint import Checkpoint
+from aistemsplitter_engine.weights.combinations import Combination
 from aistemsplitter_engine.weights.store import find_files
 
 if TYPE_CHECKING:
     from aistemsplitter_engine.weights.registry import LocalModel
 
-VOCALS, INSTRUMENTAL, RESIDUAL = "vocals", "instrumental", "residual"
 _SUFFIXES = (".th", ".ckpt", ".pt", ".pth", ".safetensors")  # of checkpoints
 
 
@@ -45,7 +47,7 @@ class _Loaded:
     batches: Batches
 
 
-class Model:
+class Model(StemModel):
     """A model, whose networks are loaded when a stem first needs them, and then kept.
 
     ``name`` is a name or alias from the catalogue, the name of a model of the user's own, or the
@@ -54,8 +56,7 @@ class Model:
     the bytes in total. Threads may share a model.
 
     Attributes:
-        sources: Stems of the networks.
-        overlap: Overlap of adjacent segments by default.
+        family: Family of its networks.
     """
 
     def __init__(
@@ -73,7 +74,7 @@ class Model:
         self._loaded: dict[Path, _Loaded] = {}
         self._read: dict[Path, Checkpoint] = {}  # read, but not loaded yet
         self._named: tuple[str, ...] | None = None  # stems, by a user's entry
-        found = None if _is_path(name) else _find(str(name))
+        found = None if is_path(name) else _find(str(name))
         if found is not None and config is not None:
             raise OptionError(f"{found.name} has its own config; leave out {config}")
         if isinstance(found, ModelSpec):
@@ -84,7 +85,7 @@ class Model:
             self._members: tuple[_Member, ...] = tuple(map(_Member, paths, stems))
             self._config = found.config
             self.family = FAMILIES[found.family]
-            self.sources, self._complement = found.sources, found.complement
+            self.sources, self.complement = found.sources, found.complement
             self.overlap = found.overlap
         else:
             path, beside = Path(name), None if config is None else Path(config)
@@ -105,33 +106,22 @@ class Model:
         with naming(path):
             self.family = FAMILIES[checkpoint.family]
             network = open_network(checkpoint)
-            self.sources, self._complement = network.sources, network.complement
+            self.sources, self.complement = network.sources, network.complement
             self.overlap = network.overlap
-            default_stems(self.sources, self._complement, self._named)  # checks the names
+            default_stems(self.sources, self.complement, self._named)  # checks the names
 
     @property
-    def stems(self) -> tuple[str, ...]:
-        """All stems that can be requested: the model's own, and those computed from the mixture."""
-        return _all_stems(self.sources, self._complement)
+    def sample_rate(self) -> int:
+        """Sample rate of its audio in Hz."""
+        return self.family.sample_rate
 
-    def choose(self, stems: Sequence[str] | None) -> tuple[str, ...]:
-        """Return the stems to compute, without duplicates; the model's own for None."""
-        return choose_stems(self.name, self.sources, self._complement, stems)
+    def meter(self) -> Meter:
+        """Return a meter of a track's loudness."""
+        return self.family.meter()
 
-    def subtracted(self, stem: str) -> str | None:
-        """Return the source that the mixture lacks in a stem, or None for another kind of stem."""
-        if stem in self.sources:
-            return None
-        if stem == self._complement:
-            return self.sources[0]
-        return VOCALS if stem == INSTRUMENTAL else None
-
-    def needed(self, stems: Sequence[str]) -> tuple[str, ...]:
-        """Return the model's own stems that ``stems`` are computed from."""
-        if RESIDUAL in stems:
-            return self.sources
-        wanted = {self.subtracted(stem) or stem for stem in stems}
-        return tuple(source for source in self.sources if source in wanted)
+    def load(self, needed: Sequence[str]) -> None:
+        """Load the networks of the needed sources."""
+        self.parts(needed)
 
     def parts(self, needed: Sequence[str]) -> list[Part | None]:
         """Load the needed networks; return one part per member, None for those not needed."""
@@ -200,41 +190,15 @@ def _installed(name: str, on_download: Callable[[int, int], None] | None) -> tup
     return install(name, on_progress=on_download)
 
 
-def choose_stems(
-    model: str, sources: tuple[str, ...], complement: str | None, stems: Sequence[str] | None
-) -> tuple[str, ...]:
-    """Return the stems of a model to compute, without duplicates.
-
-    For None, these are all ``sources``, and the ``complement`` of the only one if there is one.
-
-    Raises:
-        OptionError: The model has no such stem.
-    """
-    if stems is None:
-        return sources if complement is None else (*sources, complement)
-    if isinstance(stems, str):  # which is a sequence of strings, too
-        raise OptionError(f"stems are a list of names: [{stems!r}], not {stems!r}")
-    stems = list(stems)  # of an array, whose truth value is an error
-    existing = _all_stems(sources, complement)
-    for stem in stems:
-        if stem not in existing:
-            raise OptionError(f"{model} has no stem {stem!r}; it has {', '.join(existing)}")
-    if not stems:
-        raise OptionError("no stem was requested")
-    return tuple(dict.fromkeys(stems))
-
-
-def _all_stems(sources: tuple[str, ...], complement: str | None) -> tuple[str, ...]:
-    made = ([complement] if complement else []) + ([INSTRUMENTAL] if VOCALS in sources else [])
-    return tuple(dict.fromkeys((*sources, *made, RESIDUAL)))
-
-
 def _find(name: str) -> ModelSpec | LocalModel:
     if name in MODELS or name in ALIASES:
         return MODELS[resolve_name(name)]
     from aistemsplitter_engine.weights.registry import find_model  # rarely needed
 
-    return find_model(name)
+    found = find_model(name)
+    if isinstance(found, Combination):
+        raise ModelError(f"{name} is a combination of models, which cannot be part of another one")
+    return found
 
 
 def _read_config(path: Path) -> dict[str, Any]:
@@ -243,7 +207,8 @@ def _read_config(path: Path) -> dict[str, Any]:
     return read_config(path)
 
 
-def _is_path(name: str | os.PathLike[str]) -> bool:
+def is_path(name: str | os.PathLike[str]) -> bool:
+    """Return whether a model is given as the path of a checkpoint, and not by its name."""
     if isinstance(name, os.PathLike):
         return True
     if name in MODELS or name in ALIASES:

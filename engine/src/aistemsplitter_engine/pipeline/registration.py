@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from aistemsplitter_engine.errors import ModelError
 from aistemsplitter_engine.families import open_network
 from aistemsplitter_engine.messages import printable
 from aistemsplitter_engine.pipeline.checkpoints import default_stems, naming, read_checkpoint
+from aistemsplitter_engine.weights.catalogue import ModelSpec
+from aistemsplitter_engine.weights.combinations import Combination, parse_combination
 from aistemsplitter_engine.weights.config_file import read_config
 from aistemsplitter_engine.weights.digests import sha256_of
 from aistemsplitter_engine.weights.listing import ModelInfo, info_of
@@ -17,6 +20,7 @@ from aistemsplitter_engine.weights.registry import (
     UNKNOWN_LICENCE,
     LocalModel,
     check_new_name,
+    find_model,
     write_model,
 )
 from aistemsplitter_engine.weights.store import models_folder
@@ -64,6 +68,45 @@ def add_model(
     )
     write_model(model)
     return info_of(model)
+
+
+def add_ensemble(
+    name: str,
+    weights: Mapping[str, float],
+    stems: Sequence[str],
+    *,
+    description: str | None = None,
+) -> ModelInfo:
+    """Register the weighted average of several models' stems under a name.
+
+    The models need not be installed. The entry is written to ``models.yaml``.
+
+    Args:
+        name: Name of the ensemble.
+        weights: Weight of each model by its name.
+        stems: Stems that are averaged, which all the models have.
+        description: One sentence to choose by.
+
+    Raises:
+        ModelError: The name is taken or invalid, or a model is missing or lacks a stem.
+    """
+    check_new_name(name)
+    names = [stem.casefold() for stem in stems]
+    entry: dict[str, Any] = {"ensemble": dict(weights), "stems": names}
+    if description:
+        entry["description"] = _line(description)
+    combination = parse_combination(name, entry)
+    for member in weights:
+        model = find_model(member)
+        if isinstance(model, Combination):
+            raise ModelError(f"{member} is a combination, which cannot be part of another one")
+        for stem in names:
+            if stem not in (model.sources if isinstance(model, ModelSpec) else model.stems):
+                made = ", ".join(model.stems)
+                raise ModelError(f"{member} has no network for {stem!r}; its stems are {made}")
+    found = info_of(combination)
+    write_model(combination)
+    return found
 
 
 def _stems(path: Path, config: Path | None, stems: Sequence[str] | None) -> tuple[str, ...]:

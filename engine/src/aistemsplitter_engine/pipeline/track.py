@@ -15,10 +15,10 @@ import numpy as np
 from aistemsplitter_engine.arrays import FloatArray
 from aistemsplitter_engine.audio import AudioArray, AudioFile, Source, TaggedSource, resample
 from aistemsplitter_engine.errors import AudioError, Cancelled
-from aistemsplitter_engine.families.base import Loudness
+from aistemsplitter_engine.families.base import Level
 from aistemsplitter_engine.pipeline.memory import FRAME_BYTES, HeldBlocks
-from aistemsplitter_engine.pipeline.model import RESIDUAL, Model
 from aistemsplitter_engine.pipeline.separate import Estimates
+from aistemsplitter_engine.pipeline.stem_names import RESIDUAL, StemModel
 
 Song = str | os.PathLike[str] | Source
 Progress = Callable[[float], None]
@@ -41,7 +41,7 @@ class Track:
 
     def __init__(
         self,
-        model: Model,
+        model: StemModel,
         song: Song,
         stems: tuple[str, ...],
         on_progress: Progress | None,
@@ -49,8 +49,8 @@ class Track:
     ) -> None:
         self.source = _source(song)
         self.stems = stems
-        self._family = model.family
-        self.model_rate = self._family.sample_rate  # Hz
+        self._model = model
+        self.model_rate = model.sample_rate  # Hz
         self.needed = model.needed(stems)  # stems of the model, in its order
         self._subtracted = {  # by the stem that is the mixture without them
             stem: source for stem in stems if (source := model.subtracted(stem)) is not None
@@ -68,14 +68,16 @@ class Track:
         return self.source.warnings if isinstance(self.source, TaggedSource) else []
 
     @cached_property
-    def loudness(self) -> Loudness:
+    def loudness(self) -> Level:
         """Length and level at the model's rate; computed by a pass over the song.
 
         A song of up to a quarter of an hour that fits the memory budget is held for :meth:`audio`.
         """
         self._first, self._held = _Read(), HeldBlocks(self._most_held())
-        blocks = self.reported(self._resampled(self._first))
-        measured = self._family.measure(self._held.hold(blocks))
+        meter = self._model.meter()
+        for block in self._held.hold(self.reported(self._resampled(self._first))):
+            meter.add(block)
+        measured: Level = meter.loudness()
         if measured.frames == 0:
             raise AudioError(f"{self.source.name}: holds no audio")
         return measured

@@ -18,7 +18,7 @@ from aistemsplitter_engine.errors import OutputError
 from aistemsplitter_engine.pipeline.encoders import Encoders
 from aistemsplitter_engine.pipeline.export import Export
 from aistemsplitter_engine.pipeline.memory import FRAME_BYTES
-from aistemsplitter_engine.pipeline.separation import Separation
+from aistemsplitter_engine.pipeline.separation import TrackSeparation
 from aistemsplitter_engine.pipeline.spool import Spool
 from aistemsplitter_engine.pipeline.track import Track
 
@@ -52,7 +52,7 @@ class SplitResult:
 
 
 def write_stems(
-    track: Track, separation: Separation, export: Export, *, resume: bool
+    track: Track, separation: TrackSeparation, export: Export, *, resume: bool
 ) -> SplitResult:
     """Separate a track and write its stems, from the samples on that a resumed run has kept."""
     started = time.monotonic()
@@ -87,7 +87,7 @@ def write_stems(
 
 
 def _separate_and_encode(
-    track: Track, separation: Separation, spool: Spool, export: Export
+    track: Track, separation: TrackSeparation, spool: Spool, export: Export
 ) -> float:
     """Separate into the spool while encoders read it; return the gain of all stems."""
     with ThreadPoolExecutor(len(track.stems), "encode") as pool:

@@ -27,6 +27,7 @@ from pathlib import Path
 
 from aistemsplitter_engine.errors import DownloadError, ModelError
 from aistemsplitter_engine.weights.catalogue import MODELS, ModelSpec, WeightFile, resolve_name
+from aistemsplitter_engine.weights.combinations import COMBINATIONS
 from aistemsplitter_engine.weights.store import find_file, find_files, models_folder
 from aistemsplitter_engine.weights.transfer import FetchResult, RetryPolicy, discard, fetch, shown
 
@@ -74,7 +75,8 @@ def install(
 
     Args:
         model: Name or alias of a model in the catalogue.
-        on_progress: Called with the bytes done and the bytes in total, of all files of the model.
+        on_progress: Called with the bytes done and the bytes in total, of all files of the model;
+            of ``best``, of each of its models in turn.
         servers: Servers to download from; by default the authors' two, or the mirror whose base URL
             is in ``AISTEMSPLITTER_WEIGHTS_MIRROR``.
 
@@ -85,6 +87,13 @@ def install(
         ModelError: There is no such model.
         DownloadError: A file cannot be downloaded or stored, or is not the right one.
     """
+    if model in COMBINATIONS:
+        parts = COMBINATIONS[model].models
+        return tuple(
+            path
+            for part in parts
+            for path in install(part, on_progress=on_progress, servers=servers)
+        )
     spec = MODELS[resolve_name(model)]
     sizes = {file: file.size for file in spec.files}
     done = dict.fromkeys(spec.files, 0)

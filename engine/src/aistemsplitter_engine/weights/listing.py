@@ -7,7 +7,8 @@ from pathlib import Path
 
 from aistemsplitter_engine.errors import ModelError
 from aistemsplitter_engine.weights.catalogue import ALIASES, MODELS, ModelSpec
-from aistemsplitter_engine.weights.registry import LocalModel, local_models
+from aistemsplitter_engine.weights.combinations import COMBINATIONS, Combination
+from aistemsplitter_engine.weights.registry import LocalModel, find_model, local_models
 from aistemsplitter_engine.weights.store import find_files
 
 
@@ -53,12 +54,14 @@ def list_models() -> tuple[ModelInfo, ...]:
     Raises:
         ModelError: The file with the user's own models is damaged.
     """
-    models: list[ModelSpec | LocalModel] = [*MODELS.values(), *local_models().values()]
+    models = [*MODELS.values(), *COMBINATIONS.values(), *local_models().values()]
     return tuple(map(info_of, models))
 
 
-def info_of(model: ModelSpec | LocalModel) -> ModelInfo:
+def info_of(model: ModelSpec | LocalModel | Combination) -> ModelInfo:
     """Return what this machine has of a model."""
+    if isinstance(model, Combination):
+        return _info_of_combination(model)
     files = _files(model)
     if isinstance(model, LocalModel):
         size = sum(path.stat().st_size for path in files[:1])
@@ -74,6 +77,30 @@ def info_of(model: ModelSpec | LocalModel) -> ModelInfo:
         origin=model.origin if isinstance(model, ModelSpec) else "",
         files=files,
     )
+
+
+def _info_of_combination(model: Combination) -> ModelInfo:
+    found = [info for name in model.models if (info := _member(name)) is not None]
+    is_complete = len(found) == len(model.models) and all(info.installed for info in found)
+    return ModelInfo(
+        name=model.name,
+        aliases=(),
+        stems=model.stems,
+        size=sum(info.size for info in found),
+        licence=f"those of {' and '.join(model.models)}",
+        description=model.description,
+        origin="",
+        files=tuple(path for info in found for path in info.files) if is_complete else (),
+    )
+
+
+def _member(name: str) -> ModelInfo | None:
+    """Return what this machine has of a combination's model, or None if it was removed."""
+    try:
+        model = find_model(name)
+    except ModelError:
+        return None
+    return None if isinstance(model, Combination) else info_of(model)
 
 
 def _files(model: ModelSpec | LocalModel) -> tuple[Path, ...]:

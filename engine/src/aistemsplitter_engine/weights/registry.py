@@ -10,6 +10,13 @@ It has an entry for each model, by its name::
       config_sha256: 1c3f8a02...      # optional
       licence: MIT                    # optional
       description: Trained on my songs.  # optional
+    duo:
+      ensemble: {kim_vocals: 0.6, htdemucs_ft: 0.4}  # weights of the average
+      stems: [vocals]
+    mix:
+      steps:  # each separates what the stems of those before it leave of the mixture
+        - {model: my_vocals, stems: [vocals]}
+        - {ensemble: {htdemucs: 1, htdemucs_ft: 2}, stems: [drums, bass, other]}
 """
 
 from __future__ import annotations
@@ -28,6 +35,11 @@ from aistemsplitter_engine.errors import ModelError
 from aistemsplitter_engine.folders import expanded
 from aistemsplitter_engine.messages import excerpt, printable
 from aistemsplitter_engine.weights.catalogue import ALIASES, MODELS, ModelSpec, resolve_name
+from aistemsplitter_engine.weights.combinations import (
+    COMBINATIONS,
+    Combination,
+    parse_combination,
+)
 from aistemsplitter_engine.weights.config_file import parse_config, read_text
 from aistemsplitter_engine.weights.digests import sha256_of
 from aistemsplitter_engine.weights.store import models_folder
@@ -93,7 +105,7 @@ def registry_path() -> Path:
     return models_folder() / "models.yaml"
 
 
-def local_models() -> dict[str, LocalModel]:
+def local_models() -> dict[str, LocalModel | Combination]:
     """Return the user's own models by name, in the order of the file.
 
     Raises:
@@ -102,7 +114,7 @@ def local_models() -> dict[str, LocalModel]:
     return _parsed(_text())
 
 
-def find_model(name: str) -> ModelSpec | LocalModel:
+def find_model(name: str) -> ModelSpec | LocalModel | Combination:
     """Return a model by its name or alias: one of the catalogue, or one of the user's own.
 
     Raises:
@@ -110,8 +122,10 @@ def find_model(name: str) -> ModelSpec | LocalModel:
     """
     if name in MODELS or name in ALIASES:
         return MODELS[resolve_name(name)]
+    if name in COMBINATIONS:
+        return COMBINATIONS[name]
     own = local_models()
-    return own[name] if name in own else MODELS[resolve_name(name, own)]
+    return own[name] if name in own else MODELS[resolve_name(name, [*COMBINATIONS, *own])]
 
 
 def check_new_name(name: str) -> None:
@@ -121,7 +135,7 @@ def check_new_name(name: str) -> None:
             f"{excerpt(name)!r} cannot be the name of a model: use up to 64 letters, digits, _ and "
             "-, of which the first is a letter or a digit"
         )
-    if name in MODELS or name in ALIASES:
+    if _is_taken(name):
         raise ModelError(f"{name} is a model of the catalogue; choose another name")
     if name in local_models():
         raise ModelError(
@@ -130,12 +144,34 @@ def check_new_name(name: str) -> None:
         )
 
 
-def write_model(model: LocalModel) -> None:
+def _is_taken(name: str) -> bool:
+    return name in MODELS or name in ALIASES or name in COMBINATIONS
+
+
+def write_model(model: LocalModel | Combination) -> None:
     """Append a model to the file.
 
     Raises:
         ModelError: Its name is taken or invalid, or the file cannot be written.
     """
+    added = {model.name: _entry(model)}
+
+    def edit(text: str) -> str:
+        check_new_name(model.name)
+        before = text if not text or text.endswith("\n") else f"{text}\n"
+        return (before or _HEADER) + yaml.safe_dump(added, sort_keys=False, allow_unicode=True)
+
+    _rewrite(edit)
+
+
+def _entry(model: LocalModel | Combination) -> dict[str, Any]:
+    if isinstance(model, Combination):
+        (step,) = model.steps  # only ensembles are written
+        return {
+            "ensemble": dict(step.weights),
+            "stems": list(step.stems),
+            "description": model.description,
+        }
     entry = {
         "file": str(model.file),
         "config": None if model.config is None else str(model.config),
@@ -145,14 +181,7 @@ def write_model(model: LocalModel) -> None:
         "licence": None if model.licence == UNKNOWN_LICENCE else model.licence,
         "description": model.description,
     }
-    added = {model.name: {key: value for key, value in entry.items() if value is not None}}
-
-    def edit(text: str) -> str:
-        check_new_name(model.name)
-        before = text if not text or text.endswith("\n") else f"{text}\n"
-        return (before or _HEADER) + yaml.safe_dump(added, sort_keys=False, allow_unicode=True)
-
-    _rewrite(edit)
+    return {key: value for key, value in entry.items() if value is not None}
 
 
 def remove_model(name: str) -> None:
@@ -163,11 +192,14 @@ def remove_model(name: str) -> None:
     """
 
     def edit(text: str) -> str:
-        if name in MODELS or name in ALIASES:
+        if _is_taken(name):
             raise ModelError(f"{name} is a model of the catalogue, which cannot be removed")
         if name not in (own := local_models()):
             names = ", ".join(own) or "none"
             raise ModelError(f"there is no model {excerpt(name)!r} of your own; there are: {names}")
+        for other in own.values():
+            if isinstance(other, Combination) and name in other.models:
+                raise ModelError(f"{name} is part of {other.name}; remove that first")
         return _without(text, name)
 
     _rewrite(edit)
@@ -227,17 +259,17 @@ def _text() -> str:
     raise ModelError(f"{printable(path)} cannot be read: {reason}")
 
 
-def _parsed(text: str) -> dict[str, LocalModel]:
+def _parsed(text: str) -> dict[str, LocalModel | Combination]:
     path = registry_path()
     lines = (line.strip() for line in text.splitlines())
     try:
         entries = parse_config(text) if any(x and not x.startswith("#") for x in lines) else {}
     except ModelError as error:
         raise ModelError(f"{printable(path)} cannot be read: {error}") from None
-    models = {}
+    models: dict[str, LocalModel | Combination] = {}
     for name, entry in entries.items():
         try:
-            if not NAME.fullmatch(name) or name in MODELS or name in ALIASES:
+            if not NAME.fullmatch(name) or _is_taken(name):
                 raise ModelError("it cannot have this name; rename it")
             models[name] = _model(name, entry, path.parent)
         except ModelError as error:
@@ -245,9 +277,11 @@ def _parsed(text: str) -> dict[str, LocalModel]:
     return models
 
 
-def _model(name: str, entry: Any, folder: Path) -> LocalModel:
+def _model(name: str, entry: Any, folder: Path) -> LocalModel | Combination:
     if not isinstance(entry, Mapping):
         raise ModelError("it has no settings below its name, such as file and stems")
+    if "ensemble" in entry or "steps" in entry:
+        return parse_combination(name, entry)
     texts = ("file", "config", "sha256", "config_sha256", "licence", "description")
     for key, value in entry.items():
         if key not in (*texts, "stems"):

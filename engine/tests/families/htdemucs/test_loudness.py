@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aistemsplitter_engine.arrays import FloatArray
-from aistemsplitter_engine.families.htdemucs.loudness import MeanAndDeviation, measure
+from aistemsplitter_engine.families.htdemucs.loudness import MeanAndDeviation
+from levels import measure
 
 
 def normalized(loudness: MeanAndDeviation, audio: FloatArray) -> FloatArray:

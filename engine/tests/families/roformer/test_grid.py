@@ -17,7 +17,7 @@ from aistemsplitter_engine.families.base import Chunk
 from aistemsplitter_engine.families.roformer.config import Configuration
 from aistemsplitter_engine.families.roformer.family import RoFormer
 from aistemsplitter_engine.families.roformer.grid import TrapezoidGrid
-from aistemsplitter_engine.families.roformer.level import Unchanged, measure
+from aistemsplitter_engine.families.roformer.level import Unchanged
 from aistemsplitter_engine.families.roformer.settings import Settings
 from aistemsplitter_engine.families.roformer.sizes import Sizes
 from aistemsplitter_engine.pipeline.separate import Part, separate
@@ -41,7 +41,7 @@ def stream(
     blocks = [track[:, start : start + 33] for start in range(0, track.shape[1], 33)]
     out = separate(
         blocks,
-        measure(blocks),
+        Unchanged(track.shape[1]),
         [Part(runtime, (0, 1))],
         [[0]],
         overlap=overlap,

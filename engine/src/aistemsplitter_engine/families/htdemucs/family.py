@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ from aistemsplitter_engine.families.base import Network, ParallelMap, Shape
 from aistemsplitter_engine.families.htdemucs import network, parameters, transform
 from aistemsplitter_engine.families.htdemucs.config import Configuration
 from aistemsplitter_engine.families.htdemucs.grid import TriangleGrid
-from aistemsplitter_engine.families.htdemucs.loudness import MeanAndDeviation, measure
+from aistemsplitter_engine.families.htdemucs.loudness import Meter
 from aistemsplitter_engine.families.htdemucs.shapes import check_weights
 from aistemsplitter_engine.families.htdemucs.shifts import draw_offsets
 from aistemsplitter_engine.families.ops import Ops
@@ -39,9 +39,9 @@ class HTDemucsFamily:
             raise ModelError(f"it has {len(sources)} stems, not the {len(stems)} that were named")
         return {**arguments, "sources": list(stems)}
 
-    def measure(self, blocks: Iterable[FloatArray]) -> MeanAndDeviation:
-        """Return mean and standard deviation of a track's mono mixture."""
-        return measure(blocks)
+    def meter(self) -> Meter:
+        """Return a meter of mean and standard deviation of a track's mono mixture."""
+        return Meter()
 
 
 class HTDemucs:

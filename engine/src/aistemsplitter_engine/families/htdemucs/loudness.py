@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,20 +34,30 @@ class MeanAndDeviation:
         out += self.mean
 
 
-def measure(blocks: Iterable[FloatArray]) -> MeanAndDeviation:
-    """Return the mean and deviation of a track, given as blocks (2, n). Computes in float64."""
-    count, mean, squares = 0, 0.0, 0.0  # squares: sum of squared distances from the mean
-    for block in blocks:
+class Meter:
+    """Measures a track block by block. Computes in float64."""
+
+    def __init__(self) -> None:
+        self._count, self._mean = 0, 0.0
+        self._squares = 0.0  # sum of squared distances from the mean
+
+    def add(self, block: FloatArray) -> None:
+        """Add samples (2, n)."""
         n = block.shape[1]
         if n == 0:
-            continue
+            return
         mono = np.add(block[0], block[1], dtype=np.float64)
         mono *= 0.5
         block_mean = float(mono.mean())
         mono -= block_mean
-        distance = block_mean - mean
-        total = count + n
-        squares += float(np.square(mono, out=mono).sum()) + distance**2 * count * n / total
-        mean += distance * n / total
-        count = total
-    return MeanAndDeviation(count, mean, math.sqrt(squares / (count - 1)) if count > 1 else 0.0)
+        distance = block_mean - self._mean
+        total = self._count + n
+        self._squares += float(np.square(mono, out=mono).sum())
+        self._squares += distance**2 * self._count * n / total
+        self._mean += distance * n / total
+        self._count = total
+
+    def loudness(self) -> MeanAndDeviation:
+        """Return the mean and deviation of the samples so far."""
+        std = math.sqrt(self._squares / (self._count - 1)) if self._count > 1 else 0.0
+        return MeanAndDeviation(self._count, self._mean, std)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from aistemsplitter_engine.families.ops import Ops
 from aistemsplitter_engine.families.roformer import bands, network, parameters, transform
 from aistemsplitter_engine.families.roformer.config import Configuration
 from aistemsplitter_engine.families.roformer.grid import TrapezoidGrid
-from aistemsplitter_engine.families.roformer.level import Unchanged, measure
+from aistemsplitter_engine.families.roformer.level import Meter
 from aistemsplitter_engine.families.roformer.settings import SAMPLE_RATE, name_stems
 from aistemsplitter_engine.families.roformer.sizes import SHARED_BIASES
 from aistemsplitter_engine.messages import excerpt
@@ -37,9 +37,9 @@ class RoFormerFamily:
         """Return the YAML's content with other names of the instruments."""
         return name_stems(arguments, stems)
 
-    def measure(self, blocks: Iterable[FloatArray]) -> Unchanged:
-        """Return a track's length."""
-        return measure(blocks)
+    def meter(self) -> Meter:
+        """Return a meter of a track's length."""
+        return Meter()
 
 
 class RoFormer:

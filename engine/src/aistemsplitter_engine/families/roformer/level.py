@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +28,16 @@ class Unchanged:
             out[:] = estimate
 
 
-def measure(blocks: Iterable[FloatArray]) -> Unchanged:
-    """Return the length of a track, given as blocks (2, n)."""
-    return Unchanged(sum(block.shape[1] for block in blocks))
+class Meter:
+    """Measures a track's length block by block."""
+
+    def __init__(self) -> None:
+        self._frames = 0
+
+    def add(self, block: FloatArray) -> None:
+        """Add samples (2, n)."""
+        self._frames += block.shape[1]
+
+    def loudness(self) -> Unchanged:
+        """Return the length of the samples so far."""
+        return Unchanged(self._frames)
