@@ -91,7 +91,7 @@ def test_a_page_reads_a_limited_number_of_splits(
         Filters(metadata={"order": "1"}, created_before=NOW),
         Filters(model=NAMES["4s"], status="succeeded"),
     ],
-    ids=repr,
+    ids=["none", "moment", "status", "metadata", "model"],
 )
 def test_splits_are_read_in_the_order_of_an_index(database: Database, filters: Filters) -> None:
     with planned(database) as plans, database.read() as session:
