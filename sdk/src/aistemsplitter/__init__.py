@@ -56,16 +56,12 @@ from aistemsplitter._legacy import AIStemSplitter, AIStemSplitterError
 from aistemsplitter._models import (
     Credits,
     DeletedSplit,
-    DeletedUpload,
-    DirectUpload,
     ErrorInfo,
     Model,
     Split,
     SplitJob,
     StemUrls,
     TransferProgress,
-    Upload,
-    UploadInfo,
     Usage,
     UsageDay,
 )
@@ -86,6 +82,7 @@ from aistemsplitter._types import (
     StemModelName,
     UploadId,
 )
+from aistemsplitter._upload_models import DeletedUpload, DirectUpload, Upload, UploadInfo
 from aistemsplitter._version import __version__
 from aistemsplitter._webhooks import EventData, WebhookEvent, verify_signature
 

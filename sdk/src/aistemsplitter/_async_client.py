@@ -5,27 +5,21 @@ from __future__ import annotations
 import os
 import ssl
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date, datetime
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, overload
 
 from aistemsplitter import _download, _operations, _wait
-from aistemsplitter._base import BaseClient
-from aistemsplitter._effects import Operation, Timeouts, Transport
+from aistemsplitter._async_account_calls import AsyncAccountCalls
+from aistemsplitter._effects import Timeouts, Transport
 from aistemsplitter._models import (
-    Credits,
     DeletedSplit,
-    DeletedUpload,
-    Model,
     Split,
     SplitJob,
     TransferProgress,
-    Upload,
-    UploadInfo,
-    Usage,
 )
-from aistemsplitter._pages import AsyncSplitPage, AsyncSplits, AsyncUploadPage, AsyncUploads
+from aistemsplitter._pages import AsyncSplitPage, AsyncSplits
 from aistemsplitter._raw import AsyncRawCalls
 from aistemsplitter._source import Source
 from aistemsplitter._types import (
@@ -34,7 +28,6 @@ from aistemsplitter._types import (
     SplitOptions,
     SplitStatus,
     StemModelName,
-    UploadId,
 )
 
 if TYPE_CHECKING:
@@ -43,7 +36,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class AsyncAiStemSplitter(BaseClient):
+class AsyncAiStemSplitter(AsyncAccountCalls):
     """Client of the AI Stem Splitter API for asyncio and trio.
 
     Safe to share between an event loop's tasks. Use it in an ``async with`` statement, or close it.
@@ -309,92 +302,6 @@ class AsyncAiStemSplitter(BaseClient):
             )
         )
 
-    async def create_upload(
-        self,
-        filename: str | os.PathLike[str],
-        *,
-        content_length: int | None = None,
-        content_type: str | None = None,
-        extra_headers: Mapping[str, str] | None = None,
-        extra_body: Mapping[str, Any] | None = None,
-    ) -> Upload:
-        """Create a presigned URL for uploading one file straight to the storage.
-
-        For uploads by other means, such as a browser; ``create_split`` uploads files by itself.
-
-        Args:
-            filename: Name of the file; without ``content_length``, path of a local file.
-            content_length: Length of the upload in bytes; that of the local file if omitted.
-            content_type: Media type of the file; derived from its name if omitted.
-            extra_headers: Additional headers of the call.
-            extra_body: Additional fields of the request's JSON, by their API names.
-
-        Raises:
-            PayloadTooLarge: The length exceeds the server's limit.
-            FileError: The length was omitted and the local file cannot be read.
-        """
-        return await self._run(
-            _operations.presign_upload(
-                self._session_with(extra_headers),
-                filename,
-                content_length,
-                content_type,
-                extra_body,
-            )
-        )
-
-    def list_uploads(
-        self,
-        *,
-        limit: int | None = None,
-        cursor: str | None = None,
-        extra_headers: Mapping[str, str] | None = None,
-    ) -> AsyncUploads:
-        """Return a page of the account's uploads, newest first. Iterating continues across pages.
-
-        Args:
-            limit: Number of uploads per page, 1 to 100; the server's default is 20.
-            cursor: ``next_cursor`` of the previous page; omit it for the first page.
-            extra_headers: Additional headers of the calls.
-        """
-        session = self._session_with(extra_headers)
-
-        async def read(cursor: str | None) -> AsyncUploadPage:
-            operation = _operations.list_uploads(session, limit, cursor)
-            return AsyncUploadPage(await self._run(operation), read)
-
-        return AsyncUploads(lambda: read(cursor))
-
-    async def get_upload(
-        self, upload_id: UploadId, *, extra_headers: Mapping[str, str] | None = None
-    ) -> UploadInfo:
-        """Return an upload with its length in seconds, once it is measured.
-
-        Args:
-            upload_id: Id of the upload, or the object returned by ``create_upload``.
-            extra_headers: Additional headers of the call.
-
-        Raises:
-            NotFound: The account has no such upload.
-        """
-        return await self._run(_operations.get_upload(self._session_with(extra_headers), upload_id))
-
-    async def delete_upload(
-        self, upload_id: UploadId, *, extra_headers: Mapping[str, str] | None = None
-    ) -> DeletedUpload:
-        """Delete an uploaded file, or a reservation whose bytes have not arrived.
-
-        Args:
-            upload_id: Id of the upload, or the object returned by ``create_upload``.
-            extra_headers: Additional headers of the call.
-
-        Raises:
-            NotFound: The account has no such upload.
-            Conflict: A split that is not done needs it.
-        """
-        operation = _operations.delete_upload(self._session_with(extra_headers), upload_id)
-        return await self._run(operation)
-
     async def cancel_split(
         self, split_id: SplitId, *, extra_headers: Mapping[str, str] | None = None
     ) -> Split:
@@ -431,36 +338,6 @@ class AsyncAiStemSplitter(BaseClient):
             _operations.delete_split(self._session_with(extra_headers), split_id)
         )
 
-    async def get_credits(self, *, extra_headers: Mapping[str, str] | None = None) -> Credits:
-        """Return the account's balance, in seconds of audio."""
-        return await self._run(_operations.get_credits(self._session_with(extra_headers)))
-
-    async def get_usage(
-        self,
-        *,
-        start: date | None = None,
-        end: date | None = None,
-        extra_headers: Mapping[str, str] | None = None,
-    ) -> Usage:
-        """Return the account's usage by day (UTC), of at most 31 days.
-
-        Args:
-            start: First day; the 30 days that end with ``end`` are returned if omitted.
-            end: Last day; today if omitted.
-            extra_headers: Additional headers of the call.
-
-        Raises:
-            ValidationFailed: The days are in the wrong order or too far apart.
-        """
-        session = self._session_with(extra_headers)
-        return await self._run(_operations.get_usage(session, start, end))
-
-    async def list_models(
-        self, *, extra_headers: Mapping[str, str] | None = None
-    ) -> tuple[Model, ...]:
-        """Return the models that the server runs, with their stems."""
-        return await self._run(_operations.list_models(self._session_with(extra_headers)))
-
     @property
     def with_raw_response(self) -> AsyncRawCalls:
         """The client's calls, returning their results with status, headers and request id."""
@@ -474,10 +351,6 @@ class AsyncAiStemSplitter(BaseClient):
         self._closed = True
         if self._root is None:
             await self._driver.close()
-
-    async def _run(self, operation: Operation[T]) -> T:
-        self._check_open(operation)
-        return await self._driver.run(operation)
 
     async def __aenter__(self) -> Self:
         return self
@@ -495,8 +368,6 @@ class AsyncAiStemSplitter(BaseClient):
     wait = wait_for_split
     list = list_splits
     download = download_split
-    presign_upload = create_upload
-    models = list_models
 
 
 AsyncStemSplitter = AsyncAiStemSplitter

@@ -19,21 +19,18 @@ from aistemsplitter._idempotency import check_key
 from aistemsplitter._models import (
     Credits,
     DeletedSplit,
-    DeletedUpload,
     Model,
     PageData,
     Split,
     SplitJob,
     TransferProgress,
-    Upload,
-    UploadInfo,
-    UploadPageData,
     Usage,
 )
 from aistemsplitter._paths import id_of, split_path, upload_id_of, upload_path
 from aistemsplitter._source import Source, content_type_of
 from aistemsplitter._types import SplitId, SplitStatus, UploadId
 from aistemsplitter._upload import upload
+from aistemsplitter._upload_models import DeletedUpload, Upload, UploadInfo, UploadPageData
 
 SNAKE_INPUT = {"upload_id": "uploadId", "file_url": "fileUrl", "storage_key": "storageKey"}
 

@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Gener
 from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
 from aistemsplitter._errors import InputError
-from aistemsplitter._models import Serializable, Split, UploadInfo
+from aistemsplitter._models import Serializable, Split
+from aistemsplitter._upload_models import UploadInfo
 
 Item = TypeVar("Item", bound=Serializable)
 Item_co = TypeVar("Item_co", bound=Serializable, covariant=True)

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, TypeAlias, TypedDict
 
-from aistemsplitter._models import Split, SplitJob, TransferProgress, Upload, UploadInfo
+from aistemsplitter._models import Split, SplitJob, TransferProgress
+from aistemsplitter._upload_models import Upload, UploadInfo
 
 StemModelName: TypeAlias = Literal[
     "htdemucs_ft", "htdemucs", "htdemucs_6s", "htdemucs_tiny", "4s", "6s"

@@ -18,7 +18,7 @@ from aistemsplitter._errors import (
 )
 from aistemsplitter._failures import error_from_failure, error_from_reply
 from aistemsplitter._logs import logger
-from aistemsplitter._models import DirectUpload, TransferProgress, Upload
+from aistemsplitter._models import TransferProgress
 from aistemsplitter._source import (
     Opened,
     Source,
@@ -27,6 +27,7 @@ from aistemsplitter._source import (
     open_source,
     spool_async,
 )
+from aistemsplitter._upload_models import DirectUpload, Upload
 
 #: ``_operations.reserve``, passed as an argument because ``_operations`` imports this module.
 Reserve: TypeAlias = Callable[[Session, str, int, Mapping[str, str]], Operation[Upload]]

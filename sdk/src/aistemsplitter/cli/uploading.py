@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from aistemsplitter._base import BaseClient
 from aistemsplitter._effects import Operation
-from aistemsplitter._models import Upload
 from aistemsplitter._operations import reserve
 from aistemsplitter._upload import upload
+from aistemsplitter._upload_models import Upload
 from aistemsplitter.cli import show
 
 

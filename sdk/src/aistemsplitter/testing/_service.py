@@ -14,9 +14,8 @@ from aistemsplitter._effects import Reply, Request
 from aistemsplitter._failures import BY_STATUS
 from aistemsplitter.testing._events import SECRET, Delivery, delivery
 from aistemsplitter.testing._filters import matches
-from aistemsplitter.testing._receiving import Reservation
 from aistemsplitter.testing._storage import FakeStorage, silence
-from aistemsplitter.testing._uploads import upload_json
+from aistemsplitter.testing._uploads import FakeUploads
 from aistemsplitter.testing._usage import usage
 from aistemsplitter.testing._wire import (
     Rejected,
@@ -97,10 +96,9 @@ class FakeService:
         self._stem_audio = silence() if stem_audio is None else stem_audio
         self._streams = streams
         self._storage = FakeStorage(url)
+        self._uploads = FakeUploads(self._storage, duration)
         self._lock = threading.RLock()
         self._splits: dict[str, _Split] = {}
-        self._uploads: dict[str, dict[str, Any]] = {}
-        self._reserved: dict[str, tuple[Mapping[str, Any], str]] = {}
         self._answers: dict[str, tuple[bytes, Reply]] = {}
         self._faults: list[_Fault] = []
         self._endings: list[tuple[str, str]] = []
@@ -230,12 +228,12 @@ class FakeService:
             case "GET", ["models"]:
                 return success([_model(name) for name in STEMS])
             case "POST", ["audio", "uploads"]:
-                return self._reserve(_body(request), request.headers.get("idempotency-key"))
+                key = request.headers.get("idempotency-key")
+                return self._uploads.reserve(_body(request), key)
             case "GET", ["audio", "uploads"]:
-                newest = [self._upload_json(each) for each in reversed(self._uploads)]
-                return success(page(newest, _first(query)))
+                return success(page([*self._uploads.newest_first()], _first(query)))
             case "GET", ["audio", "uploads", upload_id]:
-                return success(self._upload_json(upload_id))
+                return success(self._uploads.json_of(upload_id))
             case "DELETE", ["audio", "uploads", upload_id]:
                 return self._delete_upload(upload_id)
             case "POST", ["audio", "splits"]:
@@ -271,33 +269,6 @@ class FakeService:
         if key:
             self._answers[key] = body, reply
         return reply
-
-    def _reserve(self, body: Mapping[str, Any], key: str | None) -> Reply:
-        missing = [n for n in ("filename", "contentType", "contentLength") if not body.get(n)]
-        if missing:
-            raise Rejected(422, "VALIDATION_ERROR", f"missing: {', '.join(missing)}")
-        upload_id = f"upl_{uuid.uuid4().hex}"
-        if key:
-            before, upload_id = self._reserved.setdefault(key, (body, upload_id))
-            if before != body:
-                raise Rejected(422, "IDEMPOTENCY_MISMATCH", "the key was used with another body")
-        reservation = Reservation(str(body["contentType"]), int(body["contentLength"]))
-        url = self._storage.presign(upload_id, reservation)
-        headers = {"Content-Type": reservation.content_type}
-        made = upload_json(upload_id, str(body["filename"]), reservation, url.partition("?")[0])
-        self._uploads[upload_id] = made
-        return success(
-            {
-                "uploadId": upload_id,
-                "uploadUrl": url,
-                "uploadHeaders": headers,
-                "expiresAt": made["expiresAt"],
-                "direct": {"method": "PUT", "url": url, "headers": headers},
-                "audioUrl": made["audioUrl"],
-                "uploaded": self._storage.get(upload_id) is not None,
-                "resumable": False,
-            }
-        )
 
     def _create(self, body: Mapping[str, Any]) -> Reply:
         name = str(body.get("stemModel", "htdemucs_ft"))
@@ -348,26 +319,14 @@ class FakeService:
         if fields.get("type") != "uploaded_file":
             raise Rejected(422, "VALIDATION_ERROR", "input: neither a URL nor an upload")
         upload_id = str(fields.get("uploadId"))
-        if upload_id not in self._uploads:
-            raise Rejected(404, "NOT_FOUND", "there is no such upload")
-        if self._storage.get(upload_id) is None:
-            raise Rejected(409, "CONFLICT", "the upload is not finished")
-        return str(self._uploads[upload_id]["filename"]), upload_id
-
-    def _upload_json(self, upload_id: str) -> dict[str, Any]:
-        if upload_id not in self._uploads:
-            raise Rejected(404, "NOT_FOUND", "there is no such upload")
-        uploaded = self._storage.get(upload_id) is not None
-        measured = {"durationSeconds": float(self._duration), "sampleRate": 44100}
-        return self._uploads[upload_id] | {"uploaded": uploaded} | (measured if uploaded else {})
+        return self._uploads.filename_of(upload_id), upload_id
 
     def _delete_upload(self, upload_id: str) -> Reply:
-        self._upload_json(upload_id)
+        self._uploads.json_of(upload_id)
         used = [split for split in self._splits.values() if split.upload_id == upload_id]
         if any(split.json["status"] in ("queued", "processing") for split in used):
             raise Rejected(409, "CONFLICT", "a split that has not ended needs this upload")
-        del self._uploads[upload_id]
-        self._storage.delete(upload_id)
+        self._uploads.delete(upload_id)
         return success({"uploadId": upload_id, "deleted": True})
 
     def _list(self, query: Mapping[str, str]) -> Reply:
