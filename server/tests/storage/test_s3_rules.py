@@ -18,7 +18,7 @@ from aistemsplitter_server.storage.s3_bucket import Bucket
 from processes import until
 from storage.stored import KEY, SONG, put
 
-PAGE = "https://splitter.example"
+PAGE, OTHER_PAGE = "https://splitter.example", "https://evil.example"
 OTHER_CORS = {"ID": "other", "AllowedOrigins": ["https://b.example"], "AllowedMethods": ["PUT"]}
 OTHER = {
     "ID": "other",
@@ -81,7 +81,7 @@ def test_scripts_of_pages_may_read(s3: S3Storage, rules: Bucket, tmp_path: Path)
 
         assert s3_rules.set_cors(rules, s3_rules.cors_rules(rules, [PAGE], []))
         until(lambda: allowed(PAGE) == PAGE)
-        assert allowed("https://evil.example") is None
+        assert allowed(OTHER_PAGE) is None
         # A page of another site has been redirected from our origin to the bucket's.
         assert s3_rules.set_cors(rules, s3_rules.cors_rules(rules, ["*"], []))
         until(lambda: allowed("null") in ("*", "null"))
@@ -90,8 +90,9 @@ def test_scripts_of_pages_may_read(s3: S3Storage, rules: Bucket, tmp_path: Path)
         assert "PUT" not in answer.headers.get("access-control-allow-methods", "")
 
 
-def test_scripts_of_pages_may_upload(s3: S3Storage, rules: Bucket) -> None:
-    assert s3_rules.set_cors(rules, s3_rules.cors_rules(rules, ["*"], [PAGE]))
+@pytest.mark.parametrize("reading", [[], ["*"], [PAGE]], ids=["none", "any", "page"])
+def test_scripts_of_pages_may_upload(s3: S3Storage, rules: Bucket, reading: list[str]) -> None:
+    assert s3_rules.set_cors(rules, s3_rules.cors_rules(rules, reading, [PAGE]))
     uploads = s3.direct()
     assert uploads is not None
     request = uploads.put(
@@ -100,17 +101,20 @@ def test_scripts_of_pages_may_upload(s3: S3Storage, rules: Bucket) -> None:
     names = ", ".join(request.headers).lower()
     with httpx2.Client(trust_env=False, timeout=60) as client:
 
-        def allowed(origin: str) -> bool:
+        def allowed(origin: str, method: str, headers: str) -> bool:
             asked = {
                 "Origin": origin,
-                "Access-Control-Request-Method": "PUT",
-                "Access-Control-Request-Headers": names,
+                "Access-Control-Request-Method": method,
+                "Access-Control-Request-Headers": headers,
             }
             found = client.options(request.url, headers=asked).headers
-            return "PUT" in found.get("access-control-allow-methods", "")
+            return method in found.get("access-control-allow-methods", "")
 
-        # Until the rules take effect, the server may allow any page.
-        until(lambda: allowed(PAGE) and not allowed("https://evil.example"))
+        # Without rules, and until they take effect, the server allows any page.
+        until(lambda: not allowed(OTHER_PAGE, "PUT", names))
+        assert allowed(PAGE, "PUT", names)
+        assert allowed(PAGE, "GET", "range")
+        assert allowed(OTHER_PAGE, "GET", "range") == (reading == ["*"])
 
 
 def test_cors_rules_of_others_are_kept(rules: Bucket) -> None:

@@ -21,6 +21,9 @@ Rule: TypeAlias = dict[str, Any]
 ID = "aistemsplitter-server"  # what the ids of our rules begin with
 NO_CORS = "NoSuchCORSConfiguration"
 NO_LIFECYCLE = "NoSuchLifecycleConfiguration"
+READ = ("GET", "HEAD")
+READ_HEADERS = ("Range", "If-Range")
+PUT_HEADERS = ("Content-Type", "If-None-Match", "x-amz-checksum-sha256")
 CORS_SECONDS = 3600  # that browsers remember the answer
 MARGIN = 30  # days after the retention time until the bucket deletes a song
 ABORT_AFTER = 7  # days after an upload can have ended
@@ -59,36 +62,35 @@ def origins(settings: Settings) -> list[str]:
 def cors_rules(bucket: Bucket, reading: Sequence[str], uploading: Sequence[str]) -> list[Rule]:
     """Return the CORS rules for scripts of pages.
 
+    SeaweedFS applies the first rule with the page's origin, whatever its methods. So pages that may
+    upload have a rule for all that they may do, before that for any page.
+
     Args:
         reading: Origins of those that may read objects.
-        uploading: Origins of those that may store new objects.
+        uploading: Origins of those that may store new objects, and read.
     """
     rules = []
-    if reading:
-        rules.append(_reading_rule(bucket, reading))
     if uploading:
-        rules.append(_uploading_rule(bucket, uploading))
+        allowed = (["PUT", *READ], [*READ_HEADERS, *PUT_HEADERS])
+        rules.append(_cors_rule(bucket, "upload", uploading, *allowed))
+    if reading:
+        rules.append(_cors_rule(bucket, "read", reading, READ, READ_HEADERS))
     return rules
 
 
-def _reading_rule(bucket: Bucket, allowed: Sequence[str]) -> Rule:
+def _cors_rule(
+    bucket: Bucket,
+    name: str,
+    origins: Sequence[str],
+    methods: Sequence[str],
+    headers: Sequence[str],
+) -> Rule:
     return {
-        "ID": _id(bucket, "read"),
-        "AllowedOrigins": [*allowed],
-        "AllowedMethods": ["GET", "HEAD"],
-        "AllowedHeaders": ["Range", "If-Range"],
+        "ID": _id(bucket, name),
+        "AllowedOrigins": [*origins],
+        "AllowedMethods": [*methods],
+        "AllowedHeaders": [*headers],
         "ExposeHeaders": ["Accept-Ranges", "Content-Length", "Content-Range", "ETag"],
-        "MaxAgeSeconds": CORS_SECONDS,
-    }
-
-
-def _uploading_rule(bucket: Bucket, allowed: Sequence[str]) -> Rule:
-    return {
-        "ID": _id(bucket, "upload"),
-        "AllowedOrigins": [*allowed],
-        "AllowedMethods": ["PUT"],
-        "AllowedHeaders": ["Content-Type", "If-None-Match", "x-amz-checksum-sha256"],
-        "ExposeHeaders": ["ETag"],
         "MaxAgeSeconds": CORS_SECONDS,
     }
 
