@@ -26,8 +26,8 @@ class FakeUploads:
         self._made: dict[str, dict[str, Any]] = {}
         self._reserved: dict[str, tuple[Mapping[str, Any], str]] = {}  # by idempotency key
 
-    def __contains__(self, upload_id: str) -> bool:
-        return upload_id in self._made
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._made)
 
     def newest_first(self) -> Iterator[dict[str, Any]]:
         """Yield the JSON of each upload."""
