@@ -51,7 +51,8 @@ def test_both_names_are_the_same_object() -> None:
 def _methods(kind: type) -> dict[str, Any]:
     return {
         name: value
-        for name, value in vars(kind).items()
+        for base in reversed(kind.__mro__[:-1])  # without object
+        for name, value in vars(base).items()
         if not name.startswith("_") or name == "__init__"
     }
 

@@ -8,32 +8,19 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Self, Unpack, overload
 
 from aistemsplitter import _download, _operations, _wait
 from aistemsplitter._account_calls import AccountCalls
 from aistemsplitter._effects import Timeouts, Transport
-from aistemsplitter._models import (
-    DeletedSplit,
-    Split,
-    SplitJob,
-    TransferProgress,
-)
+from aistemsplitter._models import DeletedSplit, Split, SplitJob, TransferProgress
 from aistemsplitter._pages import SplitPage
 from aistemsplitter._raw import RawCalls
 from aistemsplitter._source import Source
-from aistemsplitter._types import (
-    OutputFormat,
-    SplitId,
-    SplitOptions,
-    SplitStatus,
-    StemModelName,
-)
+from aistemsplitter._types import OutputFormat, SplitId, SplitOptions, SplitStatus, StemModelName
 
 if TYPE_CHECKING:
     from aistemsplitter._http import HttpClient
-
-T = TypeVar("T")
 
 
 class AiStemSplitter(AccountCalls):

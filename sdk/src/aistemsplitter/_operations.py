@@ -221,9 +221,13 @@ def list_splits(
     session: Session, limit: int | None, cursor: str | None, filters: Filters
 ) -> Operation[PageData]:
     """Return one page of the account's splits."""
-    values = {"limit": limit, "cursor": cursor}
-    query = {name: value for name, value in values.items() if value is not None} | filters.query()
+    query = _page_query(limit, cursor) | filters.query()
     return fetch(session, PageData, "GET", "/audio/splits", query=query)
+
+
+def _page_query(limit: int | None, cursor: str | None) -> dict[str, int | str]:
+    values = {"limit": limit, "cursor": cursor}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def cancel_split(session: Session, split_id: SplitId) -> Operation[Split]:
@@ -249,8 +253,7 @@ def list_uploads(
     session: Session, limit: int | None, cursor: str | None
 ) -> Operation[UploadPageData]:
     """Return one page of the account's uploads."""
-    values = {"limit": limit, "cursor": cursor}
-    query = {name: value for name, value in values.items() if value is not None}
+    query = _page_query(limit, cursor)
     return fetch(session, UploadPageData, "GET", "/audio/uploads", query=query)
 
 

@@ -13,16 +13,12 @@ def id_of(split: object) -> str:
     Raises:
         InputError: The argument is neither.
     """
-    found = getattr(split, "id", split)
-    if not isinstance(found, str) or not found.strip(". "):
-        given = repr(found) if isinstance(found, str) else type(split).__name__
-        raise InputError(f"{given} is not a split: pass a split or its id, such as split_01J...")
-    return found
+    return _id(split, "id", "a split", "split_01J...")
 
 
 def split_path(split: object) -> str:
     """Return the API path of a split, given its id or an object that has it."""
-    return f"/audio/splits/{quote(id_of(split), safe='')}"  # even an odd id stays one path segment
+    return f"/audio/splits/{_segment(id_of(split))}"
 
 
 def upload_id_of(upload: object) -> str:
@@ -31,13 +27,21 @@ def upload_id_of(upload: object) -> str:
     Raises:
         InputError: The argument is neither.
     """
-    found = getattr(upload, "upload_id", upload)
-    if not isinstance(found, str) or not found.strip(". "):
-        given = repr(found) if isinstance(found, str) else type(upload).__name__
-        raise InputError(f"{given} is not an upload: pass an upload or its id, such as upl_01J...")
-    return found
+    return _id(upload, "upload_id", "an upload", "upl_01J...")
 
 
 def upload_path(upload: object) -> str:
     """Return the API path of an upload, given its id or an object that has it."""
-    return f"/audio/uploads/{quote(upload_id_of(upload), safe='')}"
+    return f"/audio/uploads/{_segment(upload_id_of(upload))}"
+
+
+def _id(given: object, attribute: str, kind: str, example: str) -> str:
+    found = getattr(given, attribute, given)
+    if isinstance(found, str) and found.strip(". "):
+        return found
+    shown = repr(found) if isinstance(found, str) else type(given).__name__
+    raise InputError(f"{shown} is not {kind}: pass {kind} or its id, such as {example}")
+
+
+def _segment(found: str) -> str:
+    return quote(found, safe="")  # even an odd id stays one path segment
