@@ -252,7 +252,7 @@ def test_what_cannot_be_combined() -> None:
     with pytest.raises(ModelError, match="wrong wants drums of voice, whose networks make vocals"):
         Separator("wrong")
     write(nested={"steps": [{"model": "mix", "stems": ["vocals"]}]})
-    with pytest.raises(ModelError, match="mix is a combination of models, which cannot be part"):
+    with pytest.raises(ModelError, match="the model nested: mix is a combination, which cannot"):
         Separator("nested")
 
 
@@ -274,8 +274,14 @@ def test_models_of_a_combination_that_are_missing() -> None:
         ({"steps": []}, "steps is not a list"),
         ({"steps": [3]}, "a step is not a mapping with model and stems"),
         ({"steps": [{"stems": ["a"]}]}, "a step needs either model or ensemble"),
-        ({"steps": [{"model": "a", "stem": "a"}]}, "stem is no setting here; there are model, "),
-        ({"ensemble": {"a": 1}, "file": "a"}, "file is no setting here; there are ensemble, "),
+        ({"steps": [{"model": ["a"], "stems": ["a"]}]}, "['a'] is not the name of a model"),
+        ({"steps": [{"model": "best", "stems": ["a"]}]}, "best is a combination, which cannot be"),
+        ({"ensemble": {"wrong": 1}, "stems": ["a"]}, "wrong is a combination, which cannot be"),
+        (
+            {"steps": [{"model": "a", "stem": "a"}]},
+            "unknown setting stem; use model, ensemble, stems",
+        ),
+        ({"ensemble": {"a": 1}, "file": "a"}, "unknown setting file; use ensemble, stems, "),
         ({"ensemble": ["a"], "stems": ["a"]}, "ensemble has no weights by model"),
         ({"ensemble": {"a": True}, "stems": ["a"]}, "the weight of a is not a number above 0"),
         (

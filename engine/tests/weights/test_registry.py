@@ -58,8 +58,8 @@ def test_an_entry_by_hand(
         ("mine: {stems: [a]}", "the model mine: file is missing, the path of its checkpoint"),
         ("mine: {file: a}", "the model mine: stems is missing or not a list of names"),
         ("mine: {file: a, stems: a}", "the model mine: stems is missing or not a list of names"),
-        ("mine: {file: 1, stems: [a]}", "the model mine: file is not a text"),
-        ("mine: {file: a, stem: [a]}", "the model mine: stem is no setting; there are file, "),
+        ("mine: {file: 1, stems: [a]}", "the model mine: file is not text"),
+        ("mine: {file: a, stem: [a]}", "the model mine: unknown setting stem; use file, "),
         ("mine: {file: a, stems: [a], sha256: AB}", "sha256 is not a SHA-256 in 64 lowercase"),
         ("mine: &x {file: a, stems: [a]}\nb: *x", "it has an alias"),
     ],
@@ -107,6 +107,23 @@ def test_edits_keep_comments_and_other_entries(write: Write) -> None:
     remove_model("first")
     assert local_models() == {}
     assert registry_path().read_text() == "# of mine\n"
+
+
+def test_removal_keeps_the_comments_of_other_entries(write: Write) -> None:
+    kept = "# of b\nb: {file: b, stems: [b]}\n# end\n"
+    write(f"a: {{file: a, stems: [a]}}  # gone\n  # gone, too\n\n{kept}")
+    remove_model("a")
+    assert registry_path().read_text() == kept
+    remove_model("b")
+    assert registry_path().read_text() == "# of b\n# end\n"
+    for text in (
+        "{a: {file: a, stems: [a]}, b: {file: b, stems: [b]}}\n",
+        "{a: {file: a, stems: [a]},\nb: {file: b, stems: [b]}}\n",
+    ):
+        write(text)
+        with pytest.raises(ModelError, match=r"a has no lines of its own; remove it from .* by"):
+            remove_model("a")
+        assert registry_path().read_text() == text
 
 
 def test_names(write: Write) -> None:

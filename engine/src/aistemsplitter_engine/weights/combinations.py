@@ -90,7 +90,7 @@ def parse_combination(name: str, entry: Mapping[str, Any]) -> Combination:
         raise ModelError("two of its stems have the same name")
     description = entry.get("description", default)
     if not isinstance(description, str):
-        raise ModelError("description is not a text")
+        raise ModelError("description is not text")
     return Combination(name, steps, description)
 
 
@@ -100,12 +100,12 @@ def _step(entry: Any, keys: Sequence[str]) -> Step:
     _check_keys(entry, keys)
     if ("model" in entry) == ("ensemble" in entry):
         raise ModelError("a step needs either model or ensemble")
+    if not isinstance(entry.get("model", ""), str):
+        raise ModelError(f"{excerpt(entry['model'])} is not the name of a model")
     weights = entry["ensemble"] if "ensemble" in entry else {entry["model"]: 1}
     if not isinstance(weights, Mapping) or not weights:
         raise ModelError("ensemble has no weights by model, such as {kim_vocals: 0.6, ...}")
     for model, weight in weights.items():
-        if not isinstance(model, str):
-            raise ModelError(f"{excerpt(model)} is not the name of a model")
         if type(weight) not in (int, float) or not 0 < weight < math.inf:
             raise ModelError(f"the weight of {excerpt(model)} is not a number above 0")
     stems = entry.get("stems")
@@ -118,4 +118,4 @@ def _step(entry: Any, keys: Sequence[str]) -> Step:
 def _check_keys(entry: Mapping[str, Any], keys: Sequence[str]) -> None:
     for key in entry:
         if key not in keys:
-            raise ModelError(f"{excerpt(key)} is no setting here; there are {', '.join(keys)}")
+            raise ModelError(f"unknown setting {excerpt(key)}; use {', '.join(keys)}")

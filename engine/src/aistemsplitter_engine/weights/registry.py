@@ -200,19 +200,32 @@ def remove_model(name: str) -> None:
         for other in own.values():
             if isinstance(other, Combination) and name in other.models:
                 raise ModelError(f"{name} is part of {other.name}; remove that first")
-        return _without(text, name)
+        rest = _without(text, name)
+        try:
+            left = _parsed(rest).keys()
+        except ModelError:
+            left = own.keys()
+        if left != own.keys() - {name}:  # the file is in braces, or several entries are in one line
+            raise ModelError(f"{name} has no lines of its own; remove it from {path} by hand")
+        return rest
 
+    path = printable(registry_path())
     _rewrite(edit)
 
 
 def _without(text: str, name: str) -> str:
-    """Return the file's text without the lines of an entry, and with all comments elsewhere."""
+    """Return the file's text without the lines of an entry.
+
+    Comments before the next entry belong to that one.
+    """
     mapping = yaml.compose(text, yaml.SafeLoader)
     assert isinstance(mapping, yaml.MappingNode)  # it was parsed
     starts = [key.start_mark.line for key, _ in mapping.value]
     number = next(n for n, (key, _) in enumerate(mapping.value) if key.value == name)
     lines = text.splitlines(keepends=True)
     end = starts[number + 1] if number + 1 < len(starts) else len(lines)
+    while lines[end - 1].startswith("#"):
+        end -= 1
     return "".join(lines[: starts[number]] + lines[end:])
 
 
@@ -274,6 +287,13 @@ def _parsed(text: str) -> dict[str, LocalModel | Combination]:
             models[name] = _model(name, entry, path.parent)
         except ModelError as error:
             raise ModelError(f"{printable(path)}: the model {excerpt(name)}: {error}") from None
+    for model in models.values():
+        for member in model.models if isinstance(model, Combination) else ():
+            if member in COMBINATIONS or isinstance(models.get(member), Combination):
+                raise ModelError(
+                    f"{printable(path)}: the model {model.name}: {member} is a combination, which "
+                    "cannot be part of another one"
+                )
     return models
 
 
@@ -285,9 +305,9 @@ def _model(name: str, entry: Any, folder: Path) -> LocalModel | Combination:
     texts = ("file", "config", "sha256", "config_sha256", "licence", "description")
     for key, value in entry.items():
         if key not in (*texts, "stems"):
-            raise ModelError(f"{excerpt(key)} is no setting; there are {', '.join(texts)}, stems")
+            raise ModelError(f"unknown setting {excerpt(key)}; use {', '.join(texts)} or stems")
         if key != "stems" and not (isinstance(value, str) and value):
-            raise ModelError(f"{key} is not a text")
+            raise ModelError(f"{key} is not text")
         if key.endswith("sha256") and not _SHA256.fullmatch(value):
             raise ModelError(f"{key} is not a SHA-256 in 64 lowercase hexadecimal digits")
     stems = entry.get("stems")
