@@ -74,7 +74,8 @@ class Model(StemModel):
         self._loaded: dict[Path, _Loaded] = {}
         self._read: dict[Path, Checkpoint] = {}  # read, but not loaded yet
         self._named: tuple[str, ...] | None = None  # stems, by a user's entry
-        found = None if is_path(name) else _find(str(name))
+        found = find(name)
+        assert not isinstance(found, Combination)  # open_separation opens those
         if found is not None and config is not None:
             raise OptionError(f"{found.name} has its own config; leave out {config}")
         if isinstance(found, ModelSpec):
@@ -190,27 +191,22 @@ def _installed(name: str, on_download: Callable[[int, int], None] | None) -> tup
     return install(name, on_progress=on_download)
 
 
-def _find(name: str) -> ModelSpec | LocalModel:
+def find(name: str | os.PathLike[str]) -> ModelSpec | LocalModel | Combination | None:
+    """Return the model of this name, or None for the path of a checkpoint.
+
+    Raises:
+        ModelError: There is no such model, or the file with the user's own is damaged.
+    """
     if name in MODELS or name in ALIASES:
-        return MODELS[resolve_name(name)]
+        return MODELS[resolve_name(str(name))]
+    if isinstance(name, os.PathLike) or Path(name).suffix in _SUFFIXES or os.sep in name:
+        return None
     from aistemsplitter_engine.weights.registry import find_model  # rarely needed
 
-    found = find_model(name)
-    if isinstance(found, Combination):
-        raise ModelError(f"{name} is a combination of models, which cannot be part of another one")
-    return found
+    return find_model(name)
 
 
 def _read_config(path: Path) -> dict[str, Any]:
     from aistemsplitter_engine.weights.config_file import read_config  # rarely needed
 
     return read_config(path)
-
-
-def is_path(name: str | os.PathLike[str]) -> bool:
-    """Return whether a model is given as the path of a checkpoint, and not by its name."""
-    if isinstance(name, os.PathLike):
-        return True
-    if name in MODELS or name in ALIASES:
-        return False
-    return Path(name).suffix in _SUFFIXES or os.sep in name

@@ -8,10 +8,9 @@ from functools import partial
 
 from aistemsplitter_engine.errors import OptionError
 from aistemsplitter_engine.options import Device, Precision
-from aistemsplitter_engine.pipeline.model import Model, is_path
+from aistemsplitter_engine.pipeline.model import Model, find
 from aistemsplitter_engine.pipeline.separation import Separation, TrackSeparation
 from aistemsplitter_engine.pipeline.stem_names import StemModel
-from aistemsplitter_engine.weights.catalogue import ALIASES, MODELS
 from aistemsplitter_engine.weights.combinations import Combination
 
 
@@ -38,16 +37,15 @@ def open_separation(
     open_model = partial(
         Model, device=device, precision=precision, download=download, on_download=on_download
     )
-    if (combination := _combination(name)) is not None:
+    found = find(name)
+    if isinstance(found, Combination):
         if config is not None:
-            raise OptionError(f"{combination.name} has no config; leave out {config}")
+            raise OptionError(f"{found.name} has no config; leave out {config}")
         if shifts:
-            raise OptionError(
-                f"{combination.name} has no shifts, only HTDemucs has; leave them out"
-            )
+            raise OptionError(f"{found.name} has no shifts, only HTDemucs has; leave them out")
         from aistemsplitter_engine.pipeline.combined import CombinedModel, CombinedSeparation
 
-        combined = CombinedModel(combination, open_model)
+        combined = CombinedModel(found, open_model)
         return combined, CombinedSeparation(version, combined, overlap, batch_size)
     model = open_model(name, config=config)
     if shifts and not model.family.has_shifts:
@@ -55,13 +53,3 @@ def open_separation(
     seed = seed if shifts else None  # without shifts, nothing is drawn
     share = model.overlap if overlap is None else overlap
     return model, Separation(version, model, shifts, seed, share, batch_size)
-
-
-def _combination(name: str | os.PathLike[str]) -> Combination | None:
-    """Return the combination of this name, or None for another model."""
-    if is_path(name) or name in MODELS or name in ALIASES:
-        return None
-    from aistemsplitter_engine.weights.registry import find_model  # rarely needed
-
-    found = find_model(str(name))
-    return found if isinstance(found, Combination) else None
