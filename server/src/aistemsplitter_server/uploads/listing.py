@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from aistemsplitter_server.accounts.service import Caller
 from aistemsplitter_server.kit import times
 from aistemsplitter_server.kit.errors import Conflict
-from aistemsplitter_server.uploads import addresses, queries, service
+from aistemsplitter_server.uploads import addresses, service
 from aistemsplitter_server.uploads.schemas import UploadFault, UploadInfo
 from aistemsplitter_server.uploads.tables import Upload
 
@@ -46,8 +46,8 @@ def delete(
         NotFound: The account has no such upload.
         Conflict: A split that has not ended needs it.
     """
-    service.of_caller(session, caller, upload_id)
-    upload = queries.locked(session, upload_id)  # from now on no split can begin to use it
+    # From now on no split can begin to use it.
+    upload = service.of_caller(session, caller, upload_id, to_delete=True)
     if needed_by_splits(session, [upload_id]):
         raise Conflict("A split that has not ended needs this upload. Cancel that split first.")
     service.delete(upload, times.now())

@@ -33,14 +33,19 @@ _OPEN = select(func.count()).where(
 
 
 def of_account(
-    session: Session, account_id: str, upload_id: str, *, is_test: bool
+    session: Session, account_id: str, upload_id: str, *, is_test: bool, to_delete: bool = False
 ) -> Upload | None:
     """Return an upload of the account, of one mode, that was not deleted.
 
     It is locked against deletion until the end of the transaction.
+
+    Args:
+        to_delete: Lock it for this transaction to delete. Two that raised the weaker lock at the
+            same time would deadlock.
     """
     found = {"account_id": account_id, "upload_id": upload_id, "is_test": is_test}
-    return session.scalars(_OF_ACCOUNT, found).one_or_none()
+    query = _OF_ACCOUNT.with_for_update() if to_delete else _OF_ACCOUNT
+    return session.scalars(query, found).one_or_none()
 
 
 def open_uploads(session: Session, account_id: str, now: datetime) -> int:
@@ -52,11 +57,6 @@ def with_key(session: Session, account_id: str, key: str) -> Upload | None:
     """Return the upload that was reserved with this idempotency key, deleted or not."""
     query = select(Upload).where(Upload.account_id == account_id, Upload.idempotency_key == key)
     return session.scalars(query).one_or_none()
-
-
-def locked(session: Session, upload_id: str) -> Upload:
-    """Return an upload that exists, locked until the end of the transaction."""
-    return session.get_one(Upload, upload_id, with_for_update=True, populate_existing=True)
 
 
 def usable(session: Session, upload_id: str) -> Upload | None:

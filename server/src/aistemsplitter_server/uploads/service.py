@@ -203,13 +203,20 @@ def _set_stored(settings: Settings, upload: Upload) -> None:
     upload.expires_at = upload.stored_at + timedelta(hours=settings.retention_hours)
 
 
-def of_caller(session: Session, caller: Caller, upload_id: str) -> Upload:
+def of_caller(
+    session: Session, caller: Caller, upload_id: str, *, to_delete: bool = False
+) -> Upload:
     """Return an upload of the caller's account and mode.
+
+    Args:
+        to_delete: See :func:`queries.of_account`.
 
     Raises:
         NotFound: The account has no such upload.
     """
-    upload = queries.of_account(session, caller.account_id, upload_id, is_test=caller.is_test)
+    upload = queries.of_account(
+        session, caller.account_id, upload_id, is_test=caller.is_test, to_delete=to_delete
+    )
     if upload is None:
         raise NotFound(f"There is no upload {upload_id}.")
     return upload

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import httpx2
 import pytest
 
@@ -75,6 +78,19 @@ def test_a_deleted_upload(theirs: httpx2.Client, someone: Customer) -> None:
         assert upload.filename == ""
     again = theirs.post("/v1/audio/splits", json=someone.request(upload))
     assert error(again) == (404, "NOT_FOUND")
+
+
+def test_an_upload_that_is_deleted_twice_at_once(theirs: httpx2.Client, someone: Customer) -> None:
+    begin = threading.Barrier(2)
+
+    def delete(path: str) -> int:
+        begin.wait(60)
+        return theirs.delete(path).status_code
+
+    with ThreadPoolExecutor(2) as threads:
+        for _ in range(5):
+            path = f"{UPLOADS}/{someone.upload().id}"
+            assert sorted(threads.map(delete, [path] * 2)) == [200, 404]
 
 
 def test_they_need_a_scope(
