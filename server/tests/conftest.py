@@ -116,11 +116,8 @@ def settings(tmp_path: Path, databases: Databases) -> Settings:
 @pytest.fixture
 def database(settings: Settings, databases: Databases) -> Iterator[Database]:
     """A real database, migrated."""
-    databases.create(settings.database)
-    database = Database(settings.database)
-    yield database
-    database.close()
-    databases.drop(settings.database)
+    with kinds.migrated(databases, settings.database) as database:
+        yield database
 
 
 @pytest.fixture

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from secrets import token_hex
 from typing import Protocol
@@ -28,6 +30,18 @@ class Databases(Protocol):
 
     def drop(self, url: str) -> None:
         """Drop the database, even if it is in use."""
+
+
+@contextmanager
+def migrated(databases: Databases, url: str) -> Iterator[Database]:
+    """Yield a new, migrated database, which is dropped afterwards."""
+    databases.create(url)
+    database = Database(url)
+    try:
+        yield database
+    finally:
+        database.close()
+        databases.drop(url)
 
 
 class Sqlite:

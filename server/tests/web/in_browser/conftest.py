@@ -21,7 +21,7 @@ from aistemsplitter_server.kit.secrets import Secrets
 from aistemsplitter_server.kit.settings import Settings
 from aistemsplitter_server.splits.tables import Split
 from customers import Customer
-from databases import Databases
+from databases import Databases, migrated
 from played import Player, Tracks, noise
 from player_pages import STEMS, session_of, signed_in_page
 from serving import serving
@@ -46,12 +46,10 @@ def shared_service(
     """The service that all these tests share."""
     data = tmp_path_factory.mktemp("shared") / "data"
     settings = Settings(data=data, database_url=sqlite_databases.url(data))
-    sqlite_databases.create(settings.database)
-    database = Database(settings.database)
-    app = create_app(settings, database, secrets.load(data))
-    with serving(app) as client:
-        yield Shared(settings, database, app, client)
-    database.close()
+    with migrated(sqlite_databases, settings.database) as database:
+        app = create_app(settings, database, secrets.load(data))
+        with serving(app) as client:
+            yield Shared(settings, database, app, client)
 
 
 @pytest.fixture

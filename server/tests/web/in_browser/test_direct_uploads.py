@@ -21,7 +21,7 @@ from aistemsplitter_server.storage import keys
 from aistemsplitter_server.storage.configured import configured
 from aistemsplitter_server.storage.interface import Storage
 from aistemsplitter_server.uploads.tables import Upload
-from databases import Databases
+from databases import Databases, migrated
 from ports import free_port
 from processes import SONG
 from seaweed import Seaweed
@@ -45,10 +45,8 @@ def settings(bucket: str, tmp_path: Path, sqlite_databases: Databases) -> Settin
 @pytest.fixture
 def database(settings: Settings, sqlite_databases: Databases) -> Iterator[Database]:
     """Its database."""
-    sqlite_databases.create(settings.database)
-    database = Database(settings.database)
-    yield database
-    database.close()
+    with migrated(sqlite_databases, settings.database) as database:
+        yield database
 
 
 @pytest.fixture
