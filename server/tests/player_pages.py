@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -21,6 +21,36 @@ PHONE: dict[str, Any] = {
     "is_mobile": True,
 }
 STEMS = ("vocals", "drums", "bass")
+
+# Analyses the audio output, and compares the position in the song with the clock of the audio.
+EAR = """
+const connect = AudioNode.prototype.connect;
+AudioNode.prototype.connect = function (to, ...more) {
+  if (to === this.context.destination && this.context instanceof AudioContext) {
+    window.ear ??= new AnalyserNode(this.context, { fftSize: 32768, smoothingTimeConstant: 0 });
+    connect.call(this, window.ear);
+  }
+  return connect.call(this, to, ...more);
+};
+const level = (frequency) => {
+  const bins = new Float32Array(window.ear.frequencyBinCount);
+  window.ear.getFloatFrequencyData(bins);
+  const at = Math.round(frequency / (window.ear.context.sampleRate / window.ear.fftSize));
+  return Math.max(...bins.slice(at - 2, at + 3));
+};
+const places = [];
+window.speedHeard = () => {
+  const clock = window.ear.context.currentTime;
+  const position = document.querySelector("input.seek").valueAsNumber;
+  places.push({ clock, position });
+  const before = places.findLast((place) => place.clock <= clock - 2);
+  return before && (position - before.position) / (clock - before.clock);
+};
+window.hears = ({ speed, present, absent }) =>
+  Math.abs(window.speedHeard() - speed) < 0.1 &&
+  present.every((frequency) => level(frequency) > -40) &&
+  absent.every((frequency) => level(frequency) < -60);
+"""
 
 
 @contextmanager
@@ -76,6 +106,25 @@ def expect_loop(page: Page, *, is_on: bool) -> None:
     """Wait until the loop is on or off, as its button shows."""
     button = page.get_by_role("button", name="Loop", exact=True)
     expect(button).to_have_attribute("aria-pressed", "true" if is_on else "false")
+
+
+def listen_in(page: Page) -> None:
+    """Have ``expect_tones`` hear the pages that are opened from now on."""
+    page.add_init_script(EAR)
+
+
+def expect_tones(
+    page: Page, *, speed: float, present: Sequence[float], absent: Sequence[float]
+) -> None:
+    """Wait until the song plays at a speed, with some frequencies in the output and without others.
+
+    The song has to be in a loop of more than two seconds, since this may take long.
+    """
+    page.wait_for_function(
+        "(wanted) => window.hears(wanted)",
+        arg={"speed": speed, "present": [*present], "absent": [*absent]},
+        timeout=60_000,
+    )
 
 
 def set_range(slider: Locator, value: float) -> None:
