@@ -29,7 +29,8 @@ HEAD_SECONDS = 10.0  # in which all headers have to arrive
 KEEP_ALIVE = 5  # seconds that a connection may be idle between two requests
 STALLED = 300  # seconds in which a client must acknowledge some of what is sent to it
 DRAIN_SECONDS = 10  # that running requests have when the process stops
-# that a connection without a request stays open then, since one may be on its way
+# that a connection without a request stays open then, since one may be on its way: longer than a
+# round trip to a distant client, and short enough for a restart
 LAST_REQUEST_SECONDS = 0.5
 
 
