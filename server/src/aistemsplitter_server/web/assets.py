@@ -21,9 +21,8 @@ from aistemsplitter_server.web import guard
 router = APIRouter()
 
 PREFIX = "/assets"
-WITH_WASM = {
-    "player/shift_worker.js"
-}  # threads of pages that may compile it, with a policy of their own
+# Workers that may compile WebAssembly: the policy of a worker is that of its own response.
+WITH_WASM = {"player/shift_worker.js"}
 FOR_EVER = "public, max-age=31536000, immutable"
 TYPES = {".js": "text/javascript", ".mjs": "text/javascript", ".svg": "image/svg+xml"}
 TEXTUAL = ("text/", "image/svg", "application/json")

@@ -1,5 +1,5 @@
-// The device around the player: lock screen, media keys and headphones (Media Session), and a screen
-// that stays on while music plays (Screen Wake Lock).
+// The device's controls for the player on lock screens, keyboards and headphones (Media Session), and
+// a screen that stays on while music plays (Screen Wake Lock).
 
 const SKIP = 5; // seconds
 const TICK = 1000; // ms between two updates of the position, as loops jump
@@ -54,14 +54,14 @@ function showOutside({ session, transport, song, title, artwork }) {
     clearInterval(timer);
     if (isPlaying) {
       timer = setInterval(place, TICK);
-      sound.play().catch(() => {}); // without a gesture: then the lock screen shows nothing
+      sound.play().catch(() => {}); // refused without a gesture; the device then shows no controls
     } else sound.pause();
   });
   // Another app takes the loudspeakers, or the headphones are pulled out.
   sound.addEventListener("pause", () => sound.paused && transport.pause());
 }
 
-/** A sound of nothing, repeated: devices show controls only for media elements, not for Web Audio. */
+/** A silent, repeated sound: devices show controls only for media elements, not for Web Audio. */
 function silentSound() {
   const { seconds, rate, middle } = SILENCE;
   const frames = seconds * rate;
@@ -85,7 +85,7 @@ function silentSound() {
   return sound;
 }
 
-/** Keep the screen on while it plays. Browsers end that when the page is hidden. */
+/** Keep the screen on while the song plays. Browsers release the lock when the page is hidden. */
 function keepAwake(transport) {
   if (!("wakeLock" in navigator)) return;
   let [lock, isAsking] = [null, false];
@@ -93,7 +93,7 @@ function keepAwake(transport) {
     const isWanted = transport.isPlaying && document.visibilityState === "visible";
     if (isWanted && (!lock || lock.released) && !isAsking) {
       isAsking = true;
-      lock = await navigator.wakeLock.request("screen").catch(() => null); // such as at a low battery
+      lock = await navigator.wakeLock.request("screen").catch(() => null); // refused, for example on low battery
       isAsking = false;
       if (lock) update(); // it may have been paused meanwhile
     } else if (!isWanted && lock) {

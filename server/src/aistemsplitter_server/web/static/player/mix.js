@@ -2,7 +2,7 @@
 
 /** The track that the stems were made of. */
 export const MIXTURE = "mixture";
-/** The stem that keeps its pitch in another key: it has none that would fit or not. */
+/** The stem that keeps its pitch in another key, since drums have no key. */
 export const DRUMS = "drums";
 /** Semitones that the key can be changed by, up and down. */
 export const WIDEST = 12;

@@ -1,6 +1,6 @@
 // The mix as it is set now, as a file. It is made window by window, so that neither the song nor its
-// mix has to lie in memory. An OfflineAudioContext for each piece would be
-// simpler, but browsers keep their memory and threads for long.
+// mix has to be in memory. An OfflineAudioContext for each piece would be simpler, but browsers keep
+// their memory and threads for long.
 
 import { sums, transposedSums } from "./summing.js";
 

@@ -1,5 +1,5 @@
-// Key and speed at the pitch that is wanted: what plays faster sounds higher and is shifted back, and
-// another key shifts everything but the drums.
+// Pitch shifting for speed and key. Another speed changes the pitch of all tracks, which is shifted
+// back; another key shifts all tracks but the drums.
 
 import { compensation, pitchShifter } from "./stretch.js";
 
@@ -8,11 +8,11 @@ export class Pitch {
   #graph;
   #library;
   #hasDrums;
-  /** @type {object[]} one for all that is shifted, and one for drums at another speed and key */
+  /** @type {object[]} the second one is for drums, while both the speed and the key are changed */
   #shifters = [];
   #coming = [];
   #isMissing = false;
-  #delay = null; // of drums that are not shifted, as long as the others take
+  #delay = null; // keeps drums that are not shifted in time with the other tracks
   #latency = 0;
 
   /** @param {{context: AudioContext, graph: import("./graph.js").Graph, library: string,
@@ -29,27 +29,28 @@ export class Pitch {
     return Boolean(this.#context.audioWorklet) && !this.#isMissing;
   }
 
-  /** Seconds that what is heard is behind because of it. */
+  /** Seconds by which shifting delays what is heard. */
   get latency() {
     return this.#latency;
   }
 
-  /** Load what a speed and a key need. */
+  /** Load the shifters that a speed and a key need. */
   async prepare(speed, semitones) {
-    const count = Number(speed !== 1 || semitones !== 0) + Number(this.#splits(speed, semitones));
+    const changes = Number(speed !== 1) + Number(semitones !== 0);
+    const count = this.#hasDrums ? changes : Math.min(1, changes);
     for (let at = this.#shifters.length; at < count; at += 1) {
       this.#coming[at] ??= pitchShifter(this.#context, this.#library).catch(() => null);
       const shifter = await this.#coming[at];
       this.#isMissing = !shifter;
       if (this.#isMissing) {
-        this.#coming[at] = undefined; // the next time it may be had
+        this.#coming[at] = undefined; // another try may succeed
         return;
       }
       this.#shifters[at] = shifter;
     }
   }
 
-  /** Route the tracks through what they need, and through nothing at their own speed and key. */
+  /** Route the tracks through the shifters that they need; none at their own speed and key. */
   apply(speed, semitones) {
     const [all, drums] = this.#shifters;
     if (!all || (speed === 1 && semitones === 0)) {
@@ -59,18 +60,11 @@ export class Pitch {
     }
     this.#latency = all.latency;
     all.transpose(semitones + compensation(speed));
-    if (semitones === 0) this.#graph.insert(all.node, all.node);
-    else if (!this.#splits(speed, semitones)) {
-      this.#graph.insert(all.node, this.#hasDrums ? this.#delayed(all.latency) : null);
-    } else if (drums) {
+    if (speed === 1) this.#graph.insert(all.node, this.#delayed(all.latency));
+    else if (semitones !== 0 && drums) {
       drums.transpose(compensation(speed));
       this.#graph.insert(all.node, drums.node);
     } else this.#graph.insert(all.node, all.node);
-  }
-
-  /** Whether drums and the other tracks have to be shifted by something, but not by the same. */
-  #splits(speed, semitones) {
-    return this.#hasDrums && speed !== 1 && semitones !== 0;
   }
 
   #delayed(seconds) {

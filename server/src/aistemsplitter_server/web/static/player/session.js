@@ -91,7 +91,6 @@ export class Session extends EventTarget {
     this.#speed = speed;
     this.#semitones = semitones;
     this.#cents = cents;
-    this.#changed();
     this.#tune();
   }
 
@@ -232,10 +231,11 @@ export class Session extends EventTarget {
     this.#tune();
   }
 
-  /** Play at the speed and in the key that are chosen. */
+  /** Play at the speed and in the key that are chosen, once what they need is loaded. */
   async #tune() {
+    this.#changed();
     await this.#pitch.prepare(this.#speed, this.transposition);
-    this.#transport.speed = this.#speed; // another may have been chosen meanwhile
+    this.#transport.speed = this.#speed; // read again: another may have been chosen meanwhile
     this.#pitch.apply(this.#speed, this.transposition);
     this.#changed();
   }

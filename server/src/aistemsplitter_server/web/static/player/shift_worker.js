@@ -1,5 +1,5 @@
-// The thread of a BlockShifter. The library's code is made for an AudioWorklet; the few things that
-// it uses of one are given to it here, and its processor is called with one block after the other.
+// The thread of a BlockShifter. The library's code is made for an AudioWorklet. This provides the few
+// parts of one that it uses, and calls its processor with one block after the other.
 
 const BLOCK = 1024; // frames, less than the library's buffers hold
 const CHANNELS = 2;
@@ -19,7 +19,8 @@ self.onmessage = async ({ data }) => {
     );
   } else {
     shifter = await start(data);
-    self.postMessage({ latency: await shifter.ask("latency").then(toFrames(data.sampleRate)) });
+    const seconds = await shifter.ask("latency");
+    self.postMessage({ latency: Math.round(seconds * data.sampleRate) });
   }
 };
 
@@ -55,8 +56,4 @@ async function start({ library, sampleRate, semitones }) {
     });
   await ask("schedule", { active: true, semitones });
   return { ask, process: (inputs, outputs) => processor.process(inputs, outputs, {}) };
-}
-
-function toFrames(sampleRate) {
-  return (seconds) => Math.round(seconds * sampleRate);
 }

@@ -378,7 +378,7 @@ function meeting(span, earliest) {
       return { time: Math.round(time), frame: span.frame + passed };
     }
   }
-  return { time: Math.ceil(earliest), frame: span.frame + first }; // they never do: by a fraction
+  return { time: Math.ceil(earliest), frame: span.frame + first }; // never, if the span begins between frames: off by a fraction
 }
 
 function endOf(span) {
