@@ -169,3 +169,9 @@ def test_silent_and_infinite_stems() -> None:
     for value, problem in ((0, "all its stems"), (np.nan, "its stem a of the sample is not fin")):
         with pytest.raises(ModelError, match=f"mine: {problem}"):
             check.separate_sample(Stub(value), np.zeros((2, 9), np.float32))
+
+
+def test_a_reference_that_is_not_finite_differs() -> None:
+    stem = np.ones((2, 9), np.float32)
+    found = check.differences({"a": stem, "b": stem}, {"a": stem, "b": stem * np.nan})
+    assert [one.largest for one in found] == [0, np.inf]

@@ -51,7 +51,8 @@ class Difference:
 
     Attributes:
         stem: Its name.
-        largest: The largest one of a sample, as a fraction of full scale.
+        largest: The largest one of a sample, as a fraction of full scale; infinite if the
+            reference's stem is not finite.
         snr: Level of the stem over that of the difference in dB.
     """
 
@@ -159,5 +160,6 @@ def differences(
         error = stems[name].astype(np.float64) - reference
         signal, noise = np.square(reference, dtype=np.float64).sum(), np.square(error).sum()
         snr = 10 * np.log10(signal / noise) if noise and signal else np.inf if signal else 0.0
-        found.append(Difference(name, float(np.abs(error).max()), float(snr)))
+        largest = np.nan_to_num(np.abs(error).max(), nan=np.inf)
+        found.append(Difference(name, float(largest), float(snr)))
     return found

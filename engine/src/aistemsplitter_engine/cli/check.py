@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from aistemsplitter_engine.cli.device import parse_device
+from aistemsplitter_engine.cli.device import device_option
 from aistemsplitter_engine.errors import EngineError, ModelError
 from aistemsplitter_engine.options import Device
 
@@ -19,13 +19,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("name")
-@click.option(
-    "--device",
-    metavar="auto|cpu|cuda|cuda:N|mps",
-    callback=parse_device,
-    default="auto",
-    help="Device to compute on.",
-)
+@device_option
 def check(name: str, device: Device) -> None:
     """Verify that an installed model works here.
 
@@ -93,7 +87,7 @@ def _compare(
             f"(SNR {one.snr:.0f} dB)"
         )
     worst = max(found, key=lambda one: one.largest)
-    if not worst.largest <= TOLERANCE:
+    if worst.largest > TOLERANCE:
         raise ModelError(
             f"the model {model.name}: its stem {worst.stem} differs from that of {reference} by "
             f"{worst.largest:.1e} of full scale, more than {TOLERANCE:.0e}; please report it"

@@ -13,7 +13,7 @@ from typing import Any, get_args
 import click
 
 from aistemsplitter_engine.cli import standard_output
-from aistemsplitter_engine.cli.device import parse_device
+from aistemsplitter_engine.cli.device import device_option
 from aistemsplitter_engine.errors import Cancelled, EngineError
 from aistemsplitter_engine.options import (
     DEFAULT_MODEL,
@@ -109,13 +109,7 @@ def _bit_depth(_context: click.Context, _option: click.Parameter, value: str | N
     default="rescale",
     help="Stems that exceed full scale: attenuate all alike, clip the peaks, or neither.",
 )
-@click.option(
-    "--device",
-    metavar="auto|cpu|cuda|cuda:N|mps",
-    callback=parse_device,
-    default="auto",
-    help="Device to compute on.",
-)
+@device_option
 @click.option(
     "--precision", type=_one_of(Precision), default="auto", help="Precision to compute in."
 )
