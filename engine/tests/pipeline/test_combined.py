@@ -190,10 +190,15 @@ def test_files_of_a_run_that_was_resumed(tmp_path: Path) -> None:
 
     with Separator("mix") as separator:
         whole = separator.split(song, tmp_path / "whole", bit_depth=32)
+        runtime = separator._model.models["htdemucs_tiny"].parts(["bass"])[0].runtime
+        calls = [runtime.calls]
         with pytest.raises(Cancelled):
             separator.split(song, tmp_path / "out", bit_depth=32, on_progress=listen, cancel=cancel)
         assert fractions == sorted(fractions)
+        calls.append(runtime.calls)
         resumed = separator.split(song, tmp_path / "out", bit_depth=32, resume=True)
+        calls.append(runtime.calls)
+    assert calls[2] - calls[1] < calls[0]  # the last step does not start again
     for stem, path in whole.stems.items():
         assert np.array_equal(read(path), read(resumed.stems[stem]))
 
@@ -225,9 +230,10 @@ def test_a_full_disk_between_two_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.TemporaryFile", FullFile)
     with (
         Separator("mix") as separator,
-        pytest.raises(OutputError, match=r"cannot be stored there: No space left .*TMPDIR"),
+        pytest.raises(OutputError, match=r"cannot be stored there: No space left .*TMPDIR") as full,
     ):
         separator.separate_array(music(2), RATE)
+    assert isinstance(full.value.__cause__, OSError)  # the service recognises a full disk by it
 
 
 @pytest.mark.usefixtures("voice")
@@ -249,7 +255,9 @@ def test_what_cannot_be_combined() -> None:
     with pytest.raises(OptionError, match="mix has no config"):
         Separator("mix", config="voice.yaml")
     write(wrong={"steps": [{"model": "voice", "stems": ["drums"]}]})
-    with pytest.raises(ModelError, match="wrong wants drums of voice, whose networks make vocals"):
+    with pytest.raises(
+        ModelError, match="wrong takes drums from voice, whose networks only make vocals; "
+    ):
         Separator("wrong")
     write(nested={"steps": [{"model": "mix", "stems": ["vocals"]}]})
     with pytest.raises(ModelError, match="the model nested: mix is a combination, which cannot"):

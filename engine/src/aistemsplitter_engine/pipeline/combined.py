@@ -26,12 +26,12 @@ from aistemsplitter_engine.weights.combinations import Combination, Step
 if TYPE_CHECKING:
     from aistemsplitter_engine.pipeline.track import Track
 
-_READ = 1 << 16  # samples that a further step reads at once
+_READ = 1 << 16  # samples that a later step reads at once
 
 
 @dataclass(frozen=True, slots=True)
 class _Levels:
-    """A track's level for each of the models of a step."""
+    """A track's length, and its level for each model of a step."""
 
     frames: int
     of: tuple[Loudness, ...]
@@ -56,7 +56,7 @@ class CombinedModel(StemModel):
     """A combination whose models are opened by ``open_model``.
 
     Raises:
-        ModelError: A model lacks a stem, or is not there.
+        ModelError: A model lacks a stem, or does not exist.
     """
 
     def __init__(self, combination: Combination, open_model: Callable[[str], Model]) -> None:
@@ -68,8 +68,8 @@ class CombinedModel(StemModel):
                 for stem in step.stems:
                     if stem not in sources:
                         raise ModelError(
-                            f"{self.name} wants {stem} of {name}, whose networks make "
-                            f"{', '.join(sources)}"
+                            f"{self.name} takes {stem} from {name}, whose networks only make "
+                            f"{', '.join(sources)}; change its stems in models.yaml"
                         )
         self.sources, self.complement = combination.stems, None
         self.overlap = self.models[combination.models[0]].overlap
@@ -135,9 +135,9 @@ class CombinedSeparation:
     batch_size: int | None
 
     @property
-    def seed(self) -> int | None:
-        """Any number: nothing is random."""
-        return 0
+    def seed(self) -> None:
+        """Always None: without shifts, no offsets are drawn."""
+        return None
 
     def identity(self, track: Track) -> dict[str, object]:
         """Return all that determines a track's stems; only a run with the same is resumed."""
@@ -164,59 +164,55 @@ class CombinedSeparation:
     def stems(
         self,
         track: Track,
-        seed: int | None,  # noqa: ARG002  # nothing is random
+        seed: int | None,  # noqa: ARG002  # of TrackSeparation; there are no shifts to draw
         begin: int = 0,
     ) -> Generator[FloatArray]:
         """Yield blocks (stems, 2, n) at the model's rate, from sample ``begin`` on.
 
         The stems of a step that another one follows are stored in a temporary file, with what they
-        leave of the mixture. A run that is resumed computes them again.
+        leave of the mixture. A resumed run computes them again, all of them.
         """
         steps = self.model.steps_for(track.needed)
         self.model.load(track.needed)  # while the song is read
         levels = cast("_Levels", track.loudness)
         names = [stem for step in steps for stem in step.stems]
         rows = [names.index(stem) for stem in track.needed]
+        before: list[ScratchFile] = []
         with ExitStack() as stack:
             audio = stack.enter_context(closing(read_ahead(track.audio())))
             mixture: Iterator[FloatArray] = track.reported(audio)
-            before: list[ScratchFile] = []
             for number, step in enumerate(steps):
-                blocks = stack.enter_context(
-                    closing(self._step(track, number, len(steps), step, mixture, levels))
-                )
-                if number == len(steps) - 1:
+                is_last = number == len(steps) - 1
+                share = (number / len(steps), (number + 1) / len(steps))
+                estimates = self._step(track, step, mixture, levels, begin if is_last else 0, share)
+                blocks = stack.enter_context(closing(estimates))
+                if is_last:
                     for block in blocks:
-                        if (late := _from(block, before, begin)) is not None:
-                            yield track.stems_of(_chosen(late, rows))
+                        yield track.stems_of(_estimates(block, before, rows))
                 else:
                     scratch = stack.enter_context(ScratchFile(len(step.stems) + 1))
                     meter = self.model.meter_of(steps[number + 1])
-                    for block in blocks:
-                        rest = block.mixture - block.stems.sum(0)
-                        scratch.append(np.concatenate([block.stems, rest[None]]))
-                        meter.add(rest)
+                    _store(blocks, scratch, meter)
                     before.append(scratch)
-                    levels = meter.loudness()
+                    levels, mixture = meter.loudness(), track.reported(_rests(scratch))
                 for _ in track.reported(audio):  # its end shows whether the song has changed
                     pass
-                mixture = track.reported(_rests(before[-1])) if before else mixture
 
     def _step(
         self,
         track: Track,
-        number: int,
-        count: int,
         step: Step,
         mixture: Iterator[FloatArray],
         levels: _Levels,
+        begin: int,
+        share: tuple[float, float],
     ) -> Generator[Averaged]:
-        """Yield the stems of step ``number`` of ``count``."""
+        """Yield a step's stems from sample ``begin`` on; report progress within ``share``."""
         fractions = [0.0] * len(step.weights)
 
         def report(member: int, fraction: float) -> None:
             fractions[member] = fraction
-            track.report((number + sum(fractions) / len(fractions)) / count)
+            track.report(share[0] + (share[1] - share[0]) * sum(fractions) / len(fractions))
 
         members: list[tuple[Generator[Estimates], list[int]]] = []
         copies = tee(mixture, len(step.weights)) if len(step.weights) > 1 else (mixture,)
@@ -229,16 +225,24 @@ class CombinedSeparation:
                 copy,
                 loudness,
                 None,
-                begin=0,
+                begin=begin,
                 on_progress=partial(report, member),
             )
             members.append((estimates, [needed.index(stem) for stem in step.stems]))
-        return averaged(members, [*step.weights.values()])
+        return averaged(members, [*step.weights.values()], begin)
 
     def _separation(self, name: str) -> Separation:
         model = self.model.models[name]
         overlap = model.overlap if self.overlap is None else self.overlap
         return Separation(self.version, model, 0, None, overlap, self.batch_size)
+
+
+def _store(blocks: Iterable[Averaged], scratch: ScratchFile, meter: Meter) -> None:
+    """Store a step's stems and what they leave of the mixture, and measure the latter."""
+    for block in blocks:
+        rest = block.mixture - block.stems.sum(0)
+        scratch.append(np.concatenate([block.stems, rest[None]]))
+        meter.add(rest)
 
 
 def _rests(scratch: ScratchFile) -> Iterator[FloatArray]:
@@ -247,16 +251,9 @@ def _rests(scratch: ScratchFile) -> Iterator[FloatArray]:
         yield scratch.read(start, min(start + _READ, scratch.frames))[-1]
 
 
-def _from(block: Averaged, before: Sequence[ScratchFile], begin: int) -> Averaged | None:
-    """Return the samples from ``begin`` on with the stems of the steps before, or None."""
-    start = max(block.start, begin)
-    if start >= block.stop:
-        return None
-    cut = start - block.start
-    earlier = [scratch.read(start, block.stop)[:-1] for scratch in before]
-    mixture = block.mixture[:, cut:] + sum(stems.sum(0) for stems in earlier)
-    return Averaged(start, np.concatenate([*earlier, block.stems[:, :, cut:]]), mixture)
-
-
-def _chosen(block: Averaged, rows: Sequence[int]) -> Estimates:
-    return Estimates(block.start, block.stems[rows], lambda _start, _stop: block.mixture)
+def _estimates(block: Averaged, before: Sequence[ScratchFile], rows: Sequence[int]) -> Estimates:
+    """Return the stems ``rows`` of all steps, for a block of the last one."""
+    earlier = [scratch.read(block.start, block.stop)[:-1] for scratch in before]
+    mixture = block.mixture + sum(stems.sum(0) for stems in earlier)
+    stems = np.concatenate([*earlier, block.stems])[rows]
+    return Estimates(block.start, stems, lambda _start, _stop: mixture)

@@ -31,13 +31,18 @@ class _Stream:
     """The estimates of one model that were not averaged yet."""
 
     def __init__(
-        self, estimates: Iterator[Estimates], rows: Sequence[int], *, keeps_mixture: bool
+        self,
+        estimates: Iterator[Estimates],
+        rows: Sequence[int],
+        begin: int,
+        *,
+        keeps_mixture: bool,
     ) -> None:
         self._estimates = estimates
         self._rows = list(rows)
         self._keeps_mixture = keeps_mixture
         self._blocks: deque[FloatArray] = deque()
-        self.stop = 0
+        self.stop = begin
 
     def advance(self) -> bool:
         """Receive the next estimates; return False at the end."""
@@ -64,9 +69,11 @@ class _Stream:
 
 
 def averaged(
-    members: Sequence[tuple[Generator[Estimates], Sequence[int]]], weights: Sequence[float]
+    members: Sequence[tuple[Generator[Estimates], Sequence[int]]],
+    weights: Sequence[float],
+    begin: int,
 ) -> Generator[Averaged]:
-    """Yield the weighted average of the models' estimates, which all begin at sample 0.
+    """Yield the weighted average of the models' estimates, which all start at sample ``begin``.
 
     A member is a model's estimates, and the rows of their sources to average. The model that is
     furthest behind advances, so each keeps the samples of a few windows only.
@@ -75,10 +82,10 @@ def averaged(
         for estimates, _ in members:
             stack.enter_context(closing(estimates))
         streams = [
-            _Stream(estimates, rows, keeps_mixture=n == 0)
+            _Stream(estimates, rows, begin, keeps_mixture=n == 0)
             for n, (estimates, rows) in enumerate(members)
         ]
-        start = 0
+        start = begin
         while min(streams, key=lambda one: one.stop).advance():
             stop = min(one.stop for one in streams)
             if stop == start:

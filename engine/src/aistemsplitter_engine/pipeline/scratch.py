@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from types import TracebackType
 from typing import Self
 
 import numpy as np
@@ -26,17 +25,12 @@ class ScratchFile:
         try:
             self._file = tempfile.TemporaryFile()  # noqa: SIM115  # closed by __exit__
         except OSError as error:
-            raise _full(error) from None
+            raise _full(error) from error  # callers recognise a full disk by its cause
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._file.close()
 
     def append(self, block: FloatArray) -> None:
@@ -47,7 +41,7 @@ class ScratchFile:
             self._file.write(rows.data)
             self._file.flush()
         except OSError as error:
-            raise _full(error) from None
+            raise _full(error) from error
         self.frames += len(rows)
 
     def read(self, start: int, stop: int) -> FloatArray:
