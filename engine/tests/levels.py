@@ -9,7 +9,7 @@ from aistemsplitter_engine.families.htdemucs.loudness import MeanAndDeviation, M
 
 
 def measure(blocks: Iterable[FloatArray]) -> MeanAndDeviation:
-    """Return what an HTDemucs needs to know of a track, given as blocks (2, n)."""
+    """Return a track's mean and standard deviation, given as blocks (2, n)."""
     meter = Meter()
     for block in blocks:
         meter.add(block)

@@ -45,7 +45,7 @@ class Piece:
 
 
 class Level(Protocol):
-    """What was measured of a whole track."""
+    """A track's length, and what else was measured of the whole track."""
 
     @property
     def frames(self) -> int:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class TrackSeparation(Protocol):
-    """The separation of tracks by one model or several."""
+    """The separation of tracks by one model or a combination."""
 
     @property
     def seed(self) -> int | None:

@@ -12,7 +12,7 @@ VOCALS, INSTRUMENTAL, RESIDUAL = "vocals", "instrumental", "residual"
 
 
 class StemModel(ABC):
-    """A model as tracks see it.
+    """The stems of a model or a combination, and all else that a track needs to know of it.
 
     Attributes:
         name: Its name.
@@ -33,7 +33,7 @@ class StemModel(ABC):
 
     @abstractmethod
     def meter(self) -> Meter:
-        """Return a meter of what the networks have to know of a whole track."""
+        """Return a meter of a track's length and level, which the networks need."""
 
     @abstractmethod
     def load(self, needed: Sequence[str]) -> None:
