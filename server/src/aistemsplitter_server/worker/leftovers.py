@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import timedelta
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime, timedelta
 from itertools import islice
+from typing import TypeAlias
 
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from aistemsplitter_server.kit import heartbeats, ids, times
 from aistemsplitter_server.operations import closing
@@ -21,7 +23,26 @@ from aistemsplitter_server.worker import listening, work_folder
 from aistemsplitter_server.worker.context import WorkerContext
 
 PAGE = 200  # rows or names that are read at a time
+Place: TypeAlias = tuple[datetime, str]  # time and id of a row
 GRACE = timedelta(days=1)  # after its retention time, until a file without a row is deleted
+
+
+def _paged(
+    context: WorkerContext, read: Callable[[Session, Place | None], Sequence[Place]]
+) -> Iterator[str]:
+    """Yield the ids of all rows of a query, each page in a short transaction of its own.
+
+    Args:
+        read: Returns the next page after a place, or the first one.
+    """
+    after = None
+    while True:
+        with context.database.read() as session:
+            page = read(session, after)
+        yield from (row_id for _, row_id in page)
+        if len(page) < PAGE:
+            return
+        after = page[-1]
 
 
 def closed_accounts(context: WorkerContext) -> Iterator[str]:
@@ -37,15 +58,12 @@ def close_account(context: WorkerContext, account_id: str) -> None:
 
 
 def expired_audio(context: WorkerContext) -> Iterator[str]:
-    """Yield the splits whose stems have expired."""
-    now, after = times.now(), None
-    while True:
-        with context.database.read() as session:
-            page = deletion_queries.expired_after(session, now, after, PAGE)
-        yield from (split_id for _, split_id in page)
-        if len(page) < PAGE:
-            return
-        after = page[-1]
+    """Return the splits whose stems have expired."""
+    now = times.now()
+    return _paged(
+        context,
+        lambda session, after: deletion_queries.expired_after(session, now, after, PAGE),
+    )
 
 
 def delete_audio(context: WorkerContext, split_id: str) -> None:
@@ -57,15 +75,9 @@ def delete_audio(context: WorkerContext, split_id: str) -> None:
 
 
 def expired_direct(context: WorkerContext) -> Iterator[str]:
-    """Yield the expired direct uploads of which no split has asked yet."""
-    now, after = times.now(), None
-    while True:
-        with context.database.read() as session:
-            page = uploads.expired_direct(session, now, after, PAGE)
-        yield from (upload_id for _, upload_id in page)
-        if len(page) < PAGE:
-            return
-        after = page[-1]
+    """Return the expired direct uploads that have not been confirmed."""
+    now = times.now()
+    return _paged(context, lambda session, after: uploads.expired_direct(session, now, after, PAGE))
 
 
 def settle_direct(context: WorkerContext, upload_id: str) -> None:
@@ -74,15 +86,8 @@ def settle_direct(context: WorkerContext, upload_id: str) -> None:
 
 
 def deleted_uploads(context: WorkerContext) -> Iterator[str]:
-    """Yield the uploads that are marked as deleted and whose bytes are not."""
-    after = None
-    while True:
-        with context.database.read() as session:
-            page = uploads.unswept(session, after, PAGE)
-        yield from (upload_id for _, upload_id in page)
-        if len(page) < PAGE:
-            return
-        after = page[-1]
+    """Return the uploads that are marked as deleted and whose bytes are not."""
+    return _paged(context, lambda session, after: uploads.unswept(session, after, PAGE))
 
 
 def delete_upload(context: WorkerContext, upload_id: str) -> None:
