@@ -253,7 +253,7 @@ def test_expired_uploads(
     assert latest.direct_until is not None
     assert latest.expires_at > latest.direct_until, "the bytes may still be arriving"
     with someone.database.write() as session:
-        session.execute(update(Upload).values(expires_at=times.now()))
+        session.execute(update(Upload).values(expires_at=times.now(), direct_until=times.now()))
     sweep(context)
     found = row(someone, arrived["uploadId"])
     assert found.stored_at is not None
@@ -262,10 +262,30 @@ def test_expired_uploads(
     assert wanted(client, by_id(arrived["uploadId"])).status_code == 200
     assert error(wanted(client, by_id(late["uploadId"]))) == (404, "NOT_FOUND")
 
-    assert put(web, late) == 200  # its URL still works
+    assert put(web, late) == 200  # the storage's clock is behind ours
     sweep(context, "orphans")
     with pytest.raises(Missing):
         storage.info(keys.upload(late["uploadId"]))
+
+
+def test_the_url_of_a_deleted_upload_stores_nothing(
+    client: httpx2.Client, web: httpx2.Client, context: WorkerContext, storage: Storage
+) -> None:
+    """Its bytes would not count towards what the account may store."""
+    arrived, never = reserve(client), reserve(client)
+    assert put(web, arrived) == 200
+    assert wanted(client, by_id(arrived["uploadId"])).status_code == 200
+    (split,) = client.get("/v1/audio/splits").json()["data"]["items"]
+    assert client.post(f"/v1/audio/splits/{split['id']}/cancel").status_code == 200
+    for upload in (arrived, never):
+        path = f"/v1/audio/uploads/{upload['uploadId']}"
+        assert client.delete(path).status_code == 200
+    sweep(context)
+    for upload in (arrived, never):
+        assert storage.info(keys.upload(upload["uploadId"])).size == 0
+        assert put(web, upload) == 412
+    sweep(context, "orphans", after=timedelta(hours=2))  # the URLs have expired
+    assert [*storage.names(keys.UPLOADS)] == []
 
 
 def test_invalid_headers(client: httpx2.Client) -> None:

@@ -7,6 +7,8 @@ a split uses the upload, and when the upload expires.
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from aistemsplitter_server.kit import times
 from aistemsplitter_server.kit.database import Database
@@ -62,6 +64,21 @@ def confirm(database: Database, settings: Settings, storage: Storage, upload: Up
         raise Conflict(service.not_arrived(upload))
     with database.write() as session:
         service.confirm(session, settings, upload.id)
+
+
+def block(settings: Settings, storage: Storage, upload_id: str) -> None:
+    """Replace the bytes of a direct upload by an empty object.
+
+    If they were only deleted, its presigned URL could store them again, and they would not count
+    towards what the account may store.
+
+    Raises:
+        OSError: The storage cannot be used now.
+    """
+    with TemporaryDirectory(dir=settings.data) as folder:
+        empty = Path(folder, "empty")
+        empty.touch()
+        storage.put_file(keys.upload(upload_id), empty)
 
 
 def settle(database: Database, settings: Settings, storage: Storage, upload_id: str) -> None:

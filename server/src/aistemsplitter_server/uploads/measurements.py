@@ -7,8 +7,6 @@ import logging
 import threading
 from collections import Counter, deque
 from concurrent.futures import Future
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Self
 
 from starlette.concurrency import run_in_threadpool
@@ -172,19 +170,11 @@ class Measurements:
             self._delete(upload)
 
     def _delete(self, upload: Upload) -> None:
-        """Delete the bytes of a file that is not audio. Its row stays for a while to say why.
-
-        Those of a direct upload are replaced by an empty object, because its presigned URL could
-        store them again, and they would not count towards what the account may store.
-        """
-        key = keys.upload(upload.id)
+        """Delete the bytes of a file that is not audio. Its row stays for a while to say why."""
         try:
             if upload.direct_until is None:
-                self._storage.delete_prefix(key)
+                self._storage.delete_prefix(keys.upload(upload.id))
             else:
-                with TemporaryDirectory(dir=self._settings.data) as folder:
-                    empty = Path(folder, "empty")
-                    empty.touch()
-                    self._storage.put_file(key, empty)
+                direct.block(self._settings, self._storage, upload.id)
         except OSError as error:  # the sweep deletes them when they expire
             logger.warning("%s: not deleted: %s", upload.id, error.strerror)

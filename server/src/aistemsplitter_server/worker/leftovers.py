@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import TypeAlias
 
-from sqlalchemy import select
+from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import Session
 
 from aistemsplitter_server.kit import heartbeats, ids, times
@@ -92,7 +92,11 @@ def deleted_uploads(context: WorkerContext) -> Iterator[str]:
 
 def delete_upload(context: WorkerContext, upload_id: str) -> None:
     """Delete an upload's bytes, complete or not."""
+    with context.database.read() as session:
+        upload = session.get_one(Upload, upload_id)
     uploads_service.delete_bytes(context.storage, upload_id)
+    if upload.direct_until is not None and times.now() < upload.direct_until:
+        direct.block(context.settings, context.storage, upload_id)
 
 
 def orphans(context: WorkerContext) -> Iterator[str]:
@@ -104,16 +108,21 @@ def orphans(context: WorkerContext) -> Iterator[str]:
     retention = timedelta(hours=context.settings.retention_hours)
     before = times.now() - retention - GRACE
     context.storage.tidy(times.now() - GRACE)
-    for prefix, id_column, swept_at in (
-        (keys.SPLITS, Split.id, Split.swept_at),
-        (keys.FETCHED, Split.id, Split.swept_at),
-        (keys.UPLOADS, Upload.id, Upload.swept_at),
+    upload_is_over = and_(
+        Upload.swept_at.is_not(None),
+        # Until then, an empty object keeps the upload's URL from storing one.
+        or_(Upload.direct_until.is_(None), Upload.direct_until <= times.now()),
+    )
+    for prefix, id_column, is_over in (
+        (keys.SPLITS, Split.id, Split.swept_at.is_not(None)),
+        (keys.FETCHED, Split.id, Split.swept_at.is_not(None)),
+        (keys.UPLOADS, Upload.id, upload_is_over),
     ):
         names = context.storage.names(prefix)
         while page := [*islice(names, PAGE)]:
             with context.database.read() as session:
-                query = select(id_column, swept_at).where(id_column.in_(page))
-                known = {name: swept is not None for name, swept in session.execute(query)}
+                query = select(id_column, is_over).where(id_column.in_(page))
+                known: dict[str, bool] = {row[0]: row[1] for row in session.execute(query)}
             for name in page:
                 made = ids.made_at(name)
                 if known.get(name, made is not None and made < before):
