@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from aistemsplitter_engine import add_ensemble, add_model, remove_model
 from aistemsplitter_engine.audio import AudioFile
+from aistemsplitter_engine.weights.store import TINY
 from cli_songs import split, write_song
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.usefixtures("fakes")]
@@ -123,3 +125,20 @@ def test_another_precision(tmp_path: Path, out: Path) -> None:
     code, _, err = split(song, "-o", out, "--stems", "vocals")
     assert code == 1
     assert "were made with precision float32; split it again with --overwrite" in err
+
+
+@pytest.mark.usefixtures("empty_machine")
+def test_a_name_that_stands_for_another_model(tmp_path: Path, out: Path) -> None:
+    def run() -> tuple[int, str, str]:
+        return split(song, "-o", out, "--model", "mine", "--device", "cpu", "--stems", "vocals")
+
+    song = make(tmp_path / "a.wav")
+    add_model("other", TINY)
+    add_ensemble("mine", {"htdemucs_tiny": 1, "other": 1}, ["vocals"])
+    assert run()[0] == 0
+    assert ": skipped, " in run()[1]
+    remove_model("mine")
+    add_ensemble("mine", {"htdemucs_tiny": 1, "other": 2}, ["vocals"])
+    code, _, err = run()
+    assert code == 1
+    assert "were made with model-digest " in err

@@ -15,6 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from aistemsplitter_engine.errors import OutputError
 from aistemsplitter_engine.options import Precision
+from aistemsplitter_engine.pipeline.model import find
+from aistemsplitter_engine.weights.catalogue import ModelSpec
+from aistemsplitter_engine.weights.combinations import Combination
 
 if TYPE_CHECKING:
     from aistemsplitter_engine.cli.songs import Job
@@ -60,6 +63,7 @@ class Record:
 
 def options_of(
     model: str,
+    digest: str | None,
     config: Path | None,
     precision: Precision,
     shifts: int,
@@ -67,9 +71,13 @@ def options_of(
     overlap: float,
     export: Export,
 ) -> Options:
-    """Return the options of the command that determine the content of its files."""
+    """Return the options of the command that determine the content of its files.
+
+    ``digest`` is the :func:`digest_of` the model.
+    """
     return {
         "model": model,
+        **({} if digest is None else {"model-digest": digest}),
         **({} if config is None else {"config": _digest(config)[:16]}),
         "precision": precision,
         "shifts": shifts,
@@ -81,6 +89,28 @@ def options_of(
         "mono": export.mono,
         "clip": export.clip,
     }
+
+
+def digest_of(model: str) -> str | None:
+    """Return a digest of a registered model or a combination, or None for another model.
+
+    Its name may stand for another checkpoint or other weights later.
+
+    Raises:
+        ModelError: The model or its files do not exist.
+    """
+    found = find(model)
+    if found is None or isinstance(found, ModelSpec):
+        return None
+    content: object
+    if isinstance(found, Combination):
+        content = [
+            [step.stems, [(name, weight, digest_of(name)) for name, weight in step.weights.items()]]
+            for step in found.steps
+        ]
+    else:
+        content = [found.stems, found.check_files()]
+    return hashlib.sha256(repr(content).encode()).hexdigest()[:16]
 
 
 def choose_folder(job: Job) -> Path:

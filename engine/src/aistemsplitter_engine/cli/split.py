@@ -190,7 +190,7 @@ def split(
     try:
         from aistemsplitter_engine.cli.file_names import NameTemplate
         from aistemsplitter_engine.cli.first_use import opened
-        from aistemsplitter_engine.cli.records import options_of
+        from aistemsplitter_engine.cli.records import digest_of, options_of
         from aistemsplitter_engine.cli.run import split_all, stream, stream_one, unfinished
         from aistemsplitter_engine.cli.songs import Job
         from aistemsplitter_engine.formats import OutputFormat
@@ -224,7 +224,14 @@ def split(
                 stream_one(run_one, Job(songs[0], output, output), report)
             else:
                 made = options_of(
-                    separator.model, config, precision, shifts, seed, separator.overlap, export
+                    separator.model,
+                    digest_of(model),
+                    config,
+                    precision,
+                    shifts,
+                    seed,
+                    separator.overlap,
+                    export,
                 )
                 places = unfinished(songs, wanted, export, template, made, overwrite, report)
                 split_all(separator, places, wanted, made, resume, jobs, report, stop)

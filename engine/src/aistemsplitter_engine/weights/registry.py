@@ -77,8 +77,13 @@ class LocalModel:
     licence: str = UNKNOWN_LICENCE
     description: str = "A model of your own."
 
-    def check_files(self) -> None:
-        """Raise :class:`ModelError` if a file is missing or has changed."""
+    def check_files(self) -> list[str]:
+        """Return the SHA-256 of the checkpoint, and of the YAML if there is one.
+
+        Raises:
+            ModelError: A file is missing or has changed.
+        """
+        digests = []
         for path, sha256 in ((self.file, self.sha256), (self.config, self.config_sha256)):
             if path is None:
                 continue
@@ -95,6 +100,8 @@ class LocalModel:
                     f"registered one: its SHA-256 is {digest}, not {sha256}; put that back, or "
                     f"{self._how_to_register()}"
                 )
+            digests.append(digest)
+        return digests
 
     def _how_to_register(self) -> str:
         return f"register the model again after: aistemsplitter-local models remove {self.name}"
