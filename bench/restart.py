@@ -54,7 +54,7 @@ KEY = re.compile(r"ast_live_\w+")
 
 @dataclass
 class Count:
-    """What the clients noticed."""
+    """Counts of what all clients received, and what went wrong."""
 
     waits: list[float] = field(default_factory=list)  # seconds of each answered request
     faults: list[str] = field(default_factory=list)

@@ -39,7 +39,10 @@ def previous() -> str:
     """Return the commit of the previous release; skip the test where it is not in the history."""
     commit = git("describe", "--tags", "--abbrev=0", f"--match={TAGS}", "HEAD^") or UNRELEASED
     if git("cat-file", "-e", f"{commit}^{{commit}}") is None:
-        pytest.skip(f"{commit[:20]} is not in the git history here, as in a shallow clone")
+        pytest.skip(
+            f"{commit[:20]} is not in this checkout's history. In a shallow clone, fetch it with"
+            " `git fetch --unshallow --tags`."
+        )
     return commit
 
 
@@ -55,7 +58,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", target]
     done = subprocess.run([*command, sources / "server"], capture_output=True, text=True)
     if done.returncode and "CI" not in os.environ:
-        pytest.skip(f"no package index: {done.stderr}")
+        pytest.skip(f"pip cannot build the previous release; is there an index? {done.stderr}")
     assert done.returncode == 0, done.stderr
     return [target, sources / "engine" / "src"]
 

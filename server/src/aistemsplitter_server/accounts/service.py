@@ -243,7 +243,7 @@ def rotate_key(
     """Replace a key and return the new one; its id, scopes and webhook secret stay.
 
     Args:
-        valid_for: How long the replaced key is still accepted. One that it replaced itself is
+        valid_for: How long the replaced key is still accepted. A key replaced before that is
             refused from now on.
 
     Raises:

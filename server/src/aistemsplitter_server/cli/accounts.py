@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import typer
+from sqlalchemy.orm import Session
 
 from aistemsplitter_server.accounts import people, queries, sign_ins, standing
-from aistemsplitter_server.accounts.tables import ACTIVE, DELETING, SUSPENDED, Account
+from aistemsplitter_server.accounts.tables import ACTIVE, DELETING, SUSPENDED, Account, Person
 from aistemsplitter_server.audit import service as audit
 from aistemsplitter_server.audit.service import Action
 from aistemsplitter_server.cli.shared import (
@@ -153,9 +154,7 @@ def make_link(
 ) -> None:
     """Create a link for joining an account on the pages. It works once, within 7 days."""
     with opened_with_secrets(context.obj) as (database, secrets), database.write() as session:
-        person = queries.person(session, email.lower()) if email else None
-        if email and person is None:
-            raise typer.BadParameter(f"--email {email}: no person has this email address")
+        person = _person(session, email) if email else None
         free_seconds = context.obj.free_minutes * 60
         actor = audit.command_line()
         account_id = account or (
@@ -185,7 +184,7 @@ def sign_out(
         str | None, typer.Option(help="Account id; all its people are signed out.")
     ] = None,
     email: Annotated[
-        str | None, typer.Option(help="Email address of the person who is signed out.")
+        str | None, typer.Option(help="Email address of the person to sign out.")
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -193,14 +192,12 @@ def sign_out(
     if (account is None) == (email is None):
         raise typer.BadParameter("pass either --email or --account")
     with opened(context.obj) as database, database.write() as session:
-        if email is not None:
-            one = queries.person(session, email.lower())
-            if one is None:
-                raise typer.BadParameter(f"--email {email}: no person has this email address")
-            found = [one]
+        if account is not None:
+            standing.require_not_deleted(session, account)
+            found = [*queries.people(session, account)]
         else:
-            standing.require_not_deleted(session, account or "")
-            found = [*queries.people(session, account or "")]
+            assert email is not None
+            found = [_person(session, email)]
         ended = 0
         for person in found:
             ended += len(sign_ins.everywhere(session, person.id))
@@ -211,6 +208,13 @@ def sign_out(
         print_json({"people": [person.id for person in found], "ended": ended})
     else:
         typer.echo(f"{ended} {'session' if ended == 1 else 'sessions'} ended.")
+
+
+def _person(session: Session, email: str) -> Person:
+    person = queries.person(session, email.lower())
+    if person is None:
+        raise typer.BadParameter(f"--email {email}: no person has this email address")
+    return person
 
 
 def _change(text: str) -> tuple[str, int | None]:

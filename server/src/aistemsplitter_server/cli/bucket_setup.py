@@ -34,10 +34,10 @@ def steps(bucket: Bucket, settings: Settings) -> Iterator[Finding]:
 
 
 def _cors(bucket: Bucket, settings: Settings) -> Iterator[Finding]:
-    """Let scripts of web pages read and upload. Our own pages can do without."""
+    """Let scripts of web pages read and upload. The service's own pages work without this."""
     origins, uploading = s3_rules.origins(settings), s3_rules.uploading_origins(settings)
     needed = bool(settings.origins and not settings.storage_proxy)
-    todo = f"set {PREFIX}STORAGE_PROXY=true, so that uploads and downloads pass through the API"
+    todo = f"set {PREFIX}STORAGE_PROXY=true to send uploads and downloads through the API"
     try:
         wanted = s3_rules.cors_rules(bucket, origins, uploading)
         changed = s3_rules.set_cors(bucket, wanted)

@@ -137,7 +137,7 @@ def rotate(
     key_id: str,
     keep: Annotated[
         str,
-        typer.Option(help="Time in which the old key still works, such as 7d, 12h or 0h."),
+        typer.Option(help="How long the old key still works, such as 7d, 12h or 0h."),
     ] = "24h",
     as_json: Json = False,
 ) -> None:
@@ -146,9 +146,10 @@ def rotate(
     with opened_with_secrets(context.obj) as (database, secrets), database.write() as session:
         api_key = service.rotate_key(session, secrets, None, key_id, valid_for=valid_for)
         key = service.known_key(session, None, key_id)
+        assert key.previous_digest_until is not None
         actor = audit.command_line()
         audit.record(session, key.account_id, actor, Action.KEY_ROTATED, key_id, keep=keep)
-        until = times.to_wire(times.now() + valid_for)
+        until = times.to_wire(key.previous_digest_until)
     if as_json:
         print_json({"id": key_id, "apiKey": api_key, "previousUntil": until})
         return

@@ -206,7 +206,7 @@ class Database:
     def close(self) -> None:
         """Close all connections: idle ones now, the others as soon as they are no longer used.
 
-        Threads that nobody waits for, such as those of jobs, may still be using some.
+        Threads that are not joined, such as those that run jobs, may still be using some.
         """
         for engine in (self.engine, self._writer):
             event.listen(engine, "checkin", _close_returned)

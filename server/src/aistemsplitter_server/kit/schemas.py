@@ -13,6 +13,13 @@ Moment = Annotated[
     str,
     Field(examples=["2026-05-03T10:20:30.000Z"], json_schema_extra={"format": "date-time"}),
 ]
+NextCursor = Annotated[
+    str | None,
+    Field(
+        description="cursor of the next page; null on the last",
+        examples=["01JTB3Y6M8Q4W2N7C5D9E0F1GH"],
+    ),
+]
 EXAMPLE = "x-example"
 
 

@@ -75,7 +75,7 @@ def page(
 def _newest_first(
     account_id: str, filters: Filters, *, is_test: bool, before: str | None
 ) -> Select[Split]:
-    """Select what an index can find: ids sort by time."""
+    """Select by what an index can look up; ids sort by time."""
     query = select(Split).where(Split.account_id == account_id, Split.is_test == is_test)
     if before is not None:
         query = query.where(Split.id < before)
@@ -93,7 +93,7 @@ def _newest_first(
 
 
 def _conditions(session: Session, filters: Filters) -> list[ColumnElement[bool]]:
-    """Return what has to be compared with each split."""
+    """Return the conditions that have to be checked on each split."""
     conditions: list[ColumnElement[bool]] = []
     if filters.model is not None:
         names = [name for name, model in NAMES.items() if model is filters.model]

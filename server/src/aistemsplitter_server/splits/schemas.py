@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, StringConstraints, ValidationInfo, field_validator
 
-from aistemsplitter_server.kit.schemas import Moment, Request, Response, example
+from aistemsplitter_server.kit.schemas import Moment, NextCursor, Request, Response, example
 from aistemsplitter_server.models.catalogue import HTDEMUCS_FT, NAMES, Model
 
 Status = Literal["queued", "processing", "succeeded", "failed"]
@@ -182,10 +182,7 @@ class SplitPage(Response):
     """A page of splits, newest first."""
 
     items: list[SplitInfo]
-    next_cursor: str | None = Field(
-        description="cursor of the next page; null on the last",
-        examples=["01JTB3Y6M8Q4W2N7C5D9E0F1GH"],
-    )
+    next_cursor: NextCursor
 
 
 class Deleted(Response):

@@ -20,7 +20,7 @@ from aistemsplitter_server.storage.s3_bucket import NOT_OFFERED, Bucket, code
 logger = logging.getLogger(__name__)
 
 LONGEST = timedelta(days=7)  # that a presigned URL may work
-PAUSE = 60.0  # seconds after a failed try
+PAUSE = 60.0  # seconds until the next try after one that failed
 ONLY_NEW = "*"  # If-None-Match: no object has the key yet
 IS_THERE = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
 
@@ -35,13 +35,14 @@ class S3DirectUploads:
     def __init__(self, bucket: Bucket) -> None:
         self._bucket = bucket
         self._lock = threading.Lock()
-        self._are_safe: bool | None = None  # None until it was tried
+        self._are_safe: bool | None = None  # None until that is known
         self._try_at = 0.0  # by the monotonic clock
 
     def are_safe(self) -> bool:
         """Return whether the bucket never replaces objects on request; False until that is known.
 
-        Where another request is trying, or has failed to, this one does not wait for the storage.
+        The first call tries it. Other calls during that try, and those within ``PAUSE`` after one
+        that failed, return False at once.
         """
         if self._are_safe is None and self._lock.acquire(blocking=False):
             try:
@@ -49,7 +50,12 @@ class S3DirectUploads:
                     self._are_safe = self._writes_once()
             except StorageFailed as error:
                 self._try_at = time.monotonic() + PAUSE
-                logger.warning("uploads pass through the API for now: %s", error)
+                logger.warning(
+                    "direct uploads are off for now: %s. Uploads pass through the API;"
+                    " the bucket is tried again after %.0f s.",
+                    error,
+                    PAUSE,
+                )
             finally:
                 self._lock.release()
         return bool(self._are_safe)
@@ -111,5 +117,9 @@ class S3DirectUploads:
                 return True
             if code(error) not in NOT_OFFERED:
                 raise
-        logger.warning("uploads pass through the API: the bucket ignores If-None-Match")
+        logger.warning(
+            "direct uploads are off: bucket %s ignores If-None-Match, so a URL could replace songs."
+            " Uploads pass through the API; use a service with conditional writes to avoid that.",
+            self._bucket.name,
+        )
         return False

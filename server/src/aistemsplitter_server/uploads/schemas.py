@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, StringConstraints
 
-from aistemsplitter_server.kit.schemas import Moment, Request, Response, example
+from aistemsplitter_server.kit.schemas import Moment, NextCursor, Request, Response, example
 
 MEDIA_TYPE = r"^[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+(;[ -~]*)?$"
 
@@ -124,10 +124,7 @@ class UploadPage(Response):
     """A page of uploads, newest first."""
 
     items: list[UploadInfo]
-    next_cursor: str | None = Field(
-        description="cursor of the next page; null on the last",
-        examples=["01JTB3Y6M8Q4W2N7C5D9E0F1GH"],
-    )
+    next_cursor: NextCursor
 
 
 class DeletedUpload(Response):

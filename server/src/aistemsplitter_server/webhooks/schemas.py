@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from aistemsplitter_server.kit import times
-from aistemsplitter_server.kit.schemas import Response
+from aistemsplitter_server.kit.schemas import NextCursor, Response
 from aistemsplitter_server.webhooks.tables import Attempt, Delivery, Event
 
 State = Literal["pending", "delivered", "failed"]
@@ -53,7 +53,7 @@ class DeliveryPage(Response):
     """A page of deliveries, newest first."""
 
     items: list[DeliveryInfo]
-    next_cursor: str | None
+    next_cursor: NextCursor
 
 
 def shown(delivery: Delivery, event: Event) -> DeliveryInfo:

@@ -63,13 +63,13 @@ def get_usage(
     context: InContext,
     caller: Annotated[Caller, Depends(with_scope(Scope.CREDITS_READ))],
     start: Annotated[
-        date | None, Query(description=f"first day (UTC); by default {DAYS} days end with `end`")
+        date | None, Query(description=f"first day (UTC), by default {DAYS - 1} days before `end`")
     ] = None,
     end: Annotated[date | None, Query(description="last day (UTC), by default today")] = None,
 ) -> Success[UsageReport]:
     """Return the account's usage by day, at most 31 days. A refund counts on its charge's day.
 
-    Splits of test keys cost nothing, so that a test key reads zeros.
+    Splits of test keys cost nothing, so a test key gets zeros.
     """
     first, last = _period(start, end)
     if caller.is_test:
@@ -98,10 +98,11 @@ def _period(start: date | None, end: date | None) -> tuple[date, date]:
     """Return the first and the last day.
 
     Raises:
-        ValidationFailed: They are in the wrong order, too far apart, or not in this age.
+        ValidationFailed: They are in the wrong order, too far apart, before 2000, or in the future.
     """
-    tomorrow = times.now().date() + timedelta(days=1)  # where it may be today already
-    last = end or times.now().date()
+    today = times.now().date()
+    last = end or today
+    tomorrow = today + timedelta(days=1)  # may have begun where the client is
     if not EARLIEST <= last <= tomorrow:
         raise ValidationFailed([("end", f"must be from {EARLIEST} to today")])
     first = start or max(EARLIEST, last - timedelta(days=DAYS - 1))
