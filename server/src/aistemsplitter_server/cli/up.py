@@ -6,7 +6,7 @@ import io
 import os
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
@@ -23,6 +23,7 @@ from aistemsplitter_server.cli import supervisor
 from aistemsplitter_server.cli.shared import ENV_FILE, client_settings, remember_env_file
 from aistemsplitter_server.cli.supervisor import Child
 from aistemsplitter_server.http import lan, listening
+from aistemsplitter_server.http.lan import Identity
 from aistemsplitter_server.installation import service as installation
 from aistemsplitter_server.kit import logs, settings, times
 from aistemsplitter_server.kit.database import Database
@@ -78,12 +79,14 @@ def up(
         sockets = {"--fd": listener.fileno()}
         if lan_listener is not None:
             sockets["--lan-fd"] = lan_listener.fileno()
-            _greet_lan(config, lan_listener.getsockname()[1], first)
+            networks = lan.addresses()
+            identity = lan.identity(config.data, networks, times.now())
+            _greet_lan(identity, networks, lan_listener.getsockname()[1], first)
         command = [sys.executable, "-m", "aistemsplitter_server", "--data", str(config.data)]
         if (used := context.meta[ENV_FILE]) is not None:
             command += ["--env-file", str(used)]
         children = [
-            # They outlive the API: during a restart, connections wait instead of being refused.
+            # The sockets outlive the API: while it restarts, connections wait.
             Child("API", [*command, "api", *_as_flags(sockets)], list(sockets.values())),
             Child("worker", [*command, "worker"]),
         ]
@@ -184,10 +187,10 @@ def _greet(config: Settings, first: tuple[NewKey, str] | None) -> None:
     typer.echo("\n".join(lines))
 
 
-def _greet_lan(config: Settings, port: int, first: tuple[NewKey, str] | None) -> None:
+def _greet_lan(
+    identity: Identity, networks: Sequence[str], port: int, first: tuple[NewKey, str] | None
+) -> None:
     """Print how other devices on the local network reach the pages."""
-    networks = lan.addresses()
-    identity = lan.identity(config.data, networks, times.now())
     if not networks:
         typer.echo("No network found. Connect this computer to one and start again.\n")
         return

@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 from aistemsplitter_server.splits.tables import Split
 from player_pages import at, opened
 
-# What the page tells the device: handlers of media keys, and how many locks keep the screen on.
+# Records what the page sets: handlers of media keys, the position, and locks of the screen.
 SPY = """
 window.handlers = {};
 navigator.mediaSession.setActionHandler = (action, handler) => (window.handlers[action] = handler);

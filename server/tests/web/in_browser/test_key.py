@@ -105,6 +105,13 @@ def test_the_key_is_heard_with_the_drums_as_they_are(
     expect_tones(page, speed=0.5, present=present, absent=[440, 1500])
 
 
+def test_a_chosen_key_is_shown_before_it_is_heard(page: Page, base: str, song: Split) -> None:
+    page.route("**/SignalsmithStretch.mjs", lambda _: None)  # it does not arrive
+    opened(page, base, song)
+    page.keyboard.press("k")
+    expect(page.get_by_label("Key", exact=True)).to_have_value("1")
+
+
 def test_the_key_is_remembered(page: Page, base: str, song: Split) -> None:
     opened(page, base, song)
     page.get_by_label("Key", exact=True).select_option("-2")

@@ -1,15 +1,15 @@
 // Pitch shifting by the vendored library, in an audio context and for files.
 
 /**
- * A node that shifts the pitch of what runs through it, or null where browsers have none for us:
- * they keep AudioWorklet to pages that came by https, or from the machine itself.
+ * A node that shifts the pitch of what runs through it, or null without AudioWorklet: browsers have
+ * that only for pages from https or localhost.
  * @param {AudioContext} context
  * @param {string} library where signalsmith-stretch is
  */
 export async function pitchShifter(context, library) {
   if (!context.audioWorklet) return null;
   const { default: SignalsmithStretch } = await import(library);
-  SignalsmithStretch.moduleUrl = library; // otherwise it makes one of a blob:, which is not allowed
+  SignalsmithStretch.moduleUrl = library; // its default is a blob:, which the policy forbids
   const node = await SignalsmithStretch(context);
   const latency = await node.latency();
   return {
