@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from aistemsplitter_server.kit import ids
 from aistemsplitter_server.models.catalogue import NAMES, Model
+from aistemsplitter_server.splits import queries
 from aistemsplitter_server.splits.tables import Split
 
 READ = 5_000  # splits that a page reads at most to find those of a model or with metadata
@@ -59,17 +60,8 @@ def page(
     """
     newest_first = _newest_first(account_id, filters, is_test=is_test, before=before)
     conditions = _conditions(session, filters)
-    oldest = None
-    if conditions:
-        nth = newest_first.with_only_columns(Split.id).offset(READ - 1).limit(1)
-        oldest = session.scalar(nth)
-    if oldest is not None:
-        conditions.append(Split.id >= oldest)
-    query = newest_first.where(Split.deleted_at.is_(None), *conditions)
-    found = session.scalars(query.limit(limit + 1)).all()
-    if len(found) > limit:
-        return found[:limit], found[limit - 1].id
-    return found, oldest
+    most = READ if conditions else None
+    return queries.matching(session, newest_first, conditions, most=most, limit=limit)
 
 
 def _newest_first(

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
+    ColumnElement,
     Connection,
     Select,
     bindparam,
@@ -164,12 +165,30 @@ def search(
     newest_first = mine.order_by(Split.id.desc())
     if before is not None:
         newest_first = newest_first.where(Split.id < before)
-    oldest = session.scalar(newest_first.with_only_columns(Split.id).offset(SEARCHED - 1).limit(1))
-    query = newest_first.where(
-        Split.deleted_at.is_(None),
-        Split.filename.icontains(text, autoescape=True),
-        ~_IS_RETRIED,
-    )
+    conditions = (Split.filename.icontains(text, autoescape=True), ~_IS_RETRIED)
+    return matching(session, newest_first, conditions, most=SEARCHED, limit=limit)
+
+
+def matching(
+    session: Session,
+    newest_first: Select[Split],
+    conditions: Sequence[ColumnElement[bool]],
+    *,
+    most: int | None,
+    limit: int,
+) -> tuple[Sequence[Split], str | None]:
+    """Return splits of a query that are not deleted and meet conditions.
+
+    Args:
+        most: Splits that are read at most; None for any number.
+
+    Returns:
+        The splits, and the id to continue before; None if no older split is left to read.
+    """
+    query, oldest = newest_first.where(Split.deleted_at.is_(None), *conditions), None
+    if most is not None:
+        nth = newest_first.with_only_columns(Split.id).offset(most - 1).limit(1)
+        oldest = session.scalar(nth)
     if oldest is not None:
         query = query.where(Split.id >= oldest)
     found = session.scalars(query.limit(limit + 1)).all()
