@@ -159,6 +159,23 @@ def test_a_replaced_key_stays_replaced_after_the_services_secret_is_rotated(
     accounts.authenticate(database, Secrets(after), second)
 
 
+def test_a_key_that_is_replaced_while_it_is_used_stays_replaced(
+    database: Database, account: str
+) -> None:
+    """Its use was checked before, and is noted after."""
+    secrets = Secrets(bytes([1] * 32), bytes(32))
+    with database.write() as session:
+        key = accounts.create_key(session, Secrets(bytes(32)), account)
+    who = accounts.identify(database, secrets, key.api_key)
+    assert who.new_digest is not None
+    with database.write() as session:
+        second = accounts.rotate_key(session, secrets, account, key.id, valid_for=timedelta())
+    accounts.note_use(database, who)
+    assert accounts.authenticate(database, secrets, second).key_id == key.id
+    with pytest.raises(Unauthorized):
+        accounts.authenticate(database, secrets, key.api_key)
+
+
 def test_last_use_is_recorded_at_intervals(
     database: Database, server_secrets: Secrets, key: accounts.NewKey
 ) -> None:

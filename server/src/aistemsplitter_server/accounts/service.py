@@ -342,14 +342,15 @@ def _is_one_of(stored: bytes, digests: Sequence[bytes]) -> bool:
 def note_use(database: Database, who: Caller) -> None:
     """Note when a key was last used. The request continues if that cannot be written.
 
-    Only now is the key known, so its digest with a new secret is stored here too.
+    Only now is the key known, so its digest with a new secret is stored here too, unless it has one
+    already: the key may have been replaced since it was checked.
     """
     now = times.now()
     try:
         with database.write() as session:
-            key = session.get_one(ApiKey, who.key_id)
+            key = session.get_one(ApiKey, who.key_id, with_for_update=True)
             key.last_used_at = max(now, key.last_used_at or now)
-            if who.new_digest is not None:
+            if who.new_digest is not None and key.digest_secret != who.new_digest[1]:
                 key.digest, key.digest_secret = who.new_digest
     except OperationalError as error:
         logger.warning("the last use of %s could not be recorded: %s", who.key_id, error.orig)
