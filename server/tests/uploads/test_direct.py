@@ -185,6 +185,11 @@ def test_a_repeated_reservation(
     body = {"filename": "song.flac", "contentType": "audio/flac", "contentLength": len(BODY)}
     through_us = client.post("/v1/audio/uploads", json=body, headers=key)
     assert error(through_us) == (422, "IDEMPOTENCY_MISMATCH")
+    with someone.database.write() as session:
+        session.execute(update(Upload).values(direct_until=times.now()))
+    again = reserve(client, DIRECT | key)
+    assert again["uploadId"] == first["uploadId"]
+    assert again["expiresAt"] > times.to_wire(times.now()), "the URL has expired"
     assert put(web, again) == 200
     assert wanted(client, by_id(first["uploadId"])).status_code == 200
     assert reserve(client, DIRECT | key)["uploaded"]

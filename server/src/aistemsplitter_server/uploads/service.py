@@ -63,10 +63,12 @@ def reserve(
     if request.content_length > settings.upload_limit:
         raise PayloadTooLarge(settings.upload_limit)
     key = caller.scoped(key)
-    if key is not None and (before := _reserved(session, caller, request, key, direct=direct)):
-        return before
     now = times.now()
     until = now + timedelta(seconds=settings.upload_url_seconds)
+    if key is not None and (before := _reserved(session, caller, request, key, direct=direct)):
+        if before.direct_until is not None and before.stored_at is None:
+            _renew(before, until)
+        return before
     limits.lock_active(session, caller.account_id)
     allowed = limits.limits_of(session, settings, caller.account_id)
     account_id = caller.account_id
@@ -87,10 +89,10 @@ def reserve(
         content_type=request.content_type,
         content_length=request.content_length,
         created_at=now,
-        # Nothing extends the time of a direct upload, so it covers the slowest one that is allowed.
-        expires_at=until + _longest(request.content_length) if direct else until,
-        direct_until=until if direct else None,
+        expires_at=until,
     )
+    if direct:
+        _renew(upload, until)
     session.add(upload)
     try:
         session.flush()
@@ -106,6 +108,7 @@ def _reserved(
     upload = queries.with_key(session, caller.account_id, key)
     if upload is None:
         return None
+    session.refresh(upload, with_for_update=True)
     if upload.deleted_at is not None or upload.expires_at <= times.now():
         upload.idempotency_key = None
         session.flush()
@@ -116,6 +119,16 @@ def _reserved(
     if upload.direct_until is not None and not direct and upload.stored_at is None:
         raise IdempotencyMismatch  # this client cannot send the bytes there
     return upload
+
+
+def _renew(upload: Upload, until: datetime) -> None:
+    """Let the URL of a direct upload work until that time.
+
+    The upload expires later: nothing extends its time while the bytes arrive, so it has to cover
+    the slowest client that is allowed.
+    """
+    upload.direct_until = until
+    upload.expires_at = until + _longest(upload.content_length)
 
 
 def extend(session: Session, settings: Settings, upload_id: str) -> datetime:
