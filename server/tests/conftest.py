@@ -15,6 +15,7 @@ from pydantic import SecretStr
 
 import databases as kinds
 import postgres
+import prepared
 import seaweed as s3_server
 from aistemsplitter_server.accounts import people
 from aistemsplitter_server.app import create_app
@@ -46,6 +47,12 @@ def _no_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def _cheap_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hash passwords at the least cost; by default each takes a tenth of a second."""
     monkeypatch.setattr(people, "_hasher", PasswordHasher.from_parameters(CHEAPEST))
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _prepared() -> Iterator[None]:
+    with prepared.prepared():
+        yield
 
 
 @pytest.fixture(scope="session")

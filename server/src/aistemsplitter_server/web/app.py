@@ -65,10 +65,8 @@ ROUTERS = (
 
 def create_pages(context: Context) -> ASGIApp:
     """Return the pages."""
-    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
+    app = routed()
     app.state.context = context
-    for router in ROUTERS:
-        app.include_router(router)
     faults.install(app, _answer)
 
     @app.exception_handler(SignInNeeded)
@@ -80,6 +78,14 @@ def create_pages(context: Context) -> ASGIApp:
     app.add_middleware(SameSite, public_url=context.settings.public_url)
     app.add_middleware(faults.Faults, answer=_answer)
     app.add_middleware(Policy, settings=context.settings)
+    return app
+
+
+def routed() -> FastAPI:
+    """Return an application with all routes and nothing behind them."""
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
+    for router in ROUTERS:
+        app.include_router(router)
     return app
 
 
