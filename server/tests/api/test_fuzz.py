@@ -21,7 +21,7 @@ from aistemsplitter_server.kit.settings import Settings
 from beating import beat
 from customers import Customer, customer
 
-EXAMPLES = 20  # requests per operation, valid and invalid
+EXAMPLES = 10  # requests per operation, database and mode (valid or invalid)
 OPERATIONS = [
     (method.upper(), path, mode)
     for path, operations in document(routed(), "")["paths"].items()

@@ -27,7 +27,7 @@ from aistemsplitter_server.cli.doctor import doctor
 from aistemsplitter_server.cli.shared import ENV_FILE, opened, remember_env_file
 from aistemsplitter_server.cli.up import up
 from aistemsplitter_server.installation import service as installation
-from aistemsplitter_server.kit import checkpoints, heartbeats, ids, jobs, logs, settings
+from aistemsplitter_server.kit import checkpoints, heartbeats, ids, imports, jobs, logs, settings
 from aistemsplitter_server.kit import env_file as files
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
@@ -99,9 +99,10 @@ def api(
     ] = None,
 ) -> None:
     """Run the API."""
-    from aistemsplitter_server.app import create_app
-    from aistemsplitter_server.http import lan, listening, serving
-    from aistemsplitter_server.http.serving import SecureListener
+    with imports.without_collection():
+        from aistemsplitter_server.app import create_app
+        from aistemsplitter_server.http import lan, listening, serving
+        from aistemsplitter_server.http.serving import SecureListener
 
     chosen = settings.load(data=context.obj.data, host=host, port=port)
     remember_env_file(context)
@@ -135,7 +136,8 @@ def openapi() -> None:
 @app.command()
 def worker(context: typer.Context) -> None:
     """Run a worker, which separates songs and delivers webhooks."""
-    from aistemsplitter_server.worker import process
+    with imports.without_collection():
+        from aistemsplitter_server.worker import process
 
     remember_env_file(context)
     logs.configure(level=context.obj.log_level)
