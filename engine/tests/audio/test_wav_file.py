@@ -41,7 +41,8 @@ def test_the_file_is_that_of_ffmpeg(
     output = OutputFormat("wav", bits)
     for channels in (1, 2):
         audio = rng.uniform(-1.5, 1.5, (channels, frames)).astype(np.float32)
-        audio.flat[:4] = [1, -1, 0.5 / 2**15, -0.0][: audio.size]
+        steps = np.array([-0.0, 0.5, 1.5, -0.5, 2**15 - 1.5, 2**15 - 0.5, 2**15, -(2**15)])
+        audio.flat[:8] = steps[: audio.size] / 2**15
         blocks = np.split(audio, [frames // 3], axis=1) if frames > 2 else [audio]
         expected = by_ffmpeg(tmp_path / "theirs.wav", blocks, output, rate, tags)
         with StemWriter(tmp_path / "ours.wav", output, rate, channels, tags=tags) as writer:

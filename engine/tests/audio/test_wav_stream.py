@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aistemsplitter_engine.audio import AudioFile, StemWriter
+from aistemsplitter_engine.audio import BLOCK_FRAMES, AudioFile, StemWriter
 from aistemsplitter_engine.audio.wav_stream import WavStream
 from aistemsplitter_engine.formats import OutputFormat
 
 RATE = 44_100
+FRAMES = BLOCK_FRAMES + 1001
 
 
 class Pipe(io.BytesIO):
@@ -27,16 +28,16 @@ class Pipe(io.BytesIO):
 @pytest.mark.parametrize("channels", [1, 2])
 def test_the_samples_are_those_of_a_file(tmp_path: Path, depth: int, channels: int) -> None:
     rng = np.random.default_rng(0)
-    audio = rng.uniform(-1.5, 1.5, (channels, 1001)).astype(np.float32)
+    audio = rng.uniform(-1.5, 1.5, (channels, FRAMES)).astype(np.float32)
     output, pipe = OutputFormat("wav", depth), Pipe()
-    stream = WavStream(pipe, output, RATE, channels, 1001)
+    stream = WavStream(pipe, output, RATE, channels, FRAMES)
     with StemWriter(tmp_path / "file.wav", output, RATE, channels) as writer:
         for block in np.split(audio, [1, 500], axis=1):
             stream.write(block)
             writer.write(block)
     (tmp_path / "stream.wav").write_bytes(pipe.getvalue())
     ours, theirs = AudioFile(tmp_path / "stream.wav"), AudioFile(tmp_path / "file.wav")
-    assert (ours.frames, ours.sample_rate, ours.channels) == (1001, RATE, channels)
+    assert (ours.frames, ours.sample_rate, ours.channels) == (FRAMES, RATE, channels)
     assert ours.codec == theirs.codec
     samples = [np.concatenate([*file.blocks()], axis=1) for file in (ours, theirs)]
     assert np.array_equal(*samples)

@@ -74,11 +74,11 @@ class ClockDrift:
 
     def of(self, frame: AudioFrame, read: int) -> float:
         """Return the seconds missing before this frame; a clock that jumps back starts over."""
-        if not self._applies or frame.pts is None or frame.time_base is None:
+        if not self._applies or frame.pts is None or read < self._known_from:
             return 0.0
-        if read < self._known_from:
+        if (unit := frame.time_base) is None:
             return 0.0
-        start = float(frame.pts * frame.time_base) - read / frame.sample_rate
+        start = frame.pts * unit.numerator / unit.denominator - read / frame.sample_rate
         if self._start is None or start < self._start:
             self._start = start
         return start - self._start

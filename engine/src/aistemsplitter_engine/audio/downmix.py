@@ -30,6 +30,8 @@ _POSITIONS = {
     **dict.fromkeys([f"AMBI{n}" for n in range(2, 64)], _NOTHING),
 }
 
+_STEREO = np.eye(2, dtype=np.float32)  # the matrix that changes nothing
+
 # The positions of channels in files that do not state them, in WAV's order.
 _CUSTOMARY = {
     2: ("FL", "FR"),
@@ -55,14 +57,14 @@ def fold_matrix(positions: tuple[str, ...]) -> FloatArray | None:
             return None
         positions = _CUSTOMARY[len(positions)]
     columns = [_POSITIONS.get(position, _CENTRE) for position in positions]
-    return np.array(columns, dtype=np.float32).T
+    matrix: FloatArray = np.array(columns, dtype=np.float32).T
+    return _STEREO if np.array_equal(matrix, _STEREO) else matrix
 
 
 def fold(samples: FloatArray, matrix: FloatArray) -> FloatArray:
-    """Return (channels, n) samples as (2, n)."""
-    channels = matrix.shape[1]
-    if channels == 1:
-        return np.repeat(samples, 2, axis=0)
-    if channels == 2 and np.array_equal(matrix, np.eye(2, dtype=np.float32)):
+    """Return (channels, n) samples as (2, n), by a matrix of :func:`fold_matrix`."""
+    if matrix is _STEREO:  # an MP3 has 40 frames a second, and comparing takes time
         return samples
+    if matrix.shape[1] == 1:
+        return np.repeat(samples, 2, axis=0)
     return matrix @ samples

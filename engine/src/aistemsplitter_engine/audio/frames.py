@@ -20,6 +20,9 @@ _INTEGERS = {
 }
 _FLOATS = {"flt": np.float32, "dbl": np.float64}
 
+# Positions of FFmpeg's own layouts, by their names; asking FFmpeg for each takes time.
+_known_layouts: dict[str, tuple[str, ...]] = {}
+
 _PLANES = 8  # FFmpeg stores pointers to further planes elsewhere
 
 
@@ -54,14 +57,22 @@ def _raw(frame: AudioFrame, channels: int, dtype: np.dtype[Any]) -> NDArray[Any]
         return np.transpose(packed.reshape(count, channels))
     if channels > _PLANES:
         raise ValueError(f"{channels} channels in planes of their own")
-    return np.stack(
-        [np.frombuffer(memoryview(plane), dtype, count) for plane in frame.planes[:channels]]
-    )
+    samples = np.empty((channels, count), dtype)
+    for channel, plane in zip(samples, frame.planes[:channels], strict=True):
+        channel[:] = np.frombuffer(memoryview(plane), dtype, count)
+    return samples
 
 
 def positions_of(frame: AudioFrame) -> tuple[str, ...]:
     """Return the names of the frame's loudspeaker positions, one a channel."""
-    return tuple(channel.name for channel in frame.layout.channels)
+    layout = frame.layout
+    name = layout.name
+    if name not in _known_layouts:
+        positions = tuple(channel.name for channel in layout.channels)
+        if _owns_memory(name):
+            return positions
+        _known_layouts[name] = positions
+    return _known_layouts[name]
 
 
 def kept(frame: AudioFrame) -> AudioFrame:
@@ -78,6 +89,10 @@ def layout_of(owner: AudioFrame | AudioCodecContext) -> AudioLayout:
     die. So such a layout is never freed, which costs some hundred bytes a frame.
     """
     layout = owner.layout
-    if "(" in layout.name or layout.name.startswith("ambisonic"):
+    if _owns_memory(layout.name):
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(layout))
     return layout
+
+
+def _owns_memory(layout: str) -> bool:
+    return "(" in layout or layout.startswith("ambisonic")

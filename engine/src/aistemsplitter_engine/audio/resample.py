@@ -72,7 +72,7 @@ def _exactly(blocks: Iterable[FloatArray], frames: int, channels: int = 2) -> It
     for block in blocks:
         channels = block.shape[0]
         if left > 0 and block.shape[1]:
-            yield np.ascontiguousarray(block[:, :left])
+            yield block if block.shape[1] <= left else np.ascontiguousarray(block[:, :left])
         left -= block.shape[1]
         if left <= 0:
             return

@@ -6,7 +6,8 @@ import struct
 from typing import IO
 
 from aistemsplitter_engine.arrays import FloatArray
-from aistemsplitter_engine.audio.wav_file import pcm
+from aistemsplitter_engine.audio._types import BLOCK_FRAMES
+from aistemsplitter_engine.audio.wav_file import PCM
 from aistemsplitter_engine.formats import OutputFormat
 
 _PCM, _FLOAT = 1, 3  # format tags
@@ -31,23 +32,25 @@ class WavStream:
         self, file: IO[bytes], output: OutputFormat, sample_rate: int, channels: int, frames: int
     ) -> None:
         self._file = file
-        self._bits = output.bit_depth or 16
-        size = frames * channels * self._bits // 8
+        bits = output.bit_depth or 16
+        self._pcm = PCM(bits, channels)
+        size = frames * channels * bits // 8
         file.write(self._header(output, sample_rate, channels, frames, size))
 
     def write(self, block: FloatArray) -> None:
         """Append a (channels, n) block, converted and clipped as :class:`StemWriter` does."""
-        self._file.write(pcm(block, self._bits).tobytes())
+        for start in range(0, block.shape[1], BLOCK_FRAMES):
+            part = block[:, start : start + BLOCK_FRAMES]
+            self._file.write(self._pcm.samples(part).data.cast("B"))
         self._file.flush()
 
     def _header(
         self, output: OutputFormat, sample_rate: int, channels: int, frames: int, size: int
     ) -> bytes:
-        width = channels * self._bits // 8
+        bits = output.bit_depth or 16
+        width = channels * bits // 8
         tag = _FLOAT if output.is_float else _PCM
-        form = struct.pack(
-            "<HHIIHH", tag, channels, sample_rate, sample_rate * width, width, self._bits
-        )
+        form = struct.pack("<HHIIHH", tag, channels, sample_rate, sample_rate * width, width, bits)
         chunks = b"WAVE"
         large = size > _UNKNOWN - 100
         if large:
