@@ -222,14 +222,19 @@ def merged(headers: Mapping[str, str], others: Mapping[str, str]) -> dict[str, s
 
 def _result(reply: Reply, result: Callable[[Any], T]) -> T:
     try:
-        return result(_data(reply))
+        return result(data_of(reply))
     except UnexpectedResponse as error:
         error.status, error.request_id = reply.status, request_id(reply.headers)
         error.response = without_secrets(reply)
         raise
 
 
-def _data(reply: Reply) -> Any:
+def data_of(reply: Reply) -> Any:
+    """Return the ``data`` of a response.
+
+    Raises:
+        UnexpectedResponse: The response is not from this API.
+    """
     envelope = parse_json(reply.body)
     if isinstance(envelope, dict) and envelope.get("success") is True and "data" in envelope:
         return envelope["data"]

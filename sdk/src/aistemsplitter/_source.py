@@ -81,7 +81,7 @@ def content_type_of(filename: str) -> str:
 def digest(opened: Opened) -> str:
     """Return the SHA-256 of a source in hexadecimal. Blocks."""
     found = hashlib.sha256()
-    for chunk in opened.chunks():
+    for chunk in opened.chunks(0, opened.length):
         found.update(chunk)
     return found.hexdigest()
 
@@ -93,13 +93,14 @@ class Opened:
     Attributes:
         name: File name of the upload.
         length: Length in bytes.
-        chunks: Function that reads the source from its start. It raises FileChanged before the
-            last bytes if the file has changed, so that an upload of a changed file never completes.
+        chunks: Function that reads some of the source, from a position to another. It raises
+            FileChanged before the last bytes if the file has changed, so that an upload of a
+            changed file never completes.
     """
 
     name: str
     length: int
-    chunks: Callable[[], Iterator[bytes]]
+    chunks: Callable[[int, int], Iterator[bytes]]
 
 
 def open_source(source: Source, filename: str | None, closing: ExitStack) -> Opened:
@@ -175,9 +176,9 @@ def _name_of(source: object) -> str | None:
 def _of_bytes(data: memoryview, filename: str | None) -> Opened:
     data = data.cast("B") if data.c_contiguous else memoryview(bytes(data))
 
-    def chunks() -> Iterator[bytes]:
-        for start in range(0, len(data), CHUNK):
-            yield bytes(data[start : start + CHUNK])
+    def chunks(begin: int, end: int) -> Iterator[bytes]:
+        for start in range(begin, end, CHUNK):
+            yield bytes(data[start : min(start + CHUNK, end)])
 
     return Opened(filename or "audio", len(data), chunks)
 
@@ -216,9 +217,9 @@ def _in_place(file: IO[bytes], name: str) -> Opened:
     file.seek(start)
     before = _state(file)
 
-    def chunks() -> Iterator[bytes]:
-        file.seek(start)
-        left = length
+    def chunks(begin: int, end: int) -> Iterator[bytes]:
+        file.seek(start + begin)
+        left = end - begin
         while left:
             chunk = file.read(min(CHUNK, left))
             left -= len(chunk)

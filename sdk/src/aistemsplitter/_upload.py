@@ -8,17 +8,11 @@ from contextlib import ExitStack
 from functools import partial
 from typing import TypeAlias
 
-from aistemsplitter._core import Session, worth_a_retry
-from aistemsplitter._effects import Body, Failure, Operation, Request, Sleep, blocking, send
-from aistemsplitter._errors import (
-    AiStemSplitterError,
-    DeadlineExceeded,
-    FileError,
-    UploadFailed,
-)
-from aistemsplitter._failures import error_from_failure, error_from_reply
-from aistemsplitter._logs import logger
+from aistemsplitter._core import Session
+from aistemsplitter._effects import Body, Operation, Request, blocking
+from aistemsplitter._errors import AiStemSplitterError, FileError
 from aistemsplitter._models import TransferProgress
+from aistemsplitter._sending import EXPIRED, send_with_retries
 from aistemsplitter._source import (
     Opened,
     Source,
@@ -28,13 +22,10 @@ from aistemsplitter._source import (
     spool_async,
 )
 from aistemsplitter._upload_models import DirectUpload, Upload
+from aistemsplitter._upload_parts import send_parts
 
 #: ``_operations.reserve``, passed as an argument because ``_operations`` imports this module.
 Reserve: TypeAlias = Callable[[Session, str, int, Mapping[str, str]], Operation[Upload]]
-
-EXPIRED = (401, 403, 410)
-ALREADY_STORED = 409  # the URL was used before, by an attempt whose response was lost
-NOT_NEW = 412  # the same, of a storage that was sent ``If-None-Match: *``
 
 
 def upload(
@@ -98,51 +89,28 @@ def _put(
     last: bool,
 ) -> Operation[bool]:
     """Send the bytes; return False if the URL has expired, unless this is the last one."""
+
+    def on_sent(done: int) -> object:
+        progress = TransferProgress(name=opened.name, bytes_done=done, bytes_total=opened.length)
+        return on_progress(progress) if on_progress else None
+
+    if reserved.parts_url is not None:
+        return (yield from send_parts(session, reserved.parts_url, opened, on_sent, last=last))
     direct = reserved.direct or DirectUpload(
         url=reserved.upload_url, headers=reserved.upload_headers
     )
     headers = dict(direct.headers)
     if not any(name.lower() == "content-type" for name in headers):
         headers["Content-Type"] = content_type_of(opened.name)
-
-    def on_sent(done: int) -> object:
-        progress = TransferProgress(name=opened.name, bytes_done=done, bytes_total=opened.length)
-        return on_progress(progress) if on_progress else None
-
     request = Request(
         method=direct.method,
         url=direct.url,
         headers=headers,
-        body=Body(opened.length, opened.chunks, on_sent),
+        body=Body(opened.length, partial(opened.chunks, 0, opened.length), on_sent),
         timeouts=session.timeouts,
         deadline=session.deadline,
     )
-    retries = 0
-    while True:
-        error: AiStemSplitterError
-        try:
-            reply = yield from send(request)
-        except Failure as failure:
-            error = error_from_failure(failure, request)
-        else:
-            logger.info("upload of %s: %s", opened.name, reply.status)
-            if reply.status < 300 or reply.status == NOT_NEW:
-                return True
-            if retries and reply.status == ALREADY_STORED:
-                return True
-            if reply.status in EXPIRED and not last:
-                return False
-            error = error_from_reply(reply, request)
-        pause = session.pause(retries, error.retry_after)
-        exhausted = retries >= session.max_retries
-        if exhausted or session.out_of_time(pause) or not worth_a_retry(error):
-            late = isinstance(error, DeadlineExceeded) and session.out_of_time()
-            raise (DeadlineExceeded if late else UploadFailed)(
-                f"{opened.name} was not uploaded: {error.message}",
-                status=error.status,
-                request_id=error.request_id,
-                retry_after=error.retry_after,
-                response=error.response,
-            ) from error
-        yield Sleep(pause)
-        retries += 1
+    reply = yield from send_with_retries(
+        session, request, opened.name, expired=() if last else EXPIRED
+    )
+    return reply is not None

@@ -39,6 +39,8 @@ class Upload(Serializable):
         direct: Method, URL and headers of the upload request; None if the server sent none.
         audio_url: URL of the uploaded audio, for ``create_split(audio_url=...)``.
         uploaded: True if an earlier call with the same idempotency key uploaded the bytes.
+        parts_url: Presigned URL that returns where to send the parts of a large file; None if it
+            must be sent as a whole.
         raw: JSON of the upload as the service sent it.
     """
 
@@ -49,6 +51,7 @@ class Upload(Serializable):
     direct: DirectUpload | None = None
     audio_url: str | None = field(default=None, repr=False)
     uploaded: bool = False
+    parts_url: str | None = field(default=None, repr=False)
     raw: Mapping[str, Any] = raw_field()
 
     @property

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from aistemsplitter._base import BaseClient
 from aistemsplitter._effects import Operation
 from aistemsplitter._operations import reserve
@@ -11,5 +13,15 @@ from aistemsplitter.cli import show
 
 
 def upload_song(client: BaseClient, song: str, bars: show.Bars) -> Operation[Upload]:
-    """Upload a file with a progress bar and return the upload, ready to be submitted."""
-    return upload(client._session, reserve, song, filename=None, key=None, on_progress=bars.upload)
+    """Upload a file with a progress bar and return the upload, ready to be submitted.
+
+    If the command was interrupted before, the upload of a large file continues.
+    """
+    return upload(
+        client._session,
+        reserve,
+        song,
+        filename=None,
+        key=f"command line {Path(song).name}",
+        on_progress=bars.upload,
+    )

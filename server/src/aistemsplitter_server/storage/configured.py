@@ -45,7 +45,7 @@ def at(address: str, settings: Settings, secrets: Secrets) -> Storage:
         settings.base_url,
         settings.data / s3.SCRATCH,
         settings.upload_limit,
-        None if settings.storage_proxy else S3DirectUploads(target),
+        None if settings.storage_proxy else S3DirectUploads(target, settings.upload_limit),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -66,6 +66,21 @@ class PutRequest:
     headers: dict[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class PartRequest:
+    """A presigned PUT that stores a part of an object, past this service. It needs no headers.
+
+    Attributes:
+        start: Where the part begins in the object.
+        length: Its length in bytes; the storage refuses another.
+        url: Contains the permission. Never log it.
+    """
+
+    start: int
+    length: int
+    url: str = field(repr=False)
+
+
 class Partial(Protocol):
     """An object that is being received, in order and over any number of requests."""
 
@@ -98,6 +113,32 @@ class Partial(Protocol):
         """Keep what was received, so that another request can continue."""
 
 
+class DirectParts(Protocol):
+    """An object that clients store in parts past this service, in any order."""
+
+    @property
+    def token(self) -> str | None:
+        """The last token that was claimed for it."""
+
+    @property
+    def missing(self) -> Sequence[range]:
+        """The parts that have not arrived, as spans of the object."""
+
+    def request(self, span: range, expires_in: timedelta) -> PartRequest:
+        """Return the request that stores one of the missing parts.
+
+        Args:
+            expires_in: Time in which the request can begin.
+        """
+
+    def store(self) -> None:
+        """Make the parts the object of the key, once none is missing.
+
+        Raises:
+            FileNotFoundError: They were deleted or replaced meanwhile.
+        """
+
+
 class DirectUploads(Protocol):
     """Requests by which clients store objects past this service."""
 
@@ -120,6 +161,18 @@ class DirectUploads(Protocol):
             length: Length of the object in bytes; the storage refuses another.
             content_type: Type of the object; the storage refuses another.
             sha256: Digest of the object, if the client knows it; the storage refuses another.
+        """
+
+    def parts(self, key: str, token: str | None, claim: Claim, length: int) -> DirectParts:
+        """Return what has arrived of an object that clients store in parts.
+
+        Args:
+            token: The last token that was claimed for this key.
+            claim: Called if a new token is necessary.
+            length: Length of the object in bytes.
+
+        Raises:
+            Conflict: Another request began at the same time.
         """
 
 

@@ -20,11 +20,10 @@ from aistemsplitter_server.storage import digests, headers, keys, s3_check, sign
 from aistemsplitter_server.storage.interface import Claim, Info
 from aistemsplitter_server.storage.s3_bucket import Bucket
 from aistemsplitter_server.storage.s3_direct import LONGEST, S3DirectUploads
-from aistemsplitter_server.storage.s3_partial import S3Partial, abort, rest_key
+from aistemsplitter_server.storage.s3_multipart import PART, abort, part_bytes
+from aistemsplitter_server.storage.s3_partial import S3Partial, rest_key
 
 SCRATCH = "scratch"  # folder in the data folder for files without a name, which end with us
-PART = 8 << 20  # bytes of one part; S3 takes 5 MiB to 5 GiB
-MOST_PARTS = 10_000  # in one upload
 # Memory: four parts are read from disk as they are sent; four are received at a time.
 TRANSFER = TransferConfig(
     multipart_threshold=PART, multipart_chunksize=PART, max_concurrency=4, max_io_queue=64
@@ -80,10 +79,8 @@ class S3Storage:
 
     def partial(self, key: str, token: str | None, claim: Claim) -> S3Partial:
         """See ``Storage``."""
-        part_bytes = max(PART, -(-self.longest_upload // MOST_PARTS))
-        return S3Partial(
-            self.bucket, key, token, claim, part_bytes=part_bytes, scratch=self.scratch
-        )
+        size = part_bytes(self.longest_upload)
+        return S3Partial(self.bucket, key, token, claim, part_bytes=size, scratch=self.scratch)
 
     def partials(self) -> Iterator[str]:
         """See ``Storage``."""

@@ -14,8 +14,10 @@ from urllib.parse import urlsplit
 from botocore.exceptions import ClientError
 
 from aistemsplitter_server.storage import keys
-from aistemsplitter_server.storage.interface import PutRequest, StorageFailed
+from aistemsplitter_server.storage.interface import Claim, PutRequest, StorageFailed
 from aistemsplitter_server.storage.s3_bucket import NOT_OFFERED, Bucket, code
+from aistemsplitter_server.storage.s3_multipart import part_bytes
+from aistemsplitter_server.storage.s3_parts import S3Parts
 
 logger = logging.getLogger(__name__)
 
@@ -30,10 +32,14 @@ class S3DirectUploads:
 
     A presigned URL works until it expires, as often as it is used. So it could replace a song
     after it was measured, unless the service honours ``If-None-Match: *``, which some do not.
+
+    Args:
+        longest_upload: Bytes of the longest upload that is accepted.
     """
 
-    def __init__(self, bucket: Bucket) -> None:
+    def __init__(self, bucket: Bucket, longest_upload: int) -> None:
         self._bucket = bucket
+        self._longest_upload = longest_upload
         self._lock = threading.Lock()
         self._are_safe: bool | None = None  # None until that is known
         self._try_at = 0.0  # by the monotonic clock
@@ -85,6 +91,11 @@ class S3DirectUploads:
             digest = b64encode(sha256).decode()
             parameters["ChecksumSHA256"] = headers["x-amz-checksum-sha256"] = digest
         return PutRequest(self._presigned(key, expires_in, **parameters), headers)
+
+    def parts(self, key: str, token: str | None, claim: Claim, length: int) -> S3Parts:
+        """See ``DirectUploads``."""
+        size = part_bytes(self._longest_upload)
+        return S3Parts(self._bucket, key, token, claim, length=length, part_bytes=size)
 
     def _presigned(self, key: str, expires_in: timedelta, **parameters: Any) -> str:
         seconds = int(min(expires_in, LONGEST).total_seconds())

@@ -8,18 +8,14 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Any
-
-from botocore.exceptions import ClientError
 
 from aistemsplitter_server.kit.errors import Conflict
-from aistemsplitter_server.storage import keys
-from aistemsplitter_server.storage.interface import BUSY, Claim, Missing, StorageFailed
-from aistemsplitter_server.storage.s3_bucket import NO_UPLOAD, Bucket, code
+from aistemsplitter_server.storage import keys, s3_multipart
+from aistemsplitter_server.storage.interface import Claim, Missing, StorageFailed
+from aistemsplitter_server.storage.s3_bucket import Bucket
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +51,7 @@ class S3Partial:
         self._claimed = token
         self._upload_id = token  # None if there is no such upload
         self._part_bytes = part_bytes
-        self._parts: list[dict[str, Any]] = []
+        self._etags: list[str] = []  # of the parts
         self._stored = 0  # bytes in parts
         self._rest = 0  # bytes in the file
         self._rest_is_new = False
@@ -105,19 +101,12 @@ class S3Partial:
             raise FileNotFoundError(self._address["Key"])
         if self._rest:
             self._send_part()
-        client, upload_id = self._bucket.client, self._upload_id
-        try:
-            with self._bucket.errors("s3:PutObject"), self._conflicts(NO_UPLOAD):
-                client.complete_multipart_upload(
-                    **self._address, UploadId=upload_id, MultipartUpload={"Parts": self._parts}
-                )
-        except Conflict:
-            # The first answer may have been lost, and boto3 has asked again.
-            if not self._is_stored():
-                raise FileNotFoundError(self._address["Key"]) from None
+        s3_multipart.complete(
+            self._bucket, self._address, self._upload_id, self._etags, self._stored
+        )
         self._upload_id = None
         with self._bucket.errors("s3:DeleteObject"):
-            client.delete_object(**self._rest_address)
+            self._bucket.client.delete_object(**self._rest_address)
 
     def close(self) -> None:
         """See ``Partial``."""
@@ -136,14 +125,17 @@ class S3Partial:
                 logger.warning("the last %d bytes of an upload are lost: %s", self._rest, error)
 
     def _resume(self, upload_id: str) -> None:
-        """Find the parts and the rest of an upload, unless it has ended."""
-        pages = self._bucket.client.get_paginator("list_parts")
+        """Find the parts and the rest of an upload, unless it has ended.
+
+        A client that sends parts to the bucket itself may have left gaps. What is behind the first
+        one is sent again.
+        """
         try:
-            with self._bucket.errors("s3:ListMultipartUploadParts"), self._conflicts(NO_UPLOAD):
-                for page in pages.paginate(**self._address, UploadId=upload_id):
-                    for part in page.get("Parts", ()):
-                        self._parts.append({name: part[name] for name in ("ETag", "PartNumber")})
-                        self._stored += part["Size"]
+            for part in s3_multipart.parts(self._bucket, self._address, upload_id):
+                if part["PartNumber"] != len(self._etags) + 1:
+                    break
+                self._etags.append(part["ETag"])
+                self._stored += part["Size"]
         except Conflict:
             self._forget()
             return
@@ -160,24 +152,19 @@ class S3Partial:
         self._rest_is_new = False
 
     def _create(self) -> None:
-        with self._bucket.errors("s3:PutObject"):
-            answer = self._bucket.client.create_multipart_upload(**self._address)
-        upload_id = answer["UploadId"]
-        try:
-            self._claim(self._claimed, upload_id)
-        except BaseException:
-            self._abort(upload_id)
-            raise
-        self._claimed = self._upload_id = upload_id
+        self._upload_id = s3_multipart.create(
+            self._bucket, self._address, self._claimed, self._claim
+        )
+        self._claimed = self._upload_id
 
     def _send_part(self) -> None:
         self._file.seek(0)
-        number = len(self._parts) + 1
-        with self._bucket.errors("s3:PutObject"), self._conflicts(NO_UPLOAD):
+        number = len(self._etags) + 1
+        with self._bucket.errors("s3:PutObject"), s3_multipart.conflicts():
             answer = self._bucket.client.upload_part(
                 **self._address, UploadId=self._upload_id, PartNumber=number, Body=self._file
             )
-        self._parts.append({"ETag": answer["ETag"], "PartNumber": number})
+        self._etags.append(answer["ETag"])
         self._stored += self._rest
         self._cut(0)
 
@@ -201,42 +188,15 @@ class S3Partial:
 
     def _forget(self) -> None:
         self._upload_id = None
-        self._parts.clear()
+        self._etags.clear()
         self._stored = 0
         self._cut(0)
 
     def _abort(self, upload_id: str) -> None:
         with self._bucket.errors("s3:AbortMultipartUpload"):
-            abort(self._bucket, self._address["Key"], upload_id)
-
-    def _is_stored(self) -> bool:
-        try:
-            with self._bucket.errors("s3:GetObject"):
-                found = self._bucket.client.head_object(**self._address)
-        except Missing:
-            return False
-        return bool(found["ContentLength"] == self.size)
-
-    @contextmanager
-    def _conflicts(self, *codes: str) -> Iterator[None]:
-        """Raise ``Conflict`` where another request has ended or replaced this upload."""
-        try:
-            yield
-        except ClientError as error:
-            if code(error) in (*codes, "InvalidPart"):
-                raise Conflict(BUSY) from None
-            raise
+            s3_multipart.abort(self._bucket, self._address["Key"], upload_id)
 
 
 def rest_key(key: str) -> str:
     """Return the key of the bytes that have arrived after the last part."""
     return f"{keys.PARTIAL}/{keys.segments(key)[-1]}"
-
-
-def abort(bucket: Bucket, name: str, upload_id: str) -> None:
-    """Delete the parts of a multipart upload, unless it has ended."""
-    try:
-        bucket.client.abort_multipart_upload(Bucket=bucket.name, Key=name, UploadId=upload_id)
-    except ClientError as error:
-        if code(error) != NO_UPLOAD:
-            raise

@@ -24,9 +24,12 @@ def to_read(base_url: str, upload_id: str) -> str:
 
 def to_write(secrets: Secrets, base_url: str, upload: Upload) -> str:
     """Return the presigned URL to upload this file, of its length and type, until it expires."""
-    expires = str(int(upload.expires_at.timestamp()))
-    query = {"expires": expires, "signature": secrets.sign(PURPOSE, *_bound(upload), expires)}
-    return f"{to_read(base_url, upload.id)}?{urlencode(query)}"
+    return f"{to_read(base_url, upload.id)}?{_query(secrets, upload)}"
+
+
+def of_parts(secrets: Secrets, base_url: str, upload: Upload) -> str:
+    """Return the presigned URL that returns where to send the parts of this file."""
+    return f"{to_read(base_url, upload.id)}/parts?{_query(secrets, upload)}"
 
 
 def verify(secrets: Secrets, upload: Upload, query: Sequence[tuple[str, str]]) -> None:
@@ -50,6 +53,12 @@ def id_in(url: str) -> str | None:
     """Return the id of the upload that a URL names; None if it is not a URL of an upload."""
     match = PATH.fullmatch(urlsplit(url).path)
     return match and match[1]
+
+
+def _query(secrets: Secrets, upload: Upload) -> str:
+    expires = str(int(upload.expires_at.timestamp()))
+    signature = secrets.sign(PURPOSE, *_bound(upload), expires)
+    return urlencode({"expires": expires, "signature": signature})
 
 
 def _bound(upload: Upload) -> tuple[str, ...]:

@@ -19,13 +19,19 @@ from aistemsplitter_server.storage.interface import DirectUploads, Missing, PutR
 from aistemsplitter_server.uploads import service
 from aistemsplitter_server.uploads.tables import Upload
 
-# Larger files are sent to the API, which resumes them after a dropped connection.
-LARGEST = 100_000_000  # bytes
+# Larger files are sent in parts, so that a dropped connection costs one part at most.
+LARGEST = 100_000_000  # bytes of a file that is sent as a whole
+PARTS = 20  # for which URLs are given at a time
 
 
 def possible(storage: Storage, length: int) -> DirectUploads | None:
-    """Return how clients send a file of this length to the storage; None if they must not."""
+    """Return how clients send a file of this length to the storage as a whole, if they may."""
     return storage.direct() if length <= LARGEST else None
+
+
+def possible_in_parts(storage: Storage, length: int) -> DirectUploads | None:
+    """Return how clients send a file of this length to the storage in parts, if they may."""
+    return storage.direct() if length > LARGEST else None
 
 
 def request(uploads: DirectUploads, upload: Upload, sha256: str | None) -> PutRequest:

@@ -61,6 +61,9 @@ def reserve(
     else:
         put = directly.request(past_us, upload, sha256)
         url, headers, until, resumable = put.url, put.headers, upload.direct_until, False
+    in_parts = None
+    if direct and upload.direct_until is None and upload.stored_at is None:
+        in_parts = directly.possible_in_parts(storage, upload.content_length)
     return Reservation(
         upload_id=upload.id,
         upload_url=url,
@@ -70,4 +73,5 @@ def reserve(
         audio_url=addresses.to_read(base_url, upload.id),
         uploaded=upload.stored_at is not None,
         resumable=resumable,
+        parts_url=addresses.of_parts(secrets, base_url, upload) if in_parts else None,
     )

@@ -25,17 +25,25 @@ class Right:
         self._until = upload.expires_at
         self._is_final = False
 
-    def extend(self) -> None:
+    @property
+    def remaining(self) -> timedelta:
+        """The time until the permission ends."""
+        return self._until - times.now()
+
+    def extend(self, ahead: int = 0) -> None:
         """Extend the permission if it is about to end. Call it whenever bytes have arrived.
+
+        Args:
+            ahead: Bytes that may arrive before the next call.
 
         Raises:
             Forbidden: The permission has ended, since the bytes arrive too slowly.
             NotFound: The upload was deleted.
         """
-        if not self._is_final and self._until - times.now() < MARGIN:
+        if not self._is_final and self.remaining < MARGIN + service.slowest(ahead):
             with self._database.write() as session:
-                until = service.extend(session, self._settings, self._upload_id)
+                until = service.extend(session, self._settings, self._upload_id, ahead)
             self._is_final = until == self._until
             self._until = until
-        if times.now() >= self._until:
+        if self.remaining <= timedelta():
             raise Forbidden(TOO_SLOW)

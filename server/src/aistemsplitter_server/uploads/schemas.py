@@ -51,6 +51,7 @@ class Reservation(Response):
             audioUrl="https://stems.example/uploads/upl_01JTB3Y6M8Q4W2N7C5D9E0F1GH",
             uploaded=False,
             resumable=True,
+            partsUrl=None,
         )
     )
 
@@ -67,6 +68,28 @@ class Reservation(Response):
         description="false if the URL is that of the object storage, which takes the whole file in"
         " one PUT; true if it takes parts with Content-Range"
     )
+    parts_url: str | None = Field(
+        description="URL whose POST returns where to send the parts of a large file in the object"
+        " storage; null if the bytes must be sent as direct says"
+    )
+
+
+class UploadPart(Response):
+    """The presigned PUT of one part, to be sent without further headers."""
+
+    start: int = Field(description="where the part begins in the file", examples=[0])
+    length: int = Field(description="bytes", examples=[8_388_608])
+    url: str
+
+
+class UploadParts(Response):
+    """What is still missing of a file that is sent to the object storage in parts."""
+
+    uploaded: bool = Field(description="true if the whole file has arrived", examples=[False])
+    missing_bytes: int = Field(
+        description="bytes of all parts that have not arrived", examples=[125_829_120]
+    )
+    parts: list[UploadPart] = Field(description="the next of them, to be sent in any order")
 
 
 class Uploaded(Response):

@@ -131,11 +131,14 @@ def _renew(upload: Upload, until: datetime) -> None:
     upload.expires_at = until + _longest(upload.content_length)
 
 
-def extend(session: Session, settings: Settings, upload_id: str) -> datetime:
+def extend(session: Session, settings: Settings, upload_id: str, ahead: int = 0) -> datetime:
     """Extend the permission to write an upload whose bytes are arriving; return when it ends.
 
     It ends at the latest when a file that was begun at the last moment, at ``SLOWEST``, is
     complete.
+
+    Args:
+        ahead: Bytes that may arrive before this is called again.
 
     Raises:
         NotFound: The upload was deleted.
@@ -143,13 +146,18 @@ def extend(session: Session, settings: Settings, upload_id: str) -> datetime:
     upload = _locked(session, upload_id)
     begun = upload.created_at + timedelta(seconds=settings.upload_url_seconds)
     latest = begun + _longest(upload.content_length)
-    upload.expires_at = max(upload.expires_at, min(times.now() + EXTENSION, latest))
+    upload.expires_at = max(upload.expires_at, min(times.now() + _longest(ahead), latest))
     return upload.expires_at
+
+
+def slowest(length: int) -> timedelta:
+    """Return the time in which the slowest client that is allowed sends so many bytes."""
+    return timedelta(seconds=length / SLOWEST)
 
 
 def _longest(content_length: int) -> timedelta:
     """Return how long after its last moment to begin an upload may arrive."""
-    return timedelta(seconds=content_length / SLOWEST) + EXTENSION
+    return slowest(content_length) + EXTENSION
 
 
 def claim(session: Session, upload_id: str, before: str | None, token: str) -> None:

@@ -20,6 +20,7 @@ from aistemsplitter_server.kit.settings import Settings
 from aistemsplitter_server.storage import keys
 from aistemsplitter_server.storage.configured import configured
 from aistemsplitter_server.storage.interface import Storage
+from aistemsplitter_server.uploads import direct
 from aistemsplitter_server.uploads.tables import Upload
 from databases import Databases, migrated
 from ports import free_port
@@ -127,3 +128,31 @@ def test_a_bucket_that_the_page_cannot_reach(
     assert first.url.startswith(f"{seaweed.endpoint}/")
     assert second.url.startswith(f"{base}/uploads/")
     assert uploaded(database, storage).direct_until is None
+
+
+@pytest.fixture
+def _in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the song be a large file, though of one part: storages take no smaller ones."""
+    monkeypatch.setattr(direct, "LARGEST", SONG.stat().st_size - 1)
+
+
+@pytest.mark.usefixtures("_rules", "_in_parts")
+def test_a_large_file_goes_to_the_bucket_in_parts(
+    page: Page, seaweed: Seaweed, database: Database, storage: Storage
+) -> None:
+    (request,) = sent(page)
+    assert request.url.startswith(f"{seaweed.endpoint}/")
+    assert "partNumber=1" in request.url
+    uploaded(database, storage)
+
+
+@pytest.mark.usefixtures("_in_parts")
+def test_a_large_file_and_a_bucket_that_the_page_cannot_reach(
+    page: Page, base: str, seaweed: Seaweed, database: Database, storage: Storage
+) -> None:
+    page.route(f"{seaweed.endpoint}/**", lambda route: route.abort("failed"))
+    first, asked, second = sent(page)
+    assert first.url.startswith(f"{seaweed.endpoint}/")
+    assert asked.headers["content-range"].startswith("bytes */")
+    assert second.url.startswith(f"{base}/uploads/")
+    uploaded(database, storage)

@@ -37,13 +37,15 @@ from aistemsplitter_server.kit.errors import (
 from aistemsplitter_server.kit.schemas import Success
 from aistemsplitter_server.splits import queries as splits
 from aistemsplitter_server.storage import keys
-from aistemsplitter_server.storage.interface import Partial, Storage
-from aistemsplitter_server.uploads import addresses, receiving, reservations, service
+from aistemsplitter_server.storage.interface import DirectParts, Partial, Storage
+from aistemsplitter_server.uploads import addresses, direct, receiving, reservations, service
 from aistemsplitter_server.uploads.right import Right
 from aistemsplitter_server.uploads.schemas import (
     Reservation,
     ReserveUpload,
     Uploaded,
+    UploadPart,
+    UploadParts,
 )
 from aistemsplitter_server.uploads.tables import Upload
 
@@ -65,6 +67,7 @@ Digest = Annotated[
     ),
 ]
 PATH = "/uploads/{upload_id}"
+ALL_PARTS = UploadParts(uploaded=True, missing_bytes=0, parts=[])
 INCOMPLETE = 308  # sent to resumable uploads while bytes are missing
 BODY: dict[str, Any] = {
     "parameters": signed("expires", "signature"),
@@ -122,7 +125,8 @@ def create_upload(
     presigned URL of the storage (then `resumable` is false). Send the whole file there in one PUT
     with the headers in `direct`, and create the split. The storage accepts only the reserved
     length and type, and the digest in `Upload-Sha256` if there was one, and answers 412 if the
-    file is there already.
+    file is there already. For a larger file, `partsUrl` returns presigned URLs of its parts; it may
+    also be sent to `uploadUrl`.
     """
     made = reservations.reserve(
         context.database,
@@ -179,7 +183,42 @@ async def upload_bytes(
     return Success(data=Uploaded(url=url, key=keys.upload(upload_id)))
 
 
-def _writable(context: Context, request: Request, upload_id: str) -> Upload:
+@router.post(
+    f"{PATH}/parts",
+    responses=errors(Forbidden, AccountSuspended, NotFound, Conflict, Unavailable),
+    openapi_extra={"parameters": signed("expires", "signature")},
+)
+def upload_parts(
+    context: InContext, storage: InStorage, request: Request, upload_id: str
+) -> Success[UploadParts]:
+    """Return presigned URLs for the next parts of a large file that have not arrived.
+
+    Send each part by PUT, as often as necessary, and repeat this request until `uploaded` is true.
+    So an interrupted upload is continued with the parts that are missing.
+    """
+    upload = _permitted(context, request, upload_id)
+    if upload.stored_at is not None:
+        return Success(data=ALL_PARTS)
+    uploads = direct.possible_in_parts(storage, upload.content_length)
+    if uploads is None:
+        raise Conflict("This file must be sent to its uploadUrl.")
+    claim, key = partial(_claim, context, upload_id), keys.upload(upload_id)
+    file = uploads.parts(key, upload.partial_token, claim, upload.content_length)
+    right = Right(context.settings, context.database, upload)
+    missing = file.missing
+    if not missing:
+        _store(context, storage, upload, file, right)
+        return Success(data=ALL_PARTS)
+    following = missing[: direct.PARTS]
+    right.extend(ahead=sum(map(len, following)))
+    made = [file.request(span, right.remaining) for span in following]
+    parts = [UploadPart(start=part.start, length=part.length, url=part.url) for part in made]
+    missing_bytes = sum(map(len, missing))
+    return Success(data=UploadParts(uploaded=False, missing_bytes=missing_bytes, parts=parts))
+
+
+def _permitted(context: Context, request: Request, upload_id: str) -> Upload:
+    """Return the upload that the URL of the request allows to write, if it is not deleted."""
     with context.database.read() as session:
         upload = session.get(Upload, upload_id)
         if upload is None:
@@ -188,6 +227,11 @@ def _writable(context: Context, request: Request, upload_id: str) -> Upload:
         standing.require_active(session, upload.account_id)
     if upload.deleted_at is not None:
         raise NotFound(service.GONE)
+    return upload
+
+
+def _writable(context: Context, request: Request, upload_id: str) -> Upload:
+    upload = _permitted(context, request, upload_id)
     if upload.stored_at is not None:
         raise Conflict("This file was uploaded already.")
     return upload
@@ -204,7 +248,13 @@ def _check(context: Context, account_id: str, right: Right) -> None:
         standing.require_active(session, account_id)
 
 
-def _store(context: Context, storage: Storage, upload: Upload, file: Partial, right: Right) -> None:
+def _store(
+    context: Context,
+    storage: Storage,
+    upload: Upload,
+    file: Partial | DirectParts,
+    right: Right,
+) -> None:
     right.extend()
     try:
         file.store()

@@ -1,10 +1,10 @@
 // A file on its way to the server: with progress, and resumed where the connection dropped.
 
 import { Refused, Unreachable, ask, reach } from "./asking.js";
+import { TRIES, pause, put } from "./sending.js";
+import { sendParts } from "./upload_parts.js";
 
-const TRIES = 5; // in a row without a byte more
 const INCOMPLETE = 308; // the server has a part of the file
-const NOT_NEW = 412; // the bucket has the file, only its response was lost
 
 /** The upload of a file, which can be tried again after it failed. */
 export class Upload {
@@ -35,10 +35,15 @@ export class Upload {
       this.#reservation = null;
       start = await this.#begin(signal);
     }
+    const { partsUrl } = this.#reservation;
+    if (partsUrl) {
+      if (await sendParts(partsUrl, file, signal, on)) return this.#reservation.uploadId;
+      start = await this.#begin(signal);
+    }
     const { url, headers } = this.#reservation.direct;
     for (let failures = 0; start < file.size; failures += 1) {
       try {
-        await put(url, headers, file, start, signal, on.progress);
+        await this.#sendFrom(start, url, headers, signal, on.progress);
         break;
       } catch (error) {
         if (error instanceof Refused) this.#reservation = null; // another try needs a new one
@@ -53,6 +58,15 @@ export class Upload {
     return this.#reservation.uploadId;
   }
 
+  /** Send the file to the server, from a byte on. */
+  #sendFrom(start, url, headers, signal, onProgress) {
+    const { size } = this.#file;
+    const range = start ? { "Content-Range": `bytes ${start}-${size - 1}/${size}` } : {};
+    const body = start ? this.#file.slice(start) : this.#file;
+    const sent = (bytes) => onProgress((start + bytes) / size);
+    return put(url, { ...headers, ...range }, body, signal, sent);
+  }
+
   /**
    * Send the file to the bucket, which takes it as a whole.
    * @returns {Promise<boolean>} false where that does not work: browsers refuse to send unless a
@@ -61,13 +75,13 @@ export class Upload {
   async #sendWhole(signal, on) {
     const { url, headers } = this.#reservation.direct;
     let hasBegun = false;
-    const progress = (fraction) => {
-      hasBegun ||= fraction > 0;
-      on.progress(fraction);
+    const sent = (bytes) => {
+      hasBegun ||= bytes > 0;
+      on.progress(bytes / this.#file.size);
     };
     for (let failures = 0; ; failures += 1) {
       try {
-        await put(url, headers, this.#file, 0, signal, progress);
+        await put(url, headers, this.#file, signal, sent);
         return true;
       } catch (error) {
         if (signal.aborted) throw error;
@@ -116,28 +130,6 @@ export function durationOf(file) {
   });
 }
 
-/** Send the bytes from `start` on. fetch has no progress of uploads, so it is an XMLHttpRequest. */
-function put(url, headers, file, start, signal, onProgress) {
-  return new Promise((resolve, reject) => {
-    const request = new XMLHttpRequest();
-    const abort = () => request.abort();
-    signal.addEventListener("abort", abort, { once: true });
-    request.open("PUT", url);
-    for (const [name, value] of Object.entries(headers)) request.setRequestHeader(name, value);
-    if (start) {
-      request.setRequestHeader("Content-Range", `bytes ${start}-${file.size - 1}/${file.size}`);
-    }
-    request.upload.onprogress = (event) => onProgress((start + event.loaded) / file.size);
-    request.onloadend = () => signal.removeEventListener("abort", abort);
-    request.onload = () => {
-      if (request.status === 200 || request.status === NOT_NEW) resolve();
-      else reject(request.status < 500 ? new Refused("", "UPLOAD_REFUSED") : new Unreachable());
-    };
-    request.onerror = request.onabort = () => reject(new Unreachable());
-    request.send(start ? file.slice(start) : file);
-  });
-}
-
 /** How many bytes of the file the server has; null if it expects none. */
 async function stored(url, file, signal) {
   const response = await reach(url, {
@@ -149,16 +141,4 @@ async function stored(url, file, signal) {
   if (response.status !== INCOMPLETE) return null;
   const range = response.headers.get("Range");
   return range ? Number(range.split("-")[1]) + 1 : 0;
-}
-
-/** Wait, but no longer than until the browser is online again. */
-function pause(milliseconds, signal) {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(resolve, milliseconds);
-    window.addEventListener("online", resolve, { once: true });
-    signal.addEventListener("abort", () => {
-      clearTimeout(timer);
-      reject(signal.reason);
-    }, { once: true });
-  });
 }
