@@ -25,11 +25,13 @@ from aistemsplitter_server.kit.settings import Settings
 from aistemsplitter_server.storage import keys, s3_multipart
 from aistemsplitter_server.storage.configured import configured
 from aistemsplitter_server.storage.interface import DirectUploads, Missing, Storage
-from aistemsplitter_server.uploads import direct
+from aistemsplitter_server.uploads import direct, measurements, measuring_queue
 from aistemsplitter_server.uploads.tables import Upload
 from aistemsplitter_server.worker.context import WorkerContext
+from aistemsplitter_server.worker.measuring import Measuring
 from customers import Customer
 from databases import Databases, only_sqlite
+from measuring_worker import measuring
 from processes import SONG, until
 from sweeps import sweep
 from uploads.sending import BODY, TYPE, by_id, error, row, send, wanted
@@ -74,6 +76,13 @@ def storage(settings: Settings, server_secrets: Secrets) -> Storage:
 
 
 @pytest.fixture
+def _worker(context: WorkerContext) -> Iterator[None]:
+    """A worker that measures uploads."""
+    with measuring(context):
+        yield
+
+
+@pytest.fixture
 def web() -> Iterator[httpx2.Client]:
     """A client without a key, of the bucket."""
     with httpx2.Client(trust_env=False, timeout=60) as client:
@@ -104,6 +113,7 @@ def put(web: httpx2.Client, reserved: Any, body: bytes = BODY, **changed: str | 
     return web.put(reserved["direct"]["url"], content=body, headers=sent).status_code
 
 
+@pytest.mark.usefixtures("_worker")
 def test_an_upload(
     client: httpx2.Client, web: httpx2.Client, someone: Customer, storage: Storage
 ) -> None:
@@ -133,6 +143,27 @@ def test_only_clients_that_ask_for_it(client: httpx2.Client) -> None:
     assert send(reserved["uploadUrl"]).status_code == 200
 
 
+def test_without_a_worker(
+    client: httpx2.Client,
+    web: httpx2.Client,
+    context: WorkerContext,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The API measures no file that it has not received, but one of a worker that has died is."""
+    monkeypatch.setattr(measurements, "TIMEOUT", 0.2)
+    reserved = reserve(client)
+    assert put(web, reserved) == 200
+    assert error(wanted(client, by_id(reserved["uploadId"]))) == (503, "UNAVAILABLE")
+    with context.database.write() as session:
+        assert measuring_queue.begin(session, reserved["uploadId"]) is not None
+        assert measuring_queue.begin(session, reserved["uploadId"]) is None, "it is claimed"
+    with context.database.write() as session:
+        session.execute(update(Upload).values(measure_at=times.now()))
+    Measuring().run(context, reserved["uploadId"])
+    assert wanted(client, by_id(reserved["uploadId"])).json()["data"]["creditsUsed"] == 20
+
+
+@pytest.mark.usefixtures("_worker")
 @pytest.mark.parametrize("key", [None, "order 7"])
 def test_the_sdk(
     client: httpx2.Client, someone: Customer, storage: Storage, key: str | None
@@ -195,6 +226,7 @@ def test_a_url_expires(client: httpx2.Client, web: httpx2.Client, storage: Stora
     until(lambda: put(web, short) == 403)
 
 
+@pytest.mark.usefixtures("_worker")
 def test_a_repeated_reservation(
     client: httpx2.Client, web: httpx2.Client, someone: Customer
 ) -> None:
@@ -222,6 +254,7 @@ def test_a_repeated_reservation(
     assert row(someone, same["uploadId"]).direct_until is None
 
 
+@pytest.mark.usefixtures("_worker")
 def test_a_file_that_is_no_audio(
     client: httpx2.Client, web: httpx2.Client, storage: Storage
 ) -> None:
@@ -278,7 +311,7 @@ def put_part(web: httpx2.Client, part: Any, body: bytes | None = None) -> int:
     return web.put(part["url"], content=right if body is None else body).status_code
 
 
-@pytest.mark.usefixtures("_in_parts")
+@pytest.mark.usefixtures("_in_parts", "_worker")
 def test_a_large_file_in_parts(
     client: httpx2.Client, web: httpx2.Client, someone: Customer, storage: Storage
 ) -> None:
@@ -314,7 +347,7 @@ def test_a_large_file_in_parts(
     assert ask(web, reserved)["uploaded"], "the process died before it could note that"
 
 
-@pytest.mark.usefixtures("_in_parts")
+@pytest.mark.usefixtures("_in_parts", "_worker")
 @pytest.mark.parametrize("kind", [AiStemSplitter, AsyncAiStemSplitter])
 def test_the_sdk_continues_a_large_file(
     client: httpx2.Client, web: httpx2.Client, someone: Customer, storage: Storage, kind: Any
@@ -406,6 +439,7 @@ def test_abandoned_parts(
     assert error(web.post(deleted["partsUrl"])) == (404, "NOT_FOUND")
 
 
+@pytest.mark.usefixtures("_worker")
 def test_expired_uploads(
     client: httpx2.Client,
     web: httpx2.Client,
@@ -436,6 +470,7 @@ def test_expired_uploads(
         storage.info(keys.upload(late["uploadId"]))
 
 
+@pytest.mark.usefixtures("_worker")
 def test_the_url_of_a_deleted_upload_stores_nothing(
     client: httpx2.Client, web: httpx2.Client, context: WorkerContext, storage: Storage
 ) -> None:

@@ -59,14 +59,14 @@ def has_arrived(storage: Storage, upload: Upload) -> bool:
 
 
 def confirm(database: Database, settings: Settings, storage: Storage, upload: Upload) -> None:
-    """Mark a direct upload as stored if its bytes have arrived.
+    """Mark a direct upload as stored if its bytes have arrived, and queue its measurement.
 
     Raises:
         Conflict: They have not.
         NotFound: The upload was deleted.
         OSError: The storage cannot be used now.
     """
-    if not has_arrived(storage, upload):
+    if upload.stored_at is None and not has_arrived(storage, upload):
         raise Conflict(service.not_arrived(upload))
     with database.write() as session:
         service.confirm(session, settings, upload.id)

@@ -1,25 +1,27 @@
-"""Measuring uploads once their bytes are whole. Requests that need the duration wait for it."""
+"""Measuring uploads once their bytes are whole. Requests that need the duration wait for it.
+
+This process measures what it has received. Of other uploads it never sees the bytes, so workers
+measure those.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import threading
+import time
 from collections import Counter, deque
 from concurrent.futures import Future
 from typing import Self
 
 from starlette.concurrency import run_in_threadpool
 
-from aistemsplitter_server import measuring
-from aistemsplitter_server.kit import times
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.errors import Conflict, Unavailable, ValidationFailed
 from aistemsplitter_server.kit.settings import Settings
-from aistemsplitter_server.measuring import MeasuringFailed
-from aistemsplitter_server.storage import keys
 from aistemsplitter_server.storage.interface import Storage
 from aistemsplitter_server.uploads import direct, service
+from aistemsplitter_server.uploads.measured import measure
 from aistemsplitter_server.uploads.tables import Upload
 
 logger = logging.getLogger(__name__)
@@ -29,6 +31,8 @@ logger = logging.getLogger(__name__)
 CONCURRENT = 4
 CONCURRENT_PER_ACCOUNT = 2
 TIMEOUT = 20.0  # seconds that a request waits for a measurement
+# Seconds between two looks whether a worker has finished: the first pause, and the longest.
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 1.0
 
 
 class UnusableUpload(ValidationFailed):
@@ -89,10 +93,8 @@ class Measurements:
             NotFound: The upload was deleted.
             Unavailable: It cannot be measured now.
         """
-        if upload.stored_at is None and upload.direct_until is not None:
-            await run_in_threadpool(
-                direct.confirm, self._database, self._settings, self._storage, upload
-            )
+        if upload.direct_until is not None or upload.measure_at is not None:
+            return await self._by_worker(upload)
         measured = asyncio.wrap_future(self._begin(upload))
         await asyncio.wait([measured], timeout=TIMEOUT)
         if not measured.done():
@@ -100,6 +102,25 @@ class Measurements:
         if not measured.result():
             raise Unavailable("The upload cannot be measured now.")
         return True
+
+    async def _by_worker(self, upload: Upload) -> bool:
+        """Queue an upload for the workers and wait; return False after a timeout."""
+        await run_in_threadpool(
+            direct.confirm, self._database, self._settings, self._storage, upload
+        )
+        pause, ends = FIRST_PAUSE, time.monotonic() + TIMEOUT
+        while time.monotonic() < ends:
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+            if await run_in_threadpool(self._is_measured, upload.id):
+                return True
+        return False
+
+    def _is_measured(self, upload_id: str) -> bool:
+        """Return whether an upload is measured, or was deleted."""
+        with self._database.read() as session:
+            upload = session.get(Upload, upload_id)
+        return upload is None or upload.deleted_at is not None or upload.measured_at is not None
 
     def _begin(self, upload: Upload) -> Future[bool]:
         """Queue a measurement unless there is one; its result is False if it failed."""
@@ -141,7 +162,7 @@ class Measurements:
     def _measure(self, upload: Upload) -> None:
         done = False
         try:
-            self._write(upload)
+            measure(self._database, self._settings, self._storage, upload)
             done = True
         except Exception:
             logger.exception("%s could not be measured", upload.id)
@@ -152,29 +173,3 @@ class Measurements:
                 result = self._results.pop(upload.id)
                 self._start()
             result.set_result(done)
-
-    def _write(self, upload: Upload) -> None:
-        values: dict[str, object]
-        try:
-            with self._storage.local_path(keys.upload(upload.id)) as path:
-                found = measuring.measure(path, upload.filename, self._settings)
-            values = {"duration_seconds": found.duration_seconds, "sample_rate": found.sample_rate}
-        except MeasuringFailed as error:
-            values = {"fault_code": error.code, "fault_message": error.message}
-        with self._database.write() as session:
-            row = session.get_one(Upload, upload.id)
-            for name, value in values.items():
-                setattr(row, name, value)
-            row.measured_at = times.now()
-        if "fault_code" in values:
-            self._delete(upload)
-
-    def _delete(self, upload: Upload) -> None:
-        """Delete the bytes of a file that is not audio. Its row stays for a while to say why."""
-        try:
-            if upload.direct_until is None:
-                self._storage.delete_prefix(keys.upload(upload.id))
-            else:
-                direct.block(self._settings, self._storage, upload.id)
-        except OSError as error:  # the sweep deletes them when they expire
-            logger.warning("%s: not deleted: %s", upload.id, error.strerror)

@@ -22,7 +22,7 @@ from aistemsplitter_server.kit.errors import (
 from aistemsplitter_server.kit.settings import Settings
 from aistemsplitter_server.storage import keys
 from aistemsplitter_server.storage.interface import BUSY, Storage
-from aistemsplitter_server.uploads import addresses, queries
+from aistemsplitter_server.uploads import addresses, measuring_queue, queries
 from aistemsplitter_server.uploads.schemas import ReserveUpload
 from aistemsplitter_server.uploads.tables import Upload
 
@@ -193,7 +193,9 @@ def stored(session: Session, settings: Settings, upload_id: str, token: str | No
 
 
 def confirm(session: Session, settings: Settings, upload_id: str) -> None:
-    """Mark a direct upload as stored, unless it is. From now on its retention time counts.
+    """Mark a direct upload as stored, unless it is, and queue its measurement.
+
+    From now on its retention time counts.
 
     Raises:
         NotFound: The upload was deleted.
@@ -201,6 +203,7 @@ def confirm(session: Session, settings: Settings, upload_id: str) -> None:
     upload = _locked(session, upload_id)
     if upload.stored_at is None:
         _set_stored(settings, upload)
+    measuring_queue.add(session, upload)
 
 
 def give_up(session: Session, upload_id: str) -> None:

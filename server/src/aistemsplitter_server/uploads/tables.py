@@ -57,6 +57,13 @@ class Upload(Base):
             sqlite_where=text("deleted_at IS NULL AND fault_code IS NULL"),
             postgresql_where=text("deleted_at IS NULL AND fault_code IS NULL"),
         ),
+        Index(
+            "ix_uploads_to_measure",
+            "account_id",
+            "measure_at",
+            sqlite_where=text("measure_at IS NOT NULL"),
+            postgresql_where=text("measure_at IS NOT NULL"),
+        ),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -75,6 +82,8 @@ class Upload(Base):
     stored_at: Mapped[datetime | None] = mapped_column(UtcTime)
     # by which the storage knows the bytes that have arrived, if it needs one
     partial_token: Mapped[str | None]
+    # when a worker should measure it; None if the API does, or it is measured
+    measure_at: Mapped[datetime | None] = mapped_column(UtcTime)
     measured_at: Mapped[datetime | None] = mapped_column(UtcTime)
     duration_seconds: Mapped[float | None]
     sample_rate: Mapped[int | None]

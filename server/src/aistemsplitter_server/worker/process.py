@@ -30,6 +30,7 @@ from aistemsplitter_server.worker.engine import Engine
 from aistemsplitter_server.worker.engines import Engines
 from aistemsplitter_server.worker.fetching import Fetches
 from aistemsplitter_server.worker.listening import listen
+from aistemsplitter_server.worker.measuring import Measuring
 from aistemsplitter_server.worker.separation import separate
 
 logger = logging.getLogger(__name__)
@@ -74,7 +75,8 @@ def _run(settings: Settings, database: Database, worker_id: str) -> None:
         SEPARATE: running.counted(partial(separate, context, engines)),
         listening.LISTEN: running.counted(partial(listen, context)),
     }
-    dispatchers = [Dispatcher(context, table) for table in (Fetches(settings), Deliveries())]
+    tables = (Fetches(settings), Measuring(), Deliveries())
+    dispatchers = [Dispatcher(context, table) for table in tables]
     with liveness.reporting_faults(context):
         songs = engines.start()
     queues = (

@@ -15,6 +15,7 @@ from playwright.sync_api import Page, Request, expect
 from aistemsplitter_server.accounts.tables import Person
 from aistemsplitter_server.app import create_app
 from aistemsplitter_server.kit.database import Database
+from aistemsplitter_server.kit.outgoing import Outgoing
 from aistemsplitter_server.kit.secrets import Secrets
 from aistemsplitter_server.kit.settings import Settings
 from aistemsplitter_server.storage import keys
@@ -22,7 +23,9 @@ from aistemsplitter_server.storage.configured import configured
 from aistemsplitter_server.storage.interface import Storage
 from aistemsplitter_server.uploads import direct
 from aistemsplitter_server.uploads.tables import Upload
+from aistemsplitter_server.worker.context import WorkerContext
 from databases import Databases, migrated
+from measuring_worker import measuring
 from ports import free_port
 from processes import SONG
 from seaweed import Seaweed
@@ -67,6 +70,16 @@ def client(app: FastAPI, settings: Settings) -> Iterator[httpx2.Client]:
 def ada(database: Database, server_secrets: Secrets) -> Person:
     """A person with her own account."""
     return person(database, server_secrets, "ada@example.org")
+
+
+@pytest.fixture(autouse=True)
+def _worker(settings: Settings, database: Database, server_secrets: Secrets) -> Iterator[None]:
+    """A worker that measures uploads."""
+    storage = configured(settings, server_secrets)
+    with measuring(
+        WorkerContext(settings, database, server_secrets, storage, Outgoing([]), "wrk_1")
+    ):
+        yield
 
 
 @pytest.fixture

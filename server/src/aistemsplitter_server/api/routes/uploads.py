@@ -38,7 +38,14 @@ from aistemsplitter_server.kit.schemas import Success
 from aistemsplitter_server.splits import queries as splits
 from aistemsplitter_server.storage import keys
 from aistemsplitter_server.storage.interface import DirectParts, Partial, Storage
-from aistemsplitter_server.uploads import addresses, direct, receiving, reservations, service
+from aistemsplitter_server.uploads import (
+    addresses,
+    direct,
+    measuring_queue,
+    receiving,
+    reservations,
+    service,
+)
 from aistemsplitter_server.uploads.right import Right
 from aistemsplitter_server.uploads.schemas import (
     Reservation,
@@ -207,7 +214,7 @@ def upload_parts(
     right = Right(context.settings, context.database, upload)
     missing = file.missing
     if not missing:
-        _store(context, storage, upload, file, right)
+        _store(context, storage, upload, file, right, by_worker=True)
         return Success(data=ALL_PARTS)
     following = missing[: direct.PARTS]
     right.extend(ahead=sum(map(len, following)))
@@ -254,7 +261,14 @@ def _store(
     upload: Upload,
     file: Partial | DirectParts,
     right: Right,
+    *,
+    by_worker: bool = False,
 ) -> None:
+    """Make what has arrived the upload's file.
+
+    Args:
+        by_worker: Whether a worker measures it, since the API has not seen the bytes.
+    """
     right.extend()
     try:
         file.store()
@@ -263,7 +277,9 @@ def _store(
     try:
         with context.database.write() as session:
             standing.require_active(session, upload.account_id)
-            service.stored(session, context.settings, upload.id, file.token)
+            row = service.stored(session, context.settings, upload.id, file.token)
+            if by_worker:
+                measuring_queue.add(session, row)
     except Conflict:
         raise  # the object is now another request's
     except ApiError:
