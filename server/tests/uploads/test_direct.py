@@ -12,12 +12,14 @@ from datetime import timedelta
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import httpx2
 import pytest
 from sqlalchemy import select, update
 
-from aistemsplitter import AiStemSplitter, AsyncAiStemSplitter
+from aistemsplitter import AiStemSplitter, AsyncAiStemSplitter, TransferProgress
+from aistemsplitter.cli import uploading
 from aistemsplitter_server.accounts import limits
 from aistemsplitter_server.kit import times
 from aistemsplitter_server.kit.secrets import Secrets
@@ -348,34 +350,45 @@ def test_a_large_file_in_parts(
 
 
 @pytest.mark.usefixtures("_in_parts", "_worker")
-@pytest.mark.parametrize("kind", [AiStemSplitter, AsyncAiStemSplitter])
+@pytest.mark.parametrize("how", ["sync", "async", "command"])
 def test_the_sdk_continues_a_large_file(
-    client: httpx2.Client, web: httpx2.Client, someone: Customer, storage: Storage, kind: Any
+    client: httpx2.Client,
+    web: httpx2.Client,
+    someone: Customer,
+    storage: Storage,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    how: str,
 ) -> None:
-    body = {"filename": "song.wav", **AS_WAV}
-    key = hashlib.sha256(
-        f"order 7 {hashlib.sha256(LARGE).hexdigest()}".encode()
-    ).hexdigest()  # that the SDK makes
-    headers = DIRECT | {"Idempotency-Key": f"upload-{key}"}
+    song, sent = tmp_path / "song.wav", []
+    song.write_bytes(LARGE)
+    monkeypatch.setattr(uploading, "LARGE", len(LARGE) - 1)
+    key = uploading.key_of(song) if how == "command" else "order 7"
+    key = hashlib.sha256(f"{key} {hashlib.sha256(LARGE).hexdigest()}".encode()).hexdigest()
+    body = {"filename": song.name, **AS_WAV}
+    headers = DIRECT | {"Idempotency-Key": f"upload-{key}"}  # that the SDK sends
     before = client.post("/v1/audio/uploads", json=body, headers=headers).json()["data"]
     for part in ask(web, before)["parts"]:
         assert put_part(web, part) == 200
-    sent: list[int] = []
 
-    async def split() -> None:
-        with_key: Any = {"api_key": someone.api_key, "base_url": f"{client.base_url}/v1"}
-        more: Any = {"extra_body": {"stemModel": "htdemucs_tiny"}, "idempotency_key": "order 7"}
-        sdk = kind(**with_key)
-        made = sdk.create_split(
-            LARGE, filename="song.wav", on_progress=lambda p: sent.append(p.bytes_done), **more
-        )
-        if kind is AsyncAiStemSplitter:
-            await made
-            await sdk.close()
-        else:
-            sdk.close()
+    def progress(now: TransferProgress) -> None:
+        sent.append(now.bytes_done)
 
-    asyncio.run(split())
+    asked: Any = {"model": "htdemucs_tiny", "idempotency_key": "order 7", "on_progress": progress}
+    service: Any = {"api_key": someone.api_key, "base_url": f"{client.base_url}/v1"}
+    if how == "async":
+
+        async def split() -> None:
+            async with AsyncAiStemSplitter(**service) as sdk:
+                await sdk.create_split(song, **asked)
+
+        asyncio.run(split())
+    else:
+        with AiStemSplitter(**service) as sdk:
+            if how == "command":
+                sdk._run(uploading.upload_song(sdk, str(song), Mock(upload=progress)))
+            else:
+                sdk.create_split(song, **asked)
     assert sent[0] > 2 * PART, "the first parts were sent before"
     assert sent[-1] == len(LARGE)
     with someone.database.read() as session:

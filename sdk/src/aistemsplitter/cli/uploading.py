@@ -11,17 +11,28 @@ from aistemsplitter._upload import upload
 from aistemsplitter._upload_models import Upload
 from aistemsplitter.cli import show
 
+LARGE = 100_000_000  # bytes; services take larger files in parts
+
 
 def upload_song(client: BaseClient, song: str, bars: show.Bars) -> Operation[Upload]:
     """Upload a file with a progress bar and return the upload, ready to be submitted.
 
-    If the command was interrupted before, the upload of a large file continues.
+    The upload of a large file continues where an interrupted command has left it.
     """
     return upload(
         client._session,
         reserve,
         song,
         filename=None,
-        key=f"command line {Path(song).name}",
+        key=key_of(Path(song)),
         on_progress=bars.upload,
     )
+
+
+def key_of(song: Path) -> str | None:
+    """Return the same idempotency key for the same large file; None for a small one."""
+    try:
+        is_large = song.stat().st_size > LARGE
+    except OSError:
+        return None  # opening it fails, too, and reports the reason
+    return f"command line {song.resolve()}" if is_large else None
