@@ -26,7 +26,9 @@ RedirectRefused Reply ServerError ServiceUnavailable Split SplitFailed SplitId S
 SplitPage SplitStatus StemModelName StemSplitter StemUrls TLSFailed Timeouts
 TransferFailed TransferProgress Unauthorized UnexpectedResponse Upload UploadFailed UploadId
 UploadInfo UploadPage AsyncUploadPage AsyncUploads DeletedUpload Usage UsageDay
-ValidationFailed WaitTimeout WebhookEvent __version__ verify_signature
+AsyncEventPage AsyncEvents AsyncWebhookEndpointPage AsyncWebhookEndpoints EventPage
+WebhookEndpointPage EventId EventType WebhookEndpointId DeletedWebhookEndpoint WebhookDelivery
+WebhookEndpoint ValidationFailed WaitTimeout WebhookEvent __version__ verify_signature
 """
 
 
@@ -86,7 +88,7 @@ def test_sync_and_async_clients_have_the_same_methods(sync: type, twin: type) ->
         assert _parameters(method) == _parameters(other), name
         returns = [str(inspect.signature(each).return_annotation) for each in (method, other)]
         # A list can be iterated without being awaited first, so it has a class of its own.
-        for kind in ("Split", "Upload"):
+        for kind in ("Split", "Upload", "WebhookEndpoint", "Event"):
             returns[1] = returns[1].replace(f"Async{kind}s", f"{kind}Page")
         returns[1] = returns[1].replace("Async", "")
         assert returns[0] == returns[1], name

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from aistemsplitter_server.accounts import people, queries, sign_ins
 from aistemsplitter_server.accounts import service as accounts
+from aistemsplitter_server.accounts.limits import Limits
 from aistemsplitter_server.accounts.tables import Account, Person, SignIn
 from aistemsplitter_server.audit import service as audit
 from aistemsplitter_server.audit.service import Action
@@ -18,6 +19,7 @@ from aistemsplitter_server.payments.tables import Purchase
 from aistemsplitter_server.splits import service, sharing
 from aistemsplitter_server.splits.tables import Split
 from aistemsplitter_server.storage.interface import Storage
+from aistemsplitter_server.webhooks import attempts, endpoints, receivers
 from aistemsplitter_server.webhooks import service as webhooks
 from aistemsplitter_server.webhooks.tables import Delivery, Receiver
 from customers import Customer, of
@@ -61,6 +63,7 @@ class Estate:
             "failed": self._failed(theirs),
             **self._shared(done),
             "delivery_id": self._delivery(someone, key.id),
+            "endpoint_id": self._endpoint(someone),
             "purchase_id": self._purchase(someone),
             **self._link(someone),
             "person_id": self._colleague(someone),
@@ -93,13 +96,29 @@ class Estate:
             with self.database.write() as session:
                 session.get_one(Delivery, sent.id).next_attempt_at = times.now()
                 session.flush()
-                begun = webhooks.begin(session, sent.id)
+                begun = attempts.begin(session, sent.id)
                 assert begun is not None
-                webhooks.record(session, sent.id, begun[0].attempts, outcome)
+                attempts.record(session, sent.id, begun[0].attempts, outcome)
         with self.database.write() as session:
-            receiver = session.get_one(Receiver, (someone.account_id, url))
+            receiver = session.get_one(Receiver, (someone.account_id, receivers.origin(url)))
             receiver.disabled_at, receiver.disabled_reason = times.now(), self.said
         return sent.id
+
+    def _endpoint(self, someone: Person) -> str:
+        """Create a disabled endpoint, so that further events are not sent to it."""
+        with self.database.write() as session:
+            endpoint, _ = endpoints.create(
+                session,
+                self.secrets,
+                Limits(),
+                someone.account_id,
+                is_test=False,
+                url=f"https://example.com/{self.said}",
+                events=["split.failed"],
+                description=self.said,
+            )
+            endpoints.update(session, endpoint, disabled=True)
+        return endpoint.id
 
     def _purchase(self, someone: Person) -> str:
         bought = Purchase(

@@ -66,24 +66,34 @@ from aistemsplitter._models import (
     UsageDay,
 )
 from aistemsplitter._pages import (
+    AsyncEventPage,
+    AsyncEvents,
     AsyncSplitPage,
     AsyncSplits,
     AsyncUploadPage,
     AsyncUploads,
+    AsyncWebhookEndpointPage,
+    AsyncWebhookEndpoints,
+    EventPage,
     SplitPage,
     UploadPage,
+    WebhookEndpointPage,
 )
 from aistemsplitter._raw import RawResponse
 from aistemsplitter._types import (
+    EventId,
+    EventType,
     OutputFormat,
     SplitId,
     SplitOptions,
     SplitStatus,
     StemModelName,
     UploadId,
+    WebhookEndpointId,
 )
 from aistemsplitter._upload_models import DeletedUpload, DirectUpload, Upload, UploadInfo
 from aistemsplitter._version import __version__
+from aistemsplitter._webhook_models import DeletedWebhookEndpoint, WebhookDelivery, WebhookEndpoint
 from aistemsplitter._webhooks import EventData, WebhookEvent, verify_signature
 
 __all__ = [
@@ -94,11 +104,15 @@ __all__ = [
     "AiStemSplitter",
     "AiStemSplitterError",
     "AsyncAiStemSplitter",
+    "AsyncEventPage",
+    "AsyncEvents",
     "AsyncSplitPage",
     "AsyncSplits",
     "AsyncStemSplitter",
     "AsyncUploadPage",
     "AsyncUploads",
+    "AsyncWebhookEndpointPage",
+    "AsyncWebhookEndpoints",
     "ClientClosed",
     "ConfigurationError",
     "Conflict",
@@ -107,11 +121,15 @@ __all__ = [
     "DeadlineExceeded",
     "DeletedSplit",
     "DeletedUpload",
+    "DeletedWebhookEndpoint",
     "DirectUpload",
     "DiskFull",
     "DownloadFailed",
     "ErrorInfo",
     "EventData",
+    "EventId",
+    "EventPage",
+    "EventType",
     "FileChanged",
     "FileError",
     "Forbidden",
@@ -159,6 +177,10 @@ __all__ = [
     "UsageDay",
     "ValidationFailed",
     "WaitTimeout",
+    "WebhookDelivery",
+    "WebhookEndpoint",
+    "WebhookEndpointId",
+    "WebhookEndpointPage",
     "WebhookEvent",
     "__version__",
     "verify_signature",

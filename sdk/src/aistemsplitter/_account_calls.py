@@ -5,26 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from datetime import date
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any
 
 from aistemsplitter import _operations
-from aistemsplitter._base import BaseClient
-from aistemsplitter._effects import Operation
 from aistemsplitter._models import Credits, Model, Usage
 from aistemsplitter._pages import UploadPage
+from aistemsplitter._sync_calls import SyncCalls
 from aistemsplitter._types import UploadId
 from aistemsplitter._upload_models import DeletedUpload, Upload, UploadInfo
 
-if TYPE_CHECKING:
-    from aistemsplitter._http import SyncDriver
 
-T = TypeVar("T")
-
-
-class AccountCalls(BaseClient):
+class AccountCalls(SyncCalls):
     """A client's calls on uploads, usage, credits and models; a base class of the client."""
-
-    _driver: SyncDriver
 
     def create_upload(
         self,
@@ -138,10 +130,6 @@ class AccountCalls(BaseClient):
     def list_models(self, *, extra_headers: Mapping[str, str] | None = None) -> tuple[Model, ...]:
         """Return the models that the server runs, with their stems."""
         return self._run(_operations.list_models(self._session_with(extra_headers)))
-
-    def _run(self, operation: Operation[T]) -> T:
-        self._check_open(operation)
-        return self._driver.run(operation)
 
     presign_upload = create_upload
     models = list_models

@@ -5,26 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from datetime import date
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any
 
 from aistemsplitter import _operations
-from aistemsplitter._base import BaseClient
-from aistemsplitter._effects import Operation
+from aistemsplitter._async_calls import AsyncCalls
 from aistemsplitter._models import Credits, Model, Usage
 from aistemsplitter._pages import AsyncUploadPage, AsyncUploads
 from aistemsplitter._types import UploadId
 from aistemsplitter._upload_models import DeletedUpload, Upload, UploadInfo
 
-if TYPE_CHECKING:
-    from aistemsplitter._http import AsyncDriver
 
-T = TypeVar("T")
-
-
-class AsyncAccountCalls(BaseClient):
+class AsyncAccountCalls(AsyncCalls):
     """A client's calls on uploads, usage, credits and models; a base class of the client."""
-
-    _driver: AsyncDriver
 
     async def create_upload(
         self,
@@ -141,10 +133,6 @@ class AsyncAccountCalls(BaseClient):
     ) -> tuple[Model, ...]:
         """Return the models that the server runs, with their stems."""
         return await self._run(_operations.list_models(self._session_with(extra_headers)))
-
-    async def _run(self, operation: Operation[T]) -> T:
-        self._check_open(operation)
-        return await self._driver.run(operation)
 
     presign_upload = create_upload
     models = list_models

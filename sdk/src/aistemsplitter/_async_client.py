@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self, Unpack, overload
 
 from aistemsplitter import _download, _operations, _wait
 from aistemsplitter._async_account_calls import AsyncAccountCalls
+from aistemsplitter._async_webhook_calls import AsyncWebhookCalls
 from aistemsplitter._effects import Timeouts, Transport
 from aistemsplitter._models import DeletedSplit, Split, SplitJob, TransferProgress
 from aistemsplitter._pages import AsyncSplitPage, AsyncSplits
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from aistemsplitter._http import AsyncHttpClient
 
 
-class AsyncAiStemSplitter(AsyncAccountCalls):
+class AsyncAiStemSplitter(AsyncAccountCalls, AsyncWebhookCalls):
     """Client of the AI Stem Splitter API for asyncio and trio.
 
     Safe to share between an event loop's tasks. Use it in an ``async with`` statement, or close it.

@@ -18,12 +18,13 @@ from aistemsplitter._pages import SplitPage
 from aistemsplitter._raw import RawCalls
 from aistemsplitter._source import Source
 from aistemsplitter._types import OutputFormat, SplitId, SplitOptions, SplitStatus, StemModelName
+from aistemsplitter._webhook_calls import WebhookCalls
 
 if TYPE_CHECKING:
     from aistemsplitter._http import HttpClient
 
 
-class AiStemSplitter(AccountCalls):
+class AiStemSplitter(AccountCalls, WebhookCalls):
     """Client of the AI Stem Splitter API.
 
     Safe to share between threads. Use it in a ``with`` statement, or close it.

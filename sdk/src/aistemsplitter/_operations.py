@@ -221,11 +221,12 @@ def list_splits(
     session: Session, limit: int | None, cursor: str | None, filters: Filters
 ) -> Operation[PageData]:
     """Return one page of the account's splits."""
-    query = _page_query(limit, cursor) | filters.query()
+    query = page_query(limit, cursor) | filters.query()
     return fetch(session, PageData, "GET", "/audio/splits", query=query)
 
 
-def _page_query(limit: int | None, cursor: str | None) -> dict[str, int | str]:
+def page_query(limit: int | None, cursor: str | None) -> dict[str, int | str]:
+    """Return the query parameters of a page."""
     values = {"limit": limit, "cursor": cursor}
     return {name: value for name, value in values.items() if value is not None}
 
@@ -253,7 +254,7 @@ def list_uploads(
     session: Session, limit: int | None, cursor: str | None
 ) -> Operation[UploadPageData]:
     """Return one page of the account's uploads."""
-    query = _page_query(limit, cursor)
+    query = page_query(limit, cursor)
     return fetch(session, UploadPageData, "GET", "/audio/uploads", query=query)
 
 

@@ -1,4 +1,4 @@
-"""Pages of splits and uploads; iterating one continues across the following pages."""
+"""Pages of lists; iterating one continues across the following pages."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 from aistemsplitter._errors import InputError
 from aistemsplitter._models import Serializable, Split
 from aistemsplitter._upload_models import UploadInfo
+from aistemsplitter._webhook_models import WebhookEndpoint
+from aistemsplitter._webhooks import WebhookEvent
 
 Item = TypeVar("Item", bound=Serializable)
 Item_co = TypeVar("Item_co", bound=Serializable, covariant=True)
@@ -148,6 +150,54 @@ class AsyncUploadPage(_AsyncPage[UploadInfo]):
     _CALL = "list_uploads"
 
 
+class WebhookEndpointPage(_SyncPage[WebhookEndpoint]):
+    """A page of endpoints, newest first. It works like a page of splits.
+
+    Attributes:
+        items: Endpoints of this page only.
+        next_cursor: Cursor of the next page; None on the last page.
+        raw: JSON of the page as the service sent it.
+    """
+
+    _CALL = "list_webhook_endpoints"
+
+
+class AsyncWebhookEndpointPage(_AsyncPage[WebhookEndpoint]):
+    """A page of endpoints, newest first. It works like a page of splits.
+
+    Attributes:
+        items: Endpoints of this page only.
+        next_cursor: Cursor of the next page; None on the last page.
+        raw: JSON of the page as the service sent it.
+    """
+
+    _CALL = "list_webhook_endpoints"
+
+
+class EventPage(_SyncPage[WebhookEvent]):
+    """A page of events, newest first. It works like a page of splits.
+
+    Attributes:
+        items: Events of this page only.
+        next_cursor: Cursor of the next page; None on the last page.
+        raw: JSON of the page as the service sent it.
+    """
+
+    _CALL = "list_events"
+
+
+class AsyncEventPage(_AsyncPage[WebhookEvent]):
+    """A page of events, newest first. It works like a page of splits.
+
+    Attributes:
+        items: Events of this page only.
+        next_cursor: Cursor of the next page; None on the last page.
+        raw: JSON of the page as the service sent it.
+    """
+
+    _CALL = "list_events"
+
+
 class _AsyncList(Coroutine[Any, Any, Page], Generic[Page, Item]):
     """The coroutine that reads the first page, which is also an iterator across all pages."""
 
@@ -188,6 +238,20 @@ class AsyncSplits(_AsyncList[AsyncSplitPage, Split]):
 
 
 class AsyncUploads(_AsyncList[AsyncUploadPage, UploadInfo]):
+    """A list to ``await`` for its first page, or to iterate with ``async for`` across all pages.
+
+    It is also a coroutine, so ``asyncio.create_task`` and ``asyncio.gather`` accept it.
+    """
+
+
+class AsyncWebhookEndpoints(_AsyncList[AsyncWebhookEndpointPage, WebhookEndpoint]):
+    """A list to ``await`` for its first page, or to iterate with ``async for`` across all pages.
+
+    It is also a coroutine, so ``asyncio.create_task`` and ``asyncio.gather`` accept it.
+    """
+
+
+class AsyncEvents(_AsyncList[AsyncEventPage, WebhookEvent]):
     """A list to ``await`` for its first page, or to iterate with ``async for`` across all pages.
 
     It is also a coroutine, so ``asyncio.create_task`` and ``asyncio.gather`` accept it.

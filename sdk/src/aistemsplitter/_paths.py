@@ -1,4 +1,4 @@
-"""API paths of splits and uploads."""
+"""API paths of splits, uploads, webhook endpoints and events."""
 
 from __future__ import annotations
 
@@ -33,6 +33,25 @@ def upload_id_of(upload: object) -> str:
 def upload_path(upload: object) -> str:
     """Return the API path of an upload, given its id or an object that has it."""
     return f"/audio/uploads/{_segment(upload_id_of(upload))}"
+
+
+def endpoint_id_of(endpoint: object) -> str:
+    """Return a webhook endpoint's id, given the id itself or an object that has it.
+
+    Raises:
+        InputError: The argument is neither.
+    """
+    return _id(endpoint, "id", "a webhook endpoint", "whe_01J...")
+
+
+def endpoint_path(endpoint: object) -> str:
+    """Return the API path of a webhook endpoint, given its id or an object that has it."""
+    return f"/webhooks/endpoints/{_segment(endpoint_id_of(endpoint))}"
+
+
+def event_path(event: object) -> str:
+    """Return the API path of an event, given its id or an object that has it."""
+    return f"/events/{_segment(_id(event, 'id', 'an event', 'evt_01J...'))}"
 
 
 def _id(given: object, attribute: str, kind: str, example: str) -> str:

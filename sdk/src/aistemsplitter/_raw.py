@@ -55,6 +55,15 @@ class RawCalls:
         self.delete_split = _raw(client, kind.delete_split)
         self.get_credits = _raw(client, kind.get_credits)
         self.get_usage = _raw(client, kind.get_usage)
+        self.create_webhook_endpoint = _raw(client, kind.create_webhook_endpoint)
+        self.list_webhook_endpoints = _raw(client, kind.list_webhook_endpoints)
+        self.get_webhook_endpoint = _raw(client, kind.get_webhook_endpoint)
+        self.update_webhook_endpoint = _raw(client, kind.update_webhook_endpoint)
+        self.delete_webhook_endpoint = _raw(client, kind.delete_webhook_endpoint)
+        self.rotate_webhook_secret = _raw(client, kind.rotate_webhook_secret)
+        self.list_events = _raw(client, kind.list_events)
+        self.get_event = _raw(client, kind.get_event)
+        self.redeliver_event = _raw(client, kind.redeliver_event)
         self.list_models = self.models = _raw(client, kind.list_models)
 
 
@@ -76,6 +85,15 @@ class AsyncRawCalls:
         self.delete_split = _async_raw(client, kind.delete_split)
         self.get_credits = _async_raw(client, kind.get_credits)
         self.get_usage = _async_raw(client, kind.get_usage)
+        self.create_webhook_endpoint = _async_raw(client, kind.create_webhook_endpoint)
+        self.list_webhook_endpoints = _async_raw(client, kind.list_webhook_endpoints)
+        self.get_webhook_endpoint = _async_raw(client, kind.get_webhook_endpoint)
+        self.update_webhook_endpoint = _async_raw(client, kind.update_webhook_endpoint)
+        self.delete_webhook_endpoint = _async_raw(client, kind.delete_webhook_endpoint)
+        self.rotate_webhook_secret = _async_raw(client, kind.rotate_webhook_secret)
+        self.list_events = _async_raw(client, kind.list_events)
+        self.get_event = _async_raw(client, kind.get_event)
+        self.redeliver_event = _async_raw(client, kind.redeliver_event)
         self.list_models = self.models = _async_raw(client, kind.list_models)
 
 

@@ -11,6 +11,8 @@ from typing import Any, Literal, TypeAlias, TypedDict
 
 from aistemsplitter._models import Split, SplitJob, TransferProgress
 from aistemsplitter._upload_models import Upload, UploadInfo
+from aistemsplitter._webhook_models import WebhookEndpoint
+from aistemsplitter._webhooks import WebhookEvent
 
 StemModelName: TypeAlias = Literal[
     "htdemucs_ft", "htdemucs", "htdemucs_6s", "htdemucs_tiny", "4s", "6s"
@@ -28,6 +30,16 @@ SplitId: TypeAlias = str | Split | SplitJob
 
 UploadId: TypeAlias = str | Upload | UploadInfo
 """Id of an upload, or an object with an id, as returned by ``create_upload``."""
+
+
+WebhookEndpointId: TypeAlias = str | WebhookEndpoint
+"""Id of a webhook endpoint, or an object with an id, as returned by ``list_webhook_endpoints``."""
+
+EventId: TypeAlias = str | WebhookEvent
+"""Id of an event, or an object with an id, as returned by ``list_events``."""
+
+EventType: TypeAlias = Literal["split.succeeded", "split.failed"]
+"""Types of events."""
 
 
 class SplitOptions(TypedDict, total=False):

@@ -258,6 +258,19 @@ def test_a_list_and_the_usage(environment: dict[str, str]) -> None:
     assert report["start"] == "2026-05-03"
 
 
+def test_webhook_endpoints(environment: dict[str, str]) -> None:
+    url = "https://shop.example/hooks"
+    added = run(environment, "webhooks", "add", url, "--event", "split.failed", "--json")
+    made = json.loads(added.stdout)
+    assert (made["url"], made["events"]) == (url, ["split.failed"])
+    listed = run(environment, "webhooks", "endpoints").stdout
+    assert listed == f"{made['id']} {url} (split.failed)\n"
+    rotated = run(environment, "webhooks", "rotate-secret", made["id"]).stdout
+    assert rotated.startswith("whsec_")
+    assert rotated.strip() != made["secret"]
+    assert "deleted" in run(environment, "webhooks", "remove", made["id"]).stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "change", "code", "reason"),
     [

@@ -7,7 +7,7 @@ from cryptography.exceptions import InvalidTag
 from sqlalchemy.exc import IntegrityError
 
 import schema
-from aistemsplitter_server.accounts import key_format, queries
+from aistemsplitter_server.accounts import key_format, queries, webhook_secrets
 from aistemsplitter_server.accounts import service as accounts
 from aistemsplitter_server.accounts.scopes import Scope
 from aistemsplitter_server.accounts.tables import ApiKey
@@ -114,7 +114,7 @@ def test_a_repeated_creation_or_rotation_conflicts(
             )
     with database.read() as session:
         row = session.get_one(ApiKey, key.id)
-    assert accounts.webhook_secrets(server_secrets, row) == [first, key.webhook_secret]
+    assert webhook_secrets.active(server_secrets, row) == [first, key.webhook_secret]
     assert accounts.authenticate(database, server_secrets, key.api_key).key_id == key.id
 
 
@@ -127,7 +127,7 @@ def test_a_replaced_key_works_for_a_while(
         assert accounts.authenticate(database, server_secrets, works).key_id == key.id
     with database.write() as session:
         row = session.get_one(ApiKey, key.id)
-        assert accounts.webhook_secrets(server_secrets, row) == [key.webhook_secret]
+        assert webhook_secrets.active(server_secrets, row) == [key.webhook_secret]
         row.previous_digest_until = times.now()
     with pytest.raises(Unauthorized):
         accounts.authenticate(database, server_secrets, key.api_key)
@@ -216,7 +216,7 @@ def test_webhook_secrets_are_encrypted_for_this_server_and_their_key(
 ) -> None:
     with database.read() as session:
         row = session.get_one(ApiKey, key.id)
-    assert accounts.webhook_secrets(server_secrets, row) == [key.webhook_secret]
+    assert webhook_secrets.active(server_secrets, row) == [key.webhook_secret]
     with pytest.raises(InvalidTag):
         server_secrets.decrypt(row.sealed_webhook_secret, owner="key_other")
     with pytest.raises(InvalidTag):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from aistemsplitter_server.kit import ids, times
 from aistemsplitter_server.splits import service
-from aistemsplitter_server.webhooks.tables import Delivery
+from aistemsplitter_server.webhooks.tables import Delivery, Endpoint
 from customers import Customer
 
 
@@ -18,5 +19,23 @@ def path_ids(owner: Customer) -> dict[str, Any]:
         service.cancel(session, ended)
         session.flush()
         delivery = session.query(Delivery).one()
+        endpoint = Endpoint(
+            id=ids.new("whe"),
+            account_id=owner.caller.account_id,
+            is_test=owner.caller.is_test,
+            url="https://example.com/events",
+            events=["split.failed"],
+            description="",
+            sealed_webhook_secret=b"",
+            created_at=times.now(),
+            updated_at=times.now(),
+        )
+        session.add(endpoint)
     upload = owner.upload()
-    return {"split_id": split.id, "delivery_id": delivery.id, "upload_id": upload.id}
+    return {
+        "split_id": split.id,
+        "delivery_id": delivery.id,
+        "endpoint_id": endpoint.id,
+        "event_id": delivery.event_id,
+        "upload_id": upload.id,
+    }

@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 from pydantic import SecretStr
 
-from aistemsplitter_server.accounts import people, sign_ins
+from aistemsplitter_server.accounts import people, sign_ins, webhook_secrets
 from aistemsplitter_server.accounts import service as accounts
 from aistemsplitter_server.accounts.tables import ApiKey
 from aistemsplitter_server.installation import rotation
@@ -71,7 +71,7 @@ def test_what_was_made_before_a_rotation_still_works(
         share, _ = sharing.shared(session, rotated, before.shared)
         assert sharing.token(rotated, share) == before.shared
         key = session.get_one(ApiKey, before.someone.caller.key_id)
-        assert accounts.webhook_secrets(rotated, key) == [before.someone.webhook_secret]
+        assert webhook_secrets.active(rotated, key) == [before.someone.webhook_secret]
         sign_ins.end(session, rotated, before.signed_in)
         assert sign_ins.of(session, rotated, before.signed_in) is None
     caller = accounts.authenticate(database, rotated, before.someone.api_key)
@@ -92,7 +92,7 @@ def test_converting_and_forgetting(
     new = installation.start(settings, database)
     with database.read() as session:
         key = session.get_one(ApiKey, before.someone.caller.key_id)
-        assert accounts.webhook_secrets(new, key) == [before.someone.webhook_secret]
+        assert webhook_secrets.active(new, key) == [before.someone.webhook_secret]
         assert sign_ins.of(session, new, before.signed_in) is None
         with pytest.raises(NotFound):
             sharing.shared(session, new, before.shared)

@@ -9,7 +9,7 @@ from sqlalchemy import select, update
 import aistemsplitter
 from aistemsplitter_server.accounts import service as accounts
 from aistemsplitter_server.kit import times
-from aistemsplitter_server.webhooks import service
+from aistemsplitter_server.webhooks import receivers, service
 from aistemsplitter_server.webhooks.tables import Delivery, Receiver
 from aistemsplitter_server.worker.context import WorkerContext
 from aistemsplitter_server.worker.delivering import deliver
@@ -185,7 +185,7 @@ def test_a_receiver_is_enabled_again(signed_in: Visitor, adas: Customer, someone
             session.add(
                 Receiver(
                     account_id=customer.caller.account_id,
-                    url=URL,
+                    url=receivers.origin(URL),
                     failing_since=times.now() - timedelta(days=6),
                     disabled_at=times.now(),
                     disabled_reason="disabled",

@@ -13,7 +13,7 @@ from aistemsplitter_server.kit.errors import Conflict, NotFound, ValidationFaile
 from aistemsplitter_server.kit.outgoing import Outgoing
 from aistemsplitter_server.kit.secrets import Secrets
 from aistemsplitter_server.splits.tables import Split
-from aistemsplitter_server.webhooks import queries, service
+from aistemsplitter_server.webhooks import queries, receivers, service
 from aistemsplitter_server.webhooks.tables import Delivery, Receiver
 from aistemsplitter_server.worker.context import WorkerContext
 from aistemsplitter_server.worker.delivering import deliver
@@ -76,14 +76,14 @@ def test_a_test_event_is_refused(someone: Customer, server_secrets: Secrets) -> 
 
 
 def test_a_receiver_is_enabled_again(someone: Customer, server_secrets: Secrets) -> None:
-    url, other = "http://127.0.0.1:9/", customer(someone.database, server_secrets)
+    url, other = "http://127.0.0.1:9/hook?job=1", customer(someone.database, server_secrets)
     account_id = someone.caller.account_id
     with someone.database.write() as session:
         long_ago = times.now() - timedelta(days=6)
         for each in (account_id, other.caller.account_id):
             row = Receiver(
                 account_id=each,
-                url=url,
+                url=receivers.origin(url),
                 failing_since=long_ago,
                 disabled_at=times.now(),
                 disabled_reason="disabled",
@@ -91,8 +91,8 @@ def test_a_receiver_is_enabled_again(someone: Customer, server_secrets: Secrets)
             session.add(row)
     with someone.database.write() as session:
         with pytest.raises(NotFound):
-            service.enable(session, account_id, "http://127.0.0.1:10/")
-        service.enable(session, account_id, url)
+            receivers.enable(session, account_id, "http://127.0.0.1:10/")
+        receivers.enable(session, account_id, url)
     with someone.database.read() as session:
         assert queries.disabled(session, account_id) == []
         (theirs,) = queries.disabled(session, other.caller.account_id)

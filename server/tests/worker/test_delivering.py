@@ -14,12 +14,13 @@ from sqlalchemy.exc import OperationalError
 
 import aistemsplitter
 from aistemsplitter_server.accounts import service as accounts
-from aistemsplitter_server.accounts import standing
+from aistemsplitter_server.accounts import standing, webhook_secrets
 from aistemsplitter_server.accounts.tables import ApiKey
 from aistemsplitter_server.kit import times
 from aistemsplitter_server.kit.outgoing import Outgoing
 from aistemsplitter_server.operations import closing
 from aistemsplitter_server.splits import payloads
+from aistemsplitter_server.webhooks import attempts as attempting
 from aistemsplitter_server.webhooks import schedule, service
 from aistemsplitter_server.webhooks.tables import Attempt, Delivery, Event, Receiver
 from aistemsplitter_server.worker.context import WorkerContext
@@ -146,7 +147,7 @@ def test_a_receiver_is_disabled_after_five_days(context: WorkerContext, someone:
         attempt_now(context, someone)
         found = delivery(someone)
         assert (found.state, "5 days" in (found.reason or "")) == ("failed", True)
-        failed_split(someone, peer.url)
+        failed_split(someone, f"{peer.url}/other?song=2")  # the whole host is disabled
     with someone.database.read() as session:
         newest = session.scalars(select(Delivery).order_by(Delivery.id.desc())).first()
     assert newest is not None
@@ -169,7 +170,8 @@ def test_deliveries_of_test_keys_leave_receivers_of_live_keys_alone(
         def test_delivery() -> str:
             with someone.database.write() as session:
                 event = session.scalars(select(Event)).one()
-                return service.send(session, event, peer.url, is_test=True).id
+                event.is_test = True
+                return service.send(session, event, peer.url).id
 
         failed_split(someone, None)
         with someone.database.write() as session:
@@ -191,10 +193,10 @@ def test_a_worker_dies_during_an_attempt(context: WorkerContext, someone: Custom
     with Peer([answers(200)]) as peer:
         failed_split(someone, peer.url)
         with someone.database.write() as session:
-            service.begin(session, delivery(someone).id)
+            attempting.begin(session, delivery(someone).id)
         due = delivery(someone).next_attempt_at
         assert due is not None
-        assert due - times.now() <= service.LEASE  # it becomes due again
+        assert due - times.now() <= attempting.LEASE  # it becomes due again
         deliver(context, delivery(someone).id)
         assert peer.requests == []
         attempt_now(context, someone)
@@ -208,7 +210,7 @@ def test_an_account_deleted_during_an_attempt(
     account_id = someone.caller.account_id
     render = payloads.render
 
-    def render_after_deletion(*args: Any) -> dict[str, Any]:
+    def render_after_deletion(*args: Any) -> Any:
         with someone.database.write() as session:
             standing.start_deletion(session, account_id)
         closing.finish(someone.database, account_id)
@@ -232,7 +234,7 @@ def test_attempts_without_an_outcome_are_limited(someone: Customer) -> None:
     for _ in range(schedule.ATTEMPTS + 1):
         with someone.database.write() as session:
             session.execute(update(Delivery).values(next_attempt_at=times.now()))
-            service.begin(session, delivery(someone).id)
+            attempting.begin(session, delivery(someone).id)
     found = delivery(someone)
     assert (found.state, found.attempts) == ("failed", schedule.ATTEMPTS)
     assert found.next_attempt_at is None
@@ -247,7 +249,7 @@ def test_a_long_database_outage(
         failed_split(someone, peer.url)
         with monkeypatch.context() as patch:
             away = OperationalError("", {}, Exception("the database is away"))
-            patch.setattr(service, fails, Mock(side_effect=away))
+            patch.setattr(attempting, fails, Mock(side_effect=away))
             patch.setattr("aistemsplitter_server.worker.context.DATABASE_TIMEOUT", -1.0)
             with pytest.raises(OperationalError):
                 deliver(context, delivery(someone).id)
@@ -275,7 +277,7 @@ def test_secret_rotation(context: WorkerContext, someone: Customer) -> None:
         with someone.database.write() as session:
             expired = times.now() - timedelta(seconds=1)
             session.execute(update(ApiKey).values(previous_secret_until=expired))
-            accounts.erase_old_secrets(session, times.now(), 10)
+            webhook_secrets.erase_old(ApiKey, session, times.now(), 10)
         attempt_now(context, someone)
     both, later = peer.requests
     for secret in (new, someone.webhook_secret):

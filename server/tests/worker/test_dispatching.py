@@ -12,7 +12,7 @@ from sqlalchemy import func, select, text, update
 from aistemsplitter_server.kit import times
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.secrets import Secrets
-from aistemsplitter_server.webhooks import service
+from aistemsplitter_server.webhooks import attempts, service
 from aistemsplitter_server.webhooks.tables import Attempt, Delivery
 from aistemsplitter_server.worker.context import WorkerContext
 from aistemsplitter_server.worker.delivering import ACCOUNT, Deliveries
@@ -33,7 +33,7 @@ class Held(Deliveries):
 
     def run(self, context: WorkerContext, item_id: str) -> None:
         with context.database.write() as session:
-            assert service.begin(session, item_id)
+            assert attempts.begin(session, item_id)
             self.begun.append(session.get_one(Delivery, item_id).account_id)
         self.let_go.wait(60)
 
@@ -179,7 +179,7 @@ def test_deliveries_of_another_process_are_not_started(
 ) -> None:
     (one,) = send(someone, "https://receiver.example/")
     with database.write() as session:
-        assert service.begin(session, one)
+        assert attempts.begin(session, one)
     assert dispatcher.dispatch() == 0
     with database.write() as session:  # the other process has died, and its claim has expired
         session.execute(update(Delivery).values(next_attempt_at=times.now()))

@@ -131,7 +131,7 @@ def test_a_sweep_that_fails_stops_no_other(
 
     monkeypatch.setattr("aistemsplitter_server.uploads.service.expire", broken)
     monkeypatch.setattr("aistemsplitter_server.worker.listening.left_behind", broken)
-    monkeypatch.setattr("aistemsplitter_server.accounts.service.erase_old_secrets", broken)
+    monkeypatch.setattr("aistemsplitter_server.accounts.webhook_secrets.erase_old", broken)
     sweep(context, after=LATER)
     assert swept(someone, split)
     found = ran(someone, "listening_work")

@@ -1,19 +1,28 @@
-"""``aistemsplitter webhooks``: a receiver of webhook deliveries, for development."""
+"""``aistemsplitter webhooks``: endpoints, events, and a receiver for development."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, TypeAlias, cast
 
 import typer
 
 from aistemsplitter import _settings
 from aistemsplitter._errors import ConfigurationError, InvalidWebhook
+from aistemsplitter._webhook_models import WebhookEndpoint
 from aistemsplitter._webhooks import WebhookEvent
 from aistemsplitter.cli import show
 from aistemsplitter.cli.listen import Receiver
-from aistemsplitter.cli.options import Json
+from aistemsplitter.cli.options import BaseUrl, Json, Key, connect
 
-app = typer.Typer(help="Receive webhook deliveries during development.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from aistemsplitter._types import EventType
+
+EndpointId: TypeAlias = Annotated[
+    str, typer.Argument(metavar="ENDPOINT", help="Id of the endpoint, such as whe_01J...")
+]
+app = typer.Typer(
+    help="Webhook endpoints, events, and a receiver for development.", no_args_is_help=True
+)
 
 
 @app.command()
@@ -50,3 +59,84 @@ def listen(
     with receiver, show.interruptible("no more deliveries are received"):
         show.message(f"Listening on {receiver.url}. Press Ctrl-C to stop.")
         receiver.serve_forever(poll_interval=0.1)
+
+
+@app.command()
+def endpoints(json: Json = False, key: Key = None, base_url: BaseUrl = None) -> None:
+    """List the webhook endpoints, newest first."""
+    with connect(key, base_url) as client:
+        for endpoint in client.list_webhook_endpoints(limit=100):
+            if json:
+                show.as_json(endpoint.raw)
+            else:
+                state = endpoint.disabled_reason or ", ".join(endpoint.events)
+                show.line(f"{endpoint.id} {endpoint.url} ({state})")
+
+
+@app.command()
+def add(
+    url: Annotated[str, typer.Argument(help="URL that receives the events.")],
+    event: Annotated[
+        list[str] | None, typer.Option(help="Type of event to receive; repeatable. Default: all.")
+    ] = None,
+    description: Annotated[str, typer.Option(help="Text of your own.")] = "",
+    json: Json = False,
+    key: Key = None,
+    base_url: BaseUrl = None,
+) -> None:
+    """Create a webhook endpoint and print its secret, which is not shown again."""
+    with connect(key, base_url) as client:
+        made = client.create_webhook_endpoint(
+            url, events=cast("list[EventType] | None", event), description=description
+        )
+    _show_secret(made, json)
+
+
+@app.command()
+def remove(
+    endpoint_id: EndpointId, json: Json = False, key: Key = None, base_url: BaseUrl = None
+) -> None:
+    """Delete a webhook endpoint."""
+    with connect(key, base_url) as client:
+        deleted = client.delete_webhook_endpoint(endpoint_id)
+    if json:
+        show.as_json(deleted.to_dict())
+    else:
+        show.line(f"{deleted.id} deleted")
+
+
+@app.command("rotate-secret")
+def rotate_secret(
+    endpoint_id: EndpointId, json: Json = False, key: Key = None, base_url: BaseUrl = None
+) -> None:
+    """Replace an endpoint's secret. For 24 hours the previous one also signs deliveries."""
+    with connect(key, base_url) as client:
+        _show_secret(client.rotate_webhook_secret(endpoint_id), json)
+
+
+@app.command()
+def redeliver(
+    event_id: Annotated[
+        str, typer.Argument(metavar="EVENT", help="Id of the event, such as evt_01J...")
+    ],
+    endpoint: Annotated[str | None, typer.Option(help="Only to this endpoint.")] = None,
+    json: Json = False,
+    key: Key = None,
+    base_url: BaseUrl = None,
+) -> None:
+    """Deliver an event again."""
+    with connect(key, base_url) as client:
+        made = client.redeliver_event(event_id, endpoint_id=endpoint)
+    for delivery in made:
+        if json:
+            show.as_json(delivery.raw)
+        else:
+            show.line(f"{delivery.id} {delivery.state}: {delivery.url}")
+
+
+def _show_secret(endpoint: WebhookEndpoint, json: bool) -> None:
+    if json:
+        show.as_json(endpoint.raw)
+        return
+    show.line(endpoint.secret or "")
+    show.message(f"{endpoint.id}: save its secret now, because it is not shown again.")

@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from aistemsplitter._effects import Reply, Request
 from aistemsplitter._failures import BY_STATUS
@@ -17,9 +17,12 @@ from aistemsplitter.testing._filters import matches
 from aistemsplitter.testing._storage import FakeStorage, silence
 from aistemsplitter.testing._uploads import FakeUploads
 from aistemsplitter.testing._usage import usage
+from aistemsplitter.testing._webhook_endpoints import FakeWebhooks
 from aistemsplitter.testing._wire import (
     Rejected,
+    body_of,
     failure,
+    first,
     page,
     split_json,
     success,
@@ -97,6 +100,7 @@ class FakeService:
         self._streams = streams
         self._storage = FakeStorage(url)
         self._uploads = FakeUploads(self._storage, duration)
+        self._webhooks = FakeWebhooks()
         self._lock = threading.RLock()
         self._splits: dict[str, _Split] = {}
         self._answers: dict[str, tuple[bytes, Reply]] = {}
@@ -222,24 +226,22 @@ class FakeService:
             case "GET", ["credits"]:
                 return success({"balance": self.balance, "unit": "seconds"})
             case "GET", ["usage"]:
-                return success(
-                    usage((split.json for split in self._splits.values()), _first(query))
-                )
+                return success(usage((split.json for split in self._splits.values()), first(query)))
             case "GET", ["models"]:
                 return success([_model(name) for name in STEMS])
             case "POST", ["audio", "uploads"]:
                 key = request.headers.get("idempotency-key")
-                return self._uploads.reserve(_body(request), key)
+                return self._uploads.reserve(body_of(request), key)
             case "GET", ["audio", "uploads"]:
-                return success(page([*self._uploads.newest_first()], _first(query)))
+                return success(page([*self._uploads.newest_first()], first(query)))
             case "GET", ["audio", "uploads", upload_id]:
                 return success(self._uploads.json_of(upload_id))
             case "DELETE", ["audio", "uploads", upload_id]:
                 return self._delete_upload(upload_id)
             case "POST", ["audio", "splits"]:
-                return self._once(request, lambda: self._create(_body(request)))
+                return self._once(request, lambda: self._create(body_of(request)))
             case "GET", ["audio", "splits"]:
-                return self._list(_first(query))
+                return self._list(first(query))
             case "GET", ["audio", "splits", split_id]:
                 split = self._find(split_id)
                 fields = self._json_of(split)
@@ -254,7 +256,16 @@ class FakeService:
                 return self._cancel(self._find(split_id))
             case "GET", ["audio", "splits", split_id, "events"] if self._streams:
                 return self._stream(self._find(split_id))
+            case method, ["webhooks" | "events", *_] as parts:
+                body = body_of(request) if request.body else {}
+                return success(
+                    self._webhooks.answer(method, parts, first(query), body, self._ended())
+                )
         raise Rejected(404, "NOT_FOUND", "there is no such path")
+
+    def _ended(self) -> list[dict[str, Any]]:
+        known = [self._json_of(split) for split in self._splits.values()]
+        return [split for split in known if split["status"] in ("succeeded", "failed")]
 
     def _once(self, request: Request, process: Callable[[], Reply]) -> Reply:
         """Process a request once per idempotency key, and replay the reply after that."""
@@ -383,18 +394,3 @@ class FakeService:
 def _model(name: str) -> dict[str, Any]:
     aliases = [alias for alias, meant in ALIASES.items() if meant == name]
     return {"id": name, "stems": [*STEMS[name]], "aliases": aliases, "installed": True}
-
-
-def _first(query: str) -> dict[str, str]:
-    parsed = parse_qs(query, keep_blank_values=True)
-    return {name: values[0] for name, values in parsed.items()}
-
-
-def _body(request: Request) -> Mapping[str, Any]:
-    try:
-        body = json.loads(request.body if isinstance(request.body, bytes) else b"")
-    except ValueError:
-        body = None
-    if not isinstance(body, dict):
-        raise Rejected(422, "VALIDATION_ERROR", "the body is not a JSON object")
-    return body

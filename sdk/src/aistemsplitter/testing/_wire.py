@@ -6,8 +6,9 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import parse_qs
 
-from aistemsplitter._effects import Reply
+from aistemsplitter._effects import Reply, Request
 
 
 def timestamp(ahead: float = 0) -> str:
@@ -62,6 +63,27 @@ def page(newest: Sequence[Mapping[str, Any]], query: Mapping[str, str]) -> dict[
     more = start + limit < len(newest)
     cursor = str(start + limit) if more else None
     return {"items": [*newest[start : start + limit]], "nextCursor": cursor}
+
+
+def first(query: str) -> dict[str, str]:
+    """Return the first value of each query parameter."""
+    parsed = parse_qs(query, keep_blank_values=True)
+    return {name: values[0] for name, values in parsed.items()}
+
+
+def body_of(request: Request) -> Mapping[str, Any]:
+    """Return the JSON of a request.
+
+    Raises:
+        Rejected: It is not a JSON object.
+    """
+    try:
+        body = json.loads(request.body if isinstance(request.body, bytes) else b"")
+    except ValueError:
+        body = None
+    if not isinstance(body, dict):
+        raise Rejected(422, "VALIDATION_ERROR", "the body is not a JSON object")
+    return body
 
 
 def success(data: Any, **headers: str) -> Reply:

@@ -30,6 +30,8 @@ MESSAGES = {
     "queued_test_splits": "The account has reached its limit of queued splits of test"
     " keys ({maximum}). Wait for one to begin, cancel one, or ",
     "keys": "The account has reached its limit of API keys ({maximum}). Revoke one, or ",
+    "webhook_endpoints": "The account has reached its limit of webhook endpoints ({maximum})."
+    " Delete one, or ",
     "streams": "The account has reached its limit of open event streams ({maximum})."
     " Close one, poll instead, or ",
 }
@@ -58,6 +60,7 @@ class Limits:
         streams: Open event streams, per API process.
         requests_per_minute: Requests per minute of all its API keys together.
         concurrent_fetches: Songs being fetched from their URLs at the same time.
+        webhook_endpoints: Webhook endpoints of live and test keys together.
     """
 
     stored_bytes: int = 0
@@ -68,6 +71,7 @@ class Limits:
     streams: int = 0
     requests_per_minute: int = 0
     concurrent_fetches: int = 0
+    webhook_endpoints: int = 0
 
     @classmethod
     def defaults(cls, settings: Settings) -> Self:

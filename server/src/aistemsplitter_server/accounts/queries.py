@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Row, bindparam, delete, func, or_, select
 from sqlalchemy.orm import Session
@@ -15,8 +15,11 @@ from aistemsplitter_server.accounts.tables import (
     ApiKey,
     Link,
     Person,
+    Signer,
     SignIn,
 )
+
+SignerRow = TypeVar("SignerRow", bound=Signer)
 
 # Run with every request. Built once, and on the table: mapped objects take twice the time.
 _KEYS = ApiKey.__table__.c
@@ -133,9 +136,11 @@ def end_sign_ins(session: Session, person_id: str, *, keep: str | None = None) -
     session.execute(query if keep is None else query.where(SignIn.id != keep))
 
 
-def with_old_secret(session: Session, now: datetime, limit: int) -> Sequence[ApiKey]:
-    """Return keys whose previous webhook secret is no longer valid, locked."""
-    query = select(ApiKey).where(ApiKey.previous_secret_until < now).limit(limit)
+def with_old_secret(
+    session: Session, table: type[SignerRow], now: datetime, limit: int
+) -> Sequence[SignerRow]:
+    """Return rows of a table whose previous webhook secret is no longer valid, locked."""
+    query = select(table).where(table.previous_secret_until < now).limit(limit)
     return session.scalars(query.with_for_update(skip_locked=True)).all()
 
 

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import hmac
 import logging
-from base64 import b64encode
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from hashlib import sha256
-from secrets import token_bytes
 from typing import Literal
 
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session
 
-from aistemsplitter_server.accounts import key_format, queries, scopes, standing
+from aistemsplitter_server.accounts import key_format, queries, scopes, standing, webhook_secrets
 from aistemsplitter_server.accounts.limits import Limits, check, lock
 from aistemsplitter_server.accounts.scopes import Scope
 from aistemsplitter_server.accounts.tables import ACTIVE, SUSPENDED, Account, ApiKey
@@ -32,7 +30,6 @@ from aistemsplitter_server.kit.secrets import Secrets
 
 logger = logging.getLogger(__name__)
 
-WEBHOOK_SECRET_BYTES = 32  # Standard Webhooks asks for 24 to 64
 # resolution of the last use, so that most requests write nothing
 LAST_USE_STEP = timedelta(minutes=1)
 ROTATION = timedelta(hours=24)
@@ -138,7 +135,7 @@ def create_key(
     check(limits, "keys", lambda: queries.keys_in_use(session, account_id, times.now()))
     key_id = key_id or ids.new("key")
     api_key = key_format.make(key_id, test=test)
-    webhook_secret = _new_webhook_secret()
+    webhook_secret = webhook_secrets.new()
     row = ApiKey(
         id=key_id,
         account_id=account_id,
@@ -158,15 +155,6 @@ def create_key(
     except IntegrityError:
         raise Conflict(MADE) from None
     return NewKey(key_id, api_key, webhook_secret)
-
-
-def webhook_secrets(secrets: Secrets, key: ApiKey) -> list[str]:
-    """Return the secrets that sign a key's deliveries: two for a day after a rotation."""
-    sealed = [key.sealed_webhook_secret]
-    until = key.previous_secret_until
-    if key.sealed_previous_secret is not None and until is not None and times.now() < until:
-        sealed.append(key.sealed_previous_secret)
-    return [secrets.decrypt(each, owner=key.id) for each in sealed]
 
 
 def known_key(
@@ -213,23 +201,7 @@ def rotate_webhook_secret(
     key = known_key(session, account_id, key_id, lock=True)
     if version not in (None, secret_version(key)):
         raise Conflict("This secret was replaced already.")
-    webhook_secret = _new_webhook_secret()
-    key.sealed_previous_secret = key.sealed_webhook_secret
-    key.previous_secret_until = times.now() + ROTATION
-    key.sealed_webhook_secret = secrets.encrypt(webhook_secret, owner=key.id)
-    return webhook_secret
-
-
-def erase_old_secrets(session: Session, now: datetime, limit: int) -> int:
-    """Erase webhook secrets that were replaced over a day ago; return how many."""
-    found = queries.with_old_secret(session, now, limit)
-    for key in found:
-        key.sealed_previous_secret = key.previous_secret_until = None
-    return len(found)
-
-
-def _new_webhook_secret() -> str:
-    return "whsec_" + b64encode(token_bytes(WEBHOOK_SECRET_BYTES)).decode()
+    return webhook_secrets.replace(secrets, key)
 
 
 def rotate_key(

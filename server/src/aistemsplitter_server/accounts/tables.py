@@ -51,7 +51,17 @@ class AccountLimit(Base):
     value: Mapped[int] = mapped_column(BigInteger)
 
 
-class ApiKey(Base):
+class Signer:
+    """Columns of a table whose rows have a webhook secret, encrypted for their ids."""
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    sealed_webhook_secret: Mapped[bytes]
+    # The previous one, which also signs for a day after a rotation.
+    sealed_previous_secret: Mapped[bytes | None]
+    previous_secret_until: Mapped[datetime | None] = mapped_column(UtcTime)
+
+
+class ApiKey(Signer, Base):
     """An API key. Of the key itself only an HMAC is stored, and its webhook secret is encrypted."""
 
     __tablename__ = "api_keys"
@@ -70,7 +80,6 @@ class ApiKey(Base):
         ),
     )
 
-    id: Mapped[str] = mapped_column(primary_key=True)
     account_id: Mapped[str] = mapped_column(ForeignKey("accounts.id"), index=True)
     name: Mapped[str]
     is_test: Mapped[bool]
@@ -80,10 +89,6 @@ class ApiKey(Base):
     previous_digest: Mapped[bytes | None]
     previous_digest_until: Mapped[datetime | None] = mapped_column(UtcTime)
     scopes: Mapped[list[str]] = mapped_column(JSON)
-    sealed_webhook_secret: Mapped[bytes]
-    # The previous one, which also signs for a day after a rotation.
-    sealed_previous_secret: Mapped[bytes | None]
-    previous_secret_until: Mapped[datetime | None] = mapped_column(UtcTime)
     top_priority: Mapped[Literal["interactive", "batch"]] = mapped_column(
         String, server_default="interactive"
     )

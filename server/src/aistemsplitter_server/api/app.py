@@ -11,6 +11,8 @@ from aistemsplitter_server.api import cors
 from aistemsplitter_server.api.authentication import body_limit
 from aistemsplitter_server.api.routes import (
     credits,
+    endpoints,
+    events,
     health,
     metrics,
     models,
@@ -37,7 +39,9 @@ ROUTERS = (
     uploads.router,
     stored_uploads.router,
     splits.router,
+    endpoints.router,
     webhooks.router,
+    events.router,
     payments.router,
     storage.router,
 )

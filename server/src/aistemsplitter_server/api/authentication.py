@@ -96,11 +96,12 @@ def _api_key(request: Request) -> str:
 caller = Bearer()
 
 
-def with_scope(scope: Scope) -> Callable[..., Awaitable[Caller]]:
-    """Return a dependency: the caller, whose key must have the scope."""
+def with_scope(*scopes: Scope) -> Callable[..., Awaitable[Caller]]:
+    """Return a dependency: the caller, whose key must have the scopes."""
 
     async def allowed(who: Annotated[Caller, Depends(caller)]) -> Caller:
-        who.require(scope)
+        for scope in scopes:
+            who.require(scope)
         return who
 
     return allowed

@@ -10,7 +10,7 @@ def rules(origins: Sequence[str]) -> dict[str, Any]:
     """Return the arguments of Starlette's middleware. Keys come in a header, never in a cookie."""
     return {
         "allow_origins": origins,
-        "allow_methods": ("GET", "HEAD", "POST", "PUT", "DELETE"),
+        "allow_methods": ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"),
         "allow_headers": (
             "Authorization",
             "Content-Range",

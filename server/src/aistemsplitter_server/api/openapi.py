@@ -31,7 +31,7 @@ TAGS = {
     "uploads": "Upload a song straight to storage, then submit it.",
     "credits": "Balance of the account, and what it used.",
     "models": "Models, their stems and whether they are installed.",
-    "webhooks": "Deliveries of events, with every attempt.",
+    "webhooks": "Endpoints that receive events, the events, and their deliveries.",
     "storage": "Stems and songs behind signed URLs.",
     "health": "For load balancers and monitoring.",
 }

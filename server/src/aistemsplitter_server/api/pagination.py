@@ -15,7 +15,9 @@ PageLimit = Annotated[int, Query(ge=1, le=100)]
 Cursor = Annotated[str | None, Query(description="nextCursor of the previous page")]
 
 
-def id_before(prefix: Literal["split", "upl", "dlv"], cursor: str | None) -> str | None:
+def id_before(
+    prefix: Literal["split", "upl", "dlv", "evt", "whe"], cursor: str | None
+) -> str | None:
     """Return the id to continue before; None for the first page.
 
     Raises:

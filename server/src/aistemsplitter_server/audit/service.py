@@ -54,6 +54,11 @@ class Action(StrEnum):
     SHARE_REVOKED = "share.revoked"
     WEBHOOK_TESTED = "webhook.test_sent"
     WEBHOOK_REPLAYED = "webhook.replayed"
+    EVENT_REDELIVERED = "webhook.event_redelivered"
+    ENDPOINT_CREATED = "webhook.endpoint_created"
+    ENDPOINT_CHANGED = "webhook.endpoint_changed"
+    ENDPOINT_DELETED = "webhook.endpoint_deleted"
+    ENDPOINT_SECRET_ROTATED = "webhook.endpoint_secret_rotated"
     RECEIVER_ENABLED = "webhook.receiver_enabled"
 
 

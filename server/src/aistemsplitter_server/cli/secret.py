@@ -51,10 +51,11 @@ def reencrypt(context: typer.Context, as_json: Json = False) -> None:
         )
         return
     typer.echo(f"Encrypted {done.converted} webhook secrets with the current secret.")
-    for key_id in done.lost:
+    for signer_id in done.lost:
+        group = "keys" if signer_id.startswith("key_") else "webhooks"
         typer.echo(
-            f"{key_id}: neither secret decrypts its webhook secret. Replace it with"
-            f" aistemsplitter-server keys rotate-secret {key_id}"
+            f"{signer_id}: neither secret decrypts its webhook secret. Replace it with"
+            f" aistemsplitter-server {group} rotate-secret {signer_id}"
         )
     typer.echo("Accepted only until the previous secret is forgotten:")
     typer.echo(f"  {len(left.keys)} API keys; each is converted when it is next used")

@@ -15,14 +15,16 @@ from cryptography.exceptions import InvalidTag
 from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from aistemsplitter_server.accounts.tables import ApiKey, Link, SignIn
+from aistemsplitter_server.accounts.tables import ApiKey, Link, Signer, SignIn
 from aistemsplitter_server.installation.tables import SECRET, Fingerprint
 from aistemsplitter_server.kit import times
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.secrets import Secrets
 from aistemsplitter_server.splits.tables import Share
+from aistemsplitter_server.webhooks.tables import Endpoint
 
-AT_ONCE = 500  # keys in one transaction
+AT_ONCE = 500  # rows in one transaction
+SIGNERS: Sequence[type[Signer]] = (ApiKey, Endpoint)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ class Reencryption:
 
     Attributes:
         converted: Number of values that are now encrypted with the current secret.
-        lost: Ids of keys with a value that neither secret decrypts.
+        lost: Ids of keys and webhook endpoints with a value that neither secret decrypts.
     """
 
     converted: int = 0
@@ -60,32 +62,33 @@ class Reencryption:
 def reencrypt(database: Database, secrets: Secrets) -> Reencryption:
     """Encrypt all webhook secrets with the current secret, a few in each transaction."""
     result = Reencryption()
-    last: str | None = ""
-    while last is not None:
-        with database.write() as session:
-            last = _reencrypt_some(session, secrets, last, result)
+    for table in SIGNERS:
+        last: str | None = ""
+        while last is not None:
+            with database.write() as session:
+                last = _reencrypt_some(session, secrets, table, last, result)
     return result
 
 
 def _reencrypt_some(
-    session: Session, secrets: Secrets, after: str, result: Reencryption
+    session: Session, secrets: Secrets, table: type[Signer], after: str, result: Reencryption
 ) -> str | None:
-    """Convert the keys after an id; return the id of the last one, None at the end."""
-    query = select(ApiKey).where(ApiKey.id > after).order_by(ApiKey.id).limit(AT_ONCE)
-    keys = session.scalars(query.with_for_update()).all()
-    for key in keys:
+    """Convert the rows after an id; return the id of the last one, None at the end."""
+    query = select(table).where(table.id > after).order_by(table.id).limit(AT_ONCE)
+    signers = session.scalars(query.with_for_update()).all()
+    for signer in signers:
         for name in ("sealed_webhook_secret", "sealed_previous_secret"):
-            sealed = getattr(key, name)
-            if sealed is None or secrets.is_current(sealed, key.id):
+            sealed = getattr(signer, name)
+            if sealed is None or secrets.is_current(sealed, signer.id):
                 continue
             try:
-                value = secrets.decrypt(sealed, key.id)
+                value = secrets.decrypt(sealed, signer.id)
             except InvalidTag:
-                result.lost.append(key.id)
+                result.lost.append(signer.id)
                 continue
-            setattr(key, name, secrets.encrypt(value, key.id))
+            setattr(signer, name, secrets.encrypt(value, signer.id))
             result.converted += 1
-    return keys[-1].id if keys else None
+    return signers[-1].id if signers else None
 
 
 def remaining(session: Session, secrets: Secrets) -> Remaining:

@@ -18,6 +18,7 @@ Prefix = Literal[
     "acc",
     "ent",
     "dlv",
+    "whe",
     "wrk",
     "usr",
     "ses",

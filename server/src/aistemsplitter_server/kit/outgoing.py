@@ -196,6 +196,16 @@ def check(url: str) -> None:
     _parsed(url)
 
 
+def origin(url: str) -> str:
+    """Return scheme, host and port of a URL, normalised.
+
+    Raises:
+        NotAllowed: See ``check``.
+    """
+    address = _parsed(url)
+    return f"{address.scheme}://{address.netloc.decode('ascii')}"
+
+
 def _parsed(url: str, base: httpx2.URL | None = None) -> httpx2.URL:
     try:
         address = base.join(url) if base else httpx2.URL(url)

@@ -207,6 +207,9 @@ class Settings(BaseSettings):
     account_concurrent_fetches: int = Field(
         2, ge=0, description="songs of an account that a worker fetches at a time; 0 means no limit"
     )
+    account_webhook_endpoints: int = Field(
+        16, ge=0, description="webhook endpoints of an account; 0 means no limit"
+    )
     cors_origins: Origins = Field(
         "", description="origins of web pages that may call the API, separated by commas, or *"
     )

@@ -52,7 +52,7 @@ from aistemsplitter_server.splits.tables import (
     Split,
 )
 from aistemsplitter_server.uploads.tables import Upload
-from aistemsplitter_server.webhooks.tables import Attempt, Delivery, Event, Receiver
+from aistemsplitter_server.webhooks.tables import Attempt, Delivery, Endpoint, Event, Receiver
 
 logger = logging.getLogger(__name__)
 
@@ -175,6 +175,7 @@ def _erased_rows(account_id: str) -> list[tuple[type[Base], ColumnElement[bool]]
         (Attempt, Attempt.delivery_id.in_(deliveries)),
         (Delivery, Delivery.account_id == account_id),
         (Event, Event.account_id == account_id),
+        (Endpoint, Endpoint.account_id == account_id),
         (Receiver, Receiver.account_id == account_id),
         (IdempotencyKey, IdempotencyKey.account_id == account_id),
         (Listening, Listening.split_id.in_(splits)),

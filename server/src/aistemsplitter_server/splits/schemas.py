@@ -8,6 +8,7 @@ from pydantic import ConfigDict, Field, StringConstraints, ValidationInfo, field
 
 from aistemsplitter_server.kit.schemas import Moment, NextCursor, Request, Response, example
 from aistemsplitter_server.models.catalogue import HTDEMUCS_FT, NAMES, Model
+from aistemsplitter_server.webhooks.tables import EventType
 
 Status = Literal["queued", "processing", "succeeded", "failed"]
 OutputFormat = Literal["wav", "flac", "mp3", "opus", "m4a"]
@@ -176,6 +177,30 @@ class SplitInfo(Response):
     served_by: str
     warnings: list[str]
     metadata: dict[str, str]
+
+
+class WebhookEvent(Response):
+    """The end of a split, as it is delivered to webhooks."""
+
+    model_config = ConfigDict(json_schema_serialization_defaults_required=False)
+
+    id: str = Field(
+        description="the same in every delivery", examples=["evt_01JTB3Y6M8Q4W2N7C5D9E0F1GH"]
+    )
+    type: EventType
+    event: Literal["audio.split.completed"] = Field(description="an older name")
+    created_at: Moment
+    test: bool = Field(
+        False, exclude_if=lambda test: not test, description="true for a sample event"
+    )
+    data: SplitInfo = Field(description="the split, with fresh URLs of its stems")
+
+
+class EventPage(Response):
+    """A page of events, newest first."""
+
+    items: list[WebhookEvent]
+    next_cursor: NextCursor
 
 
 class SplitPage(Response):

@@ -30,6 +30,7 @@ class LimitsForm(Form):
     streams: Value = None
     requests_per_minute: Value = None
     concurrent_fetches: Value = None
+    webhook_endpoints: Value = None
 
 
 @router.post("/{account_id}/limits")

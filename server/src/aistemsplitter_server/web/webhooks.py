@@ -23,9 +23,8 @@ from aistemsplitter_server.splits import payloads
 from aistemsplitter_server.web.forms import Form, filled
 from aistemsplitter_server.web.pages import render
 from aistemsplitter_server.web.sessions import InSession
-from aistemsplitter_server.webhooks import queries, service, signing
-from aistemsplitter_server.webhooks.service import EVENT_TYPES, EventType
-from aistemsplitter_server.webhooks.tables import Delivery, Event
+from aistemsplitter_server.webhooks import queries, receivers, service, signing
+from aistemsplitter_server.webhooks.tables import EVENT_TYPES, Delivery, Event, EventType
 
 router = APIRouter()
 
@@ -137,7 +136,7 @@ def enable(
 ) -> Response:
     """Enable a disabled receiver."""
     with context.database.write() as session:
-        service.enable(session, who.account_id, form.url)
+        receivers.enable(session, who.account_id, form.url)
         host = urlsplit(form.url).hostname
         audit.record(session, who.account_id, who.person_id, Action.RECEIVER_ENABLED, host=host)
     return RedirectResponse(PAGE, 303)
@@ -162,7 +161,7 @@ def show_delivery(
         key=keys.get(event.key_id),
         attempts=[*reversed(attempts)],
         sent=_headers(event, len(payloads.encode(payload))),
-        body=json.dumps(payload, ensure_ascii=False, indent=2),
+        body=json.dumps(payload.model_dump(by_alias=True), ensure_ascii=False, indent=2),
         watch=_is_due(delivery),
     )
 

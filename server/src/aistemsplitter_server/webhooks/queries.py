@@ -1,17 +1,18 @@
-"""Queries on deliveries. Those for users are scoped to their account."""
+"""Queries on deliveries, events and endpoints. Those for users are scoped to their account."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from aistemsplitter_server.webhooks.tables import (
     IS_UNDELIVERED,
     Attempt,
     Delivery,
+    Endpoint,
     Event,
     Receiver,
 )
@@ -77,6 +78,77 @@ def attempts(session: Session, delivery_id: str) -> Sequence[Attempt]:
     """Return the attempts at a delivery, in order."""
     query = select(Attempt).where(Attempt.delivery_id == delivery_id).order_by(Attempt.number)
     return session.scalars(query).all()
+
+
+def events(
+    session: Session,
+    account_id: str,
+    *,
+    is_test: bool,
+    before: str | None,
+    kind: str | None,
+    limit: int,
+) -> Sequence[Event]:
+    """Return the account's events of one mode, newest first.
+
+    Args:
+        kind: Return only events of this type.
+    """
+    query = select(Event).where(Event.account_id == account_id, Event.is_test == is_test)
+    if before is not None:
+        query = query.where(Event.id < before)
+    if kind is not None:
+        query = query.where(Event.type == kind)
+    return session.scalars(query.order_by(Event.id.desc()).limit(limit)).all()
+
+
+def deliveries_of(session: Session, event_id: str) -> Sequence[Delivery]:
+    """Return the deliveries of an event, oldest first."""
+    query = select(Delivery).where(Delivery.event_id == event_id).order_by(Delivery.id)
+    return session.scalars(query).all()
+
+
+def endpoints(
+    session: Session,
+    account_id: str | None,
+    *,
+    is_test: bool | None = None,
+    before: str | None = None,
+    limit: int,
+) -> Sequence[Endpoint]:
+    """Return endpoints, newest first; for the operator, of all accounts."""
+    query = select(Endpoint)
+    if account_id is not None:
+        query = query.where(Endpoint.account_id == account_id)
+    if is_test is not None:
+        query = query.where(Endpoint.is_test == is_test)
+    if before is not None:
+        query = query.where(Endpoint.id < before)
+    return session.scalars(query.order_by(Endpoint.id.desc()).limit(limit)).all()
+
+
+def enabled_endpoints(session: Session, account_id: str, *, is_test: bool) -> Sequence[Endpoint]:
+    """Return the account's endpoints of one mode that are not disabled, oldest first."""
+    query = select(Endpoint).where(
+        Endpoint.account_id == account_id,
+        Endpoint.is_test == is_test,
+        Endpoint.disabled_reason.is_(None),
+    )
+    return session.scalars(query.order_by(Endpoint.id)).all()
+
+
+def number_of_endpoints(session: Session, account_id: str) -> int:
+    """Count the account's endpoints of both modes."""
+    query = select(func.count()).where(Endpoint.account_id == account_id)
+    return session.scalars(query).one()
+
+
+def endpoint_of_url(session: Session, account_id: str, url: str, *, is_test: bool) -> str | None:
+    """Return the id of the endpoint with a URL."""
+    query = select(Endpoint.id).where(
+        Endpoint.account_id == account_id, Endpoint.is_test == is_test, Endpoint.url == url
+    )
+    return session.scalars(query).first()
 
 
 def disabled(session: Session, account_id: str) -> Sequence[Receiver]:

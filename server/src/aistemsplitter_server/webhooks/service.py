@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-from typing import Literal, get_args
-
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from aistemsplitter_server.accounts import service as accounts
 from aistemsplitter_server.accounts import standing
-from aistemsplitter_server.accounts.tables import ApiKey
 from aistemsplitter_server.kit import ids, outgoing, times
-from aistemsplitter_server.kit.database import add_if_missing, clock
+from aistemsplitter_server.kit.database import clock
 from aistemsplitter_server.kit.errors import Conflict, NotFound, ValidationFailed
-from aistemsplitter_server.kit.outgoing import Answer, OutgoingError
-from aistemsplitter_server.webhooks import queries, schedule
-from aistemsplitter_server.webhooks.tables import Attempt, Delivery, Event, Receiver
+from aistemsplitter_server.kit.outgoing import OutgoingError
+from aistemsplitter_server.webhooks import endpoints, queries, receivers
+from aistemsplitter_server.webhooks.tables import Delivery, Endpoint, Event, EventType
 
-EventType = Literal["split.succeeded", "split.failed"]
-EVENT_TYPES: tuple[EventType, ...] = get_args(EventType)
-# Claiming a delivery puts its next attempt off by this much: more than a receiver's 15 s, so that
-# the outcome decides in the end, and a delivery whose worker died becomes due again.
-LEASE = timedelta(seconds=30)
-DISABLED_AFTER = timedelta(days=5)
 PENDING, DELIVERED, FAILED = "pending", "delivered", "failed"
-GONE = 410
 SUSPENDED = "the account was suspended"
 ERASED = ""  # the URL of a delivery whose split was deleted
 
@@ -40,11 +29,11 @@ def announce(
     url: str | None,
     is_test: bool,
 ) -> None:
-    """Write the event of a split's end, and queue its delivery. A split has one event only.
+    """Write the event of a split's end, and queue its deliveries. A split has one event only.
 
     Args:
-        key_id: The key whose secret signs the delivery.
-        url: Where to deliver the event, if anywhere.
+        key_id: The key whose secret signs the delivery to the split's own URL.
+        url: The split's own URL, to which the event is delivered besides the account's endpoints.
         is_test: Whether the key is a test key.
     """
     if session.scalars(select(Event.id).where(Event.split_id == split_id)).first():
@@ -54,13 +43,16 @@ def announce(
         account_id=account_id,
         key_id=key_id,
         split_id=split_id,
+        is_test=is_test,
         type=kind,
         created_at=times.now(),
     )
     session.add(event)
     session.flush()
     if url is not None:
-        send(session, event, url, is_test=is_test)
+        send(session, event, url)
+    for endpoint in endpoints.subscribed(session, account_id, kind, is_test=is_test):
+        send(session, event, endpoint)
 
 
 def send_test(
@@ -85,19 +77,25 @@ def send_test(
         account_id=account_id,
         key_id=key.id,
         split_id=ids.new("split"),
+        is_test=key.is_test,
         type=kind,
         test=True,
         created_at=times.now(),
     )
     session.add(event)
     session.flush()
-    return send(session, event, url, is_test=key.is_test), event
+    return send(session, event, url), event
 
 
-def send(session: Session, event: Event, url: str, *, is_test: bool) -> Delivery:
-    """Add a delivery of an event, due now. To a disabled receiver a live one fails at once."""
-    receiver = None if is_test else session.get(Receiver, (event.account_id, url))
-    disabled = receiver.disabled_reason if receiver is not None else None
+def send(session: Session, event: Event, to: str | Endpoint) -> Delivery:
+    """Add a delivery of an event, due now. To a disabled receiver a live one fails at once.
+
+    Args:
+        to: A split's own URL, or an endpoint.
+    """
+    endpoint = None if isinstance(to, str) else to
+    url = to if isinstance(to, str) else to.url
+    disabled = receivers.disabled_reason(session, event, to)
     if not standing.is_active(session, event.account_id):
         disabled = SUSPENDED
     now = clock(session)
@@ -105,8 +103,9 @@ def send(session: Session, event: Event, url: str, *, is_test: bool) -> Delivery
         id=ids.new("dlv"),
         account_id=event.account_id,
         event_id=event.id,
+        endpoint_id=endpoint and endpoint.id,
         url=url,
-        is_test=is_test,
+        is_test=event.is_test,
         state=FAILED if disabled else PENDING,
         reason=disabled,
         attempts=0,
@@ -140,32 +139,74 @@ def known(
 def replay(
     session: Session, account_id: str | None, delivery_id: str, *, is_test: bool | None
 ) -> tuple[Delivery, Event]:
-    """Deliver the same event again. A live one enables a disabled receiver.
+    """Deliver the same event again. A live one to a split's own URL enables a disabled receiver.
 
     Raises:
         NotFound: See ``known``.
-        Conflict: Its split was deleted.
+        Conflict: Its split was deleted, or its endpoint was deleted or is disabled.
     """
     before, event = known(session, account_id, delivery_id, is_test=is_test)
+    if before.endpoint_id is not None:
+        return send(session, event, _enabled(session, event, before.endpoint_id)), event
     if before.url == ERASED:
         raise Conflict("The split of this delivery was deleted, and its URL with it.")
-    receiver = session.get(Receiver, (before.account_id, before.url))
-    if receiver is not None and not before.is_test:
-        _clear(receiver)
-        session.flush()
-    return send(session, event, before.url, is_test=before.is_test), event
+    if not before.is_test:
+        receiver = receivers.find(session, before.account_id, before.url)
+        if receiver is not None:
+            endpoints.clear(receiver)
+            session.flush()
+    return send(session, event, before.url), event
 
 
-def enable(session: Session, account_id: str, url: str) -> None:
-    """Enable a disabled receiver.
+def known_event(session: Session, account_id: str, event_id: str, *, is_test: bool) -> Event:
+    """Return an event.
 
     Raises:
-        NotFound: The account has never sent anything to this URL.
+        NotFound: The account has no such event in this mode.
     """
-    receiver = session.get(Receiver, (account_id, url), with_for_update=True)
-    if receiver is None:
-        raise NotFound("Nothing was ever sent to this URL.")
-    _clear(receiver)
+    event = session.get(Event, event_id)
+    if event is None or (event.account_id, event.is_test) != (account_id, is_test):
+        raise NotFound(f"There is no event {event_id[:64]}.")
+    return event
+
+
+def redeliver(session: Session, event: Event, endpoint_id: str | None) -> list[Delivery]:
+    """Deliver an event again, to one endpoint or everywhere; return the new deliveries.
+
+    Everywhere is the split's own URL, and each enabled endpoint that receives such events now.
+    Where a delivery of this event is pending, no other one is added.
+
+    Raises:
+        NotFound: The account has no such endpoint in the event's mode.
+        Conflict: There is nowhere to deliver it to, or it is being delivered.
+    """
+    before = queries.deliveries_of(session, event.id)
+    receiving: list[str | Endpoint]
+    if endpoint_id is not None:
+        receiving = [_enabled(session, event, endpoint_id)]
+    else:
+        own = {each.url for each in before if each.endpoint_id is None and each.url != ERASED}
+        subscribed = endpoints.subscribed(
+            session, event.account_id, event.type, is_test=event.is_test
+        )
+        receiving = [*sorted(own), *subscribed]
+    pending = {each.endpoint_id or each.url for each in before if each.state == PENDING}
+    free = [to for to in receiving if (to if isinstance(to, str) else to.id) not in pending]
+    if not receiving:
+        raise Conflict("There is no URL to deliver this event to, and no enabled endpoint.")
+    if not free:
+        raise Conflict("This event is being delivered there already.")
+    return [send(session, event, to) for to in free]
+
+
+def _enabled(session: Session, event: Event, endpoint_id: str) -> Endpoint:
+    try:
+        endpoint = endpoints.known(session, event.account_id, endpoint_id, is_test=event.is_test)
+    except NotFound:
+        raise NotFound(f"There is no webhook endpoint {endpoint_id[:64]} for this event.") from None
+    if endpoint.disabled_reason is not None:
+        raise Conflict(f"The endpoint {endpoint.id} is disabled. Enable it first.")
+    return endpoint
 
 
 def erase(session: Session, split_id: str) -> bool:
@@ -176,105 +217,3 @@ def erase(session: Session, split_id: str) -> bool:
         delivery.url = ERASED
     queries.erase_answers(session, [delivery.id for delivery in ended])
     return len(ended) == len(deliveries)
-
-
-def note_use(session: Session, now: datetime, limit: int) -> int:
-    """Start the retention time of receivers without a time of use; return how many."""
-    found = queries.unused_receivers(session, limit)
-    for receiver in found:
-        receiver.used_at = now
-    return len(found)
-
-
-def begin(session: Session, delivery_id: str) -> tuple[Delivery, Event, ApiKey] | None:
-    """Claim a due delivery for its next attempt; return it, its event and the key that signs it.
-
-    An attempt without an outcome, because its worker died, stays in the log as it is. After the
-    last attempt of the schedule there is no further one: the delivery has failed.
-
-    Returns:
-        None if it is no longer due.
-    """
-    now = clock(session)
-    delivery = session.get(Delivery, delivery_id, with_for_update=True, populate_existing=True)
-    if delivery is None or delivery.next_attempt_at is None or delivery.next_attempt_at > now:
-        return None
-    if delivery.attempts >= schedule.ATTEMPTS:
-        _give_up(delivery, now)
-        return None
-    if not standing.is_active(session, delivery.account_id):
-        _finish(delivery, FAILED, SUSPENDED, now)
-        return None
-    delivery.attempts += 1
-    delivery.next_attempt_at = now + LEASE
-    attempt = Attempt(delivery_id=delivery.id, number=delivery.attempts, started_at=now)
-    session.add(attempt)
-    event = session.get_one(Event, delivery.event_id)
-    # Read here: during the attempt the account may be deleted, and its keys with it.
-    return delivery, event, session.get_one(ApiKey, event.key_id)
-
-
-def record(session: Session, delivery_id: str, number: int, outcome: Answer | str) -> None:
-    """Record the outcome of an attempt, and when the next one is due.
-
-    Args:
-        outcome: The receiver's response, or why there was none.
-    """
-    delivery = session.get(Delivery, delivery_id, with_for_update=True, populate_existing=True)
-    if delivery is None:
-        return  # its log was deleted in the meantime
-    attempt = session.get_one(Attempt, (delivery_id, number))
-    if isinstance(outcome, Answer):
-        attempt.status, attempt.latency_seconds = outcome.status, outcome.latency
-        attempt.excerpt = outcome.excerpt
-    else:
-        attempt.error = outcome
-    if delivery.state != PENDING or delivery.attempts != number:
-        return  # a newer attempt has begun
-    now = clock(session)
-    delivered = isinstance(outcome, Answer) and 200 <= outcome.status < 300
-    # Deliveries of test keys must not disable a receiver of live ones, or enable it again.
-    disabled = None if delivery.is_test else _note(session, delivery, now, delivered=delivered)
-    if delivered:
-        _finish(delivery, DELIVERED, None, now)
-        return
-    if disabled is not None:
-        _finish(delivery, FAILED, disabled, now)
-        return
-    if isinstance(outcome, Answer) and outcome.status == GONE:
-        _finish(delivery, FAILED, "the receiver answered 410 Gone", now)
-        return
-    retry_after = outcome.retry_after if isinstance(outcome, Answer) else None
-    due = schedule.next_attempt(number, retry_after, now)
-    attempt.next_attempt_at = delivery.next_attempt_at = due
-    if due is None:
-        _give_up(delivery, now)
-
-
-def _note(session: Session, delivery: Delivery, now: datetime, *, delivered: bool) -> str | None:
-    """Note an outcome at the delivery's receiver; return the reason if that is disabled now."""
-    key = {"account_id": delivery.account_id, "url": delivery.url}
-    add_if_missing(session, Receiver, **key)
-    receiver = session.get_one(Receiver, tuple(key.values()), with_for_update=True)
-    receiver.used_at = now
-    if delivered:
-        _clear(receiver)
-        return None
-    receiver.failing_since = receiver.failing_since or now
-    if now - receiver.failing_since >= DISABLED_AFTER:
-        receiver.disabled_at = now
-        receiver.disabled_reason = "disabled: all deliveries to it failed for 5 days"
-    return receiver.disabled_reason
-
-
-def _clear(receiver: Receiver) -> None:
-    receiver.failing_since = receiver.disabled_at = receiver.disabled_reason = None
-
-
-def _give_up(delivery: Delivery, now: datetime) -> None:
-    _finish(delivery, FAILED, f"failed after {delivery.attempts} attempts", now)
-
-
-def _finish(delivery: Delivery, state: str, reason: str | None, now: datetime) -> None:
-    delivery.state, delivery.reason = state, reason
-    delivery.next_attempt_at, delivery.finished_at = None, now

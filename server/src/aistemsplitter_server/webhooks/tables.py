@@ -1,13 +1,18 @@
-"""The tables of events, deliveries and receivers."""
+"""The tables of events, deliveries, endpoints and receivers."""
 
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Literal, get_args
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, false, literal_column, text
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, false, literal_column, text
 from sqlalchemy.orm import Mapped, mapped_column
 
+from aistemsplitter_server.accounts.tables import Signer
 from aistemsplitter_server.kit.database import Base, UtcTime, partial_index
+
+EventType = Literal["split.succeeded", "split.failed"]
+EVENT_TYPES: tuple[EventType, ...] = get_args(EventType)
 
 
 class Event(Base):
@@ -17,10 +22,12 @@ class Event(Base):
     """
 
     __tablename__ = "events"
+    __table_args__ = (Index("ix_events_account_id_is_test_id", "account_id", "is_test", "id"),)
 
     id: Mapped[str] = mapped_column(primary_key=True)
     account_id: Mapped[str] = mapped_column(ForeignKey("accounts.id"))
-    key_id: Mapped[str]  # whose webhook secret signs
+    key_id: Mapped[str]  # whose webhook secret signs deliveries to the split's own URL
+    is_test: Mapped[bool] = mapped_column(server_default=false(), default=False)
     split_id: Mapped[str] = mapped_column(unique=True)
     type: Mapped[str]
     test: Mapped[bool] = mapped_column(server_default=false(), default=False)
@@ -59,6 +66,7 @@ class Delivery(Base):
     id: Mapped[str] = mapped_column(primary_key=True)
     account_id: Mapped[str] = mapped_column(ForeignKey("accounts.id"))
     event_id: Mapped[str] = mapped_column(ForeignKey("events.id"), index=True)
+    endpoint_id: Mapped[str | None]  # which may be deleted by now; None for the split's own URL
     url: Mapped[str]
     is_test: Mapped[bool] = mapped_column(server_default=false(), default=False)
     state: Mapped[str]
@@ -89,14 +97,41 @@ class Attempt(Base):
     next_attempt_at: Mapped[datetime | None] = mapped_column(UtcTime)
 
 
-class Receiver(Base):
-    """A URL that receives an account's events, and since when deliveries to it have failed."""
+class Failing:
+    """Columns for since when deliveries to a receiver have failed, and why it is disabled."""
+
+    failing_since: Mapped[datetime | None] = mapped_column(UtcTime)
+    disabled_at: Mapped[datetime | None] = mapped_column(UtcTime)
+    disabled_reason: Mapped[str | None]
+
+
+class Endpoint(Signer, Failing, Base):
+    """A URL that receives all events of an account's splits of one mode, live or test."""
+
+    __tablename__ = "webhook_endpoints"
+    __table_args__ = (
+        Index("ix_webhook_endpoints_account_id_is_test_id", "account_id", "is_test", "id"),
+        partial_index(
+            "ix_webhook_endpoints_previous_secret_until",
+            ["previous_secret_until"],
+            "previous_secret_until IS NOT NULL",
+        ),
+    )
+
+    account_id: Mapped[str] = mapped_column(ForeignKey("accounts.id"))
+    is_test: Mapped[bool]
+    url: Mapped[str]
+    events: Mapped[list[str]] = mapped_column(JSON)  # types of events
+    description: Mapped[str]
+    created_at: Mapped[datetime] = mapped_column(UtcTime)
+    updated_at: Mapped[datetime] = mapped_column(UtcTime)
+
+
+class Receiver(Failing, Base):
+    """The URL of splits that receives their events, in one account."""
 
     __tablename__ = "webhook_receivers"
 
     account_id: Mapped[str] = mapped_column(ForeignKey("accounts.id"), primary_key=True)
     url: Mapped[str] = mapped_column(primary_key=True)
-    failing_since: Mapped[datetime | None] = mapped_column(UtcTime)
-    disabled_at: Mapped[datetime | None] = mapped_column(UtcTime)
-    disabled_reason: Mapped[str | None]
     used_at: Mapped[datetime | None] = mapped_column(UtcTime, index=True)  # by a delivery

@@ -9,12 +9,12 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
-from aistemsplitter_server.accounts import service as accounts
-from aistemsplitter_server.accounts.tables import ApiKey
+from aistemsplitter_server.accounts import webhook_secrets
+from aistemsplitter_server.accounts.tables import Signer
 from aistemsplitter_server.kit import round_robin
 from aistemsplitter_server.kit.outgoing import Answer, OutgoingError
 from aistemsplitter_server.splits import payloads
-from aistemsplitter_server.webhooks import queries, service, signing
+from aistemsplitter_server.webhooks import attempts, queries, signing
 from aistemsplitter_server.webhooks.tables import Delivery, Event
 from aistemsplitter_server.worker.context import WorkerContext
 from aistemsplitter_server.worker.dispatching import Item, Limits
@@ -73,7 +73,7 @@ class Deliveries:
 
 def deliver(context: WorkerContext, delivery_id: str) -> None:
     """Attempt a delivery, unless it is not due or another process has claimed it."""
-    begun = context.write(lambda session: service.begin(session, delivery_id))
+    begun = context.write(lambda session: attempts.begin(session, delivery_id))
     if begun is None:
         return
     outcome = _post(context, *begun)
@@ -84,14 +84,14 @@ def deliver(context: WorkerContext, delivery_id: str) -> None:
         number,
         outcome.status if isinstance(outcome, Answer) else outcome,
     )
-    context.write(lambda session: service.record(session, delivery_id, number, outcome))
+    context.write(lambda session: attempts.record(session, delivery_id, number, outcome))
 
 
-def _post(context: WorkerContext, delivery: Delivery, event: Event, key: ApiKey) -> Answer | str:
+def _post(context: WorkerContext, delivery: Delivery, event: Event, signer: Signer) -> Answer | str:
     lifetime = timedelta(seconds=context.settings.download_url_seconds)
     with context.database.read() as session:
         body = payloads.encode(payloads.render(session, event, context.storage, lifetime))
-    secrets = accounts.webhook_secrets(context.secrets, key)
+    secrets = webhook_secrets.active(context.secrets, signer)
     headers = {
         "Content-Type": "application/json",
         **signing.headers(secrets, event.id, int(time.time()), body),

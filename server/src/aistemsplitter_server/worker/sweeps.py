@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
 
-from aistemsplitter_server.accounts import service as accounts
+from aistemsplitter_server.accounts import webhook_secrets
+from aistemsplitter_server.accounts.tables import ApiKey
 from aistemsplitter_server.kit import jobs, times
 from aistemsplitter_server.retention import failures
 from aistemsplitter_server.retention.rows import ROWS
@@ -14,7 +15,8 @@ from aistemsplitter_server.splits import deletion, deletion_queries
 from aistemsplitter_server.splits import queries as splits
 from aistemsplitter_server.uploads import queries as uploads
 from aistemsplitter_server.uploads import service as uploads_service
-from aistemsplitter_server.webhooks import service as webhooks
+from aistemsplitter_server.webhooks import receivers
+from aistemsplitter_server.webhooks.tables import Endpoint
 from aistemsplitter_server.worker import leftovers, listening
 from aistemsplitter_server.worker.sweep import BATCH, Run, Sweep, expired_rows, items, rows
 from aistemsplitter_server.workers import queries as workers
@@ -41,9 +43,10 @@ def sweeps() -> Sequence[Sweep]:
             items(leftovers.deleted_uploads, leftovers.delete_upload, uploads.set_swept),
         ),
         Sweep("erasures", OFTEN, rows(deletion.erase_deleted)),
-        Sweep("old_secrets", OFTEN, rows(accounts.erase_old_secrets)),
+        Sweep("old_secrets", OFTEN, rows(partial(webhook_secrets.erase_old, ApiKey))),
+        Sweep("endpoint_secrets", OFTEN, rows(partial(webhook_secrets.erase_old, Endpoint))),
         Sweep("workers", OFTEN, rows(workers.delete_dead)),
-        Sweep("receiver_use", SELDOM, rows(webhooks.note_use)),
+        Sweep("receiver_use", SELDOM, rows(receivers.note_use)),
         *(Sweep(each.name, SELDOM, expired_rows(each)) for each in ROWS),
         Sweep("jobs", SELDOM, _jobs),
         Sweep("failures", SELDOM, rows(failures.forget)),
