@@ -19,10 +19,12 @@ from aistemsplitter import (
     SplitPage,
     SplitStatus,
     StemModelName,
+    StemUrls,
     Upload,
     UploadInfo,
     UploadPage,
     Usage,
+    WebhookEvent,
 )
 
 URL = "https://example.com/song.mp3"
@@ -61,6 +63,8 @@ def results(client: AiStemSplitter) -> None:
     assert_type(client.list_uploads().next_page(), UploadPage | None)
     assert_type(client.get_upload("upl_1"), UploadInfo)
     assert_type(client.get_usage(start=date(2026, 5, 1)), Usage)
+    assert_type([each.url for each in client.list_webhook_endpoints()], list[str])
+    assert_type([each.data.stems for each in client.list_events()], list[StemUrls])
     assert_type(client.list_models(), tuple[Model, ...])
     assert_type(client.presign_upload("song.wav"), Upload)
 
@@ -86,6 +90,8 @@ async def twin(client: AsyncAiStemSplitter) -> None:
     assert_type(await client.list_splits(), AsyncSplitPage)
     async for upload in client.list_uploads():
         assert_type(upload, UploadInfo)
+    async for event in client.list_events():
+        assert_type(event, WebhookEvent)
     async for split in client.list_splits():
         assert_type(split, Split)
     assert_type(await client.with_raw_response.list_splits(limit=3), RawResponse[AsyncSplitPage])
