@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,28 @@ import yaml
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 
+from aistemsplitter_server.accounts.scopes import ALL, Scope
 from aistemsplitter_server.api import responses
 from aistemsplitter_server.api.app import routed
 from aistemsplitter_server.api.openapi import document
 from aistemsplitter_server.kit import errors
+from aistemsplitter_server.kit.database import Database
+from aistemsplitter_server.kit.secrets import Secrets
+from aistemsplitter_server.webhooks.tables import EVENT_TYPES
+from customers import customer
+from databases import only_sqlite
 
 CHECKED_IN = Path(__file__).parents[3] / "docs" / "openapi.json"
 BASE_URL = "http://127.0.0.1:8000"
+
+
+SCOPED = [
+    (method.upper(), path, scope)
+    for path, methods in document(routed(), BASE_URL)["paths"].items()
+    for method, operation in methods.items()
+    for requirement in operation.get("security", [])
+    for scope in requirement["apiKey"]
+]
 
 
 def operations() -> list[tuple[str, str, dict[str, Any]]]:
@@ -99,6 +115,35 @@ def test_examples_match_their_schemas() -> None:
                 Draft202012Validator(schema).validate(sample)
                 checked += 1
     assert checked > 15
+
+
+def test_webhooks() -> None:
+    """Each type of event is a request with an example that matches its schema."""
+    made = document(routed(), BASE_URL)
+    assert {*made["webhooks"]} == {*EVENT_TYPES}
+    for kind, methods in made["webhooks"].items():
+        media = methods["post"]["requestBody"]["content"]["application/json"]
+        validator = Draft202012Validator({**media["schema"], "components": made["components"]})
+        validator.validate(media["example"])
+        assert ("stems" in media["example"]["data"]) == (kind == "split.succeeded")
+        assert not validator.is_valid({**media["example"], "type": "split.started"})
+
+
+@only_sqlite
+def test_the_scopes_of_operations(
+    client: httpx2.Client, database: Database, server_secrets: Secrets
+) -> None:
+    """A key with all scopes but a documented one is refused; one with only these is not."""
+    assert len(SCOPED) > 20
+
+    def refused(method: str, path: str, scopes: Iterable[Scope]) -> bool:
+        who = customer(database, server_secrets, allowed=tuple(scopes))
+        return client.request(method, path, headers=who.headers).status_code == 403
+
+    for method, path, scope in SCOPED:
+        assert refused(method, path, [each for each in ALL if each != scope]), (method, path)
+        documented = [Scope(each[2]) for each in SCOPED if each[:2] == (method, path)]
+        assert not refused(method, path, documented), (method, path)
 
 
 def test_errors_of_one_status_are_alternatives() -> None:

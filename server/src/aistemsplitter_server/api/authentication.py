@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Annotated
 
 from fastapi import Depends, Request
 from fastapi.openapi.models import HTTPBearer
+from fastapi.security import SecurityScopes
 from fastapi.security.base import SecurityBase
 from starlette.concurrency import run_in_threadpool
 
@@ -96,15 +96,17 @@ def _api_key(request: Request) -> str:
 caller = Bearer()
 
 
-def with_scope(*scopes: Scope) -> Callable[..., Awaitable[Caller]]:
-    """Return a dependency: the caller, whose key must have the scopes."""
+async def permitted(who: Annotated[Caller, Depends(caller)], needed: SecurityScopes) -> Caller:
+    """Return the caller, whose key must have the scopes::
 
-    async def allowed(who: Annotated[Caller, Depends(caller)]) -> Caller:
-        for scope in scopes:
-            who.require(scope)
-        return who
+        Annotated[Caller, Security(permitted, scopes=[Scope.SPLITS_READ])]
 
-    return allowed
+    Raises:
+        Forbidden: The key lacks a scope.
+    """
+    for scope in needed.scopes:
+        who.require(Scope(scope))
+    return who
 
 
 async def body_limit(request: Request) -> int | None:

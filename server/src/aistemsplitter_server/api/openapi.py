@@ -15,7 +15,7 @@ import yaml
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from aistemsplitter_server.api import responses
+from aistemsplitter_server.api import openapi_webhooks, responses
 from aistemsplitter_server.kit import errors
 from aistemsplitter_server.kit.errors import ApiError
 from aistemsplitter_server.kit.schemas import EXAMPLE
@@ -128,9 +128,20 @@ def _made(app: FastAPI) -> Json:
     for path in made["paths"].values():
         for operation in path.values():
             _complete(operation, schemas)
+            if "security" in operation:
+                _name_scopes(operation)
+    made["webhooks"] = openapi_webhooks.section(schemas["WebhookEvent"])
     for name in FASTAPIS_OWN:
         schemas.pop(name, None)
     return made
+
+
+def _name_scopes(operation: Json) -> None:
+    """Add the scopes that a key needs to an operation's description, for readers."""
+    scopes = [scope for each in operation["security"] for named in each.values() for scope in named]
+    names = " and ".join(f"`{scope}`" for scope in scopes)
+    needs = f"Needs the scope {names}." if scopes else "Needs no scope."
+    operation["description"] = "\n\n".join(filter(None, (operation.get("description"), needs)))
 
 
 def _place(path: tuple[str, Json]) -> int:

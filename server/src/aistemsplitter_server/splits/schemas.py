@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, StringConstraints, ValidationInfo, field_validator
 
@@ -17,6 +17,28 @@ Url = Annotated[str, StringConstraints(min_length=1, max_length=8192)]
 MOST_METADATA = 50  # keys
 MetadataKey = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 MetadataValue = Annotated[str, StringConstraints(max_length=1024)]
+
+# the example of a split
+SPLIT: dict[str, Any] = {
+    "id": "split_01JTB3Y6M8Q4W2N7C5D9E0F1GH",
+    "status": "succeeded",
+    "stemModel": "htdemucs_ft",
+    "filename": "song.flac",
+    "durationSeconds": 180,
+    "creditsUsed": 180,
+    "createdAt": "2026-05-03T10:20:30.000Z",
+    "updatedAt": "2026-05-03T10:21:40.000Z",
+    "stems": {"vocals": "https://stems.example/storage/...", "instrumental": "https://..."},
+    "error": None,
+    "progress": 1.0,
+    "queuePosition": None,
+    "outputFormat": "flac",
+    "sampleRate": 44100,
+    "expiresAt": "2026-05-06T10:21:40.000Z",
+    "servedBy": "htdemucs_ft",
+    "warnings": [],
+    "metadata": {"order": "1001"},
+}
 
 
 class DirectUrl(Request):
@@ -133,26 +155,7 @@ class SplitInfo(Response):
 
     model_config = ConfigDict(
         json_schema_serialization_defaults_required=False,
-        json_schema_extra=example(
-            id="split_01JTB3Y6M8Q4W2N7C5D9E0F1GH",
-            status="succeeded",
-            stemModel="htdemucs_ft",
-            filename="song.flac",
-            durationSeconds=180,
-            creditsUsed=180,
-            createdAt="2026-05-03T10:20:30.000Z",
-            updatedAt="2026-05-03T10:21:40.000Z",
-            stems={"vocals": "https://stems.example/storage/...", "instrumental": "https://..."},
-            error=None,
-            progress=1.0,
-            queuePosition=None,
-            outputFormat="flac",
-            sampleRate=44100,
-            expiresAt="2026-05-06T10:21:40.000Z",
-            servedBy="htdemucs_ft",
-            warnings=[],
-            metadata={"order": "1001"},
-        ),
+        json_schema_extra=example(**SPLIT),
     )
 
     id: str
@@ -182,7 +185,16 @@ class SplitInfo(Response):
 class WebhookEvent(Response):
     """The end of a split, as it is delivered to webhooks."""
 
-    model_config = ConfigDict(json_schema_serialization_defaults_required=False)
+    model_config = ConfigDict(
+        json_schema_serialization_defaults_required=False,
+        json_schema_extra=example(
+            id="evt_01JTB3Y6M8Q4W2N7C5D9E0F1GH",
+            type="split.succeeded",
+            event="audio.split.completed",
+            createdAt="2026-05-03T10:21:40.000Z",
+            data=SPLIT,
+        ),
+    )
 
     id: str = Field(
         description="the same in every delivery", examples=["evt_01JTB3Y6M8Q4W2N7C5D9E0F1GH"]

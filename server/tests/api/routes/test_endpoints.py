@@ -1,16 +1,20 @@
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from typing import Any
 
 import httpx2
 import pytest
+from jsonschema import Draft202012Validator
 from sqlalchemy import select, update
 
 import aistemsplitter
 from aistemsplitter_server.accounts import limits
 from aistemsplitter_server.accounts.scopes import Scope
 from aistemsplitter_server.accounts.tables import ApiKey
+from aistemsplitter_server.api.app import routed
+from aistemsplitter_server.api.openapi import document
 from aistemsplitter_server.audit.tables import AuditEntry
 from aistemsplitter_server.kit import times
 from aistemsplitter_server.kit.outgoing import Outgoing
@@ -75,6 +79,10 @@ def test_the_life_of_an_endpoint(
         found = deliver_newest(context, someone)
         assert (found.state, found.endpoint_id) == ("delivered", made["id"])
         assert is_signed(peer.requests[0], made["secret"])
+        described = document(routed(), "http://127.0.0.1")
+        media = described["webhooks"]["split.failed"]["post"]["requestBody"]["content"]
+        schema = {**media["application/json"]["schema"], "components": described["components"]}
+        Draft202012Validator(schema).validate(json.loads(peer.requests[0].body))
         assert not is_signed(peer.requests[0], someone.webhook_secret)
 
         new = client.post(f"{path}/rotate-secret").json()["data"]

@@ -5,12 +5,12 @@ from __future__ import annotations
 from functools import partial
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Security
 from pydantic import Field
 
 from aistemsplitter_server.accounts.scopes import Scope
 from aistemsplitter_server.accounts.service import Caller
-from aistemsplitter_server.api.authentication import with_scope
+from aistemsplitter_server.api.authentication import permitted
 from aistemsplitter_server.credits import service
 from aistemsplitter_server.http.context import InContext
 from aistemsplitter_server.kit.database import Database
@@ -30,7 +30,7 @@ class Credits(Response):
 
 @router.get("")
 async def get_credits(
-    context: InContext, caller: Annotated[Caller, Depends(with_scope(Scope.CREDITS_READ))]
+    context: InContext, caller: Annotated[Caller, Security(permitted, scopes=[Scope.CREDITS_READ])]
 ) -> Success[Credits]:
     """Return the balance. One credit is one second of source audio. Test keys have a fixed one."""
     if caller.is_test:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Security
 
 from aistemsplitter_server.accounts import webhook_secrets
 from aistemsplitter_server.accounts.limits import limits_of
 from aistemsplitter_server.accounts.scopes import Scope
 from aistemsplitter_server.accounts.service import Caller
-from aistemsplitter_server.api.authentication import with_scope
+from aistemsplitter_server.api.authentication import permitted
 from aistemsplitter_server.api.pagination import Cursor, PageLimit, cut, id_before
 from aistemsplitter_server.api.responses import errors
 from aistemsplitter_server.audit import service as audit
@@ -31,10 +31,10 @@ from aistemsplitter_server.webhooks.schemas import (
 
 router = APIRouter(prefix="/v1/webhooks/endpoints", tags=["webhooks"])
 
-Reader = Annotated[Caller, Depends(with_scope(Scope.WEBHOOKS_READ))]
-Writer = Annotated[Caller, Depends(with_scope(Scope.WEBHOOKS_WRITE))]
+Reader = Annotated[Caller, Security(permitted, scopes=[Scope.WEBHOOKS_READ])]
+Writer = Annotated[Caller, Security(permitted, scopes=[Scope.WEBHOOKS_WRITE])]
 # An endpoint receives the stems of all splits, so choosing its URL takes the right to read them.
-Chooser = Annotated[Caller, Depends(with_scope(Scope.WEBHOOKS_WRITE, Scope.SPLITS_READ))]
+Chooser = Annotated[Caller, Security(permitted, scopes=[Scope.WEBHOOKS_WRITE, Scope.SPLITS_READ])]
 
 
 @router.post("", responses=errors(Conflict, LimitExceeded, ValidationFailed))

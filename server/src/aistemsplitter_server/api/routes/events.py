@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Query, Security
 
 from aistemsplitter_server.accounts.scopes import Scope
 from aistemsplitter_server.accounts.service import Caller
-from aistemsplitter_server.api.authentication import with_scope
+from aistemsplitter_server.api.authentication import permitted
 from aistemsplitter_server.api.pagination import Cursor, PageLimit, cut, id_before
 from aistemsplitter_server.api.responses import errors
 from aistemsplitter_server.audit import service as audit
@@ -26,8 +26,8 @@ from aistemsplitter_server.webhooks.tables import EventType
 router = APIRouter(prefix="/v1/events", tags=["webhooks"])
 
 # An event has the stems of its split.
-Reader = Annotated[Caller, Depends(with_scope(Scope.WEBHOOKS_READ, Scope.SPLITS_READ))]
-Writer = Annotated[Caller, Depends(with_scope(Scope.WEBHOOKS_WRITE))]
+Reader = Annotated[Caller, Security(permitted, scopes=[Scope.WEBHOOKS_READ, Scope.SPLITS_READ])]
+Writer = Annotated[Caller, Security(permitted, scopes=[Scope.WEBHOOKS_WRITE])]
 Kind = Annotated[EventType | None, Query(alias="type", description="only events of this type")]
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Security
 from pydantic import ConfigDict
 
 from aistemsplitter_server.accounts.scopes import Scope
 from aistemsplitter_server.accounts.service import Caller
-from aistemsplitter_server.api.authentication import with_scope
+from aistemsplitter_server.api.authentication import permitted
 from aistemsplitter_server.http.context import InContext
 from aistemsplitter_server.kit.schemas import Response, Success, example
 from aistemsplitter_server.models import queries
@@ -42,7 +42,7 @@ class ModelInfo(Response):
 
 @router.get("")
 def list_models(
-    context: InContext, _caller: Annotated[Caller, Depends(with_scope(Scope.SPLITS_READ))]
+    context: InContext, _caller: Annotated[Caller, Security(permitted, scopes=[Scope.SPLITS_READ])]
 ) -> Success[list[ModelInfo]]:
     """Return the models, their stems, and whether their weights are installed here."""
     with context.database.read() as session:

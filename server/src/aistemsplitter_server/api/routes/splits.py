@@ -6,7 +6,7 @@ import re
 from datetime import timedelta
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi import APIRouter, Header, Query, Request, Response, Security
 from pydantic import AwareDatetime
 from starlette.concurrency import run_in_threadpool
 
@@ -14,7 +14,7 @@ from aistemsplitter_server.accounts import service as accounts
 from aistemsplitter_server.accounts.limits import limits_of
 from aistemsplitter_server.accounts.scopes import Scope
 from aistemsplitter_server.accounts.service import Caller
-from aistemsplitter_server.api.authentication import with_scope
+from aistemsplitter_server.api.authentication import permitted
 from aistemsplitter_server.api.pagination import Cursor, PageLimit, id_before
 from aistemsplitter_server.api.responses import errors
 from aistemsplitter_server.http.context import Context, IdempotencyKey, InContext, InStorage
@@ -54,8 +54,8 @@ from aistemsplitter_server.storage.interface import Storage
 
 router = APIRouter(prefix="/v1/audio/splits", tags=["splits"])
 
-Reader = Annotated[Caller, Depends(with_scope(Scope.SPLITS_READ))]
-Writer = Annotated[Caller, Depends(with_scope(Scope.SPLITS_WRITE))]
+Reader = Annotated[Caller, Security(permitted, scopes=[Scope.SPLITS_READ])]
+Writer = Annotated[Caller, Security(permitted, scopes=[Scope.SPLITS_WRITE])]
 CreatedAfter = Annotated[
     AwareDatetime | None,
     Query(alias="createdAfter", description="earliest time of creation, with its time zone"),

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Security
 
 from aistemsplitter_server.accounts.scopes import Scope
 from aistemsplitter_server.accounts.service import Caller
-from aistemsplitter_server.api.authentication import with_scope
+from aistemsplitter_server.api.authentication import permitted
 from aistemsplitter_server.api.pagination import Cursor, PageLimit, cut, id_before
 from aistemsplitter_server.api.responses import errors
 from aistemsplitter_server.audit import service as audit
@@ -23,7 +23,7 @@ from aistemsplitter_server.uploads.schemas import DeletedUpload, UploadInfo, Upl
 router = APIRouter(prefix="/v1/audio/uploads", tags=["uploads"])
 
 # The scope that makes uploads also sees them: a scope of its own would be one that no key has.
-Uploader = Annotated[Caller, Depends(with_scope(Scope.UPLOADS_WRITE))]
+Uploader = Annotated[Caller, Security(permitted, scopes=[Scope.UPLOADS_WRITE])]
 
 
 @router.get("", responses=errors(ValidationFailed))

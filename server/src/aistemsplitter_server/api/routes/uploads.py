@@ -5,13 +5,13 @@ from __future__ import annotations
 from functools import partial
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Request, Response
+from fastapi import APIRouter, Header, Request, Response, Security
 from starlette.concurrency import run_in_threadpool
 
 from aistemsplitter_server.accounts import standing
 from aistemsplitter_server.accounts.scopes import Scope
 from aistemsplitter_server.accounts.service import Caller
-from aistemsplitter_server.api.authentication import with_scope
+from aistemsplitter_server.api.authentication import permitted
 from aistemsplitter_server.api.responses import errors, signed
 from aistemsplitter_server.http.context import (
     BaseUrl,
@@ -118,7 +118,7 @@ def create_upload(
     context: InContext,
     storage: InStorage,
     base_url: BaseUrl,
-    caller: Annotated[Caller, Depends(with_scope(Scope.UPLOADS_WRITE))],
+    caller: Annotated[Caller, Security(permitted, scopes=[Scope.UPLOADS_WRITE])],
     request: ReserveUpload,
     idempotency_key: IdempotencyKey = None,
     direct_upload: DirectUpload = False,

@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import date, timedelta
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Query, Security
 from pydantic import ConfigDict, Field
 
 from aistemsplitter_server.accounts.scopes import Scope
 from aistemsplitter_server.accounts.service import Caller
-from aistemsplitter_server.api.authentication import with_scope
+from aistemsplitter_server.api.authentication import permitted
 from aistemsplitter_server.api.responses import errors
 from aistemsplitter_server.credits import service
 from aistemsplitter_server.http.context import InContext
@@ -61,7 +61,7 @@ class UsageReport(Response):
 @router.get("", responses=errors(ValidationFailed))
 def get_usage(
     context: InContext,
-    caller: Annotated[Caller, Depends(with_scope(Scope.CREDITS_READ))],
+    caller: Annotated[Caller, Security(permitted, scopes=[Scope.CREDITS_READ])],
     start: Annotated[
         date | None, Query(description=f"first day (UTC), by default {DAYS - 1} days before `end`")
     ] = None,

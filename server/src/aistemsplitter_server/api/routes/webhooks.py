@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Security
 
 from aistemsplitter_server.accounts.scopes import Scope
 from aistemsplitter_server.accounts.service import Caller
-from aistemsplitter_server.api.authentication import with_scope
+from aistemsplitter_server.api.authentication import permitted
 from aistemsplitter_server.api.pagination import Cursor, PageLimit, cut, id_before
 from aistemsplitter_server.api.responses import errors
 from aistemsplitter_server.audit import service as audit
@@ -26,8 +26,8 @@ from aistemsplitter_server.webhooks.schemas import (
 
 router = APIRouter(prefix="/v1/webhooks/deliveries", tags=["webhooks"])
 
-Reader = Annotated[Caller, Depends(with_scope(Scope.WEBHOOKS_READ))]
-Writer = Annotated[Caller, Depends(with_scope(Scope.WEBHOOKS_WRITE))]
+Reader = Annotated[Caller, Security(permitted, scopes=[Scope.WEBHOOKS_READ])]
+Writer = Annotated[Caller, Security(permitted, scopes=[Scope.WEBHOOKS_WRITE])]
 
 
 @router.get("")
