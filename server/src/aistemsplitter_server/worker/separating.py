@@ -127,14 +127,6 @@ def _carried_out(
     )
     from aistemsplitter_server.sandbox.received_song import DecoderFailed
 
-    due = 0.0
-
-    def progress(fraction: float) -> None:
-        nonlocal due
-        if time.monotonic() >= due:
-            _send(output, {"progress": fraction})
-            due = time.monotonic() + PERIOD
-
     try:
         separator = _separator(task.model, separators)
         result = separator.split(
@@ -143,7 +135,7 @@ def _carried_out(
             stems=task.stems,
             format=task.format,  # type: ignore[arg-type]  # the request's model has checked it
             resume=True,
-            on_progress=progress,
+            on_progress=_progress_to(output),
             cancel=stop,
         )
     except Cancelled:
@@ -174,6 +166,18 @@ def _carried_out(
             "warnings": [*result.warnings],
         }
     }
+
+
+def _progress_to(output: TextIO) -> Callable[[float], None]:
+    due = 0.0
+
+    def send(fraction: float) -> None:
+        nonlocal due
+        if time.monotonic() >= due:
+            _send(output, {"progress": fraction})
+            due = time.monotonic() + PERIOD
+
+    return send
 
 
 def _separator(model: str, separators: dict[str, Separator]) -> Separator:
