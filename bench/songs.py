@@ -1,8 +1,9 @@
 """Songs per hour with the demonstration model, one after the other and several at once.
 
 Splits the same songs of 3 to 5 minutes with our command, in a fresh process for each number of
-jobs, round after round. Prints the best rate of the rounds and the peak resident memory of each
-process (``ru_maxrss``), and compares the files, which must be the same.
+jobs, round after round. Prints the best rate of the rounds, the least CPU time, which other load
+affects less, and the peak resident memory of the processes (``ru_maxrss``), and compares the files,
+which must be the same.
 
     python bench/songs.py
     python bench/songs.py --songs 4 --minutes 0.5 1 --jobs 1 2
@@ -28,9 +29,10 @@ from material import environment, split_command, write_song
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Seconds and peak memory in bytes of splitting all songs, and a digest of their stems."""
+    """Seconds, CPU seconds and peak memory in bytes of splitting songs, and their stems' digest."""
 
     seconds: float
+    cpu: float
     memory: int
     digest: str
 
@@ -54,25 +56,27 @@ def main() -> None:
         lengths = np.linspace(*options.minutes, options.songs) * 60
         for number, seconds in enumerate(np.random.default_rng(0).permutation(lengths)):
             write_song(songs / f"{number:02}.wav", seconds)
-        command = split_command(songs, folder / "stems", options.model, "auto")
+        stems = folder / "stems"
+        first = split_command(songs / "00.wav", stems, options.model, "auto")
+        _run(first, stems)  # compiles the network, not counted
+        command = split_command(songs, stems, options.model, "auto")
         command += ["--format", options.format]
-        _run([*command, "--overwrite"], folder / "stems")  # compiles the network, not counted
         for number in range(options.rounds):
             for jobs in options.jobs:
                 print(f"round {number + 1}: {jobs} at once", file=sys.stderr, flush=True)
-                runs[jobs].append(_run([*command, "--jobs", str(jobs)], folder / "stems"))
+                runs[jobs].append(_run([*command, "--jobs", str(jobs)], stems))
     if len({run.digest for several in runs.values() for run in several}) > 1:
         sys.exit("the stems differ")
     minutes = lengths.sum() / 60
     print(f"{options.songs} songs, {minutes:.0f} minutes in total, {options.model}\n")
-    print("| songs at once | songs per hour | times real time | peak memory, MB |")
-    print("| --- | --- | --- | --- |")
+    print("| songs at once | songs per hour | times real time | CPU, s | peak memory, MB |")
+    print("| --- | --- | --- | --- | --- |")
     for jobs, several in runs.items():
         seconds = min(run.seconds for run in several)
-        memory = max(run.memory for run in several)
+        cpu, memory = min(run.cpu for run in several), max(run.memory for run in several)
         print(
             f"| {jobs} | {options.songs * 3600 / seconds:,.0f} | {minutes * 60 / seconds:.1f} "
-            f"| {memory / 1e6:,.0f} |"
+            f"| {cpu:,.0f} | {memory / 1e6:,.0f} |"
         )
 
 
@@ -89,7 +93,8 @@ def _run(command: list[str], stems: Path) -> Run:
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     shutil.rmtree(stems)
     unit = 1 if sys.platform == "darwin" else 1024
-    return Run(seconds, usage.ru_maxrss * unit, digest.hexdigest())
+    cpu = usage.ru_utime + usage.ru_stime
+    return Run(seconds, cpu, usage.ru_maxrss * unit, digest.hexdigest())
 
 
 if __name__ == "__main__":
