@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from aistemsplitter_server.api import app as api
 from aistemsplitter_server.api.database_metrics import DatabaseMetrics
+from aistemsplitter_server.api.machine_metrics import MachineMetrics
 from aistemsplitter_server.http import metrics
 from aistemsplitter_server.http.context import Context
 from aistemsplitter_server.http.frame import Frame
@@ -49,6 +50,7 @@ def create_app(settings: Settings, database: Database, secrets: Secrets) -> Fast
     )
     registry = metrics.registry()
     registry.register(DatabaseMetrics(settings, database))
+    registry.register(MachineMetrics(settings.data))
     app = api.create_api(context, registry)
     # The pages stand outside the API's CORS: origins that may call the API may not call them.
     app.add_middleware(Dispatch, pages=web.create_pages(context))

@@ -54,6 +54,10 @@ def test_compose() -> None:
     passes(TOOLS / "check-jsonschema", *schema, FOLDER / "compose.yaml")
 
 
+def test_alert_rules() -> None:
+    passes(TOOLS / "yamllint", "--strict", "-d", YAML_RULES, FOLDER / "alerts.yaml")
+
+
 def test_a_stop_leaves_time_to_drain() -> None:
     for name in ("api", "worker"):
         grace = services()[name]["stop_grace_period"]

@@ -21,22 +21,37 @@ from aistemsplitter_server.credits.tables import Total
 from aistemsplitter_server.kit import times
 from aistemsplitter_server.kit.database import Database, clock
 from aistemsplitter_server.kit.settings import Settings
-from aistemsplitter_server.operations.throughput import SETTLES
+from aistemsplitter_server.operations.throughput import CANCELED, SETTLES
 from aistemsplitter_server.retention import overdue
 from aistemsplitter_server.retention.tables import Sweep, SweepFailure
 from aistemsplitter_server.splits import queries
 from aistemsplitter_server.splits.tables import (
+    FAILED,
     IS_PROCESSING,
     IS_QUEUED,
     PROCESSING,
     QUEUED,
+    SUCCEEDED,
     TERMINAL,
     Split,
 )
-from aistemsplitter_server.webhooks.tables import Delivery
+from aistemsplitter_server.webhooks import endpoints
+from aistemsplitter_server.webhooks.tables import Delivery, Endpoint, Receiver
 from aistemsplitter_server.workers.tables import DEAD_AFTER, SHORTAGES, Worker
 
 FRESH = 10.0  # seconds that counts are reused for
+# Present from the beginning, so that the first failure is an increase of an existing counter.
+FAILURES = (
+    "INPUT_UNREACHABLE",
+    "INPUT_FORBIDDEN",
+    "INPUT_TOO_LARGE",
+    "INPUT_TOO_LONG",
+    "UNSUPPORTED_MEDIA",
+    "INSUFFICIENT_CREDITS",
+    "INTERNAL",
+)
+STATES = ("pending", "delivered", "failed")  # of deliveries
+KINDS = ("grant", "charge", "refund")  # of entries in the ledger
 
 
 class DatabaseMetrics(Collector):
@@ -69,7 +84,8 @@ class DatabaseMetrics(Collector):
                 found = [
                     *_splits(connection, self._ended),
                     *_workers(connection),
-                    _deliveries(connection),
+                    *_deliveries(connection),
+                    _disabled(connection),
                     _ledger(connection),
                     *_sweeps(connection),
                     _expired(connection, self._settings),
@@ -82,7 +98,10 @@ class DatabaseMetrics(Collector):
 
 
 class _EndedSplits:
-    """Counts ended splits by status; those that ended a while ago are counted only once."""
+    """Counts ended splits by outcome; those that ended a while ago are counted only once.
+
+    An outcome is ``succeeded``, or the error code of a split that failed or was cancelled.
+    """
 
     def __init__(self) -> None:
         self._settled = Counter[str]()
@@ -100,18 +119,32 @@ class _EndedSplits:
         ended = [Split.finished_at >= first]
         if last is not None:
             ended.append(Split.finished_at < last)
-        query = select(Split.status, func.count()).where(Split.status.in_(TERMINAL), *ended)
-        return Counter(dict(connection.execute(query.group_by(Split.status)).all()))
+        query = select(Split.status, Split.error_code, func.count())
+        query = query.where(Split.status.in_(TERMINAL), *ended)
+        rows = connection.execute(query.group_by(Split.status, Split.error_code))
+        counted = Counter[str]()
+        for status, code, number in rows:
+            counted[SUCCEEDED if status == SUCCEEDED else code or "INTERNAL"] += number
+        return counted
 
 
 def _splits(connection: Connection, ended: _EndedSplits) -> Iterable[Metric]:
     states = GaugeMetricFamily("aistemsplitter_splits", "Splits by status.", labels=("status",))
-    numbers = ended.count(connection)
     for status, condition in ((QUEUED, IS_QUEUED), (PROCESSING, IS_PROCESSING)):
-        numbers[status] = connection.scalar(select(func.count()).where(condition)) or 0
-    for status, number in sorted(numbers.items()):
-        states.add_metric((status,), number)
-    yield states
+        states.add_metric((status,), connection.scalar(select(func.count()).where(condition)) or 0)
+    outcomes = ended.count(connection)
+    succeeded, canceled = outcomes.pop(SUCCEEDED, 0), outcomes.pop(CANCELED, 0)
+    states.add_metric((SUCCEEDED,), succeeded)
+    states.add_metric((FAILED,), outcomes.total())
+    states.add_metric(("canceled",), canceled)
+    failures = CounterMetricFamily(
+        "aistemsplitter_split_failures",
+        "Splits that failed, by error code, without cancelled ones.",
+        labels=("code",),
+    )
+    for code in sorted({*FAILURES, *outcomes}):
+        failures.add_metric((code,), outcomes[code])
+    yield from (states, failures)
     oldest = queries.queued_since(connection)
     age = max((times.now() - oldest).total_seconds(), 0) if oldest else 0
     yield GaugeMetricFamily(
@@ -165,14 +198,50 @@ def _workers(connection: Connection) -> Iterable[Metric]:
     )
 
 
-def _deliveries(connection: Connection) -> Metric:
+def _deliveries(connection: Connection) -> Iterable[Metric]:
     metric = GaugeMetricFamily(
         "aistemsplitter_webhook_deliveries", "Deliveries by their state.", labels=("state",)
     )
-    for state, number in connection.execute(
-        select(Delivery.state, func.count()).group_by(Delivery.state)
+    query = select(Delivery.state, func.count()).group_by(Delivery.state)
+    numbers = Counter[str](dict(connection.execute(query).all()))
+    for state in STATES:
+        metric.add_metric((state,), numbers[state])
+    yield metric
+    # Only pending deliveries have a time for the next attempt.
+    oldest, due = connection.execute(
+        select(func.min(Delivery.created_at), func.min(Delivery.next_attempt_at)).where(
+            Delivery.state == "pending"
+        )
+    ).one()
+    now = clock(connection)
+    yield GaugeMetricFamily(
+        "aistemsplitter_webhook_oldest_pending_seconds",
+        "Age of the oldest pending delivery, which may have been attempted often.",
+        value=_since(oldest, now),
+    )
+    yield GaugeMetricFamily(
+        "aistemsplitter_webhook_overdue_seconds",
+        "Time since the earliest attempt that is due and has not been made.",
+        value=_since(due, now),
+    )
+
+
+def _since(moment: datetime | None, now: datetime) -> float:
+    return 0.0 if moment is None else max((now - moment).total_seconds(), 0.0)
+
+
+def _disabled(connection: Connection) -> Metric:
+    metric = GaugeMetricFamily(
+        "aistemsplitter_webhook_receivers_disabled",
+        "Receivers that were disabled because they failed: hosts of splits' URLs, and endpoints.",
+        labels=("kind",),
+    )
+    failing = Endpoint.disabled_reason != endpoints.DISABLED_BY_USER
+    for kind, condition in (
+        ("host", Receiver.disabled_at.is_not(None)),
+        ("endpoint", Endpoint.disabled_at.is_not(None) & failing),
     ):
-        metric.add_metric((state,), number)
+        metric.add_metric((kind,), connection.scalar(select(func.count()).where(condition)) or 0)
     return metric
 
 
@@ -180,10 +249,10 @@ def _ledger(connection: Connection) -> Metric:
     metric = CounterMetricFamily(
         "aistemsplitter_ledger_seconds", "Seconds granted, charged and refunded.", labels=("kind",)
     )
-    for kind, seconds in connection.execute(
-        select(Total.kind, func.sum(Total.seconds)).group_by(Total.kind)
-    ):
-        metric.add_metric((kind,), int(seconds))
+    query = select(Total.kind, func.sum(Total.seconds)).group_by(Total.kind)
+    seconds = dict(connection.execute(query).all())
+    for kind in KINDS:
+        metric.add_metric((kind,), int(seconds.get(kind, 0)))
     return metric
 
 
@@ -198,18 +267,20 @@ def _sweeps(connection: Connection) -> Iterable[Metric]:
     ran = GaugeMetricFamily(
         "aistemsplitter_sweep_last_run_timestamp_seconds", "When a sweep last ran.", labels=label
     )
+    numbers = dict[str, int]()  # of stuck items
     for row in connection.execute(
         select(Sweep.name, Sweep.ran_at, Sweep.deleted, Sweep.failures).order_by(Sweep.name)
     ):
+        numbers[row.name] = 0
         deleted.add_metric((row.name,), row.deleted)
         failures.add_metric((row.name,), row.failures)
         ran.add_metric((row.name,), row.ran_at.timestamp())
     stuck = GaugeMetricFamily(
         "aistemsplitter_sweep_stuck_items", "Items that cannot be deleted now.", labels=label
     )
-    for sweep, number in connection.execute(
-        select(SweepFailure.sweep, func.count()).group_by(SweepFailure.sweep)
-    ):
+    query = select(SweepFailure.sweep, func.count()).group_by(SweepFailure.sweep)
+    numbers |= dict(connection.execute(query).all())
+    for sweep, number in numbers.items():
         stuck.add_metric((sweep,), number)
     yield from (deleted, failures, ran, stuck)
 
