@@ -23,7 +23,7 @@ DiskFull DownloadFailed ErrorInfo EventData FileChanged FileError Forbidden Idem
 IdempotencyMismatch InputError InsufficientCredits IntegrityError InvalidWebhook LimitExceeded Model
 ModelUnavailable NotFound NotPicklable OutputFormat PayloadTooLarge RateLimited RawResponse
 RedirectRefused Reply ServerError ServiceUnavailable Split SplitFailed SplitId SplitJob SplitOptions
-SplitPage SplitStatus StemModelName StemSplitter StemUrls TLSFailed Timeouts
+PutTarget PutUrls SplitPage SplitStatus StemModelName StemSplitter StemUrls TLSFailed Timeouts
 TransferFailed TransferProgress Unauthorized UnexpectedResponse Upload UploadFailed UploadId
 UploadInfo UploadPage AsyncUploadPage AsyncUploads DeletedUpload Usage UsageDay
 AsyncEventPage AsyncEvents AsyncWebhookEndpointPage AsyncWebhookEndpoints EventPage

@@ -84,10 +84,14 @@ class Customer:
         return self.split_of(self.upload(seconds), priority=priority)
 
     def split_of(
-        self, upload: Upload, *, priority: Literal["interactive", "batch"] = "interactive"
+        self,
+        upload: Upload,
+        *,
+        priority: Literal["interactive", "batch"] = "interactive",
+        **fields: Any,
     ) -> Split:
         """Create a queued split of this upload."""
-        request = CreateSplit.model_validate(self.request(upload))
+        request = CreateSplit.model_validate(self.request(upload, **fields))
         with self.database.write() as session:
             return service.create(
                 session,
@@ -101,11 +105,16 @@ class Customer:
             )
 
     def finished(
-        self, storage: Storage, seconds: float = 20.0, *, filename: str = "song.flac"
+        self,
+        storage: Storage,
+        seconds: float = 20.0,
+        *,
+        filename: str = "song.flac",
+        **fields: Any,
     ) -> Split:
         """Create a succeeded split; each stem in the storage contains its own name."""
         upload = self.upload(seconds, filename=filename)
-        split = self.split_of(upload)
+        split = self.split_of(upload, **fields)
         with self.database.write() as session:
             begun = service.begin(session, split.id, "wrk_1")
             assert begun is not None

@@ -18,7 +18,14 @@ from aistemsplitter._models import DeletedSplit, Split, SplitJob, TransferProgre
 from aistemsplitter._pages import AsyncSplitPage, AsyncSplits
 from aistemsplitter._raw import AsyncRawCalls
 from aistemsplitter._source import Source
-from aistemsplitter._types import OutputFormat, SplitId, SplitOptions, SplitStatus, StemModelName
+from aistemsplitter._types import (
+    OutputFormat,
+    PutUrls,
+    SplitId,
+    SplitOptions,
+    SplitStatus,
+    StemModelName,
+)
 
 if TYPE_CHECKING:
     from aistemsplitter._http import AsyncHttpClient
@@ -100,6 +107,7 @@ class AsyncAiStemSplitter(AsyncAccountCalls, AsyncWebhookCalls):
         output_format: OutputFormat | None = None,
         stems: Sequence[str] | None = None,
         webhook_url: str | None = None,
+        output: PutUrls | None = None,
         metadata: Mapping[str, str] | None = None,
         filename: str | None = None,
         idempotency_key: str | None = None,
@@ -126,6 +134,9 @@ class AsyncAiStemSplitter(AsyncAccountCalls, AsyncWebhookCalls):
             stems: Names of the stems to create, such as ``["vocals", "instrumental"]``; all of the
                 model's stems if omitted.
             webhook_url: URL that receives an event when the split is done.
+            output: Storage of your own that stems are also sent to when the split is done:
+                ``{"type": "put_urls", "stems": {"vocals": {"url": ...}}}`` with presigned URLs that
+                take a PUT.
             metadata: Strings that are returned unchanged with the split and its event.
             filename: File name for uploaded audio that has none, such as bytes.
             idempotency_key: Key of your own, up to 255 ASCII characters. A repeated call with the
@@ -149,6 +160,7 @@ class AsyncAiStemSplitter(AsyncAccountCalls, AsyncWebhookCalls):
             output_format=output_format,
             stems=stems,
             webhook_url=webhook_url,
+            output=output,
             metadata=metadata,
             filename=filename,
             idempotency_key=idempotency_key,

@@ -28,7 +28,7 @@ from aistemsplitter._models import (
 )
 from aistemsplitter._paths import id_of, split_path, upload_id_of, upload_path
 from aistemsplitter._source import Source, content_type_of
-from aistemsplitter._types import SplitId, SplitStatus, UploadId
+from aistemsplitter._types import PutUrls, SplitId, SplitStatus, UploadId
 from aistemsplitter._upload import upload
 from aistemsplitter._upload_models import DeletedUpload, Upload, UploadInfo, UploadPageData
 
@@ -46,6 +46,7 @@ class Submission:
     output_format: str | None
     stems: Sequence[str] | None
     webhook_url: str | None
+    output: PutUrls | None
     metadata: Mapping[str, str] | None
     filename: str | None
     idempotency_key: str | None
@@ -84,6 +85,7 @@ def create_split(session: Session, submission: Submission) -> Operation[SplitJob
         "outputFormat": submission.output_format,
         "stems": None if submission.stems is None else [*submission.stems],
         "webhookUrl": submission.webhook_url,
+        "output": submission.output,
         "metadata": None if submission.metadata is None else dict(submission.metadata),
     }
     body = {name: value for name, value in fields.items() if value is not None}

@@ -42,6 +42,23 @@ EventType: TypeAlias = Literal["split.succeeded", "split.failed"]
 """Types of events."""
 
 
+class _PutTarget(TypedDict):
+    url: str
+
+
+class PutTarget(_PutTarget, total=False):
+    """Presigned URL that takes a stem by PUT, and the headers that its signature demands."""
+
+    headers: Mapping[str, str]
+
+
+class PutUrls(TypedDict):
+    """Value for ``create_split(output=...)``: presigned URLs by the names of stems."""
+
+    type: Literal["put_urls"]
+    stems: Mapping[str, PutTarget]
+
+
 class SplitOptions(TypedDict, total=False):
     """Keyword arguments of ``create_split``, where they are documented."""
 
@@ -50,6 +67,7 @@ class SplitOptions(TypedDict, total=False):
     output_format: OutputFormat | None
     stems: Sequence[str] | None
     webhook_url: str | None
+    output: PutUrls | None
     metadata: Mapping[str, str] | None
     filename: str | None
     idempotency_key: str | None

@@ -67,6 +67,8 @@ class WebhookDelivery(Serializable):
         state: ``pending``, ``delivered`` or ``failed``.
         url: URL that it goes to.
         endpoint_id: Id of the endpoint; None for the split's own ``webhook_url``.
+        stem: Name of the stem that is delivered, instead of the event; see ``output`` of
+            ``create_split``.
         event_id: Id of the event.
         type: Type of the event.
         split_id: Id of the split.
@@ -83,6 +85,7 @@ class WebhookDelivery(Serializable):
     state: str
     url: str = ""
     endpoint_id: str | None = None
+    stem: str | None = None
     event_id: str | None = None
     type: str | None = None
     split_id: str | None = None

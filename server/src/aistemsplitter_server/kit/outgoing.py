@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import BinaryIO, ClassVar
 
 import httpcore2
 import httpx2
@@ -30,6 +30,7 @@ from aistemsplitter_server.kit.dialing import SLOWEST, Dialer, Refused, Resolve,
 REDIRECTS = 5
 REDIRECTING = (301, 302, 303, 307, 308)
 COMPLETE = (200, 203)  # 203: a proxy has changed something, such as a header
+PIECE = 256 << 10  # bytes of a body that are read at a time
 EXCERPT = 2048  # bytes of a webhook response that are stored
 FAULTS = (httpcore2.NetworkError, httpcore2.ProtocolError, httpcore2.TimeoutException)
 # Uncompressed, or a small body could expand to a large one.
@@ -66,7 +67,7 @@ class TooLarge(OutgoingError):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The response of a webhook receiver.
+    """The response of a webhook receiver, or of a customer's storage.
 
     Attributes:
         latency: Seconds from the beginning to the response's headers.
@@ -151,9 +152,39 @@ class Outgoing:
         Raises:
             OutgoingError: There was no response.
         """
+        return self._answer("POST", url, body, len(body), headers, timeout)
+
+    def put(
+        self, url: str, body: BinaryIO, length: int, headers: Mapping[str, str], *, timeout: float
+    ) -> Answer:
+        """PUT a file. Redirects are not followed but returned like any response.
+
+        Args:
+            url: An http or https URL.
+            body: The file, read from where it is.
+            length: Bytes to send.
+            headers: Headers besides our own.
+            timeout: Seconds for everything.
+
+        Raises:
+            OutgoingError: There was no response.
+            OSError: The file cannot be read.
+        """
+        pieces = iter(lambda: body.read(PIECE), b"")
+        return self._answer("PUT", url, pieces, length, headers, timeout)
+
+    def _answer(
+        self,
+        method: str,
+        url: str,
+        body: bytes | Iterator[bytes],
+        length: int,
+        headers: Mapping[str, str],
+        timeout: float,
+    ) -> Answer:
         began = time.monotonic()
-        sent = {**HEADERS, "Content-Length": str(len(body)), **headers}
-        with self._request("POST", _parsed(url), sent, body, began + timeout) as response:
+        sent = {**HEADERS, "Content-Length": str(length), **headers}
+        with self._request(method, _parsed(url), sent, body, began + timeout) as response:
             latency = time.monotonic() - began
             excerpt = _excerpt(response)
             retry_after = _header(response, b"retry-after")
@@ -161,7 +192,12 @@ class Outgoing:
 
     @contextmanager
     def _request(
-        self, method: str, url: httpx2.URL, headers: Mapping[str, str], body: bytes, ends: float
+        self,
+        method: str,
+        url: httpx2.URL,
+        headers: Mapping[str, str],
+        body: bytes | Iterator[bytes],
+        ends: float,
     ) -> Iterator[httpcore2.Response]:
         """Send a request on a connection of its own, and translate network errors into ours."""
         host = url.host

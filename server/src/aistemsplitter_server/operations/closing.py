@@ -62,6 +62,7 @@ BLANK_SPLIT: dict[Any, Any] = {
     Split.filename: "",
     Split.input_url: None,
     Split.webhook_url: None,
+    Split.output: None,
     Split.split_metadata: {},
     Split.warnings: [],
     Split.error_message: case((Split.error_code.is_not(None), "")),

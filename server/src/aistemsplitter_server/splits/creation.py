@@ -117,6 +117,8 @@ def _source(session: Session, caller: Caller, request: CreateSplit) -> Upload | 
     """Return the upload that is to be split; None for a song to be fetched from its URL."""
     if request.webhook_url is not None:
         _checked(request.webhook_url, "webhookUrl")
+    for stem, target in (request.output.stems if request.output else {}).items():
+        _checked(target.url, f"output.stems.{stem}.url")
     given = request.input
     if not isinstance(given, DirectUrl):
         return uploads.of_caller(session, caller, given.upload_id)

@@ -92,6 +92,7 @@ def _request(split: Split) -> CreateSplit:
             "outputFormat": split.output_format,
             "stems": split.stems,
             "webhookUrl": split.webhook_url,
+            "output": split.output,
             "metadata": split.split_metadata or None,
         }
     )

@@ -8,6 +8,7 @@ from pydantic import ConfigDict, Field, StringConstraints, ValidationInfo, field
 
 from aistemsplitter_server.kit.schemas import Moment, NextCursor, Request, Response, example
 from aistemsplitter_server.models.catalogue import HTDEMUCS_FT, NAMES, Model
+from aistemsplitter_server.splits.outputs import PutUrls
 from aistemsplitter_server.webhooks.tables import EventType
 
 Status = Literal["queued", "processing", "succeeded", "failed"]
@@ -90,6 +91,12 @@ class CreateSplit(Request):
         None, description="by default the highest that the key allows"
     )
 
+    output: PutUrls | None = Field(
+        None,
+        exclude_if=lambda output: output is None,  # as in fingerprints of earlier versions
+        description="where to deliver stems, besides keeping them for download",
+    )
+
     @field_validator("stem_model")
     @classmethod
     def _known(cls, name: str) -> str:
@@ -113,6 +120,17 @@ class CreateSplit(Request):
         if len(set(stems)) != len(stems):
             raise ValueError("must not repeat a stem")
         return stems
+
+    @field_validator("output")
+    @classmethod
+    def _of_the_split(cls, output: PutUrls | None, info: ValidationInfo) -> PutUrls | None:
+        if output is None or not {"stem_model", "stems"} <= info.data.keys():
+            return output
+        wanted = info.data["stems"] or [*NAMES[info.data["stem_model"]].stems]
+        unknown = [stem for stem in output.stems if stem not in wanted]
+        if unknown:
+            raise ValueError(f"has the stem {unknown[0][:64]!r}, but the split makes {wanted}")
+        return output
 
     @property
     def model(self) -> Model:

@@ -106,6 +106,7 @@ def _new(
         upload_id=source and source.id,
         input_url=url,
         webhook_url=request.webhook_url,
+        output=request.output.model_dump() if request.output else None,
         split_metadata=request.metadata or {},
         served_by=serving.model.name,
         filename=filename,
@@ -351,6 +352,7 @@ def _end(session: Session, split: Split, retention: timedelta) -> None:
         key_id=split.key_id,
         split_id=split.id,
         url=split.webhook_url,
+        stems=(split.output or {}).get("stems", {}) if split.status == SUCCEEDED else {},
         is_test=split.is_test,
     )
 

@@ -105,6 +105,7 @@ class Split(Base):
     upload_id: Mapped[str | None] = mapped_column(index=True)
     input_url: Mapped[str | None]
     webhook_url: Mapped[str | None]
+    output: Mapped[dict[str, Any] | None] = mapped_column(JSON)  # see ``outputs.py``
     split_metadata: Mapped[dict[str, Any]] = mapped_column("metadata", JSON)
     request_id: Mapped[str | None]  # of the request that created it, for logs
     retry_of: Mapped[str | None]  # the failed split that this one retries

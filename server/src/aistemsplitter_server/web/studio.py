@@ -182,6 +182,8 @@ async def split(
     idempotency_key: IdempotencyKey = None,
 ) -> Success[Begun]:
     """Split a song. With an idempotency key that was used before, it is the same split."""
+    if body.output is not None:
+        raise ValidationFailed([("output", "needs an API key")])
     if body.webhook_url is not None:
         raise ValidationFailed([("webhookUrl", "needs an API key, whose secret signs")])
     job, _ = await creation.create(

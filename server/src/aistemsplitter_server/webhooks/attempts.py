@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from aistemsplitter_server.accounts import standing
@@ -67,11 +69,27 @@ def _endpoint(session: Session, delivery: Delivery, now: datetime) -> Endpoint |
     return endpoint
 
 
-def record(session: Session, delivery_id: str, number: int, outcome: Answer | str) -> None:
+def renew(session: Session, delivery_ids: Sequence[str]) -> None:
+    """Extend the claims on deliveries that take longer than a claim lasts."""
+    query = update(Delivery).where(
+        Delivery.id.in_(delivery_ids), Delivery.next_attempt_at.is_not(None)
+    )
+    session.execute(query.values(next_attempt_at=clock(session) + LEASE))
+
+
+def record(
+    session: Session,
+    delivery_id: str,
+    number: int,
+    outcome: Answer | str,
+    *,
+    is_final: bool = False,
+) -> None:
     """Record the outcome of an attempt, and when the next one is due.
 
     Args:
         outcome: The receiver's response, or why there was none.
+        is_final: Whether another attempt would have the same outcome.
     """
     delivery = session.get(Delivery, delivery_id, with_for_update=True, populate_existing=True)
     if delivery is None:
@@ -91,8 +109,8 @@ def record(session: Session, delivery_id: str, number: int, outcome: Answer | st
     if delivered:
         _finish(delivery, DELIVERED, None, now)
         return
-    if disabled is not None:
-        _finish(delivery, FAILED, disabled, now)
+    if is_final or disabled is not None:
+        _finish(delivery, FAILED, disabled or attempt.error, now)
         return
     if status == GONE:
         _finish(delivery, FAILED, "the receiver answered 410 Gone", now)

@@ -8,6 +8,8 @@ from datetime import datetime
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
+from aistemsplitter_server.kit import round_robin
+from aistemsplitter_server.kit.round_robin import Waiting
 from aistemsplitter_server.webhooks.tables import (
     IS_UNDELIVERED,
     Attempt,
@@ -159,6 +161,18 @@ def disabled(session: Session, account_id: str) -> Sequence[Receiver]:
     return session.scalars(query.order_by(Receiver.disabled_at.desc())).all()
 
 
+def accounts_due(session: Session, now: datetime, after: str, limit: int) -> list[Waiting]:
+    """Return accounts with pending deliveries, in the order of their ids."""
+    return round_robin.accounts(
+        session,
+        Delivery.account_id,
+        Delivery.next_attempt_at,
+        now=now,
+        after=after,
+        limit=limit,
+    )
+
+
 def due(
     session: Session,
     now: datetime,
@@ -166,18 +180,22 @@ def due(
     without: Sequence[str],
     without_urls: Sequence[str],
     limit: int,
+    *,
+    of_stems: bool = False,
 ) -> Sequence[tuple[str, str]]:
     """Return id and URL of an account's deliveries that are due, the earliest first.
 
     Args:
         without: Ids to leave out.
         without_urls: Receivers to leave out.
+        of_stems: Return those of stems instead of those of events.
     """
     query = select(Delivery.id, Delivery.url).where(
         Delivery.account_id == account_id,
         Delivery.next_attempt_at <= now,
         Delivery.id.not_in(without),
         Delivery.url.not_in(without_urls),
+        Delivery.stem.is_not(None) if of_stems else Delivery.stem.is_(None),
     )
     found = session.execute(query.order_by(Delivery.next_attempt_at).limit(limit))
     return [(delivery_id, url) for delivery_id, url in found]

@@ -66,7 +66,9 @@ def note(
         gone: Whether the receiver answered that it does not exist any more.
     """
     receiver = _locked(session, delivery, now)
-    if receiver is None:  # no receiver is disabled by test deliveries to a split's own URL
+    if (
+        receiver is None
+    ):  # nothing is disabled by tests and stems that are sent to a split's own URL
         return None if delivery.endpoint_id is None else ENDPOINT_DELETED
     is_endpoint = isinstance(receiver, Endpoint)
     if delivered:
@@ -88,7 +90,7 @@ def _locked(session: Session, delivery: Delivery, now: datetime) -> Endpoint | R
         return session.get(
             Endpoint, delivery.endpoint_id, with_for_update=True, populate_existing=True
         )
-    if delivery.is_test:
+    if delivery.is_test or delivery.stem is not None:
         return None
     key = {"account_id": delivery.account_id, "url": origin(delivery.url)}
     add_if_missing(session, Receiver, **key)

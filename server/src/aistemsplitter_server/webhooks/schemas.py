@@ -36,7 +36,7 @@ class AttemptInfo(Response):
 
 
 class DeliveryInfo(Response):
-    """A delivery of an event to one URL."""
+    """A delivery of an event, or of one stem of its split, to one URL."""
 
     id: str
     state: State
@@ -44,6 +44,7 @@ class DeliveryInfo(Response):
     endpoint_id: str | None = Field(
         description="the endpoint, which may be deleted by now; null for the split's own URL"
     )
+    stem: str | None = Field(description="the stem that is delivered; null for the event")
     event_id: str
     type: str
     split_id: str
@@ -213,6 +214,7 @@ def _fields(delivery: Delivery, event: Event) -> dict[str, object]:
         "state": delivery.state,
         "url": delivery.url,
         "endpoint_id": delivery.endpoint_id,
+        "stem": delivery.stem,
         "event_id": event.id,
         "type": event.type,
         "split_id": event.split_id,

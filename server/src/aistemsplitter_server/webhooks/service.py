@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -27,6 +30,7 @@ def announce(
     key_id: str,
     split_id: str,
     url: str | None,
+    stems: Mapping[str, Mapping[str, Any]],
     is_test: bool,
 ) -> None:
     """Write the event of a split's end, and queue its deliveries. A split has one event only.
@@ -34,6 +38,7 @@ def announce(
     Args:
         key_id: The key whose secret signs the delivery to the split's own URL.
         url: The split's own URL, to which the event is delivered besides the account's endpoints.
+        stems: Where to deliver stems: ``url`` and ``headers`` by the stem's name.
         is_test: Whether the key is a test key.
     """
     if session.scalars(select(Event.id).where(Event.split_id == split_id)).first():
@@ -53,6 +58,8 @@ def announce(
         send(session, event, url)
     for endpoint in endpoints.subscribed(session, account_id, kind, is_test=is_test):
         send(session, event, endpoint)
+    for stem, target in stems.items():
+        send_stem(session, event, stem, target["url"], target["headers"])
 
 
 def send_test(
@@ -96,23 +103,38 @@ def send(session: Session, event: Event, to: str | Endpoint) -> Delivery:
     endpoint = None if isinstance(to, str) else to
     url = to if isinstance(to, str) else to.url
     disabled = receivers.disabled_reason(session, event, to)
+    return _add(
+        session,
+        Delivery(event_id=event.id, endpoint_id=endpoint and endpoint.id, url=url),
+        event,
+        disabled,
+    )
+
+
+def send_stem(
+    session: Session, event: Event, stem: str, url: str, headers: Mapping[str, str]
+) -> Delivery:
+    """Add a delivery of a stem, due now.
+
+    Args:
+        url: Takes the stem by PUT.
+        headers: Of that request.
+    """
+    made = Delivery(event_id=event.id, url=url, stem=stem, headers=dict(headers))
+    return _add(session, made, event, None)
+
+
+def _add(session: Session, delivery: Delivery, event: Event, disabled: str | None) -> Delivery:
+    """Add a delivery that is due now, or that has failed for a reason."""
     if not standing.is_active(session, event.account_id):
         disabled = SUSPENDED
     now = clock(session)
-    delivery = Delivery(
-        id=ids.new("dlv"),
-        account_id=event.account_id,
-        event_id=event.id,
-        endpoint_id=endpoint and endpoint.id,
-        url=url,
-        is_test=event.is_test,
-        state=FAILED if disabled else PENDING,
-        reason=disabled,
-        attempts=0,
-        created_at=now,
-        next_attempt_at=None if disabled else now,
-        finished_at=now if disabled else None,
-    )
+    delivery.id = ids.new("dlv")
+    delivery.account_id, delivery.is_test = event.account_id, event.is_test
+    delivery.state, delivery.reason = FAILED if disabled else PENDING, disabled
+    delivery.attempts, delivery.created_at = 0, now
+    delivery.next_attempt_at = None if disabled else now
+    delivery.finished_at = now if disabled else None
     session.add(delivery)
     session.flush()
     return delivery
@@ -150,6 +172,8 @@ def replay(
         return send(session, event, _enabled(session, event, before.endpoint_id)), event
     if before.url == ERASED:
         raise Conflict("The split of this delivery was deleted, and its URL with it.")
+    if before.stem is not None:
+        return send_stem(session, event, before.stem, before.url, before.headers or {}), event
     if not before.is_test:
         receiver = receivers.find(session, before.account_id, before.url)
         if receiver is not None:
@@ -185,7 +209,8 @@ def redeliver(session: Session, event: Event, endpoint_id: str | None) -> list[D
     if endpoint_id is not None:
         receiving = [_enabled(session, event, endpoint_id)]
     else:
-        own = {each.url for each in before if each.endpoint_id is None and each.url != ERASED}
+        events = [each for each in before if each.stem is None]
+        own = {each.url for each in events if each.endpoint_id is None and each.url != ERASED}
         subscribed = endpoints.subscribed(
             session, event.account_id, event.type, is_test=event.is_test
         )
@@ -214,6 +239,6 @@ def erase(session: Session, split_id: str) -> bool:
     deliveries = queries.of_split(session, split_id)
     ended = [delivery for delivery in deliveries if delivery.finished_at is not None]
     for delivery in ended:
-        delivery.url = ERASED
+        delivery.url, delivery.headers = ERASED, None
     queries.erase_answers(session, [delivery.id for delivery in ended])
     return len(ended) == len(deliveries)

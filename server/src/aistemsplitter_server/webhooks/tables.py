@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, false, literal_column, text
 from sqlalchemy.orm import Mapped, mapped_column
@@ -35,7 +35,7 @@ class Event(Base):
 
 
 class Delivery(Base):
-    """A delivery of an event to one URL. A replay is another delivery of the same event.
+    """A delivery of an event, or of a stem of its split, to one URL. A replay is another one.
 
     A pending delivery always has a ``next_attempt_at``. During an attempt it is the time of the
     next one, should this one have no outcome.
@@ -68,6 +68,8 @@ class Delivery(Base):
     event_id: Mapped[str] = mapped_column(ForeignKey("events.id"), index=True)
     endpoint_id: Mapped[str | None]  # which may be deleted by now; None for the split's own URL
     url: Mapped[str]
+    stem: Mapped[str | None]  # None for the event itself
+    headers: Mapped[dict[str, Any] | None] = mapped_column(JSON)  # of a stem's request
     is_test: Mapped[bool] = mapped_column(server_default=false(), default=False)
     state: Mapped[str]
     attempts: Mapped[int]

@@ -40,14 +40,7 @@ class Deliveries:
         self, session: Session, now: datetime, after: str, limit: int
     ) -> list[round_robin.Waiting]:
         """Return accounts with pending deliveries, in the order of their ids."""
-        return round_robin.accounts(
-            session,
-            Delivery.account_id,
-            Delivery.next_attempt_at,
-            now=now,
-            after=after,
-            limit=limit,
-        )
+        return queries.accounts_due(session, now, after, limit)
 
     def due(
         self,

@@ -32,6 +32,7 @@ from aistemsplitter_server.worker.fetching import Fetches
 from aistemsplitter_server.worker.listening import listen
 from aistemsplitter_server.worker.measuring import Measuring
 from aistemsplitter_server.worker.separation import separate
+from aistemsplitter_server.worker.stem_deliveries import StemDeliveries
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +76,7 @@ def _run(settings: Settings, database: Database, worker_id: str) -> None:
         SEPARATE: running.counted(partial(separate, context, engines)),
         listening.LISTEN: running.counted(partial(listen, context)),
     }
-    tables = (Fetches(settings), Measuring(), Deliveries())
+    tables = (Fetches(settings), Measuring(), Deliveries(), StemDeliveries())
     dispatchers = [Dispatcher(context, table) for table in tables]
     with liveness.reporting_faults(context):
         songs = engines.start()
