@@ -5,6 +5,7 @@
     splits/<split id>/<attempt>/<stem>.<extension>
     splits/<split id>/<attempt>/<stem or mixture>.pieces    the listening copies,
     splits/<split id>/<attempt>/player.json                 and their index
+    checkpoints/<split id>/<attempt>/<name>                 a long song's unfinished stems
     partial/<upload id>                                     the end of an unfinished upload on S3
     installation/id                                         whose storage it is
     check                                                   written to check the storage
@@ -27,6 +28,7 @@ PIECES = "pieces"  # extension of listening copies
 CHECK = "check"
 UPLOADS, FETCHED, SPLITS = "uploads", "fetched", "splits"
 PARTIAL, INSTALLATION = "partial", "installation"
+CHECKPOINTS = "checkpoints"
 
 
 class InvalidKey(ValueError):
@@ -72,6 +74,16 @@ def split(split_id: str) -> str:
 def attempt(split_id: str, number: int) -> str:
     """Return the prefix of what one attempt has stored."""
     return _checked(f"{SPLITS}/{split_id}/{number}", 3)
+
+
+def checkpoints(split_id: str) -> str:
+    """Return the prefix of a split's checkpoints."""
+    return _checked(f"{CHECKPOINTS}/{split_id}", 2)
+
+
+def checkpoint(split_id: str, number: int, name: str) -> str:
+    """Return the key of a file of one attempt's checkpoints."""
+    return _checked(f"{CHECKPOINTS}/{split_id}/{number}/{name}", 4)
 
 
 def stem(split_id: str, number: int, name: str, extension: str) -> str:

@@ -162,6 +162,7 @@ def tidy(context: WorkerContext, split_id: str) -> None:
             if not copies_wanted:  # the listening copies are made from it first
                 context.storage.delete_prefix(keys.fetched(split_id))
             work_folder.remove(context.settings.data, split_id)
+            context.storage.delete_prefix(keys.checkpoints(split_id))
     except (OSError, SQLAlchemyError) as error:
         logger.warning(
             "temporary files could not be deleted: %s", type(error).__name__

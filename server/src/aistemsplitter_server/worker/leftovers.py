@@ -134,9 +134,23 @@ def delete_orphan(context: WorkerContext, key: str) -> None:
     context.storage.delete_prefix(key)
 
 
+def ended_checkpoints(context: WorkerContext) -> Iterator[str]:
+    """Yield the splits that have ended and still have checkpoints."""
+    yield from _ended(context, context.storage.names(keys.CHECKPOINTS))
+
+
+def delete_checkpoints(context: WorkerContext, split_id: str) -> None:
+    """Delete a split's checkpoints."""
+    context.storage.delete_prefix(keys.checkpoints(split_id))
+
+
 def finished_work(context: WorkerContext) -> Iterator[str]:
     """Yield the splits that have ended and still have a work folder."""
-    names = iter(work_folder.splits(context.settings.data))
+    yield from _ended(context, iter(work_folder.splits(context.settings.data)))
+
+
+def _ended(context: WorkerContext, names: Iterator[str]) -> Iterator[str]:
+    """Yield those ids whose split has ended, or does not exist."""
     while page := [*islice(names, PAGE)]:
         with context.database.read() as session:
             query = select(Split.id).where(Split.id.in_(page), Split.status.not_in(TERMINAL))

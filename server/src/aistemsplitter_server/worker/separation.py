@@ -8,7 +8,7 @@ from aistemsplitter_server.models.service import TEST_SECONDS
 from aistemsplitter_server.splits import service
 from aistemsplitter_server.storage import keys
 from aistemsplitter_server.storage.interface import Missing
-from aistemsplitter_server.worker import shortages, work_folder
+from aistemsplitter_server.worker import checkpoints, shortages, work_folder
 from aistemsplitter_server.worker.attempt import Attempt, Draining, SplitFailed, ending, tidy
 from aistemsplitter_server.worker.context import WorkerContext
 from aistemsplitter_server.worker.engine import Failed, Result, Stopped
@@ -39,7 +39,10 @@ def _separate(context: WorkerContext, engines: Engines, attempt: Attempt) -> Non
     split, number = attempt.split, attempt.number
     with work_folder.of(context.settings.data, split.id, number) as folder:
         try:
-            with context.storage.local_path(keys.source(split.id, split.upload_id)) as song:
+            with (
+                context.storage.local_path(keys.source(split.id, split.upload_id)) as song,
+                checkpoints.kept(context, attempt, folder),
+            ):
                 task = Task(
                     song=str(song),
                     name=split.filename,

@@ -50,6 +50,11 @@ def sweeps() -> Sequence[Sweep]:
         *(Sweep(each.name, SELDOM, expired_rows(each)) for each in ROWS),
         Sweep("jobs", SELDOM, _jobs),
         Sweep("failures", SELDOM, rows(failures.forget)),
+        Sweep(
+            "checkpoints",
+            SELDOM,
+            items(leftovers.ended_checkpoints, leftovers.delete_checkpoints),
+        ),
         Sweep("orphans", RARELY, items(leftovers.orphans, leftovers.delete_orphan)),
         Sweep("work", OFTEN, items(leftovers.finished_work, leftovers.delete_work), local=True),
         Sweep(
