@@ -34,7 +34,7 @@ def split(context: WorkerContext, server_secrets: Secrets, someone: Customer) ->
         split.webhook_url = split.error_message = URL
         sharing.share(session, server_secrets, split, timedelta(hours=1))
         event = session.scalars(select(Event)).one()
-        delivery = webhooks.send(session, event, URL, is_test=False)
+        delivery = webhooks.send(session, event, URL)
     with context.database.write() as session:
         begun = webhooks.begin(session, delivery.id)
         assert begun is not None
