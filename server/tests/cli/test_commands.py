@@ -69,6 +69,11 @@ def test_sessions_are_ended(folder: Path) -> None:
     for wrong in (["sign-out"], ["sign-out", "--email", "three@example.com"]):
         assert run(folder, "accounts", *wrong).returncode == 2
     assert run(folder, "accounts", "sign-out", "--account", "acc_none").returncode == 1
+    out = ["accounts", "remove-person", "--email"]
+    assert json.loads(ok(folder, *out, "one@example.com", "--json"))["peopleLeft"] == 1
+    refused = run(folder, *out, "two@example.com")
+    assert "last person" in refused.stderr
+    assert f"accounts link --account {account}" in ok(folder, *out, "two@example.com", "--last")
 
 
 @pytest.mark.parametrize(

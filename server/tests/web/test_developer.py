@@ -176,7 +176,7 @@ def test_a_new_webhook_secret(
     ada: Person,
     key: service.NewKey,
 ) -> None:
-    found = re.search(r'name="version" value="(\w+)"', signed_in.get(PAGE).text)
+    found = re.search(r'/rotate".*?name="version" value="(\w+)"', signed_in.get(PAGE).text, re.S)
     assert found
     form = {"version": found[1]}
     page = signed_in.post(f"{PAGE}/keys/{key.id}/rotate", form)
@@ -188,12 +188,31 @@ def test_a_new_webhook_secret(
     assert webhook_secrets.active(server_secrets, row) == [secret, key.webhook_secret]
 
 
+def test_replacing_a_key(
+    signed_in: Visitor, database: Database, ada: Person, key: service.NewKey
+) -> None:
+    found = re.search(r'/replace".*?name="version" value="(\w+)"', signed_in.get(PAGE).text, re.S)
+    assert found
+    form = {"version": found[1]}
+    page = signed_in.post(f"{PAGE}/keys/{key.id}/replace", form)
+    assert page.headers["cache-control"] == "no-store"
+    new = shown(page, "api-key")
+    assert [status(signed_in, each) for each in (new, key.api_key)] == [200, 200]
+    again = signed_in.post(f"{PAGE}/keys/{key.id}/replace", form)  # reloading the response
+    assert (again.status_code, again.headers["location"]) == (303, PAGE)
+    with database.write() as session:
+        (row,) = session.scalars(select(ApiKey).where(ApiKey.account_id == ada.account_id))
+        row.previous_digest_until = times.now()
+    assert [status(signed_in, each) for each in (new, key.api_key)] == [200, 401]
+
+
 def test_another_accounts_keys_are_not_found(signed_in: Visitor, someone: Customer) -> None:
     theirs = someone.caller.key_id
     assert theirs.removeprefix("key_") not in signed_in.get(PAGE).text
     assert signed_in.post(f"{PAGE}/keys/{theirs}/revoke").status_code == 404
-    answer = signed_in.post(f"{PAGE}/keys/{theirs}/rotate", {"version": "x"})
-    assert answer.status_code == 404
+    for action in ("rotate", "replace"):
+        answer = signed_in.post(f"{PAGE}/keys/{theirs}/{action}", {"version": "x"})
+        assert answer.status_code == 404
     taken = signed_in.post(f"{PAGE}/keys", filled_in(signed_in, id=theirs))
     assert taken.status_code == 303
     assert status(signed_in, someone.api_key) == 200

@@ -137,7 +137,7 @@ def test_unknown_ids(visitor: Visitor, things: Things) -> None:
             form = dict(GOOD.get(route.path, {}))
             if route.path.endswith("/grants"):
                 form["entry"] = ids.new("ent")
-            if route.path.endswith("/rotate"):
+            if route.path.endswith(("/rotate", "/replace")):
                 form["version"] = "x"
             path = path_of(route, nothing)
             if (body := BODIES.get(f"POST {route.path}")) is not None:

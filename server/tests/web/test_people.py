@@ -103,6 +103,20 @@ def test_a_removed_person_is_signed_out_immediately(
     assert bo.email not in signed_in.get(HERE).text
 
 
+def test_a_colleague_is_signed_out_everywhere(
+    signed_in: Visitor, client: httpx2.Client, ada: Person, bo: Person
+) -> None:
+    visitor = Visitor(client)
+    assert f"{ada.id}/sign-out" not in signed_in.get(HERE).text  # on the account's own page
+    visitor.sign_in(bo.email)
+    assert f"{bo.id}/sign-out" in signed_in.get(HERE).text
+    assert signed_in.post(f"{HERE}/{bo.id}/sign-out").is_redirect
+    assert visitor.get("/studio").is_redirect
+    assert signed_in.get("/studio").status_code == 200
+    visitor.sign_in(bo.email)  # which is still possible
+    assert visitor.get("/studio").status_code == 200
+
+
 def test_a_person_who_leaves_is_signed_out(signed_in: Visitor, ada: Person, bo: Person) -> None:
     assert bo.email in signed_in.get(HERE).text
     assert signed_in.post(f"{HERE}/{ada.id}/remove").is_redirect
@@ -121,6 +135,7 @@ def test_people_of_other_accounts_are_hidden(
     assert bo.email in page
     assert stranger.email not in page
     assert signed_in.post(f"{HERE}/{stranger.id}/remove").status_code == 404
+    assert signed_in.post(f"{HERE}/{stranger.id}/sign-out").status_code == 404
     with database.write() as session:
         people.link(session, server_secrets, stranger.account_id, note="theirs")
         (link,) = queries.pending_links(session, stranger.account_id, times.now())

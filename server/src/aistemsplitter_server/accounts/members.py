@@ -28,10 +28,15 @@ def one(session: Session, account_id: str, person_id: str) -> Person:
     return person
 
 
-def remove(session: Session, account_id: str, person_id: str) -> str:
+def remove(
+    session: Session, account_id: str, person_id: str, *, even_the_last: bool = False
+) -> str:
     """Remove a person, end their sign-ins, and return their email address.
 
     Their splits stay with the account.
+
+    Args:
+        even_the_last: Remove the account's only person too, after whom nobody can sign in for it.
 
     Raises:
         NotFound: The account has no such person.
@@ -42,11 +47,22 @@ def remove(session: Session, account_id: str, person_id: str) -> str:
     person = next((each for each in people if each.id == person_id), None)
     if person is None:
         raise NotFound("There is no such person.")
-    if len(people) == 1:
+    if len(people) == 1 and not even_the_last:
         raise LastPerson("The last person of an account cannot be removed.")
     queries.end_sign_ins(session, person_id)
     queries.delete_links(session, person_id)
     session.delete(person)
+    return person.email
+
+
+def sign_out(session: Session, account_id: str, person_id: str) -> str:
+    """End all sign-ins of a person, and return their email address.
+
+    Raises:
+        NotFound: The account has no such person.
+    """
+    person = one(session, account_id, person_id)
+    queries.end_sign_ins(session, person_id)
     return person.email
 
 

@@ -204,6 +204,11 @@ def rotate_webhook_secret(
     return webhook_secrets.replace(secrets, key)
 
 
+def key_version(key: ApiKey) -> str:
+    """Return a fingerprint of the current key that reveals nothing of it."""
+    return sha256(key.digest).hexdigest()[:16]
+
+
 def rotate_key(
     session: Session,
     secrets: Secrets,
@@ -211,21 +216,26 @@ def rotate_key(
     key_id: str,
     *,
     valid_for: timedelta = ROTATION,
+    version: str | None = None,
 ) -> str:
     """Replace a key and return the new one; its id, scopes and webhook secret stay.
 
     Args:
         valid_for: How long the replaced key is still accepted. A key replaced before that is
             refused from now on.
+        version: Replace only this version of the key, so that a form that is sent twice replaces
+            one; None for any.
 
     Raises:
         NotFound: See ``known_key``.
-        Conflict: The key is revoked or expired.
+        Conflict: The key is revoked or expired, or was replaced by now.
     """
     key = known_key(session, account_id, key_id, lock=True)
     now = times.now()
     if key.is_over(now):
         raise Conflict("This key is revoked or expired. Create another one.")
+    if version not in (None, key_version(key)):
+        raise Conflict("This key was replaced already.")
     api_key = key_format.make(key.id, test=key.is_test)
     key.previous_digest, key.previous_digest_until = key.digest, now + valid_for
     key.digest, key.digest_secret = secrets.digest(api_key), secrets.fingerprint

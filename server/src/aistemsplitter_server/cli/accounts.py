@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from sqlalchemy.orm import Session
 
-from aistemsplitter_server.accounts import people, queries, sign_ins, standing
+from aistemsplitter_server.accounts import members, people, queries, sign_ins, standing
 from aistemsplitter_server.accounts.tables import ACTIVE, DELETING, SUSPENDED, Account, Person
 from aistemsplitter_server.audit import service as audit
 from aistemsplitter_server.audit.service import Action
@@ -208,6 +208,36 @@ def sign_out(
         print_json({"people": [person.id for person in found], "ended": ended})
     else:
         typer.echo(f"{ended} {'session' if ended == 1 else 'sessions'} ended.")
+
+
+@app.command("remove-person")
+def remove_person(
+    context: typer.Context,
+    email: Annotated[str, typer.Option(help="Email address of the person to remove.")],
+    last: Annotated[
+        bool, typer.Option("--last", help="Remove the person even if the account has no other.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Remove a person from their account, and end their sessions. API keys still work."""
+    with opened(context.obj) as database, database.write() as session:
+        person = _person(session, email)
+        person_id, account_id = person.id, person.account_id
+        members.remove(session, account_id, person_id, even_the_last=last)
+        actor = audit.command_line()
+        audit.record(
+            session, account_id, actor, Action.PERSON_REMOVED, person_id, email=person.email
+        )
+        left = len(queries.people(session, account_id))
+    if as_json:
+        print_json({"id": person_id, "accountId": account_id, "peopleLeft": left})
+        return
+    typer.echo(f"{email} is removed.")
+    if not left:
+        typer.echo(
+            "Nobody can sign in for the account now. To invite someone, run"
+            f" aistemsplitter-server accounts link --account {account_id}"
+        )
 
 
 def _person(session: Session, email: str) -> Person:

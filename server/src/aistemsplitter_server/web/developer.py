@@ -62,7 +62,7 @@ class KeyForm(Form):
 
 
 class RotateForm(Form):
-    """A secret to replace, by its version, so that a form that is sent twice replaces one."""
+    """A key or a secret to replace, by its version; a form that is sent twice replaces one."""
 
     version: str = Field(max_length=64)
 
@@ -81,6 +81,7 @@ def show_keys(request: Request, context: InContext, who: InSession, base_url: Ba
         over=[key for key in keys if key not in live],
         all_scopes=scopes.ALL,
         version=service.secret_version,
+        key_version=service.key_version,
         api=f"{base_url}/v1",
         install=install_command(base_url),
     )
@@ -148,6 +149,27 @@ def revoke_key(context: InContext, who: InSession, key_id: str) -> Response:
         key = service.revoke_key(session, who.account_id, key_id)
         audit.record(session, who.account_id, who.person_id, Action.KEY_REVOKED, key.id)
     return RedirectResponse(PAGE, 303)
+
+
+@router.post(PAGE + "/keys/{key_id}/replace")
+def replace_key(
+    request: Request,
+    context: InContext,
+    who: InSession,
+    key_id: str,
+    form: Annotated[RotateForm, Depends(filled(RotateForm))],
+) -> Response:
+    """Replace a key in place and show the new one once. The old one works for a day more."""
+    try:
+        with context.database.write() as session:
+            api_key = service.rotate_key(
+                session, context.secrets, who.account_id, key_id, version=form.version
+            )
+            key = service.known_key(session, who.account_id, key_id)
+            audit.record(session, who.account_id, who.person_id, Action.KEY_ROTATED, key.id)
+    except Conflict:  # the response was reloaded, or the key is over by now
+        return RedirectResponse(PAGE, 303)
+    return render(request, "developer_replaced.html", key=key, api_key=api_key)
 
 
 @router.post(PAGE + "/keys/{key_id}/rotate")

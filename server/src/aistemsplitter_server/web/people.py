@@ -83,6 +83,22 @@ def remove(request: Request, context: InContext, who: InSession, person_id: str)
     return RedirectResponse(HERE, 303)
 
 
+@router.post("/{person_id}/sign-out")
+def sign_out(context: InContext, who: InSession, person_id: str) -> Response:
+    """End all sessions of a person."""
+    with context.database.write() as session:
+        email = members.sign_out(session, who.account_id, person_id)
+        audit.record(
+            session,
+            who.account_id,
+            who.person_id,
+            Action.SESSIONS_REVOKED,
+            person_id,
+            email=email,
+        )
+    return RedirectResponse(HERE, 303)
+
+
 def _page(
     request: Request,
     context: Context,
