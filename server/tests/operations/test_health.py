@@ -7,7 +7,8 @@ from aistemsplitter_server.kit import ids, times
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.operations import health
 from aistemsplitter_server.operations.health import Disk
-from aistemsplitter_server.webhooks.tables import Delivery, Event, Receiver
+from aistemsplitter_server.webhooks import endpoints
+from aistemsplitter_server.webhooks.tables import Delivery, Endpoint, Event, Receiver
 from history import account
 
 NOW = times.now()
@@ -38,6 +39,21 @@ def test_webhooks(database: Database) -> None:
             finished_at=None if ended is None else NOW - ended,
         )
 
+    def endpoint(url: str, reason: str | None) -> Endpoint:
+        return Endpoint(
+            id=ids.new("whe"),
+            account_id=whose,
+            is_test=False,
+            url=url,
+            events=["split.failed"],
+            description="",
+            sealed_webhook_secret=b"",
+            created_at=NOW,
+            updated_at=NOW,
+            disabled_at=None if reason is None else NOW - DAY,
+            disabled_reason=reason,
+        )
+
     with database.write() as session:
         session.add(event)
         session.flush()
@@ -49,13 +65,16 @@ def test_webhooks(database: Database) -> None:
                 delivery("delivered", DAY / 2),
                 Receiver(account_id=whose, url=URL, disabled_at=NOW, disabled_reason="no"),
                 Receiver(account_id=whose, url="https://fine.example"),
+                endpoint("https://gone.example", "disabled: it answered 410 Gone"),
+                endpoint("https://off.example", endpoints.DISABLED_BY_USER),
+                endpoint("https://on.example", None),
             ]
         )
     with database.read() as session:
         found = health.webhooks(session, NOW)
-    assert (found.pending, found.failed, found.disabled) == (2, 1, 1)
-    ((receiver, account_of_it),) = found.receivers
-    assert (receiver.url, account_of_it.name) == (URL, "one")
+    assert (found.pending, found.failed, found.disabled) == (2, 1, 2)
+    shown = [(receiver.url, account_of_it.name) for receiver, account_of_it in found.receivers]
+    assert shown == [(URL, "one"), ("https://gone.example", "one")]
 
 
 def test_disk(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from aistemsplitter_server.credits.tables import Total
 from aistemsplitter_server.kit import times
 from aistemsplitter_server.kit.database import Database, clock
 from aistemsplitter_server.kit.settings import Settings
+from aistemsplitter_server.operations import health
 from aistemsplitter_server.operations.throughput import CANCELED, SETTLES
 from aistemsplitter_server.retention import overdue
 from aistemsplitter_server.retention.tables import Sweep, SweepFailure
@@ -35,8 +36,7 @@ from aistemsplitter_server.splits.tables import (
     TERMINAL,
     Split,
 )
-from aistemsplitter_server.webhooks import endpoints
-from aistemsplitter_server.webhooks.tables import Delivery, Endpoint, Receiver
+from aistemsplitter_server.webhooks.tables import Delivery
 from aistemsplitter_server.workers.tables import DEAD_AFTER, SHORTAGES, Worker
 
 FRESH = 10.0  # seconds that counts are reused for
@@ -236,12 +236,8 @@ def _disabled(connection: Connection) -> Metric:
         "Receivers that were disabled because they failed: hosts of splits' URLs, and endpoints.",
         labels=("kind",),
     )
-    failing = Endpoint.disabled_reason != endpoints.DISABLED_BY_USER
-    for kind, condition in (
-        ("host", Receiver.disabled_at.is_not(None)),
-        ("endpoint", Endpoint.disabled_at.is_not(None) & failing),
-    ):
-        metric.add_metric((kind,), connection.scalar(select(func.count()).where(condition)) or 0)
+    for kind, number in health.disabled_receivers(connection):
+        metric.add_metric((kind,), number)
     return metric
 
 

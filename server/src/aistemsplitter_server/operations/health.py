@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import platform
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, Connection, func, select
 from sqlalchemy.orm import Session
 
 from aistemsplitter_server.accounts.tables import Account
 from aistemsplitter_server.kit.database import Database
+from aistemsplitter_server.webhooks.endpoints import DISABLED_BY_USER
 from aistemsplitter_server.webhooks.service import PENDING
-from aistemsplitter_server.webhooks.tables import IS_FAILED, Delivery, Receiver
+from aistemsplitter_server.webhooks.tables import IS_FAILED, Delivery, Endpoint, Receiver
 
 DAY = timedelta(days=1)
 SHOWN = 20  # disabled receivers
@@ -30,7 +32,7 @@ class Webhooks:
     pending: int
     failed: int
     disabled: int
-    receivers: Sequence[tuple[Receiver, Account]]  # the newest of the disabled ones
+    receivers: Sequence[tuple[Receiver | Endpoint, Account]]  # the newest of the disabled ones
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,20 +52,38 @@ def webhooks(session: Session, now: datetime) -> Webhooks:
     """Return the state of deliveries and receivers."""
     pending = select(func.count()).where(Delivery.state == PENDING)
     failed = select(func.count()).where(IS_FAILED, Delivery.finished_at >= now - DAY)
-    disabled = select(func.count()).where(Receiver.disabled_at.is_not(None))
-    receivers = (
-        select(Receiver, Account)
-        .join(Account, Account.id == Receiver.account_id)
-        .where(Receiver.disabled_at.is_not(None))
-        .order_by(Receiver.disabled_at.desc(), Receiver.url)
-        .limit(SHOWN)
-    )
+    disabled = dict(disabled_receivers(session))
+    newest = [*_newest_disabled(session, Receiver), *_newest_disabled(session, Endpoint)]
+    newest.sort(key=lambda found: found[0].url)
+    newest.sort(key=lambda found: found[0].disabled_at or now, reverse=True)
     return Webhooks(
         session.scalars(pending).one(),
         session.scalars(failed).one(),
-        session.scalars(disabled).one(),
-        [(receiver, account) for receiver, account in session.execute(receivers)],
+        sum(disabled.values()),
+        newest[:SHOWN],
     )
+
+
+def disabled_receivers(session: Session | Connection) -> Iterable[tuple[str, int]]:
+    """Yield each kind of receiver, ``host`` or ``endpoint``, and how many are disabled."""
+    for kind, table in (("host", Receiver), ("endpoint", Endpoint)):
+        yield kind, session.scalar(select(func.count()).where(_is_disabled(table))) or 0
+
+
+def _newest_disabled(
+    session: Session, table: type[Receiver] | type[Endpoint]
+) -> Sequence[tuple[Receiver | Endpoint, Account]]:
+    query = select(table, Account).join(Account, Account.id == table.account_id)
+    query = query.where(_is_disabled(table)).order_by(table.disabled_at.desc(), table.url)
+    rows: Iterable[Any] = session.execute(query.limit(SHOWN))
+    return [(receiver, account) for receiver, account in rows]
+
+
+def _is_disabled(table: type[Receiver] | type[Endpoint]) -> ColumnElement[bool]:
+    """Select what was disabled because it failed. What its owner disabled is no fault."""
+    if table is Receiver:
+        return Receiver.disabled_at.is_not(None)
+    return Endpoint.disabled_reason != DISABLED_BY_USER
 
 
 def disk(data: Path) -> Disk:
