@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +39,7 @@ def open_spool(folder: Path, *, resume: bool = False, run: object = RUN, seed: i
 
 
 def read(spool: Spool, stem: str) -> np.ndarray:
+    """Return all samples of a spool that has ended."""
     return np.concatenate([np.zeros((2, 0), np.float32), *spool.follow(stem)], axis=1)
 
 
@@ -72,16 +71,19 @@ def test_appended_samples_are_read_back(tmp_path: Path) -> None:
 
 
 def test_followers_read_appended_samples(tmp_path: Path) -> None:
-    audio = samples(20_000)
-    with open_spool(tmp_path / "work") as spool, ThreadPoolExecutor(2) as pool:
-        followers = [pool.submit(read, spool, stem) for stem in STEMS]
-        for part in np.split(audio, 40, axis=2):
+    """Once they were notified; before, they get an empty block."""
+    audio = samples(2000)
+    with open_spool(tmp_path / "work") as spool:
+        follower, changes = spool.follow("vocals"), []
+        spool.on_change.append(lambda: changes.append(spool.frames))
+        for part in np.split(audio, 4, axis=2):
+            assert next(follower).shape == (2, 0)
             spool.append(part)
-            time.sleep(0.001)
-        assert not any(follower.done() for follower in followers)
+            assert np.array_equal(next(follower), part[1])
+        assert next(follower).shape == (2, 0)
         spool.end()
-        for follower, stem in zip(followers, audio, strict=True):
-            assert np.array_equal(follower.result(60), stem)
+        assert next(follower, None) is None
+        assert changes == [500, 1000, 1500, 2000, 2000]
 
 
 @on_disk
@@ -93,19 +95,17 @@ def test_samples_are_on_disk_as_soon_as_they_are_added(tmp_path: Path) -> None:
         assert json.loads((tmp_path / "journal.json").read_text())["frames"] == 123
 
 
-@pytest.mark.parametrize("waiting", [True, False])
-def test_followers_end_when_the_run_fails(tmp_path: Path, waiting: bool) -> None:
+@pytest.mark.parametrize("read_before", [1, 4])
+def test_followers_end_when_the_run_fails(tmp_path: Path, read_before: int) -> None:
     """Both those that wait for samples and those that still have samples to read."""
-    with open_spool(tmp_path / "work") as spool, ThreadPoolExecutor(1) as pool:
+    with open_spool(tmp_path / "work") as spool:
         spool.append(samples(3 * BLOCK_FRAMES))
         follower = spool.follow("drums")
-        for _ in range(3 if waiting else 1):
+        for _ in range(read_before):
             next(follower)
-        ends = pool.submit(next, follower) if waiting else None
-        time.sleep(0.02)  # lets the follower begin to wait, which cannot be seen from outside
         spool.end(failed=True)
         with pytest.raises(Cancelled):
-            ends.result(60) if ends else next(follower)
+            next(follower)
 
 
 def test_a_permanent_failure_leaves_no_files(tmp_path: Path) -> None:
@@ -247,11 +247,10 @@ def test_a_longer_run_moves_to_disk(
     audio = samples(1000)
     if reason == "memory":
         monkeypatch.setattr(memory, "free_memory", lambda: 4 * audio[..., :500].nbytes)
-    with ThreadPoolExecutor(1) as pool, open_spool(tmp_path) as spool:
+    with open_spool(tmp_path) as spool:
         spool.append(audio[..., :400])
         early = spool.follow("drums")
         first = next(early)
-        late = pool.submit(read, spool, "vocals")
         assert [*tmp_path.iterdir()] == []
         if reason == "time":
             monkeypatch.setattr(spool, "_move_due", 0)
@@ -261,7 +260,6 @@ def test_a_longer_run_moves_to_disk(
         spool.append(audio[..., 600:])
         spool.end()
         assert np.array_equal(np.concatenate([first, *early], axis=1), audio[0])
-        assert np.array_equal(late.result(60), audio[1])
         assert np.array_equal(read(spool, "vocals"), audio[1])
 
 

@@ -16,7 +16,8 @@ def resample(
 
     There is no delay. The result has ``frames`` frames if that is given, padded with silence if
     necessary, else n * target_rate / source_rate, rounded up. An empty stream stays empty unless
-    ``frames`` is given. With equal rates, the samples do not change.
+    ``frames`` is given. With equal rates, the samples do not change. Empty blocks are yielded as
+    they come, so that a source can let the caller wait for samples.
 
     Args:
         blocks: Blocks (channels, n), all with the same number of channels.
@@ -40,6 +41,9 @@ def _convert(
     stream: soxr.ResampleStream | None = None
     read = written = channels = 0
     for block in blocks:
+        if block.shape[1] == 0:
+            yield block
+            continue
         if stream is None:
             channels = block.shape[0]
             stream = soxr.ResampleStream(
@@ -71,7 +75,7 @@ def _exactly(blocks: Iterable[FloatArray], frames: int, channels: int = 2) -> It
     left = frames
     for block in blocks:
         channels = block.shape[0]
-        if left > 0 and block.shape[1]:
+        if left > 0:
             yield block if block.shape[1] <= left else np.ascontiguousarray(block[:, :left])
         left -= block.shape[1]
         if left <= 0:

@@ -15,7 +15,7 @@ import shutil
 import threading
 import time
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -29,6 +29,7 @@ from aistemsplitter_engine.errors import Cancelled, EngineError, OutputError
 from aistemsplitter_engine.pipeline.memory import FRAME_BYTES, Budget
 
 _JOURNAL = "journal.json"
+_NO_SAMPLES = np.empty((2, 0), np.float32)
 _JOURNAL_PAUSE = 10  # times what writing it took: at most a tenth of the time is spent on that
 # Seconds of separation that a kill may lose: with 1.4 MB per second of a song, the disk would limit
 # a fast GPU, on which a song takes less. A run that is cancelled or fails loses nothing.
@@ -107,7 +108,8 @@ class Spool:
         self._move_due = math.inf
         self._files: list[BinaryIO] = []
         self._journal_due = 0.0
-        self._changed = threading.Condition()
+        self._changed = threading.Lock()
+        self.on_change: list[Callable[[], None]] = []  # called when samples or the end have come
         self._ended = self._failed = False
 
     def __enter__(self) -> Self:
@@ -145,7 +147,7 @@ class Spool:
             self._write(stems)
         with self._changed:
             self.frames += stems.shape[2]
-            self._changed.notify_all()
+        self._notify()
         if self._files and (began := time.monotonic()) >= self._journal_due:
             self._write_journal()
             self._journal_due = began + _JOURNAL_PAUSE * (time.monotonic() - began)
@@ -155,15 +157,16 @@ class Spool:
         with self._changed:
             first, self._ended = not self._ended, True
             self._failed = self._failed or failed
-            self._changed.notify_all()
+        self._notify()
         if first and self._files:
             with suppress(OSError):  # a full disk has been reported
                 self._write_journal()
             self._close_files()
 
     def follow(self, stem: str) -> Iterator[FloatArray]:
-        """Yield a stem's blocks (2, n) from its start, waiting for more until the end.
+        """Yield a stem's blocks (2, n) from its start to its end.
 
+        A block is empty if there are no more samples yet; ``on_change`` is called when there are.
         Blocks may be views of the spool's memory, and must not be changed.
 
         Raises:
@@ -172,28 +175,33 @@ class Spool:
         path = self._paths[stem]
         number = [*self._paths].index(stem)
         read = 0
-        while count := self._ready(read):
+        while (count := self._ready(read)) is not None:
             if (held := self._held) is None:  # else it stays complete, though it may be on disk too
                 break
-            block = held.read(number, read, count)
+            block = held.read(number, read, count) if count else _NO_SAMPLES
             yield block
             read += block.shape[1]
-        if count == 0:
+        if count is None:
             return
         with path.open("rb") as file:
             file.seek(read * FRAME_BYTES)
-            while count := self._ready(read):
+            while (count := self._ready(read)) is not None:
                 block = np.frombuffer(file.read(count * FRAME_BYTES), "<f4").reshape(count, 2)
                 yield np.ascontiguousarray(block.T)
                 read += count
 
-    def _ready(self, read: int) -> int:
-        """Wait for more than ``read`` samples; return how many to read next, 0 at the end."""
+    def _ready(self, read: int) -> int | None:
+        """Return how many samples to read after ``read``; None at the end."""
         with self._changed:
-            self._changed.wait_for(lambda: self._ended or self.frames > read)
             if self._failed:
                 raise Cancelled("the run has failed")
+            if self._ended and self.frames == read:
+                return None
             return min(self.frames - read, BLOCK_FRAMES)
+
+    def _notify(self) -> None:
+        for changed in self.on_change:
+            changed()
 
     def _left_behind(self) -> tuple[int, int] | None:
         """Return the number of samples that an equal run has left here, and its seed."""

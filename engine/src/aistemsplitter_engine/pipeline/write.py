@@ -8,7 +8,6 @@ import secrets
 import shutil
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from aistemsplitter_engine.pipeline.encoders import Encoders
 from aistemsplitter_engine.pipeline.export import Export
 from aistemsplitter_engine.pipeline.memory import FRAME_BYTES
 from aistemsplitter_engine.pipeline.separation import TrackSeparation
+from aistemsplitter_engine.pipeline.shared_threads import shared_threads
 from aistemsplitter_engine.pipeline.spool import Spool
 from aistemsplitter_engine.pipeline.track import Track
 
@@ -90,9 +90,9 @@ def _separate_and_encode(
     track: Track, separation: TrackSeparation, spool: Spool, export: Export
 ) -> float:
     """Separate into the spool while encoders read it; return the gain of all stems."""
-    with ThreadPoolExecutor(len(track.stems), "encode") as pool:
+    with shared_threads() as threads:
+        encoders = Encoders(threads, track, spool, export)
         try:
-            encoders = Encoders(pool, track, spool, export)
             with closing(separation.stems(track, spool.seed, spool.frames)) as blocks:
                 for block in blocks:
                     spool.append(block)
@@ -101,11 +101,14 @@ def _separate_and_encode(
             peak = encoders.peak()
             if peak <= 1 or not export.rescales:
                 return 1.0
-            Encoders(pool, track, spool, export, 1 / peak).peak()
+            encoders = Encoders(threads, track, spool, export, 1 / peak)
+            encoders.peak()
             return 1 / peak
         except BaseException:
             spool.end(failed=True)  # ends the encoders, too
             raise
+        finally:
+            encoders.wait()
 
 
 @contextmanager
