@@ -15,7 +15,9 @@ from fastapi.testclient import TestClient
 
 from aistemsplitter import (
     AiStemSplitter,
+    Analysis,
     AsyncSplitPage,
+    BeatGrid,
     Credits,
     DeletedSplit,
     DeletedUpload,
@@ -60,6 +62,8 @@ MODELS = [
     decode(Split, {"id": "split_2", "status": "failed", "error": {"code": "CANCELED"}}),
     SplitJob(id="split_1", status="queued"),
     Credits(balance=3),
+    Analysis(bpm=120.0, key="F# minor", beats_per_bar=4, first_downbeat=0.31),
+    BeatGrid(bpm=120.0, beats=(0.31, 0.81), beats_per_bar=2, first_downbeat=0),
     ErrorInfo(code="INTERNAL"),
     DeletedSplit(id="split_1"),
     DirectUpload(url=URL, headers={"a": "b"}),

@@ -16,8 +16,8 @@ from aistemsplitter import _pages, _raw
 SOURCE = Path(aistemsplitter.__file__).parent
 NAMES = """
 AIStemSplitter AIStemSplitterError
-APIError AccountSuspended AiStemSplitter AiStemSplitterError AsyncAiStemSplitter AsyncSplitPage
-AsyncSplits AsyncStemSplitter ClientClosed
+APIError AccountSuspended AiStemSplitter AiStemSplitterError Analysis AsyncAiStemSplitter
+AsyncSplitPage AsyncSplits AsyncStemSplitter BeatGrid ClientClosed
 ConfigurationError Conflict ConnectionFailed Credits DeadlineExceeded DeletedSplit DirectUpload
 DiskFull DownloadFailed ErrorInfo EventData FileChanged FileError Forbidden IdempotencyInProgress
 IdempotencyMismatch InputError InsufficientCredits IntegrityError InvalidWebhook LimitExceeded Model

@@ -54,6 +54,8 @@ from aistemsplitter._errors import (
 )
 from aistemsplitter._legacy import AIStemSplitter, AIStemSplitterError
 from aistemsplitter._models import (
+    Analysis,
+    BeatGrid,
     Credits,
     DeletedSplit,
     ErrorInfo,
@@ -105,6 +107,7 @@ __all__ = [
     "AccountSuspended",
     "AiStemSplitter",
     "AiStemSplitterError",
+    "Analysis",
     "AsyncAiStemSplitter",
     "AsyncEventPage",
     "AsyncEvents",
@@ -115,6 +118,7 @@ __all__ = [
     "AsyncUploads",
     "AsyncWebhookEndpointPage",
     "AsyncWebhookEndpoints",
+    "BeatGrid",
     "ClientClosed",
     "ConfigurationError",
     "Conflict",

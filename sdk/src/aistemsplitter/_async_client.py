@@ -14,7 +14,7 @@ from aistemsplitter import _download, _operations, _wait
 from aistemsplitter._async_account_calls import AsyncAccountCalls
 from aistemsplitter._async_webhook_calls import AsyncWebhookCalls
 from aistemsplitter._effects import Timeouts, Transport
-from aistemsplitter._models import DeletedSplit, Split, SplitJob, TransferProgress
+from aistemsplitter._models import BeatGrid, DeletedSplit, Split, SplitJob, TransferProgress
 from aistemsplitter._pages import AsyncSplitPage, AsyncSplits
 from aistemsplitter._raw import AsyncRawCalls
 from aistemsplitter._source import Source
@@ -184,6 +184,20 @@ class AsyncAiStemSplitter(AsyncAccountCalls, AsyncWebhookCalls):
             NotFound: The account has no such split.
         """
         return await self._run(_operations.get_split(self._session_with(extra_headers), split_id))
+
+    async def get_beats(
+        self, split_id: SplitId, *, extra_headers: Mapping[str, str] | None = None
+    ) -> BeatGrid:
+        """Return all beats of a split's song; ``Split.analysis`` has its tempo and key.
+
+        Args:
+            split_id: Id of the split, or the object returned by ``create_split``.
+            extra_headers: Additional headers of the call.
+
+        Raises:
+            NotFound: The account has no such split, or the beats of its song are not known.
+        """
+        return await self._run(_operations.get_beats(self._session_with(extra_headers), split_id))
 
     async def wait_for_split(
         self,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self, Unpack, overload
 from aistemsplitter import _download, _operations, _wait
 from aistemsplitter._account_calls import AccountCalls
 from aistemsplitter._effects import Timeouts, Transport
-from aistemsplitter._models import DeletedSplit, Split, SplitJob, TransferProgress
+from aistemsplitter._models import BeatGrid, DeletedSplit, Split, SplitJob, TransferProgress
 from aistemsplitter._pages import SplitPage
 from aistemsplitter._raw import RawCalls
 from aistemsplitter._source import Source
@@ -180,6 +180,20 @@ class AiStemSplitter(AccountCalls, WebhookCalls):
             NotFound: The account has no such split.
         """
         return self._run(_operations.get_split(self._session_with(extra_headers), split_id))
+
+    def get_beats(
+        self, split_id: SplitId, *, extra_headers: Mapping[str, str] | None = None
+    ) -> BeatGrid:
+        """Return all beats of a split's song; ``Split.analysis`` has its tempo and key.
+
+        Args:
+            split_id: Id of the split, or the object returned by ``create_split``.
+            extra_headers: Additional headers of the call.
+
+        Raises:
+            NotFound: The account has no such split, or the beats of its song are not known.
+        """
+        return self._run(_operations.get_beats(self._session_with(extra_headers), split_id))
 
     def wait_for_split(
         self,

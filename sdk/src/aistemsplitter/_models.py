@@ -192,6 +192,47 @@ class SplitJob(Serializable):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Analysis(Serializable):
+    """Tempo and key of a song.
+
+    Attributes:
+        bpm: Beats per minute; None if the song has no steady pulse.
+        key: Key, such as ``F# minor``; None if the song has none.
+        beats_per_bar: Beats of a bar.
+        first_downbeat: Seconds to the first beat of a bar.
+    """
+
+    bpm: float | None = None
+    key: str | None = None
+    beats_per_bar: int | None = None
+    first_downbeat: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BeatGrid(Serializable):
+    """All beats of a song.
+
+    Attributes:
+        bpm: Beats per minute.
+        beats: Times of all beats in seconds.
+        beats_per_bar: Beats of a bar.
+        first_downbeat: Index in ``beats`` of the first beat of a bar.
+        raw: JSON of the beats as the service sent it.
+    """
+
+    bpm: float
+    beats: tuple[float, ...]
+    beats_per_bar: int
+    first_downbeat: int
+    raw: Mapping[str, Any] = raw_field()
+
+    @property
+    def downbeats(self) -> tuple[float, ...]:
+        """Times of the first beats of all bars in seconds."""
+        return self.beats[self.first_downbeat :: self.beats_per_bar]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Split(Serializable):
     """The current state of a split. Hashes by its id.
 
@@ -213,6 +254,7 @@ class Split(Serializable):
         sample_rate: Sample rate of the stems in Hz.
         expires_at: Time at which the stems are deleted.
         served_by: Name of the model that ran, even if the request named an alias.
+        analysis: Tempo and key of the song; None if they are not known.
         warnings: Remarks of the service about the result.
         metadata: Strings that were passed to ``create_split``.
         raw: JSON of the split as the service sent it.
@@ -234,6 +276,7 @@ class Split(Serializable):
     sample_rate: int | None = None
     expires_at: datetime | None = None
     served_by: str | None = None
+    analysis: Analysis | None = None
     warnings: tuple[Any, ...] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict)
     raw: Mapping[str, Any] = raw_field()

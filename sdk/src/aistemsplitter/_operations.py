@@ -17,6 +17,7 @@ from aistemsplitter._effects import Operation, blocking
 from aistemsplitter._errors import Conflict, FileError, InputError, NotFound, UnexpectedResponse
 from aistemsplitter._idempotency import check_key
 from aistemsplitter._models import (
+    BeatGrid,
     Credits,
     DeletedSplit,
     Model,
@@ -179,6 +180,11 @@ def get_split(session: Session, split: SplitId) -> Operation[Split]:
     """Return the current state of a split."""
     found = yield from fetch(session, Split, "GET", split_path(split))
     return check_id(found, id_of(split))
+
+
+def get_beats(session: Session, split: SplitId) -> Operation[BeatGrid]:
+    """Return the beats of a split's song."""
+    return fetch(session, BeatGrid, "GET", split_path(split) + "/beats")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -54,6 +54,9 @@ def test_a_song_becomes_stems(client: httpx2.Client, service: Service, someone: 
         with wave.open(io.BytesIO(httpx2.get(url, trust_env=False, timeout=60).content)) as stem:
             assert (stem.getnframes(), stem.getframerate()) == (20 * 44100, 44100)
     assert list((service.settings.data / "work").iterdir()) == []
+    beats = client.get(f"/v1/audio/splits/{split_id}/beats").json()["data"]
+    assert final["analysis"]["bpm"] == beats["bpm"]
+    assert final["analysis"]["firstDownbeat"] in beats["beats"]
 
 
 def test_a_url(client: httpx2.Client, service: Service) -> None:

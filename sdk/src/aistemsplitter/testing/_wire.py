@@ -41,6 +41,7 @@ def split_json(split_id: str, status: str, **fields: Any) -> dict[str, Any]:
         "sampleRate": 44100,
         "expiresAt": timestamp(24 * 3600),
         "servedBy": "htdemucs_ft",
+        "analysis": None,
         "warnings": [],
         "metadata": {},
     }

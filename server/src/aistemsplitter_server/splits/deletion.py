@@ -40,6 +40,7 @@ def erase(session: Session, split: Split) -> None:
     split.filename, split.input_url, split.webhook_url = "", None, None
     split.split_metadata, split.warnings, split.error_message = {}, [], None
     split.output = None
+    split.analysis = split.grid = None
     deletion_queries.delete_shares(session, split.id)
     deletion_queries.delete_player_states(session, split.id)
     if webhooks.erase(session, split.id):

@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import PurePath
 
 from aistemsplitter_server.kit import filenames, times
+from aistemsplitter_server.splits import analysis
 from aistemsplitter_server.splits.schemas import SplitError, SplitInfo, SplitJob
 from aistemsplitter_server.splits.tables import SUCCEEDED, Split
 from aistemsplitter_server.storage import keys
@@ -40,6 +41,7 @@ def render(
             "sample_rate": split.sample_rate,
             "expires_at": _expires_at(split),
             "served_by": split.served_by,
+            "analysis": analysis.shown(split),
             "warnings": split.warnings,
             "metadata": split.split_metadata,
         }

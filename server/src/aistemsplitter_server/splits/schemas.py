@@ -8,6 +8,7 @@ from pydantic import ConfigDict, Field, StringConstraints, ValidationInfo, field
 
 from aistemsplitter_server.kit.schemas import Moment, NextCursor, Request, Response, example
 from aistemsplitter_server.models.catalogue import HTDEMUCS_FT, NAMES, Model
+from aistemsplitter_server.splits.analysis import Analysis
 from aistemsplitter_server.splits.outputs import PutUrls
 from aistemsplitter_server.webhooks.tables import EventType
 
@@ -37,6 +38,7 @@ SPLIT: dict[str, Any] = {
     "sampleRate": 44100,
     "expiresAt": "2026-05-06T10:21:40.000Z",
     "servedBy": "htdemucs_ft",
+    "analysis": {"bpm": 120.0, "key": "F# minor", "beatsPerBar": 4, "firstDownbeat": 0.31},
     "warnings": [],
     "metadata": {"order": "1001"},
 }
@@ -196,6 +198,9 @@ class SplitInfo(Response):
     sample_rate: int | None
     expires_at: Moment | None = Field(description="when its stems will be deleted")
     served_by: str
+    analysis: Analysis | None = Field(
+        description="tempo and key of the song; null before it succeeds, or if they were not found"
+    )
     warnings: list[str]
     metadata: dict[str, str]
 

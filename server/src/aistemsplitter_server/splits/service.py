@@ -24,7 +24,8 @@ from aistemsplitter_server.kit import ids, logs, times
 from aistemsplitter_server.kit.database import clock
 from aistemsplitter_server.kit.errors import Conflict, NotFound
 from aistemsplitter_server.models.service import Serving
-from aistemsplitter_server.splits import listening, queries, queueing, sizes
+from aistemsplitter_server.splits import analysis, listening, queries, queueing, sizes
+from aistemsplitter_server.splits.analysis import Detected
 from aistemsplitter_server.splits.schemas import CreateSplit, DirectUrl, Priority
 from aistemsplitter_server.splits.tables import (
     FAILED,
@@ -148,12 +149,14 @@ def succeed(
     retention: timedelta,
     gain: float = 1.0,
     stored_bytes: int = 0,
+    detected: Detected | None = None,
 ) -> None:
     """Mark a split as succeeded. Its stems are those that this attempt has stored.
 
     Args:
         gain: The factor that all stems were multiplied by.
         stored_bytes: Bytes of all stems.
+        detected: Tempo, key and beats, if the song was analysed.
 
     Raises:
         Superseded: The attempt is superseded.
@@ -164,6 +167,8 @@ def succeed(
     split.sample_rate, split.gain = sample_rate, gain
     split.warnings = [*split.warnings, *warnings]
     split.progress = 1.0
+    if detected is not None:
+        analysis.store(split, detected)
     _end(session, split, retention)
     if listening.is_of_studio(split):
         listening.request(session, split)

@@ -129,6 +129,9 @@ class Split(Base):
     # Of stems and listening copies; before they are stored, the room reserved for the stems.
     stored_bytes: Mapped[int] = mapped_column(BigInteger, server_default="0", default=0)
     gain: Mapped[float | None]  # factor that all stems were multiplied by to stay within full scale
+    analysis: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    # All beats, thousands for a long song; see `analysis.Grid`.
+    grid: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True), deferred=True)
     error_code: Mapped[str | None]
     error_message: Mapped[str | None]
     created_at: Mapped[datetime] = mapped_column(UtcTime)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -16,13 +15,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from aistemsplitter_server.kit.files import remove_tree
 from aistemsplitter_server.models.service import TEST_SECONDS
-from aistemsplitter_server.sandbox import python
-from aistemsplitter_server.sandbox.messages import printable
 from aistemsplitter_server.splits import listening
 from aistemsplitter_server.splits.tables import Split
 from aistemsplitter_server.storage import keys
 from aistemsplitter_server.storage.interface import Missing
-from aistemsplitter_server.worker import cutting, shortages
+from aistemsplitter_server.worker import confined_child, cutting, shortages
 from aistemsplitter_server.worker.attempt import Draining
 from aistemsplitter_server.worker.context import WorkerContext
 from aistemsplitter_server.workers import queries as workers
@@ -30,7 +27,6 @@ from aistemsplitter_server.workers import queries as workers
 logger = logging.getLogger(__name__)
 
 FOLDER = "listening"  # in the data folder, with a folder for each worker that makes copies
-POLL = 0.25  # seconds between two checks whether the child has ended
 PERIOD = 2.0  # seconds between two checks whether the copies are still needed
 HELD = 60.0  # seconds that a job waits while this machine lacks something
 FAULT = "The player could not be prepared."
@@ -127,38 +123,23 @@ def _make(context: WorkerContext, split: Split) -> None:
 def _cut(context: WorkerContext, split_id: str, task: cutting.Task) -> None:
     """Run the task in a child process, which is killed once its result is no longer needed."""
     files = [*task.copies.values(), task.index, *task.stems.values()]
-    child = subprocess.Popen(
-        python.command(cutting.__name__, cutting.line(task)),
-        env=python.SINGLE_THREADED,
-        stdin=subprocess.PIPE,  # closed when this process dies, and then the child ends
-        stdout=subprocess.PIPE,
-        text=True,
-        errors="replace",
-        start_new_session=True,  # Ctrl-C in the terminal is for the worker, which stops it
-        pass_fds=files if task.song is None else [*files, task.song],
-        cwd="/",
+    due = time.monotonic() + PERIOD
+
+    def check() -> None:
+        nonlocal due
+        if context.stopping.is_set():
+            raise Draining
+        if time.monotonic() >= due:
+            due = time.monotonic() + PERIOD
+            _check(context, split_id)
+
+    confined_child.run(
+        cutting.__name__,
+        cutting.line(task),
+        files if task.song is None else [*files, task.song],
+        seconds=2 * task.cpu_seconds,
+        check=check,
     )
-    began = time.monotonic()
-    due = began + PERIOD
-    try:
-        while True:
-            try:
-                child.wait(POLL)
-                break
-            except subprocess.TimeoutExpired:
-                now = time.monotonic()
-                if context.stopping.is_set():
-                    raise Draining from None
-                if now - began > 2 * task.cpu_seconds:
-                    raise RuntimeError("the child process timed out") from None
-                if now >= due:
-                    due = now + PERIOD
-                    _check(context, split_id)
-    finally:
-        child.kill()
-        said, _ = child.communicate()
-    if child.returncode:
-        raise RuntimeError(printable(said) or f"the child died (status {child.returncode})")
 
 
 def _check_index(folder: Path, stems: Sequence[str]) -> None:

@@ -6,9 +6,10 @@ from datetime import timedelta
 
 from aistemsplitter_server.models.service import TEST_SECONDS
 from aistemsplitter_server.splits import service
+from aistemsplitter_server.splits.analysis import Detected
 from aistemsplitter_server.storage import keys
 from aistemsplitter_server.storage.interface import Missing
-from aistemsplitter_server.worker import checkpoints, shortages, work_folder
+from aistemsplitter_server.worker import analysis, checkpoints, shortages, work_folder
 from aistemsplitter_server.worker.attempt import Attempt, Draining, SplitFailed, ending, tidy
 from aistemsplitter_server.worker.context import WorkerContext
 from aistemsplitter_server.worker.engine import Failed, Result, Stopped
@@ -54,6 +55,9 @@ def _separate(context: WorkerContext, engines: Engines, attempt: Attempt) -> Non
                     duration=split.duration_seconds,
                 )
                 result = engines.separate(task, attempt.progress, attempt.should_stop)
+                detected = analysis.analyse(
+                    folder, result.files, song, split.duration_seconds, attempt.should_stop
+                )
         except Missing:
             raise SplitFailed("INPUT_UNREACHABLE", "The song no longer exists.") from None
         except Stopped:
@@ -69,10 +73,12 @@ def _separate(context: WorkerContext, engines: Engines, attempt: Attempt) -> Non
             if error.code == "INTERNAL":
                 raise
             raise SplitFailed(error.code, str(error)) from None
-        _store(context, attempt, result)
+        _store(context, attempt, result, detected)
 
 
-def _store(context: WorkerContext, attempt: Attempt, result: Result) -> None:
+def _store(
+    context: WorkerContext, attempt: Attempt, result: Result, detected: Detected | None
+) -> None:
     """Store the stems under this attempt's prefix, and mark the split as succeeded."""
     split, number = attempt.split, attempt.number
     size = 0
@@ -91,6 +97,7 @@ def _store(context: WorkerContext, attempt: Attempt, result: Result) -> None:
                 warnings=[*result.warnings, *_turned_down(result.gain)],
                 retention=timedelta(hours=context.settings.retention_hours),
                 stored_bytes=size,
+                detected=detected,
             )
         )
     except BaseException:

@@ -54,7 +54,7 @@ def test_a_created_split(theirs: httpx2.Client, someone: Customer) -> None:
     assert list(shown.json()["data"]) == [
         *("id", "status", "stemModel", "filename", "durationSeconds", "creditsUsed"),
         *("createdAt", "updatedAt", "error", "progress", "queuePosition", "outputFormat"),
-        *("sampleRate", "expiresAt", "servedBy", "warnings", "metadata"),
+        *("sampleRate", "expiresAt", "servedBy", "analysis", "warnings", "metadata"),
     ]
     split = shown.json()["data"]
     assert split["durationSeconds"] == 21

@@ -33,6 +33,7 @@ from aistemsplitter_server.kit.schemas import Success
 from aistemsplitter_server.models.catalogue import NAMES, Model
 from aistemsplitter_server.splits import (
     actions,
+    analysis,
     creation,
     listing,
     queries,
@@ -40,6 +41,7 @@ from aistemsplitter_server.splits import (
     service,
     stream,
 )
+from aistemsplitter_server.splits.analysis import BeatGrid
 from aistemsplitter_server.splits.listing import Filters
 from aistemsplitter_server.splits.schemas import (
     CreateSplit,
@@ -178,6 +180,14 @@ async def get_split(
     if context.positions.are_due(split):
         await run_in_threadpool(context.positions.count)
     return Success(data=_shown(context, storage, split))
+
+
+@router.get("/{split_id}/beats", responses=errors(NotFound))
+def get_beats(context: InContext, caller: Reader, split_id: str) -> Success[BeatGrid]:
+    """Return all beats of a split's song, as they were found or corrected in the studio."""
+    with context.database.read() as session:
+        split = service.of_account(session, caller.account_id, split_id, is_test=caller.is_test)
+        return Success(data=analysis.beat_grid(split))
 
 
 @router.post("/{split_id}/cancel", responses=errors(NotFound, Conflict))
