@@ -9,7 +9,10 @@ import httpx2
 import pytest
 
 from customers import Customer
+from databases import only_sqlite
 from loopback import Loopback
+
+pytestmark = only_sqlite  # the fake is compared with the API, not with its databases
 
 BODY = b"RIFF" + bytes(range(256))
 RESERVED = {"Content-Type": "audio/flac"}

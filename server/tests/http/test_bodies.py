@@ -9,8 +9,11 @@ import pytest
 from aistemsplitter_server.http import bodies
 from aistemsplitter_server.kit import strict_json
 from customers import Customer
+from databases import only_sqlite
 from processes import until
 from scraping import scraped
+
+pytestmark = only_sqlite  # what bodies cost does not depend on the database
 
 JSON = {"Content-Type": "application/json"}
 LARGE = 1 << 19  # bytes

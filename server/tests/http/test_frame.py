@@ -14,7 +14,10 @@ from aistemsplitter_server.kit.secrets import Secrets
 from aistemsplitter_server.kit.settings import Settings
 from beating import beat
 from customers import customer
+from databases import only_sqlite
 from scraping import scraped
+
+pytestmark = only_sqlite  # these tests hardly use the database
 
 FRAME = "aistemsplitter_server.http.frame"
 
