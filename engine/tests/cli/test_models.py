@@ -231,6 +231,7 @@ def test_an_ensemble_of_the_users_own(empty_machine: Path) -> None:
     )
     for arguments, problem in (
         (("--ensemble", "kim_vocals:x", "--stem", "vocals"), "'kim_vocals:x' is not NAME:WEIGHT"),
+        (("--ensemble", "a:1,a:2", "--stem", "vocals"), "a is named twice"),
         (("--ensemble", "kim_vocals:1"), "Error: stems is missing or not a list of names"),
         (("--ensemble", "kim_vocals", "--licence", "X"), "Give either --file, with its options"),
         ((), "Give either --file, with its options, or --ensemble."),

@@ -228,9 +228,11 @@ def _install_file(file: WeightFile, spec: ModelSpec, console: Console) -> Path:
 
 
 def _weights(text: str) -> dict[str, float]:
-    weights = {}
+    weights: dict[str, float] = {}
     for member in text.split(","):
         name, colon, weight = member.strip().partition(":")
+        if name in weights:
+            raise click.BadParameter(f"{name} is named twice.")
         try:
             weights[name] = float(weight) if colon else 1.0
         except ValueError:
