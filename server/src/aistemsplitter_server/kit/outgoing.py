@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, ClassVar
+from urllib.parse import urlsplit
 
 import httpcore2
 import httpx2
@@ -245,6 +246,7 @@ def origin(url: str) -> str:
 def _parsed(url: str, base: httpx2.URL | None = None) -> httpx2.URL:
     try:
         address = base.join(url) if base else httpx2.URL(url)
+        urlsplit(url)  # by which its host is logged, and which refuses `http://a]`
         port_is_one = address.port is None or 0 < address.port < 1 << 16
     except (httpx2.InvalidURL, ValueError):
         raise NotAllowed("The URL is not valid.") from None

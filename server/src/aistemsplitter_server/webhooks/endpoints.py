@@ -116,6 +116,7 @@ def update(
         limits.lock(session, endpoint.account_id)
         _refuse_another(session, endpoint.account_id, url, is_test=endpoint.is_test)
         endpoint.url = url
+        endpoint.failing_since = None  # that was the other URL
     if events is not None:
         endpoint.events = [*events]
     if description is not None:

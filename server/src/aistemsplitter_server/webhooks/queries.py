@@ -104,10 +104,14 @@ def events(
     return session.scalars(query.order_by(Event.id.desc()).limit(limit)).all()
 
 
-def deliveries_of(session: Session, event_id: str) -> Sequence[Delivery]:
-    """Return the deliveries of an event, oldest first."""
-    query = select(Delivery).where(Delivery.event_id == event_id).order_by(Delivery.id)
-    return session.scalars(query).all()
+def destinations(session: Session, event_id: str) -> Sequence[tuple[str | None, str, str]]:
+    """Return endpoint, URL and state of an event's deliveries, each combination once.
+
+    Deliveries of stems are left out.
+    """
+    query = select(Delivery.endpoint_id, Delivery.url, Delivery.state).distinct()
+    found = session.execute(query.where(Delivery.event_id == event_id, Delivery.stem.is_(None)))
+    return [(endpoint_id, url, state) for endpoint_id, url, state in found]
 
 
 def endpoints(

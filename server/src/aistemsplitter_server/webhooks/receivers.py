@@ -66,11 +66,12 @@ def note(
         gone: Whether the receiver answered that it does not exist any more.
     """
     receiver = _locked(session, delivery, now)
-    if (
-        receiver is None
-    ):  # nothing is disabled by tests and stems that are sent to a split's own URL
+    if receiver is None:
+        # Nothing is disabled by tests and stems that are sent to a split's own URL.
         return None if delivery.endpoint_id is None else ENDPOINT_DELETED
     is_endpoint = isinstance(receiver, Endpoint)
+    if is_endpoint and receiver.url != delivery.url:  # changed during the attempt
+        return receiver.disabled_reason
     if delivered:
         if not (is_endpoint and receiver.disabled_reason):  # disabled during the attempt
             endpoints.clear(receiver)

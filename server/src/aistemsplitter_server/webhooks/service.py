@@ -168,10 +168,10 @@ def replay(
         Conflict: Its split was deleted, or its endpoint was deleted or is disabled.
     """
     before, event = known(session, account_id, delivery_id, is_test=is_test)
-    if before.endpoint_id is not None:
-        return send(session, event, _enabled(session, event, before.endpoint_id)), event
     if before.url == ERASED:
         raise Conflict("The split of this delivery was deleted, and its URL with it.")
+    if before.endpoint_id is not None:
+        return send(session, event, _enabled(session, event, before.endpoint_id)), event
     if before.stem is not None:
         return send_stem(session, event, before.stem, before.url, before.headers or {}), event
     if not before.is_test:
@@ -182,13 +182,18 @@ def replay(
     return send(session, event, before.url), event
 
 
-def known_event(session: Session, account_id: str, event_id: str, *, is_test: bool) -> Event:
+def known_event(
+    session: Session, account_id: str, event_id: str, *, is_test: bool, lock: bool = False
+) -> Event:
     """Return an event.
+
+    Args:
+        lock: Lock the event until the end of the transaction, to redeliver it.
 
     Raises:
         NotFound: The account has no such event in this mode.
     """
-    event = session.get(Event, event_id)
+    event = session.get(Event, event_id, with_for_update=lock)
     if event is None or (event.account_id, event.is_test) != (account_id, is_test):
         raise NotFound(f"There is no event {event_id[:64]}.")
     return event
@@ -200,22 +205,24 @@ def redeliver(session: Session, event: Event, endpoint_id: str | None) -> list[D
     Everywhere is the split's own URL, and each enabled endpoint that receives such events now.
     Where a delivery of this event is pending, no other one is added.
 
+    Args:
+        event: A locked event, since two redeliveries at the same time would find none pending.
+
     Raises:
         NotFound: The account has no such endpoint in the event's mode.
         Conflict: There is nowhere to deliver it to, or it is being delivered.
     """
-    before = queries.deliveries_of(session, event.id)
+    before = queries.destinations(session, event.id)
     receiving: list[str | Endpoint]
     if endpoint_id is not None:
         receiving = [_enabled(session, event, endpoint_id)]
     else:
-        events = [each for each in before if each.stem is None]
-        own = {each.url for each in events if each.endpoint_id is None and each.url != ERASED}
+        own = {url for endpoint, url, _ in before if endpoint is None and url != ERASED}
         subscribed = endpoints.subscribed(
             session, event.account_id, event.type, is_test=event.is_test
         )
         receiving = [*sorted(own), *subscribed]
-    pending = {each.endpoint_id or each.url for each in before if each.state == PENDING}
+    pending = {endpoint or url for endpoint, url, state in before if state == PENDING}
     free = [to for to in receiving if (to if isinstance(to, str) else to.id) not in pending]
     if not receiving:
         raise Conflict("There is no URL to deliver this event to, and no enabled endpoint.")

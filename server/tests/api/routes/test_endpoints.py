@@ -17,8 +17,9 @@ from aistemsplitter_server.api.app import routed
 from aistemsplitter_server.api.openapi import document
 from aistemsplitter_server.audit.tables import AuditEntry
 from aistemsplitter_server.kit import times
-from aistemsplitter_server.kit.outgoing import Outgoing
+from aistemsplitter_server.kit.outgoing import Answer, Outgoing
 from aistemsplitter_server.kit.secrets import Secrets
+from aistemsplitter_server.webhooks import attempts
 from aistemsplitter_server.webhooks.tables import Delivery, Endpoint
 from aistemsplitter_server.worker.context import WorkerContext
 from aistemsplitter_server.worker.delivering import deliver
@@ -150,6 +151,21 @@ def test_an_endpoint_that_fails_is_disabled(
     assert delivery(someone).id == found.id
 
 
+def test_failures_of_a_previous_url_do_not_count(client: httpx2.Client, someone: Customer) -> None:
+    made = created(client, "https://old.example/")
+    failed_split(someone, None)
+    found = delivery(someone)
+    path, new = f"{ENDPOINTS}/{made['id']}", {"url": "https://new.example/"}
+    with someone.database.write() as session:
+        session.get_one(Endpoint, made["id"]).failing_since = times.now() - timedelta(days=5)
+        assert attempts.begin(session, found.id) is not None
+    assert client.patch(path, json=new).json()["data"]["failingSince"] is None
+    with someone.database.write() as session:  # the response of the previous URL
+        attempts.record(session, found.id, 1, Answer(410, 0.1, "", None))
+    shown = client.get(path).json()["data"]
+    assert (shown["disabled"], shown["failingSince"]) == (False, None)
+
+
 def test_a_private_address_receives_nothing(
     client: httpx2.Client, context: WorkerContext, someone: Customer
 ) -> None:
@@ -168,6 +184,7 @@ def test_what_is_refused(client: httpx2.Client, someone: Customer, server_secret
     for wrong in (
         {"url": "ftp://shop.example/"},
         {"url": "https://user@shop.example/"},
+        {"url": "https://shop.example]/"},
         {"url": url, "events": []},
         {"url": url, "events": ["split.failed", "split.failed"]},
         {"url": url, "events": ["split.started"]},

@@ -81,7 +81,9 @@ def redeliver_event(
     """
     endpoint_id = None if request is None else request.endpoint_id
     with context.database.write() as session:
-        event = service.known_event(session, caller.account_id, event_id, is_test=caller.is_test)
+        event = service.known_event(
+            session, caller.account_id, event_id, is_test=caller.is_test, lock=True
+        )
         payloads.require_split(session, event)
         made = service.redeliver(session, event, endpoint_id)
         audit.record(

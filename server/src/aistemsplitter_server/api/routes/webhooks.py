@@ -14,7 +14,7 @@ from aistemsplitter_server.api.responses import errors
 from aistemsplitter_server.audit import service as audit
 from aistemsplitter_server.audit.service import Action
 from aistemsplitter_server.http.context import InContext
-from aistemsplitter_server.kit.errors import NotFound
+from aistemsplitter_server.kit.errors import Conflict, NotFound
 from aistemsplitter_server.kit.schemas import Success
 from aistemsplitter_server.webhooks import queries, schemas, service
 from aistemsplitter_server.webhooks.schemas import (
@@ -64,7 +64,7 @@ def get_delivery(context: InContext, caller: Reader, delivery_id: str) -> Succes
     return Success(data=schemas.shown_with_log(delivery, event, attempts))
 
 
-@router.post("/{delivery_id}/replay", responses=errors(NotFound))
+@router.post("/{delivery_id}/replay", responses=errors(NotFound, Conflict))
 def replay_delivery(context: InContext, caller: Writer, delivery_id: str) -> Success[DeliveryInfo]:
     """Deliver the same event again, as a new delivery. The event keeps its id."""
     with context.database.write() as session:
