@@ -113,7 +113,7 @@ class Estate:
                 Limits(),
                 someone.account_id,
                 is_test=False,
-                url=f"https://example.com/{self.said}",
+                url=f"https://example.com/{ids.new('whe')}/{self.said}",
                 events=["split.failed"],
                 description=self.said,
             )
