@@ -69,8 +69,9 @@ def test_personal_data_is_erased(context: WorkerContext, split: Split, someone: 
     with context.database.read() as session:
         delivery = session.scalars(select(Delivery)).one()
     for endpoint_id in (None, "whe_1"):
-        with pytest.raises(Conflict, match="deleted"), context.database.write() as session:
+        with context.database.write() as session:
             session.execute(update(Delivery).values(endpoint_id=endpoint_id))
+        with pytest.raises(Conflict, match="deleted"), context.database.write() as session:
             webhooks.replay(session, someone.caller.account_id, delivery.id, is_test=False)
 
 
