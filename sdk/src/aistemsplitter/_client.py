@@ -191,7 +191,8 @@ class AiStemSplitter(AccountCalls, WebhookCalls):
             extra_headers: Additional headers of the call.
 
         Raises:
-            NotFound: The account has no such split, or the beats of its song are not known.
+            NotFound: The account has no such split.
+            Conflict: The beats of its song are not known.
         """
         return self._run(_operations.get_beats(self._session_with(extra_headers), split_id))
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from aistemsplitter_server.kit.errors import NotFound
+from aistemsplitter_server.kit.errors import Conflict
 from aistemsplitter_server.splits import analysis
 from aistemsplitter_server.splits.analysis import Detected, Grid
 from aistemsplitter_server.splits.tables import Split
@@ -43,7 +43,7 @@ def test_a_song_without_a_pulse() -> None:
     shown = analysis.shown(split)
     assert shown is not None
     assert (shown.bpm, shown.key) == (None, None)
-    with pytest.raises(NotFound):
+    with pytest.raises(Conflict):
         analysis.beat_grid(split)
 
 

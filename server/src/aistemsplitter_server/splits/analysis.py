@@ -7,7 +7,7 @@ from typing import Annotated, Self
 import numpy as np
 from pydantic import ConfigDict, Field, model_validator
 
-from aistemsplitter_server.kit.errors import NotFound
+from aistemsplitter_server.kit.errors import Conflict
 from aistemsplitter_server.kit.schemas import Request, Response, example
 from aistemsplitter_server.splits.tables import Split
 
@@ -111,11 +111,11 @@ def beat_grid(split: Split) -> BeatGrid:
     """Return the beats as the API shows them.
 
     Raises:
-        NotFound: There are none.
+        Conflict: There are none.
     """
     found = grid(split)
     if found is None:
-        raise NotFound("The split has no beats: its song was not analysed, or has no steady pulse.")
+        raise Conflict("The split has no beats: its song was not analysed, or has no steady pulse.")
     return BeatGrid(
         bpm=found.bpm,
         beats=[beat / 1000 for beat in found.beats],

@@ -182,7 +182,7 @@ async def get_split(
     return Success(data=_shown(context, storage, split))
 
 
-@router.get("/{split_id}/beats", responses=errors(NotFound))
+@router.get("/{split_id}/beats", responses=errors(NotFound, Conflict))
 def get_beats(context: InContext, caller: Reader, split_id: str) -> Success[BeatGrid]:
     """Return all beats of a split's song, as they were found or corrected in the studio."""
     with context.database.read() as session:
