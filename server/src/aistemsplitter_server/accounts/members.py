@@ -36,7 +36,7 @@ def remove(
     Their splits stay with the account.
 
     Args:
-        even_the_last: Remove the account's only person too, after whom nobody can sign in for it.
+        even_the_last: Remove the person even if the account has no other.
 
     Raises:
         NotFound: The account has no such person.

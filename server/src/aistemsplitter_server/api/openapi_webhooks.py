@@ -59,7 +59,7 @@ def _operation(kind: EventType, example: Json) -> Json:
         },
         "responses": {
             "2XX": {"description": "The event has arrived."},
-            "410": {"description": "The receiver wants no more: its endpoint is disabled."},
+            "410": {"description": "The receiver no longer exists. Its endpoint is disabled."},
             "default": {"description": "The delivery is retried, after `Retry-After` if present."},
         },
     }

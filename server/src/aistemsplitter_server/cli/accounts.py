@@ -235,7 +235,7 @@ def remove_person(
     typer.echo(f"{email} is removed.")
     if not left:
         typer.echo(
-            "Nobody can sign in for the account now. To invite someone, run"
+            "The account has no people left. To invite someone, run"
             f" aistemsplitter-server accounts link --account {account_id}"
         )
 

@@ -57,7 +57,7 @@ def begin(session: Session, delivery_id: str) -> tuple[Delivery, Event, Signer] 
 
 
 def _endpoint(session: Session, delivery: Delivery, now: datetime) -> Endpoint | None:
-    """Return a delivery's endpoint; None after failing the delivery if it is of no more use."""
+    """Return a delivery's endpoint; None if it is unusable, and then the delivery fails."""
     endpoint = session.get(Endpoint, delivery.endpoint_id)
     if endpoint is None:
         _finish(delivery, FAILED, receivers.ENDPOINT_DELETED, now)

@@ -105,7 +105,7 @@ def update(
     """Change an endpoint that is locked. What is None stays as it is.
 
     Args:
-        disabled: False enables an endpoint, whoever disabled it.
+        disabled: False enables an endpoint, also one that was disabled because it failed.
 
     Raises:
         ValidationFailed: Requests to that URL are not allowed.

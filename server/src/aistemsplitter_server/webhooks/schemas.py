@@ -97,7 +97,7 @@ class UpdateEndpoint(Request):
     url: Url | None = None
     events: list[EventType] | None = Field(None, min_length=1)
     description: Description | None = None
-    disabled: bool | None = Field(None, description="false enables it, whoever disabled it")
+    disabled: bool | None = Field(None, description="false enables it, also if it failed")
 
     @field_validator("events")
     @classmethod

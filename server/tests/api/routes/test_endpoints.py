@@ -199,7 +199,7 @@ def test_what_is_refused(client: httpx2.Client, someone: Customer, server_secret
         limits.set_limits(session, someone.caller.account_id, {"webhook_endpoints": 2})
     error = client.post(ENDPOINTS, json={"url": f"{url}/3"}).json()["error"]
     assert (error["code"], error["limit"]) == ("LIMIT_EXCEEDED", "webhookEndpoints")
-    # Whoever may not read splits may not have them sent to a URL of their own.
+    # A key that may not read splits must not have them sent to a URL of its choice.
     with someone.database.write() as session:
         scopes = [Scope.WEBHOOKS_READ, Scope.WEBHOOKS_WRITE]
         session.get_one(ApiKey, someone.caller.key_id).scopes = [*scopes]
