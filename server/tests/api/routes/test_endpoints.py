@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
@@ -24,6 +26,7 @@ from aistemsplitter_server.webhooks.tables import Delivery, Endpoint
 from aistemsplitter_server.worker.context import WorkerContext
 from aistemsplitter_server.worker.delivering import deliver
 from customers import Customer, customer
+from databases import only_postgres
 from deliveries import delivery, failed_split, headers
 from peers import Peer, Request, answers
 
@@ -253,3 +256,19 @@ def test_events(client: httpx2.Client, context: WorkerContext, someone: Customer
         assert unknown.status_code == 404
         assert client.delete(f"/v1/audio/splits/{split_id}").status_code < 300
         assert client.post(f"{path}/redeliver").status_code == 409
+
+
+@only_postgres
+def test_concurrent_redeliveries_are_one(client: httpx2.Client, someone: Customer) -> None:
+    failed_split(someone, None)
+    created(client, "https://shop.example/hooks")
+    (event,) = client.get(EVENTS).json()["data"]["items"]
+    start = threading.Barrier(4)
+
+    def send() -> int:
+        start.wait()
+        return client.post(f"{EVENTS}/{event['id']}/redeliver").status_code
+
+    with ThreadPoolExecutor(4) as threads:
+        sent = [each.result() for each in [threads.submit(send) for _ in range(4)]]
+    assert sorted(sent) == [200, 409, 409, 409]
