@@ -13,6 +13,8 @@ from playwright.sync_api import BrowserContext, Page, Route, expect
 from sqlalchemy import delete, update
 
 from aistemsplitter_server.kit import times
+from aistemsplitter_server.splits import analysis
+from aistemsplitter_server.splits.analysis import Detected, Grid
 from aistemsplitter_server.splits.tables import PlayerState, Split
 from processes import SONG
 from tour import Tour
@@ -32,6 +34,17 @@ def loop(page: Page, tour: Tour) -> None:
     page.locator(".strip .muted").first.click()
     page.locator("#speed").select_option("0.75")
     page.locator("#key").select_option("-2")
+
+
+def clicking(page: Page, tour: Tour) -> None:
+    """Tempo and key are known, and the click and the count-in are on."""
+    beats = Grid(beats=[*range(400, 19_600, 480)], beatsPerBar=4, firstDownbeat=0)
+    with tour.database.write() as session:
+        split = session.get_one(Split, tour.pages["song"].rpartition("/")[2])
+        analysis.store(split, Detected(key="F# minor", grid=beats))
+    _song(page, tour)
+    for toggle in page.locator(".rhythm .toggle").all():
+        toggle.click()
 
 
 def shortcuts(page: Page, tour: Tour) -> None:
@@ -153,6 +166,7 @@ def focus(page: Page, tour: Tour) -> None:
 
 STATES: dict[str, State] = {
     "song-loop": loop,
+    "song-clicking": clicking,
     "song-shortcuts": shortcuts,
     "song-mixing": mixing,
     "song-stalled": stalled,

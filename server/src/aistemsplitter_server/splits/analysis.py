@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 from pydantic import ConfigDict, Field, model_validator
@@ -100,6 +100,11 @@ def shown(split: Split) -> Analysis | None:
         beats_per_bar=found.get("beats_per_bar"),
         first_downbeat=found.get("first_downbeat"),
     )
+
+
+def grid_json(split: Split) -> dict[str, Any] | None:
+    """Return the beats as the player gets them: a ``Grid``; None if there are none."""
+    return split.grid
 
 
 def grid(split: Split) -> Grid | None:

@@ -9,7 +9,7 @@ from typing import Any
 from aistemsplitter_server.kit import filenames, times
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.errors import Conflict, NotFound
-from aistemsplitter_server.splits import listening, rendering
+from aistemsplitter_server.splits import analysis, listening, rendering
 from aistemsplitter_server.splits.tables import SUCCEEDED, Listening, Split
 from aistemsplitter_server.storage import keys
 from aistemsplitter_server.storage.interface import Missing, Storage
@@ -32,7 +32,12 @@ def data(database: Database, storage: Storage, split: Split, lifetime: timedelta
     now = times.now()
     check_stems(split, now)
     copy = _copy(database, split, now)
-    answer: dict[str, Any] = {"state": copy.state, "title": rendering.title(split)}
+    found = analysis.shown(split)
+    answer: dict[str, Any] = {
+        "state": copy.state,
+        "title": rendering.title(split),
+        "analysis": None if found is None else found.model_dump(by_alias=True),
+    }
     if copy.state == listening.COPY_READY:
         answer |= _index(storage, split.id, copy.attempt)
         answer |= {

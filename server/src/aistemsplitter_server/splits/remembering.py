@@ -56,6 +56,15 @@ class Region(Request):
     end: Frame
 
 
+class Click(Request):
+    """The click on the song's beats."""
+
+    on: bool
+    count_in: bool
+    volume: Annotated[float, Field(ge=0, le=1)]
+    subdivision: Annotated[int, Field(ge=1, le=4)]
+
+
 class State(Request):
     """Everything that is set in the player. The player ignores what does not fit the song."""
 
@@ -65,6 +74,7 @@ class State(Request):
     speed: float
     semitones: float = 0  # pages from before it was added do not send it
     cents: float = 0
+    click: Click | None = None
     position: Frame
     saved_at: float = Field(description="the browser's clock, in ms, to find the newest state")
 

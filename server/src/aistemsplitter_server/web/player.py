@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 from aistemsplitter_server.http.context import BaseUrl, Context, InContext, InStorage
 from aistemsplitter_server.kit import times
 from aistemsplitter_server.kit.schemas import Success
-from aistemsplitter_server.splits import player, remembering, rendering, service, sharing
+from aistemsplitter_server.splits import analysis, player, remembering, rendering, service, sharing
 from aistemsplitter_server.splits.tables import Share, Split
 from aistemsplitter_server.storage.interface import Storage
 from aistemsplitter_server.web import guard, shares
@@ -52,7 +52,8 @@ def song_data(context: InContext, storage: InStorage, who: InSession, split_id: 
     with context.database.read() as session:
         split = service.of_account(session, who.account_id, split_id, is_test=None)
         state = remembering.of(session, who.person_id, split_id)
-    return _data(context, storage, split, _lifetime(context), remembered=state)
+        beats = analysis.grid_json(split)
+    return _data(context, storage, split, _lifetime(context), grid=beats, remembered=state)
 
 
 @router.post("/studio/songs/{split_id}/player-state")
@@ -63,6 +64,19 @@ def remember(
     with context.database.write() as session:
         split = service.of_account(session, who.account_id, split_id, is_test=None)
         remembering.save(session, who.person_id, split, state)
+    return Success(data=None)
+
+
+@router.post("/studio/songs/{split_id}/grid")
+def correct_beats(
+    context: InContext, who: InSession, split_id: str, grid: analysis.Grid
+) -> Success[None]:
+    """Replace the beats of a song by what a person has corrected."""
+    with context.database.write() as session:
+        split = service.of_account(session, who.account_id, split_id, is_test=None, lock=True)
+        player.check_stems(split, times.now())
+        analysis.correct(split, grid)
+        service.touch(split)
     return Success(data=None)
 
 
@@ -82,7 +96,8 @@ def shared_song_data(context: InContext, storage: InStorage, token: str) -> Resp
     """Return the JSON for the player of a shared page."""
     with context.database.read() as session:
         share, split = sharing.shared(session, context.secrets, token)
-    return _data(context, storage, split, _lifetime_of(share, context))
+        beats = analysis.grid_json(split)
+    return _data(context, storage, split, _lifetime_of(share, context), grid=beats)
 
 
 def _page(

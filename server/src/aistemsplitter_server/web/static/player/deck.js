@@ -3,6 +3,7 @@
 import { percent } from "../base.js";
 import { clock, element, icon, press } from "./dom.js";
 import { FINEST, WIDEST } from "./mix.js";
+import { rhythm } from "./rhythm.js";
 import { SPEEDS } from "./transport.js";
 
 const SLIDER_STEP = 0.1; // seconds
@@ -107,6 +108,7 @@ export function deck({ transport, t, sprite, song, session }) {
     t("player.help"),
   );
 
+  const beats = rhythm({ t, song, session });
   const bar = element(
     "div",
     { className: "deck card", role: "group", "aria-label": t("player.transport") },
@@ -146,6 +148,7 @@ export function deck({ transport, t, sprite, song, session }) {
       ),
       help,
     ),
+    beats.line,
   );
 
   function showPlace(frame) {
@@ -170,6 +173,7 @@ export function deck({ transport, t, sprite, song, session }) {
     },
     /** Show everything else. */
     refresh() {
+      beats.refresh();
       const name = transport.isPlaying ? "pause" : "play";
       play.replaceChildren(icon(sprite, name));
       play.setAttribute("aria-label", t(`player.${name}`));

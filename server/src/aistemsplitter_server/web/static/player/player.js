@@ -1,5 +1,6 @@
 // The player of a song's page: waits for the server to have it ready, and puts its parts together.
 
+import { ask } from "../asking.js";
 import { texts } from "../base.js";
 import { deck } from "./deck.js";
 import { connect } from "./device.js";
@@ -101,6 +102,10 @@ function build(song) {
   pieces.addEventListener("window", () => (trouble.hidden = true));
   session.addEventListener("change", refresh);
   session.addEventListener("said", ({ detail }) => (spoken.textContent = detail));
+  session.addEventListener("grid", () => {
+    const { grid } = root.dataset; // only its owner's page has a URL to correct it
+    if (grid) ask(grid, session.grid).catch(() => {}); // what is heard is right all the same
+  });
   session.addEventListener("help", () => keys.showModal());
   listen(session, { stems: stemsOf(song), frames: song.frames, seek: controls.seek });
   const memory = new Memory({

@@ -1,6 +1,7 @@
 // What a listener has set on a song: mixer, loop, speed, key and position, for the next visit.
 
 import { ask } from "../asking.js";
+import { SUBDIVISIONS } from "./click.js";
 import { FINEST, LOUDEST, WIDEST } from "./mix.js";
 import { SPEEDS } from "./transport.js";
 
@@ -15,6 +16,7 @@ const STEP = 10_000; // ms between two notes of the position while it plays
  * @property {number} speed
  * @property {number} semitones
  * @property {number} cents
+ * @property {import("./click.js").Clicking} click
  * @property {number} position in frames
  * @property {number} [savedAt] by the clock of the browser that saved it, in ms
  */
@@ -119,6 +121,12 @@ function fitting(found, present, frames) {
     speed: SPEEDS.includes(found.speed) ? found.speed : 1,
     semitones: Math.round(within(found.semitones, -WIDEST, WIDEST, 0)),
     cents: Math.round(within(found.cents, -FINEST, FINEST, 0)),
+    click: {
+      on: found.click?.on === true,
+      countIn: found.click?.countIn === true,
+      volume: within(found.click?.volume, 0, 1, present.click.volume),
+      subdivision: SUBDIVISIONS.includes(found.click?.subdivision) ? found.click.subdivision : 1,
+    },
     position: within(found.position, 0, frames, 0),
   };
 }

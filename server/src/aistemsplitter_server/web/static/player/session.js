@@ -1,5 +1,7 @@
 // What one listener does with one song: every control and every key ends here.
 
+import { Click, silent } from "./click.js";
+import { isUsable } from "./grid.js";
 import { DRUMS, FINEST, MIXTURE, WIDEST, plain } from "./mix.js";
 import { Pitch } from "./pitch.js";
 import { SPEEDS, stemsOf } from "./transport.js";
@@ -14,6 +16,7 @@ export class Session extends EventTarget {
   #song;
   #t;
   #pitch;
+  #click;
   #speed = 1; // as chosen last
   #semitones = 0;
   #cents = 0;
@@ -30,6 +33,11 @@ export class Session extends EventTarget {
     this.#t = t;
     const hasDrums = stemsOf(song).includes(DRUMS);
     this.#pitch = new Pitch({ context, graph, library: stretch, hasDrums });
+    this.#click = new Click({ context, graph, transport, sampleRate: song.sampleRate });
+    /** How the click is set. @type {import("./click.js").Clicking} */
+    this.click = silent();
+    /** The beats, as they were found or corrected. @type {import("./grid.js").Grid | null} */
+    this.grid = song.grid ?? null;
     /** How the mixer is set. */
     this.mix = plain(stemsOf(song));
     /** The part that is chosen, looped or not. @type {{start: number, end: number} | null} */
@@ -76,12 +84,13 @@ export class Session extends EventTarget {
       speed: this.#speed,
       semitones: this.#semitones,
       cents: this.#cents,
+      click: this.click,
       position: this.#transport.position,
     };
   }
 
   /** Set everything, before it plays. @param {import("./remember.js").Remembered} state */
-  restore({ mix, region, loops, speed, semitones, cents, position }) {
+  restore({ mix, region, loops, speed, semitones, cents, click, position }) {
     this.mix = mix;
     if (!this.#song.tracks.some(({ name }) => name === MIXTURE)) mix.original = false;
     this.#graph.apply(mix, { glide: false });
@@ -91,6 +100,8 @@ export class Session extends EventTarget {
     this.#speed = speed;
     this.#semitones = semitones;
     this.#cents = cents;
+    this.click = click;
+    this.#clicks();
     this.#tune();
   }
 
@@ -109,8 +120,31 @@ export class Session extends EventTarget {
     if (this.#transport.isPlaying) this.#transport.pause();
     else {
       this.#context.resume();
-      this.#transport.play();
+      this.#click.start();
     }
+  }
+
+  /** Seconds of the song that are heard now. */
+  get heard() {
+    const { sampleRate } = this.#song;
+    const time = Math.max(0, this.#context.currentTime - this.latency);
+    return this.#transport.positionAt(time * sampleRate) / sampleRate;
+  }
+
+  /** Correct the beats. @param {import("./grid.js").Grid} grid */
+  setGrid(grid) {
+    if (!isUsable(grid)) return;
+    this.grid = grid;
+    this.#clicks();
+    this.dispatchEvent(new Event("grid"));
+    this.#changed();
+  }
+
+  /** Set the click. @param {Partial<import("./click.js").Clicking>} set */
+  setClick(set) {
+    this.click = { ...this.click, ...set };
+    this.#clicks();
+    this.#changed();
   }
 
   seek(frame) {
@@ -237,11 +271,16 @@ export class Session extends EventTarget {
     await this.#pitch.prepare(this.#speed, this.transposition);
     this.#transport.speed = this.#speed; // read again: another may have been chosen meanwhile
     this.#pitch.apply(this.#speed, this.transposition);
+    this.#clicks();
     this.#changed();
   }
 
   help() {
     this.dispatchEvent(new Event("help"));
+  }
+
+  #clicks() {
+    this.#click.apply(this.grid, this.click, this.#pitch.latency);
   }
 
   #isWithin({ start, end }) {

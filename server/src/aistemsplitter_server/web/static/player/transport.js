@@ -83,6 +83,11 @@ export class Transport extends EventTarget {
     return span.frame + Math.max(0, time - span.time) * span.speed;
   }
 
+  /** What is scheduled. */
+  get spans() {
+    return this.#spans;
+  }
+
   /** The part that is repeated, in frames, or null. @type {{start: number, end: number} | null} */
   get loop() {
     return this.#loop;
@@ -106,11 +111,13 @@ export class Transport extends EventTarget {
     this.#changed();
   }
 
-  play() {
+  /** @param {number} [delay] seconds until it begins */
+  play(delay = 0) {
     if (this.#playing) return;
     if (this.#rest >= this.#song.frames) this.#rest = this.#loop?.start ?? 0;
     this.#playing = this.#waiting = true;
-    this.#next = { time: null, frame: this.#rest, fadesIn: true };
+    const time = delay ? this.#now() + this.#frames(delay) : null;
+    this.#next = { time, frame: this.#rest, fadesIn: true };
     this.#timer = setInterval(() => this.pump(), TICK);
     this.pump();
     this.#changed();
@@ -203,10 +210,7 @@ export class Transport extends EventTarget {
     return true;
   }
 
-  /**
-   * Start the sources of a span. False where that took so long that its time has come meanwhile:
-   * some may be late then, and the others not, so none of them is to be heard.
-   */
+  /** Start a span's sources, or none: false if that took so long that some would be late. */
   #start(span, buffers, from) {
     const rate = this.#song.sampleRate;
     const began = performance.now();
