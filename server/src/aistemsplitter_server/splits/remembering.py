@@ -75,6 +75,7 @@ class State(Request):
     semitones: float = 0  # pages from before it was added do not send it
     cents: float = 0
     click: Click | None = None
+    snaps: bool = Field(False, description="whether loops begin and end on beats")
     position: Frame
     saved_at: float = Field(description="the browser's clock, in ms, to find the newest state")
 

@@ -81,6 +81,12 @@ def test_the_click_is_on_the_corrected_beats(
     strong = [hertz == max(each for _, each in heard) for _, hertz in heard]
     assert strong == [True, False, False, *(at % 3 == first for at in range(5))]
     page.get_by_role("button", name="Pause", exact=True).click()
+    tools.get_by_role("button", name="Snap").click()
+    for seconds, key in (("4.4", "a"), ("7.1", "b")):
+        page.get_by_label("Position").fill(seconds)
+        page.keyboard.press(key)
     page.reload()
     expect(tools.get_by_role("button", name="Count-in")).to_have_attribute("aria-pressed", "true")
     expect(tools.get_by_label("Beats per bar")).to_have_value("3")
+    expect(page.get_by_role("button", name="Loop from 0:04.2: start it here")).to_be_visible()
+    expect(page.get_by_role("button", name="Loop until 0:07.2: end it here")).to_be_visible()

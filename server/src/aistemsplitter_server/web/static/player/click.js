@@ -81,10 +81,9 @@ export class Click {
     const at = position / this.#rate;
     const beat = beatLength(grid) / 1000;
     const next = grid.beats.find((time) => time / 1000 >= at - SAME) ?? at * 1000;
-    const left = ((next / 1000 - at) % beat) / speed;
-    const length = (grid.beatsPerBar * beat) / speed;
-    const first = this.#context.currentTime + SOON;
-    this.#transport.play(SOON + length - left);
+    const ahead = (grid.beatsPerBar * beat - (next / 1000 - at)) / speed; // of the song
+    const first = this.#context.currentTime + SOON + Math.max(0, -ahead);
+    this.#transport.play(SOON + Math.max(0, ahead));
     for (let number = 0; number < grid.beatsPerBar; number += 1) {
       const time = first + (number * beat) / speed;
       this.#sound(time + this.#delay, number === 0 ? "bar" : "beat");

@@ -69,6 +69,21 @@ export function tapped(taps, length, beatsPerBar) {
   return { beats, beatsPerBar, firstDownbeat: ((before % beatsPerBar) + beatsPerBar) % beatsPerBar };
 }
 
+/**
+ * A part of the song that begins and ends on beats.
+ * @param {Grid} grid
+ * @param {{start: number, end: number}} region in seconds
+ */
+export function onBeats({ beats }, { start, end }) {
+  const nearest = (seconds) => {
+    const away = beats.map((beat) => Math.abs(beat / 1000 - seconds));
+    return away.indexOf(Math.min(...away));
+  };
+  const first = Math.min(nearest(start), beats.length - 2);
+  const last = Math.max(nearest(end), first + 1);
+  return { start: beats[first] / 1000, end: beats[last] / 1000 };
+}
+
 /** Whether the server would accept a grid. @param {Grid} grid */
 export function isUsable({ beats, beatsPerBar, firstDownbeat }) {
   const isEnough = beats.length >= FEWEST && beats.length <= MOST;

@@ -17,6 +17,7 @@ const STEP = 10_000; // ms between two notes of the position while it plays
  * @property {number} semitones
  * @property {number} cents
  * @property {import("./click.js").Clicking} click
+ * @property {boolean} snaps whether loops begin and end on beats
  * @property {number} position in frames
  * @property {number} [savedAt] by the clock of the browser that saved it, in ms
  */
@@ -127,6 +128,7 @@ function fitting(found, present, frames) {
       volume: within(found.click?.volume, 0, 1, present.click.volume),
       subdivision: SUBDIVISIONS.includes(found.click?.subdivision) ? found.click.subdivision : 1,
     },
+    snaps: found.snaps === true,
     position: within(found.position, 0, frames, 0),
   };
 }

@@ -60,6 +60,16 @@ export function rhythm({ t, song, session }) {
       text,
     );
   const [click, countIn] = [toggle(t("player.click"), "on"), toggle(t("player.count_in"), "countIn")];
+  const snap = element(
+    "button",
+    {
+      type: "button",
+      className: "toggle",
+      title: t("player.snap_hint"),
+      onclick: () => session.toggleSnap(),
+    },
+    t("player.snap"),
+  );
   const subdivision = element(
     "select",
     {
@@ -77,7 +87,7 @@ export function rhythm({ t, song, session }) {
     "aria-label": t("player.click_volume"),
     oninput: () => session.setClick({ volume: Number(volume.value) }),
   });
-  const clicking = element("div", { className: "group" }, click, volume, subdivision, countIn);
+  const clicking = element("div", { className: "group" }, click, volume, subdivision, countIn, snap);
   const line = element(
     "div",
     { className: "line tools rhythm", role: "group", "aria-label": t("player.rhythm") },
@@ -97,6 +107,7 @@ export function rhythm({ t, song, session }) {
       corrections.hidden = clicking.hidden = !grid;
       bar.value = grid?.beatsPerBar ?? USUAL_BAR;
       press(click, session.click.on);
+      press(snap, session.snaps);
       press(countIn, session.click.countIn);
       subdivision.value = session.click.subdivision;
       volume.value = session.click.volume;

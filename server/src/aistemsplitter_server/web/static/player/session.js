@@ -1,7 +1,7 @@
 // What one listener does with one song: every control and every key ends here.
 
 import { Click, silent } from "./click.js";
-import { isUsable } from "./grid.js";
+import { isUsable, onBeats } from "./grid.js";
 import { DRUMS, FINEST, MIXTURE, WIDEST, plain } from "./mix.js";
 import { Pitch } from "./pitch.js";
 import { SPEEDS, stemsOf } from "./transport.js";
@@ -36,6 +36,8 @@ export class Session extends EventTarget {
     this.#click = new Click({ context, graph, transport, sampleRate: song.sampleRate });
     /** How the click is set. @type {import("./click.js").Clicking} */
     this.click = silent();
+    /** Whether loops begin and end on beats. */
+    this.snaps = false;
     /** The beats, as they were found or corrected. @type {import("./grid.js").Grid | null} */
     this.grid = song.grid ?? null;
     /** How the mixer is set. */
@@ -85,12 +87,13 @@ export class Session extends EventTarget {
       semitones: this.#semitones,
       cents: this.#cents,
       click: this.click,
+      snaps: this.snaps,
       position: this.#transport.position,
     };
   }
 
   /** Set everything, before it plays. @param {import("./remember.js").Remembered} state */
-  restore({ mix, region, loops, speed, semitones, cents, click, position }) {
+  restore({ mix, region, loops, speed, semitones, cents, click, snaps, position }) {
     this.mix = mix;
     if (!this.#song.tracks.some(({ name }) => name === MIXTURE)) mix.original = false;
     this.#graph.apply(mix, { glide: false });
@@ -101,6 +104,7 @@ export class Session extends EventTarget {
     this.#semitones = semitones;
     this.#cents = cents;
     this.click = click;
+    this.snaps = snaps;
     this.#clicks();
     this.#tune();
   }
@@ -140,6 +144,11 @@ export class Session extends EventTarget {
     this.#changed();
   }
 
+  toggleSnap() {
+    this.snaps = !this.snaps;
+    this.#changed();
+  }
+
   /** Set the click. @param {Partial<import("./click.js").Clicking>} set */
   setClick(set) {
     this.click = { ...this.click, ...set };
@@ -173,7 +182,7 @@ export class Session extends EventTarget {
     this.region = region;
     if (done) {
       this.#before = undefined;
-      this.#transport.loop = region;
+      this.#transport.loop = this.#snapped(region);
       this.region = this.#transport.loop;
       if (!this.#isWithin(this.region)) this.seek(this.region.start);
     }
@@ -277,6 +286,16 @@ export class Session extends EventTarget {
 
   help() {
     this.dispatchEvent(new Event("help"));
+  }
+
+  #snapped(region) {
+    if (!this.snaps || !this.grid) return region;
+    const { sampleRate } = this.#song;
+    const { start, end } = onBeats(this.grid, {
+      start: region.start / sampleRate,
+      end: region.end / sampleRate,
+    });
+    return { start: start * sampleRate, end: end * sampleRate };
   }
 
   #clicks() {
