@@ -34,6 +34,9 @@ def test_actions_of_people(
     signed_in.post(sent.headers["location"] + "/replay")
     kept = hers.finished(configured(settings, server_secrets))
     signed_in.post(f"/studio/songs/{kept.id}/keep")
+    title = "A new/../title v1.2 \u202e"
+    signed_in.post(f"/studio/songs/{kept.id}/rename", {"title": title})
+    assert "A new_.._title v1.2" in signed_in.get(f"/studio/songs/{kept.id}").text
     split = hers.split()
     signed_in.post(f"/studio/songs/{split.id}/cancel")
     signed_in.post(f"/studio/songs/{split.id}/again")
@@ -49,6 +52,7 @@ def test_actions_of_people(
         "split.canceled",
         "split.deleted",
         "split.kept",
+        "split.renamed",
         "split.retried",
         "webhook.replayed",
         "webhook.test_sent",

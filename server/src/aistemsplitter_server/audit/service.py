@@ -49,6 +49,7 @@ class Action(StrEnum):
     SPLIT_CANCELED = "split.canceled"
     SPLIT_DELETED = "split.deleted"
     SPLIT_KEPT = "split.kept"
+    SPLIT_RENAMED = "split.renamed"
     SPLIT_RETRIED = "split.retried"
     SHARE_CREATED = "share.created"
     SHARE_REVOKED = "share.revoked"

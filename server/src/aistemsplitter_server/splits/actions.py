@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import logging
 from datetime import timedelta
+from pathlib import PurePath
 
 from sqlalchemy.orm import Session
 
 from aistemsplitter_server.audit import service as audit
 from aistemsplitter_server.audit.service import Action
-from aistemsplitter_server.kit import times
+from aistemsplitter_server.kit import filenames, times
 from aistemsplitter_server.kit.database import Database
-from aistemsplitter_server.kit.errors import Conflict
+from aistemsplitter_server.kit.errors import Conflict, ValidationFailed
 from aistemsplitter_server.kit.settings import Settings
 from aistemsplitter_server.splits import deletion, retries, service
 from aistemsplitter_server.splits.tables import Split
@@ -60,6 +61,21 @@ def keep(session: Session, settings: Settings, split: Split, actor: str) -> None
         split.expires_at = until
         service.touch(split)
     audit.record(session, split.account_id, actor, Action.SPLIT_KEPT, split.id)
+
+
+def rename(session: Session, split: Split, title: str, actor: str) -> None:
+    """Give a song another title, which its downloads are named after.
+
+    Raises:
+        ValidationFailed: Nothing of the title can be seen.
+    """
+    name = filenames.safe(title) if filenames.visible(title).strip(" .") else ""
+    if not name:
+        raise ValidationFailed([("title", "has no visible characters")])
+    # The title is all before the extension, so one that has a dot needs an extension after it.
+    split.filename = f"{name}{PurePath(split.filename).suffix or '.' + split.output_format}"
+    service.touch(split)
+    audit.record(session, split.account_id, actor, Action.SPLIT_RENAMED, split.id)
 
 
 def delete(

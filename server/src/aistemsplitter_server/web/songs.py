@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request, Response
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import RedirectResponse
+from pydantic import StringConstraints
 
 from aistemsplitter_server.http.context import Context, InContext, InStorage
 from aistemsplitter_server.splits import actions, service
 from aistemsplitter_server.splits.tables import Split
 from aistemsplitter_server.web import zips
+from aistemsplitter_server.web.forms import Form, filled
 from aistemsplitter_server.web.pages import is_fragment, render
 from aistemsplitter_server.web.sessions import InSession
 
@@ -48,6 +52,26 @@ def keep(request: Request, context: InContext, who: InSession, split_id: str) ->
     if not is_fragment(request):
         return RedirectResponse(f"/studio/songs/{split_id}", 303)
     return _shown(request, context, who, split_id)
+
+
+class RenameForm(Form):
+    """A song's new title."""
+
+    title: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+
+
+@router.post("/rename")
+def rename(
+    context: InContext,
+    who: InSession,
+    split_id: str,
+    form: Annotated[RenameForm, Depends(filled(RenameForm))],
+) -> Response:
+    """Give a song another title."""
+    with context.database.write() as session:
+        split = service.of_account(session, who.account_id, split_id, is_test=None, lock=True)
+        actions.rename(session, split, form.title, who.person_id)
+    return RedirectResponse(f"/studio/songs/{split_id}", 303)
 
 
 @router.post("/delete")
