@@ -26,6 +26,7 @@ BODIES: dict[str, dict[str, Any]] = {
         "position": 0,
         "savedAt": 0,
     },
+    "POST /studio/songs/{split_id}/grid": {"beats": [0, 500], "beatsPerBar": 2, "firstDownbeat": 0},
 }
 
 

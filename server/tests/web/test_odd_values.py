@@ -39,6 +39,7 @@ ODD = (
 # Other fields of these forms, so that they are not rejected because of a missing field.
 GOOD = {
     "/join/{token}": {"email": "eve@example.org", "password": PASSWORD},
+    "/studio/songs/{split_id}/rename": {"title": "another"},
     "/settings/developer/keys": {"scope": "splits:read"},
     "/settings/webhooks/test": {"url": "https://example.com/"},
     "/operator/accounts": {"id": "acc_01JTB3Y6M8Q4W2N7C5D9E0F1GH", "name": "x", "minutes": "1"},

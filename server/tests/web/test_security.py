@@ -48,6 +48,7 @@ OPEN = {
 }
 # Forms that an endpoint validates before it checks who owns the object.
 FORMS = {
+    "POST /studio/songs/{split_id}/rename": {"title": "another"},
     "POST /settings/developer/keys/{key_id}/replace": {"version": "another"},
     "POST /settings/developer/keys/{key_id}/rotate": {"version": "another"},
     "POST /operator/accounts/{account_id}/grants": {"minutes": "5", "reason": "why not"},
