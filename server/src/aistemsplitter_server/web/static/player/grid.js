@@ -9,6 +9,7 @@
 
 const TAPS = 4; // at least, for a tempo
 const NEAR = 0.1; // of a beat: longer and shorter ones do not count towards the tempo
+const SHORTEST = 100; // ms of a beat
 const [FEWEST, MOST] = [2, 20_000]; // beats that the server accepts
 
 /** Ms of a beat. @param {Grid} grid */
@@ -84,8 +85,11 @@ export function onBeats({ beats }, { start, end }) {
   return { start: beats[first] / 1000, end: beats[last] / 1000 };
 }
 
-/** Whether the server would accept a grid. @param {Grid} grid */
-export function isUsable({ beats, beatsPerBar, firstDownbeat }) {
-  const isEnough = beats.length >= FEWEST && beats.length <= MOST;
-  return isEnough && firstDownbeat < Math.min(beatsPerBar, beats.length);
+/** Whether people can follow the beats and the server would accept them. @param {Grid} grid */
+export function isUsable(grid) {
+  const { beats, beatsPerBar, firstDownbeat } = grid;
+  if (beats.length < FEWEST || beats.length > MOST) return false;
+  const isAscending = beats.every((beat, at) => !at || beat > beats[at - 1]);
+  const isSlowEnough = beatLength(grid) >= SHORTEST;
+  return isAscending && isSlowEnough && firstDownbeat < Math.min(beatsPerBar, beats.length);
 }

@@ -87,13 +87,15 @@ export function rhythm({ t, song, session }) {
     "aria-label": t("player.click_volume"),
     oninput: () => session.setClick({ volume: Number(volume.value) }),
   });
-  const clicking = element("div", { className: "group" }, click, volume, subdivision, countIn, snap);
+  const clicking = element("div", { className: "group" }, click, volume, subdivision);
+  const playing = element("div", { className: "group" }, countIn, snap);
   const line = element(
     "div",
     { className: "line tools rhythm", role: "group", "aria-label": t("player.rhythm") },
     element("div", { className: "group" }, tempo, key, tap),
     corrections,
     clicking,
+    playing,
   );
 
   return {
@@ -104,7 +106,7 @@ export function rhythm({ t, song, session }) {
       tempo.textContent = grid ? t("player.bpm", { n: bpm.toFixed(1) }) : t("player.no_tempo");
       key.textContent = keyName(song.analysis?.key, session.semitones, t);
       tap.disabled = !session.isPlaying;
-      corrections.hidden = clicking.hidden = !grid;
+      for (const part of [corrections, clicking, playing]) part.hidden = !grid;
       bar.value = grid?.beatsPerBar ?? USUAL_BAR;
       press(click, session.click.on);
       press(snap, session.snaps);
