@@ -14,4 +14,4 @@ grids = st.builds(
     overlap=st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.75, 0.9]),
     offset=st.integers(0, 100),
 )
-wide = settings(max_examples=300)
+wide = settings(max_examples=150)

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 import reference
 from aistemsplitter_engine.weights.catalogue import MODELS
 
-SMALL = {**reference.SMALL, "t_layers": 1, "segment": Fraction(1)}
+SMALL = reference.SHALLOW
 
 
 def write_safetensors(model: reference.HTDemucs, path: Path) -> Path:

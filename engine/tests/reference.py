@@ -39,6 +39,10 @@ OFFICIAL_6S = {**OFFICIAL, "bottom_channels": 0}
 SMALL: dict[str, Any] = {
     **OFFICIAL, "channels": 8, "bottom_channels": 32, "t_layers": 3, "segment": Fraction(1),
 }  # fmt: skip
+# Compiled in half the time, where the layers do not matter.
+SHALLOW: dict[str, Any] = {
+    **SMALL, "depth": 3, "stride": 8, "kernel_size": 16, "dconv_mode": 1, "t_layers": 1,
+}  # fmt: skip
 
 
 def network(

@@ -19,7 +19,7 @@ from aistemsplitter_engine.runtimes import openvino as openvino_runtime
 from aistemsplitter_engine.runtimes.openvino import OpenVinoRuntime, choose_precision
 from aistemsplitter_engine.runtimes.openvino_ops import OpenVinoOps
 from aistemsplitter_engine.weights.checkpoint import load_checkpoint
-from reference import SMALL, network, save
+from reference import SHALLOW, network, save
 
 pytestmark = pytest.mark.network
 
@@ -40,7 +40,7 @@ def run_with(runtime: OpenVinoRuntime) -> np.ndarray:
 
 
 def test_the_compiled_model_is_cached_and_reused(cache: Path, tmp_path: Path) -> None:
-    file = save(network(**SMALL), tmp_path / "model.th")
+    file = save(network(**SHALLOW), tmp_path / "model.th")
     first = run(file)
     (kept,) = cache.iterdir()
     os.utime(kept, (1000, 1000))
@@ -53,7 +53,7 @@ def test_the_compiled_model_is_cached_and_reused(cache: Path, tmp_path: Path) ->
 
 @pytest.mark.parametrize("damage", [b"", b"nonsense", slice(100_000), slice(-1)])
 def test_a_damaged_cache_is_replaced(cache: Path, tmp_path: Path, damage: bytes | slice) -> None:
-    file = save(network(**SMALL), tmp_path / "model.th")
+    file = save(network(**SHALLOW), tmp_path / "model.th")
     first = run(file)
     (kept,) = cache.iterdir()
     damaged = kept.read_bytes()[damage] if isinstance(damage, slice) else damage
@@ -64,7 +64,7 @@ def test_a_damaged_cache_is_replaced(cache: Path, tmp_path: Path, damage: bytes 
 
 def test_files_of_killed_processes_are_deleted(cache: Path, tmp_path: Path) -> None:
     """But not those that another process is writing."""
-    file = save(network(**SMALL), tmp_path / "model.th")
+    file = save(network(**SHALLOW), tmp_path / "model.th")
     run(file)
     (kept,) = cache.iterdir()
     abandoned = kept.rename(kept.with_suffix(".12345.part"))
@@ -79,7 +79,7 @@ def test_models_for_other_numbers_of_threads_are_kept(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two environments that share a home would otherwise compile at every start."""
-    file = save(network(**SMALL), tmp_path / "model.th")
+    file = save(network(**SHALLOW), tmp_path / "model.th")
     for count in (1, 2):
         monkeypatch.setattr(openvino_runtime, "cpu_count", lambda count=count: count)
         run(file)
@@ -89,7 +89,7 @@ def test_models_for_other_numbers_of_threads_are_kept(
 def test_the_least_recently_used_models_are_deleted(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    files = [save(network(seed, **SMALL), tmp_path / f"{seed}.th") for seed in range(3)]
+    files = [save(network(seed, **SHALLOW), tmp_path / f"{seed}.th") for seed in range(3)]
     kept = []
     for age, file in enumerate(files[:2]):
         run(file)
@@ -107,7 +107,7 @@ def test_the_least_recently_used_models_are_deleted(
 def test_a_model_larger_than_the_cache_empties_it(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    file = save(network(**SMALL), tmp_path / "model.th")
+    file = save(network(**SHALLOW), tmp_path / "model.th")
     monkeypatch.setattr(compiled_model_cache, "MAX_BYTES", 10)
     cache.mkdir(parents=True)
     (cache / "other.blob").write_bytes(bytes(20))
@@ -117,7 +117,7 @@ def test_a_model_larger_than_the_cache_empties_it(
 
 
 def test_a_cached_model_can_be_deleted_while_in_use(cache: Path, tmp_path: Path) -> None:
-    file = save(network(**SMALL), tmp_path / "model.th")
+    file = save(network(**SHALLOW), tmp_path / "model.th")
     first = run(file)
     runtime = OpenVinoRuntime(load_checkpoint(file, lazy=True), "float32")
     assert np.array_equal(run_with(runtime), first)
@@ -127,8 +127,8 @@ def test_a_cached_model_can_be_deleted_while_in_use(cache: Path, tmp_path: Path)
 
 
 def test_two_models_do_not_share_a_cache(cache: Path, tmp_path: Path) -> None:
-    one = run(save(network(1, **SMALL), tmp_path / "one.th"))
-    two = run(save(network(2, **SMALL), tmp_path / "two.th"))
+    one = run(save(network(1, **SHALLOW), tmp_path / "one.th"))
+    two = run(save(network(2, **SHALLOW), tmp_path / "two.th"))
     assert len(list(cache.iterdir())) == 2
     assert np.abs(one - two).max() > 0.01
 
@@ -138,12 +138,12 @@ def test_an_unwritable_folder_only_costs_time(
 ) -> None:
     (tmp_path / "file").write_bytes(b"")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    assert run(save(network(**SMALL), tmp_path / "model.th")).shape[1] == 2
+    assert run(save(network(**SHALLOW), tmp_path / "model.th")).shape[1] == 2
 
 
 def test_two_requests_at_once_in_a_fresh_process(tmp_path: Path) -> None:
     """OpenVINO's first two requests once deadlocked."""
-    file = save(network(**SMALL), tmp_path / "model.th")
+    file = save(network(**SHALLOW), tmp_path / "model.th")
     script = f"""
 import sys; sys.setswitchinterval(1e-6)
 from concurrent.futures import ThreadPoolExecutor
@@ -217,7 +217,7 @@ assert not modules or openvino_telemetry is earlier
 
 def test_signals_are_handled_after_runtimes_are_gone(tmp_path: Path) -> None:
     """A second OpenVINO core would leave a freed signal stack."""
-    file = save(network(**SMALL), tmp_path / "model.th")
+    file = save(network(**SHALLOW), tmp_path / "model.th")
     script = f"""
 import gc, os, signal
 from pathlib import Path
@@ -249,7 +249,7 @@ def test_long_silence_costs_no_precision(shape: tuple[int, ...], axes: tuple[int
     exact = x.astype(np.float64)
     exact_mean = exact.mean(axes, keepdims=True)
     expected = (exact - exact_mean) / np.sqrt(exact.var(axes, keepdims=True) + 1e-5)
-    assert np.abs(mean - exact_mean).max() < 1e-7
+    assert np.abs(mean - exact_mean).max() < 3e-7
     assert np.abs(standard - expected).max() < 2e-6 * np.abs(expected).max()
 
 

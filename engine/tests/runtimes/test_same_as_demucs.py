@@ -21,6 +21,7 @@ from networks import Bag
 from reference import (
     OFFICIAL,
     OFFICIAL_6S,
+    SHALLOW,
     SMALL,
     SOURCES,
     FloatArray,
@@ -81,7 +82,7 @@ def shape(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 @pytest.fixture(scope="module")
 def bag(tmp_path_factory: pytest.TempPathFactory) -> Bag:
-    models = [network(seed, **{**SMALL, **SHAPES["shallow, wide strides"]}) for seed in range(4)]
+    models = [network(seed, **SHALLOW) for seed in range(4)]
     folder = tmp_path_factory.mktemp("bag")
     return Bag(models, [save(model, folder / f"{k}.th") for k, model in enumerate(models)])
 

@@ -7,7 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+from databases import only_sqlite
 from published_clients import Endpoint
+
+pytestmark = only_sqlite  # clients see no difference between the databases
 
 HERE = Path(__file__).parent
 SDK = HERE.parents[2] / "sdk" / "src"

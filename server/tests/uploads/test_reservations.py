@@ -20,7 +20,7 @@ def test_the_reservation(client: httpx2.Client) -> None:
     reserved = reserve(client, filename="../../etc/My\u202e Song.flac")
     assert list(reserved) == [
         *("uploadId", "uploadUrl", "uploadHeaders", "expiresAt", "direct", "audioUrl", "uploaded"),
-        "resumable",
+        *("resumable", "partsUrl"),
     ]
     assert reserved["direct"] == {"method": "PUT", "url": reserved["uploadUrl"], "headers": TYPE}
     assert reserved["uploadUrl"].startswith(reserved["audioUrl"] + "?")

@@ -95,6 +95,8 @@ def test_a_slider_follows_a_finger_along_it_and_a_tap(page: Page, finger: Finger
 
 def test_a_swipe_across_the_loop_changes_nothing(page: Page, finger: Finger) -> None:
     lane = page.locator("[data-stem=vocals] .lane")
+    # Away from the edge of the screen, where the bar with the play button covers it.
+    lane.evaluate("lane => lane.scrollIntoView({ block: 'center' })")
     finger.swipe(lane, 120, 3)
     loop = page.get_by_role("button", name="Loop", exact=True)
     expect(loop).to_have_attribute("aria-pressed", "true")
