@@ -26,7 +26,7 @@ PROJECTS := pyproject.toml engine/pyproject.toml sdk/pyproject.toml server/pypro
 # of processes, and each would compile all modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
-PARALLEL := --numprocesses=4 --dist=worksteal
+PARALLEL := --numprocesses=6 --dist=worksteal
 
 .PHONY: setup demo test test-fast check ruff layers mypy pyright docs texts lock screenshots pictures workflows unit matrix dist image publish clean
 
