@@ -15,7 +15,7 @@ from aistemsplitter_server.kit.secrets import Secrets
 from aistemsplitter_server.webhooks import attempts, service
 from aistemsplitter_server.webhooks.tables import Attempt, Delivery
 from aistemsplitter_server.worker.context import WorkerContext
-from aistemsplitter_server.worker.delivering import ACCOUNT, Deliveries
+from aistemsplitter_server.worker.delivering import Deliveries
 from aistemsplitter_server.worker.dispatching import Dispatcher, Limits
 from customers import Customer, customer
 from databases import only_sqlite
@@ -78,7 +78,7 @@ def test_a_flood_to_a_slow_receiver_does_not_delay_others(
     with Peer([hangs]) as slow, Peer([answers(204)]) as quick:
         send(someone, *(f"{slow.url}/{number}" for number in range(100)))
         dispatcher = Dispatcher(context, Deliveries())
-        assert dispatcher.dispatch() == ACCOUNT
+        assert dispatcher.dispatch() == Deliveries.per_account
         (theirs,) = send(other, quick.url)
         assert dispatcher.dispatch() == 1  # they have free places
         while states(context.database, [theirs]) != ["delivered"]:
@@ -87,7 +87,9 @@ def test_a_flood_to_a_slow_receiver_does_not_delay_others(
     assert dispatcher.wait(60)
     with context.database.read() as session:
         # As many rows as attempts, and no job.
-        assert session.scalar(select(func.count()).select_from(Attempt)) == ACCOUNT + 1
+        assert (
+            session.scalar(select(func.count()).select_from(Attempt)) == Deliveries.per_account + 1
+        )
         jobs = "workflow_status" if context.database.sqlite else "dbos.workflow_status"
         assert session.scalar(text(f"SELECT count(*) FROM {jobs}")) == 0
 
@@ -125,7 +127,7 @@ def test_accounts_take_turns_for_limited_places(
 
 def test_one_account_alone_gets_its_maximum(someone: Customer, dispatcher: Dispatcher) -> None:
     send(someone, *["https://receiver.example/"] * 50)
-    assert dispatcher.dispatch() == ACCOUNT
+    assert dispatcher.dispatch() == Deliveries.per_account
 
 
 def test_a_host_at_its_limit_does_not_block_others(
@@ -141,13 +143,13 @@ def test_a_host_at_its_limit_does_not_block_others(
     ("limits", "slow", "quick"),
     [
         pytest.param(
-            Limits(total=2 * ACCOUNT, host=100, url=100),
+            Limits(total=2 * Deliveries.per_account, host=100, url=100),
             "https://slow.example/",
             "https://quick.example/",
             id="of the process",
         ),
         pytest.param(
-            Limits(total=100, host=2 * ACCOUNT, url=100),
+            Limits(total=100, host=2 * Deliveries.per_account, url=100),
             "https://shared.example/slow",
             "https://shared.example/quick",
             id="to the host",
@@ -167,8 +169,8 @@ def test_slow_rows_of_two_accounts_leave_the_last_place_for_a_third(
 ) -> None:
     held.limits = limits
     for each in (someone, other):
-        send(each, *[slow] * 2 * ACCOUNT)
-    assert dispatcher.dispatch() == 2 * ACCOUNT - 1
+        send(each, *[slow] * 2 * Deliveries.per_account)
+    assert dispatcher.dispatch() == 2 * Deliveries.per_account - 1
     assert dispatcher.dispatch() == 0
     send(customer(database, server_secrets), quick)
     assert dispatcher.dispatch() == 1

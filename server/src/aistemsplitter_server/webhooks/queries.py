@@ -181,11 +181,11 @@ def due(
     session: Session,
     now: datetime,
     account_id: str,
+    *,
     without: Sequence[str],
     without_urls: Sequence[str],
+    of_stems: bool,
     limit: int,
-    *,
-    of_stems: bool = False,
 ) -> Sequence[tuple[str, str]]:
     """Return id and URL of an account's deliveries that are due, the earliest first.
 

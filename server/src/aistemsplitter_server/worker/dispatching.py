@@ -11,9 +11,9 @@ reads.
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 import time
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -37,11 +37,11 @@ LOOKAHEAD = 20  # due rows of an account that are read in addition, since some m
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A due row, and the URL that its job connects to."""
+    """A due row, and the URL that its job connects to, if any."""
 
     id: str
     account_id: str
-    url: str
+    url: str = ""
 
     @property
     def host(self) -> str:
@@ -57,8 +57,8 @@ class Limits:
     """Most concurrent jobs of this process: in all, to one host, and of an account to one URL."""
 
     total: int
-    host: int
-    url: int
+    host: int = sys.maxsize
+    url: int = sys.maxsize
 
 
 class Table(Protocol):
@@ -79,11 +79,15 @@ class Table(Protocol):
         now: datetime,
         account_id: str,
         *,
-        without: Sequence[str],
-        without_urls: Sequence[str],
+        running: Sequence[Item],
         limit: int,
     ) -> Sequence[Item]:
-        """Return an account's due rows, the earliest first, without those ids and URLs."""
+        """Return an account's due rows, the earliest first.
+
+        Args:
+            running: The account's rows in progress, which are left out, and so may rows be whose
+                URL is at its limit.
+        """
 
     def run(self, context: WorkerContext, item_id: str) -> None:
         """Claim a row and do its work."""
@@ -135,21 +139,14 @@ class Dispatcher:
 
     def _offers(self, session: Session, now: datetime, free: int) -> Iterator[Sequence[Item]]:
         """Yield rows to start, by account, for as many accounts as there are free places."""
-        limits = self._table.limits
         offered = 0
         for account_id in self._in_turn(session, now):
             running = [item for item in self._in_progress() if item.account_id == account_id]
             room = self._table.account_limit(session, account_id) - len(running)
             if room <= 0:
                 continue
-            to_url = Counter(item.url for item in running)
             found = self._table.due(
-                session,
-                now,
-                account_id,
-                without=[item.id for item in running],
-                without_urls=[url for url, number in to_url.items() if number >= limits.url],
-                limit=room + LOOKAHEAD,
+                session, now, account_id, running=running, limit=room + LOOKAHEAD
             )
             can_start = [item for item in found if self._has_room(item)][:room]
             if can_start:
@@ -221,7 +218,8 @@ class Dispatcher:
                     self.dispatch()
                 if time.monotonic() - renewed >= RENEWAL:
                     renewed = time.monotonic()
-                    self._table.renew(self._context, [item.id for item in self._in_progress()])
+                    if running := self._in_progress():
+                        self._table.renew(self._context, [item.id for item in running])
             except AWAY as error:
                 logger.warning("dispatching is waiting for the database: %s", type(error).__name__)
                 pause = PAUSE

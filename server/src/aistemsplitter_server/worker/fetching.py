@@ -27,7 +27,7 @@ from aistemsplitter_server.worker.dispatching import Item, Limits
 class Fetches:
     """The splits whose song is due to be fetched, for a dispatcher."""
 
-    limits = Limits(total=8, host=4, url=8)
+    limits = Limits(total=8, host=4)
     needs_disk = True
 
     def __init__(self, settings: Settings) -> None:
@@ -52,11 +52,11 @@ class Fetches:
         now: datetime,
         account_id: str,
         *,
-        without: Sequence[str],
-        without_urls: Sequence[str],  # noqa: ARG002  # never full: one account has fewer places
+        running: Sequence[Item],
         limit: int,
     ) -> Sequence[Item]:
         """Return an account's songs to fetch, the earliest first."""
+        without = [item.id for item in running]
         found = queries.fetches_due(session, now, account_id, without, limit)
         return [Item(split_id, account_id, url) for split_id, url in found]
 
@@ -66,10 +66,9 @@ class Fetches:
 
     def renew(self, context: WorkerContext, item_ids: Sequence[str]) -> None:
         """Renew the claims on songs that are being fetched."""
-        if item_ids:
-            with context.database.write() as session:
-                until = clock(session) + fetches.LEASE
-                queries.renew_fetches(session, item_ids, context.worker_id, until)
+        with context.database.write() as session:
+            until = clock(session) + fetches.LEASE
+            queries.renew_fetches(session, item_ids, context.worker_id, until)
 
 
 def fetch(context: WorkerContext, split_id: str) -> None:

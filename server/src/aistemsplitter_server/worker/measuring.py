@@ -19,7 +19,7 @@ ACCOUNT = 2  # uploads of one account that are measured at the same time
 class Measuring:
     """The uploads that are due to be measured, for a dispatcher."""
 
-    limits = Limits(total=4, host=4, url=4)  # no URL is known: only the total matters
+    limits = Limits(total=4)
     needs_disk = True
 
     def account_limit(self, _session: Session, _account_id: str) -> int:
@@ -40,13 +40,13 @@ class Measuring:
         now: datetime,
         account_id: str,
         *,
-        without: Sequence[str],
-        without_urls: Sequence[str],  # noqa: ARG002  # no URL is known
+        running: Sequence[Item],
         limit: int,
     ) -> Sequence[Item]:
         """Return an account's uploads to measure, the earliest first."""
+        without = [item.id for item in running]
         found = measuring_queue.due(session, now, account_id, without, limit)
-        return [Item(upload_id, account_id, "") for upload_id in found]
+        return [Item(upload_id, account_id) for upload_id in found]
 
     def run(self, context: WorkerContext, item_id: str) -> None:
         """Measure an upload, unless it is not due or another process has claimed it."""
@@ -56,6 +56,5 @@ class Measuring:
 
     def renew(self, context: WorkerContext, item_ids: Sequence[str]) -> None:
         """Renew the claims on uploads that are being measured."""
-        if item_ids:
-            with context.database.write() as session:
-                measuring_queue.renew(session, item_ids)
+        with context.database.write() as session:
+            measuring_queue.renew(session, item_ids)
