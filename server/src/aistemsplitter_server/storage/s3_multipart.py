@@ -49,7 +49,7 @@ def parts(bucket: Bucket, address: dict[str, str], upload_id: str) -> Iterator[d
     """Yield the parts that have arrived, by number.
 
     Raises:
-        Conflict: There is no such upload any more.
+        Conflict: The upload has ended, or was deleted.
     """
     pages = bucket.client.get_paginator("list_parts")
     with bucket.errors("s3:ListMultipartUploadParts"), conflicts():

@@ -83,7 +83,7 @@ class UploadPart(Response):
 
 
 class UploadParts(Response):
-    """What is still missing of a file that is sent to the object storage in parts."""
+    """The parts of a large file that the object storage has not received yet."""
 
     uploaded: bool = Field(description="true if the whole file has arrived", examples=[False])
     missing_bytes: int = Field(

@@ -63,7 +63,7 @@ def note(
     """Note an outcome at the delivery's receiver; return the reason if that is disabled now.
 
     Args:
-        gone: Whether the receiver answered that it does not exist any more.
+        gone: Whether the receiver answered 410 Gone.
     """
     receiver = _locked(session, delivery, now)
     if receiver is None:
