@@ -149,10 +149,10 @@ def test_the_lifecycle_deletes_later_than_the_service(rules: Bucket, tmp_path: P
     assert s3_rules.has_lifecycle(rules, wanted)
     found = {rule["Filter"]["Prefix"].removeprefix(rules.prefix): rule for rule in lifecycle(rules)}
     # neither stems, which users may keep for ever, nor the object that identifies the storage
-    assert found.keys() == {"", "uploads/", "fetched/", "partial/"}
+    assert found.keys() == {"", "uploads/", "fetched/", "partial/", "checkpoints/"}
     assert found[""]["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 2 + 7}
     assert "Expiration" not in found[""]
-    for name in ("uploads/", "fetched/", "partial/"):
+    for name in ("uploads/", "fetched/", "partial/", "checkpoints/"):
         assert found[name]["Expiration"] == {"Days": 4 + 30}
     assert [*s3_rules.shortened(rules, settings)] == []
 
@@ -168,7 +168,7 @@ def test_lifecycle_rules_of_others_are_kept(rules: Bucket, tmp_path: Path) -> No
     longer = s3_rules.lifecycle_rules(one, Settings(data=tmp_path, retention_hours=240))
     assert s3_rules.set_lifecycle(one, longer)
     found = lifecycle(rules)
-    assert len(found) == 1 + 4 + 4
+    assert len(found) == 1 + 5 + 5
     assert OTHER in found
     assert s3_rules.has_lifecycle(one, longer)
     assert s3_rules.has_lifecycle(two, s3_rules.lifecycle_rules(two, settings))

@@ -16,7 +16,7 @@ from typing import BinaryIO, Literal
 from aistemsplitter_server.storage import keys
 from aistemsplitter_server.storage.interface import Info, Missing, Storage
 
-PREFIXES = (keys.UPLOADS, keys.FETCHED, keys.SPLITS)
+PREFIXES = (keys.UPLOADS, keys.FETCHED, keys.SPLITS, keys.CHECKPOINTS)
 SECOND = timedelta(seconds=1)  # S3 says no more precisely when an object was stored
 PIECE = 1 << 20  # bytes held in memory of each object
 THREADS = 4  # objects copied at the same time

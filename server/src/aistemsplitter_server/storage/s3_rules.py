@@ -25,6 +25,8 @@ READ = ("GET", "HEAD")
 READ_HEADERS = ("Range", "If-Range")
 PUT_HEADERS = ("Content-Type", "If-None-Match", "x-amz-checksum-sha256")
 CORS_SECONDS = 3600  # that browsers remember the answer
+# prefixes of objects that no user may keep; those of uploads come first
+EXPIRING = (keys.UPLOADS, keys.FETCHED, keys.PARTIAL, keys.CHECKPOINTS)
 MARGIN = 30  # days after the retention time until the bucket deletes a song
 ABORT_AFTER = 7  # days after an upload can have ended
 DAY = 24 * 3600  # seconds
@@ -105,7 +107,7 @@ def lifecycle_rules(bucket: Bucket, settings: Settings) -> list[Rule]:
     abort = {"DaysAfterInitiation": -(-settings.upload_url_seconds // DAY) + ABORT_AFTER}
     rules = [
         _lifecycle_rule(bucket, name, f"{name}/", {"Expiration": {"Days": days}})
-        for name in (keys.UPLOADS, keys.FETCHED, keys.PARTIAL)
+        for name in EXPIRING
     ]
     unfinished = _lifecycle_rule(
         bucket, "unfinished", "", {"AbortIncompleteMultipartUpload": abort}
@@ -237,7 +239,7 @@ def _id(bucket: Bucket, name: str) -> str:
 
 
 def _is_ours(bucket: Bucket, rule: Rule) -> bool:
-    names = ("read", "upload", "unfinished", keys.UPLOADS, keys.FETCHED, keys.PARTIAL)
+    names = ("read", "upload", "unfinished", *EXPIRING)
     return rule.get("ID") in {_id(bucket, name) for name in names}
 
 
