@@ -4,6 +4,7 @@ import os
 import wave
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx2
 import numpy as np
@@ -88,11 +89,18 @@ def seaweed() -> Iterator[Seaweed]:
 
 
 @pytest.fixture
-def bucket(seaweed: Seaweed, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The name of a bucket. The settings name an empty part of it from now on."""
-    for variable, value in seaweed.environment().items():
+def bucket_address(seaweed: Seaweed, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The address of an empty part of a bucket. By default settings name it from now on."""
+    environment = seaweed.environment()
+    for variable, value in environment.items():
         monkeypatch.setenv(variable, value)
-    return s3_server.BUCKET
+    return environment[f"{PREFIX}STORAGE"]
+
+
+@pytest.fixture
+def bucket(bucket_address: str) -> str:
+    """The name of the bucket of ``bucket_address``."""
+    return urlsplit(bucket_address).netloc
 
 
 @pytest.fixture(params=["disk", "s3"])

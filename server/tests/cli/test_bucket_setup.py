@@ -26,13 +26,11 @@ SITE = {"public_url": PAGE, "cors_origins": "https://shop.example"}
 
 
 @pytest.fixture
-def target(bucket: str, tmp_path: Path) -> Iterator[Bucket]:  # noqa: ARG001  # sets it up
+def target(bucket_address: str, tmp_path: Path) -> Iterator[Bucket]:
     """A bucket without rules."""
     from aistemsplitter_server.storage import s3_bucket
 
-    settings = Settings(data=tmp_path)
-    assert settings.storage is not None
-    found = s3_bucket.bucket(settings.storage, settings)
+    found = s3_bucket.bucket(bucket_address, Settings(data=tmp_path))
     yield found
     found.client.delete_bucket_cors(Bucket=found.name)
     found.client.delete_bucket_lifecycle(Bucket=found.name)

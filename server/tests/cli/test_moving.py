@@ -87,18 +87,16 @@ class Installation:
 def service(
     settings: Settings,
     database: Database,
-    bucket: str,  # noqa: ARG001  # sets it up
+    bucket_address: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Installation:
-    address = Settings().storage
-    assert address is not None
     monkeypatch.delenv(f"{PREFIX}STORAGE")
     settings = settings.model_copy(
         update={name: getattr(Settings(), name) for name in ("storage_endpoint", "storage_region")}
     )
     keys = installation.start(settings, database)
-    return Installation(settings, database, keys, address, tmp_path)
+    return Installation(settings, database, keys, bucket_address, tmp_path)
 
 
 def test_there_and_back(service: Installation, capsys: pytest.CaptureFixture[str]) -> None:

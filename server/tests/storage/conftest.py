@@ -28,8 +28,9 @@ def storage(stored_on: str, tmp_path: Path) -> Iterator[Storage]:
 
 
 @pytest.fixture
-def s3(bucket: str, tmp_path: Path) -> Iterator[S3Storage]:  # noqa: ARG001  # sets it up
+def s3(bucket_address: str, tmp_path: Path) -> Iterator[S3Storage]:
     """An empty storage in a bucket."""
-    storage = cast("S3Storage", configured(Settings(data=tmp_path), Secrets(bytes(32))))
+    settings = Settings(data=tmp_path, storage=bucket_address)
+    storage = cast("S3Storage", configured(settings, Secrets(bytes(32))))
     yield storage
     storage.bucket.client.close()

@@ -87,11 +87,8 @@ def test_a_url_works_for_a_week_at_most(s3: S3Storage) -> None:
     assert "X-Amz-Expires=604800" in str(url)
 
 
-def test_downloads_through_the_service(
-    bucket: str,  # noqa: ARG001  # sets it up
-    tmp_path: Path,
-) -> None:
-    settings = Settings(data=tmp_path, storage_proxy=True)
+def test_downloads_through_the_service(bucket_address: str, tmp_path: Path) -> None:
+    settings = Settings(data=tmp_path, storage=bucket_address, storage_proxy=True)
     storage = configured(settings, Secrets(bytes(32)))
     assert storage.direct_url(KEY, expires_in=HOUR, filename="a") is None
 

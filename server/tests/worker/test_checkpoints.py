@@ -40,10 +40,10 @@ Opened: TypeAlias = Callable[..., Spool]
 
 
 @pytest.fixture
-def settings(bucket: str, tmp_path: Path, databases: Databases) -> Settings:  # noqa: ARG001  # sets it up
+def settings(bucket_address: str, tmp_path: Path, databases: Databases) -> Settings:
     """Settings of a service whose files are in a bucket."""
     data = tmp_path / "data"
-    return Settings(data=data, database_url=databases.url(data))
+    return Settings(data=data, database_url=databases.url(data), storage=bucket_address)
 
 
 @pytest.fixture(autouse=True)

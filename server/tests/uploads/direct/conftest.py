@@ -18,10 +18,10 @@ from measuring_worker import measuring
 
 
 @pytest.fixture
-def settings(bucket: str, tmp_path: Path, databases: Databases) -> Settings:  # noqa: ARG001  # sets it up
+def settings(bucket_address: str, tmp_path: Path, databases: Databases) -> Settings:
     """Settings of a service whose files are in a bucket."""
     data = tmp_path / "data"
-    return Settings(data=data, database_url=databases.url(data))
+    return Settings(data=data, database_url=databases.url(data), storage=bucket_address)
 
 
 @pytest.fixture

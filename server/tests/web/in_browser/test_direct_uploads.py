@@ -36,12 +36,13 @@ pytestmark = pytest.mark.skipif(find_spec("boto3") is None, reason="needs boto3"
 
 
 @pytest.fixture
-def settings(bucket: str, tmp_path: Path, sqlite_databases: Databases) -> Settings:  # noqa: ARG001  # sets it up
+def settings(bucket_address: str, tmp_path: Path, sqlite_databases: Databases) -> Settings:
     """Settings of a service of its own, whose songs are in a bucket."""
     data = tmp_path / "data"
     return Settings(
         data=data,
         database_url=sqlite_databases.url(data),
+        storage=bucket_address,
         public_url=f"http://localhost:{free_port()}",
     )
 
