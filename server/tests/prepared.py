@@ -1,7 +1,7 @@
 """Work that each process does once, shared by all tests of a run.
 
 Every test has its own application and database. Without this, each would analyse all routes and
-compile all SQL statements again, which takes longer than most tests.
+compile all SQL statements again: a third of the processor time of the tests of the API.
 """
 
 from __future__ import annotations

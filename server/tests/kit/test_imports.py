@@ -12,7 +12,7 @@ def test_the_garbage_collector_pauses_during_imports() -> None:
         assert not gc.isenabled()
         kept: list[object] = []
     assert gc.isenabled()
-    assert all(one is not kept for one in gc.get_objects()), "it is still looked at"
+    assert all(one is not kept for one in gc.get_objects()), "the collector still examines it"
     gc.unfreeze()
 
 
