@@ -65,3 +65,9 @@ def test_a_song_without_a_pulse() -> None:
 def test_invalid_beats(fields: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         grid(**fields)
+
+
+def test_the_tempo_of_uneven_beats() -> None:
+    """The mean of two distances may be far from both."""
+    uneven = grid(beats=[0, 100, 1100], beatsPerBar=1, firstDownbeat=0)
+    assert uneven.bpm == 600

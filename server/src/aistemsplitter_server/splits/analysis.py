@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+from statistics import fmean, median_low
 from typing import Annotated, Any, Self
 
-import numpy as np
 from pydantic import ConfigDict, Field, model_validator
 
 from aistemsplitter_server.kit.errors import Conflict
@@ -28,7 +29,7 @@ class Grid(Request):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if (np.diff(self.beats) < 1).any():
+        if any(after <= before for before, after in pairwise(self.beats)):
             raise ValueError("beats must ascend")
         if self.first_downbeat >= min(self.beats_per_bar, len(self.beats)):
             raise ValueError("first_downbeat must be in the first bar")
@@ -42,9 +43,9 @@ class Grid(Request):
     @property
     def _beat(self) -> float:
         """Return the ms of a beat: the mean, since single beats are rounded."""
-        distances = np.diff(self.beats)
-        usual = np.median(distances)
-        return float(distances[np.abs(distances - usual) <= 0.1 * usual].mean())
+        distances = [after - before for before, after in pairwise(self.beats)]
+        usual = median_low(distances)
+        return fmean(each for each in distances if abs(each - usual) <= 0.1 * usual)
 
 
 class Detected(Request):
