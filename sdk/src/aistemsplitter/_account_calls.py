@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from datetime import date
+from functools import partial
 from typing import Any
 
 from aistemsplitter import _operations
@@ -66,12 +67,8 @@ class AccountCalls(SyncCalls):
             cursor: ``next_cursor`` of the previous page; omit it for the first page.
             extra_headers: Additional headers of the calls.
         """
-        session = self._session_with(extra_headers)
-
-        def read(cursor: str | None) -> UploadPage:
-            return UploadPage(self._run(_operations.list_uploads(session, limit, cursor)), read)
-
-        return read(cursor)
+        operation = partial(_operations.list_uploads, self._session_with(extra_headers), limit)
+        return self._page(UploadPage, operation, cursor)
 
     def get_upload(
         self, upload_id: UploadId, *, extra_headers: Mapping[str, str] | None = None

@@ -6,6 +6,7 @@ import os
 import ssl
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, Unpack, overload
@@ -264,12 +265,8 @@ class AsyncAiStemSplitter(AsyncAccountCalls, AsyncWebhookCalls):
             model=model,
             metadata=metadata,
         )
-
-        async def read(cursor: str | None) -> AsyncSplitPage:
-            operation = _operations.list_splits(session, limit, cursor, filters)
-            return AsyncSplitPage(await self._run(operation), read)
-
-        return AsyncSplits(lambda: read(cursor))
+        operation = partial(_operations.list_splits, session, limit, filters=filters)
+        return AsyncSplits(partial(self._page, AsyncSplitPage, operation, cursor))
 
     async def download_split(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from aistemsplitter import _webhook_operations as operations
 from aistemsplitter._async_calls import AsyncCalls
@@ -59,13 +60,9 @@ class AsyncWebhookCalls(AsyncCalls):
             cursor: ``next_cursor`` of the previous page; omit it for the first page.
             extra_headers: Additional headers of the calls.
         """
-        session = self._session_with(extra_headers)
-
-        async def read(cursor: str | None) -> AsyncWebhookEndpointPage:
-            operation = operations.list_endpoints(session, limit, cursor)
-            return AsyncWebhookEndpointPage(await self._run(operation), read)
-
-        return AsyncWebhookEndpoints(lambda: read(cursor))
+        operation = partial(operations.list_endpoints, self._session_with(extra_headers), limit)
+        first = partial(self._page, AsyncWebhookEndpointPage, operation, cursor)
+        return AsyncWebhookEndpoints(first)
 
     async def get_webhook_endpoint(
         self, endpoint_id: WebhookEndpointId, *, extra_headers: Mapping[str, str] | None = None
@@ -162,13 +159,8 @@ class AsyncWebhookCalls(AsyncCalls):
             cursor: ``next_cursor`` of the previous page; omit it for the first page.
             extra_headers: Additional headers of the calls.
         """
-        session = self._session_with(extra_headers)
-
-        async def read(cursor: str | None) -> AsyncEventPage:
-            operation = operations.list_events(session, type, limit, cursor)
-            return AsyncEventPage(await self._run(operation), read)
-
-        return AsyncEvents(lambda: read(cursor))
+        operation = partial(operations.list_events, self._session_with(extra_headers), type, limit)
+        return AsyncEvents(partial(self._page, AsyncEventPage, operation, cursor))
 
     async def get_event(
         self, event_id: EventId, *, extra_headers: Mapping[str, str] | None = None

@@ -6,6 +6,7 @@ import os
 import ssl
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, Unpack, overload
@@ -260,12 +261,8 @@ class AiStemSplitter(AccountCalls, WebhookCalls):
             model=model,
             metadata=metadata,
         )
-
-        def read(cursor: str | None) -> SplitPage:
-            operation = _operations.list_splits(session, limit, cursor, filters)
-            return SplitPage(self._run(operation), read)
-
-        return read(cursor)
+        operation = partial(_operations.list_splits, session, limit, filters=filters)
+        return self._page(SplitPage, operation, cursor)
 
     def download_split(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from aistemsplitter import _webhook_operations as operations
 from aistemsplitter._pages import EventPage, WebhookEndpointPage
@@ -54,13 +55,8 @@ class WebhookCalls(SyncCalls):
             cursor: ``next_cursor`` of the previous page; omit it for the first page.
             extra_headers: Additional headers of the calls.
         """
-        session = self._session_with(extra_headers)
-
-        def read(cursor: str | None) -> WebhookEndpointPage:
-            operation = operations.list_endpoints(session, limit, cursor)
-            return WebhookEndpointPage(self._run(operation), read)
-
-        return read(cursor)
+        operation = partial(operations.list_endpoints, self._session_with(extra_headers), limit)
+        return self._page(WebhookEndpointPage, operation, cursor)
 
     def get_webhook_endpoint(
         self, endpoint_id: WebhookEndpointId, *, extra_headers: Mapping[str, str] | None = None
@@ -157,13 +153,8 @@ class WebhookCalls(SyncCalls):
             cursor: ``next_cursor`` of the previous page; omit it for the first page.
             extra_headers: Additional headers of the calls.
         """
-        session = self._session_with(extra_headers)
-
-        def read(cursor: str | None) -> EventPage:
-            operation = operations.list_events(session, type, limit, cursor)
-            return EventPage(self._run(operation), read)
-
-        return read(cursor)
+        operation = partial(operations.list_events, self._session_with(extra_headers), type, limit)
+        return self._page(EventPage, operation, cursor)
 
     def get_event(
         self, event_id: EventId, *, extra_headers: Mapping[str, str] | None = None
