@@ -98,6 +98,8 @@ def test_instances_offer_the_same_raw_calls() -> None:
     sync = aistemsplitter.AiStemSplitter("k").with_raw_response
     twin = aistemsplitter.AsyncAiStemSplitter("k").with_raw_response
     assert vars(sync).keys() == vars(twin).keys()
+    local = {"__init__", "close", "split", "verify_webhook", "with_options", "with_raw_response"}
+    assert vars(sync).keys() == _methods(aistemsplitter.AiStemSplitter).keys() - local
 
 
 def test_only_one_folder_imports_the_http_library() -> None:
