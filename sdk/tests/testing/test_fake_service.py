@@ -10,6 +10,7 @@ import pytest
 from aistemsplitter import (
     AiStemSplitter,
     AsyncAiStemSplitter,
+    Conflict,
     ConnectionFailed,
     InsufficientCredits,
     NotFound,
@@ -102,6 +103,7 @@ def test_webhooks_of_its_splits(service: FakeService, client: AiStemSplitter) ->
     delivery = service.webhook(job.id, secret="whsec_x")
     event = verify_signature(delivery.headers, delivery.body, "whsec_x")
     assert event.data.id == job.id
+    assert client.get_event(event).id == event.id
     assert set(event.data.stems) == {"drums", "bass", "other", "vocals"}
 
 
@@ -113,6 +115,19 @@ def test_event_makers() -> None:
         assert verify_signature(delivery.headers, delivery.body, "whsec_test").type == kind
     with pytest.raises(TypeError, match="colour"):
         split_succeeded(colour="red")
+
+
+def test_beats_of_its_songs(service: FakeService, client: AiStemSplitter) -> None:
+    job = client.submit(audio_url=URL)
+    with pytest.raises(Conflict):
+        client.get_beats(job)
+    service.finish(job.id)
+    analysis = client.get(job.id).analysis
+    assert analysis is not None
+    grid = client.with_raw_response.get_beats(job).data
+    assert (grid.bpm, grid.beats_per_bar) == (analysis.bpm, analysis.beats_per_bar)
+    assert grid.downbeats[:2] == (analysis.first_downbeat, 2.0)
+    assert grid.beats[-1] == 179.5
 
 
 def test_deleted_audio_cannot_be_downloaded(service: FakeService, client: AiStemSplitter) -> None:

@@ -65,7 +65,7 @@ def split_succeeded(
         names = ("drums", "bass", "other", "vocals")
         stems = {name: f"https://example.com/{split_id}/{name}.wav" for name in names}
     data = split_json(split_id, "succeeded", stems=dict(stems), progress=1.0, **fields)
-    return delivery("split.succeeded", data, secret=secret, timestamp=timestamp)
+    return delivery(event_of(data, _new_id()), secret=secret, timestamp=timestamp)
 
 
 def split_failed(
@@ -89,31 +89,42 @@ def split_failed(
     """
     error = {"code": code, "message": message}
     data = split_json(split_id, "failed", error=error, **fields)
-    return delivery("split.failed", data, secret=secret, timestamp=timestamp)
+    return delivery(event_of(data, _new_id()), secret=secret, timestamp=timestamp)
+
+
+def event_of(split: Mapping[str, Any], event_id: str | None = None) -> dict[str, Any]:
+    """Return the JSON of the event of a split that is done.
+
+    Args:
+        split: JSON of the split.
+        event_id: Id of the event; if omitted, always the same one for the same split.
+    """
+    return {
+        "id": event_id or f"evt_{split['id'].removeprefix('split_')}",
+        "type": f"split.{split['status']}",
+        "event": "audio.split.completed",
+        "createdAt": split["updatedAt"],
+        "data": split,
+    }
 
 
 def delivery(
-    kind: str,
-    data: Mapping[str, Any],
+    event: Mapping[str, Any],
     *,
     secret: str | Sequence[str] = SECRET,
     timestamp: int | None = None,
 ) -> Delivery:
-    """Create a delivery of an event of this type.
+    """Create a delivery of an event.
 
     Args:
-        kind: Type of the event, such as ``split.succeeded``.
-        data: JSON of the split.
+        event: JSON of the event.
         secret: Signing secret, or several as during a rotation.
         timestamp: Time of the signature in Unix seconds; now if omitted.
     """
-    event = {
-        "id": f"evt_{uuid.uuid4().hex}",
-        "type": kind,
-        "event": "audio.split.completed",
-        "createdAt": data["updatedAt"],
-        "data": data,
-    }
     body = json.dumps(event).encode()
     signature = sign(body, secret, timestamp=timestamp)
     return Delivery({"Content-Type": "application/json", **signature}, body)
+
+
+def _new_id() -> str:
+    return f"evt_{uuid.uuid4().hex}"

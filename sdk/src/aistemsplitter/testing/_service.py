@@ -12,7 +12,8 @@ from urllib.parse import unquote, urlsplit
 
 from aistemsplitter._effects import Reply, Request
 from aistemsplitter._failures import BY_STATUS
-from aistemsplitter.testing._events import SECRET, Delivery, delivery
+from aistemsplitter.testing._analysis import ANALYSIS, beats_of
+from aistemsplitter.testing._events import SECRET, Delivery, delivery, event_of
 from aistemsplitter.testing._filters import matches
 from aistemsplitter.testing._storage import FakeStorage, silence
 from aistemsplitter.testing._uploads import FakeUploads
@@ -184,7 +185,7 @@ class FakeService:
             fields = self._json_of(self._splits[split_id])
         if fields["status"] not in ("succeeded", "failed"):
             raise ValueError(f"{split_id} is {fields['status']}: finish it first")
-        return delivery(f"split.{fields['status']}", fields, secret=secret)
+        return delivery(event_of(fields), secret=secret)
 
     def __call__(self, request: Request) -> Reply:
         """Answer a request: the fake service is a client's transport."""
@@ -252,6 +253,8 @@ class FakeService:
                 del self._splits[split_id]
                 self._storage.delete(f"{split_id}/")
                 return success({"id": split_id, "deleted": True})
+            case "GET", ["audio", "splits", split_id, "beats"]:
+                return success(beats_of(self._find(split_id).json))
             case "POST", ["audio", "splits", split_id, "cancel"]:
                 return self._cancel(self._find(split_id))
             case "GET", ["audio", "splits", split_id, "events"] if self._streams:
@@ -378,7 +381,7 @@ class FakeService:
             self.balance += fields["creditsUsed"]
             fields.update(status="failed", error={"code": code, "message": message}, creditsUsed=0)
         else:
-            fields.update(status="succeeded", progress=1.0)
+            fields.update(status="succeeded", progress=1.0, analysis=ANALYSIS)
             for stem in split.stems:
                 self._storage.put(f"{fields['id']}/{stem}", self._stem_audio)
 

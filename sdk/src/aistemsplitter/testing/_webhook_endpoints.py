@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from aistemsplitter._webhooks import KNOWN_EVENTS
+from aistemsplitter.testing._events import event_of
 from aistemsplitter.testing._wire import Rejected, page, timestamp
 
 
@@ -50,7 +51,7 @@ class FakeWebhooks:
                 return {"id": endpoint_id, "deleted": True}
             case "POST", ["webhooks", "endpoints", endpoint_id, "rotate-secret"]:
                 return self._rotate(self._find(endpoint_id))
-        events = {event["id"]: event for event in map(_event, ended)}
+        events = {event["id"]: event for event in map(event_of, ended)}
         match method, path:
             case "GET", ["events"]:
                 newest = [*reversed(events.values())]
@@ -125,16 +126,6 @@ def _secret() -> str:
 
 def _shown(endpoint: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in endpoint.items() if name != "secret"}
-
-
-def _event(split: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "id": f"evt_{split['id'].removeprefix('split_')}",
-        "type": f"split.{split['status']}",
-        "event": "audio.split.completed",
-        "createdAt": split["updatedAt"],
-        "data": split,
-    }
 
 
 def _delivery(event: Mapping[str, Any], endpoint: Mapping[str, Any]) -> dict[str, Any]:
