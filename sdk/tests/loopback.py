@@ -179,7 +179,7 @@ class _Handler(BaseHTTPRequestHandler):
             if self.server.loopback.stopping.wait(0.05):
                 break
 
-    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = answer  # noqa: N815
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = answer  # noqa: N815  # names of http.server
 
     def reset(self) -> None:
         # The lingering time of zero makes close() send RST.

@@ -93,9 +93,9 @@ class Opened:
     Attributes:
         name: File name of the upload.
         length: Length in bytes.
-        chunks: Function that reads some of the source, from a position to another. It raises
-            FileChanged before the last bytes if the file has changed, so that an upload of a
-            changed file never completes.
+        chunks: Function that reads the bytes between two positions. It raises FileChanged before
+            the last of them if the file has changed, so that an upload of a changed file never
+            completes.
     """
 
     name: str

@@ -7,7 +7,7 @@ pass such a name as ``typing.cast(StemModelName, "mymodel")``.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, TypeAlias, TypedDict
+from typing import Any, Literal, NotRequired, TypeAlias, TypedDict
 
 from aistemsplitter._models import Split, SplitJob, TransferProgress
 from aistemsplitter._upload_models import Upload, UploadInfo
@@ -42,14 +42,11 @@ EventType: TypeAlias = Literal["split.succeeded", "split.failed"]
 """Types of events."""
 
 
-class _PutTarget(TypedDict):
-    url: str
-
-
-class PutTarget(_PutTarget, total=False):
+class PutTarget(TypedDict):
     """Presigned URL that takes a stem by PUT, and the headers that its signature demands."""
 
-    headers: Mapping[str, str]
+    url: str
+    headers: NotRequired[Mapping[str, str]]
 
 
 class PutUrls(TypedDict):

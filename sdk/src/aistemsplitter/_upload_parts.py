@@ -18,7 +18,7 @@ from aistemsplitter._sending import EXPIRED, send_with_retries
 from aistemsplitter._source import Opened
 
 STALLED = 3  # rounds in a row in which no part arrives
-GONE = 404  # no such upload; of a part's URL, the storage has begun another one
+GONE = 404  # there is no such upload; for a part, the storage has started another one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +52,7 @@ def send_parts(
     Args:
         parts_url: Presigned URL that returns the missing parts.
         on_sent: Callback that receives the number of bytes that have arrived.
-        last: Raise an error if the upload has expired, too.
+        last: Raise an error instead of returning False.
 
     Raises:
         UploadFailed: The storage did not accept a part.

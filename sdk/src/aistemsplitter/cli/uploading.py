@@ -17,22 +17,22 @@ LARGE = 100_000_000  # bytes; services take larger files in parts
 def upload_song(client: BaseClient, song: str, bars: show.Bars) -> Operation[Upload]:
     """Upload a file with a progress bar and return the upload, ready to be submitted.
 
-    The upload of a large file continues where an interrupted command has left it.
+    The upload of a large file continues where an interrupted command left off.
     """
     return upload(
         client._session,
         reserve,
         song,
         filename=None,
-        key=key_of(Path(song)),
+        key=_key_of(Path(song)),
         on_progress=bars.upload,
     )
 
 
-def key_of(song: Path) -> str | None:
+def _key_of(song: Path) -> str | None:
     """Return the same idempotency key for the same large file; None for a small one."""
     try:
         is_large = song.stat().st_size > LARGE
     except OSError:
-        return None  # opening it fails, too, and reports the reason
+        return None  # opening it fails too, and reports the reason
     return f"command line {song.resolve()}" if is_large else None

@@ -126,8 +126,8 @@ def redeliver(
 ) -> None:
     """Deliver an event again."""
     with connect(key, base_url) as client:
-        made = client.redeliver_event(event_id, endpoint_id=endpoint)
-    for delivery in made:
+        deliveries = client.redeliver_event(event_id, endpoint_id=endpoint)
+    for delivery in deliveries:
         if json:
             show.as_json(delivery.raw)
         else:
