@@ -1,9 +1,9 @@
-"""How often the service finds the tempo, beats, metre and key of songs for which they are known.
+"""Accuracy of the tempo, beats, metre and key that the service finds, on synthetic songs.
 
 Renders 40 songs of 60 to 180 beats per minute (`analysis_songs.py`), separates them with the
 demonstration model, and analyses the stems as the worker does. A tempo is right within 2 %. One
-that is half, double or another simple ratio of it counts the right beats at another level, which is
-counted apart. Beats are compared where the tempo is right.
+that is half, double or another simple ratio of it is at another metrical level and is counted
+separately. Beats and metre are compared only where the tempo is right.
 
     python bench/analysis.py
     python bench/analysis.py --true-stems --set 1 --verbose
@@ -28,15 +28,25 @@ from aistemsplitter_server.worker.detection import detect
 from analysis_songs import RATE, Song
 
 SONGS = 40
-CLOSE = 0.02  # of a tempo
-NEAR = 0.03  # seconds of a beat
+CLOSE = 0.02  # relative error of a tempo that counts as right
+NEAR = 0.03  # error in seconds of a beat that counts as right
 LEVELS = (2, 1 / 2, 3, 1 / 3, 3 / 2, 2 / 3)
 BLOCK = 1 << 16  # frames
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """What was right of one song; beats and later ones only count with the tempo."""
+    """Results for one song.
+
+    Attributes:
+        tempo: True if the tempo is right.
+        level: True if the tempo is at another metrical level.
+        key: True if the key is right.
+        near_beats: Fraction of beats within 30 ms of a true one.
+        error: Median error of the beats in seconds.
+        metre: True if tempo and beats per bar are right.
+        downbeat: True if the first beat of the bars is right too.
+    """
 
     tempo: bool
     level: bool

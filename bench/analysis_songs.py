@@ -1,6 +1,6 @@
 """Synthetic songs with known tempo, metre and key, for `analysis.py`.
 
-Each song has drums, bass, other (chords) and vocals (a melody), humanised by a few milliseconds.
+Each song has drums, bass, other (chords) and vocals (a melody), played a few milliseconds off.
 Songs differ in pattern, density, timbre, introduction and fills, and begin after some silence.
 """
 
@@ -19,7 +19,7 @@ PROGRESSIONS = {  # degrees of the scale, one chord a bar
     "major": ((0, 4, 5, 3), (0, 3, 4, 0), (0, 5, 3, 4), (1, 4, 0, 0), (0, 2, 3, 4)),
     "minor": ((0, 5, 2, 6), (0, 3, 4, 0), (0, 6, 5, 4), (0, 3, 6, 0), (0, 2, 5, 4)),
 }
-# Places of kick, snare and closed hi-hat in beats of a bar, by the beats of a bar.
+# Positions of kick, snare and closed hi-hat in a bar, in beats, by the number of beats per bar.
 PATTERNS = {
     4: (
         ((0, 2), (1, 3), (0, 0.5, 1, 1.5, 2, 2.5, 3, 3.5)),  # rock
@@ -37,7 +37,7 @@ PATTERNS = {
         ((0, 2 / 3), (1,), (0, 1 / 3, 2 / 3, 1, 4 / 3, 5 / 3)),
     ),
 }
-LATE = 0.004  # seconds by which a player is early or late, standard deviation
+LATE = 0.004  # standard deviation of a note's timing in seconds
 
 Audio = NDArray[np.float32]
 
@@ -58,40 +58,40 @@ class Song:
 
     @cached_property
     def tempo(self) -> float:
-        """Return beats per minute, 60 to 180."""
+        """Beats per minute, 60 to 180."""
         spread = np.random.default_rng(self.chosen).permutation(np.linspace(60, 180, 40))
         tempo = float(spread[self.number]) + self._rng(1).uniform(-1, 1)
         return round(min(180.0, max(60.0, tempo)), 2)
 
     @cached_property
     def beats_per_bar(self) -> int:
-        """Return 4, 3, or for slower songs also 2 (6/8)."""
+        """4, 3, or for slower songs also 2 (6/8)."""
         choices = [4, 4, 4, 3] + ([2] if self.tempo < 110 else [])
         return int(self._rng(2).choice(choices))
 
     @cached_property
     def mode(self) -> str:
-        """Return ``major`` or ``minor``."""
+        """``major`` or ``minor``."""
         return "major" if self._rng(3).random() < 0.5 else "minor"
 
     @cached_property
     def tonic(self) -> int:
-        """Return the key's first pitch class, C being 0."""
+        """The key's first pitch class, C being 0."""
         return int(self._rng(4).integers(12))
 
     @property
     def key(self) -> str:
-        """Return the key's name."""
+        """Name of the key."""
         return f"{PITCHES[self.tonic]} {self.mode}"
 
     @cached_property
     def start(self) -> float:
-        """Return the seconds of silence before the first beat."""
+        """Seconds of silence before the first beat."""
         return float(self._rng(5).uniform(0.05, 1.5))
 
     @cached_property
     def beats(self) -> NDArray[np.float64]:
-        """Return the times of all beats in seconds."""
+        """Times of all beats in seconds."""
         beat = 60 / self.tempo
         bars = int((self.seconds - self.start) / beat / self.beats_per_bar)
         return self.start + beat * np.arange(bars * self.beats_per_bar)
