@@ -131,7 +131,7 @@ def finite(samples: NDArray[np.floating[Any]]) -> tuple[FloatArray, int]:
 
     NaN and infinity become 0, which does the least harm; huge numbers stay huge.
     """
-    # Almost always true, and not for NaN.
+    # Fast path for nearly all blocks; comparisons with NaN are false.
     if samples.size and float(samples.min()) >= -LARGEST and float(samples.max()) <= LARGEST:
         return np.array(samples, np.float32, order="C"), 0
     good = np.isfinite(samples)

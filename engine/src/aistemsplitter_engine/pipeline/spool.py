@@ -108,7 +108,7 @@ class Spool:
         self._move_due = math.inf
         self._files: list[BinaryIO] = []
         self._journal_due = 0.0
-        self._changed = threading.Lock()
+        self._lock = threading.Lock()
         self.on_change: list[Callable[[], None]] = []  # called when samples or the end have come
         self._ended = self._failed = False
 
@@ -145,7 +145,7 @@ class Spool:
             self._move_to_disk()
         if self._held is None:
             self._write(stems)
-        with self._changed:
+        with self._lock:
             self.frames += stems.shape[2]
         self._notify()
         if self._files and (began := time.monotonic()) >= self._journal_due:
@@ -154,7 +154,7 @@ class Spool:
 
     def end(self, *, failed: bool = False) -> None:
         """Mark the spool as complete, or as failed, for those that read it."""
-        with self._changed:
+        with self._lock:
             first, self._ended = not self._ended, True
             self._failed = self._failed or failed
         self._notify()
@@ -192,7 +192,7 @@ class Spool:
 
     def _ready(self, read: int) -> int | None:
         """Return how many samples to read after ``read``; None at the end."""
-        with self._changed:
+        with self._lock:
             if self._failed:
                 raise Cancelled("the run has failed")
             if self._ended and self.frames == read:
