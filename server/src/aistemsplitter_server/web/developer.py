@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated, Any, Literal
 
@@ -12,16 +13,17 @@ from pydantic import Field
 from aistemsplitter_server.accounts import queries, scopes, service
 from aistemsplitter_server.accounts.limits import limits_of
 from aistemsplitter_server.accounts.scopes import Scope
+from aistemsplitter_server.accounts.tables import ApiKey
 from aistemsplitter_server.audit import service as audit
 from aistemsplitter_server.audit.service import Action
-from aistemsplitter_server.http.context import BaseUrl, InContext
+from aistemsplitter_server.http.context import BaseUrl, Context, InContext
 from aistemsplitter_server.kit import ids, times
 from aistemsplitter_server.kit.errors import Conflict, LimitExceeded
 from aistemsplitter_server.splits.schemas import Priority
 from aistemsplitter_server.web.forms import Form, filled
 from aistemsplitter_server.web.pages import render
 from aistemsplitter_server.web.sdk_wheel import install_command
-from aistemsplitter_server.web.sessions import InSession
+from aistemsplitter_server.web.sessions import InSession, SignedIn
 
 router = APIRouter()
 
@@ -160,15 +162,10 @@ def replace_key(
     form: Annotated[RotateForm, Depends(filled(RotateForm))],
 ) -> Response:
     """Replace a key in place and show the new one once. The old one works for a day more."""
-    try:
-        with context.database.write() as session:
-            api_key = service.rotate_key(
-                session, context.secrets, who.account_id, key_id, version=form.version
-            )
-            key = service.known_key(session, who.account_id, key_id)
-            audit.record(session, who.account_id, who.person_id, Action.KEY_ROTATED, key.id)
-    except Conflict:  # the response was reloaded, or the key is over by now
+    replaced = _replaced(context, who, key_id, form, service.rotate_key, Action.KEY_ROTATED)
+    if replaced is None:
         return RedirectResponse(PAGE, 303)
+    key, api_key = replaced
     return render(request, "developer_replaced.html", key=key, api_key=api_key)
 
 
@@ -181,16 +178,32 @@ def rotate_secret(
     form: Annotated[RotateForm, Depends(filled(RotateForm))],
 ) -> Response:
     """Replace a key's webhook secret and show the new one once."""
+    replaced = _replaced(
+        context, who, key_id, form, service.rotate_webhook_secret, Action.SECRET_ROTATED
+    )
+    if replaced is None:
+        return RedirectResponse(PAGE, 303)
+    key, secret = replaced
+    return render(request, "developer_rotated.html", key=key, secret=secret)
+
+
+def _replaced(
+    context: Context,
+    who: SignedIn,
+    key_id: str,
+    form: RotateForm,
+    rotate: Callable[..., str],
+    action: Action,
+) -> tuple[ApiKey, str] | None:
+    """Return a key and what replaces it or its secret; None if that was done before."""
     try:
         with context.database.write() as session:
-            secret = service.rotate_webhook_secret(
-                session, context.secrets, who.account_id, key_id, version=form.version
-            )
+            new = rotate(session, context.secrets, who.account_id, key_id, version=form.version)
             key = service.known_key(session, who.account_id, key_id)
-            audit.record(session, who.account_id, who.person_id, Action.SECRET_ROTATED, key.id)
-    except Conflict:  # the response was reloaded
-        return RedirectResponse(PAGE, 303)
-    return render(request, "developer_rotated.html", key=key, secret=secret)
+            audit.record(session, who.account_id, who.person_id, action, key.id)
+    except Conflict:  # the response was reloaded, or the key is over by now
+        return None
+    return key, new
 
 
 def _form(request: Request, form: KeyForm, fault: str | None = None) -> Response:
