@@ -31,7 +31,7 @@ def test_what_was_found_and_corrected() -> None:
         "first_downbeat": 0.801,
     }
     assert analysis.beat_grid(split).beats == [0.3, 0.801, 1.3, 1.801, 2.3]
-    analysis.correct(split, grid(beats=[300, 1300, 2300], beatsPerBar=2, firstDownbeat=0))
+    analysis.set_grid(split, grid(beats=[300, 1300, 2300], beatsPerBar=2, firstDownbeat=0))
     corrected = analysis.shown(split)
     assert corrected is not None
     assert (corrected.bpm, corrected.key, corrected.beats_per_bar) == (60.0, "F# minor", 2)

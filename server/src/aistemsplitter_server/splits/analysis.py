@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 from statistics import fmean, median_low
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
@@ -49,7 +49,7 @@ class Grid(Request):
 
 
 class Detected(Request):
-    """What the worker has found in a song."""
+    """Key and beats that a worker found in a song."""
 
     key: Key | None
     grid: Grid | None
@@ -80,14 +80,22 @@ class BeatGrid(Response):
 
 
 def store(split: Split, detected: Detected) -> None:
-    """Keep what was found in a split's song."""
+    """Store what was found in a split's song."""
     split.analysis = {"key": detected.key}
-    _set(split, detected.grid)
+    set_grid(split, detected.grid)
 
 
-def correct(split: Split, grid: Grid) -> None:
-    """Replace the beats of a split's song."""
-    _set(split, grid)
+def set_grid(split: Split, grid: Grid | None) -> None:
+    """Store the beats of a split's song, and the tempo that follows from them."""
+    split.grid = None if grid is None else grid.model_dump(mode="json", by_alias=True)
+    found = {"key": (split.analysis or {}).get("key")}
+    if grid is not None:
+        found |= {
+            "bpm": grid.bpm,
+            "beats_per_bar": grid.beats_per_bar,
+            "first_downbeat": grid.beats[grid.first_downbeat] / 1000,
+        }
+    split.analysis = found
 
 
 def shown(split: Split) -> Analysis | None:
@@ -101,11 +109,6 @@ def shown(split: Split) -> Analysis | None:
         beats_per_bar=found.get("beats_per_bar"),
         first_downbeat=found.get("first_downbeat"),
     )
-
-
-def grid_json(split: Split) -> dict[str, Any] | None:
-    """Return the beats as the player gets them: a ``Grid``; None if there are none."""
-    return split.grid
 
 
 def grid(split: Split) -> Grid | None:
@@ -128,15 +131,3 @@ def beat_grid(split: Split) -> BeatGrid:
         beats_per_bar=found.beats_per_bar,
         first_downbeat=found.first_downbeat,
     )
-
-
-def _set(split: Split, grid: Grid | None) -> None:
-    split.grid = None if grid is None else grid.model_dump(mode="json", by_alias=True)
-    found = {"key": (split.analysis or {}).get("key")}
-    if grid is not None:
-        found |= {
-            "bpm": grid.bpm,
-            "beats_per_bar": grid.beats_per_bar,
-            "first_downbeat": grid.beats[grid.first_downbeat] / 1000,
-        }
-    split.analysis = found

@@ -52,7 +52,7 @@ def song_data(context: InContext, storage: InStorage, who: InSession, split_id: 
     with context.database.read() as session:
         split = service.of_account(session, who.account_id, split_id, is_test=None)
         state = remembering.of(session, who.person_id, split_id)
-        beats = analysis.grid_json(split)
+        beats = split.grid
     return _data(context, storage, split, _lifetime(context), grid=beats, remembered=state)
 
 
@@ -75,7 +75,7 @@ def correct_beats(
     with context.database.write() as session:
         split = service.of_account(session, who.account_id, split_id, is_test=None, lock=True)
         player.check_stems(split, times.now())
-        analysis.correct(split, grid)
+        analysis.set_grid(split, grid)
         service.touch(split)
     return Success(data=None)
 
@@ -96,7 +96,7 @@ def shared_song_data(context: InContext, storage: InStorage, token: str) -> Resp
     """Return the JSON for the player of a shared page."""
     with context.database.read() as session:
         share, split = sharing.shared(session, context.secrets, token)
-        beats = analysis.grid_json(split)
+        beats = split.grid
     return _data(context, storage, split, _lifetime_of(share, context), grid=beats)
 
 

@@ -32,7 +32,7 @@ CHANGE, ACCENT = 2.0, 0.3  # weights of what marks a bar: new harmony, and onset
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What to analyse. All files are open descriptors.
+    """The stems to analyse. All files are open descriptors.
 
     Attributes:
         drums: The files whose sum has the beats.

@@ -32,7 +32,7 @@ LEAST_CORRELATION = 0.45  # noise and speech have less
 
 @dataclass(frozen=True, slots=True)
 class Pitches:
-    """How strong the pitch classes are, C first, (12, n) with ``FPS`` columns a second."""
+    """Strengths of the pitch classes from C to B, (12, n), with ``FPS`` columns a second."""
 
     all: Array
     bass: Array

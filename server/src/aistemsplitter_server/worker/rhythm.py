@@ -41,7 +41,7 @@ NEAR = 3  # values around a beat in which its onset is
 
 @dataclass(frozen=True, slots=True)
 class Onsets:
-    """Envelopes of how much sound begins, ``FPS`` values a second: in all bands and in the bass."""
+    """Onset envelopes of all bands and of the bass, with ``FPS`` values a second."""
 
     all: Array
     bass: Array
