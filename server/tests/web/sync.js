@@ -162,10 +162,14 @@ export async function offlineOriginal(assets, song, seconds) {
   return channels.map(packed);
 }
 
-/** Play from the start, at one speed after another. @param {number[][]} changes seconds and speeds */
-export async function offlineSpeeds(assets, song, seconds, changes) {
+/**
+ * Play from the start, at one speed after another.
+ * @param {number[][]} changes seconds and speeds
+ * @param {number} delay seconds until it begins
+ */
+export async function offlineSpeeds(assets, song, seconds, changes, delay = 0) {
   const { channels } = await rendered(assets, song, seconds, [
-    { at: 0, do: ({ transport }) => transport.play() },
+    { at: 0, do: ({ transport }) => transport.play(delay) },
     ...changes.map(([at, speed]) => ({ at, do: ({ transport }) => (transport.speed = speed) })),
   ]);
   return channels.map(packed);

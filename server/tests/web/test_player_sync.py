@@ -203,6 +203,20 @@ def test_at_its_own_speed_the_song_is_untouched_again(
     assert any(np.abs(samples[at : at + end.size] - end).max() < STEP for at in starts)
 
 
+def test_a_speed_chosen_before_playing_begins(
+    page: Page, player: Player, someone: Customer
+) -> None:
+    """It holds from the first sample, and the song begins when it was to begin."""
+    song = stored(player, someone, {"vocals": noise(6, seed=7)})
+    heard = channels(run(page, "offlineSpeeds", song, 4, [[1, 0.5]], 2))
+    begins = _first_frame(heard)
+    assert abs(begins - 2 * RATE) <= 1
+    wanted = channels(run(page, "offlineSpeed", song, 4, 0.5))
+    first = _first_frame(wanted)
+    length = heard.shape[1] - begins
+    assert np.abs(heard[:, begins:] - wanted[:, first : first + length]).max() < 1e-6
+
+
 def test_the_mix_is_the_sum_of_the_stems(page: Page, player: Player, someone: Customer) -> None:
     stems = {name: noise(12.3, seed, 5000) for seed, name in enumerate(("drums", "bass", "vocals"))}
     split = someone.split()

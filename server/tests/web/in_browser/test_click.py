@@ -11,25 +11,32 @@ from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.splits import analysis
 from aistemsplitter_server.splits.analysis import Detected, Grid
 from aistemsplitter_server.splits.tables import Split
+from aistemsplitter_server.web import assets
 from player_pages import opened
 from processes import until
 
 BEAT = 0.5  # seconds
 FIRST = 0.25  # seconds
-# Notes when the song and each click are scheduled.
+# Notes when the song and each click are scheduled, and forgets clicks that are stopped before.
 NOTES = """
 window.clicks = [];
-const [click, play] = [OscillatorNode, AudioBufferSourceNode].map((node) => {
-  const { start } = node.prototype;
-  return [node, start];
-});
-click[0].prototype.start = function (when) {
-  window.clicks.push({ when, hertz: this.frequency.value });
-  return click[1].call(this, when);
+const notes = new Map();
+const { start, stop } = OscillatorNode.prototype;
+OscillatorNode.prototype.start = function (when) {
+  notes.set(this, { when, hertz: this.frequency.value });
+  window.clicks.push(notes.get(this));
+  return start.call(this, when);
 };
+OscillatorNode.prototype.stop = function (when = 0) {
+  const note = notes.get(this);
+  const isHeard = Math.max(when, this.context.currentTime) > note.when;
+  if (!isHeard) window.clicks.splice(window.clicks.indexOf(note), 1);
+  return stop.call(this, when);
+};
+const play = AudioBufferSourceNode.prototype.start;
 AudioBufferSourceNode.prototype.start = function (when, from, length) {
   window.began ??= when - from;
-  return play[1].call(this, when, from, length);
+  return play.call(this, when, from, length);
 };
 """
 
@@ -73,6 +80,10 @@ def test_the_click_is_on_the_corrected_beats(
     tools.get_by_role("button", name="Click", exact=True).click()
     tools.get_by_role("button", name="Count-in").click()
     page.get_by_role("button", name="Play", exact=True).click()
+    for state in ("true", "false"):  # which does not stop the count-in
+        page.keyboard.press("l")
+        loop = page.get_by_role("button", name="Loop", exact=True)
+        expect(loop).to_have_attribute("aria-pressed", state)
     # A bar of three clicks leads to the next beat; then the click follows the beats.
     heard = clicks(page, 3 + 5)
     true = [beat / 1000 for beat in corrected["beats"]]
@@ -81,6 +92,12 @@ def test_the_click_is_on_the_corrected_beats(
     strong = [hertz == max(each for _, each in heard) for _, hertz in heard]
     assert strong == [True, False, False, *(at % 3 == first for at in range(5))]
     page.get_by_role("button", name="Pause", exact=True).click()
+    tapped = page.evaluate(
+        "async ([url, taps]) => (await import(url)).tapped(taps, 4000, 4)",
+        [assets.url("player/grid.js"), [1000, 1510, 1990, 2500]],
+    )
+    assert tapped["beats"] == [*range(7, 4000, 498)]  # on the line through the taps
+    assert tapped["firstDownbeat"] == 2  # where the tapping began
     tools.get_by_role("button", name="Snap").click()
     for seconds, key in (("4.4", "a"), ("7.1", "b")):
         page.get_by_label("Position").fill(seconds)

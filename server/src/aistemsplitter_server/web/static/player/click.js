@@ -23,6 +23,14 @@ export const SUBDIVISIONS = [1, 2, 3, 4];
  * @property {number} subdivision clicks to a beat
  */
 
+/**
+ * @typedef {object} Lead where a count-in leads
+ * @property {number} from seconds of the song where it begins to play
+ * @property {number} to seconds of the song: the beat after the count-in
+ * @property {number} time seconds of the clock at that beat
+ * @property {number} speed
+ */
+
 /** @returns {Clicking} */
 export function silent() {
   return { on: false, countIn: false, volume: 0.7, subdivision: 1 };
@@ -37,7 +45,10 @@ export class Click {
   /** @type {import("./grid.js").Grid | null} */
   #grid = null;
   #points = []; // seconds of the song and kind of each click
-  #sounding = new Set();
+  #sounding = new Set(); // clicks of the song
+  #leading = new Set(); // clicks of the count-in
+  /** @type {Lead | null} */
+  #lead = null;
   #until = 0; // seconds of the clock up to which clicks are scheduled
   #delay = 0; // seconds by which the song is heard later than it is scheduled
   #timer = null;
@@ -78,21 +89,32 @@ export class Click {
       return;
     }
     const { speed, position } = this.#transport;
-    const at = position / this.#rate;
-    const beat = beatLength(grid) / 1000;
-    const next = grid.beats.find((time) => time / 1000 >= at - SAME) ?? at * 1000;
-    const ahead = (grid.beatsPerBar * beat - (next / 1000 - at)) / speed; // of the song
+    const from = position / this.#rate;
+    const beat = beatLength(grid) / 1000 / speed; // of the clock
+    const next = grid.beats.find((time) => time / 1000 >= from - SAME);
+    const to = next === undefined ? from : next / 1000;
+    const ahead = grid.beatsPerBar * beat - (to - from) / speed; // of the song
     const first = this.#context.currentTime + SOON + Math.max(0, -ahead);
     this.#transport.play(SOON + Math.max(0, ahead));
+    this.#lead = { from, to, time: first + grid.beatsPerBar * beat, speed };
     for (let number = 0; number < grid.beatsPerBar; number += 1) {
-      const time = first + (number * beat) / speed;
-      this.#sound(time + this.#delay, number === 0 ? "bar" : "beat");
+      const kind = number === 0 ? "bar" : "beat";
+      this.#sound(first + number * beat + this.#delay, kind, this.#leading);
     }
   }
 
+  /** Whether the count-in still leads to its beat: the song has not stopped, jumped or been late. */
+  #isLeading() {
+    const { isPlaying, spans, speed } = this.#transport;
+    if (!this.#lead || !isPlaying || speed !== this.#lead.speed) return false;
+    const { from, to, time } = this.#lead;
+    const reached = this.#transport.positionAt(time * this.#rate) / this.#rate;
+    return Math.abs(reached - (spans.length ? to : from)) < SAME; // without spans nothing is loaded
+  }
+
   #restart() {
-    for (const source of this.#sounding) source.stop();
-    this.#sounding.clear();
+    stop(this.#sounding);
+    if (!this.#isLeading()) stop(this.#leading);
     clearInterval(this.#timer);
     this.#until = 0;
     if (!this.#transport.isPlaying || !this.#set.on || !this.#grid) return;
@@ -107,14 +129,20 @@ export class Click {
       const [start, end] = [frame / this.#rate, (frame + length) / this.#rate];
       for (const [at, kind] of this.#points) {
         const due = time / this.#rate + (at - start) / speed;
-        if (at >= start && at < end && due >= from && due < to) this.#sound(due + this.#delay, kind);
+        if (at >= start && at < end && due >= from && due < to) {
+          this.#sound(due + this.#delay, kind, this.#sounding);
+        }
       }
     }
     this.#until = to;
   }
 
-  /** @param {"bar" | "beat" | "between"} kind */
-  #sound(time, kind) {
+  /**
+   * @param {number} time seconds of the clock
+   * @param {"bar" | "beat" | "between"} kind
+   * @param {Set<OscillatorNode>} sources holds the click until it has sounded
+   */
+  #sound(time, kind, sources) {
     const [source, fader] = [this.#context.createOscillator(), this.#context.createGain()];
     source.frequency.value = HERTZ[kind];
     fader.gain.setValueAtTime(LEVELS[kind], time);
@@ -122,12 +150,18 @@ export class Click {
     source.connect(fader).connect(this.#output);
     source.start(time);
     source.stop(time + LENGTH);
-    this.#sounding.add(source);
+    sources.add(source);
     source.addEventListener("ended", () => {
-      this.#sounding.delete(source);
+      sources.delete(source);
       fader.disconnect();
     });
   }
+}
+
+/** @param {Set<OscillatorNode>} sources */
+function stop(sources) {
+  for (const source of sources) source.stop();
+  sources.clear();
 }
 
 /** Seconds and kind of each click. */

@@ -3,15 +3,10 @@
 // makes all of them wait, and never one of them alone.
 
 import { MIXTURE } from "./mix.js";
+import { WHOLE, endOf, meeting, silence } from "./spans.js";
 
 /** In steps of 5 %. */
 export const SPEEDS = Array.from({ length: 31 }, (_, at) => (10 + at) / 20);
-/**
- * Frames of the song in which frames of the clock and of the song meet at every speed: at 0.95, 20
- * frames of the clock are 19 of the song.
- */
-const MEETING = 40;
-const WHOLE = 1e-4; // frames: how far from a whole number a float may be that stands for one
 const MARGIN = 0.06; // seconds from a decision to where it is heard
 const TOO_LATE = 0.015; // seconds before its time, when something can still be scheduled for sure
 const AHEAD = 6; // seconds that are scheduled, more than a tab in the background sleeps
@@ -20,21 +15,13 @@ const FETCHED_AHEAD = 1; // windows after the last one that is scheduled
 const SHORTEST_LOOP = 0.2; // seconds
 const FADE = 0.004; // seconds: in where playing begins, out and in where a loop repeats
 
-/**
- * A stretch of the song that is scheduled: from `frame` on for `length` frames of the song, at
- * `time`, in frames of the clock. Where a piece ends between two of these, so does the span, and the
- * next one begins there; what begins by a decision begins at a whole one.
- * @typedef {{time: number, frame: number, length: number, speed: number, fadesIn: boolean,
- *            fadesOut: boolean, sources: AudioBufferSourceNode[], faders: GainNode[]}} Span
- */
-
 /** Plays a song; tells of "change" when it begins, waits or stops, or the loop or speed change. */
 export class Transport extends EventTarget {
   #context;
   #graph;
   #pieces;
   #song;
-  /** @type {Span[]} */
+  /** @type {import("./spans.js").Span[]} */
   #spans = [];
   // What is scheduled next; without a time: as soon as possible.
   #next = { time: null, frame: 0, fadesIn: false };
@@ -277,8 +264,12 @@ export class Transport extends EventTarget {
   #reconsider() {
     if (!this.#playing) return;
     const soon = this.#now() + this.#frames(MARGIN);
-    const span = this.#spans.find((each) => each.time <= soon && soon < endOf(each));
-    if (span) {
+    const span = this.#spans.find((each) => soon < endOf(each));
+    if (span && soon < span.time) {
+      const { time, frame, fadesIn } = span; // it begins later, after a count-in
+      this.#cut(time);
+      this.#next = { time, frame, fadesIn };
+    } else if (span) {
       const fade = this.#frames(FADE);
       const earliest = Math.max(soon, span.fadesIn ? span.time + fade : 0);
       const latest = endOf(span) - (span.fadesOut ? fade : 0);
@@ -371,30 +362,4 @@ export class Transport extends EventTarget {
 /** Names of the tracks that can be set in the mixer. */
 export function stemsOf(song) {
   return song.tracks.map(({ name }) => name).filter((name) => name !== MIXTURE);
-}
-
-/** Where from a time on a frame of the clock and one of the song first meet in a span. */
-function meeting(span, earliest) {
-  const first = Math.ceil((earliest - span.time) * span.speed - WHOLE);
-  for (let passed = first; passed < first + MEETING; passed += 1) {
-    const time = span.time + passed / span.speed;
-    if (Math.abs(time - Math.round(time)) < WHOLE) {
-      return { time: Math.round(time), frame: span.frame + passed };
-    }
-  }
-  return { time: Math.ceil(earliest), frame: span.frame + first }; // never, if the span begins between frames: off by a fraction
-}
-
-function endOf(span) {
-  return span.time + span.length / span.speed;
-}
-
-/** Stop a span, and hold nothing of it. */
-function silence(span) {
-  for (const fader of span.faders) fader.disconnect();
-  for (const source of span.sources) {
-    source.disconnect();
-    source.stop();
-    source.buffer = null;
-  }
 }
