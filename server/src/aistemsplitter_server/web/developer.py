@@ -13,6 +13,7 @@ from pydantic import Field
 from aistemsplitter_server.accounts import queries, scopes, service
 from aistemsplitter_server.accounts.limits import limits_of
 from aistemsplitter_server.accounts.scopes import Scope
+from aistemsplitter_server.accounts.sign_ins import SignedIn
 from aistemsplitter_server.accounts.tables import ApiKey
 from aistemsplitter_server.audit import service as audit
 from aistemsplitter_server.audit.service import Action
@@ -23,7 +24,7 @@ from aistemsplitter_server.splits.schemas import Priority
 from aistemsplitter_server.web.forms import Form, filled
 from aistemsplitter_server.web.pages import render
 from aistemsplitter_server.web.sdk_wheel import install_command
-from aistemsplitter_server.web.sessions import InSession, SignedIn
+from aistemsplitter_server.web.sessions import InSession
 
 router = APIRouter()
 
