@@ -12,7 +12,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import select
 import sys
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Sequence
@@ -25,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aistemsplitter_server.sandbox import priority
-from aistemsplitter_server.sandbox.confinement import confine_decoder
+from aistemsplitter_server.worker import confined_child
 
 if TYPE_CHECKING:
     from aistemsplitter_engine.audio import FloatArray
@@ -76,19 +75,14 @@ class Task:
 
 def main() -> None:
     """Run the task. Errors go to stdout."""
-    from aistemsplitter_engine import EngineError
-
     task = Task(**json.loads(sys.argv[1]))
     priority.lower(priority.PLAYER_AUDIO)
-    confine_decoder(seconds=task.cpu_seconds, largest_file=task.largest_file)
-    try:
-        with os.fdopen(task.index, "w") as index:
-            json.dump(cut(task, _end_without_parent), index, separators=(",", ":"))
-    except (EngineError, OSError, MemoryError) as error:
-        sys.stdout.write(str(error) or type(error).__name__)
-        sys.stdout.flush()
-        os._exit(1)
-    os._exit(0)
+    confined_child.answer(
+        task.index,
+        partial(cut, task, confined_child.end_without_parent),
+        cpu_seconds=task.cpu_seconds,
+        largest_file=task.largest_file,
+    )
 
 
 def line(task: Task) -> str:
@@ -239,11 +233,3 @@ class _Waveform:
         samples = bins.astype(np.float64)
         self._peaks.append(np.abs(samples).max(axis=(0, 2), initial=0.0))
         self._levels.append(np.sqrt(np.mean(samples**2, axis=(0, 2))))
-
-
-def _end_without_parent() -> None:
-    """End this process when its parent dies in any way, since stdin is closed then."""
-    stdin = select.poll()
-    stdin.register(sys.stdin, select.POLLIN)
-    if stdin.poll(0):
-        os._exit(1)

@@ -6,7 +6,6 @@ It runs confined (see ``sandbox/confinement.py``), on files that its parent has 
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -15,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from aistemsplitter_server.sandbox import priority
-from aistemsplitter_server.sandbox.confinement import confine_decoder
-from aistemsplitter_server.worker import harmony, rhythm
+from aistemsplitter_server.worker import confined_child, harmony, rhythm
 from aistemsplitter_server.worker.frames import Audio
 from aistemsplitter_server.worker.harmony import Pitches
 from aistemsplitter_server.worker.rhythm import Pulse
@@ -24,6 +22,7 @@ from aistemsplitter_server.worker.rhythm import Pulse
 if TYPE_CHECKING:
     from aistemsplitter_engine.audio import FloatArray
 
+LARGEST_FILE = 1 << 20  # bytes
 USUAL = 126.0  # beats per minute, of tempos that people count
 UNUSUAL = 0.5  # cost of an octave away from it
 BARS = {4: 1.0, 3: 1.0, 2: 0.6}  # beats of a bar, and how common that is
@@ -54,20 +53,15 @@ class Task:
 
 def main() -> None:
     """Run the task. Errors go to stdout."""
-    from aistemsplitter_engine import EngineError
-
     task = Task(**json.loads(sys.argv[1]))
     priority.lower(priority.SEPARATING)
     _rehearse()
-    confine_decoder(seconds=task.cpu_seconds, largest_file=1 << 20)
-    try:
-        with os.fdopen(task.result, "w") as result:
-            json.dump(detect(_audio(task.drums), _audio(task.harmony)), result)
-    except (EngineError, OSError, MemoryError) as error:
-        sys.stdout.write(str(error) or type(error).__name__)
-        sys.stdout.flush()
-        os._exit(1)
-    os._exit(0)
+    confined_child.answer(
+        task.result,
+        lambda: detect(_audio(task.drums), _audio(task.harmony)),
+        cpu_seconds=task.cpu_seconds,
+        largest_file=LARGEST_FILE,
+    )
 
 
 def _rehearse() -> None:
@@ -141,4 +135,5 @@ def _audio(files: Sequence[int]) -> Iterator[Audio]:
         resample(song.blocks(), song.sample_rate, rhythm.RATE) for song in songs
     ]
     for blocks in zip(*streams, strict=False):
+        confined_child.end_without_parent()
         yield sum(block.mean(axis=0) for block in blocks)
