@@ -14,6 +14,8 @@ Device = DeviceName | str
 """A device's name, or that of one CUDA GPU such as ``cuda:1``; see :func:`checked_device`."""
 Precision = Literal["auto", "float32", "bf16", "float16"]
 Clip = Literal["rescale", "clamp", "none"]
+Normalize = Literal["none", "mixture-loudness"]
+LOUDNESS = -14.0  # LUFS of a mixture that is normalized: the level of most streaming services
 FormatName = Literal["wav", "flac", "mp3", "opus", "m4a"]
 DEFAULT_MODEL = "htdemucs_ft"
 
@@ -26,6 +28,7 @@ class SplitOptions(TypedDict, total=False):
     bit_depth: int | None
     bitrate: int | None
     clip: Clip
+    normalize: Normalize
     mono: bool
     sample_rate: int | None
     names: Mapping[str, str] | None

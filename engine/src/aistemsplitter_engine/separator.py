@@ -21,6 +21,7 @@ from aistemsplitter_engine.options import (
     Clip,
     Device,
     FormatName,
+    Normalize,
     Precision,
     SplitOptions,
     number,
@@ -259,6 +260,7 @@ class Separator:
         mono: bool = False,
         sample_rate: int | None = None,
         names: Mapping[str, str] | None = None,
+        normalize: Normalize = "none",
         resume: bool = False,
         on_progress: Progress | None = None,
         cancel: threading.Event | None = None,
@@ -283,6 +285,9 @@ class Separator:
             sample_rate: Sample rate of the files in Hz; by default that of the song, or the next
                 one that the format supports.
             names: Names of the files by stem, without extension; by default those of the stems.
+            normalize: ``mixture-loudness`` multiplies all stems with the one gain that brings the
+                song to -14 LUFS (EBU R128, integrated), so that songs are equally loud and stems
+                keep their balance. ``clip`` applies after it.
             resume: Continue an unfinished run of the same song, model and options.
 
         Raises:
@@ -293,7 +298,7 @@ class Separator:
         """
         self._model.check_open()
         output = OutputFormat(format, bit_depth, bitrate)
-        export = Export(Path(folder), output, clip, mono, sample_rate, names or {})
+        export = Export(Path(folder), output, clip, mono, sample_rate, names or {}, normalize)
         chosen = self.choose(stems)
         export.check_names(chosen)
         _check_exists(song)  # loading networks takes seconds
@@ -302,7 +307,15 @@ class Separator:
         from aistemsplitter_engine.pipeline.track import Track
         from aistemsplitter_engine.pipeline.write import write_stems
 
-        with closing(Track(self._model, song, chosen, on_progress, cancel)) as track:
+        track = Track(
+            self._model,
+            song,
+            chosen,
+            on_progress,
+            cancel,
+            measures_loudness=export.measures_loudness,
+        )
+        with closing(track):
             return write_stems(track, self._separation, export, resume=resume)
 
     def split_many(

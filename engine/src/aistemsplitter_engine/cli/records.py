@@ -88,6 +88,7 @@ def options_of(
         "sample-rate": export.sample_rate,
         "mono": export.mono,
         "clip": export.clip,
+        **({"normalize": export.normalize} if export.measures_loudness else {}),
     }
 
 

@@ -88,6 +88,7 @@ def split_song(
             mono=export.mono,
             sample_rate=export.sample_rate,
             names=export.names,
+            normalize=export.normalize,
             resume=resume,
             on_progress=on_progress,
             cancel=cancel,

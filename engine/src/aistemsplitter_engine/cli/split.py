@@ -20,6 +20,7 @@ from aistemsplitter_engine.options import (
     Clip,
     Device,
     FormatName,
+    Normalize,
     Precision,
 )
 
@@ -109,6 +110,12 @@ def _bit_depth(_context: click.Context, _option: click.Parameter, value: str | N
     default="rescale",
     help="Stems that exceed full scale: attenuate all alike, clip the peaks, or neither.",
 )
+@click.option(
+    "--normalize",
+    type=_one_of(Normalize),
+    default="none",
+    help="Multiply all stems by the one gain that brings the song to -14 LUFS.",
+)
 @device_option
 @click.option(
     "--precision", type=_one_of(Precision), default="auto", help="Precision to compute in."
@@ -164,6 +171,7 @@ def split(
     sample_rate: int | None,
     mono: bool,
     clip: Clip,
+    normalize: Normalize,
     device: Device,
     precision: Precision,
     shifts: int,
@@ -199,7 +207,14 @@ def split(
 
         # Validated before anything is downloaded.
         template = NameTemplate(name)
-        export = Export(output, OutputFormat(format, bit_depth, bitrate), clip, mono, sample_rate)
+        export = Export(
+            output,
+            OutputFormat(format, bit_depth, bitrate),
+            clip,
+            mono,
+            sample_rate,
+            normalize=normalize,
+        )
         open_separator = partial(
             Separator,
             model,

@@ -54,6 +54,10 @@ def check(
             "--clip rescale needs the peak of the whole song, which --output - does not wait for;"
             " choose clamp, none, or --bit-depth float"
         )
+    if export.measures_loudness:
+        raise OptionError(
+            "--normalize needs the loudness of the whole song, which --output - does not wait for"
+        )
     if sys.stdout.isatty():
         raise OptionError("standard output is a terminal; redirect it, or choose a folder")
 

@@ -30,9 +30,12 @@ class Encoders:
         track: Track,
         spool: Spool,
         export: Export,
-        gain: float = 1.0,
+        gain: float,
+        *,
+        is_rescaled: bool = False,
     ) -> None:
         self._track, self._spool, self._export, self._gain = track, spool, export, gain
+        self._rescales = export.rescales and not is_rescaled
         self._too_loud = threading.Event()
         self._frames = dict.fromkeys(track.stems, 0)  # encoded so far
         self._total = len(track.stems) * track.frames_at(export.rate(track))
@@ -51,7 +54,7 @@ class Encoders:
         wait(self._results)
 
     def peak(self) -> float:
-        """Wait until all are done; return the peak of all stems before the gain.
+        """Wait until all are done; return the peak of all stems after the gain.
 
         Reports progress as long as any of them advances.
         """
@@ -92,14 +95,14 @@ class Encoders:
                 self._frames[stem] += block.shape[1]
                 if export.mono:
                     block = block.mean(0, keepdims=True, dtype=np.float32)
+                if self._gain != 1:
+                    block = block * np.float32(self._gain)
                 peak = max(peak, float(block.max()), -float(block.min()))
-                if peak > 1 and export.rescales and self._gain == 1:
+                if peak > 1 and self._rescales:
                     self._too_loud.set()
                 if self._too_loud.is_set():
                     writer.abort()
                     continue
-                if self._gain != 1:
-                    block = block * np.float32(self._gain)
                 if export.clamps:
                     block = block.clip(-1, 1)
                 writer.write(block)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, get_args
 
 from aistemsplitter_engine.errors import OptionError
 from aistemsplitter_engine.formats import OutputFormat
-from aistemsplitter_engine.options import Clip, whole_number
+from aistemsplitter_engine.options import LOUDNESS, Clip, Normalize, whole_number
 
 if TYPE_CHECKING:
     from aistemsplitter_engine.pipeline.track import Track
@@ -36,7 +36,8 @@ class Export:
     """The destination and the format of a song's stems; see :meth:`Separator.split`.
 
     Raises:
-        OptionError: ``clip`` or the sample rate is not supported, or a name is not a file name.
+        OptionError: ``clip``, ``normalize`` or the sample rate is not supported, or a name is not
+            a file name.
     """
 
     folder: Path
@@ -45,10 +46,14 @@ class Export:
     mono: bool = False
     sample_rate: int | None = None
     names: Mapping[str, str] = field(default_factory=dict)
+    normalize: Normalize = "none"
 
     def __post_init__(self) -> None:
         if self.clip not in get_args(Clip):
             raise OptionError(f"clip {self.clip!r} is not one of {', '.join(get_args(Clip))}")
+        if self.normalize not in get_args(Normalize):
+            choices = ", ".join(get_args(Normalize))
+            raise OptionError(f"normalize {self.normalize!r} is not one of {choices}")
         object.__setattr__(self, "sample_rate", checked_sample_rate(self.sample_rate))
         for stem, name in self.names.items():
             if not isinstance(name, str) or not name or set(name) & {"/", "\\", "\0"}:
@@ -68,6 +73,17 @@ class Export:
     def clamps(self) -> bool:
         """True if samples that exceed full scale are clipped."""
         return self.clip == "clamp" and not self.format.is_float
+
+    @property
+    def measures_loudness(self) -> bool:
+        """True if the loudness of the mixture has to be measured."""
+        return self.normalize == "mixture-loudness"
+
+    def loudness_gain(self, track: Track) -> float:
+        """Return the gain that brings a track's mixture to its loudness; 1 for silence."""
+        if not self.measures_loudness or track.lufs is None:
+            return 1.0
+        return float(10 ** ((LOUDNESS - track.lufs) / 20))
 
     def name(self, stem: str) -> str:
         """Return the name of a stem's file."""

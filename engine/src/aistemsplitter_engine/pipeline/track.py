@@ -14,6 +14,7 @@ import numpy as np
 
 from aistemsplitter_engine.arrays import FloatArray
 from aistemsplitter_engine.audio import AudioArray, AudioFile, Source, TaggedSource, resample
+from aistemsplitter_engine.audio.loudness import LoudnessMeter
 from aistemsplitter_engine.errors import AudioError, Cancelled
 from aistemsplitter_engine.families.base import Level
 from aistemsplitter_engine.pipeline.memory import FRAME_BYTES, HeldBlocks
@@ -46,6 +47,8 @@ class Track:
         stems: tuple[str, ...],
         on_progress: Progress | None,
         cancel: threading.Event | None,
+        *,
+        measures_loudness: bool = False,
     ) -> None:
         self.source = _source(song)
         self.stems = stems
@@ -61,6 +64,7 @@ class Track:
         self._cancel = cancel
         self._first = _Read()
         self._held: HeldBlocks | None = None
+        self._lufs_meter = LoudnessMeter(self.model_rate) if measures_loudness else None
 
     @property
     def warnings(self) -> list[str]:
@@ -77,10 +81,18 @@ class Track:
         meter = self._model.meter()
         for block in self._held.hold(self.reported(self._resampled(self._first))):
             meter.add(block)
+            if self._lufs_meter is not None:
+                self._lufs_meter.add(block)
         measured: Level = meter.loudness()
         if measured.frames == 0:
             raise AudioError(f"{self.source.name}: holds no audio")
         return measured
+
+    @cached_property
+    def lufs(self) -> float | None:
+        """Integrated loudness; None for silence, or if it was not to be measured."""
+        _ = self.loudness
+        return None if self._lufs_meter is None else self._lufs_meter.integrated()
 
     @property
     def identity(self) -> dict[str, int]:

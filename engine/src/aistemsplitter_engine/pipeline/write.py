@@ -38,7 +38,9 @@ class SplitResult:
         frames: Samples per channel of each file.
         duration: Length of the song in seconds.
         elapsed: Seconds that the run took.
-        gain: Factor that all stems were multiplied with to stay within full scale.
+        gain: Factor that all stems were multiplied with.
+        loudness_gain: The part of it that brings the mixture to its loudness. The rest keeps stems
+            within full scale.
         warnings: Warnings about the song.
     """
 
@@ -48,6 +50,7 @@ class SplitResult:
     duration: float
     elapsed: float
     gain: float
+    loudness_gain: float
     warnings: tuple[str, ...]
 
 
@@ -82,6 +85,7 @@ def write_stems(
         duration=track.loudness.frames / track.model_rate,
         elapsed=time.monotonic() - started,
         gain=gain,
+        loudness_gain=export.loudness_gain(track),
         warnings=tuple(track.warnings),
     )
 
@@ -91,7 +95,8 @@ def _separate_and_encode(
 ) -> float:
     """Separate into the spool while encoders read it; return the gain of all stems."""
     with shared_threads() as threads:
-        encoders = Encoders(threads, track, spool, export)
+        gain = export.loudness_gain(track)
+        encoders = Encoders(threads, track, spool, export, gain)
         try:
             with closing(separation.stems(track, spool.seed, spool.frames)) as blocks:
                 for block in blocks:
@@ -100,10 +105,11 @@ def _separate_and_encode(
             spool.end()
             peak = encoders.peak()
             if peak <= 1 or not export.rescales:
-                return 1.0
-            encoders = Encoders(threads, track, spool, export, 1 / peak)
+                return gain
+            gain /= peak
+            encoders = Encoders(threads, track, spool, export, gain, is_rescaled=True)
             encoders.peak()
-            return 1 / peak
+            return gain
         except BaseException:
             spool.end(failed=True)  # ends the encoders, too
             raise

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from aistemsplitter_engine.audio import FloatArray, StemWriter
-from stem_files import STEMS, Options, read, read_all, separator, song, tree
+from aistemsplitter_engine.audio.loudness import LoudnessMeter
+from stem_files import RATE, STEMS, Options, read, read_all, separator, song, tree
 
 
 def levels(tmp_path: Path, **options: object) -> tuple[FloatArray, FloatArray, float]:
@@ -92,3 +93,36 @@ def test_stems_that_will_be_encoded_again_are_not_encoded_to_the_end(
     loud = song(30, gain=9)
     separator().split(loud, tmp_path)
     assert 4 * loud.frames <= sum(written) < 6 * loud.frames  # not 8
+
+
+@pytest.mark.parametrize("gain", [0.1, 1], ids=["quiet", "usual"])
+def test_the_mixture_gets_the_loudness_of_streaming_services(tmp_path: Path, gain: float) -> None:
+    quiet = song(4, gain=gain)
+    result = separator().split(
+        quiet, tmp_path / "out", bit_depth=32, normalize="mixture-loudness", stems=[*STEMS]
+    )
+    separator().split(quiet, tmp_path / "plain", bit_depth=32)
+    plain, made = read_all(tmp_path / "plain"), read_all(tmp_path / "out")
+    assert result.gain == result.loudness_gain != 1
+    assert np.abs(made - plain * np.float32(result.gain)).max() <= 1e-6
+    assert loudness(next(iter(quiet.blocks())) * result.gain) == pytest.approx(-14, abs=0.1)
+
+
+def test_normalized_stems_stay_within_full_scale(tmp_path: Path) -> None:
+    result = separator().split(song(4, gain=0.1), tmp_path / "out", normalize="mixture-loudness")
+    stems = read_all(tmp_path / "out")
+    assert np.abs(stems).max() <= 1
+    if result.gain < result.loudness_gain:  # the peaks did not allow the loudness
+        assert np.abs(stems).max() == pytest.approx(1, abs=2**-15)
+
+
+def test_silence_is_not_normalized(tmp_path: Path) -> None:
+    result = separator().split(song(1, gain=0), tmp_path / "out", normalize="mixture-loudness")
+    assert result.gain == 1
+    assert not read_all(tmp_path / "out").any()
+
+
+def loudness(audio: FloatArray) -> float | None:
+    meter = LoudnessMeter(RATE)
+    meter.add(audio.astype(np.float32))
+    return meter.integrated()
