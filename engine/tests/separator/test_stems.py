@@ -24,12 +24,22 @@ def test_stems_computed_from_the_mixture() -> None:
     stems = joined(separator.separate(source, stems=separator.stems))
     own = sum(stems[stem] for stem in separator.stems[:4])
     assert np.array_equal(stems["instrumental"], source._array - stems["vocals"])
+    for stem in separator.stems[:4]:
+        assert np.array_equal(stems[f"no_{stem}"], source._array - stems[stem])
     assert stems["residual"] + own == pytest.approx(source._array, abs=1e-6)
     assert np.abs(stems["residual"]).max() > 0.01
 
 
 @pytest.mark.parametrize(
-    "chosen", [["vocals"], ["instrumental"], ["residual"], ["other", "drums"], ["residual", "bass"]]
+    "chosen",
+    [
+        ["vocals"],
+        ["instrumental"],
+        ["residual"],
+        ["other", "drums"],
+        ["residual", "bass"],
+        ["no_drums"],
+    ],
 )
 @pytest.mark.parametrize("model", ["htdemucs_tiny", "htdemucs_ft"])
 @pytest.mark.usefixtures("bag", "fakes")

@@ -74,8 +74,8 @@ def _bit_depth(_context: click.Context, _option: click.Parameter, value: str | N
 @click.option(
     "--stems",
     metavar="STEM,...",
-    help="Stems to write: the model's own, instrumental (the mixture minus the vocals) or "
-    "residual (the mixture minus all stems).",
+    help="Stems to write: the model's own, no_STEM (the mixture minus it, such as no_drums), "
+    "instrumental (the mixture minus the vocals) or residual (the mixture minus all stems).",
 )
 @click.option("--format", type=_one_of(FormatName), default="wav", help="Format of the stems.")
 @click.option(

@@ -9,6 +9,7 @@ from aistemsplitter_engine.errors import OptionError
 from aistemsplitter_engine.families.base import Meter
 
 VOCALS, INSTRUMENTAL, RESIDUAL = "vocals", "instrumental", "residual"
+WITHOUT = "no_"  # prefix of the mixture minus a source, such as no_drums
 
 
 class StemModel(ABC):
@@ -66,7 +67,9 @@ class StemModel(ABC):
             return None
         if stem == self.complement:
             return self.sources[0]
-        return VOCALS if stem == INSTRUMENTAL else None
+        if stem == INSTRUMENTAL:
+            return VOCALS
+        return stem.removeprefix(WITHOUT) if stem.startswith(WITHOUT) else None
 
     def needed(self, stems: Sequence[str]) -> tuple[str, ...]:
         """Return the model's own stems that ``stems`` are computed from."""
@@ -102,4 +105,5 @@ def choose_stems(
 
 def _all_stems(sources: tuple[str, ...], complement: str | None) -> tuple[str, ...]:
     made = ([complement] if complement else []) + ([INSTRUMENTAL] if VOCALS in sources else [])
-    return tuple(dict.fromkeys((*sources, *made, RESIDUAL)))
+    without = [WITHOUT + source for source in sources]
+    return tuple(dict.fromkeys((*sources, *made, RESIDUAL, *without)))
