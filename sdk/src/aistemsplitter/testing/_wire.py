@@ -42,6 +42,7 @@ def split_json(split_id: str, status: str, **fields: Any) -> dict[str, Any]:
         "expiresAt": timestamp(24 * 3600),
         "servedBy": "htdemucs_ft",
         "analysis": None,
+        "options": None,
         "warnings": [],
         "metadata": {},
     }

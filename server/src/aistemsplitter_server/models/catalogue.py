@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 FOUR = ("drums", "bass", "other", "vocals")
-INSTRUMENTAL = "instrumental"  # a pseudo-stem that every model has: the mixture minus the vocals
+# Made from the mixture: it minus the vocals, minus all stems, and minus one, such as no_drums.
+INSTRUMENTAL, RESIDUAL, WITHOUT = "instrumental", "residual", "no_"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +21,8 @@ class Model:
     @property
     def choices(self) -> tuple[str, ...]:
         """The stems that can be asked for."""
-        return (*self.stems, INSTRUMENTAL)
+        without = (WITHOUT + stem for stem in self.stems)
+        return (*self.stems, INSTRUMENTAL, RESIDUAL, *without)
 
 
 HTDEMUCS_FT = Model("htdemucs_ft", FOUR, ("4s",), "Four networks, each tuned for one stem.")

@@ -42,6 +42,7 @@ def render(
             "expires_at": _expires_at(split),
             "served_by": split.served_by,
             "analysis": analysis.shown(split),
+            "options": split.options,
             "warnings": split.warnings,
             "metadata": split.split_metadata,
         }

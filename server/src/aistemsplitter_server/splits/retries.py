@@ -93,6 +93,7 @@ def _request(split: Split) -> CreateSplit:
             "stems": split.stems,
             "webhookUrl": split.webhook_url,
             "output": split.output,
+            "options": split.options,
             "metadata": split.split_metadata or None,
         }
     )

@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field, StringConstraints, ValidationInfo, field
 from aistemsplitter_server.kit.schemas import Moment, NextCursor, Request, Response, example
 from aistemsplitter_server.models.catalogue import HTDEMUCS_FT, NAMES, Model
 from aistemsplitter_server.splits.analysis import Analysis
+from aistemsplitter_server.splits.options import SplitOptions
 from aistemsplitter_server.splits.outputs import PutUrls
 from aistemsplitter_server.webhooks.tables import EventType
 
@@ -39,6 +40,7 @@ SPLIT: dict[str, Any] = {
     "expiresAt": "2026-05-06T10:21:40.000Z",
     "servedBy": "htdemucs_ft",
     "analysis": {"bpm": 120.0, "key": "F# minor", "beatsPerBar": 4, "firstDownbeat": 0.31},
+    "options": {"bitDepth": 24},
     "warnings": [],
     "metadata": {"order": "1001"},
 }
@@ -98,6 +100,11 @@ class CreateSplit(Request):
         exclude_if=lambda output: output is None,  # as in fingerprints of earlier versions
         description="where to deliver stems, besides keeping them for download",
     )
+    options: SplitOptions | None = Field(
+        None,
+        exclude_if=lambda options: options is None,  # as in fingerprints of earlier versions
+        description="how to compute and encode the stems",
+    )
 
     @field_validator("stem_model")
     @classmethod
@@ -133,6 +140,19 @@ class CreateSplit(Request):
         if unknown:
             raise ValueError(f"has the stem {unknown[0][:64]!r}, but the split makes {wanted}")
         return output
+
+    @field_validator("options")
+    @classmethod
+    def _of_the_format(
+        cls, options: SplitOptions | None, info: ValidationInfo
+    ) -> SplitOptions | None:
+        if options == SplitOptions():
+            return None
+        if (
+            options is not None and "output_format" in info.data
+        ):  # an invalid format has an error of its own
+            options.check(info.data["output_format"])
+        return options
 
     @property
     def model(self) -> Model:
@@ -200,6 +220,9 @@ class SplitInfo(Response):
     served_by: str
     analysis: Analysis | None = Field(
         description="tempo and key of the song; null before it succeeds, or if they were not found"
+    )
+    options: SplitOptions | None = Field(
+        description="those that were chosen; null if all are the defaults"
     )
     warnings: list[str]
     metadata: dict[str, str]

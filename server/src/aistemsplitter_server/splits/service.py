@@ -24,7 +24,7 @@ from aistemsplitter_server.kit import ids, logs, times
 from aistemsplitter_server.kit.database import clock
 from aistemsplitter_server.kit.errors import Conflict, NotFound
 from aistemsplitter_server.models.service import Serving
-from aistemsplitter_server.splits import analysis, listening, queries, queueing, sizes
+from aistemsplitter_server.splits import analysis, listening, options, queries, queueing, sizes
 from aistemsplitter_server.splits.analysis import Detected
 from aistemsplitter_server.splits.schemas import CreateSplit, DirectUrl, Priority
 from aistemsplitter_server.splits.tables import (
@@ -108,6 +108,7 @@ def _new(
         input_url=url,
         webhook_url=request.webhook_url,
         output=request.output.model_dump() if request.output else None,
+        options=request.options.model_dump(by_alias=True) if request.options else None,
         split_metadata=request.metadata or {},
         served_by=serving.model.name,
         filename=filename,
@@ -287,7 +288,7 @@ def measured(session: Session, split: Split, seconds: float, sample_rate: int | 
     """Set a split's length and charge it."""
     split.duration_seconds, split.sample_rate = seconds, sample_rate
     if not split.is_test:
-        price = max(1, math.ceil(seconds))
+        price = max(1, math.ceil(seconds * options.of(split.options).price))
         credits.charge(session, split.account_id, split.id, price)
         split.credits_used = price
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 
 from aistemsplitter_server.models.service import TEST_SECONDS
+from aistemsplitter_server.splits import options
 from aistemsplitter_server.splits.tables import Split
 
-# Bytes per frame of one stereo stem. WAV and FLAC keep 16-bit samples at the song's own rate; the
-# bit rates of the others are the engine's.
-BYTES_PER_FRAME = {"wav": 4, "flac": 4}
+LOSSLESS = {"wav", "flac"}
+USUAL_BIT_DEPTH = 16
+# Of one stereo stem, at the engine's bit rates.
 BYTES_PER_SECOND = {"mp3": 40_000, "m4a": 32_000, "opus": 24_000}
 USUAL_RATE = 44100  # Hz
 
@@ -19,8 +20,12 @@ def of_stems(split: Split) -> int:
     seconds = split.duration_seconds
     if split.is_test:
         seconds = min(seconds, TEST_SECONDS)
-    if split.output_format in BYTES_PER_FRAME:
-        rate = (split.sample_rate or USUAL_RATE) * BYTES_PER_FRAME[split.output_format]
+    chosen = options.of(split.options)
+    if split.output_format in LOSSLESS:
+        frames = chosen.sample_rate or split.sample_rate or USUAL_RATE
+        rate = frames * 2 * (chosen.bit_depth or USUAL_BIT_DEPTH) // 8
+    elif chosen.bitrate is not None:
+        rate = chosen.bitrate * 1000 // 8
     else:
         rate = BYTES_PER_SECOND[split.output_format]
     return len(split.stems) * math.ceil(seconds * rate)

@@ -106,6 +106,8 @@ class Split(Base):
     input_url: Mapped[str | None]
     webhook_url: Mapped[str | None]
     output: Mapped[dict[str, Any] | None] = mapped_column(JSON)  # see ``outputs.py``
+    # Those chosen, by their names in the API; see ``options.py``.
+    options: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     split_metadata: Mapped[dict[str, Any]] = mapped_column("metadata", JSON)
     request_id: Mapped[str | None]  # of the request that created it, for logs
     retry_of: Mapped[str | None]  # the failed split that this one retries

@@ -57,6 +57,7 @@ class Result:
     sample_rate: int
     seconds: float
     gain: float
+    loudness_gain: float
     warnings: list[str]
 
 

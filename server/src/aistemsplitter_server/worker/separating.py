@@ -17,8 +17,8 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -36,6 +36,9 @@ MESSAGE = 1 << 16  # bytes of an incoming message at most
 DECODER_FAILED = "DECODER_FAILED"
 OUT_OF_DISK, OUT_OF_MEMORY = "OUT_OF_DISK", "OUT_OF_MEMORY"
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+# Options by where the engine takes them; the request's model has checked them.
+FOR_SEPARATOR = ("precision", "shifts", "seed", "overlap")
+FOR_SONG = ("bit_depth", "sample_rate", "bitrate", "clip", "normalize")
 PERIOD = 0.2  # seconds between two progress messages
 
 
@@ -49,6 +52,7 @@ class Task:
         folder: The folder for the stems. An unfinished run found there is resumed.
         seconds: How much of the song to separate; None for all.
         duration: The song's measured duration in seconds.
+        options: Other arguments of the engine's :class:`Separator` and its ``split``.
     """
 
     song: str
@@ -59,6 +63,7 @@ class Task:
     format: str
     seconds: int | None
     duration: float
+    options: dict[str, Any] = field(default_factory=dict)
 
 
 def main() -> None:
@@ -128,13 +133,14 @@ def _carried_out(
     from aistemsplitter_server.sandbox.received_song import DecoderFailed
 
     try:
-        separator = _separator(task.model, separators)
+        separator = _separator(task, separators)
         result = separator.split(
             song(),
             task.folder,
             stems=task.stems,
             format=task.format,  # type: ignore[arg-type]  # the request's model has checked it
             resume=True,
+            **_those(task, FOR_SONG),
             on_progress=_progress_to(output),
             cancel=stop,
         )
@@ -163,6 +169,7 @@ def _carried_out(
             "sample_rate": result.sample_rate,
             "seconds": result.duration,
             "gain": result.gain,
+            "loudness_gain": result.loudness_gain,
             "warnings": [*result.warnings],
         }
     }
@@ -180,14 +187,20 @@ def _progress_to(output: TextIO) -> Callable[[float], None]:
     return send
 
 
-def _separator(model: str, separators: dict[str, Separator]) -> Separator:
+def _separator(task: Task, separators: dict[str, Separator]) -> Separator:
     from aistemsplitter_engine import Separator
 
-    separator = separators.pop(model, None) or Separator(model)
-    separators[model] = separator  # most recently used last
+    options = _those(task, FOR_SEPARATOR)
+    key = json.dumps([task.model, options])
+    separator = separators.pop(key, None) or Separator(task.model, **options)
+    separators[key] = separator  # most recently used last
     while len(separators) > KEPT:
         separators.pop(next(iter(separators))).close()
     return separator
+
+
+def _those(task: Task, names: Sequence[str]) -> dict[str, Any]:
+    return {name: task.options[name] for name in names if name in task.options}
 
 
 def _failed(code: str, message: str) -> dict[str, Any]:

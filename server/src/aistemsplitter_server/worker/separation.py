@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from aistemsplitter_server.models.service import TEST_SECONDS
-from aistemsplitter_server.splits import service
+from aistemsplitter_server.splits import options, service
 from aistemsplitter_server.splits.analysis import Detected
 from aistemsplitter_server.storage import keys
 from aistemsplitter_server.storage.interface import Missing
@@ -53,6 +53,7 @@ def _separate(context: WorkerContext, engines: Engines, attempt: Attempt) -> Non
                     format=split.output_format,
                     seconds=TEST_SECONDS if split.is_test else None,
                     duration=split.duration_seconds,
+                    options=options.of(split.options).model_dump(),
                 )
                 result = engines.separate(task, attempt.progress, attempt.should_stop)
                 detected = analysis.analyse(
@@ -94,7 +95,7 @@ def _store(
                 number,
                 sample_rate=result.sample_rate,
                 gain=result.gain,
-                warnings=[*result.warnings, *_turned_down(result.gain)],
+                warnings=[*result.warnings, *_turned_down(result)],
                 retention=timedelta(hours=context.settings.retention_hours),
                 stored_bytes=size,
                 detected=detected,
@@ -107,7 +108,8 @@ def _store(
     context.shortages.end()
 
 
-def _turned_down(gain: float) -> list[str]:
-    if gain == 1:
+def _turned_down(result: Result) -> list[str]:
+    share = result.gain / result.loudness_gain
+    if share == 1:
         return []
-    return [f"All stems were attenuated to {gain:.3g} of their level to stay within full scale."]
+    return [f"All stems were attenuated to {share:.3g} of their level to stay within full scale."]

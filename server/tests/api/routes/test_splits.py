@@ -54,13 +54,21 @@ def test_a_created_split(theirs: httpx2.Client, someone: Customer) -> None:
     assert list(shown.json()["data"]) == [
         *("id", "status", "stemModel", "filename", "durationSeconds", "creditsUsed"),
         *("createdAt", "updatedAt", "error", "progress", "queuePosition", "outputFormat"),
-        *("sampleRate", "expiresAt", "servedBy", "analysis", "warnings", "metadata"),
+        *("sampleRate", "expiresAt", "servedBy", "analysis", "options", "warnings", "metadata"),
     ]
     split = shown.json()["data"]
     assert split["durationSeconds"] == 21
     assert split["queuePosition"] == 0
     assert split["metadata"] == {"order": "7"}
     assert split["error"] is None
+
+
+def test_options_are_charged_and_shown(theirs: httpx2.Client, someone: Customer) -> None:
+    options = {"bitDepth": 24, "normalize": "mixture-loudness", "shifts": 2, "overlap": 0.5}
+    request = someone.request(someone.upload(20.2), options=options, stems=["no_drums", "residual"])
+    data = make(theirs, request).json()["data"]
+    assert data["creditsUsed"] == 61  # 20.2 s, twice, with 1.5 times as many segments
+    assert theirs.get(f"{SPLITS}/{data['id']}").json()["data"]["options"] == options
 
 
 def test_stems_of_a_succeeded_split(theirs: httpx2.Client, someone: Customer) -> None:
@@ -86,6 +94,8 @@ def test_stems_of_a_succeeded_split(theirs: httpx2.Client, someone: Customer) ->
         ({"stems": ["vocals", "vocals"]}, "stems"),
         ({"stems": "vocals"}, "stems"),
         ({"outputFormat": "wma"}, "outputFormat"),
+        ({"options": {"bitDepth": 8}}, "options.bitDepth"),
+        ({"options": {"bitrate": 128}}, "options.bitrate"),
         ({"input": {}}, "input"),
         ({"input": {"type": "direct_url", "url": "ftp://x/y"}}, "input.url"),
         (
