@@ -70,7 +70,12 @@ def fill(database: Database, shape: Shape) -> None:
         _add(database, Listening, (_listening(song) for song in ended[::10]))
         _add_jobs(database, [song for song in some if song["status"] == "queued"])
     with database.connection() as connection:
-        connection.execute(text("ANALYZE"))
+        if connection.dialect.name == "sqlite":
+            connection.execute(text("ANALYZE"))
+            return
+    with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("VACUUM ANALYZE"))  # as autovacuum does, soon after a bulk load
+        connection.execute(text("CHECKPOINT"))
 
 
 def _songs(shape: Shape) -> Iterator[Row]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
-from datetime import timedelta
+import time
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 from fastapi import FastAPI
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
 
 from aistemsplitter_server.kit import ids, times
 from aistemsplitter_server.retention import failures, runs
@@ -20,6 +22,7 @@ from aistemsplitter_server.storage.local import LocalStorage
 from aistemsplitter_server.uploads import queries as uploads
 from aistemsplitter_server.worker import sweeping
 from aistemsplitter_server.worker.context import WorkerContext
+from aistemsplitter_server.worker.sweep import BATCH, FIRST, Run, rows
 from customers import Customer
 from databases import only_postgres
 from scraping import scraped
@@ -305,3 +308,25 @@ def test_an_upload_that_a_split_begins_to_use_is_not_deleted(
     sweep(context, "expired_uploads")
     with context.database.write() as session:
         assert uploads.of_account(session, caller.account_id, upload.id, is_test=False) is None
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "most"), [(5.0, 4), (50.0, 1), (0.01, BATCH)], ids=["slow", "stuck", "fast"]
+)
+def test_transactions_stay_short(
+    context: WorkerContext, monkeypatch: pytest.MonkeyPatch, milliseconds: float, most: int
+) -> None:
+    now, limits = 0.0, []
+
+    def delete(_session: Session, _now: datetime, limit: int) -> int:
+        nonlocal now
+        now += milliseconds / 1000 * limit
+        limits.append(limit)
+        return limit if len(limits) < 20 else 0
+
+    monkeypatch.setattr(time, "perf_counter", lambda: now)
+    run = Run(context, "events")
+    rows(delete)(run)
+    assert limits[0] == FIRST
+    assert limits[-1] == most
+    assert run.deleted == sum(limits[:-1])

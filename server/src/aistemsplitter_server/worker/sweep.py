@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
@@ -19,7 +20,9 @@ from aistemsplitter_server.worker.context import WorkerContext
 
 logger = logging.getLogger(__name__)
 
-BATCH = 100  # rows or items in one transaction
+BATCH = 100  # rows or items that are found at once; the most in one transaction
+FIRST = 10  # rows in the first transaction of a run
+TRANSACTION = 0.02  # seconds that a transaction should take: SQLite has one writer at a time
 LONGEST = 20.0  # seconds of one run; then the next sweep runs
 MANY = 20  # failed items in one run, after which the storage is assumed to be down
 
@@ -31,6 +34,7 @@ class Run:
     Attributes:
         failed: Items that could not be deleted.
         unfinished: Whether it ran out of time.
+        size: Rows to delete in the next transaction, fitted to the durations of the previous ones.
     """
 
     context: WorkerContext
@@ -38,7 +42,17 @@ class Run:
     deleted: int = 0
     failed: int = 0
     unfinished: bool = False
+    size: int = FIRST
     ends: float = field(default_factory=lambda: time.monotonic() + LONGEST)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Session]:
+        """Run a transaction on ``size`` rows, and fit ``size`` to how long it took."""
+        with self.context.database.write() as session:
+            began = time.perf_counter()
+            yield session
+        took = time.perf_counter() - began
+        self.size = max(1, min(BATCH, 2 * self.size, round(self.size * TRANSACTION / took)))
 
     def goes_on(self) -> bool:
         """Return whether there is time for another batch."""
@@ -66,7 +80,7 @@ class Sweep:
 
 
 def rows(delete: Callable[[Session, datetime, int], int]) -> Work:
-    """Return the work of deleting rows, a batch in each transaction.
+    """Return the work of finding and deleting rows in short transactions.
 
     Args:
         delete: Deletes at most so many expired rows, and returns how many it found.
@@ -74,10 +88,11 @@ def rows(delete: Callable[[Session, datetime, int], int]) -> Work:
 
     def work(run: Run) -> None:
         while run.goes_on():
-            with run.context.database.write() as session:
-                found = delete(session, times.now(), BATCH)
+            limit = run.size
+            with run.transaction() as session:
+                found = delete(session, times.now(), limit)
             run.deleted += found
-            if found < BATCH:
+            if found < limit:
                 return
 
     return work
@@ -96,9 +111,10 @@ def expired_rows(of: Rows) -> Work:
             now = times.now()
             with database.read() as session:
                 keys = of.find(settings, session, now, BATCH)
-            if keys:
-                with database.write() as session:
-                    run.deleted += of.delete(settings, session, now, keys)
+            found = iter(keys)
+            while run.goes_on() and (some := [*islice(found, run.size)]):
+                with run.transaction() as session:
+                    run.deleted += of.delete(settings, session, now, some)
             if len(keys) < BATCH:
                 return
 
