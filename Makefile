@@ -104,7 +104,7 @@ clean:
 	@touch $@
 
 .venv/.packages: .venv/.python $(PROJECTS)
-	$(PIP) --editable ./engine --editable './sdk[cli]' --editable ./server
+	$(PIP) --editable ./engine --editable './sdk[mcp]' --editable ./server
 	@touch $@
 
 .venv/.demo: .venv/.packages

@@ -12,7 +12,7 @@ nox.options.default_venv_backend = "uv"
 nox.options.reuse_existing_virtualenvs = True
 
 PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
-INSTALLED = {"sdk": "./sdk[cli]", "engine": "./engine"}
+INSTALLED = {"sdk": "./sdk[mcp]", "engine": "./engine"}
 
 
 @nox.session(python=PYTHONS)

@@ -24,6 +24,8 @@ from aistemsplitter._source import (
 from aistemsplitter._upload_models import DirectUpload, Upload
 from aistemsplitter._upload_parts import send_parts
 
+LARGE = 100_000_000  # bytes; services take larger files in parts
+
 #: ``_operations.reserve``, passed as an argument because ``_operations`` imports this module.
 Reserve: TypeAlias = Callable[[Session, str, int, Mapping[str, str]], Operation[Upload]]
 

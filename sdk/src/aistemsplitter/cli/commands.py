@@ -15,6 +15,7 @@ from aistemsplitter._types import SplitStatus, StemModelName
 from aistemsplitter._version import __version__
 from aistemsplitter.cli import exits, show, webhooks
 from aistemsplitter.cli.folders import Folders
+from aistemsplitter.cli.mcp import mcp
 from aistemsplitter.cli.options import (
     BaseUrl,
     Json,
@@ -47,6 +48,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(webhooks.app, name="webhooks")
+app.command()(mcp)
 
 
 def run() -> int:

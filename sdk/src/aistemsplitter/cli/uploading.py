@@ -7,11 +7,9 @@ from pathlib import Path
 from aistemsplitter._base import BaseClient
 from aistemsplitter._effects import Operation
 from aistemsplitter._operations import reserve
-from aistemsplitter._upload import upload
+from aistemsplitter._upload import LARGE, upload
 from aistemsplitter._upload_models import Upload
 from aistemsplitter.cli import show
-
-LARGE = 100_000_000  # bytes; services take larger files in parts
 
 
 def upload_song(client: BaseClient, song: str, bars: show.Bars) -> Operation[Upload]:

@@ -1,0 +1,5 @@
+"""Entry point of ``python -m aistemsplitter``."""
+
+from aistemsplitter.cli import main
+
+main()
