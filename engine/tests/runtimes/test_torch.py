@@ -75,9 +75,11 @@ class SmallDevice(TorchRuntime):
         RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
     ],
 )
-def test_out_of_memory_halves_the_batch(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
-    tiny = load_checkpoint(TINY)
-    runtime, roomy = SmallDevice(tiny, "cpu", "float32"), TorchRuntime(tiny, "cpu", "float32")
+def test_out_of_memory_halves_the_batch(
+    checkpoint: Checkpoint, error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    runtime = SmallDevice(checkpoint, "cpu", "float32")
+    roomy = TorchRuntime(checkpoint, "cpu", "float32")
     runtime.error = error
     segments = windows(runtime, 9)
     with caplog.at_level(logging.WARNING):
