@@ -15,7 +15,7 @@ from aistemsplitter_server.cli import hoisted
 from aistemsplitter_server.kit import secrets
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.settings import Settings
-from command_line import COMMAND, ok, run
+from command_line import COMMAND, ok, run, run_process
 from databases import Databases
 from processes import until
 from visitors import person
@@ -84,16 +84,16 @@ def test_sessions_are_ended(folder: Path) -> None:
     ],
 )
 def test_errors_are_one_line(tmp_path: Path, arguments: list[str], reason: str) -> None:
-    done = run(tmp_path, *arguments)
+    done = run_process(tmp_path, *arguments)
     assert done.returncode == 1
     assert reason in done.stderr
     assert done.stderr.count("\n") == 1
 
 
 def test_the_version(tmp_path: Path) -> None:
-    assert (
-        ok(tmp_path, "--version") == f"aistemsplitter-server {version('aistemsplitter-server')}\n"
-    )
+    done = run_process(tmp_path, "--version")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"aistemsplitter-server {version('aistemsplitter-server')}\n"
 
 
 def test_a_database_of_a_newer_version_is_one_line(folder: Path) -> None:

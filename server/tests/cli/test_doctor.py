@@ -20,7 +20,7 @@ from aistemsplitter_server.kit.secrets import Secrets
 from aistemsplitter_server.kit.settings import PREFIX, Settings
 from aistemsplitter_server.storage.local import STORED
 from beating import beat
-from command_line import run
+from command_line import run, run_process
 from customers import customer
 from databases import only_sqlite
 
@@ -205,7 +205,7 @@ def test_advice_for_an_engine_that_fails(status: int, stderr: str, advice: str) 
 
 
 def test_doctor_creates_no_files(tmp_path: Path) -> None:
-    done = run(tmp_path, "doctor", "--json")
+    done = run_process(tmp_path, "doctor", "--json")
     assert (done.returncode, done.stderr) == (1, "")
     report = json.loads(done.stdout)
     assert report["ok"] is False

@@ -24,7 +24,7 @@ from aistemsplitter_server.cli.supervisor import Child, GaveUp
 from aistemsplitter_server.http import lan
 from aistemsplitter_server.kit import times
 from aistemsplitter_server.kit.settings import PREFIX
-from command_line import COMMAND, run
+from command_line import COMMAND, run_process
 from ports import free_port
 from processes import ended, split, state, until, upload
 
@@ -135,7 +135,7 @@ def test_first_start_restart_of_a_killed_process_and_shutdown(tmp_path: Path) ->
         assert stat.S_IMODE(data.stat().st_mode) == 0o700
         assert stat.S_IMODE((data / "secret").stat().st_mode) == 0o600
 
-        second = run(tmp_path, "up", "--port", str(free_port()))
+        second = run_process(tmp_path, "up", "--port", str(free_port()))
         assert (second.returncode, second.stderr.count("\n")) == (1, 1)
         assert "in use by another" in second.stderr
 
@@ -207,7 +207,7 @@ def test_a_second_signal_stops_up_immediately(tmp_path: Path) -> None:
 
 def test_a_port_in_use(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
-        done = run(tmp_path, "up", "--port", str(other.getsockname()[1]))
+        done = run_process(tmp_path, "up", "--port", str(other.getsockname()[1]))
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert "--port" in done.stderr
     assert "ast_live_" not in done.stdout
@@ -272,7 +272,7 @@ def test_lan_with_links_that_lead_elsewhere(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(PREFIX + "PUBLIC_URL", "https://splitter.example")
-    done = run(tmp_path, "up", "--lan", "--port", str(free_port()))
+    done = run_process(tmp_path, "up", "--lan", "--port", str(free_port()))
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert f"remove {PREFIX}PUBLIC_URL" in done.stderr
 
