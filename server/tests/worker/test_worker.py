@@ -18,8 +18,10 @@ import pytest
 
 import aistemsplitter
 from aistemsplitter_server.installation import service as installation
+from aistemsplitter_server.kit.database import Database
+from aistemsplitter_server.kit.secrets import Secrets
 from aistemsplitter_server.splits.tables import Split
-from customers import Customer
+from customers import Customer, customer
 from databases import only_postgres, only_sqlite
 from holding import holder
 from peers import Peer, answers, drips
@@ -107,12 +109,14 @@ def test_urls_that_fail(client: httpx2.Client, service: Service, someone: Custom
 
 
 def test_urls_that_exceed_the_credits(
-    client: httpx2.Client, service: Service, someone: Customer, long_song: Path
+    client: httpx2.Client, service: Service, database: Database, server_secrets: Secrets
 ) -> None:
+    someone = customer(database, server_secrets, seconds=60)
+    client.headers.update(someone.headers)
     service.start("worker")
-    with Peer([answers(200, long_song.read_bytes())]) as peer:
+    with Peer([answers(200, SONG.read_bytes())]) as peer:
         made = []
-        for _ in range(21):
+        for _ in range(4):
             body = {"input": {"type": "direct_url", "url": peer.url}}
             made.append(client.post("/v1/audio/splits", json=body).json()["data"]["id"])
         # It is undefined which one is refused: the last that is measured.
