@@ -156,8 +156,8 @@ def test_bf16_is_close_to_float32(three_stems: Separated) -> None:
 @pytest.mark.timeout(3000)
 @pytest.mark.parametrize("name", ["Kim", "BS of four stems"])
 def test_public_sizes(name: str, tmp_path: Path) -> None:
-    """With the public models' layers, but chunks of 2 s: 8 and 11 s take half an hour."""
-    length = 88_200
+    """With the public models' layers, but chunks of 1 s: 8 and 11 s take half an hour."""
+    length = 44_100
     if name == "Kim":
         arguments = KIM
     else:
