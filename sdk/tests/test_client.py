@@ -42,6 +42,18 @@ def test_submit_and_read(client: Any, loopback: Loopback) -> None:
     assert (split.id, split.metadata, split.filename) == (job.id, {"song": "7"}, "song.mp3")
 
 
+def test_options_by_their_names_in_the_api(client: Any, loopback: Loopback) -> None:
+    options = {"bit_depth": 24, "sample_rate": 48_000, "shifts": 2, "seed": None}
+    job = client.create_split(URL, options=options)
+    wire = {"bitDepth": 24, "sampleRate": 48_000, "shifts": 2}
+    assert loopback.last_json()["options"] == wire
+    assert client.get_split(job.id).options == wire
+    client.create_split(URL, options={"seed": None})
+    assert "options" not in loopback.last_json()
+    with pytest.raises(InputError, match="options= must be a mapping, not str"):
+        client.create_split(URL, options="24")
+
+
 def test_short_forms(client: Any) -> None:
     job = client.submit(audio_url=URL, model="htdemucs_6s", stems=["vocals"], output_format="flac")
     split = client.wait(job.id)

@@ -15,17 +15,16 @@ from aistemsplitter import _pages, _raw
 
 SOURCE = Path(aistemsplitter.__file__).parent
 NAMES = """
-AIStemSplitter AIStemSplitterError
-APIError AccountSuspended AiStemSplitter AiStemSplitterError Analysis AsyncAiStemSplitter
-AsyncSplitPage AsyncSplits AsyncStemSplitter BeatGrid ClientClosed
+AIStemSplitter AIStemSplitterError APIError AccountSuspended AiStemSplitter AiStemSplitterError
+Analysis AsyncAiStemSplitter AsyncSplitPage AsyncSplits AsyncStemSplitter BeatGrid ClientClosed
 ConfigurationError Conflict ConnectionFailed Credits DeadlineExceeded DeletedSplit DirectUpload
 DiskFull DownloadFailed ErrorInfo EventData FileChanged FileError Forbidden IdempotencyInProgress
 IdempotencyMismatch InputError InsufficientCredits IntegrityError InvalidWebhook LimitExceeded Model
 ModelUnavailable NotFound NotPicklable OutputFormat PayloadTooLarge RateLimited RawResponse
 RedirectRefused Reply ServerError ServiceUnavailable Split SplitFailed SplitId SplitJob SplitOptions
-PutTarget PutUrls SplitPage SplitStatus StemModelName StemSplitter StemUrls TLSFailed Timeouts
-TransferFailed TransferProgress Unauthorized UnexpectedResponse Upload UploadFailed UploadId
-UploadInfo UploadPage AsyncUploadPage AsyncUploads DeletedUpload Usage UsageDay
+PutTarget PutUrls SplitPage SplitStatus StemModelName StemOptions StemSplitter StemUrls TLSFailed
+TransferFailed TransferProgress Timeouts Unauthorized UnexpectedResponse Upload UploadFailed
+UploadId UploadInfo UploadPage AsyncUploadPage AsyncUploads DeletedUpload Usage UsageDay
 AsyncEventPage AsyncEvents AsyncWebhookEndpointPage AsyncWebhookEndpoints EventPage
 WebhookEndpointPage EventId EventType WebhookEndpointId DeletedWebhookEndpoint WebhookDelivery
 WebhookEndpoint ValidationFailed WaitTimeout WebhookEvent __version__ verify_signature

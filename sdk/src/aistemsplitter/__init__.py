@@ -92,6 +92,7 @@ from aistemsplitter._types import (
     SplitOptions,
     SplitStatus,
     StemModelName,
+    StemOptions,
     UploadId,
     WebhookEndpointId,
 )
@@ -168,6 +169,7 @@ __all__ = [
     "SplitPage",
     "SplitStatus",
     "StemModelName",
+    "StemOptions",
     "StemSplitter",
     "StemUrls",
     "TLSFailed",

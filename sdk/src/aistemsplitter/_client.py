@@ -25,6 +25,7 @@ from aistemsplitter._types import (
     SplitOptions,
     SplitStatus,
     StemModelName,
+    StemOptions,
 )
 from aistemsplitter._webhook_calls import WebhookCalls
 
@@ -107,6 +108,7 @@ class AiStemSplitter(AccountCalls, WebhookCalls):
         stems: Sequence[str] | None = None,
         webhook_url: str | None = None,
         output: PutUrls | None = None,
+        options: StemOptions | None = None,
         metadata: Mapping[str, str] | None = None,
         filename: str | None = None,
         idempotency_key: str | None = None,
@@ -136,6 +138,7 @@ class AiStemSplitter(AccountCalls, WebhookCalls):
             output: Storage of your own that stems are also sent to when the split is done:
                 ``{"type": "put_urls", "stems": {"vocals": {"url": ...}}}`` with presigned URLs that
                 take a PUT.
+            options: How the stems are computed and encoded, such as ``{"bit_depth": 24}``.
             metadata: Strings that are returned unchanged with the split and its event.
             filename: File name for uploaded audio that has none, such as bytes.
             idempotency_key: Key of your own, up to 255 ASCII characters. A repeated call with the
@@ -160,6 +163,7 @@ class AiStemSplitter(AccountCalls, WebhookCalls):
             stems=stems,
             webhook_url=webhook_url,
             output=output,
+            options=options,
             metadata=metadata,
             filename=filename,
             idempotency_key=idempotency_key,

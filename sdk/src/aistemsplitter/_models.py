@@ -255,6 +255,7 @@ class Split(Serializable):
         expires_at: Time at which the stems are deleted.
         served_by: Name of the model that ran, even if the request named an alias.
         analysis: Tempo and key of the song; None if they are not known.
+        options: Options that were passed to ``create_split``, by their names in the API.
         warnings: Remarks of the service about the result.
         metadata: Strings that were passed to ``create_split``.
         raw: JSON of the split as the service sent it.
@@ -277,6 +278,7 @@ class Split(Serializable):
     expires_at: datetime | None = None
     served_by: str | None = None
     analysis: Analysis | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[Any, ...] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict)
     raw: Mapping[str, Any] = raw_field()

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from aistemsplitter._core import Session, call, check_id, encode, fetch
-from aistemsplitter._decode import decode
+from aistemsplitter._decode import camel, decode
 from aistemsplitter._effects import Operation, blocking
 from aistemsplitter._errors import Conflict, FileError, InputError, NotFound, UnexpectedResponse
 from aistemsplitter._idempotency import check_key
@@ -29,7 +29,7 @@ from aistemsplitter._models import (
 )
 from aistemsplitter._paths import id_of, split_path, upload_id_of, upload_path
 from aistemsplitter._source import Source, content_type_of
-from aistemsplitter._types import PutUrls, SplitId, SplitStatus, UploadId
+from aistemsplitter._types import PutUrls, SplitId, SplitStatus, StemOptions, UploadId
 from aistemsplitter._upload import upload
 from aistemsplitter._upload_models import DeletedUpload, Upload, UploadInfo, UploadPageData
 
@@ -48,6 +48,7 @@ class Submission:
     stems: Sequence[str] | None
     webhook_url: str | None
     output: PutUrls | None
+    options: StemOptions | None
     metadata: Mapping[str, str] | None
     filename: str | None
     idempotency_key: str | None
@@ -68,7 +69,11 @@ class Submission:
             isinstance(self.stems, str) or not isinstance(self.stems, Sequence)
         ):
             raise InputError('stems= must be a list of names, such as ["vocals"]')
-        for name, value in (("metadata", self.metadata), ("extra_body", self.extra_body)):
+        for name, value in (
+            ("options", self.options),
+            ("metadata", self.metadata),
+            ("extra_body", self.extra_body),
+        ):
             if value is not None and not isinstance(value, Mapping):
                 raise InputError(f"{name}= must be a mapping, not {type(value).__name__}")
 
@@ -87,6 +92,7 @@ def create_split(session: Session, submission: Submission) -> Operation[SplitJob
         "stems": None if submission.stems is None else [*submission.stems],
         "webhookUrl": submission.webhook_url,
         "output": submission.output,
+        "options": _wire_options(submission.options),
         "metadata": None if submission.metadata is None else dict(submission.metadata),
     }
     body = {name: value for name, value in fields.items() if value is not None}
@@ -103,6 +109,12 @@ def create_split(session: Session, submission: Submission) -> Operation[SplitJob
             headers={"Idempotency-Key": key},
         )
     )
+
+
+def _wire_options(options: StemOptions | None) -> dict[str, Any] | None:
+    """Return options by their names in the API, without those that are None."""
+    given = {camel(name): value for name, value in (options or {}).items() if value is not None}
+    return given or None
 
 
 def _input(

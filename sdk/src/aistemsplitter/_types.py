@@ -56,6 +56,39 @@ class PutUrls(TypedDict):
     stems: Mapping[str, PutTarget]
 
 
+class StemOptions(TypedDict, total=False):
+    """Value for ``create_split(options=...)``: how the stems are computed and encoded.
+
+    Attributes:
+        bit_depth: Bits of a sample of ``wav`` and ``flac``, 16 by default; 32, for ``wav`` only, is
+            floating point.
+        sample_rate: Sample rate in Hz; by default that of the song, or the next that the format
+            has.
+        bitrate: Bit rate of the other formats in kbit/s.
+        clip: Treatment of stems that exceed full scale: ``rescale`` (default) attenuates all alike,
+            ``clamp`` clips the peaks, ``none`` leaves it to the format.
+        normalize: ``mixture-loudness`` multiplies all stems by the one gain that brings the song to
+            -14 LUFS (EBU R128).
+        precision: ``auto`` (default) computes in bf16 where that is faster; ``float32`` gives the
+            samples of Demucs.
+        shifts: Number of passes over the song, each shifted in time, whose stems are averaged, up
+            to 10. Each costs as much as the song. 0 (default) is one pass without a shift.
+        seed: Seed of the shifts; the same seed gives the same stems.
+        overlap: Overlap of adjacent segments, 0 to 0.75. More than 0.25 (default) costs more: 1.5
+            times as much at 0.5.
+    """
+
+    bit_depth: Literal[16, 24, 32]
+    sample_rate: int
+    bitrate: int
+    clip: Literal["rescale", "clamp", "none"]
+    normalize: Literal["none", "mixture-loudness"]
+    precision: Literal["auto", "float32"]
+    shifts: int
+    seed: int
+    overlap: float
+
+
 class SplitOptions(TypedDict, total=False):
     """Keyword arguments of ``create_split``, where they are documented."""
 
@@ -65,6 +98,7 @@ class SplitOptions(TypedDict, total=False):
     stems: Sequence[str] | None
     webhook_url: str | None
     output: PutUrls | None
+    options: StemOptions | None
     metadata: Mapping[str, str] | None
     filename: str | None
     idempotency_key: str | None

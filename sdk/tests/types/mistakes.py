@@ -16,6 +16,8 @@ def submissions(client: AiStemSplitter) -> None:
     client.create_split(URL, model="hdtemucs")  # type: ignore
     client.create_split(URL, stem_model="hdtemucs")  # type: ignore
     client.create_split(URL, output_format="wave")  # type: ignore
+    client.create_split(URL, options={"bit_depth": 8})  # type: ignore
+    client.create_split(URL, options={"bitdepth": 16})  # type: ignore
     client.create_split(URL, stem="vocals")  # type: ignore
     client.submit(URL, metadata={"order": 7})  # type: ignore
 

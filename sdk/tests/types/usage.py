@@ -41,6 +41,7 @@ def submissions(client: AiStemSplitter, name: str) -> None:
     assert_type(client.create_split({"type": "direct_url", "url": URL}), SplitJob)
     assert_type(client.submit(audio_url=URL, stem_model="htdemucs_ft"), SplitJob)
     assert_type(client.submit(client.create_upload("a.mp3").input), SplitJob)
+    client.create_split(URL, options={"bit_depth": 24, "shifts": 2, "overlap": 0.5})
     # Values of a newer server that this version of the package does not know.
     client.create_split(URL, model=cast(StemModelName, name))
     client.create_split(URL, output_format=cast(OutputFormat, name), extra_body={"new": 1})

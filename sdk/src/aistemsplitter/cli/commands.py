@@ -29,6 +29,17 @@ from aistemsplitter.cli.options import (
     pairs,
 )
 from aistemsplitter.cli.splitting import Options, split_songs
+from aistemsplitter.cli.stem_options import (
+    BitDepth,
+    Bitrate,
+    Clip,
+    Normalize,
+    Overlap,
+    Precision,
+    SampleRate,
+    Seed,
+    Shifts,
+)
 from aistemsplitter.cli.uploading import upload_song
 
 
@@ -99,6 +110,15 @@ def split(
             help="File format of the stems: wav, flac, mp3, opus or m4a.",
         ),
     ] = None,
+    bit_depth: BitDepth = None,
+    sample_rate: SampleRate = None,
+    bitrate: Bitrate = None,
+    clip: Clip = None,
+    normalize: Normalize = None,
+    precision: Precision = None,
+    shifts: Shifts = None,
+    seed: Seed = None,
+    overlap: Overlap = None,
     webhook_url: Annotated[
         str | None,
         typer.Option(metavar="URL", help="URL that receives a signed event when a split is done."),
@@ -124,6 +144,17 @@ def split(
         stems=listed(stems),
         output_format=output_format,
         webhook_url=webhook_url,
+        stem_options={
+            "bit_depth": bit_depth,
+            "sample_rate": sample_rate,
+            "bitrate": bitrate,
+            "clip": clip,
+            "normalize": normalize,
+            "precision": precision,
+            "shifts": shifts,
+            "seed": seed,
+            "overlap": overlap,
+        },
         wait=not no_wait,
         overwrite=overwrite,
         concurrency=concurrency,

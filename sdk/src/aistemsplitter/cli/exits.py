@@ -39,6 +39,12 @@ _OPTIONS = {
     "stemModel": "--model",
     "outputFormat": "--format",
     "webhookUrl": "--webhook-url",
+    "options.bitDepth": "--bit-depth",
+    "options.sampleRate": "--sample-rate",
+    **{
+        f"options.{name}": f"--{name}"
+        for name in ("bitrate", "clip", "normalize", "precision", "shifts", "seed", "overlap")
+    },
     "overwrite=True": "--overwrite",
     "api_key=": "--key",
     "base_url=": "--base-url",

@@ -12,7 +12,7 @@ import anyio.lowlevel
 
 from aistemsplitter._async_client import AsyncAiStemSplitter
 from aistemsplitter._errors import AiStemSplitterError
-from aistemsplitter._types import OutputFormat, StemModelName
+from aistemsplitter._types import OutputFormat, StemModelName, StemOptions
 from aistemsplitter.cli import exits, show
 from aistemsplitter.cli.folders import Folders, download_command
 from aistemsplitter.cli.uploading import upload_song
@@ -27,6 +27,7 @@ class Options:
     stems: list[str] | None
     output_format: str | None
     webhook_url: str | None
+    stem_options: dict[str, object]
     wait: bool
     overwrite: bool
     concurrency: int
@@ -135,6 +136,7 @@ class _Run:
                 stems=options.stems,
                 output_format=cast("OutputFormat | None", options.output_format),
                 webhook_url=options.webhook_url,
+                options=cast("StemOptions", options.stem_options),
             )
             song.stage, song.split_id = "submitted", job.id
             if folder is not None:

@@ -312,6 +312,7 @@ class FakeService:
             durationSeconds=self._duration,
             creditsUsed=self._duration,
             outputFormat=str(body.get("outputFormat", "wav")),
+            options=body.get("options"),
             metadata=dict(body.get("metadata") or {}),
         )
         ending = self._endings.pop(0) if self._endings else None
