@@ -115,6 +115,15 @@ def chosen(page: Page, tour: Tour) -> None:
     page.locator("#add-url").click()
 
 
+def options(page: Page, tour: Tour) -> None:
+    """More options of a split, some of which change its price."""
+    _choose(page, tour, "song")
+    page.locator(".more-options > summary").click()
+    page.locator(".more-options [value=no_drums]").check(force=True)
+    page.locator("[name=shifts]").select_option("2")
+    page.locator("[name=overlap]").select_option("0.5")
+
+
 def short(page: Page, tour: Tour) -> None:
     """The balance does not cover the songs that were chosen."""
     _choose(page, tour, "song")
@@ -176,6 +185,7 @@ STATES: dict[str, State] = {
     "song-link": link,
     "song-kept": kept,
     "studio-chosen": chosen,
+    "studio-options": options,
     "studio-short": short,
     "studio-page-link": page_link,
     "studio-uploading": uploading,

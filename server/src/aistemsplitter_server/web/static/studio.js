@@ -4,6 +4,7 @@ import { ask } from "./asking.js";
 import { localTimes, texts, toast } from "./base.js";
 import { keepFocus } from "./focus.js";
 import { siteOf } from "./links.js";
+import { chosenOptions, priceOf, showOptions } from "./studio_options.js";
 import { UploadRows } from "./upload_rows.js";
 import { durationOf } from "./uploading.js";
 
@@ -113,7 +114,7 @@ function showStems(event) {
   if (!picked) return;
   const choices = picked.dataset.stems.split(",");
   const own = picked.dataset.own.split(",");
-  for (const chip of document.querySelectorAll("#stems .chip")) {
+  for (const chip of form.querySelectorAll(".chip[data-stem]")) {
     const there = choices.includes(chip.dataset.stem);
     const box = chip.querySelector("input");
     chip.hidden = box.disabled = !there;
@@ -153,7 +154,8 @@ function summary(wanted) {
 
 /** Seconds that songs cost; each of unknown length costs at least one. */
 function cost(counted) {
-  return counted.reduce((sum, { seconds }) => sum + Math.max(1, Math.ceil(seconds ?? 1)), 0);
+  const price = priceOf(chosenOptions(form));
+  return counted.reduce((sum, { seconds }) => sum + Math.max(1, Math.ceil((seconds ?? 1) * price)), 0);
 }
 
 /** Seconds that the balance is short of the chosen songs' cost. */
@@ -194,8 +196,10 @@ function showBalance(seconds) {
 
 form.addEventListener("change", (event) => {
   showStems(event);
+  showOptions(form);
   summarize();
 });
+showOptions(form);
 showStems({ target: { name: "model" } });
 
 // Uploading and splitting ---------------------------------------------------------------------
@@ -215,6 +219,7 @@ form.addEventListener("submit", (event) => {
     stemModel: model().value,
     outputFormat: form.elements.format.value,
     stems: stems(),
+    options: chosenOptions(form),
   };
   for (const song of chosen) {
     song.item.remove();
