@@ -87,6 +87,8 @@ CASES = {
         {"sample_rate": 48_000, "bit_depth": 24},
         "flac",
     ),
+    "aiff": Case(codecs("pcm_s24be"), {"bit_depth": 24}, "aiff"),
+    "alac": Case(codecs("alac"), {"bit_depth": 24}, "alac"),
     "bit rate": Case(
         lambda made, _: {rate for *_, rate in made.streams()} == {128_000},
         {"bitrate": 128},

@@ -7,7 +7,11 @@ from typing import get_args
 from aistemsplitter_engine.errors import OptionError
 from aistemsplitter_engine.options import FormatName, whole_number
 
-_BIT_DEPTHS: dict[str, tuple[int, ...]] = {"wav": (16, 24, 32), "flac": (16, 24)}
+_BIT_DEPTHS: dict[str, tuple[int, ...]] = {
+    "wav": (16, 24, 32),
+    **dict.fromkeys(("flac", "aiff", "alac"), (16, 24)),
+}
+_EXTENSIONS = {"alac": "m4a"}  # of other formats, their names
 _RATES = {
     "mp3": (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000),
     "m4a": (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000),
@@ -21,20 +25,22 @@ _BITRATES = {  # kbit/s; those of MP3 are the standard's
 _DEFAULT_BITRATES = {"mp3": 320, "m4a": 256, "opus": 192}  # kbit/s, of stereo
 _OPUS_MAX_PER_CHANNEL = 256  # kbit/s
 _FLAC_MAX_RATE = 655_350
+_AIFF_MAX_BYTES = (1 << 32) - (1 << 20)  # of samples; with room for tags and a cover
 
 
 @dataclass(frozen=True)
 class OutputFormat:
-    """A format for stems: ``wav``, ``flac``, ``mp3``, ``opus`` (in Ogg) or ``m4a`` (AAC).
+    """A format for stems: ``wav``, ``flac``, ``mp3``, ``opus`` (in Ogg), ``m4a`` (AAC), ``aiff`` or
+    ``alac`` (in M4A).
 
     Args:
-        name: Name of the format, and the extension of its files.
-        bit_depth: 16, 24 or 32 (floating point) for wav, 16 or 24 for flac; 16 by default. The
-            others have none.
+        name: Name of the format.
+        bit_depth: 16, 24 or 32 (floating point) for wav, 16 or 24 for flac, aiff and alac; 16 by
+            default. The others have none.
         bitrate: Bit rate in kbit/s: one of the standard's from 32 to 320 for mp3, 32 to 320 for
             m4a, 8 to 510 for opus; by default 320, 256 and 192 for stereo and half of that for
-            mono. Encoders lower it for mono and low sample rates that do not support it. wav and
-            flac have none.
+            mono. Encoders lower it for mono and low sample rates that do not support it. The others
+            have none.
 
     Raises:
         OptionError: There is no such format, or it has no such bit depth or bit rate.
@@ -65,7 +71,7 @@ class OutputFormat:
     @property
     def extension(self) -> str:
         """The extension of its files, without a dot."""
-        return self.name
+        return _EXTENSIONS.get(self.name, self.name)
 
     @property
     def is_float(self) -> bool:
@@ -86,12 +92,22 @@ class OutputFormat:
 
         The same rate if the format supports it, else the next higher one, else its highest.
         """
-        if self.name == "wav":
+        if self.name in ("wav", "aiff", "alac"):
             return for_rate
         if self.name == "flac":  # multiples of 10 Hz above what 16 bits hold
             return for_rate if for_rate < 1 << 16 else min(for_rate, _FLAC_MAX_RATE - 10) // 10 * 10
         rates = _RATES[self.name]
         return rates[min(bisect_left(rates, for_rate), len(rates) - 1)]
+
+    def check_length(self, frames: int, channels: int) -> None:
+        """Check that a file can hold so many samples.
+
+        Raises:
+            OptionError: It cannot.
+        """
+        size = frames * channels * (self.bit_depth or 0) // 8
+        if self.name == "aiff" and size > _AIFF_MAX_BYTES:
+            raise OptionError("aiff holds up to 4 GiB, which the stems exceed; choose wav or flac")
 
     def _checked_bitrate(self, bitrate: int) -> int:
         allowed = _BITRATES.get(self.name)

@@ -16,7 +16,7 @@ Precision = Literal["auto", "float32", "bf16", "float16"]
 Clip = Literal["rescale", "clamp", "none"]
 Normalize = Literal["none", "mixture-loudness"]
 LOUDNESS = -14.0  # LUFS of a mixture that is normalized: the level of most streaming services
-FormatName = Literal["wav", "flac", "mp3", "opus", "m4a"]
+FormatName = Literal["wav", "flac", "mp3", "opus", "m4a", "aiff", "alac"]
 DEFAULT_MODEL = "htdemucs_ft"
 
 

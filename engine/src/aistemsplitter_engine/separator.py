@@ -275,8 +275,8 @@ class Separator:
             song, stems, cancel: As for :meth:`separate`.
             on_progress: As for :meth:`separate`; the fraction is 1 when all files are complete.
             folder: Folder for the stems, created if it does not exist.
-            format: ``wav``, ``flac``, ``mp3``, ``opus`` or ``m4a``.
-            bit_depth: 16, 24 or, for wav, 32 (float); 16 by default.
+            format: ``wav``, ``flac``, ``mp3``, ``opus``, ``m4a``, ``aiff`` or ``alac``.
+            bit_depth: 16, 24 or, for wav, 32 (float), in lossless formats; 16 by default.
             bitrate: Bit rate of mp3, opus and m4a in kbit/s; see :class:`OutputFormat`.
             clip: Treatment of stems that exceed full scale, in all formats but float WAV:
                 ``rescale`` attenuates all stems by one gain, ``clamp`` clips the peaks, ``none``

@@ -162,6 +162,10 @@ def songs(tmp_path_factory) -> dict[str, Path]:
         OutputFormat("mp3"),
         OutputFormat("opus"),
         OutputFormat("m4a"),
+        OutputFormat("aiff"),
+        OutputFormat("aiff", 24),
+        OutputFormat("alac"),
+        OutputFormat("alac", 24),
     ],
     ids=lambda output: f"{output.name}{output.bit_depth or ''}",
 )

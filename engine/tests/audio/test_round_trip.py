@@ -54,7 +54,10 @@ def test_rates(tmp_path, make, output, rate):
     assert sum(block.shape[1] for block in file.blocks()) == song.shape[1]
 
 
-@pytest.mark.parametrize(("bits", "name"), [(16, "wav"), (16, "flac"), (24, "wav"), (24, "flac")])
+@pytest.mark.parametrize(
+    ("bits", "name"),
+    [(bits, name) for bits in (16, 24) for name in ("wav", "flac", "aiff", "alac")],
+)
 def test_integers_come_back_bit_for_bit(tmp_path, make, bits, name):
     full = 2 ** (bits - 1)
     rng = np.random.default_rng(1)
@@ -90,7 +93,7 @@ def test_tags(tmp_path, make, output):
     assert read == tags
 
 
-@pytest.mark.parametrize("name", ["flac", "mp3", "opus", "m4a"])
+@pytest.mark.parametrize("name", ["flac", "mp3", "opus", "m4a", "aiff", "alac"])
 def test_cover(tmp_path, make, name):
     cover = Cover("image/png", make.png_bytes())
     output = OutputFormat(name)

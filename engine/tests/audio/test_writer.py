@@ -34,6 +34,13 @@ def test_formats():
     assert not OutputFormat("flac", 24).is_float
     assert OutputFormat("opus").extension == "opus"
     assert OutputFormat("opus").bit_depth is None
+    assert OutputFormat("alac").extension == "m4a"
+
+
+def test_a_length_that_aiff_cannot_hold(tmp_path):
+    with pytest.raises(OptionError, match="aiff holds up to 4 GiB"):
+        StemWriter(tmp_path / "a.aiff", OutputFormat("aiff", 24), 44100, 2, frames=1 << 30)
+    assert not (tmp_path / "a.aiff").exists()
 
 
 @pytest.mark.parametrize(
@@ -154,7 +161,7 @@ except OutputError as error:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs limits of processes")
-@pytest.mark.parametrize("name", ["wav", "flac", "mp3", "opus", "m4a"])
+@pytest.mark.parametrize("name", ["wav", "flac", "mp3", "opus", "m4a", "aiff", "alac"])
 @pytest.mark.parametrize("limit", [0, 100, 30_000])  # in the header, in close(), between
 def test_a_disk_that_fills_up(tmp_path, name, limit):
     path = tmp_path / f"a.{name}"

@@ -133,7 +133,7 @@ class AsyncAiStemSplitter(AsyncAccountCalls, AsyncWebhookCalls):
                 this version does not list as ``typing.cast(StemModelName, name)``.
             model: Short form of ``stem_model``.
             output_format: File format of the stems: ``wav`` (the server's default), ``mp3``,
-                ``flac``, ``opus`` or ``m4a``.
+                ``flac``, ``opus``, ``m4a``, ``aiff`` or ``alac`` (in M4A).
             stems: Names of the stems to create, such as ``["vocals", "instrumental"]``; all of the
                 model's stems if omitted.
             webhook_url: URL that receives an event when the split is done.

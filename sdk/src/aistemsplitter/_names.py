@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 # Device names on Windows, with any extension.
 RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\.|$)")
+EXTENSIONS = {"alac": "m4a"}  # of files of other formats, their names
 LONGEST = 80  # characters of up to 3 bytes: with a suffix, below the common limit of 255 bytes
 
 
@@ -25,6 +26,7 @@ def file_stem(name: str) -> str:
 def file_suffix(output_format: str | None) -> str:
     """Return the file extension of an output format, with its dot; ``.wav`` without a format."""
     safe = re.sub(r"[^a-z0-9]", "", (output_format or "").lower())[:8]
+    safe = EXTENSIONS.get(safe, safe)
     return f".{safe or 'wav'}"
 
 

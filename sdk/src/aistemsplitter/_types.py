@@ -19,7 +19,7 @@ StemModelName: TypeAlias = Literal[
 ]
 """Models and their aliases; ``list_models()`` returns those of a server."""
 
-OutputFormat: TypeAlias = Literal["wav", "flac", "mp3", "opus", "m4a"]
+OutputFormat: TypeAlias = Literal["wav", "flac", "mp3", "opus", "m4a", "aiff", "alac"]
 """File formats of the stems."""
 
 SplitStatus: TypeAlias = Literal["queued", "processing", "succeeded", "failed"]
@@ -60,7 +60,7 @@ class StemOptions(TypedDict, total=False):
     """Value for ``create_split(options=...)``: how the stems are computed and encoded.
 
     Attributes:
-        bit_depth: Bits of a sample of ``wav`` and ``flac``, 16 by default; 32, for ``wav`` only, is
+        bit_depth: Bits of a sample in lossless formats, 16 by default; 32, for ``wav`` only, is
             floating point.
         sample_rate: Sample rate in Hz; by default that of the song, or the next that the format
             has.

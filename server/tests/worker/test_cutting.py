@@ -17,7 +17,7 @@ from aistemsplitter_engine.formats import OutputFormat
 from aistemsplitter_server.worker import cutting, listening
 from processes import SONG
 
-FORMATS = ("wav", "flac", "mp3", "opus", "m4a")
+FORMATS = ("wav", "flac", "mp3", "opus", "m4a", "aiff", "alac")
 
 
 @pytest.fixture

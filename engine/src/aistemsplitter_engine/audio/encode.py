@@ -35,7 +35,7 @@ class StemWriter:
         frames: Number of frames that will be written, if known; ``close`` checks it.
 
     Raises:
-        OptionError: The format does not have this rate or number of channels.
+        OptionError: The format does not have this rate, length or number of channels.
         OutputError: The file cannot be created or written, such as on a full disk.
     """
 
@@ -55,6 +55,8 @@ class StemWriter:
                 f"{output.name} does not support a sample rate of {sample_rate} Hz;"
                 f" {output.sample_rate(sample_rate)} Hz is the nearest"
             )
+        if frames is not None:
+            output.check_length(frames, channels)
         if channels not in (1, 2):
             raise OptionError(f"stems have 1 or 2 channels, not {channels}")
         self.path = Path(path)

@@ -34,11 +34,17 @@ _ENCODERS = {
     ("mp3", None): ("mp3", "libmp3lame", "fltp"),
     ("opus", None): ("opus", "libopus", "flt"),
     ("m4a", None): ("mp4", "aac", "fltp"),
+    ("aiff", 16): ("aiff", "pcm_s16be", "s16"),
+    ("aiff", 24): ("aiff", "pcm_s24be", "s32"),
+    ("alac", 16): ("mp4", "alac", "s16p"),
+    ("alac", 24): ("mp4", "alac", "s32p"),
 }
+_WITH_PICTURE = ("flac", "mp3", "m4a", "aiff", "alac")  # as a stream; Opus has it as a tag
 # Chosen for the smallest error, since stems are mixed again. LAME's noise shaping and AAC's noise
 # substitution and intensity stereo take more time and do not sound better.
 _ENCODER_OPTIONS = {
     "flac24": {"bits_per_raw_sample": "24"},
+    "alac24": {"bits_per_raw_sample": "24"},
     "mp3": {"compression_level": "7"},
     "m4a": {"aac_coder": "fast", "aac_pns": "0", "aac_is": "0"},
 }
@@ -74,7 +80,7 @@ class FFmpegEncoder:
         with file.explained():
             self._container, self._stream = _open(file, output, sample_rate, channels, tags)
             self._sample_format = self._stream.codec_context.format.name
-            if cover is not None and output.name in ("flac", "mp3", "m4a"):
+            if cover is not None and output.name in _WITH_PICTURE:
                 self._add_picture(cover)
             else:
                 self._container.start_encoding()
@@ -115,9 +121,9 @@ class FFmpegEncoder:
         return frame
 
     def _converted(self, block: FloatArray) -> NDArray[Any]:
-        if self._sample_format == "s16":
+        if self._sample_format in ("s16", "s16p"):
             return integers(block, 15).astype(np.int16)
-        if self._sample_format == "s32":
+        if self._sample_format in ("s32", "s32p"):
             return integers(block, 23).astype(np.int32) << 8
         return block
 
@@ -152,6 +158,8 @@ def _open(
     options = {"fflags": "+bitexact"}  # no dates or versions, for reproducible files
     if format_ == "wav":
         options["rf64"] = "auto"  # past 4 GiB
+    if format_ == "aiff":
+        options["write_id3v2"] = "1"  # AIFF's own chunks have few tags and no picture
     if format_ == "mp4":
         options["brand"] = "M4A "  # FFmpeg's muxer for M4A supports no pictures
         options["movie_timescale"] = str(sample_rate)  # lengths are rounded to its ticks

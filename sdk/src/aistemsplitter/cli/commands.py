@@ -107,7 +107,7 @@ def split(
         typer.Option(
             "--format",
             metavar="NAME",
-            help="File format of the stems: wav, flac, mp3, opus or m4a.",
+            help="File format of the stems: wav, flac, mp3, opus, m4a, aiff or alac.",
         ),
     ] = None,
     bit_depth: BitDepth = None,

@@ -9,7 +9,7 @@ import typer
 BitDepth: TypeAlias = Annotated[
     int | None,
     typer.Option(
-        metavar="BITS", help="Of wav and flac: 16 (default), 24, or 32 (float, wav only)."
+        metavar="BITS", help="Of lossless formats: 16 (default), 24, or 32 (float, wav only)."
     ),
 ]
 SampleRate: TypeAlias = Annotated[

@@ -73,7 +73,7 @@ def rename(session: Session, split: Split, title: str, actor: str) -> None:
     if not name:
         raise ValidationFailed([("title", "has no visible characters")])
     # The title is all before the extension, so one that has a dot needs an extension after it.
-    split.filename = f"{name}{PurePath(split.filename).suffix or '.' + split.output_format}"
+    split.filename = f"{name}{PurePath(split.filename).suffix or '.' + split.extension}"
     service.touch(split)
     audit.record(session, split.account_id, actor, Action.SPLIT_RENAMED, split.id)
 

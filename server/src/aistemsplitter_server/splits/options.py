@@ -12,7 +12,10 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from aistemsplitter_server.kit.schemas import Request, example
 
 USUAL_OVERLAP = 0.25
-_BIT_DEPTHS = {"wav": (16, 24, 32), "flac": (16, 24)}
+_BIT_DEPTHS = {
+    "wav": (16, 24, 32),
+    **dict.fromkeys(("flac", "aiff", "alac"), (16, 24)),
+}
 _RATES = {  # Hz; other formats have any
     "mp3": (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000),
     "m4a": (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000),
@@ -37,7 +40,7 @@ class SplitOptions(Request):
 
     bit_depth: Annotated[
         Literal[16, 24, 32] | None,
-        _optional(description="of wav and flac: 16 by default; 32, for wav, is floating point"),
+        _optional(description="of lossless formats: 16 by default; 32, for wav, is floating point"),
     ] = None
     sample_rate: Annotated[
         int | None,

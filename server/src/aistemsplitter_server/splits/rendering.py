@@ -62,7 +62,7 @@ def stems(split: Split, storage: Storage, lifetime: timedelta) -> dict[str, str]
         return {}
     return {
         name: storage.url(
-            keys.stem(split.id, split.stored_attempt, name, split.output_format),
+            keys.stem(split.id, split.stored_attempt, name, split.extension),
             expires_in=lifetime,
             filename=filename(split, name),
         )
@@ -76,7 +76,7 @@ def filename(split: Split, stem: str, extension: str | None = None) -> str:
     Args:
         extension: By default that of the split's format.
     """
-    ending = f" - {stem}.{extension or split.output_format}"
+    ending = f" - {stem}.{extension or split.extension}"
     return filenames.clip(title(split), filenames.MAX_BYTES - len(ending.encode())) + ending
 
 

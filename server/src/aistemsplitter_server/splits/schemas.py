@@ -14,7 +14,7 @@ from aistemsplitter_server.splits.outputs import PutUrls
 from aistemsplitter_server.webhooks.tables import EventType
 
 Status = Literal["queued", "processing", "succeeded", "failed"]
-OutputFormat = Literal["wav", "flac", "mp3", "opus", "m4a"]
+OutputFormat = Literal["wav", "flac", "mp3", "opus", "m4a", "aiff", "alac"]
 Priority = Literal["interactive", "batch"]
 Url = Annotated[str, StringConstraints(min_length=1, max_length=8192)]
 MOST_METADATA = 50  # keys

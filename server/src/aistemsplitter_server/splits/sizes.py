@@ -8,7 +8,7 @@ from aistemsplitter_server.models.service import TEST_SECONDS
 from aistemsplitter_server.splits import options
 from aistemsplitter_server.splits.tables import Split
 
-LOSSLESS = {"wav", "flac"}
+LOSSLESS = {"wav", "flac", "aiff", "alac"}
 USUAL_BIT_DEPTH = 16
 # Of one stereo stem, at the engine's bit rates.
 BYTES_PER_SECOND = {"mp3": 40_000, "m4a": 32_000, "opus": 24_000}

@@ -12,6 +12,7 @@ from aistemsplitter_server.kit.database import Base, UtcTime, partial_index
 
 QUEUED, PROCESSING, SUCCEEDED, FAILED = "queued", "processing", "succeeded", "failed"
 TERMINAL = (SUCCEEDED, FAILED)
+EXTENSIONS = {"alac": "m4a"}  # of files of other formats, their names
 # Conditions of partial indexes. A query has to repeat one literally to use its index.
 COPIES_QUEUED = text("state = 'queued'")
 UNERASED = text("deleted_at IS NOT NULL AND erased_at IS NULL")
@@ -145,6 +146,11 @@ class Split(Base):
     deleted_at: Mapped[datetime | None] = mapped_column(UtcTime)  # by its owner
     # When names, URLs and metadata were erased, also from its deliveries.
     erased_at: Mapped[datetime | None] = mapped_column(UtcTime)
+
+    @property
+    def extension(self) -> str:
+        """The extension of its stems' files."""
+        return EXTENSIONS.get(self.output_format, self.output_format)
 
     def can_be_heard(self, now: datetime) -> bool:
         """Return whether its stems are stored and its owner has not deleted it."""

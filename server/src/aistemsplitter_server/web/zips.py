@@ -32,7 +32,7 @@ def stems(split: Split, storage: Storage, database: Database) -> StreamingRespon
     check = Recheck(partial(_check_account, database, split.account_id))
     made = ZipStream(compress_type=ZIP_STORED, sized=True)  # audio does not compress further
     for name in split.stems:
-        key = keys.stem(split.id, split.stored_attempt, name, split.output_format)
+        key = keys.stem(split.id, split.stored_attempt, name, split.extension)
         try:
             size = storage.info(key).size
         except Missing:

@@ -86,9 +86,7 @@ def _make(context: WorkerContext, split: Split) -> None:
         with ExitStack() as opened:
             stems = {
                 name: opened.enter_context(
-                    context.storage.local_path(
-                        keys.stem(split.id, number, name, split.output_format)
-                    )
+                    context.storage.local_path(keys.stem(split.id, number, name, split.extension))
                 )
                 for name in split.stems
             }

@@ -85,7 +85,7 @@ def _store(
     size = 0
     try:
         for stem, path in result.files.items():
-            key = keys.stem(split.id, number, stem, split.output_format)
+            key = keys.stem(split.id, number, stem, split.extension)
             size += path.stat().st_size
             context.put_file(key, path)
         context.write(

@@ -51,7 +51,7 @@ def _put(context: WorkerContext, delivery: Delivery, event: Event, _signer: Sign
         split = session.get_one(Split, event.split_id)
     if not split.can_be_heard(times.now()) or split.stored_attempt is None or delivery.stem is None:
         raise Undeliverable(DELETED)
-    key = keys.stem(split.id, split.stored_attempt, delivery.stem, split.output_format)
+    key = keys.stem(split.id, split.stored_attempt, delivery.stem, split.extension)
     sent = delivery.headers or {}
     if not any(name.lower() == "content-type" for name in sent):
         sent = {**sent, "Content-Type": headers.content_type(key)}
