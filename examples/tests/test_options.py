@@ -112,6 +112,10 @@ CASES = {
         lambda made, plain: differ(made, plain) and made.credits == 1.5 * plain.credits,
         {"overlap": 0.5},
     ),
+    "preview": Case(
+        lambda made, _: made.samples("vocals").shape[1] == 3 * RATE and made.credits == 3,
+        {"preview_seconds": 3},
+    ),
     "stems": Case(
         lambda made, _: bool(
             np.abs(

@@ -93,7 +93,7 @@ def test_tags(tmp_path, make, output):
     assert read == tags
 
 
-@pytest.mark.parametrize("name", ["flac", "mp3", "opus", "m4a", "aiff", "alac"])
+@pytest.mark.parametrize("name", ["flac", "mp3", "opus", "m4a", "alac"])
 def test_cover(tmp_path, make, name):
     cover = Cover("image/png", make.png_bytes())
     output = OutputFormat(name)

@@ -16,7 +16,7 @@ from aistemsplitter_engine.formats import OutputFormat
 @pytest.mark.parametrize(
     ("name", "depth", "message"),
     [
-        ("ogg", None, "the format 'ogg' is not one of wav, flac, mp3, opus, m4a"),
+        ("ogg", None, "the format 'ogg' is not one of wav, flac, mp3, opus, m4a, aiff, alac"),
         ("mp3", 16, "mp3 has no bit depth; leave it out"),
         ("flac", 32, "flac has a bit depth of 16 or 24, not 32"),
         ("wav", 8, "wav has a bit depth of 16 or 24 or 32, not 8"),

@@ -76,6 +76,7 @@ class StemOptions(TypedDict, total=False):
         seed: Seed of the shifts; the same seed gives the same stems.
         overlap: Overlap of adjacent segments, 0 to 0.75. More than 0.25 (default) costs more: 1.5
             times as much at 0.5.
+        preview_seconds: Only the first seconds of the song, 1 to 60, are separated and charged.
     """
 
     bit_depth: Literal[16, 24, 32]
@@ -87,6 +88,7 @@ class StemOptions(TypedDict, total=False):
     shifts: int
     seed: int
     overlap: float
+    preview_seconds: int
 
 
 class SplitOptions(TypedDict, total=False):

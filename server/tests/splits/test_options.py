@@ -106,7 +106,12 @@ def test_names_are_those_of_the_engine() -> None:
 def test_the_price_is_that_of_the_segments_to_compute(
     options: dict[str, object], factor: float
 ) -> None:
-    assert SplitOptions.model_validate(options).price == factor
+    assert SplitOptions.model_validate(options).factor == factor
+
+
+def test_a_preview_costs_its_own_seconds() -> None:
+    options = SplitOptions.model_validate({"previewSeconds": 30, "shifts": 2})
+    assert [options.price(seconds) for seconds in (0.2, 20.2, 3600)] == [1, 41, 60]
 
 
 def test_requests_without_options_have_the_fingerprints_of_earlier_versions() -> None:

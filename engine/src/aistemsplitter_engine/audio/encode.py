@@ -30,8 +30,8 @@ class StemWriter:
         sample_rate: Sample rate of the blocks in Hz; one that ``output.sample_rate`` returns.
         channels: Channels of the blocks, 1 or 2.
         tags: Texts by name. WAV and M4A keep only common tags.
-        cover: Cover picture, omitted unless it is a readable JPEG or PNG of up to 10 MB; WAV has
-            no place for it.
+        cover: Cover picture, omitted unless it is a readable JPEG or PNG of up to 10 MB, and in
+            WAV and AIFF.
         frames: Number of frames that will be written, if known; ``close`` checks it.
 
     Raises:

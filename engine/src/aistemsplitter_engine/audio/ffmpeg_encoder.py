@@ -39,7 +39,7 @@ _ENCODERS = {
     ("alac", 16): ("mp4", "alac", "s16p"),
     ("alac", 24): ("mp4", "alac", "s32p"),
 }
-_WITH_PICTURE = ("flac", "mp3", "m4a", "aiff", "alac")  # as a stream; Opus has it as a tag
+_WITH_PICTURE = ("flac", "mp3", "m4a", "alac")  # as a stream; Opus has it as a tag
 # Chosen for the smallest error, since stems are mixed again. LAME's noise shaping and AAC's noise
 # substitution and intensity stereo take more time and do not sound better.
 _ENCODER_OPTIONS = {
@@ -159,7 +159,7 @@ def _open(
     if format_ == "wav":
         options["rf64"] = "auto"  # past 4 GiB
     if format_ == "aiff":
-        options["write_id3v2"] = "1"  # AIFF's own chunks have few tags and no picture
+        options["write_id3v2"] = "1"  # AIFF's own chunks have few tags
     if format_ == "mp4":
         options["brand"] = "M4A "  # FFmpeg's muxer for M4A supports no pictures
         options["movie_timescale"] = str(sample_rate)  # lengths are rounded to its ticks

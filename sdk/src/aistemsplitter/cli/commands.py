@@ -36,6 +36,7 @@ from aistemsplitter.cli.stem_options import (
     Normalize,
     Overlap,
     Precision,
+    PreviewSeconds,
     SampleRate,
     Seed,
     Shifts,
@@ -119,6 +120,7 @@ def split(
     shifts: Shifts = None,
     seed: Seed = None,
     overlap: Overlap = None,
+    preview_seconds: PreviewSeconds = None,
     webhook_url: Annotated[
         str | None,
         typer.Option(metavar="URL", help="URL that receives a signed event when a split is done."),
@@ -154,6 +156,7 @@ def split(
             "shifts": shifts,
             "seed": seed,
             "overlap": overlap,
+            "preview_seconds": preview_seconds,
         },
         wait=not no_wait,
         overwrite=overwrite,

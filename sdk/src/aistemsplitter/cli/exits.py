@@ -41,6 +41,7 @@ _OPTIONS = {
     "webhookUrl": "--webhook-url",
     "options.bitDepth": "--bit-depth",
     "options.sampleRate": "--sample-rate",
+    "options.previewSeconds": "--preview-seconds",
     **{
         f"options.{name}": f"--{name}"
         for name in ("bitrate", "clip", "normalize", "precision", "shifts", "seed", "overlap")

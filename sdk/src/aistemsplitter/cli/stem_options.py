@@ -64,3 +64,10 @@ Overlap: TypeAlias = Annotated[
         "much.",
     ),
 ]
+PreviewSeconds: TypeAlias = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        help="Separate, and pay for, only the first N seconds of each song, 1 to 60.",
+    ),
+]

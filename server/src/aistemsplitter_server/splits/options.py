@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Annotated, Any, Literal
@@ -10,6 +11,8 @@ from pydantic import ConfigDict, Field, ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from aistemsplitter_server.kit.schemas import Request, example
+from aistemsplitter_server.models.service import TEST_SECONDS
+from aistemsplitter_server.splits.tables import Split
 
 USUAL_OVERLAP = 0.25
 _BIT_DEPTHS = {
@@ -106,6 +109,15 @@ class SplitOptions(Request):
         ),
     ] = None
 
+    preview_seconds: Annotated[
+        int | None,
+        _optional(
+            ge=1,
+            le=60,
+            description="separate only the first seconds of the song, and pay only for them",
+        ),
+    ] = None
+
     def check(self, output_format: str) -> None:
         """Check that the options go with the format and with each other.
 
@@ -142,10 +154,30 @@ class SplitOptions(Request):
             yield "seed", "needs shifts, of which it is the seed"
 
     @property
-    def price(self) -> float:
+    def factor(self) -> float:
         """The factor that they multiply the price by: that of the segments to compute."""
         overlap = USUAL_OVERLAP if self.overlap is None else self.overlap
         return max(1, self.shifts or 0) * max(1.0, (1 - USUAL_OVERLAP) / (1 - overlap))
+
+    def price(self, seconds: float) -> int:
+        """Return the credits that a song of this length costs."""
+        if self.preview_seconds is not None:
+            seconds = min(seconds, self.preview_seconds)
+        return max(1, math.ceil(seconds * self.factor))
+
+
+def excerpt(split: Split) -> int | None:
+    """Return how many seconds of a song are separated, from its beginning; None for all."""
+    preview = of(split.options).preview_seconds
+    if split.is_test:
+        return min(TEST_SECONDS, preview or TEST_SECONDS)
+    return preview
+
+
+def separated_seconds(split: Split) -> float:
+    """Return how many seconds of a song are separated."""
+    longest = excerpt(split)
+    return split.duration_seconds if longest is None else min(split.duration_seconds, longest)
 
 
 def of(stored: Mapping[str, Any] | None) -> SplitOptions:

@@ -10,7 +10,6 @@ split was cancelled, the attempt is superseded and can no longer change the spli
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from datetime import timedelta
 
@@ -288,7 +287,7 @@ def measured(session: Session, split: Split, seconds: float, sample_rate: int | 
     """Set a split's length and charge it."""
     split.duration_seconds, split.sample_rate = seconds, sample_rate
     if not split.is_test:
-        price = max(1, math.ceil(seconds * options.of(split.options).price))
+        price = options.of(split.options).price(seconds)
         credits.charge(session, split.account_id, split.id, price)
         split.credits_used = price
 

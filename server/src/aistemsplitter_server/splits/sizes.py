@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-from aistemsplitter_server.models.service import TEST_SECONDS
 from aistemsplitter_server.splits import options
 from aistemsplitter_server.splits.tables import Split
 
@@ -17,9 +16,7 @@ USUAL_RATE = 44100  # Hz
 
 def of_stems(split: Split) -> int:
     """Return the most bytes that the stems take, without headers; 0 if not measured."""
-    seconds = split.duration_seconds
-    if split.is_test:
-        seconds = min(seconds, TEST_SECONDS)
+    seconds = options.separated_seconds(split)
     chosen = options.of(split.options)
     if split.output_format in LOSSLESS:
         frames = chosen.sample_rate or split.sample_rate or USUAL_RATE

@@ -14,8 +14,7 @@ from pathlib import Path
 from sqlalchemy.exc import SQLAlchemyError
 
 from aistemsplitter_server.kit.files import remove_tree
-from aistemsplitter_server.models.service import TEST_SECONDS
-from aistemsplitter_server.splits import listening
+from aistemsplitter_server.splits import listening, options
 from aistemsplitter_server.splits.tables import Split
 from aistemsplitter_server.storage import keys
 from aistemsplitter_server.storage.interface import Missing
@@ -109,9 +108,7 @@ def _make(context: WorkerContext, split: Split) -> None:
                 song=original,
                 gain=split.gain or 1.0,
                 whole=[*listening.whole(split)],
-                seconds=min(split.duration_seconds, TEST_SECONDS)
-                if split.is_test
-                else split.duration_seconds,
+                seconds=options.separated_seconds(split),
             )
             _cut(context, split.id, task)
         _check_index(folder, split.stems)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from aistemsplitter_server.models.service import TEST_SECONDS
 from aistemsplitter_server.splits import options, service
 from aistemsplitter_server.splits.analysis import Detected
 from aistemsplitter_server.storage import keys
@@ -51,7 +50,7 @@ def _separate(context: WorkerContext, engines: Engines, attempt: Attempt) -> Non
                     model=split.served_by,
                     stems=split.stems,
                     format=split.output_format,
-                    seconds=TEST_SECONDS if split.is_test else None,
+                    seconds=options.excerpt(split),
                     duration=split.duration_seconds,
                     options=options.of(split.options).model_dump(),
                 )

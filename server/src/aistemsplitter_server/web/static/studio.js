@@ -154,8 +154,8 @@ function summary(wanted) {
 
 /** Seconds that songs cost; each of unknown length costs at least one. */
 function cost(counted) {
-  const price = priceOf(chosenOptions(form));
-  return counted.reduce((sum, { seconds }) => sum + Math.max(1, Math.ceil((seconds ?? 1) * price)), 0);
+  const options = chosenOptions(form);
+  return counted.reduce((sum, { seconds }) => sum + priceOf(seconds ?? 1, options), 0);
 }
 
 /** Seconds that the balance is short of the chosen songs' cost. */

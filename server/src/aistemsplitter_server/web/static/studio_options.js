@@ -1,6 +1,6 @@
 // More options of a split: which of them a format has, those that were chosen, and what they cost.
 
-const NUMBERS = ["bitDepth", "bitrate", "sampleRate", "shifts", "overlap"];
+const NUMBERS = ["bitDepth", "bitrate", "sampleRate", "shifts", "overlap", "previewSeconds"];
 const NAMES = [...NUMBERS, "normalize", "clip", "precision"];
 const USUAL_OVERLAP = 0.25;
 
@@ -29,8 +29,9 @@ export function chosenOptions(form) {
   return Object.keys(chosen).length ? chosen : undefined;
 }
 
-/** The factor that they multiply the price by. */
-export function priceOf(options = {}) {
-  const { shifts = 0, overlap = USUAL_OVERLAP } = options;
-  return Math.max(1, shifts) * Math.max(1, (1 - USUAL_OVERLAP) / (1 - overlap));
+/** The credits that a song of so many seconds costs. */
+export function priceOf(seconds, options = {}) {
+  const { shifts = 0, overlap = USUAL_OVERLAP, previewSeconds = Infinity } = options;
+  const factor = Math.max(1, shifts) * Math.max(1, (1 - USUAL_OVERLAP) / (1 - overlap));
+  return Math.max(1, Math.ceil(Math.min(seconds, previewSeconds) * factor));
 }
