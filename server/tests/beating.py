@@ -7,7 +7,12 @@ from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.workers.tables import Worker
 
 
-def beat(database: Database, worker_id: str = "worker", audio_seconds: float = 0) -> None:
+def beat(
+    database: Database,
+    worker_id: str = "worker",
+    audio_seconds: float = 0,
+    models: list[str] | None = None,
+) -> None:
     """Return a worker's row with a fresh heartbeat."""
     now = times.now()
     with database.write() as session:
@@ -21,5 +26,6 @@ def beat(database: Database, worker_id: str = "worker", audio_seconds: float = 0
                 stopping=False,
                 busy_seconds=audio_seconds / 10,
                 audio_seconds=audio_seconds,
+                models=models,
             )
         )

@@ -16,7 +16,7 @@ from aistemsplitter_server.credits import service as credits
 from aistemsplitter_server.kit import ids, times
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.secrets import Secrets
-from aistemsplitter_server.models.catalogue import TINY
+from aistemsplitter_server.models.catalogue import TINY, Model
 from aistemsplitter_server.models.service import Serving
 from aistemsplitter_server.operations import opening
 from aistemsplitter_server.splits import service
@@ -88,6 +88,7 @@ class Customer:
         upload: Upload,
         *,
         priority: Literal["interactive", "batch"] = "interactive",
+        served_by: Model = TINY,
         **fields: Any,
     ) -> Split:
         """Create a queued split of this upload."""
@@ -99,7 +100,7 @@ class Customer:
                 request,
                 source=upload,
                 filename=upload.filename,
-                serving=Serving(TINY),
+                serving=Serving(served_by),
                 priority=priority,
                 allowed=Limits(),
             )

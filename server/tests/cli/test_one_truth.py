@@ -19,6 +19,7 @@ from aistemsplitter_server.kit.settings import Settings
 from aistemsplitter_server.storage.local import STORED
 from aistemsplitter_server.workers.tables import DEAD_AFTER, Worker, WorkerFault
 from beating import beat
+from customers import customer
 from databases import only_sqlite
 from scraping import scraped
 from visitors import Visitor, person
@@ -32,6 +33,11 @@ def _worker(**values: object) -> Break:
             session.execute(update(Worker).values(values))
 
     return change
+
+
+def _missing_model(settings: Settings, database: Database) -> None:
+    customer(database, secrets.load(settings.data)).split()
+    _worker(models=[])(settings, database)
 
 
 def _no_worker(_settings: Settings, database: Database) -> None:
@@ -136,6 +142,12 @@ CASES = {
     "no disk": _lacks("disk", "paused: no disk space"),
     "no memory": _lacks("memory", "paused: no memory"),
     "no weights": _lacks("weights", "paused: weights missing"),
+    "a missing model": Case(
+        _missing_model,
+        ("workers", "problem", "1 splits wait for htdemucs_tiny"),
+        metric='aistemsplitter_splits_without_worker{model="htdemucs_tiny"} 1.0',
+        page="1 song waits for htdemucs_tiny, which no worker has.",
+    ),
     "a fast clock": Case(
         _worker(clock_skew=90.0),
         ("workers", "problem", "by 90 s"),

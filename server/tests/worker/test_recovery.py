@@ -20,7 +20,7 @@ def test_a_leader_whose_clock_is_ahead_requeues_no_jobs_of_live_workers(
     context: WorkerContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = dataclasses.replace(context, worker_id="wrk_other")
-    other.write(lambda session: liveness._register(session, other.worker_id))
+    other.write(lambda session: liveness._Row(other, "cpu").register(session))
     requeued: list[str] = []
     monkeypatch.setattr(jobs, "begun", lambda: [("split_1-1", other.worker_id)])
     monkeypatch.setattr(jobs, "requeue", requeued.append)
@@ -44,7 +44,7 @@ def test_a_worker_reports_its_clock(
         with context.database.read() as session:
             return session.get_one(Worker, context.worker_id).clock_skew or 0.0
 
-    with liveness.registered(context):
+    with liveness.registered(context, "cpu"):
         assert until(skew) == pytest.approx(90, abs=30)
     assert "the clock differs from the database's by" in caplog.text
 
@@ -56,7 +56,7 @@ def test_a_worker_that_has_just_registered_keeps_its_job(
     requeued: list[str] = []
 
     def begun() -> list[tuple[str, str]]:
-        new.write(lambda session: liveness._register(session, new.worker_id))
+        new.write(lambda session: liveness._Row(new, "cpu").register(session))
         return [("split_1-1", new.worker_id), ("split_2-1", "wrk_gone")]
 
     monkeypatch.setattr(jobs, "begun", begun)

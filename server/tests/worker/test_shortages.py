@@ -112,7 +112,6 @@ class _Full(Exception):
         (OperationalError("", {}, _Full("database or disk is full")), "disk"),
         (OSError(errno.ENOMEM, "Cannot allocate memory"), "memory"),
         (MemoryError(), "memory"),
-        (shortages.of_weights("htdemucs", "missing"), "weights"),
         (OSError(errno.EACCES, "Permission denied"), None),
         (ValueError("a bug"), None),
     ],
@@ -127,7 +126,6 @@ def test_what_an_error_is_due_to(tmp_path: Path, error: Exception, kind: str | N
     [
         OSError(errno.ENOSPC, "No space left on device"),
         MemoryError(),
-        shortages.of_weights("htdemucs_6s", "missing"),
     ],
 )
 def test_a_shortage_fails_no_song(

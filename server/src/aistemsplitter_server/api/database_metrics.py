@@ -21,6 +21,8 @@ from aistemsplitter_server.credits.tables import Total
 from aistemsplitter_server.kit import times
 from aistemsplitter_server.kit.database import Database, clock
 from aistemsplitter_server.kit.settings import Settings
+from aistemsplitter_server.models import queries as models
+from aistemsplitter_server.models.catalogue import MODELS
 from aistemsplitter_server.operations import health
 from aistemsplitter_server.operations.throughput import CANCELED, SETTLES
 from aistemsplitter_server.retention import overdue
@@ -145,6 +147,15 @@ def _splits(connection: Connection, ended: _EndedSplits) -> Iterable[Metric]:
     for code in sorted({*FAILURES, *outcomes}):
         failures.add_metric((code,), outcomes[code])
     yield from (states, failures)
+    waiting = GaugeMetricFamily(
+        "aistemsplitter_splits_without_worker",
+        "Queued splits whose model no live worker has.",
+        labels=("model",),
+    )
+    without = queries.waiting_for(connection, models.lacking(connection))
+    for model in MODELS:
+        waiting.add_metric((model.name,), without.get(model.name, 0))
+    yield waiting
     oldest = queries.queued_since(connection)
     age = max((times.now() - oldest).total_seconds(), 0) if oldest else 0
     yield GaugeMetricFamily(

@@ -28,9 +28,11 @@ from aistemsplitter_server.kit.secrets import UnusableSecret
 from aistemsplitter_server.kit.settings import PREFIX, Settings
 from aistemsplitter_server.migrations import migrate
 from aistemsplitter_server.migrations.migrate import NotMigrated
+from aistemsplitter_server.models import queries as models
 from aistemsplitter_server.models.catalogue import HTDEMUCS_FT, MODELS
 from aistemsplitter_server.operations.health import LITTLE_SPACE
 from aistemsplitter_server.sandbox.python import engine_environment
+from aistemsplitter_server.splits import queries
 from aistemsplitter_server.storage.configured import configured
 from aistemsplitter_server.storage.interface import StorageFailed
 from aistemsplitter_server.workers import queries as workers
@@ -209,6 +211,7 @@ def running_workers(settings: Settings) -> Iterator[Finding]:
         with opened.read() as session:
             alive = workers.alive_ids(session, folder)
             found = [worker for worker in workers.statuses(session) if worker.id in alive]
+            waiting = queries.waiting_for(session, models.lacking(session))
     for worker in found:
         if worker.shortage is not None:
             message = f"{worker.id} on {worker.host} takes no songs for lack of {worker.shortage}"
@@ -219,6 +222,10 @@ def running_workers(settings: Settings) -> Iterator[Finding]:
             by = f"{message} by {worker.clock_skew:.0f} s"
             yield Finding("workers", "problem", by, "set the clock and run NTP")
     if found:
+        for model, number in waiting.items():
+            message = f"{number} splits wait for {model}, which no worker has"
+            todo = f"on a worker's machine: aistemsplitter-server models install {model}"
+            yield Finding("workers", "problem", message, todo)
         yield Finding("workers", "ok", f"{len(found)} running")
         return
     todo = "aistemsplitter-server up, or aistemsplitter-server worker if the API runs separately"

@@ -19,7 +19,9 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
+from aistemsplitter_server.kit import job_kinds
 from aistemsplitter_server.kit.database import Database
+from aistemsplitter_server.kit.job_kinds import Kinds
 
 if TYPE_CHECKING:
     from dbos import DBOS, DBOSClient
@@ -36,12 +38,14 @@ class Queue:
     """A queue that workers listen to.
 
     ``at_once`` is how many of its jobs this process runs at a time, which may be another number in
-    other processes, and ``poll_seconds`` how often an idle worker polls.
+    other processes, and ``poll_seconds`` how often an idle worker polls. ``kinds`` returns the
+    kinds of jobs that this process can run; without it, the queue's jobs have no kinds.
     """
 
     name: str
     at_once: int
     poll_seconds: float = 1.0
+    kinds: Kinds | None = None
 
 
 def migrate(database: Database) -> None:
@@ -78,6 +82,7 @@ def enqueue(
     job_id: str,
     delay_seconds: float = 0,
     priority: int | None = None,
+    kind: str | None = None,
 ) -> None:
     """Enqueue a job. It exists once the session's transaction commits.
 
@@ -89,6 +94,7 @@ def enqueue(
         args: Arguments that JSON can hold.
         delay_seconds: Do not run the job earlier; it may start some seconds later.
         priority: From 1, lower ones first. Jobs without one come before all.
+        kind: Only workers that can run this kind begin the job.
     """
     from dbos import EnqueueOptions
 
@@ -102,6 +108,8 @@ def enqueue(
         options["delay_seconds"] = delay_seconds
     if priority is not None:
         options["priority"] = priority
+    if kind is not None:
+        options["queue_partition_key"] = kind
     client = _client(session.get_bind().engine)
     client.enqueue_in_transaction(session.connection(), options, *args)
 
@@ -142,6 +150,8 @@ def working(
         DBOS.listen_queues([queue.name for queue in queues])
         DBOS.launch()
         _limit_this_process(dbos, queues)
+        kinds = {queue.name: queue.kinds for queue in queues if queue.kinds is not None}
+        job_kinds.begin_only(dbos, database, kinds)
         for queue in queues:
             DBOS.register_queue(
                 queue.name,

@@ -10,7 +10,7 @@ from aistemsplitter_server.kit.database import Base, UtcTime
 
 
 class InstalledModel(Base):
-    """A model whose weights a worker has found, and when it first did."""
+    """A model that a worker has, or had, and when one last announced it."""
 
     __tablename__ = "installed_models"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -217,24 +217,41 @@ def latest(
     return session.scalars(query).all()
 
 
-def queue_places(session: Session) -> Sequence[tuple[int, str, int]]:
+def queue_places(session: Session, without: Collection[str] = ()) -> Sequence[tuple[int, str, int]]:
     """Return turn, id and place (from 1) of queued splits, in the order in which they will begin.
 
     All of the first thousand, and every hundredth of the rest: with a queue of a million, the
     database reads it instead of every API process.
+
+    Args:
+        without: Models whose splits have no place, since no worker can run them.
     """
-    return [(row.turn, row.id, row.place) for row in session.execute(_PLACES)]
+    query = places_query(Split.served_by.not_in(without)) if without else _PLACES
+    return [(row.turn, row.id, row.place) for row in session.execute(query)]
 
 
-def places_query() -> Select[*tuple[Any, ...]]:
+def places_query(*conditions: ColumnElement[bool]) -> Select[*tuple[Any, ...]]:
     """Build the query of :func:`queue_places`."""
     place = func.row_number().over(order_by=(Split.turn, Split.id)).label("place")
-    ordered = select(Split.turn, Split.id, place).where(IS_QUEUED).subquery().c
+    ordered = select(Split.turn, Split.id, place).where(IS_QUEUED, *conditions).subquery().c
     shown = or_(ordered.place <= EXACT_PLACES, ordered.place % PLACES_STEP == 0)
     return select(ordered.turn, ordered.id, ordered.place).where(shown).order_by(ordered.place)
 
 
 _PLACES = places_query()
+
+
+def waiting_for(session: Session | Connection, models: Collection[str]) -> dict[str, int]:
+    """Count the queued splits of each of these models that has any."""
+    query = select(Split.served_by, func.count()).where(IS_QUEUED, Split.served_by.in_(models))
+    found = session.execute(query.group_by(Split.served_by).order_by(Split.served_by))
+    return dict(found.all())
+
+
+def models_of(session: Session, ids: Sequence[str]) -> dict[str, str]:
+    """Return the models that run for the splits that exist."""
+    query = select(Split.id, Split.served_by).where(Split.id.in_(ids))
+    return {row.id: row.served_by for row in session.execute(query)}
 
 
 def queued_since(session: Session | Connection) -> datetime | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import PurePath
 
@@ -15,13 +16,18 @@ from aistemsplitter_server.storage.interface import Storage
 
 
 def render(
-    split: Split, storage: Storage, url_lifetime: timedelta, position: int | None = None
+    split: Split,
+    storage: Storage,
+    url_lifetime: timedelta,
+    position: int | None = None,
+    warnings: Sequence[str] = (),
 ) -> SplitInfo:
     """Return the split with fresh URLs of its stems.
 
     Args:
         url_lifetime: How long those URLs work.
         position: How many splits begin before it, if it is queued.
+        warnings: About its place in the queue, if it is queued.
     """
     return SplitInfo.model_validate(
         {
@@ -43,7 +49,7 @@ def render(
             "served_by": split.served_by,
             "analysis": analysis.shown(split),
             "options": split.options,
-            "warnings": split.warnings,
+            "warnings": [*split.warnings, *warnings],
             "metadata": split.split_metadata,
         }
     )

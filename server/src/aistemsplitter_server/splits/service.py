@@ -208,7 +208,9 @@ def retry(session: Session, split_id: str, attempt: int) -> None:
     requeue(session, split, delay_seconds=RETRY_DELAY * split.failures)
 
 
-def postpone(session: Session, split_id: str, attempt: int) -> None:
+def postpone(
+    session: Session, split_id: str, attempt: int, delay_seconds: float = RETRY_DELAY
+) -> None:
     """Queue a split again whose worker lacks something, without counting the attempt.
 
     Raises:
@@ -216,7 +218,7 @@ def postpone(session: Session, split_id: str, attempt: int) -> None:
     """
     split = current(session, split_id, attempt)
     split.failures -= 1
-    requeue(session, split, delay_seconds=RETRY_DELAY)
+    requeue(session, split, delay_seconds=delay_seconds)
 
 
 def hand_back(session: Session, split_id: str) -> None:

@@ -15,6 +15,7 @@ from aistemsplitter_server.models import queries as models
 from aistemsplitter_server.models.catalogue import MODELS
 from aistemsplitter_server.operations import failures, health, queue, sweeps
 from aistemsplitter_server.operations.throughput import Period
+from aistemsplitter_server.splits import queries
 from aistemsplitter_server.web import chart
 from aistemsplitter_server.web.pages import render
 from aistemsplitter_server.web.sessions import Operator
@@ -40,7 +41,6 @@ def overview(request: Request, context: InContext, _who: Operator) -> Response:
             reasons=failures.reasons(session, now),
             sweeps=sweeps.states(session, context.settings, now),
             versions=health.versions(context.database, session),
-            installed=models.installed(session),
             models=MODELS,
         )
 
@@ -53,10 +53,13 @@ def live(request: Request, context: InContext, _who: Operator) -> Response:
 
 
 def _live(context: Context, session: Session, now: datetime) -> dict[str, Any]:
+    lacking = models.lacking(session)
     return {
         "now": now,
         "queue": queue.current(session, context.queue_sums),
         "workers": workers.statuses(session),
+        "lacking": lacking,
+        "without_worker": queries.waiting_for(session, lacking),
         "webhooks": health.webhooks(session, now),
         "disk": health.disk(context.settings.data),
     }

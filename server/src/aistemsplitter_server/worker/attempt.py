@@ -30,6 +30,10 @@ class Draining(Exception):
     """The worker is stopping. The split is resumed by the next attempt."""
 
 
+class ModelMissing(Exception):
+    """A lack of the split's model on this worker. Another worker may have it."""
+
+
 class SplitFailed(Exception):
     """The split cannot succeed in any attempt.
 
@@ -120,6 +124,10 @@ def ending(context: WorkerContext, attempt: Attempt) -> Iterator[None]:
                     outcome = "released"
                     context.write(lambda session: service.release(session, split_id, number))
                     raise
+                except ModelMissing as error:
+                    outcome = "no model"
+                    logger.warning("the split goes back to the queue: %s", error)
+                    context.write(lambda session: service.postpone(session, split_id, number, 0))
                 except SplitFailed as error:
                     outcome, message = error.code, str(error)
                     context.write(

@@ -19,6 +19,7 @@ from aistemsplitter_server.kit.outgoing import Outgoing
 from aistemsplitter_server.kit.secrets import Secrets
 from aistemsplitter_server.kit.settings import Settings
 from aistemsplitter_server.storage.interface import Storage, StorageFailed
+from aistemsplitter_server.worker.abilities import Abilities
 from aistemsplitter_server.worker.shortages import Shortages
 
 logger = logging.getLogger(__name__)
@@ -72,6 +73,7 @@ class WorkerContext:
     Attributes:
         stopping: Set when the process is to stop.
         shortages: What this machine lacks.
+        abilities: The models that it can run.
     """
 
     settings: Settings
@@ -83,6 +85,7 @@ class WorkerContext:
     stopping: threading.Event = field(default_factory=threading.Event)
     use: Use = field(default_factory=Use)
     shortages: Shortages = field(default_factory=Shortages)
+    abilities: Abilities = field(default_factory=Abilities)
 
     def write(self, work: Callable[[Session], T]) -> T:
         """Run a unit of work; while the database is down, try again."""

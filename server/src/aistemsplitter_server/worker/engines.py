@@ -20,6 +20,9 @@ class Engines:
     of two customers is never in the same memory at the same time. Each process is confined like a
     worker's only one. The price is memory, since each process loads its own networks.
 
+    Attributes:
+        device: What they separate on, such as "cpu", once the first one has started.
+
     Args:
         songs: Songs to separate at the same time; None for a default that suits this machine.
         new: Returns another engine, whose process need not run yet.
@@ -28,6 +31,7 @@ class Engines:
     def __init__(self, songs: int | None, new: Callable[[], Engine]) -> None:
         self._songs = songs
         self._new = new
+        self.device = ""
         self._all: list[Engine] = []
         self._idle: LifoQueue[Engine] = LifoQueue()  # the one with loaded models first
         self._outdated: set[Engine] = set()  # to be restarted before their next song
@@ -44,6 +48,7 @@ class Engines:
         first.start()
         from aistemsplitter_engine.resources import cpu_count  # it is installed, as this shows
 
+        self.device = first.device
         songs = self._songs or default_songs(first.device, cpu_count())
         self._all = [*(self._new() for _ in range(songs - 1)), first]
         for engine in self._all:

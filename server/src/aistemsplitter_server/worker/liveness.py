@@ -23,6 +23,7 @@ from sqlalchemy.orm import Session
 from aistemsplitter_server.kit import times
 from aistemsplitter_server.kit.database import clock
 from aistemsplitter_server.kit.periodic import repeating
+from aistemsplitter_server.models import queries as models
 from aistemsplitter_server.sandbox.messages import printable
 from aistemsplitter_server.worker.context import WorkerContext
 from aistemsplitter_server.workers.tables import SKEW, Worker, WorkerFault
@@ -31,17 +32,20 @@ logger = logging.getLogger(__name__)
 
 BEAT = 5.0  # seconds
 WARNED_AGAIN = 600.0  # seconds between two warnings about the clock
+REMEMBERED_AGAIN = 30.0  # seconds between two times that a worker's models are remembered
 
 
 @contextmanager
-def registered(context: WorkerContext) -> Iterator[None]:
-    """Keep the worker's row while the block runs."""
-    context.write(lambda session: _register(session, context.worker_id))
+def registered(context: WorkerContext, device: str) -> Iterator[None]:
+    """Keep the worker's row while the block runs, with the models that it can run."""
+    row = _Row(context, device)
+    context.write(row.register)
     try:
-        with repeating(_Row(context).update, BEAT, "beat"):
+        with repeating(row.update, BEAT, "beat"):
             yield
     finally:
         with context.database.write() as session:
+            models.remember(session, context.abilities.announced())
             session.execute(delete(Worker).where(Worker.id == context.worker_id))
 
 
@@ -63,30 +67,37 @@ def reporting_faults(context: WorkerContext) -> Iterator[None]:
     )
 
 
-def _register(session: Session, worker_id: str) -> None:
-    now = clock(session)
-    row = Worker(
-        id=worker_id,
-        host=platform.node(),
-        pid=os.getpid(),
-        started_at=now,
-        seen_at=now,
-        stopping=False,
-        busy_seconds=0.0,
-        audio_seconds=0.0,
-        version=metadata.version("aistemsplitter-server"),
-    )
-    session.merge(row)
-
-
 class _Row:
     """The worker's row, which its heartbeats update."""
 
-    def __init__(self, context: WorkerContext) -> None:
+    def __init__(self, context: WorkerContext, device: str) -> None:
         self._context = context
+        self._device = device
         self._warned = float("-inf")  # when the clock was last warned about
+        self._announced: list[str] = []
+        self._remembered = float("-inf")  # when the models were last remembered
+
+    def register(self, session: Session) -> None:
+        """Create the row."""
+        now = clock(session)
+        self._context.abilities.refresh()
+        row = Worker(
+            id=self._context.worker_id,
+            host=platform.node(),
+            pid=os.getpid(),
+            started_at=now,
+            seen_at=now,
+            stopping=False,
+            busy_seconds=0.0,
+            audio_seconds=0.0,
+            version=metadata.version("aistemsplitter-server"),
+            device=self._device,
+        )
+        self._announce(session, session.merge(row))
 
     def update(self) -> None:
+        """Send a heartbeat."""
+        self._context.abilities.refresh()
         try:
             with self._context.database.write() as session:
                 skew = self._write(session)
@@ -104,7 +115,7 @@ class _Row:
         skew = (local - now).total_seconds()
         row = session.get(Worker, context.worker_id)
         if row is None:  # the worker was taken for dead, but is alive
-            _register(session, context.worker_id)
+            self.register(session)
             return skew
         row.seen_at, row.clock_skew = now, skew
         row.stopping = context.stopping.is_set()
@@ -113,4 +124,15 @@ class _Row:
         row.shortage = row.shortage_reason = None
         if shortage is not None:
             row.shortage, row.shortage_reason = shortage.kind, printable(shortage)
+        self._announce(session, row)
         return skew
+
+    def _announce(self, session: Session, row: Worker) -> None:
+        """Announce the models that this worker can run, and forget those that it has lost."""
+        row.models = found = self._context.abilities.announced()
+        session.flush()
+        now = time.monotonic()
+        if found != self._announced or now >= self._remembered + REMEMBERED_AGAIN:
+            models.remember(session, found)
+            models.forget(session, set(self._announced) - set(found))
+            self._announced, self._remembered = found, now

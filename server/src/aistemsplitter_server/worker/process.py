@@ -81,11 +81,10 @@ def _run(settings: Settings, database: Database, worker_id: str) -> None:
     with liveness.reporting_faults(context):
         songs = engines.start()
     queues = (
-        Queue(SPLITS, at_once=songs, poll_seconds=0.1),
+        Queue(SPLITS, at_once=songs, poll_seconds=0.1, kinds=context.abilities.runnable),
         Queue(listening.QUEUE, at_once=1, poll_seconds=0.5),
     )
-    with liveness.registered(context):
-        recovery.report_models(context)
+    with liveness.registered(context, engines.device):
         if not settings.offline:
             weights.fetch_in_background(context.stopping)
         with jobs.working(database, context.worker_id, known, queues):

@@ -13,8 +13,9 @@ from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 
-from aistemsplitter_server.kit import jobs, times
+from aistemsplitter_server.kit import job_kinds, jobs, times
 from aistemsplitter_server.kit.database import clock
+from aistemsplitter_server.models.catalogue import TINY
 from aistemsplitter_server.splits import listening, queries, queueing, service
 from aistemsplitter_server.webhooks import queries as webhooks
 from aistemsplitter_server.worker.context import WorkerContext
@@ -91,4 +92,18 @@ def listening_copies(context: WorkerContext, after: str) -> str | None:
     return found[-1].split_id if len(found) == BATCH else None
 
 
-STEPS: tuple[Step, ...] = (splits, listening_copies, deliveries)
+def models_of_jobs(context: WorkerContext, _after: str) -> str | None:
+    """Set the model of jobs that an earlier version has queued, so that workers begin them."""
+    with context.database.read() as session:
+        found = {
+            job_id: queueing.split_id(job_id)
+            for job_id in job_kinds.without_kind(session, queueing.SPLITS, BATCH)
+        }
+        models = queries.models_of(session, [*found.values()])
+    for job_id, split_id in found.items():
+        model = models.get(split_id, TINY.name)  # any worker drops the job of a deleted split
+        context.write(partial(job_kinds.set_kind, job_ids=[job_id], kind=model))
+    return "" if len(found) == BATCH else None
+
+
+STEPS: tuple[Step, ...] = (models_of_jobs, splits, listening_copies, deliveries)

@@ -7,11 +7,9 @@ import time
 from datetime import timedelta
 
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.orm import Session
 
 from aistemsplitter_server.kit import jobs
 from aistemsplitter_server.kit.database import clock
-from aistemsplitter_server.models import queries as models
 from aistemsplitter_server.worker import liveness, reconciliation
 from aistemsplitter_server.worker.context import WorkerContext
 from aistemsplitter_server.worker.reconciliation import Walk
@@ -24,14 +22,13 @@ logger = logging.getLogger(__name__)
 LEASE = "recovery"
 LEASED = timedelta(seconds=15)
 TICK = 2.0  # seconds
-SELDOM = 60.0  # seconds between reports of models
 # After the database was down, workers that are alive have so many seconds for a heartbeat.
 SETTLED = 2 * liveness.BEAT
 
 
 def run(context: WorkerContext) -> None:
     """Do the leader's duties, if this worker leads, until the worker stops."""
-    due = settled = 0.0
+    settled = 0.0
     walks = [Walk(step) for step in reconciliation.STEPS]
     sweeper = Sweeper(context)
     sweeper.start()
@@ -43,9 +40,6 @@ def run(context: WorkerContext) -> None:
                     _requeue_left_behind(context)
                 for walk in walks:
                     walk.step(context)
-            if time.monotonic() >= due:
-                due = time.monotonic() + SELDOM
-                report_models(context)
         except (SQLAlchemyError, OSError) as error:
             logger.warning("recovery is waiting for the database: %s", type(error).__name__)
             settled = time.monotonic() + SETTLED
@@ -54,20 +48,6 @@ def run(context: WorkerContext) -> None:
         if context.stopping.wait(TICK):
             sweeper.join()
             return
-
-
-def report_models(context: WorkerContext) -> None:
-    """Report which models this worker has."""
-    from aistemsplitter_engine.weights.store import is_installed
-    from aistemsplitter_server.models.catalogue import MODELS
-
-    found = [model.name for model in MODELS if is_installed(model.name)]
-
-    def report(session: Session) -> None:
-        alone = workers.alive_ids(session) <= {context.worker_id}
-        models.report(session, found, alone=alone)
-
-    context.write(report)
 
 
 def _leads(context: WorkerContext) -> bool:

@@ -9,7 +9,14 @@ from aistemsplitter_server.splits.analysis import Detected
 from aistemsplitter_server.storage import keys
 from aistemsplitter_server.storage.interface import Missing
 from aistemsplitter_server.worker import analysis, checkpoints, shortages, work_folder
-from aistemsplitter_server.worker.attempt import Attempt, Draining, SplitFailed, ending, tidy
+from aistemsplitter_server.worker.attempt import (
+    Attempt,
+    Draining,
+    ModelMissing,
+    SplitFailed,
+    ending,
+    tidy,
+)
 from aistemsplitter_server.worker.context import WorkerContext
 from aistemsplitter_server.worker.engine import Failed, Result, Stopped
 from aistemsplitter_server.worker.engines import Engines
@@ -69,7 +76,8 @@ def _separate(context: WorkerContext, engines: Engines, attempt: Attempt) -> Non
             if error.code == OUT_OF_MEMORY:
                 raise shortages.of_memory(str(error)) from None
             if error.code == "MODEL_UNAVAILABLE":
-                raise shortages.of_weights(split.served_by, str(error)) from None
+                context.abilities.failed(split.served_by)
+                raise ModelMissing(str(error)) from None
             if error.code == "INTERNAL":
                 raise
             raise SplitFailed(error.code, str(error)) from None
@@ -105,6 +113,7 @@ def _store(
         raise
     context.use.add_audio(result.seconds)
     context.shortages.end()
+    context.abilities.succeeded(split.served_by)
 
 
 def _turned_down(result: Result) -> list[str]:

@@ -1,4 +1,4 @@
-"""Shortages: this machine lacks disk, memory or a model's weights, which is no song's fault.
+"""Shortages: this machine lacks disk or memory, which is no song's fault.
 
 A worker with a shortage takes no songs for a while. The song that met it goes back to the queue,
 where another worker can take it, and its attempt does not count. Heartbeats report the shortage, so
@@ -20,7 +20,7 @@ from sqlalchemy.exc import DBAPIError
 
 from aistemsplitter_server.kit.database import is_full
 from aistemsplitter_server.worker.separating import DISK_ERRORS
-from aistemsplitter_server.workers.tables import DISK, MEMORY, WEIGHTS
+from aistemsplitter_server.workers.tables import DISK, MEMORY
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ class Shortage(Exception):
     """A lack of something on this machine; the text is for the operator.
 
     Attributes:
-        kind: ``disk``, ``memory`` or ``weights``.
+        kind: ``disk`` or ``memory``.
         is_over: Returns whether there is enough again.
     """
 
@@ -55,17 +55,6 @@ def of_disk(folder: Path, reason: str) -> Shortage:
 def of_memory(reason: str) -> Shortage:
     """Return a lack of memory."""
     return Shortage(MEMORY, reason)
-
-
-def of_weights(model: str, reason: str) -> Shortage:
-    """Return a lack of a model's weights."""
-
-    def is_there() -> bool:
-        from aistemsplitter_engine.weights.store import is_installed
-
-        return is_installed(model)
-
-    return Shortage(WEIGHTS, reason, is_there)
 
 
 def find(error: BaseException, data: Path) -> Shortage | None:

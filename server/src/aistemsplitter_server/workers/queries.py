@@ -31,6 +31,8 @@ class WorkerStatus:
         since, last_beat: By the database's clock.
         shortage: What it lacks, so that it takes no songs.
         version: Its version of aistemsplitter-server; None for those that did not report one.
+        device: What it separates on, such as "cpu"; None for those of a previous version.
+        models: The models that it can run; None for those of a previous version.
         clock_skew: Seconds by which its clock is ahead of the database's.
         busy: Share of its lifetime spent on splits, 0 to 1. A split counts once it is done.
         speed: Seconds of audio separated per busy second; None before the first split.
@@ -48,6 +50,8 @@ class WorkerStatus:
     shortage_reason: str | None
     version: str | None
     clock_skew: float
+    device: str | None
+    models: Sequence[str] | None
 
 
 def statuses(session: Session) -> Sequence[WorkerStatus]:
@@ -78,6 +82,12 @@ def count_alive(session: Session | Connection) -> int:
     """Return the number of workers that have sent a heartbeat recently."""
     recent = Worker.seen_at >= clock(session) - DEAD_AFTER
     return session.scalars(select(func.count()).select_from(Worker).where(recent)).one()
+
+
+def models(session: Session | Connection) -> Sequence[list[str] | None]:
+    """Return the models that each worker alive can run; None for one that does not announce any."""
+    recent = Worker.seen_at >= clock(session) - DEAD_AFTER
+    return [row.models for row in session.execute(select(Worker.models).where(recent))]
 
 
 def shortages(session: Session | Connection) -> Sequence[str | None]:
@@ -123,6 +133,8 @@ def _status(row: Worker, now: datetime) -> WorkerStatus:
         shortage=row.shortage,
         shortage_reason=row.shortage_reason,
         version=row.version,
+        device=row.device,
+        models=row.models,
         clock_skew=row.clock_skew or 0.0,
         speed=row.audio_seconds / row.busy_seconds if row.busy_seconds else None,
     )

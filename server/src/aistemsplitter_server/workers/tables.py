@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from sqlalchemy import JSON
 from sqlalchemy.orm import Mapped, mapped_column
 
 from aistemsplitter_server.kit.database import Base, UtcTime
@@ -14,8 +15,8 @@ FAULT_SHOWN_FOR = timedelta(minutes=10)
 SKEW = 2.0  # seconds by which the clocks of worker and database may differ
 # A worker on the same machine is killed before that, where that is permitted.
 KILLED_AFTER = 2 * DEAD_AFTER
-DISK, MEMORY, WEIGHTS = "disk", "memory", "weights"
-SHORTAGES = (DISK, MEMORY, WEIGHTS)
+DISK, MEMORY = "disk", "memory"
+SHORTAGES = (DISK, MEMORY, "weights")  # the last only of workers of previous versions
 
 
 class Worker(Base):
@@ -35,6 +36,9 @@ class Worker(Base):
     shortage_reason: Mapped[str | None]
     version: Mapped[str | None]  # of aistemsplitter-server
     clock_skew: Mapped[float | None]  # seconds by which its clock is ahead of the database's
+    device: Mapped[str | None]  # that it separates on, such as "cpu"
+    # that it can run; None for a worker of a version that does not announce them
+    models: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
 
 
 class WorkerFault(Base):

@@ -283,4 +283,7 @@ def _metadata(request: Request) -> dict[str, str]:
 
 def _shown(context: Context, storage: Storage, split: Split) -> SplitInfo:
     lifetime = timedelta(seconds=context.settings.download_url_seconds)
-    return rendering.render(split, storage, lifetime, context.positions.of(split))
+    positions = context.positions
+    return rendering.render(
+        split, storage, lifetime, positions.of(split), positions.warnings(split)
+    )
