@@ -25,7 +25,7 @@ from aistemsplitter_server.cli import (
 )
 from aistemsplitter_server.cli.doctor import doctor
 from aistemsplitter_server.cli.shared import ENV_FILE, opened, remember_env_file
-from aistemsplitter_server.cli.up import up
+from aistemsplitter_server.cli.up import CannotStart, up
 from aistemsplitter_server.installation import service as installation
 from aistemsplitter_server.kit import checkpoints, heartbeats, ids, imports, jobs, logs, settings
 from aistemsplitter_server.kit import env_file as files
@@ -134,12 +134,39 @@ def openapi() -> None:
 
 
 @app.command()
-def worker(context: typer.Context) -> None:
+def worker(
+    context: typer.Context,
+    device: Annotated[
+        str | None,
+        typer.Option(
+            help="Device to separate on, such as cuda:1. A worker that finds no such device does"
+            " not start.",
+        ),
+    ] = None,
+    grace: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            help="Seconds from SIGTERM until it has stopped. Running songs may end in all but the"
+            " last 10; others are handed over. By default all are handed over at once.",
+        ),
+    ] = None,
+    max_idle: Annotated[
+        float | None, typer.Option(min=1, help="Stop after so many seconds without work.")
+    ] = None,
+    max_songs: Annotated[int | None, typer.Option(min=1, help="Stop after so many songs.")] = None,
+) -> None:
     """Run a worker, which separates songs and delivers webhooks."""
     with imports.without_collection():
         from aistemsplitter_server.worker import process
+        from aistemsplitter_server.worker.engine import Failed
+        from aistemsplitter_server.worker.leaving import Limits
 
+    chosen = settings.load(data=context.obj.data, device=device)
     remember_env_file(context)
-    logs.configure(level=context.obj.log_level)
-    with opened(context.obj) as database, checkpoints.running(database):
-        process.run(context.obj, database)
+    logs.configure(level=chosen.log_level)
+    with opened(chosen) as database, checkpoints.running(database):
+        try:
+            process.run(chosen, database, Limits(grace, max_idle, max_songs))
+        except Failed as error:
+            raise CannotStart(str(error)) from None

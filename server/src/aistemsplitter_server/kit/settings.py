@@ -116,6 +116,12 @@ class Settings(BaseSettings):
     engine_silence_seconds: int = Field(
         300, ge=10, description="seconds without progress after which a split is retried"
     )
+    device: str | None = Field(
+        None,
+        pattern=r"^(cpu|mps|cuda(:[0-9]{1,4})?)$",
+        description="device that a worker separates on: cpu, cuda, cuda:1 or mps; a worker without"
+        " it does not start. By default a GPU if there is one, else the CPU",
+    )
     worker_songs: int | None = Field(
         None,
         ge=1,

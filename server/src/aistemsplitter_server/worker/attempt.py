@@ -74,7 +74,8 @@ class Attempt:
                 self.superseded = not self._is_current()
             except SQLAlchemyError as error:  # checked again the next time
                 logger.warning("the split's row could not be checked: %s", type(error).__name__)
-        return self.superseded or self._context.stopping.is_set()
+        is_leaving = self._context.stopping.is_set() and self._context.grace.is_over()
+        return self.superseded or is_leaving
 
     def check(self) -> None:
         """Raise ``Superseded`` or ``Draining`` if the attempt should stop."""

@@ -59,14 +59,20 @@ def kept(context: WorkerContext, attempt: Attempt, folder: Path) -> Iterator[Non
     finally:
         stopping.set()
         saving.join(ENDING)  # what it stores later is swept
+        if context.stopping.is_set() and not saving.is_alive():
+            _try_to_save(checkpoints)  # for the worker that resumes
 
 
 def _save_often(checkpoints: Checkpoints, stopping: threading.Event) -> None:
     while not stopping.wait(EVERY):
-        try:
-            checkpoints.save()
-        except (OSError, ValueError, KeyError) as error:
-            logger.warning("no checkpoint was saved: %s", error)
+        _try_to_save(checkpoints)
+
+
+def _try_to_save(checkpoints: Checkpoints) -> None:
+    try:
+        checkpoints.save()
+    except (OSError, ValueError, KeyError) as error:
+        logger.warning("no checkpoint was saved: %s", error)
 
 
 class Checkpoints:

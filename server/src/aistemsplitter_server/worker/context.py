@@ -66,12 +66,24 @@ class Use:
             self.audio += seconds
 
 
+@dataclass(slots=True)
+class Grace:
+    """The time that running songs still have once the worker stops."""
+
+    ends: float = float("-inf")  # by the monotonic clock
+
+    def is_over(self) -> bool:
+        """Return whether running songs are to be handed over."""
+        return time.monotonic() >= self.ends
+
+
 @dataclass(frozen=True, slots=True)
 class WorkerContext:
     """The context of jobs, shared by threads.
 
     Attributes:
-        stopping: Set when the process is to stop.
+        stopping: Set when the process is to stop: it begins nothing more.
+        grace: The time that running songs have from then on.
         shortages: What this machine lacks.
         abilities: The models that it can run.
     """
@@ -83,6 +95,7 @@ class WorkerContext:
     outgoing: Outgoing
     worker_id: str
     stopping: threading.Event = field(default_factory=threading.Event)
+    grace: Grace = field(default_factory=Grace)
     use: Use = field(default_factory=Use)
     shortages: Shortages = field(default_factory=Shortages)
     abilities: Abilities = field(default_factory=Abilities)

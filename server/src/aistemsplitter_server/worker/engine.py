@@ -73,13 +73,17 @@ class Engine:
         silence: Seconds without progress after which it counts as hung, loading a model included.
         work: The folder that it writes to, with the songs' work folders.
         decode_seconds: Limit of the processor time for decoding a song.
+        device: The device to compute on, without which it does not start; None for the best one.
     """
 
-    def __init__(self, silence: float, work: Path, decode_seconds: int) -> None:
+    def __init__(
+        self, silence: float, work: Path, decode_seconds: int, device: str | None = None
+    ) -> None:
         self._silence = silence
         self._work = work
         self._decode_seconds = decode_seconds
         self.device = ""
+        self._chosen_device = device
         self._process: subprocess.Popen[str] | None = None
         self._messages: queue.Queue[dict[str, Any] | None] = queue.Queue()
 
@@ -93,12 +97,16 @@ class Engine:
             return
         self.kill()
         self._work.mkdir(mode=0o700, parents=True, exist_ok=True)
-        limits = json.dumps({"work": str(self._work), "patience": DECODER_SILENCE * self._silence})
+        setup = {
+            "work": str(self._work),
+            "patience": DECODER_SILENCE * self._silence,
+            "device": self._chosen_device,
+        }
         control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
             with theirs:
                 self._process = subprocess.Popen(
-                    python.command(separating.__name__, limits),
+                    python.command(separating.__name__, json.dumps(setup)),
                     env=python.engine_environment(),
                     stdin=theirs.fileno(),
                     stdout=subprocess.PIPE,

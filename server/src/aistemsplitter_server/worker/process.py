@@ -29,6 +29,7 @@ from aistemsplitter_server.worker.dispatching import Dispatcher
 from aistemsplitter_server.worker.engine import Engine
 from aistemsplitter_server.worker.engines import Engines
 from aistemsplitter_server.worker.fetching import Fetches
+from aistemsplitter_server.worker.leaving import Leaving, Limits
 from aistemsplitter_server.worker.listening import listen
 from aistemsplitter_server.worker.measuring import Measuring
 from aistemsplitter_server.worker.separation import separate
@@ -37,22 +38,22 @@ from aistemsplitter_server.worker.stem_deliveries import StemDeliveries
 logger = logging.getLogger(__name__)
 
 RETIRED = ("webhooks", "fetches")  # queues of earlier versions
-DRAINED_AFTER = 30.0  # seconds that running jobs are waited for
+DRAINED_AFTER = 30.0  # seconds that running jobs are waited for, unless a grace is set
 
 
-def run(settings: Settings, database: Database) -> None:
+def run(settings: Settings, database: Database, limits: Limits) -> None:
     """Run until SIGTERM or SIGINT. Never returns, since stopped jobs block threads."""
     worker_id = ids.new("wrk")
     # First of all: a stalled process may hold SQLite's write lock until this one kills it.
     with heartbeats.beating(settings.data, worker_id):
-        _run(settings, database, worker_id)
+        _run(settings, database, worker_id, limits)
     logger.info("worker %s has stopped", worker_id)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)
 
 
-def _run(settings: Settings, database: Database, worker_id: str) -> None:
+def _run(settings: Settings, database: Database, worker_id: str, limits: Limits) -> None:
     keys = installation.start(settings, database)
     context = WorkerContext(
         settings,
@@ -67,21 +68,32 @@ def _run(settings: Settings, database: Database, worker_id: str) -> None:
         settings.engine_silence_seconds,
         settings.data / work_folder.FOLDER,
         settings.measure_seconds,
+        settings.device,
     )
     engines = Engines(settings.worker_songs, new_engine)
     running = _Running(context)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: context.stopping.set())
-    known: dict[str, Callable[..., None]] = {
-        SEPARATE: running.counted(partial(separate, context, engines)),
-        listening.LISTEN: running.counted(partial(listen, context)),
-    }
     tables = (Fetches(settings), Measuring(), Deliveries(), StemDeliveries())
     dispatchers = [Dispatcher(context, table) for table in tables]
+    leaving = Leaving(
+        context,
+        limits,
+        lambda: running.is_idle() and all(each.wait(0.0) for each in dispatchers),
+    )
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: leaving.signalled())
+
+    def song(split_id: str) -> None:
+        leaving.begins()
+        separate(context, engines, split_id)
+
+    known: dict[str, Callable[..., None]] = {
+        SEPARATE: running.counted(song),
+        listening.LISTEN: running.counted(partial(listen, context)),
+    }
     with liveness.reporting_faults(context):
-        songs = engines.start()
+        songs = min(engines.start(), limits.songs or sys.maxsize)
     queues = (
-        Queue(SPLITS, at_once=songs, poll_seconds=0.1, kinds=context.abilities.runnable),
+        Queue(SPLITS, at_once=songs, poll_seconds=0.1, kinds=leaving.kinds),
         Queue(listening.QUEUE, at_once=1, poll_seconds=0.5),
     )
     with liveness.registered(context, engines.device):
@@ -92,9 +104,11 @@ def _run(settings: Settings, database: Database, worker_id: str) -> None:
             for dispatcher in dispatchers:
                 dispatcher.start()
             logger.info("worker %s is ready", context.worker_id, extra={"songs_at_once": songs})
+            leaving.start()
             recovery.run(context)
-            drained_by = time.monotonic() + DRAINED_AFTER
-            running.wait(DRAINED_AFTER)
+            grace = DRAINED_AFTER if limits.grace is None else limits.grace
+            drained_by = time.monotonic() + grace
+            running.wait(grace)
             for dispatcher in dispatchers:
                 dispatcher.wait(max(0.0, drained_by - time.monotonic()))
         engines.kill()
@@ -139,6 +153,10 @@ class _Running:
         with self._changed:
             self._count -= 1
             self._changed.notify_all()
+
+    def is_idle(self) -> bool:
+        with self._changed:
+            return not self._count
 
     def wait(self, seconds: float) -> None:
         ends = time.monotonic() + seconds

@@ -75,9 +75,12 @@ def main() -> None:
     try:
         confine_engine(Path(setup["work"]))
         import aistemsplitter_engine.separator  # noqa: F401  # must load before "ready" is sent
-        from aistemsplitter_engine.runtimes import best_device
+        from aistemsplitter_engine.runtimes import best_device, open_runtime
 
-        device = best_device()
+        if (device := setup["device"]) is None:
+            device = best_device()
+        else:
+            open_runtime(device, "auto")  # raises if this machine lacks it
     except Exception as error:
         _send(output, _failed("INTERNAL", f"{type(error).__name__}: {error}"))
         sys.exit(1)
@@ -91,7 +94,7 @@ def main() -> None:
         task, decoder = tasks.get()
         with decoder:
             song = partial(_received, task, decoder, setup["patience"])
-            _send(output, _carried_out(task, song, separators, stop, output))
+            _send(output, _carried_out(task, song, separators, stop, output, device))
 
 
 def _listen(
@@ -121,6 +124,7 @@ def _carried_out(
     separators: dict[str, Separator],
     stop: threading.Event,
     output: TextIO,
+    device: str = "auto",
 ) -> dict[str, Any]:
     from aistemsplitter_engine import (
         AudioError,
@@ -133,7 +137,7 @@ def _carried_out(
     from aistemsplitter_server.sandbox.received_song import DecoderFailed
 
     try:
-        separator = _separator(task, separators)
+        separator = _separator(task, separators, device)
         result = separator.split(
             song(),
             task.folder,
@@ -187,12 +191,12 @@ def _progress_to(output: TextIO) -> Callable[[float], None]:
     return send
 
 
-def _separator(task: Task, separators: dict[str, Separator]) -> Separator:
+def _separator(task: Task, separators: dict[str, Separator], device: str) -> Separator:
     from aistemsplitter_engine import Separator
 
     options = _those(task, FOR_SEPARATOR)
     key = json.dumps([task.model, options])
-    separator = separators.pop(key, None) or Separator(task.model, **options)
+    separator = separators.pop(key, None) or Separator(task.model, device=device, **options)
     separators[key] = separator  # most recently used last
     while len(separators) > KEPT:
         separators.pop(next(iter(separators))).close()
