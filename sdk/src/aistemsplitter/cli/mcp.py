@@ -3,31 +3,50 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
 import anyio
 import typer
 
-from aistemsplitter._errors import ConfigurationError
+from aistemsplitter._errors import ConfigurationError, InputError
+from aistemsplitter.cli import show
 from aistemsplitter.cli.options import BaseUrl, Key
 
-Folder = Annotated[
+Folder: TypeAlias = Annotated[
     list[Path] | None,
     typer.Option(
         "--folder",
         metavar="PATH",
         help="Folder whose audio files may be read, and those below it; can be repeated. By "
-        "default the working folder.",
+        "default the working folder, and none with --http.",
     ),
 ]
-Out = Annotated[
+Out: TypeAlias = Annotated[
     Path | None,
     typer.Option(
         "--out",
         "-o",
         metavar="PATH",
         help="Folder for the stems, the only one that is written to. By default 'stems' in the "
-        "working folder.",
+        "working folder, and none with --http: then callers get URLs.",
+    ),
+]
+Http: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--http",
+        metavar="[HOST:]PORT",
+        help="Serve streamable HTTP at /mcp, by default on the loopback address, instead of "
+        "standard input and output. Callers send their API keys.",
+    ),
+]
+AllowHost: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow-host",
+        metavar="NAME",
+        help="Name by which callers reach this server; can be repeated. Requests by other names "
+        "than this, the address and localhost are rejected.",
     ),
 ]
 
@@ -35,20 +54,33 @@ Out = Annotated[
 def mcp(
     folder: Folder = None,
     out: Out = None,
+    http: Http = None,
+    allow_host: AllowHost = None,
     key: Key = None,
     base_url: BaseUrl = None,
 ) -> None:
     """Serve the service's functions as tools for a model, by the Model Context Protocol.
 
-    Started by a program such as Claude Desktop, VS Code or Cursor, which it talks to on standard
-    input and output. Comes with the extra 'mcp'.
+    A program such as Claude Desktop, VS Code or Cursor starts it and talks to it on standard input
+    and output. Comes with the extra 'mcp'.
     """
     try:
+        from aistemsplitter.mcp import http as streamable
         from aistemsplitter.mcp.folders import Folders
         from aistemsplitter.mcp.server import serve_stdio
     except ModuleNotFoundError as error:
-        if not (error.name or "").startswith(("mcp", "pydantic")):
+        if (error.name or "").partition(".")[0] not in ("mcp", "pydantic", "uvicorn"):
             raise
         message = "the MCP server is not installed: pip install 'aistemsplitter[mcp]'"
         raise ConfigurationError(message) from None
-    anyio.run(serve_stdio, key, base_url, Folders(folder or [Path()], out or Path("stems")))
+    if http is None:
+        folders = Folders(folder or [Path()], out or Path("stems"))
+        anyio.run(serve_stdio, key, base_url, folders)
+        return
+    if key is not None:
+        raise InputError("--key does not go with --http: callers send their own keys")
+    folders = Folders(folder or [], out)
+    with streamable.listen(http) as listener, show.interruptible("the server has stopped"):
+        host, port = listener.getsockname()[:2]
+        show.message(f"Serving http://{f'[{host}]' if ':' in host else host}:{port}/mcp")
+        anyio.run(streamable.serve_http, listener, allow_host or [], base_url, folders)

@@ -56,11 +56,11 @@ class Folders:
                 f"{song}: outside the folders that may be read. The user allows only audio files"
                 f" in {_listed(self.songs)}"
             )
-        if inside[0].suffix[1:].lower() not in EXTENSIONS:
-            raise InputError(f"{song}: not an audio file by its extension, so it is not read")
         found = next((path for path in inside if os.path.lexists(path)), None)
         if found is None:
             raise FileError(f"{song}: there is no such file. {self._suggestion()}", path=song)
+        if found.suffix[1:].lower() not in EXTENSIONS:
+            raise InputError(f"{song}: not an audio file by its extension, so it is not read")
         return found
 
     @contextmanager
