@@ -116,6 +116,15 @@ class Settings(BaseSettings):
     engine_silence_seconds: int = Field(
         300, ge=10, description="seconds without progress after which a split is retried"
     )
+    worker_metrics_port: int | None = Field(
+        None,
+        ge=0,
+        le=65535,
+        description="port of a worker's own /healthz and /metrics; none by default",
+    )
+    worker_metrics_host: str = Field(
+        "127.0.0.1", description="address of that port; 0.0.0.0 in a container"
+    )
     device: str | None = Field(
         None,
         pattern=r"^(cpu|mps|cuda(:[0-9]{1,4})?)$",

@@ -31,18 +31,25 @@ PAUSE = 1.0  # seconds between two tries
 
 
 class Use:
-    """Busy time and separated audio of this process so far, in seconds.
+    """Busy time and separated audio of this process so far, in seconds, and its last heartbeat.
 
     Attributes:
         busy: Time with at least one split in progress. It grows whenever a split ends.
         audio: Audio of the splits that have succeeded.
+        last_beat: When the last heartbeat reached the database, by the monotonic clock.
     """
 
     def __init__(self) -> None:
         self.busy = self.audio = 0.0
+        self.last_beat = time.monotonic()
         self._lock = threading.Lock()
         self._running = 0
         self._counted_until = 0.0
+
+    @property
+    def running(self) -> int:
+        """Splits in progress."""
+        return self._running
 
     @contextmanager
     def counted(self) -> Iterator[None]:

@@ -104,6 +104,7 @@ class _Row:
         except SQLAlchemyError as error:
             logger.warning("heartbeat failed: %s", type(error).__name__)
             return
+        self._context.use.last_beat = time.monotonic()
         if abs(skew) > SKEW and time.monotonic() >= self._warned + WARNED_AGAIN:
             self._warned = time.monotonic()
             logger.warning("the clock differs from the database's by %.1f s: run NTP", skew)

@@ -21,7 +21,7 @@ from aistemsplitter_server.kit.settings import Settings
 from aistemsplitter_server.splits import listening
 from aistemsplitter_server.splits.queueing import SEPARATE, SPLITS
 from aistemsplitter_server.storage.configured import configured
-from aistemsplitter_server.worker import liveness, recovery, weights, work_folder
+from aistemsplitter_server.worker import liveness, probes, recovery, weights, work_folder
 from aistemsplitter_server.worker.attempt import Draining
 from aistemsplitter_server.worker.context import WorkerContext
 from aistemsplitter_server.worker.delivering import Deliveries
@@ -96,7 +96,8 @@ def _run(settings: Settings, database: Database, worker_id: str, limits: Limits)
         Queue(SPLITS, at_once=songs, poll_seconds=0.1, kinds=leaving.kinds),
         Queue(listening.QUEUE, at_once=1, poll_seconds=0.5),
     )
-    with liveness.registered(context, engines.device):
+    host, port = settings.worker_metrics_host, settings.worker_metrics_port
+    with liveness.registered(context, engines.device), probes.serving(context, host, port):
         if not settings.offline:
             weights.fetch_in_background(context.stopping)
         with jobs.working(database, context.worker_id, known, queues):
