@@ -48,13 +48,22 @@ def serving(loopback: Loopback, *options: str) -> Iterator[str]:
 
 
 async def calls(url: str, key: str | None, mode: Any, *wanted: tuple[str, Any]) -> list[Any]:
-    """Call tools one after the other, and return the results."""
+    """Call tools one after the other, and return the results and the progress of all."""
+    progress: list[str | None] = []
+
+    async def note(_done: float, _total: float | None, message: str | None) -> None:
+        progress.append(message)
+
     headers = {} if key is None else {"Authorization": f"Bearer {key}"}
     async with (
         httpx2.AsyncClient(headers=headers, timeout=60) as http_client,
         Client(streamable_http_client(url, http_client=http_client), mode=mode) as client,
     ):
-        return [await client.call_tool(tool, arguments) for tool, arguments in wanted]
+        results = [
+            await client.call_tool(tool, arguments, progress_callback=note)
+            for tool, arguments in wanted
+        ]
+        return [*results, progress]
 
 
 def test_each_caller_has_a_key_and_no_files(loopback: Loopback, songs: Path) -> None:
@@ -63,7 +72,7 @@ def test_each_caller_has_a_key_and_no_files(loopback: Loopback, songs: Path) -> 
     with serving(loopback) as url:
         for mode, key in (("auto", KEY), ("legacy", "ast_test_of_another_account")):
             loopback.seen.clear()
-            first, balance, refused = anyio.run(
+            first, balance, refused, _ = anyio.run(
                 calls,
                 *(url, key, mode),
                 ("split_url", {"url": "https://example.com/song.mp3"}),
@@ -76,11 +85,14 @@ def test_each_caller_has_a_key_and_no_files(loopback: Loopback, songs: Path) -> 
                 f"Bearer {key}"
             }
             split_id = first.structured_content["split_id"]
-            (done,) = anyio.run(calls, url, key, mode, ("wait_for_split", {"split_id": split_id}))
+            done, progress = anyio.run(
+                calls, url, key, mode, ("wait_for_split", {"split_id": split_id})
+            )
+            assert progress == ["queued", "processing", "succeeded"]
             assert sorted(done.structured_content["urls"]) == ["bass", "drums", "other", "vocals"]
             assert done.structured_content["files"] == {}
         loopback.seen.clear()
-        (without,) = anyio.run(calls, url, None, "auto", ("get_credits", {}))
+        without, _ = anyio.run(calls, url, None, "auto", ("get_credits", {}))
         assert without.is_error
         assert "Authorization: Bearer" in without.content[0].text
         assert loopback.seen == []
@@ -116,9 +128,9 @@ def test_a_folder_and_a_host_name_are_allowed_by_name(
     loopback.service._streams = True
     options = ("--folder", str(songs), "--out", str(tmp_path / "out"), "--allow-host", "stems.lan")
     with serving(loopback, *options) as url:
-        (submitted,) = anyio.run(calls, url, KEY, "auto", ("split_file", {"song": "my song.wav"}))
+        submitted, _ = anyio.run(calls, url, KEY, "auto", ("split_file", {"song": "my song.wav"}))
         split_id = submitted.structured_content["split_id"]
-        (done,) = anyio.run(calls, url, KEY, "auto", ("wait_for_split", {"split_id": split_id}))
+        done, _ = anyio.run(calls, url, KEY, "auto", ("wait_for_split", {"split_id": split_id}))
         assert Path(done.structured_content["files"]["vocals"]).is_relative_to(tmp_path / "out")
         assert [_status(url, host) for host in ("stems.lan", "stems.lan:80")] == [200, 200]
 

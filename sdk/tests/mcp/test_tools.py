@@ -108,7 +108,7 @@ def test_annotations_and_schemas(caller: Caller) -> None:
         pytest.param(
             {"status": 429, "times": 9, "retry_after": 0}, "Wait 0 s, then call again", id="rate"
         ),
-        pytest.param({"status": 503, "times": 9}, "charged twice", id="down"),
+        pytest.param({"status": 503, "times": 9}, "would be charged too", id="down"),
     ],
 )
 def test_errors_say_what_to_do_next(

@@ -21,7 +21,7 @@ STEMS = ["bass.wav", "drums.wav", "other.wav", "vocals.wav"]
 
 def test_the_wheel_is_small_and_contains_only_the_package(wheel: Path) -> None:
     assert wheel.name.endswith("-py3-none-any.whl")
-    assert wheel.stat().st_size < 150_000
+    assert wheel.stat().st_size < 200_000
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
     assert {name.partition("/")[0].partition("-")[0] for name in names} == {"aistemsplitter"}

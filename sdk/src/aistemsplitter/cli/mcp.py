@@ -49,6 +49,13 @@ AllowHost: TypeAlias = Annotated[
         "than this, the address and localhost are rejected.",
     ),
 ]
+Local: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--local",
+        help="Split files on this machine with aistemsplitter-engine, without a service.",
+    ),
+]
 
 
 def mcp(
@@ -56,6 +63,7 @@ def mcp(
     out: Out = None,
     http: Http = None,
     allow_host: AllowHost = None,
+    local: Local = False,
     key: Key = None,
     base_url: BaseUrl = None,
 ) -> None:
@@ -67,15 +75,20 @@ def mcp(
     try:
         from aistemsplitter.mcp import http as streamable
         from aistemsplitter.mcp.folders import Folders
-        from aistemsplitter.mcp.server import serve_stdio
+        from aistemsplitter.mcp.server import serve_local, serve_stdio
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in ("mcp", "pydantic", "uvicorn"):
             raise
         message = "the MCP server is not installed: pip install 'aistemsplitter[mcp]'"
         raise ConfigurationError(message) from None
+    if local and (http or key or base_url):
+        raise InputError("--local does not go with --http, --key or --base-url")
     if http is None:
-        folders = Folders(folder or [Path()], out or Path("stems"))
-        anyio.run(serve_stdio, key, base_url, folders)
+        songs, stems = folder or [Path()], out or Path("stems")
+        if local:
+            anyio.run(serve_local, songs, stems)
+        else:
+            anyio.run(serve_stdio, key, base_url, Folders(songs, stems))
         return
     if key is not None:
         raise InputError("--key does not go with --http: callers send their own keys")

@@ -26,10 +26,10 @@ from aistemsplitter._errors import (
     ValidationFailed,
 )
 
-_UNKNOWN_OUTCOME = (
-    "If this was a submission, call list_splits before you repeat it: a split that is"
+_AGAIN = (
+    "Call again in a minute. If this was a submission, call list_splits first: the split may exist,"
+    " and a second one would be charged too."
 )
-_AGAIN = f"Call again in a minute. {_UNKNOWN_OUTCOME} submitted twice is charged twice."
 
 # The first class that matches applies, so subclasses come first.
 _NEXT: tuple[tuple[type[AiStemSplitterError], str], ...] = (
