@@ -38,7 +38,7 @@ test: .venv/.test
 	$(BIN)/python -m pytest $(if $(FULL),--full) $(if $(ARGS),$(ARGS),$(PARALLEL))
 
 test-fast: .venv/.test
-	$(BIN)/python -m pytest --fast -n 2 $(ARGS)
+	$(BIN)/python -m pytest --fast -n 3 --dist=worksteal $(ARGS)
 
 check: ruff layers mypy pyright workflows
 

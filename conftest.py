@@ -32,6 +32,7 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("deterministic")
+settings.register_profile("few", settings.get_profile("deterministic"), max_examples=20)
 
 
 SLOW_FIXTURES = {"databases", "sqlite_databases", "browser"}
@@ -50,6 +51,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--fast"):
+        settings.load_profile("few")
         sys.addaudithook(_skip_if_process)
 
 

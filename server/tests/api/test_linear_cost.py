@@ -38,7 +38,7 @@ from customers import Customer
 from databases import only_sqlite
 
 MOST = 8.0  # cost relative to a quarter of the input: 4 if linear (more with caches), 16 if square
-ROUNDS = 5
+ROUNDS = 3
 LEAST = 0.004  # seconds of one measurement
 HEAD = serving.HEAD_LIMIT // 2 - 1024
 BODY = (1 << 19) - 1024
