@@ -180,10 +180,10 @@ def stripe() -> Iterator[FakeStripe]:
         yield stripe
 
 
-@pytest.fixture
-def long_song(tmp_path: Path) -> Path:
+@pytest.fixture(scope="session")
+def long_song(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three minutes of noise, which take some six seconds to separate."""
-    path = tmp_path / "long.wav"
+    path = tmp_path_factory.mktemp("long") / "long.wav"
     noise = np.random.default_rng(1).normal(0, 3000, (44100 * 180, 2)).astype("<i2")
     with wave.open(str(path), "wb") as file:
         file.setnchannels(2)

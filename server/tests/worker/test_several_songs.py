@@ -27,10 +27,10 @@ MINUTES = 20
 RATE = 8000
 
 
-@pytest.fixture
-def endless(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def endless(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A song that takes so long that it is still in progress when others have ended."""
-    path = tmp_path / "endless.flac"
+    path = tmp_path_factory.mktemp("endless") / "endless.flac"
     noise = np.random.default_rng(1).normal(0, 1e-4, (1, RATE * 60)).astype(np.float32)
     with StemWriter(path, OutputFormat("flac"), RATE, 1) as writer:
         for _ in range(MINUTES):
