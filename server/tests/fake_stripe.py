@@ -1,7 +1,7 @@
 """A fake Stripe on loopback, which Stripe's own library calls over HTTP.
 
-It has the endpoints for Checkout sessions and the payment page, and sends signed events in the
-format of ``payments/events``. It rejects the requests that Stripe rejects.
+It has the endpoints for Checkout sessions, charges and disputes, and the payment page, and sends
+signed events in the format of ``payments/events``. It rejects the requests that Stripe rejects.
 """
 
 from __future__ import annotations
@@ -83,6 +83,8 @@ class FakeStripe:
         fault: Error status of all API responses, if any.
         calls: Requests to the API.
         sessions: Checkout sessions by id.
+        charges: Charges by id.
+        disputes: All disputes.
         answers: The service's responses to the events.
     """
 
@@ -92,7 +94,10 @@ class FakeStripe:
     fault: int | None = None
     calls: list[Call] = field(default_factory=list)
     sessions: dict[str, dict[str, Any]] = field(default_factory=dict)
+    charges: dict[str, dict[str, Any]] = field(default_factory=dict)
+    disputes: list[dict[str, Any]] = field(default_factory=list)
     answers: list[httpx2.Response] = field(default_factory=list)
+    _seconds: int = 0  # between now and the newest event about a refund or dispute
     _titles: dict[str, str] = field(default_factory=dict)
     _made: dict[str, tuple[dict[str, str], str]] = field(default_factory=dict)
 
@@ -126,13 +131,49 @@ class FakeStripe:
             return None
         if session["status"] == "open":
             done = recorded(COMPLETED)["data"]["object"]
-            for name in ("customer_details", "collected_information", "payment_intent"):
+            for name in ("customer_details", "collected_information"):
                 session[name] = done[name]
+            session["payment_intent"] = f"pi_{token_hex(12)}"
+            charge_id = f"ch_{token_hex(12)}"
+            self.charges[charge_id] = {
+                "id": charge_id,
+                "object": "charge",
+                "amount": session["amount_total"],
+                "amount_refunded": 0,
+                "currency": session["currency"],
+                "payment_intent": session["payment_intent"],
+            }
             paid = "paid" if how == "card" else "unpaid"
             session |= {"status": "complete", "payment_status": paid, "url": None}
             self.send(self.event(session_id))
         url: str = session["success_url"]
         return url
+
+    def charge(self, session_id: str) -> dict[str, Any]:
+        """Return the charge of a session that was paid."""
+        payment = self.sessions[session_id]["payment_intent"]
+        return next(one for one in self.charges.values() if one["payment_intent"] == payment)
+
+    def refund(self, session_id: str, amount: int) -> str:
+        """Refund a part of a payment; return the body of the event."""
+        charge = self.charge(session_id)
+        charge["amount_refunded"] += amount
+        return self._about("charge.refunded", charge)
+
+    def dispute(self, session_id: str, amount: int, status: str) -> str:
+        """Begin a dispute, or change its status; return the body of the event."""
+        charge_id = self.charge(session_id)["id"]
+        found = next((one for one in self.disputes if one["charge"] == charge_id), None)
+        if found is None:
+            found = {"id": f"du_{token_hex(12)}", "object": "dispute", "charge": charge_id}
+            self.disputes.append(found)
+        found |= {"amount": amount, "status": status}
+        return self._about("charge.dispute.updated", found)
+
+    def _about(self, kind: str, it: dict[str, Any]) -> str:
+        self._seconds += 1
+        event = {"id": f"evt_{token_hex(12)}", "created": int(time.time()) + self._seconds}
+        return json.dumps(event | {"type": kind, "data": {"object": it}})
 
     def transfer_arrives(self, session_id: str) -> None:
         """Complete a bank transfer of days ago."""
@@ -146,12 +187,28 @@ class FakeStripe:
             return self.fault, _error("api_error", "Something went wrong on Stripe's end.")
         if call.headers.get("authorization") != f"Bearer {SECRET_KEY}":
             return 401, _error("invalid_request_error", "Invalid API Key provided: sk_test_****")
+        if call.method == "GET" and (found := self._found(call)) is not None:
+            return 200, found
         session_id = call.path.removeprefix("/v1/checkout/sessions").strip("/")
         if call.method == "POST" and not session_id:
             return self._create(call)
         if call.method == "GET" and session_id in self.sessions:
             return 200, self.sessions[session_id]
         return 404, _error("invalid_request_error", f"No such checkout.session: {session_id}")
+
+    def _found(self, call: Call) -> dict[str, Any] | None:
+        """Return a charge, or a list that is filtered by the query."""
+        collection, _, name = call.path.removeprefix("/v1/").rpartition("/")
+        if collection == "charges":
+            return self.charges.get(name)
+        if name == "disputes":
+            those = [one for one in self.disputes if one["charge"] == call.form["charge"]]
+        elif (collection, name) == ("checkout", "sessions"):
+            payment = call.form["payment_intent"]
+            those = [one for one in self.sessions.values() if one["payment_intent"] == payment]
+        else:
+            return None
+        return {"object": "list", "data": those, "has_more": False, "url": call.path}
 
     def page(self, session_id: str, fault: str = "") -> str:
         """Return the page where a buyer pays."""
@@ -218,9 +275,9 @@ def fake_stripe() -> Iterator[FakeStripe]:
             self._take("POST")
 
         def _take(self, method: str) -> None:
-            path = urlsplit(self.path).path
+            path, query = urlsplit(self.path).path, urlsplit(self.path).query
             body = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
-            form = dict(parse_qsl(body, keep_blank_values=True))
+            form = dict(parse_qsl(body or query, keep_blank_values=True))
             if path.startswith("/v1/"):
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 status, answer = stripe.call(Call(method, path, headers, form))

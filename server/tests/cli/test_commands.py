@@ -227,9 +227,15 @@ def test_credits_as_json(folder: Path) -> None:
     assert json.loads(ok(folder, "accounts", "list", "--json")) == [account]
     granted = json.loads(ok(folder, "credits", "grant", account["id"], "--minutes", "2", "--json"))
     assert (granted["seconds"], granted["balance"]) == (120, 720)
+    withdraw = ["credits", "withdraw", account["id"], "--reason", "by mistake", "--minutes"]
+    withdrawn = json.loads(ok(folder, *withdraw, "3", "--json"))
+    assert (withdrawn["seconds"], withdrawn["balance"]) == (-180, 540)
+    refused = run(folder, *withdraw, "10")
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "540" in refused.stderr
     shown = json.loads(ok(folder, "credits", "show", account["id"], "--json"))
-    assert shown["balance"] == 720
-    assert [entry["kind"] for entry in shown["entries"]] == ["grant", "grant"]
+    assert shown["balance"] == 540
+    assert [entry["kind"] for entry in shown["entries"]] == ["withdrawal", "grant", "grant"]
 
 
 def test_the_configured_secret_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,7 +31,7 @@ def total(session: Session, account_id: str) -> int:
 
 
 class Ledger(RuleBasedStateMachine):
-    """Random grants, charges and refunds, compared with a simple model."""
+    """Random grants, withdrawals, charges and refunds, compared with a simple model."""
 
     def __init__(self, database: Database) -> None:
         super().__init__()
@@ -47,6 +47,16 @@ class Ledger(RuleBasedStateMachine):
         with self.database.write() as session:
             credits.grant(session, self.account, seconds, "test")
         self.balance += seconds
+
+    @rule(seconds=SECONDS)
+    def withdraw(self, seconds: int) -> None:
+        if seconds > self.balance:
+            with pytest.raises(InsufficientCredits), self.database.write() as session:
+                credits.withdraw(session, self.account, seconds, "test")
+            return
+        with self.database.write() as session:
+            credits.withdraw(session, self.account, seconds, "test")
+        self.balance -= seconds
 
     def split(self, letter: str) -> str:
         return f"{self.account}_{letter}"

@@ -83,7 +83,7 @@ def test_stripe_is_unavailable(
         payments.checkout(bought, "A pack", "http://there/", "http://back/")
     with pytest.raises(Unavailable, match="nothing was paid"):
         payments.look_up("cs_test_a")
-    assert "Stripe cannot take a payment" in caplog.text
+    assert "Stripe cannot be used" in caplog.text
     assert SECRET_KEY not in caplog.text
 
 

@@ -94,8 +94,11 @@ def test_actions_of_the_operator(owner: Visitor, database: Database, ada: Person
     form = {"entry": ids.new("ent"), "minutes": "5", "reason": "thanks"}
     for _ in range(2):  # a double click is one grant, and one entry
         owner.post(f"{path}/grants", form)
+    for _ in range(2):
+        owner.post(f"{path}/withdrawals", form | {"entry": "ent_" + "0" * 26, "minutes": "1"})
     owner.post(f"{path}/links", {"person": ada.id})
     found = {e.action: e for e in entries(database, ada.account_id)}
-    assert list(found) == ["credits.granted", "person.password_link_created"]
+    assert list(found) == ["credits.granted", "credits.withdrawn", "person.password_link_created"]
     assert found["credits.granted"].details == {"seconds": 300, "reason": "thanks"}
+    assert found["credits.withdrawn"].details == {"seconds": 60, "reason": "thanks"}
     assert found["credits.granted"].actor.startswith("usr_")

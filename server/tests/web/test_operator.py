@@ -46,6 +46,7 @@ PAGES = [
     ("POST", "/operator/accounts"),
     ("GET", "/operator/accounts/{account}"),
     ("POST", "/operator/accounts/{account}/grants"),
+    ("POST", "/operator/accounts/{account}/withdrawals"),
     ("POST", "/operator/accounts/{account}/links"),
     ("POST", "/operator/accounts/{account}/links/lnk_none/revoke"),
     ("POST", "/operator/accounts/{account}/suspend"),
@@ -229,7 +230,7 @@ def test_search_and_paging_of_accounts(owner: Visitor, database: Database) -> No
     assert "No matching accounts." in owner.get("/operator/accounts?q=%25").text
 
 
-def test_minutes_are_granted_once(owner: Visitor, ada: Person) -> None:
+def test_minutes_are_granted_and_withdrawn_once(owner: Visitor, ada: Person) -> None:
     path = f"/operator/accounts/{ada.account_id}"
     form = {"entry": entry(owner.get(path).text), "minutes": "5", "pack": "", "reason": MARKUP}
     for _ in range(2):  # a double click
@@ -244,6 +245,15 @@ def test_minutes_are_granted_once(owner: Visitor, ada: Person) -> None:
     page = owner.get(path).text
     assert figures(page)[0] == "65:00"
     assert "pack of 50 minutes: invoice 7" in page
+
+    form = {"entry": entry(page), "minutes": "60", "pack": "", "reason": "invoice 7 was not paid"}
+    for _ in range(2):
+        assert owner.post(f"{path}/withdrawals", form).headers["location"] == path
+    page = owner.get(path).text
+    assert figures(page)[0] == "5:00"
+    assert "invoice 7 was not paid" in page
+    form |= {"entry": entry(page), "minutes": "6"}
+    assert owner.post(f"{path}/withdrawals", form).status_code == 402
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ FAILURES = (
     "INTERNAL",
 )
 STATES = ("pending", "delivered", "failed")  # of deliveries
-KINDS = ("grant", "charge", "refund")  # of entries in the ledger
+KINDS = ("grant", "withdrawal", "charge", "refund")  # of entries in the ledger
 
 
 class DatabaseMetrics(Collector):
@@ -254,7 +254,9 @@ def _disabled(connection: Connection) -> Metric:
 
 def _ledger(connection: Connection) -> Metric:
     metric = CounterMetricFamily(
-        "aistemsplitter_ledger_seconds", "Seconds granted, charged and refunded.", labels=("kind",)
+        "aistemsplitter_ledger_seconds",
+        "Seconds granted, withdrawn, charged and refunded.",
+        labels=("kind",),
     )
     query = select(Total.kind, func.sum(Total.seconds)).group_by(Total.kind)
     seconds = dict(connection.execute(query).all())

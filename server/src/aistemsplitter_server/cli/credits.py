@@ -14,7 +14,9 @@ from aistemsplitter_server.kit import times
 from aistemsplitter_server.kit.errors import NotFound
 from aistemsplitter_server.operations import grants
 
-app = typer.Typer(no_args_is_help=True, help="Grant and show credits, in seconds of source audio.")
+app = typer.Typer(
+    no_args_is_help=True, help="Grant, withdraw and show credits, in seconds of source audio."
+)
 
 
 @app.command()
@@ -37,6 +39,24 @@ def grant(
     with opened(context.obj) as database, database.write() as session:
         seconds = (minutes or pack or 0) * 60
         made = grants.grant(session, account, seconds, reason, audit.command_line())
+        entry = _shown(made)
+    if as_json:
+        print_json({"accountId": account, **entry})
+    else:
+        typer.echo(f"{entry['balance']} seconds")
+
+
+@app.command()
+def withdraw(
+    context: typer.Context,
+    account: str,
+    minutes: Annotated[int, typer.Option(min=1, help="Number of minutes to withdraw.")],
+    reason: Annotated[str, typer.Option(help="Reason, shown in the account's usage.")],
+    as_json: Json = False,
+) -> None:
+    """Withdraw credits from an account, such as those of a refunded payment."""
+    with opened(context.obj) as database, database.write() as session:
+        made = grants.withdraw(session, account, minutes * 60, reason, audit.command_line())
         entry = _shown(made)
     if as_json:
         print_json({"accountId": account, **entry})

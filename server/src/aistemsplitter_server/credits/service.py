@@ -79,14 +79,36 @@ def grant(
     """
     if seconds <= 0:
         raise ValueError("a grant must be more than 0 seconds")
+    return _add_once(session, account_id, "grant", seconds, reason, entry_id)
+
+
+def withdraw(
+    session: Session, account_id: str, seconds: int, reason: str, *, entry_id: str | None = None
+) -> Entry:
+    """Withdraw credits that an account was granted, such as by mistake.
+
+    Args:
+        entry_id: The id of the entry to create. If it exists already, it is returned.
+
+    Raises:
+        InsufficientCredits: The balance does not cover the amount.
+        NotFound: The account does not exist.
+        Conflict: The entry is another account's.
+        ValueError: The amount is not more than 0 seconds.
+    """
+    if seconds <= 0:
+        raise ValueError("a withdrawal must be more than 0 seconds")
+    return _add_once(session, account_id, "withdrawal", -seconds, reason, entry_id)
+
+
+def locked_balance(session: Session, account_id: str) -> int:
+    """Return the balance, which no other transaction changes until this one ends.
+
+    Raises:
+        NotFound: The account does not exist.
+    """
     _lock(session, account_id)
-    standing = session.get(Entry, entry_id) if entry_id is not None else None
-    if standing is None:
-        last = queries.last(session, account_id)
-        return _add(session, account_id, "grant", seconds, reason, last=last, entry_id=entry_id)
-    if standing.account_id != account_id:
-        raise Conflict("The entry is another account's.")
-    return standing
+    return balance(session, account_id)
 
 
 def reserve(session: Session, account_id: str, split_id: str, seconds: int) -> None:
@@ -162,6 +184,20 @@ def _lock(session: Session, account_id: str) -> None:
     """Lock the account until the transaction ends. On SQLite there is only one writer anyway."""
     if session.scalar(_HOLD, {"id": account_id}) is None:
         raise NotFound(f"There is no account {account_id}.")
+
+
+def _add_once(
+    session: Session, account_id: str, kind: str, seconds: int, reason: str, entry_id: str | None
+) -> Entry:
+    """Add an entry without a split, or return the one that has the id already."""
+    _lock(session, account_id)
+    standing = session.get(Entry, entry_id) if entry_id is not None else None
+    if standing is None:
+        last = queries.last(session, account_id)
+        return _add(session, account_id, kind, seconds, reason, last=last, entry_id=entry_id)
+    if standing.account_id != account_id:
+        raise Conflict("The entry is another account's.")
+    return standing
 
 
 def _add(

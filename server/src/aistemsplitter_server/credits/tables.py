@@ -33,11 +33,12 @@ class Entry(Base):
         UniqueConstraint("account_id", "number"),
         # The usage by day is read from this index alone.
         Index("ix_credit_entries_by_time", "account_id", "kind", "created_at", "seconds"),
-        # one charge and one refund per split; grants have no split
+        # one charge and one refund per split; the other kinds have no split
         UniqueConstraint("split_id", "kind"),
         CheckConstraint("balance >= 0", name="balance_not_negative"),
         CheckConstraint(
             "(kind = 'grant' AND seconds > 0 AND split_id IS NULL)"
+            " OR (kind = 'withdrawal' AND seconds < 0 AND split_id IS NULL)"
             " OR (kind = 'charge' AND seconds < 0 AND split_id IS NOT NULL)"
             " OR (kind = 'refund' AND seconds > 0 AND split_id IS NOT NULL)",
             name="kind",
@@ -56,7 +57,7 @@ class Entry(Base):
 
 
 class Total(Base):
-    """Seconds that an account was granted, charged and refunded so far: sums of its entries.
+    """Seconds of an account's entries of one kind so far.
 
     Updated in the transaction of each entry, so that metrics need not sum up the whole ledger.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from aistemsplitter_server.payments.tables import Purchase
@@ -39,6 +40,21 @@ class Payment:
     currency: str
 
 
+@dataclass(frozen=True, slots=True)
+class Reversal:
+    """How much of a payment its buyer has back, by refunds and disputes.
+
+    Attributes:
+        reference: The checkout that was paid.
+        amount: In the currency's smallest unit; less than before if a dispute was won.
+        moment: When the provider's message was made. The amount is at least as recent.
+    """
+
+    reference: str
+    amount: int
+    moment: datetime
+
+
 class Payments(Protocol):
     """A payment provider. Its methods use the network, so call them outside transactions."""
 
@@ -66,8 +82,8 @@ class Payments(Protocol):
             Unavailable: The provider cannot be reached, or refuses.
         """
 
-    def receive(self, body: bytes, signature: str | None) -> Payment | None:
-        """Verify a message from the provider and return the payment that it reports, if any.
+    def receive(self, body: bytes, signature: str | None) -> Payment | Reversal | None:
+        """Verify a message from the provider and return what it reports, if that concerns us.
 
         Args:
             body: The exact bytes that were received.
@@ -75,4 +91,5 @@ class Payments(Protocol):
 
         Raises:
             BadRequest: The message is not from the provider, or is too old.
+            Unavailable: The provider cannot be asked for details.
         """

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from aistemsplitter_server.kit.errors import BadRequest, Unavailable
-from aistemsplitter_server.payments.interface import Checkout, Payment
+from aistemsplitter_server.payments.interface import Checkout, Payment, Reversal
 from aistemsplitter_server.payments.tables import Purchase
 
 if TYPE_CHECKING:
@@ -24,6 +25,17 @@ RETRIES = 1
 OLDEST = 300
 # Cards are paid at once, bank transfers days later. Either event can report the payment.
 PAID_BY = ("checkout.session.completed", "checkout.session.async_payment_succeeded")
+RETURNED_BY = (
+    "charge.refunded",
+    "charge.refund.updated",  # a refund that failed
+    "charge.dispute.created",
+    "charge.dispute.updated",
+    "charge.dispute.closed",
+    "charge.dispute.funds_withdrawn",
+    "charge.dispute.funds_reinstated",
+)
+# States of a dispute in which its amount is with the buyer's bank.
+DISPUTED = ("needs_response", "under_review", "lost")
 
 
 class StripePayments:
@@ -91,7 +103,7 @@ class StripePayments:
             raise _away(error) from None
         return _payment(session.to_dict())
 
-    def receive(self, body: bytes, signature: str | None) -> Payment | None:
+    def receive(self, body: bytes, signature: str | None) -> Payment | Reversal | None:
         """See ``Payments``."""
         from stripe import SignatureVerificationError, WebhookSignature
 
@@ -101,9 +113,32 @@ class StripePayments:
         except (SignatureVerificationError, UnicodeDecodeError, TypeError) as error:
             raise BadRequest("The Stripe-Signature is invalid or too old.") from error
         event = json.loads(body)
-        if event["type"] not in PAID_BY:
+        about = event["data"]["object"]
+        if event["type"] in PAID_BY:
+            return _payment(about)
+        if event["type"] in RETURNED_BY:
+            moment = datetime.fromtimestamp(event["created"], UTC)
+            return self._reversal(about.get("charge") or about["id"], moment)
+        return None
+
+    def _reversal(self, charge_id: str, moment: datetime) -> Reversal | None:
+        """Ask for the current state, as events come in any order."""
+        from stripe import StripeError
+
+        v1 = self._client.v1
+        try:
+            charge = v1.charges.retrieve(charge_id)
+            if charge.payment_intent is None:
+                return None
+            payment = str(charge.payment_intent)
+            sessions = v1.checkout.sessions.list({"payment_intent": payment, "limit": 1}).data
+            disputes = v1.disputes.list({"charge": charge_id, "limit": 100}).data
+        except StripeError as error:
+            raise _away(error) from None
+        if not sessions:
             return None
-        return _payment(event["data"]["object"])
+        disputed = sum(each.amount for each in disputes if each.status in DISPUTED)
+        return Reversal(sessions[0].id, charge.amount_refunded + disputed, moment)
 
 
 def _payment(session: dict[str, Any]) -> Payment | None:
@@ -120,5 +155,5 @@ def _payment(session: dict[str, Any]) -> Payment | None:
 
 def _away(error: StripeError | None) -> Unavailable:
     """Return the error for the buyer; log Stripe's own message for the operator."""
-    logger.error("Stripe cannot take a payment: %s", error or "no page to pay on")
+    logger.error("Stripe cannot be used: %s", error or "no page to pay on")
     return Unavailable("The payment service cannot be reached; nothing was paid.")

@@ -13,7 +13,13 @@ PENDING = "state = 'pending'"
 
 
 class Purchase(Base):
-    """A purchase of a pack: pending until the provider reports the payment."""
+    """A purchase of a pack: pending until the provider reports the payment.
+
+    Attributes:
+        returned_amount: How much of ``amount`` the buyer has back, by refunds and disputes.
+        withdrawn_seconds: Credits that were withdrawn for it; less where the balance was too low.
+        returned_at: The time of the newest message about that.
+    """
 
     __tablename__ = "purchases"
     __table_args__ = (
@@ -32,3 +38,6 @@ class Purchase(Base):
     reference: Mapped[str | None] = mapped_column(unique=True)  # the provider's id of the checkout
     created_at: Mapped[datetime] = mapped_column(UtcTime)
     paid_at: Mapped[datetime | None] = mapped_column(UtcTime)
+    returned_amount: Mapped[int] = mapped_column(server_default="0")
+    withdrawn_seconds: Mapped[int] = mapped_column(server_default="0")
+    returned_at: Mapped[datetime | None] = mapped_column(UtcTime)

@@ -10,6 +10,7 @@ from aistemsplitter_server.credits.tables import Entry
 from aistemsplitter_server.web.pages import reason
 from aistemsplitter_server.web.texts import Texts
 
+PAYMENT = re.compile(r"payment of \w+ (returned|reinstated)")
 PACK = re.compile(r"pack of (\d+) minutes(?:, bought as \w+)?")
 FAILED = "split failed: "
 KNOWN = {
@@ -45,6 +46,8 @@ def in_words(t: Texts, entry: Entry) -> str:
         return t(KNOWN[entry.reason])
     if pack := PACK.fullmatch(entry.reason):
         return t("usage.reasons.pack", n=int(pack[1]))
+    if payment := PAYMENT.fullmatch(entry.reason):
+        return t(f"usage.reasons.{payment[1]}")
     if entry.reason.startswith(FAILED):
         code = entry.reason.removeprefix(FAILED)
         return reason(t, code, code)

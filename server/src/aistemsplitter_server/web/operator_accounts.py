@@ -1,4 +1,4 @@
-"""``/operator/accounts``: all accounts, new accounts, and grants of credits."""
+"""``/operator/accounts``: all accounts, new accounts, and their credits."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ class AccountForm(Form):
     minutes: int = Field(ge=0, le=grants.MOST_MINUTES)
 
 
-class GrantForm(Form):
-    """A grant of minutes, or of a pack by its minutes, with a reason."""
+class AmountForm(Form):
+    """Minutes to grant or withdraw, or a pack by its minutes, with a reason."""
 
     entry: grants.EntryId
     pack: int | None = None
@@ -132,19 +132,38 @@ def grant(
     context: InContext,
     who: Operator,
     account_id: str,
-    form: Annotated[GrantForm, Depends(filled(GrantForm))],
+    form: Annotated[AmountForm, Depends(filled(AmountForm))],
 ) -> Response:
     """Grant an account credits."""
-    minutes, reason = form.minutes, form.reason
+    seconds, reason = _amount(context, form)
+    with context.database.write() as session:
+        grants.grant(session, account_id, seconds, reason, who.person_id, entry_id=form.entry)
+    return RedirectResponse(f"{router.prefix}/{account_id}", 303)
+
+
+@router.post("/{account_id}/withdrawals")
+def withdraw(
+    context: InContext,
+    who: Operator,
+    account_id: str,
+    form: Annotated[AmountForm, Depends(filled(AmountForm))],
+) -> Response:
+    """Withdraw credits from an account."""
+    seconds, reason = _amount(context, form)
+    with context.database.write() as session:
+        grants.withdraw(session, account_id, seconds, reason, who.person_id, entry_id=form.entry)
+    return RedirectResponse(f"{router.prefix}/{account_id}", 303)
+
+
+def _amount(context: Context, form: AmountForm) -> tuple[int, str]:
+    """Return the seconds and the reason of the entry."""
     if form.pack is not None:
         if form.pack not in context.settings.pack_minutes:
             raise NotFound(f"There is no pack of {form.pack} minutes.")
-        minutes, reason = form.pack, f"pack of {form.pack} minutes: {reason}"
-    if minutes is None:
+        return form.pack * 60, f"pack of {form.pack} minutes: {form.reason}"
+    if form.minutes is None:
         raise ValidationFailed([("minutes", "is required")])
-    with context.database.write() as session:
-        grants.grant(session, account_id, minutes * 60, reason, who.person_id, entry_id=form.entry)
-    return RedirectResponse(f"{router.prefix}/{account_id}", 303)
+    return form.minutes * 60, form.reason
 
 
 @router.post("/{account_id}/links")

@@ -8,7 +8,8 @@ from fastapi import APIRouter, Depends, Header, Request, Response
 
 from aistemsplitter_server.http.context import InContext
 from aistemsplitter_server.kit.errors import NotFound
-from aistemsplitter_server.payments import service
+from aistemsplitter_server.payments import returns, service
+from aistemsplitter_server.payments.interface import Reversal
 
 router = APIRouter(prefix="/payments", include_in_schema=False)
 
@@ -27,8 +28,11 @@ def receive_stripe_event(
     """Receive an event from Stripe. The response is 200 once it is processed, or is not for us."""
     if context.payments is None:
         raise NotFound
-    payment = context.payments.receive(body, stripe_signature)
-    if payment is not None:
+    reported = context.payments.receive(body, stripe_signature)
+    if reported is not None:
         with context.database.write() as session:
-            service.settle(session, payment)
+            if isinstance(reported, Reversal):
+                returns.book(session, reported)
+            else:
+                service.settle(session, reported)
     return Response()
