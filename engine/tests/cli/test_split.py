@@ -170,6 +170,22 @@ def test_json(tmp_path: Path) -> None:
     assert failed["error"].startswith("htdemucs_ft has no stem 'voice'")
 
 
+@pytest.mark.usefixtures("fakes")
+def test_json_with_progress(tmp_path: Path) -> None:
+    song = write_song(tmp_path / "a.wav", 0.2)
+    code, said, err = split(song, "-o", tmp_path / "out", "--json", "--progress")
+    assert (code, err) == (0, "")
+    *progress, done = lines(said)
+    assert done["status"] == "done"
+    assert {(each["song"], each["status"]) for each in progress} == {(str(song), "progress")}
+    fractions = [each["fraction"] for each in progress]
+    assert fractions == sorted(set(fractions))
+    assert fractions[-1] == 1.0
+    code, _, err = split(song, "-o", tmp_path / "out", "--progress")
+    assert code == 2
+    assert "--progress goes with --json" in err
+
+
 def test_the_demonstration_model_prints_a_note(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -74,6 +74,7 @@ def test_a_song_is_split_on_this_machine(tmp_path: Path) -> None:
 
     anyio.run(main)
     assert progress == sorted(progress)
+    assert progress[-1] == 1.0
 
 
 def test_without_the_engine_the_command_says_how_to_install_it() -> None:

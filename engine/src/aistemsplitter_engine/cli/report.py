@@ -51,11 +51,38 @@ class ProgressBars:
         self._display.start()
 
 
-class Report:
-    """A report of each song, and at the end a list of those that failed."""
+class ProgressLines:
+    """Lines of JSON on standard output with the progress of songs, one for each percent."""
 
-    def __init__(self, as_json: bool) -> None:
+    def __init__(self) -> None:
+        self._percents: dict[Job, int] = {}
+
+    def show(self, job: Job, fraction: float) -> None:
+        """Print the fraction done of a song."""
+        percent = int(fraction * 100)
+        if percent > self._percents.get(job, -1):
+            self._percents[job] = percent
+            fields = {"song": str(job.song), "status": "progress", "fraction": percent / 100}
+            # In one write, because songs in progress at once report from several threads.
+            print(json.dumps(fields) + "\n", end="", flush=True)
+
+    @contextmanager
+    def without(self, _job: Job) -> Iterator[None]:
+        """Do nothing: other lines do not disturb these."""
+        yield
+
+
+class Report:
+    """A report of each song, and at the end a list of those that failed.
+
+    Args:
+        as_json: True to print lines of JSON on standard output.
+        with_progress: True to print lines of JSON with the progress too.
+    """
+
+    def __init__(self, as_json: bool, with_progress: bool = False) -> None:
         self._json = as_json
+        self._lines = with_progress
         self._reported = 0
         self._failures: list[str] = []
 
@@ -65,8 +92,11 @@ class Report:
         return bool(self._failures)
 
     @contextmanager
-    def progress(self) -> Iterator[ProgressBars]:
-        """Show a progress bar for each song in progress, if there is a terminal."""
+    def progress(self) -> Iterator[ProgressBars | ProgressLines]:
+        """Show a progress bar for each song in progress if there is a terminal, or print lines."""
+        if self._lines:
+            yield ProgressLines()
+            return
         if not sys.stderr.isatty():
             yield ProgressBars(None)
             return

@@ -156,6 +156,7 @@ def _bit_depth(_context: click.Context, _option: click.Parameter, value: str | N
 @click.option("--resume", is_flag=True, help="Continue a run that was stopped or failed.")
 @click.option("--overwrite", is_flag=True, help="Split songs again even if their stems exist.")
 @click.option("--json", "as_json", is_flag=True, help="Print a line of JSON for each song.")
+@click.option("--progress", is_flag=True, help="With --json, print lines with the progress too.")
 @click.pass_context
 def split(
     context: click.Context,
@@ -183,6 +184,7 @@ def split(
     resume: bool,
     overwrite: bool,
     as_json: bool,
+    progress: bool,
 ) -> None:
     """Split songs into stems: DIR/<song>/<stem>.<format>.
 
@@ -194,7 +196,9 @@ def split(
     """
     from aistemsplitter_engine.cli.report import Report
 
-    report = Report(as_json)
+    if progress and not as_json:
+        raise click.UsageError("--progress goes with --json.")
+    report = Report(as_json, progress)
     try:
         from aistemsplitter_engine.cli.file_names import NameTemplate
         from aistemsplitter_engine.cli.first_use import opened

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import anyio
+from anyio.streams.text import TextReceiveStream
 
 from aistemsplitter._errors import AiStemSplitterError, ConfigurationError, InputError
 
@@ -32,13 +34,20 @@ def check_installed() -> None:
 
 async def models() -> list[dict[str, Any]]:
     """Return the engine's models."""
-    output = await _run("models", "list", "--json")
-    found: list[dict[str, Any]] = json.loads(output)
+    lines: list[str] = []
+    await _run("models", "list", "--json", on_line=lines.append)
+    found: list[dict[str, Any]] = json.loads("".join(lines))
     return found
 
 
 async def split(
-    song: Path, out: Path, *, model: str, stems: Sequence[str] | None, output_format: str
+    song: Path,
+    out: Path,
+    *,
+    model: str,
+    stems: Sequence[str] | None,
+    output_format: str,
+    on_progress: Callable[[float], object],
 ) -> dict[str, str]:
     """Split a song and return the paths of its stems. Stems that exist are not made again.
 
@@ -48,6 +57,7 @@ async def split(
         model: Name of a model.
         stems: Names of stems; all of the model's if None.
         output_format: Format of the stems.
+        on_progress: Callback that receives the fraction done.
 
     Raises:
         AiStemSplitterError: The engine could not split the song.
@@ -55,20 +65,39 @@ async def split(
     options = [f"--output={out}", f"--model={model}", f"--format={output_format}"]
     if stems is not None:
         options.append(f"--stems={','.join(stems)}")
-    output = await _run("split", *options, "--json", "--no-download", "--resume", "--", str(song))
-    report = json.loads(output.splitlines()[-1])
+    options += ["--json", "--progress", "--no-download", "--resume"]
+    report: dict[str, Any] = {}
+
+    def receive(line: str) -> None:
+        report.clear()
+        report.update(json.loads(line))
+        if report["status"] == "progress":
+            on_progress(report["fraction"])
+
+    await _run("split", *options, "--", str(song), on_line=receive)
     if report["status"] not in ("done", "skipped"):
         raise AiStemSplitterError(report.get("error", "the engine was stopped"), code="FAILED")
     return dict(report["stems"])
 
 
-async def _run(*arguments: str) -> str:
-    """Run the command, which is ended if this call is cancelled, and return its output."""
-    done = await anyio.run_process(
-        [*_COMMAND, *arguments], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False
-    )
-    output = done.stdout.decode(errors="replace").strip()
-    if not output:
-        problem = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
-        raise InputError(problem or f"the engine ended with exit code {done.returncode}")
-    return output
+async def _run(*arguments: str, on_line: Callable[[str], object]) -> None:
+    """Run the command and pass on the lines of its output. It ends if this call is cancelled.
+
+    Raises:
+        InputError: There is no output; the last line of its errors is the reason.
+    """
+    pending, empty = "", True
+    with tempfile.TemporaryFile() as errors:
+        async with await anyio.open_process(
+            [*_COMMAND, *arguments], stdin=subprocess.DEVNULL, stderr=errors
+        ) as process:
+            assert process.stdout is not None
+            async for chunk in TextReceiveStream(process.stdout, errors="replace"):
+                *lines, pending = (pending + chunk).split("\n")
+                for line in lines:
+                    empty = False
+                    on_line(line)
+        if empty:
+            errors.seek(0)
+            problem = errors.read().decode(errors="replace").strip().rpartition("\n")[2]
+            raise InputError(problem or f"the engine ended with exit code {process.returncode}")

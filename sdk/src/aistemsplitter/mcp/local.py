@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,6 +23,7 @@ from aistemsplitter.mcp.tools import WAIT, Format, ModelName, Song, SplitId, Ste
 DEFAULT_MODEL = "htdemucs_ft"
 LONGEST_QUEUE = 100
 REMEMBERED = 1000  # splits that are done
+INTERVAL = 0.5  # seconds between progress notifications
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -33,6 +35,7 @@ class _Job:
     id: str = field(default_factory=lambda: f"local_{secrets.token_hex(8)}")
     created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     status: Literal["queued", "processing", "succeeded", "failed"] = "queued"
+    fraction: float = 0.0
     files: dict[str, str] = field(default_factory=dict)
     error: str | None = None
     cancelling: anyio.CancelScope = field(default_factory=anyio.CancelScope)
@@ -95,16 +98,19 @@ class LocalTools:
     ) -> SplitState:
         """Wait until a split is done, and return the paths of its stems.
 
-        If the time is over first, the result has the current status: call again.
+        Reports progress. If the time is over first, the result has the current status: call again.
         """
         with tool_errors():
             job = self._find(split_id)
-            start = anyio.current_time()
+            reported = -1.0
             with anyio.move_on_after(timeout_seconds):
-                while not job.done.is_set():
-                    seconds = round(anyio.current_time() - start, 1)
-                    await context.report_progress(seconds, None, f"{job.status}, {seconds:g} s")
-                    with anyio.move_on_after(1.0):
+                while True:
+                    if job.fraction > reported:
+                        reported = job.fraction
+                        await context.report_progress(reported, 1.0, job.status)
+                    if job.done.is_set():
+                        break
+                    with anyio.move_on_after(INTERVAL):
                         await job.done.wait()
             if job.error is not None:
                 raise AiStemSplitterError(job.error, code="SPLIT_FAILED")
@@ -155,8 +161,9 @@ class LocalTools:
                         model=job.model,
                         stems=stems,
                         output_format=output_format,
+                        on_progress=partial(setattr, job, "fraction"),
                     )
-                    job.status = "succeeded"
+                    job.status, job.fraction = "succeeded", 1.0
         except (AiStemSplitterError, OSError, LookupError, ValueError) as error:
             job.error = error.message if isinstance(error, AiStemSplitterError) else str(error)
         finally:
@@ -186,6 +193,7 @@ class LocalTools:
             next_step=following,
             song=job.song.name,
             model=job.model,
+            progress=job.fraction,
             created_at=job.created_at,
             error=job.error,
             stems=list(job.files),
