@@ -12,7 +12,10 @@ from typing import Any
 import anyio
 import pytest
 from mcp import Client, StdioServerParameters
+from mcp.server.mcpserver.exceptions import ToolError
 
+from aistemsplitter.mcp.folders import Folders
+from aistemsplitter.mcp.local import LocalTools
 from sdk_command import run
 
 SAMPLE = Path(__file__).parents[3] / "songs" / "sample"
@@ -75,6 +78,30 @@ def test_a_song_is_split_on_this_machine(tmp_path: Path) -> None:
     anyio.run(main)
     assert progress == sorted(progress)
     assert progress[-1] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        pytest.param("folder.wav", "not a regular file", id="folder"),
+        pytest.param("missing.wav", "no such file", id="missing"),
+        pytest.param("../private.wav", "outside the folders", id="outside"),
+    ],
+)
+def test_only_files_in_the_folders_are_split(
+    songs: Path, tmp_path: Path, name: str, problem: str
+) -> None:
+    (songs / "folder.wav").mkdir()
+    folders = Folders([songs], tmp_path / "out")
+
+    async def main() -> None:
+        async with anyio.create_task_group() as tasks:
+            tools = LocalTools(folders, tmp_path / "out", tasks)
+            with pytest.raises(ToolError, match=problem):
+                await tools.split_file(name)
+            assert (await tools.list_splits()).splits == []
+
+    anyio.run(main)
 
 
 def test_without_the_engine_the_command_says_how_to_install_it() -> None:

@@ -71,6 +71,8 @@ class LocalTools:
         """
         with tool_errors():
             path = await anyio.to_thread.run_sync(self._folders.find, song)
+            with self._folders.open(path):
+                pass  # not a folder, in which the engine would look for songs
             # A name only: the engine would also accept the path of any file.
             model = model or DEFAULT_MODEL
             known = {
