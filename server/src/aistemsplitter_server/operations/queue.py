@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -46,6 +46,7 @@ class Queue:
         drained_in: Time until all splits of known length are done; None where no speed was measured
             yet or no worker is alive.
         unknown: Songs that are yet to be fetched, whose length is not known.
+        by_model: Numbers of splits that have not begun.
     """
 
     accounts: Sequence[Waiting]
@@ -56,6 +57,7 @@ class Queue:
     oldest: datetime | None
     drained_in: timedelta | None
     unknown: int
+    by_model: Mapping[str, int]
 
 
 def current(session: Session, sums: QueueSums) -> Queue:
@@ -84,6 +86,7 @@ def current(session: Session, sums: QueueSums) -> Queue:
         oldest=queries.queued_since(session),
         drained_in=_drained_in(session, found),
         unknown=sum(to_fetch for _, _, to_fetch in waiting.values()),
+        by_model=found.splits,
     )
 
 

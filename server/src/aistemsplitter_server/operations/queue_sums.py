@@ -31,10 +31,12 @@ class Sums:
     Attributes:
         waiting: Numbers of interactive splits, batch splits and songs to fetch, by account.
         work: Seconds of audio to separate, by model.
+        splits: Numbers of splits, by model.
     """
 
     waiting: Mapping[str, tuple[int, int, int]]
     work: Mapping[str, float]
+    splits: Mapping[str, int]
 
 
 # Uploads are measured before they are queued, so only songs to fetch have no length.
@@ -50,7 +52,11 @@ _WAITING = (
     .where(IS_QUEUED)
     .group_by(Split.account_id)
 )
-_WORK = select(Split.served_by, func.sum(speeds.WORK)).where(IS_QUEUED).group_by(Split.served_by)
+_WORK = (
+    select(Split.served_by, func.sum(speeds.WORK), func.count())
+    .where(IS_QUEUED)
+    .group_by(Split.served_by)
+)
 _ONE_BEYOND = select(Split.turn).where(IS_QUEUED).order_by(Split.turn).offset(LONG).limit(1)
 
 
@@ -111,4 +117,9 @@ def _sums(session: Session) -> Sums:
         account_id: (interactive, batch, to_fetch)
         for account_id, interactive, batch, to_fetch in session.execute(_WAITING)
     }
-    return Sums(waiting, dict(session.execute(_WORK).all()))
+    by_model = session.execute(_WORK).all()
+    return Sums(
+        waiting,
+        work={model: seconds for model, seconds, _ in by_model},
+        splits={model: number for model, _, number in by_model},
+    )

@@ -15,7 +15,6 @@ from aistemsplitter_server.models import queries as models
 from aistemsplitter_server.models.catalogue import MODELS
 from aistemsplitter_server.operations import failures, health, queue, sweeps
 from aistemsplitter_server.operations.throughput import Period
-from aistemsplitter_server.splits import queries
 from aistemsplitter_server.web import chart
 from aistemsplitter_server.web.pages import render
 from aistemsplitter_server.web.sessions import Operator
@@ -54,12 +53,15 @@ def live(request: Request, context: InContext, _who: Operator) -> Response:
 
 def _live(context: Context, session: Session, now: datetime) -> dict[str, Any]:
     lacking = models.lacking(session)
+    found = queue.current(session, context.queue_sums)
     return {
         "now": now,
-        "queue": queue.current(session, context.queue_sums),
+        "queue": found,
         "workers": workers.statuses(session),
         "lacking": lacking,
-        "without_worker": queries.waiting_for(session, lacking),
+        "without_worker": {
+            model: found.by_model[model] for model in sorted(lacking) if model in found.by_model
+        },
         "webhooks": health.webhooks(session, now),
         "disk": health.disk(context.settings.data),
     }
