@@ -23,6 +23,7 @@ from aistemsplitter_server.web import assets
 from customers import Customer, customer
 from databases import only_sqlite
 from played import RATE, Player, Tracks, noise, sine
+from processes import until
 
 pytestmark = only_sqlite  # these tests do not use the database
 
@@ -249,11 +250,11 @@ def test_a_mix_that_is_rendered_again_takes_memory_once(page: Page) -> None:
     windows, frames = 4, 10_000
     run(page, "beginLoudMix", windows, frames)
     page.wait_for_function("() => window.mixing?.isSecondTime")
-    assert live(page, "Blob") == 0, "nothing of the first rendering is left"
+    until(lambda: live(page, "Blob") == 0)  # nothing of the first rendering is left
     size = page.evaluate("async () => { mixing.goOn(); return (await mixing.blob).size; }")
     assert size == 44 + 4 * windows * frames
     page.evaluate("delete window.mixing")
-    assert live(page, "Blob") == 0
+    until(lambda: live(page, "Blob") == 0)
 
 
 def test_a_long_song_fits_into_a_phone(page: Page, player: Player, someone: Customer) -> None:
