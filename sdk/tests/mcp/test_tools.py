@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,18 @@ def test_a_song_becomes_stems_on_disk(caller: Caller, tmp_path: Path) -> None:
     assert texts[-1] == "downloading"
     waiting = [fraction for fraction, _, text in caller.progress if text != "uploading"]
     assert waiting[0] == 0.0
+
+
+@pytest.mark.parametrize(
+    ("tool", "song"),
+    [("split_file", {"song": "my song.wav"}), ("split_url", {"url": URL})],
+    ids=["file", "url"],
+)
+def test_a_preview(caller: Caller, service: FakeService, tool: str, song: dict[str, str]) -> None:
+    caller.call(tool, **song, preview_seconds=30)
+    (body,) = [each.body for each in service.requests if each.url.endswith("/audio/splits")]
+    assert json.loads(body or b"")["options"] == {"previewSeconds": 30}
+    assert "60" in caller.error(tool, **song, preview_seconds=61)
 
 
 def test_without_folders_there_are_urls_instead_of_files(remote: Caller) -> None:

@@ -47,6 +47,10 @@ Stems = Annotated[
     Field(max_length=50, description='Names of stems, such as ["vocals"]; all if omitted'),
 ]
 Format = Annotated[OutputFormat, Field(description="File format of the stems")]
+Preview = Annotated[
+    int | None,
+    Field(ge=1, le=60, description="Only the first seconds are split and charged, to try a model"),
+]
 Wait = Annotated[
     float,
     Field(gt=0, le=LONGEST_WAIT, description="Longest wait in seconds; the split goes on after it"),
@@ -74,6 +78,7 @@ class ServiceTools:
         model: ModelName = None,
         stems: Stems = None,
         output_format: Format = "wav",
+        preview_seconds: Preview = None,
     ) -> SplitState:
         """Upload an audio file of this machine and start to split it into stems.
 
@@ -96,7 +101,9 @@ class ServiceTools:
                     on_progress=Progress(context).upload,
                 )
                 uploaded = await client._run(operation)
-            return await self._submit(client, uploaded.input, model, stems, output_format)
+            return await self._submit(
+                client, uploaded.input, model, stems, output_format, preview_seconds
+            )
 
     async def split_url(
         self,
@@ -105,6 +112,7 @@ class ServiceTools:
         model: ModelName = None,
         stems: Stems = None,
         output_format: Format = "wav",
+        preview_seconds: Preview = None,
     ) -> SplitState:
         """Start to split the audio at a URL, which the service downloads, into stems.
 
@@ -113,7 +121,7 @@ class ServiceTools:
         with tool_errors():
             client = self._client_of(context)
             audio = {"type": "direct_url", "url": url}
-            return await self._submit(client, audio, model, stems, output_format)
+            return await self._submit(client, audio, model, stems, output_format, preview_seconds)
 
     async def wait_for_split(
         self, context: Context[Any, Any], split_id: SplitId, timeout_seconds: Wait = WAIT
@@ -209,6 +217,7 @@ class ServiceTools:
         model: str | None,
         stems: list[str] | None,
         output_format: OutputFormat,
+        preview_seconds: int | None,
     ) -> SplitState:
         # Not cancelled half-way, so that what is charged is certainly in the account's list.
         with anyio.CancelScope(shield=True):
@@ -217,6 +226,7 @@ class ServiceTools:
                 model=cast("StemModelName | None", model),
                 stems=stems,
                 output_format=output_format,
+                options={"preview_seconds": preview_seconds} if preview_seconds else None,
             )
             submitted = Split(
                 id=job.id,
