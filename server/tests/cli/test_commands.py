@@ -6,6 +6,7 @@ from base64 import b64encode
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 from sqlalchemy import text
@@ -236,6 +237,20 @@ def test_credits_as_json(folder: Path) -> None:
     shown = json.loads(ok(folder, "credits", "show", account["id"], "--json"))
     assert shown["balance"] == 540
     assert [entry["kind"] for entry in shown["entries"]] == ["withdrawal", "grant", "grant"]
+
+
+def test_an_account_is_exported(folder: Path) -> None:
+    account = ok(folder, "accounts", "create", "someone").strip()
+    path = str(folder / "someone.zip")
+    assert ok(folder, "accounts", "export", account, path) == f"{path}\n"
+    with ZipFile(path) as archive:
+        assert json.loads(archive.read("account.jsonl"))["name"] == "someone"
+    refused = run(folder, "accounts", "export", account, path)
+    assert (refused.returncode, refused.stderr) == (
+        1,
+        f"aistemsplitter-server: {path}: File exists\n",
+    )
+    assert '"account.exported"' in ok(folder, "audit", "export", "--account", account)
 
 
 def test_the_configured_secret_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,6 +27,7 @@ class Action(StrEnum):
     ACCOUNT_RESUMED = "account.resumed"
     ACCOUNT_DELETION_STARTED = "account.deletion_started"
     ACCOUNT_DELETED = "account.deleted"
+    ACCOUNT_EXPORTED = "account.exported"
     ACCOUNT_LIMITS_CHANGED = "account.limits_changed"
     SIGNED_IN = "person.signed_in"
     SIGN_IN_FAILED = "person.sign_in_failed"

@@ -59,4 +59,5 @@ def main() -> None:
         # SQLAlchemy's message may quote the parameters of the statement.
         sys.exit(f"aistemsplitter-server: the database cannot be used ({type(error).__name__})")
     except OSError as error:
-        sys.exit(f"aistemsplitter-server: {error.filename}: {error.strerror}")
+        where = f"{error.filename}: " if error.filename else ""
+        sys.exit(f"aistemsplitter-server: {where}{error.strerror or error}")

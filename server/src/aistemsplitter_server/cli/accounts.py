@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 from sqlalchemy.orm import Session
 
 from aistemsplitter_server.accounts import members, people, queries, sign_ins, standing
@@ -19,7 +21,8 @@ from aistemsplitter_server.cli.shared import (
     print_table,
 )
 from aistemsplitter_server.kit import times
-from aistemsplitter_server.operations import closing, limits, opening
+from aistemsplitter_server.operations import account_export, closing, limits, opening
+from aistemsplitter_server.storage.configured import configured
 
 app = typer.Typer(no_args_is_help=True, help="Manage accounts.")
 
@@ -102,6 +105,27 @@ def list_accounts(context: typer.Context, as_json: Json = False) -> None:
     else:
         titles = {"id": "id", "name": "name", "state": "state", "createdAt": "created"}
         print_table(titles, rows)
+
+
+@app.command()
+def export(
+    context: typer.Context,
+    account: str,
+    output: Annotated[Path, typer.Argument(help="Zip file to write, which must not exist.")],
+    audio: Annotated[
+        bool, typer.Option("--audio", help="Include the uploads and stems that are stored.")
+    ] = False,
+) -> None:
+    """Write all that is stored about an account and its people to a zip file, without secrets."""
+    with opened_with_secrets(context.obj) as (database, secrets):
+        storage = configured(context.obj, secrets)
+        with Console(stderr=True).status("exporting") as status:
+            account_export.write(
+                database, storage, account, output, audio=audio, report=status.update
+            )
+        with database.write() as session:
+            audit.record(session, account, audit.command_line(), Action.ACCOUNT_EXPORTED)
+    typer.echo(str(output))
 
 
 @app.command("limits")
