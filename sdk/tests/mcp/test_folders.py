@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from aistemsplitter import ConfigurationError, InputError, Split
+from aistemsplitter import ConfigurationError, FileError, InputError, Split
 from aistemsplitter.mcp.folders import Folders
 from aistemsplitter.testing import FakeService
 from mcp_clients import Caller
@@ -68,6 +68,39 @@ def test_stems_stay_below_the_output_folder(tmp_path: Path) -> None:
         folder = folders.for_stems(Split(id="../split_0123", status="succeeded", filename=name))
         assert folder.parent == tmp_path / "out"
         assert not folder.name.startswith(".")
+
+
+def test_each_local_request_has_a_folder_of_its_own(songs: Path, tmp_path: Path) -> None:
+    folders, song = Folders([songs], tmp_path / "out"), songs / "my song.wav"
+    first = folders.for_local(song, "htdemucs", None, "wav")
+    assert first.parent == tmp_path / "out"
+    assert folders.for_local(song, "htdemucs", None, "wav") == first
+    others = [
+        folders.for_local(song, "htdemucs_ft", None, "wav"),
+        folders.for_local(song, "htdemucs", ["vocals"], "wav"),
+        folders.for_local(song, "htdemucs", None, "flac"),
+    ]
+    song.write_bytes(b"another song")
+    others.append(folders.for_local(song, "htdemucs", None, "wav"))
+    assert len({first, *others}) == 5
+    with pytest.raises(FileError, match="cannot be read"):
+        folders.for_local(songs / "missing.wav", "htdemucs", None, "wav")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege")
+def test_a_link_in_the_folder_of_a_local_song(songs: Path, tmp_path: Path) -> None:
+    folders, song = Folders([songs], tmp_path / "out"), songs / "my song.wav"
+    folder = folders.for_local(song, "htdemucs", None, "wav")
+    folder.mkdir(parents=True)
+    (folder / "my song").symlink_to(songs)
+    with pytest.raises(InputError, match="is a link"):
+        folders.for_local(song, "htdemucs", None, "wav")
+
+
+def test_files_are_not_named_to_just_anyone(songs: Path) -> None:
+    folders = Folders([songs], None, suggests=False)
+    with pytest.raises(FileError, match=r"there is no such file\.$"):
+        folders.find("song.wav")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links need a privilege")

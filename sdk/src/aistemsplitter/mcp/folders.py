@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import stat
 from collections.abc import Iterator, Sequence
@@ -26,12 +28,14 @@ class Folders:
     Args:
         songs: Folders in and below which audio files may be read; none if empty.
         out: Folder below which stems are written; None if none may be written.
+        suggests: Whether errors name audio files that exist.
 
     Raises:
         ConfigurationError: A folder of songs does not exist.
     """
 
-    def __init__(self, songs: Sequence[Path], out: Path | None) -> None:
+    def __init__(self, songs: Sequence[Path], out: Path | None, *, suggests: bool = True) -> None:
+        self._suggests = suggests
         self.songs = tuple(_existing(folder) for folder in songs)
         self.out = None if out is None else Path(os.path.realpath(out))
 
@@ -58,7 +62,9 @@ class Folders:
             )
         found = next((path for path in inside if os.path.lexists(path)), None)
         if found is None:
-            raise FileError(f"{song}: there is no such file. {self._suggestion()}", path=song)
+            raise FileError(
+                f"{song}: there is no such file. {self._suggestion()}".rstrip(), path=song
+            )
         if found.suffix[1:].lower() not in EXTENSIONS:
             raise InputError(f"{song}: not an audio file by its extension, so it is not read")
         return found
@@ -89,10 +95,37 @@ class Folders:
         Raises:
             InputError: No stems may be written, or a link leads out of the output folder.
         """
+        song = file_stem(Path(split.filename or "song").stem)
+        return self._below_out(f"{song} {file_stem(split.id)[-8:]}")
+
+    def for_local(
+        self, song: Path, model: str, stems: Sequence[str] | None, output_format: str
+    ) -> Path:
+        """Return the folder for the stems of a song that is split on this machine. Blocks.
+
+        It is the same one for the same request, and another one once the song is changed.
+
+        Raises:
+            InputError: No stems may be written, or a link leads out of the output folder.
+            FileError: There is no such song.
+        """
+        try:
+            found = song.stat()
+        except OSError as problem:
+            reason = problem.strerror or str(problem)
+            raise FileError(f"{song}: cannot be read: {reason}", path=song) from problem
+        request = [str(song), found.st_size, found.st_mtime_ns, model, stems, output_format]
+        digest = hashlib.sha256(json.dumps(request).encode()).hexdigest()
+        folder = self._below_out(f"{file_stem(model)} {digest[:8]}")
+        for path in folder.rglob("*"):
+            if path.is_symlink():
+                raise InputError(f"{path}: is a link, which may lead out of the output folder")
+        return folder
+
+    def _below_out(self, name: str) -> Path:
         if self.out is None:
             raise InputError("this server may not write files")
-        song = file_stem(Path(split.filename or "song").stem)
-        folder = self.out / f"{song} {file_stem(split.id)[-8:]}"
+        folder = self.out / name
         if os.path.realpath(folder) != str(folder):
             raise InputError(f"{folder}: is a link that leads out of the output folder")
         return folder
@@ -101,7 +134,9 @@ class Folders:
         return any(path.is_relative_to(folder) for folder in self.songs)
 
     def _suggestion(self) -> str:
-        """Return a sentence that names some audio files."""
+        """Return a sentence that names some audio files; nothing if none may be named."""
+        if not self._suggests:
+            return ""
         names = list(islice(self._audio_files(), SUGGESTED))
         if not names:
             return f"There are no audio files in {_listed(self.songs)}"

@@ -31,6 +31,7 @@ class _Job:
     """A split on this machine."""
 
     song: Path
+    folder: Path
     model: str
     id: str = field(default_factory=lambda: f"local_{secrets.token_hex(8)}")
     created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -47,13 +48,11 @@ class LocalTools:
 
     Args:
         folders: Folders in which files may be read and written.
-        out: Output folder.
         tasks: Task group in which songs are split.
     """
 
-    def __init__(self, folders: Folders, out: Path, tasks: anyio.abc.TaskGroup) -> None:
+    def __init__(self, folders: Folders, tasks: anyio.abc.TaskGroup) -> None:
         self._folders = folders
-        self._out = out
         self._tasks = tasks
         self._jobs: dict[str, _Job] = {}
         self._turn = anyio.Lock()  # first come, first served
@@ -89,7 +88,10 @@ class LocalTools:
                 )
             if sum(not job.done.is_set() for job in self._jobs.values()) >= LONGEST_QUEUE:
                 raise InputError("too many songs are queued. Wait until some are done")
-            job = _Job(song=path, model=model)
+            folder = await anyio.to_thread.run_sync(
+                self._folders.for_local, path, model, stems, output_format
+            )
+            job = _Job(song=path, folder=folder, model=model)
             self._jobs[job.id] = job
             self._forget()
             self._tasks.start_soon(self._split, job, stems, output_format)
@@ -159,7 +161,7 @@ class LocalTools:
                     job.status = "processing"
                     job.files = await engine.split(
                         job.song,
-                        self._out,
+                        job.folder,
                         model=job.model,
                         stems=stems,
                         output_format=output_format,

@@ -117,6 +117,6 @@ async def serve_local(songs: Sequence[Path], out: Path) -> None:
     engine.check_installed()
     folders = Folders(songs, out)
     async with anyio.create_task_group() as tasks:
-        tools = LocalTools(folders, folders.out or out, tasks)
+        tools = LocalTools(folders, tasks)
         await local_server(tools, folders).run_stdio_async()
         tasks.cancel_scope.cancel()
