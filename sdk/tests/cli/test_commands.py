@@ -252,6 +252,11 @@ def test_a_list_and_the_usage(environment: dict[str, str]) -> None:
     assert split_id in listed.stdout, listed.stderr
     listed = run(environment, "list", "--metadata", "order=1", "--before", "2026-05-03")
     assert split_id not in listed.stdout
+    while json.loads(run(environment, "get", split_id, "--json").stdout)["status"] != "succeeded":
+        pass
+    events = run(environment, "webhooks", "events", "--type", "split.succeeded").stdout
+    assert events.startswith("evt_")
+    assert events.endswith(f" split.succeeded {split_id}\n")
     used = run(environment, "usage")
     assert used.stdout.split("\n")[-2].split()[0] == "total", used.stderr
     report = json.loads(run(environment, "usage", "--json", "--start", "2026-05-03").stdout)

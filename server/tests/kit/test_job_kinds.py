@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import pytest
+from sqlalchemy import Connection
+from sqlalchemy.exc import OperationalError
+
 from aistemsplitter_server.kit import job_kinds, jobs
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.kit.jobs import Queue
@@ -68,6 +72,25 @@ def test_a_worker_that_can_run_nothing_begins_nothing(database: Database) -> Non
         until(lambda: ran == [0])
 
 
+def test_a_job_that_is_claimed_runs_though_the_database_fails_then(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(database, ["red", "red"])
+    calls, next_kind = list[int](), job_kinds.next_kind
+
+    def failing(connection: Connection, queue: str, kinds: Sequence[str]) -> str | None:
+        calls.append(1)
+        if len(calls) == 2:
+            raise OperationalError("SELECT", {}, OSError("the connection was lost"))
+        return next_kind(connection, queue, kinds)
+
+    monkeypatch.setattr(job_kinds, "next_kind", failing)
+    ran: list[int] = []
+    queue = Queue("songs", at_once=2, poll_seconds=0.02, kinds=lambda: ["red"])
+    with jobs.working(database, "worker", {"job": ran.append}, [queue]):
+        until(lambda: sorted(ran) == [0, 1])
+
+
 @only_sqlite
 def test_the_next_job_is_found_in_an_index(database: Database) -> None:
     with (
@@ -76,5 +99,11 @@ def test_the_next_job_is_found_in_an_index(database: Database) -> None:
         database.read_connection() as connection,
     ):
         job_kinds.next_kind(connection, "songs", ["red", "blue"])
+        with database.read() as session:
+            job_kinds.without_kind(session, "songs", 10)
     assert plans[0].count("partition_dequeue") == 2, plans
     assert "TEMP B-TREE" not in plans[0], plans
+    # The index of delayed jobs holds only those.
+    assert "SCAN workflow_status" not in " ".join(plans).replace(
+        "SCAN workflow_status USING INDEX idx_workflow_status_delayed", ""
+    ), plans

@@ -78,6 +78,17 @@ def test_credits_that_are_spent(
     assert shop.buyer.balance == 2000, "only what was withdrawn"
 
 
+def test_a_dispute_that_is_won_beside_a_refund(shop: Shop, client: httpx2.Client) -> None:
+    reference = bought(shop)
+    assert told(client, shop.stripe.refund(reference, 200)) == 200
+    with shop.database.write() as session:
+        credits.charge(session, shop.buyer.caller.account_id, "split_1", FREE + 1300)
+    assert told(client, shop.stripe.dispute(reference, 300, "needs_response")) == 200
+    assert shop.buyer.balance == 0
+    assert told(client, shop.stripe.dispute(reference, 300, "won")) == 200
+    assert shop.buyer.balance == 500, "what was refunded stays withdrawn"
+
+
 @pytest.mark.parametrize(
     ("seconds", "amount", "returned"),
     [(-1, 100, 500), (0, 100, 500), (0, 600, 500), (1, 100, 100)],

@@ -240,7 +240,8 @@ def test_minutes_are_granted_and_withdrawn_once(owner: Visitor, ada: Person) -> 
     assert MARKUP not in page
     assert "+5:00" in page
 
-    form = {"entry": entry(page), "pack": "50", "minutes": "", "reason": "invoice 7"}
+    granted = entry(page)
+    form = {"entry": granted, "pack": "50", "minutes": "", "reason": "invoice 7"}
     assert owner.post(f"{path}/grants", form).is_redirect
     page = owner.get(path).text
     assert figures(page)[0] == "65:00"
@@ -252,6 +253,8 @@ def test_minutes_are_granted_and_withdrawn_once(owner: Visitor, ada: Person) -> 
     page = owner.get(path).text
     assert figures(page)[0] == "5:00"
     assert "invoice 7 was not paid" in page
+    form["entry"] = granted
+    assert owner.post(f"{path}/withdrawals", form).status_code == 409, "the id of a grant"
     form |= {"entry": entry(page), "minutes": "6"}
     assert owner.post(f"{path}/withdrawals", form).status_code == 402
 

@@ -45,7 +45,7 @@ def test_songs_may_end_within_the_grace(
     attempt = Attempt(context, split)
     assert not attempt.should_stop()
     context.abilities.refresh()
-    worker = Leaving(context, Limits(grace=grace), busy)
+    worker = Leaving(context, Limits(grace=grace), is_idle=busy, has_no_song=busy)
     assert TINY.name in worker.kinds()
     for _ in range(signals):
         worker.signalled()
@@ -66,7 +66,8 @@ def test_a_worker_stops_by_itself(
 ) -> None:
     monkeypatch.setattr(leaving, "POLL", 0.01)
     context.abilities.refresh()
-    worker = Leaving(context, limits, idle)
+    # Other jobs do not keep it from stopping after its songs.
+    worker = Leaving(context, limits, is_idle=busy if songs else idle, has_no_song=idle)
     for _ in range(songs):
         assert worker.kinds()
         worker.begins()
@@ -79,7 +80,12 @@ def test_a_worker_stops_by_itself(
 def test_a_busy_worker_is_not_idle(context: WorkerContext, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(leaving, "POLL", 0.01)
     ends = time.monotonic() + 0.3
-    worker = Leaving(context, Limits(idle=0.05), lambda: time.monotonic() > ends)
+    worker = Leaving(
+        context,
+        Limits(idle=0.05),
+        is_idle=lambda: time.monotonic() > ends,
+        has_no_song=idle,
+    )
     worker.watch()
     assert time.monotonic() >= ends
 

@@ -27,11 +27,12 @@ def test_a_mirror_without_the_weights(
 ) -> None:
     caplog.set_level(logging.INFO)
     monkeypatch.setattr(weights, "PAUSES", (3600,))
-    stop = threading.Event()
+    stop, downloading = threading.Event(), threading.Event()
     with Peer([answers(404)]) as peer:
         monkeypatch.setenv("AISTEMSPLITTER_WEIGHTS_MIRROR", peer.url)
-        weights.fetch_in_background(stop)
+        weights.fetch_in_background(stop, downloading)
         until(lambda: "retrying missing models in 60 min" in caplog.text)
+        assert not downloading.is_set()
         stop.set()
     for name in ("htdemucs_ft", "htdemucs", "htdemucs_6s"):
         assert f"{name} could not be downloaded" in caplog.text

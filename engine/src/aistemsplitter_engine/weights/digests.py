@@ -15,6 +15,7 @@ import tempfile
 from pathlib import Path
 
 RECORD = "digests.json"
+_computed: dict[str, list[int | str]] = {}  # by this process, where the record cannot be written
 
 
 def sha256_of(path: Path, models_folder: Path) -> str:
@@ -25,11 +26,13 @@ def sha256_of(path: Path, models_folder: Path) -> str:
     """
     key, record = str(path.absolute()), _read(models_folder)
     state = _state(path)
-    if (known := record.get(key)) and known[:2] == state:
-        return str(known[2])
+    for known in (record.get(key), _computed.get(key)):
+        if known and known[:2] == state:
+            return str(known[2])
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     if _state(path) == state:
+        _computed[key] = [*state, digest]
         _write(models_folder, {**record, key: [*state, digest]})
     return digest
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Annotated, TypeAlias, cast
 
 import typer
@@ -112,6 +113,33 @@ def rotate_secret(
     """Replace an endpoint's secret. For 24 hours the previous one also signs deliveries."""
     with connect(key, base_url) as client:
         _show_secret(client.rotate_webhook_secret(endpoint_id), json)
+
+
+@app.command()
+def events(
+    limit: Annotated[int, typer.Option(min=1, metavar="N", help="Maximum number of events.")] = 20,
+    type: Annotated[
+        str | None,
+        typer.Option("--type", help="Only events of this type, such as split.failed."),
+    ] = None,
+    json: Json = False,
+    key: Key = None,
+    base_url: BaseUrl = None,
+) -> None:
+    """List the events of the last 30 days, newest first, whether they were delivered or not."""
+    with connect(key, base_url) as client:
+        page = client.list_events(limit=min(limit, 100), type=cast("EventType | None", type))
+        found = list(islice(page, limit))
+    for event in found:
+        if json:
+            show.as_json(event.raw)
+        else:
+            at = (
+                ""
+                if event.created_at is None
+                else f"{event.created_at.astimezone():%Y-%m-%d %H:%M}"
+            )
+            show.line(f"{event.id} {at} {event.type} {event.data.id}")
 
 
 @app.command()

@@ -197,6 +197,8 @@ def _add_once(
         return _add(session, account_id, kind, seconds, reason, last=last, entry_id=entry_id)
     if standing.account_id != account_id:
         raise Conflict("The entry is another account's.")
+    if standing.kind != kind:
+        raise Conflict("This form was already sent, for another purpose. Reload the page.")
     return standing
 
 

@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, column, literal, select, table, text, union_all, update
+from sqlalchemy import Connection, and_, column, literal, select, table, text, union_all, update
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.expression import TableClause
 
@@ -57,11 +58,16 @@ def begin_only(dbos: DBOS, database: Database, kinds: Mapping[str, Kinds]) -> No
         claimed: list[str] = []
         most = queue._worker_concurrency or 1
         while running + len(claimed) < most:
-            with database.read_connection() as connection:
-                kind = next_kind(connection, queue.name, kinds[queue.name]())
-            if kind is None:
-                break
-            found, _ = claim(queue, executor_id, version, kind, most - 1, **options)  # one job
+            try:
+                with database.read_connection() as connection:
+                    kind = next_kind(connection, queue.name, kinds[queue.name]())
+                if kind is None:
+                    break
+                found, _ = claim(queue, executor_id, version, kind, most - 1, **options)  # one job
+            except SQLAlchemyError:
+                if not claimed:
+                    raise
+                break  # DBOS starts only those claimed jobs that are returned
             if not found:  # another process was faster
                 break
             claimed += found
@@ -73,12 +79,14 @@ def begin_only(dbos: DBOS, database: Database, kinds: Mapping[str, Kinds]) -> No
 def without_kind(session: Session, queue: str, limit: int) -> Sequence[str]:
     """Return the ids of some queued jobs without a kind, as earlier versions queue them."""
     jobs = _jobs(session.connection())
-    query = select(jobs.c.workflow_uuid).where(
-        jobs.c.queue_name == queue,
-        jobs.c.status.in_(WAITING),
-        jobs.c.queue_partition_key.is_(None),
-    )
-    return session.scalars(query.limit(limit)).all()
+    found: list[str] = []
+    # One after the other: there is an index for each state, and none for both.
+    for state in (and_(jobs.c.status == "ENQUEUED", IN_FLIGHT), text("status = 'DELAYED'")):
+        query = select(jobs.c.workflow_uuid).where(
+            jobs.c.queue_name == queue, state, jobs.c.queue_partition_key.is_(None)
+        )
+        found += session.scalars(query.limit(limit - len(found)))
+    return found
 
 
 def set_kind(session: Session, job_ids: Sequence[str], kind: str) -> None:

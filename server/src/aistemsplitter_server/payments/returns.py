@@ -39,7 +39,10 @@ def book(session: Session, reversal: Reversal) -> None:
     if now == before or _is_outdated(bought, reversal):
         return
     due = _seconds(bought, now) - _seconds(bought, before)
-    moved = _withdraw(session, bought, due) if due > 0 else _grant_again(session, bought, -due)
+    if due > 0:
+        moved = _withdraw(session, bought, due)
+    else:
+        moved = _grant_again(session, bought, -due, still_due=_seconds(bought, now))
     bought.returned_amount, bought.returned_at = now, reversal.moment
     audit.record(
         session,
@@ -82,9 +85,13 @@ def _withdraw(session: Session, bought: Purchase, due: int) -> int:
     return seconds
 
 
-def _grant_again(session: Session, bought: Purchase, due: int) -> int:
-    """Grant at most ``due`` of the seconds that were withdrawn; return how many."""
-    seconds = min(due, bought.withdrawn_seconds)
+def _grant_again(session: Session, bought: Purchase, due: int, *, still_due: int) -> int:
+    """Grant at most ``due`` of the seconds that were withdrawn; return how many.
+
+    Args:
+        still_due: Seconds of what remains returned, such as by a refund beside the dispute.
+    """
+    seconds = max(0, min(due, bought.withdrawn_seconds - still_due))
     if seconds:
         reason = f"payment of {bought.id} reinstated"
         credits.grant(session, bought.account_id, seconds, reason)

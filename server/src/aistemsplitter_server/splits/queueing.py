@@ -86,10 +86,13 @@ class Positions:
         self._until = 0.0
 
     def of(self, split: Split) -> int | None:
-        """Return how many splits begin before this one; None if it is not queued."""
+        """Return how many splits begin before this one.
+
+        None if it is not queued, or if no worker can run it now.
+        """
         if self.are_due(split):
             self.count()
-        if split.status != QUEUED:
+        if split.status != QUEUED or split.served_by in self._without_worker:
             return None
         before = bisect_left(self._turns, (split.turn, split.id))
         return self._places[before - 1] if before else 0

@@ -212,7 +212,8 @@ class SplitInfo(Response):
     error: SplitError | None
     progress: float
     queue_position: int | None = Field(
-        description="number of splits ahead of it; null once it has begun"
+        description="number of splits ahead of it; null once it has begun, or if no worker can run "
+        "it now"
     )
     output_format: OutputFormat
     sample_rate: int | None

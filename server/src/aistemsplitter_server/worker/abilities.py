@@ -59,9 +59,17 @@ class Abilities:
             return [name for name in self._installed if self._paused_until(name) <= now]
 
     def announced(self) -> list[str]:
-        """Return the models to announce: those that are runnable or that failed only once."""
+        """Return the models to announce: all but those that are paused after repeated failures.
+
+        After the pause a model is announced again, so that songs can arrive and try it.
+        """
         with self._lock:
-            return [name for name in self._installed if self._failures.get(name, (0, 0))[0] < 2]
+            now = self._clock()
+            return [
+                name
+                for name in self._installed
+                if self._failures.get(name, (0, 0.0))[0] < 2 or self._paused_until(name) <= now
+            ]
 
     def failed(self, model: str) -> None:
         """Note that a model could not be loaded: this worker takes none of its songs for a while.
@@ -70,6 +78,8 @@ class Abilities:
         model is announced until it fails again.
         """
         with self._lock:
+            if self._clock() < self._paused_until(model):
+                return  # songs that run at the same time count once
             times = self._failures.get(model, (0, 0.0))[0] + 1
             pause = PAUSES[min(times, len(PAUSES)) - 1]
             self._failures[model] = times, self._clock() + pause

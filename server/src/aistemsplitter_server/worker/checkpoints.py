@@ -30,7 +30,7 @@ EVERY = 180.0  # seconds between two checkpoints
 CHUNK = 64 << 20  # bytes of one object
 FRAME = 8  # bytes: two channels of float32
 LARGEST_INDEX = 1 << 20  # bytes
-ENDING = 10.0  # seconds that a checkpoint in progress is waited for
+ENDING = 5.0  # seconds that the last checkpoint is waited for; the split is released after it
 JOURNAL, SUFFIX = "journal.json", ".f32"  # of the engine's files
 INDEX = "index.json"
 
@@ -51,7 +51,10 @@ def kept(context: WorkerContext, attempt: Attempt, folder: Path) -> Iterator[Non
     checkpoints.restore()
     stopping = threading.Event()
     saving = threading.Thread(
-        target=_save_often, args=(checkpoints, stopping), name="checkpoint", daemon=True
+        target=_save_often,
+        args=(checkpoints, stopping, context.stopping),
+        name="checkpoint",
+        daemon=True,
     )
     saving.start()
     try:
@@ -59,13 +62,15 @@ def kept(context: WorkerContext, attempt: Attempt, folder: Path) -> Iterator[Non
     finally:
         stopping.set()
         saving.join(ENDING)  # what it stores later is swept
-        if context.stopping.is_set() and not saving.is_alive():
-            _try_to_save(checkpoints)  # for the worker that resumes
 
 
-def _save_often(checkpoints: Checkpoints, stopping: threading.Event) -> None:
+def _save_often(
+    checkpoints: Checkpoints, stopping: threading.Event, leaving: threading.Event
+) -> None:
     while not stopping.wait(EVERY):
         _try_to_save(checkpoints)
+    if leaving.is_set():
+        _try_to_save(checkpoints)  # for the worker that resumes
 
 
 def _try_to_save(checkpoints: Checkpoints) -> None:

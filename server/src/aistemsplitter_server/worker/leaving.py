@@ -36,13 +36,23 @@ class Leaving:
     """Decides when a worker begins nothing more, and when it stops.
 
     Args:
-        is_idle: Returns whether no job is in progress.
+        is_idle: Returns whether nothing is in progress.
+        has_no_song: Returns whether no song is in progress. Webhooks and fetches, which other
+            workers continue, may be.
     """
 
-    def __init__(self, context: WorkerContext, limits: Limits, is_idle: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        context: WorkerContext,
+        limits: Limits,
+        *,
+        is_idle: Callable[[], bool],
+        has_no_song: Callable[[], bool],
+    ) -> None:
         self._context = context
         self._limits = limits
         self._is_idle = is_idle
+        self._has_no_song = has_no_song
         self._lock = threading.Lock()
         self._begun = 0
 
@@ -72,11 +82,11 @@ class Leaving:
         last_busy = time.monotonic()
         while not self._context.stopping.wait(POLL):
             now = time.monotonic()
-            if not self._is_idle():
-                last_busy = now
-            elif songs is not None and self._begun >= songs:
+            if songs is not None and self._begun >= songs and self._has_no_song():
                 logger.info("stopping after %d songs", self._begun)
                 self.signalled()
+            elif not self._is_idle():
+                last_busy = now
             elif idle is not None and now - last_busy >= idle:
                 logger.info("stopping after %g s without work", idle)
                 self.signalled()

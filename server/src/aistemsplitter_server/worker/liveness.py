@@ -39,6 +39,7 @@ REMEMBERED_AGAIN = 30.0  # seconds between two times that a worker's models are 
 def registered(context: WorkerContext, device: str) -> Iterator[None]:
     """Keep the worker's row while the block runs, with the models that it can run."""
     row = _Row(context, device)
+    context.abilities.refresh()  # outside the transaction, as it may read whole files
     context.write(row.register)
     try:
         with repeating(row.update, BEAT, "beat"):
@@ -80,7 +81,6 @@ class _Row:
     def register(self, session: Session) -> None:
         """Create the row."""
         now = clock(session)
-        self._context.abilities.refresh()
         row = Worker(
             id=self._context.worker_id,
             host=platform.node(),

@@ -74,10 +74,16 @@ def _run(settings: Settings, database: Database, worker_id: str, limits: Limits)
     running = _Running(context)
     tables = (Fetches(settings), Measuring(), Deliveries(), StemDeliveries())
     dispatchers = [Dispatcher(context, table) for table in tables]
+    downloading = threading.Event()
     leaving = Leaving(
         context,
         limits,
-        lambda: running.is_idle() and all(each.wait(0.0) for each in dispatchers),
+        is_idle=lambda: (
+            running.is_idle()
+            and all(each.wait(0.0) for each in dispatchers)
+            and not downloading.is_set()
+        ),
+        has_no_song=running.is_idle,
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: leaving.signalled())
@@ -99,7 +105,7 @@ def _run(settings: Settings, database: Database, worker_id: str, limits: Limits)
     host, port = settings.worker_metrics_host, settings.worker_metrics_port
     with liveness.registered(context, engines.device), probes.serving(context, host, port):
         if not settings.offline:
-            weights.fetch_in_background(context.stopping)
+            weights.fetch_in_background(context.stopping, downloading)
         with jobs.working(database, context.worker_id, known, queues):
             jobs.retire(RETIRED)
             for dispatcher in dispatchers:

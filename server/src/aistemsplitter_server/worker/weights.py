@@ -12,9 +12,14 @@ logger = logging.getLogger(__name__)
 PAUSES = (60, 300, 1800, 7200)  # seconds after a failure; the last one repeats
 
 
-def fetch_in_background(stop: threading.Event) -> None:
-    """Install each missing model, in a thread, until all are installed."""
-    threading.Thread(target=_fetch, args=(stop,), name="weights", daemon=True).start()
+def fetch_in_background(stop: threading.Event, downloading: threading.Event) -> None:
+    """Install each missing model, in a thread, until all are installed.
+
+    Args:
+        downloading: Is set during the downloads.
+    """
+    thread = threading.Thread(target=_fetch, args=(stop, downloading), name="weights", daemon=True)
+    thread.start()
 
 
 def missing() -> list[str]:
@@ -25,10 +30,14 @@ def missing() -> list[str]:
     return [name for name in names if not is_installed(name)]
 
 
-def _fetch(stop: threading.Event) -> None:
+def _fetch(stop: threading.Event, downloading: threading.Event) -> None:
     failures = 0
     while names := missing():
-        there = [_installed(name) for name in names]  # one that fails does not stop the others
+        downloading.set()
+        try:
+            there = [_installed(name) for name in names]  # one that fails does not stop the others
+        finally:
+            downloading.clear()
         if all(there):
             return
         pause = PAUSES[min(failures, len(PAUSES) - 1)]
