@@ -57,7 +57,10 @@ def test_without_folders_there_are_urls_instead_of_files(remote: Caller) -> None
     assert sorted(done["urls"]) == ["bass", "drums", "other", "vocals"]
     (listed,) = remote.call("list_splits")["splits"]
     assert listed["split_id"] == split_id
-    assert listed["urls"] == {}
+    assert (listed["urls"], listed["next_step"]) == (
+        {},
+        "Call get_split for the URLs of its stems.",
+    )
 
 
 def test_a_wait_that_is_over_says_to_call_again() -> None:
@@ -122,6 +125,9 @@ def test_annotations_and_schemas(caller: Caller) -> None:
             {"status": 429, "times": 9, "retry_after": 0}, "Wait 0 s, then call again", id="rate"
         ),
         pytest.param({"status": 503, "times": 9}, "would be charged too", id="down"),
+        pytest.param(
+            {"status": 503, "times": 9, "retry_after": 0}, "would be charged too", id="busy"
+        ),
     ],
 )
 def test_errors_say_what_to_do_next(

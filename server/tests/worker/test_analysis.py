@@ -63,6 +63,16 @@ def test_a_song(tmp_path: Path) -> None:
     assert np.abs(downbeat - true[::4]).min() < 0.03
 
 
+def test_only_the_beginning_is_analysed(tmp_path: Path) -> None:
+    """A preview has stems of its own length, but what they lack comes from the whole song."""
+    drums, chords = song()
+    whole = write(tmp_path / "song.flac", drums + chords)
+    found = analysis.analyse(tmp_path, {}, whole, 10.0, lambda: False)
+    assert found is not None
+    assert found.grid is not None
+    assert 8000 < found.grid.beats[-1] < 11_500
+
+
 def test_what_is_not_music(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """It has no analysis, or an empty one, and nothing is raised."""
     noise = np.random.default_rng(0).standard_normal(8 * RATE).astype(np.float32) / 10

@@ -148,6 +148,23 @@ def begun(context: WorkerContext, someone: Customer) -> str:
     return split_id
 
 
+@pytest.mark.parametrize(
+    ("chosen", "seconds"),
+    [({"previewSeconds": 10}, 10), ({"shifts": 3}, 1200), (None, 400)],
+    ids=["preview", "shifts", "plain"],
+)
+def test_options_change_what_is_reserved(
+    context: WorkerContext, someone: Customer, chosen: dict[str, int] | None, seconds: int
+) -> None:
+    split_id = begun(context, someone)
+    with context.database.write() as session:
+        session.get_one(Split, split_id).options = chosen
+        service.credits.grant(session, someone.caller.account_id, 1000, "test")
+    with context.database.write() as session:
+        fetches.announce_size(session, split_id, 1, 400 * fetches.DENSEST)
+    assert reserved(context.database) == {split_id: seconds}
+
+
 def test_reserved_credits_are_not_available_to_another_song(
     context: WorkerContext, someone: Customer
 ) -> None:

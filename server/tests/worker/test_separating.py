@@ -46,6 +46,17 @@ def test_progress_is_reported_while_encoding(
     assert fractions[-1] == 1
 
 
+def test_a_format_whose_files_cannot_hold_the_song(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aistemsplitter_engine.formats._AIFF_MAX_BYTES", 1000)
+    task = Task("", "song", str(tmp_path), "htdemucs_tiny", ["vocals"], "aiff", None, 1.0)
+    song = AudioArray(np.zeros((2, 44_100), np.float32), 44_100)
+    answer = separating._carried_out(task, lambda: song, {}, threading.Event(), io.StringIO())
+    assert answer["failed"]["code"] == "UNSUPPORTED_MEDIA"
+    assert "choose wav or flac" in answer["failed"]["message"]
+
+
 class Failing(AudioArray):
     """A song whose decoder is killed near the end of its second pass."""
 

@@ -70,7 +70,7 @@ def _text(error: AiStemSplitterError) -> str:
         following = "Ask the user to move it away, then call again."
     else:
         following = next((text for kind, text in _NEXT if isinstance(error, kind)), "")
-    if error.retry_after is not None:
+    if error.retry_after is not None and following != _AGAIN:
         following = f"Wait {error.retry_after:g} s, then call again."
     request = "" if error.request_id is None else f", request {error.request_id}"
     printable = "".join(each if each.isprintable() else " " for each in message)

@@ -22,7 +22,7 @@ class SplitState(BaseModel):
     progress: float | None = Field(default=None, description="Fraction done, 0 to 1")
     queue_position: int | None = Field(default=None, description="Number of splits ahead")
     duration_seconds: int | None = Field(default=None, description="Length of the song")
-    credits_used: int | None = Field(default=None, description="Seconds charged")
+    credits_used: int | None = Field(default=None, description="Credits charged")
     created_at: datetime | None = None
     expires_at: datetime | None = Field(default=None, description="Time when stems are deleted")
     bpm: float | None = Field(default=None, description="Tempo of the song")

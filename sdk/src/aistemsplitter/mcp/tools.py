@@ -83,7 +83,7 @@ class ServiceTools:
         """Upload an audio file of this machine and start to split it into stems.
 
         Returns as soon as the file is uploaded. Call wait_for_split next. Each call is charged by
-        the length of the song.
+        the length that is split.
         """
         with tool_errors():
             client = self._client_of(context)
@@ -116,7 +116,7 @@ class ServiceTools:
     ) -> SplitState:
         """Start to split the audio at a URL, which the service downloads, into stems.
 
-        Returns at once. Call wait_for_split next. Each call is charged by the length of the song.
+        Returns at once. Call wait_for_split next. Each call is charged by the length that is split.
         """
         with tool_errors():
             client = self._client_of(context)
@@ -174,7 +174,7 @@ class ServiceTools:
             page = await client.list_splits(limit=limit, cursor=cursor, status=status)
             states = [self._state(split) for split in page.items]
             if not self._folders.out:
-                states = [state.model_copy(update={"urls": {}}) for state in states]
+                states = [_without_urls(state) for state in states]
             return SplitList(splits=states, next_cursor=page.next_cursor)
 
     async def list_models(self, context: Context[Any, Any]) -> Models:
@@ -253,3 +253,11 @@ class ServiceTools:
 
     def _state(self, split: Split) -> SplitState:
         return state_of(split, writes_files=self._folders.out is not None)
+
+
+def _without_urls(state: SplitState) -> SplitState:
+    """Return a state for a list, which would be long with presigned URLs."""
+    if not state.urls:
+        return state
+    following = "Call get_split for the URLs of its stems."
+    return state.model_copy(update={"urls": {}, "next_step": following})

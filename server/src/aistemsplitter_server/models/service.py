@@ -39,7 +39,7 @@ def serving(asked: Model, installed: frozenset[str], *, test: bool, demo: bool) 
             TINY,
             (
                 f"Made with a test key: the first {TEST_SECONDS} s, by the demonstration model "
-                f"{TINY.name}.",
+                f"{TINY.name}, in one pass.",
             ),
         )
     if asked.name in installed:

@@ -14,7 +14,7 @@ from aistemsplitter_server.accounts import limits
 from aistemsplitter_server.accounts.limits import Limits
 from aistemsplitter_server.credits import service as credits
 from aistemsplitter_server.kit.database import clock
-from aistemsplitter_server.splits import queries, service
+from aistemsplitter_server.splits import options, queries, service
 from aistemsplitter_server.splits.tables import Split
 
 LEASE = timedelta(seconds=30)  # of a claim, which its worker renews several times
@@ -50,7 +50,8 @@ def announce_size(session: Session, split_id: str, attempt: int, size: int | Non
     """
     split = service.current(session, split_id, attempt)
     if not split.is_test:
-        credits.reserve(session, split.account_id, split.id, max(1, (size or 0) // DENSEST))
+        least = options.of(split.options).price((size or 0) // DENSEST)
+        credits.reserve(session, split.account_id, split.id, least)
 
 
 def finish(

@@ -6,6 +6,7 @@ It runs confined (see ``sandbox/confinement.py``), on files that its parent has 
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from aistemsplitter_engine.audio import FloatArray
 
 LARGEST_FILE = 1 << 20  # bytes
+MARGIN = 1.0  # seconds beyond the approximate duration
 USUAL = 126.0  # beats per minute, of tempos that people count
 UNUSUAL = 0.5  # cost of an octave away from it
 BARS = {4: 1.0, 3: 1.0, 2: 0.6}  # beats of a bar, and how common that is
@@ -58,7 +60,7 @@ def main() -> None:
     _rehearse()
     confined_child.answer(
         task.result,
-        lambda: detect(_audio(task.drums), _audio(task.harmony)),
+        lambda: detect(_audio(task.drums, task.seconds), _audio(task.harmony, task.seconds)),
         cpu_seconds=task.cpu_seconds,
         largest_file=LARGEST_FILE,
     )
@@ -126,14 +128,19 @@ def _bar(pulse: Pulse, pitches: Pitches) -> tuple[float, int, int]:
     return float(usual) + best[0], best[1], best[2]
 
 
-def _audio(files: Sequence[int]) -> Iterator[Audio]:
-    """Yield the sum of files, mono at ``rhythm.RATE``."""
+def _audio(files: Sequence[int], seconds: float) -> Iterator[Audio]:
+    """Yield the sum of files, mono at ``rhythm.RATE``, up to about this time."""
     from aistemsplitter_engine.audio import AudioFile, resample
 
     songs = [AudioFile("stem", file) for file in files]
     streams: list[Iterator[FloatArray]] = [
         resample(song.blocks(), song.sample_rate, rhythm.RATE) for song in songs
     ]
+    left = math.ceil((seconds + MARGIN) * rhythm.RATE)
     for blocks in zip(*streams, strict=False):
         confined_child.end_without_parent()
-        yield sum(block.mean(axis=0) for block in blocks)
+        mono = sum(block.mean(axis=0) for block in blocks)
+        yield mono[:left]
+        left -= len(mono)
+        if left <= 0:
+            return

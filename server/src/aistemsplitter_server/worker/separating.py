@@ -132,6 +132,7 @@ def _carried_out(
         DeviceError,
         EngineError,
         ModelNotInstalled,
+        OptionError,
         OutputError,
     )
     from aistemsplitter_server.sandbox.received_song import DecoderFailed
@@ -152,6 +153,8 @@ def _carried_out(
         return {"stopped": True}
     except ModelNotInstalled as error:
         return _failed("MODEL_UNAVAILABLE", str(error))
+    except OptionError as error:  # such as a format whose files cannot hold the song
+        return _failed("UNSUPPORTED_MEDIA", str(error))
     except OutputError as error:
         is_full = isinstance(error.__cause__, OSError) and error.__cause__.errno in DISK_ERRORS
         return _failed(OUT_OF_DISK if is_full else "INTERNAL", str(error))

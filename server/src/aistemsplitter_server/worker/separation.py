@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import timedelta
 
-from aistemsplitter_server.splits import options, service
+from aistemsplitter_server.splits import options, service, sizes
 from aistemsplitter_server.splits.analysis import Detected
+from aistemsplitter_server.splits.tables import Split
 from aistemsplitter_server.storage import keys
 from aistemsplitter_server.storage.interface import Missing
 from aistemsplitter_server.worker import analysis, checkpoints, shortages, work_folder
@@ -24,6 +26,9 @@ from aistemsplitter_server.worker.separating import OUT_OF_DISK, OUT_OF_MEMORY, 
 
 # Seconds that a song waits in a paused worker, before another one may take it.
 HELD = 60.0
+
+
+COSTLY = {"shifts", "seed", "overlap"}  # options that test keys, which pay nothing, do not get
 
 
 def separate(context: WorkerContext, engines: Engines, split_id: str) -> None:
@@ -59,11 +64,17 @@ def _separate(context: WorkerContext, engines: Engines, attempt: Attempt) -> Non
                     format=split.output_format,
                     seconds=options.excerpt(split),
                     duration=split.duration_seconds,
-                    options=options.of(split.options).model_dump(),
+                    options=options.of(split.options).model_dump(
+                        exclude=COSTLY if split.is_test else None
+                    ),
                 )
                 result = engines.separate(task, attempt.progress, attempt.should_stop)
                 detected = analysis.analyse(
-                    folder, result.files, song, split.duration_seconds, attempt.should_stop
+                    folder,
+                    result.files,
+                    song,
+                    options.separated_seconds(split),
+                    attempt.should_stop,
                 )
         except Missing:
             raise SplitFailed("INPUT_UNREACHABLE", "The song no longer exists.") from None
@@ -72,6 +83,7 @@ def _separate(context: WorkerContext, engines: Engines, attempt: Attempt) -> Non
         except Failed as error:
             attempt.check()  # a suspended attempt that was superseded has lost its folder
             if error.code == OUT_OF_DISK:
+                _check_size(context, split)
                 raise shortages.of_disk(context.settings.data, str(error)) from None
             if error.code == OUT_OF_MEMORY:
                 raise shortages.of_memory(str(error)) from None
@@ -82,6 +94,16 @@ def _separate(context: WorkerContext, engines: Engines, attempt: Attempt) -> Non
                 raise
             raise SplitFailed(error.code, str(error)) from None
         _store(context, attempt, result, detected)
+
+
+def _check_size(context: WorkerContext, split: Split) -> None:
+    """Fail a split whose stems no disk of this size can hold, instead of waiting for room."""
+    if sizes.of_stems(split) > shutil.disk_usage(context.settings.data).total:
+        raise SplitFailed(
+            "LIMIT_EXCEEDED",
+            "The stems are too large for this service. Choose fewer stems, a lower sample rate or"
+            " bit depth, or a compressed format.",
+        )
 
 
 def _store(
