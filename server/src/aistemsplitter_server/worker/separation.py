@@ -28,6 +28,7 @@ from aistemsplitter_server.worker.separating import OUT_OF_DISK, OUT_OF_MEMORY, 
 HELD = 60.0
 
 
+HUGE = 10 << 30  # bytes of stems, more than those of ordinary songs
 COSTLY = {"shifts", "seed", "overlap"}  # options that test keys, which pay nothing, do not get
 
 
@@ -97,8 +98,11 @@ def _separate(context: WorkerContext, engines: Engines, attempt: Attempt) -> Non
 
 
 def _check_size(context: WorkerContext, split: Split) -> None:
-    """Fail a split whose stems no disk of this size can hold, instead of waiting for room."""
-    if sizes.of_stems(split) > shutil.disk_usage(context.settings.data).total:
+    """Fail a split whose stems this disk cannot hold even when empty, instead of waiting for room.
+
+    A disk that is too small for ordinary songs is waited for: it may be enlarged.
+    """
+    if sizes.of_stems(split) > max(HUGE, shutil.disk_usage(context.settings.data).total):
         raise SplitFailed(
             "LIMIT_EXCEEDED",
             "The stems are too large for this service. Choose fewer stems, a lower sample rate or"
