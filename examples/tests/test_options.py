@@ -153,7 +153,7 @@ def by_sdk(service: RealService, song: Path, case: Case, folder: Path) -> Made:
             model="htdemucs_tiny",
             stems=case.stems,
             output_format=case.format,
-            options=case.options,  # type: ignore[arg-type]
+            options=case.options,  # type: ignore[arg-type]  # a plain dict of the table
         )
         split = client.wait(job)
         stems = client.download(split, folder)

@@ -1,4 +1,4 @@
-"""What a model that is steered by somebody else can read and write: nothing outside the folders."""
+"""Files that a manipulated model can read and write: none outside the allowed folders."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from mcp_clients import Caller
         pytest.param("{inside}/../private.wav", id="absolute-parent"),
         pytest.param("{inside}-2/song.wav", id="similar-folder"),
         pytest.param("~/private.wav", id="home"),
-        pytest.param("~nobody-has-this-name/song.wav", id="unknown-home"),
+        pytest.param("~no-such-user/song.wav", id="unknown-home"),
         pytest.param("/etc/passwd", id="system-file"),
         pytest.param("notes.txt", id="no-audio"),
         pytest.param("folder.wav", id="folder"),
@@ -97,7 +97,7 @@ def test_a_link_in_the_folder_of_a_local_song(songs: Path, tmp_path: Path) -> No
         folders.for_local(song, "htdemucs", None, "wav")
 
 
-def test_files_are_not_named_to_just_anyone(songs: Path) -> None:
+def test_files_are_not_suggested_to_unverified_callers(songs: Path) -> None:
     folders = Folders([songs], None, suggests=False)
     with pytest.raises(FileError, match="there is no such file") as raised:
         folders.find("song.wav")

@@ -23,7 +23,9 @@ COMMAND = ("-m", "aistemsplitter", "mcp", "--local")
 
 
 @pytest.mark.network
-@pytest.mark.skipif(find_spec("aistemsplitter_engine") is None, reason="no engine here")
+@pytest.mark.skipif(
+    find_spec("aistemsplitter_engine") is None, reason="the engine is not installed"
+)
 def test_a_song_is_split_on_this_machine(tmp_path: Path) -> None:
     options = ("--folder", str(SAMPLE), "--out", str(tmp_path / "out"))
     cache = {"XDG_CACHE_HOME": os.environ["XDG_CACHE_HOME"]}

@@ -22,12 +22,12 @@ def test_a_grant_with_an_id_is_made_and_recorded_once(
     before, entry_id = someone.balance, ids.new("ent")
     for _ in range(2):
         with database.write() as session:
-            grants.grant(
+            grants.book(
                 session, someone.caller.account_id, 60, "why not", "per_1", entry_id=entry_id
             )
     assert someone.balance == before + 60
     with database.write() as session, pytest.raises(Conflict):
-        grants.grant(session, other.caller.account_id, 60, "why not", "per_1", entry_id=entry_id)
+        grants.book(session, other.caller.account_id, 60, "why not", "per_1", entry_id=entry_id)
     with database.read() as session:
         granted = AuditEntry.action == Action.CREDITS_GRANTED
         assert session.scalar(select(func.count()).where(granted)) == 1

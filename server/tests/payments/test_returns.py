@@ -32,11 +32,11 @@ def bought(shop: Shop) -> str:
     return reference
 
 
-def told(client: httpx2.Client, body: str) -> int:
+def post(client: httpx2.Client, body: str) -> int:
     return client.post(PATH, content=body, headers=signed(body)).status_code
 
 
-def noted(shop: Shop, action: str) -> list[dict[str, object]]:
+def recorded_in_audit_log(shop: Shop, action: str) -> list[dict[str, object]]:
     with shop.database.read() as session:
         query = select(AuditEntry).where(AuditEntry.action == action).order_by(AuditEntry.id)
         return [dict(entry.details) for entry in session.scalars(query)]
@@ -47,19 +47,21 @@ def test_refunds_withdraw_their_share_once(shop: Shop, client: httpx2.Client) ->
     first = shop.stripe.refund(reference, 200)
     second = shop.stripe.refund(reference, 300)
     for body in (second, first, second):
-        assert told(client, body) == 200
+        assert post(client, body) == 200
         assert shop.buyer.balance == FREE, "Stripe knows of both, whichever event comes first"
-    assert noted(shop, "purchase.returned") == [{"amount": 500, "currency": "usd", "seconds": PACK}]
+    assert recorded_in_audit_log(shop, "purchase.returned") == [
+        {"amount": 500, "currency": "usd", "seconds": PACK}
+    ]
 
 
 def test_a_dispute_that_is_won_grants_the_credits_again(shop: Shop, client: httpx2.Client) -> None:
     reference = bought(shop)
     balances = []
     for status in ("warning_needs_response", "needs_response", "under_review", "won"):
-        assert told(client, shop.stripe.dispute(reference, 500, status)) == 200
+        assert post(client, shop.stripe.dispute(reference, 500, status)) == 200
         balances.append(shop.buyer.balance - FREE)
     assert balances == [PACK, 0, 0, PACK]
-    assert told(client, shop.stripe.refund(reference, 100)) == 200
+    assert post(client, shop.stripe.refund(reference, 100)) == 200
     assert shop.buyer.balance == FREE + PACK * 4 // 5
 
 
@@ -69,23 +71,23 @@ def test_credits_that_are_spent(
     reference = bought(shop)
     with shop.database.write() as session:
         credits.charge(session, shop.buyer.caller.account_id, "split_1", FREE + 1000)
-    assert told(client, shop.stripe.dispute(reference, 500, "needs_response")) == 200
+    assert post(client, shop.stripe.dispute(reference, 500, "needs_response")) == 200
     assert shop.buyer.balance == 0
     assert "1000 of its 3000 seconds are spent" in caplog.text
-    (details,) = noted(shop, "purchase.returned")
+    (details,) = recorded_in_audit_log(shop, "purchase.returned")
     assert (details["seconds"], details["missing_seconds"]) == (2000, 1000)
-    assert told(client, shop.stripe.dispute(reference, 500, "won")) == 200
+    assert post(client, shop.stripe.dispute(reference, 500, "won")) == 200
     assert shop.buyer.balance == 2000, "only what was withdrawn"
 
 
 def test_a_dispute_that_is_won_beside_a_refund(shop: Shop, client: httpx2.Client) -> None:
     reference = bought(shop)
-    assert told(client, shop.stripe.refund(reference, 200)) == 200
+    assert post(client, shop.stripe.refund(reference, 200)) == 200
     with shop.database.write() as session:
         credits.charge(session, shop.buyer.caller.account_id, "split_1", FREE + 1300)
-    assert told(client, shop.stripe.dispute(reference, 300, "needs_response")) == 200
+    assert post(client, shop.stripe.dispute(reference, 300, "needs_response")) == 200
     assert shop.buyer.balance == 0
-    assert told(client, shop.stripe.dispute(reference, 300, "won")) == 200
+    assert post(client, shop.stripe.dispute(reference, 300, "won")) == 200
     assert shop.buyer.balance == 500, "what was refunded stays withdrawn"
 
 
@@ -115,9 +117,9 @@ def test_a_refund_that_is_reported_before_its_payment(shop: Shop, client: httpx2
     shop.stripe.loses_events = True
     shop.stripe.pay(reference)
     refunded = shop.stripe.refund(reference, 500)
-    assert told(client, refunded) == 409
-    assert told(client, shop.stripe.event(reference)) == 200
-    assert told(client, refunded) == 200
+    assert post(client, refunded) == 409
+    assert post(client, shop.stripe.event(reference)) == 200
+    assert post(client, refunded) == 200
     assert shop.buyer.balance == FREE
 
 
@@ -129,7 +131,7 @@ def test_other_business_of_the_same_stripe_account(shop: Shop, client: httpx2.Cl
     shop.stripe.charges["ch_direct"] = others | {"id": "ch_direct", "payment_intent": None}
     for charge in ("ch_other", "ch_direct"):
         event = {"type": "charge.refunded", "created": 1, "data": {"object": {"id": charge}}}
-        assert told(client, json.dumps(event)) == 200
+        assert post(client, json.dumps(event)) == 200
     assert shop.buyer.balance == FREE + PACK
 
 
@@ -138,7 +140,7 @@ def test_stripe_is_away_while_a_refund_arrives(shop: Shop, client: httpx2.Client
     reference = bought(shop)
     refunded = shop.stripe.refund(reference, 500)
     shop.stripe.fault = 400
-    assert told(client, refunded) == 503
+    assert post(client, refunded) == 503
     shop.stripe.fault = None
-    assert told(client, refunded) == 200
+    assert post(client, refunded) == 200
     assert shop.buyer.balance == FREE

@@ -91,14 +91,13 @@ def test_a_sign_in_with_an_unknown_email_does_not_store_it(
 
 def test_actions_of_the_operator(owner: Visitor, database: Database, ada: Person) -> None:
     path = f"/operator/accounts/{ada.account_id}"
-    form = {"entry": ids.new("ent"), "minutes": "5", "reason": "thanks"}
-    for _ in range(2):  # a double click is one grant, and one entry
-        owner.post(f"{path}/grants", form)
-    for _ in range(2):
-        owner.post(f"{path}/withdrawals", form | {"entry": "ent_" + "0" * 26, "minutes": "1"})
+    form = {"kind": "grant", "minutes": "5", "reason": "thanks"}
+    for change in ({"entry": ids.new("ent")}, {"entry": ids.new("ent"), "kind": "withdrawal"}):
+        for _ in range(2):  # a double click is one change, and one entry
+            owner.post(f"{path}/credits", form | change)
     owner.post(f"{path}/links", {"person": ada.id})
     found = {e.action: e for e in entries(database, ada.account_id)}
     assert list(found) == ["credits.granted", "credits.withdrawn", "person.password_link_created"]
     assert found["credits.granted"].details == {"seconds": 300, "reason": "thanks"}
-    assert found["credits.withdrawn"].details == {"seconds": 60, "reason": "thanks"}
+    assert found["credits.withdrawn"].details == {"seconds": 300, "reason": "thanks"}
     assert found["credits.granted"].actor.startswith("usr_")

@@ -43,8 +43,7 @@ GOOD = {
     "/settings/developer/keys": {"scope": "splits:read"},
     "/settings/webhooks/test": {"url": "https://example.com/"},
     "/operator/accounts": {"id": "acc_01JTB3Y6M8Q4W2N7C5D9E0F1GH", "name": "x", "minutes": "1"},
-    "/operator/accounts/{account_id}/grants": {"minutes": "1", "reason": "x"},
-    "/operator/accounts/{account_id}/withdrawals": {"minutes": "1", "reason": "x"},
+    "/operator/accounts/{account_id}/credits": {"kind": "grant", "minutes": "1", "reason": "x"},
     "/settings/account/password": {"present": "x", "password": PASSWORD},
 }
 
@@ -137,7 +136,7 @@ def test_unknown_ids(visitor: Visitor, things: Things) -> None:
         if route.param_convertors and not route.path.startswith("/assets"):
             nothing = dict.fromkeys(things, ids.new("req"))
             form = dict(GOOD.get(route.path, {}))
-            if route.path.endswith(("/grants", "/withdrawals")):
+            if route.path.endswith("/credits"):
                 form["entry"] = ids.new("ent")
             if route.path.endswith(("/rotate", "/replace")):
                 form["version"] = "x"

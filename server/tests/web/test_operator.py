@@ -45,8 +45,7 @@ PAGES = [
     ("GET", "/operator/accounts"),
     ("POST", "/operator/accounts"),
     ("GET", "/operator/accounts/{account}"),
-    ("POST", "/operator/accounts/{account}/grants"),
-    ("POST", "/operator/accounts/{account}/withdrawals"),
+    ("POST", "/operator/accounts/{account}/credits"),
     ("POST", "/operator/accounts/{account}/links"),
     ("POST", "/operator/accounts/{account}/links/lnk_none/revoke"),
     ("POST", "/operator/accounts/{account}/suspend"),
@@ -232,31 +231,33 @@ def test_search_and_paging_of_accounts(owner: Visitor, database: Database) -> No
 
 def test_minutes_are_granted_and_withdrawn_once(owner: Visitor, ada: Person) -> None:
     path = f"/operator/accounts/{ada.account_id}"
-    form = {"entry": entry(owner.get(path).text), "minutes": "5", "pack": "", "reason": MARKUP}
+    form = {"kind": "grant", "minutes": "5", "pack": "", "reason": MARKUP}
+    form["entry"] = entry(owner.get(path).text)
     for _ in range(2):  # a double click
-        assert owner.post(f"{path}/grants", form).headers["location"] == path
+        assert owner.post(f"{path}/credits", form).headers["location"] == path
     page = owner.get(path).text
     assert figures(page)[0] == "15:00"
     assert MARKUP not in page
     assert "+5:00" in page
 
     granted = entry(page)
-    form = {"entry": granted, "pack": "50", "minutes": "", "reason": "invoice 7"}
-    assert owner.post(f"{path}/grants", form).is_redirect
+    form |= {"entry": granted, "pack": "50", "minutes": "", "reason": "invoice 7"}
+    assert owner.post(f"{path}/credits", form).is_redirect
     page = owner.get(path).text
     assert figures(page)[0] == "65:00"
     assert "pack of 50 minutes: invoice 7" in page
 
-    form = {"entry": entry(page), "minutes": "60", "pack": "", "reason": "invoice 7 was not paid"}
+    form = {"kind": "withdrawal", "minutes": "60", "pack": "", "reason": "invoice 7 was not paid"}
+    form["entry"] = entry(page)
     for _ in range(2):
-        assert owner.post(f"{path}/withdrawals", form).headers["location"] == path
+        assert owner.post(f"{path}/credits", form).headers["location"] == path
     page = owner.get(path).text
     assert figures(page)[0] == "5:00"
     assert "invoice 7 was not paid" in page
     form["entry"] = granted
-    assert owner.post(f"{path}/withdrawals", form).status_code == 409, "the id of a grant"
+    assert owner.post(f"{path}/credits", form).status_code == 409, "the id of a grant"
     form |= {"entry": entry(page), "minutes": "6"}
-    assert owner.post(f"{path}/withdrawals", form).status_code == 402
+    assert owner.post(f"{path}/credits", form).status_code == 402
 
 
 @pytest.mark.parametrize(
@@ -268,13 +269,15 @@ def test_minutes_are_granted_and_withdrawn_once(owner: Visitor, ada: Person) -> 
         ({"pack": "51"}, 404),
         ({"reason": " "}, 422),
         ({"entry": "mine"}, 422),
+        ({"kind": "loan"}, 422),
+        ({"kind": "withdrawal", "minutes": "11"}, 402),
     ],
 )
 def test_invalid_grants(
     owner: Visitor, ada: Person, database: Database, wrong: dict[str, str], status: int
 ) -> None:
-    form = {"entry": ids.new("ent"), "minutes": "5", "reason": "why not", **wrong}
-    refused = owner.post(f"/operator/accounts/{ada.account_id}/grants", form)
+    form = {"entry": ids.new("ent"), "kind": "grant", "minutes": "5", "reason": "why not", **wrong}
+    refused = owner.post(f"/operator/accounts/{ada.account_id}/credits", form)
     assert refused.status_code == status
     with database.read() as session:
         assert credits.balance(session, ada.account_id) == 600
@@ -283,10 +286,10 @@ def test_invalid_grants(
 def test_a_grant_with_an_entry_of_another_account(
     owner: Visitor, ada: Person, database: Database
 ) -> None:
-    form = {"entry": ids.new("ent"), "minutes": "5", "reason": "why not"}
+    form = {"entry": ids.new("ent"), "kind": "grant", "minutes": "5", "reason": "why not"}
     other = account(database)
-    assert owner.post(f"/operator/accounts/{other}/grants", form).is_redirect
-    assert owner.post(f"/operator/accounts/{ada.account_id}/grants", form).status_code == 409
+    assert owner.post(f"/operator/accounts/{other}/credits", form).is_redirect
+    assert owner.post(f"/operator/accounts/{ada.account_id}/credits", form).status_code == 409
 
 
 def test_a_link_to_choose_a_new_password(

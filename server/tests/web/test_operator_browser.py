@@ -73,7 +73,7 @@ def test_a_person_is_invited_joins_and_gets_minutes(
     expect(page.get_by_placeholder("Minutes")).to_be_hidden()
     page.get_by_label("Another amount").check()
     page.get_by_placeholder("Minutes").fill("5")
-    page.locator("form[action$=grants]").get_by_label("Reason").fill("welcome")
+    page.locator("form[action$=credits]").get_by_label("Reason").fill("welcome")
     page.get_by_role("button", name="Grant").dblclick()  # granted once
     expect(page.locator("#balance")).to_have_text("5:00")
 
@@ -124,7 +124,7 @@ def test_the_pages_work_without_scripts(
     expect(page.locator(".figure").first).to_have_text("1")
     page.get_by_role("link", name="Aurora Studio").click()
     page.get_by_label("Pack of 50", exact=True).check()
-    page.locator("form[action$=grants]").get_by_label("Reason").fill("welcome")
+    page.locator("form[action$=credits]").get_by_label("Reason").fill("welcome")
     page.get_by_role("button", name="Grant").click()
     expect(page.locator("#balance")).to_have_text("60:00")
     context.close()

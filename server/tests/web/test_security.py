@@ -51,8 +51,11 @@ FORMS = {
     "POST /studio/songs/{split_id}/rename": {"title": "another"},
     "POST /settings/developer/keys/{key_id}/replace": {"version": "another"},
     "POST /settings/developer/keys/{key_id}/rotate": {"version": "another"},
-    "POST /operator/accounts/{account_id}/grants": {"minutes": "5", "reason": "why not"},
-    "POST /operator/accounts/{account_id}/withdrawals": {"minutes": "1", "reason": "why not"},
+    "POST /operator/accounts/{account_id}/credits": {
+        "kind": "grant",
+        "minutes": "5",
+        "reason": "why not",
+    },
 }
 # Routes for which the split must be in another state than succeeded.
 STATES = {
@@ -123,7 +126,7 @@ def address(route: Route, things: Things) -> str:
 def send(visitor: Visitor, route: Route, things: Things, **headers: str) -> httpx2.Response:
     """Send the request as one of our pages would."""
     form = dict(FORMS.get(str(route), {}))
-    if route.path.endswith(("/grants", "/withdrawals")):
+    if route.path.endswith("/credits"):
         form["entry"] = ids.new("ent")
     if route.path == "/operator/accounts/{account_id}/delete":
         form["name"] = things["account_name"]

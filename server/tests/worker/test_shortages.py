@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import threading
 from pathlib import Path
-from unittest.mock import Mock
 
 import httpx2
 import pytest
@@ -14,15 +13,11 @@ from sqlalchemy.exc import OperationalError
 from aistemsplitter_server.kit.database import Database
 from aistemsplitter_server.splits import service
 from aistemsplitter_server.splits.tables import Split
-from aistemsplitter_server.storage import keys
 from aistemsplitter_server.worker import shortages
-from aistemsplitter_server.worker.attempt import Attempt, SplitFailed, ending
+from aistemsplitter_server.worker.attempt import Attempt, ending
 from aistemsplitter_server.worker.context import WorkerContext
 from aistemsplitter_server.worker.dispatching import Dispatcher
-from aistemsplitter_server.worker.engine import Failed
 from aistemsplitter_server.worker.fetching import Fetches
-from aistemsplitter_server.worker.separating import OUT_OF_DISK
-from aistemsplitter_server.worker.separation import _separate
 from aistemsplitter_server.worker.shortages import FORGOTTEN, PAUSES, Shortage, Shortages
 from aistemsplitter_server.workers.tables import Worker
 from beating import beat
@@ -55,26 +50,6 @@ def test_pauses_grow_while_a_shortage_recurs() -> None:
     found.begin(shortages.of_memory("none left"))
     clock.now += PAUSES[0] + 0.1
     assert not found.is_paused()
-
-
-@pytest.mark.parametrize(
-    ("seconds", "error"),
-    [(20.0, Shortage), (1e12, SplitFailed)],
-    ids=["too large for now", "too large for ever"],
-)
-def test_a_split_that_no_disk_can_hold_fails(
-    context: WorkerContext, someone: Customer, seconds: float, error: type[Exception]
-) -> None:
-    split_id = someone.split().id
-    split = context.write(lambda session: service.begin(session, split_id, "wrk_1"))
-    assert split is not None
-    split.duration_seconds = seconds
-    song = context.settings.data / "song"
-    song.write_bytes(b"")
-    context.storage.put_file(keys.source(split.id, split.upload_id), song)
-    engines = Mock(separate=Mock(side_effect=Failed(OUT_OF_DISK, "no room")))
-    with pytest.raises(error):
-        _separate(context, engines, Attempt(context, split))
 
 
 def test_songs_that_run_at_the_same_time_count_once() -> None:

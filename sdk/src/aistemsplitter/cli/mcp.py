@@ -92,7 +92,7 @@ def mcp(
         return
     if key is not None:
         raise InputError("--key does not go with --http: callers send their own keys")
-    folders = Folders(folder or [], out, suggests=False)  # any bearer could ask
+    folders = Folders(folder or [], out, suggests=False)  # keys are not verified yet
     with streamable.listen(http) as listener, show.interruptible("the server has stopped"):
         host, port = listener.getsockname()[:2]
         show.message(f"Serving http://{f'[{host}]' if ':' in host else host}:{port}/mcp")

@@ -32,7 +32,7 @@ class SplitState(BaseModel):
     files: dict[str, str] = Field(default_factory=dict, description="Paths of the stems on disk")
     urls: dict[str, str] = Field(
         default_factory=dict,
-        description="URLs of the stems. Anyone who has one can download it until it expires",
+        description="URLs of the stems, which need no API key until they expire",
     )
 
 

@@ -38,7 +38,7 @@ def grant(
     reason = f"pack of {pack} minutes" if pack else "granted by the operator"
     with opened(context.obj) as database, database.write() as session:
         seconds = (minutes or pack or 0) * 60
-        made = grants.grant(session, account, seconds, reason, audit.command_line())
+        made = grants.book(session, account, seconds, reason, audit.command_line())
         entry = _shown(made)
     if as_json:
         print_json({"accountId": account, **entry})
@@ -56,7 +56,7 @@ def withdraw(
 ) -> None:
     """Withdraw credits from an account, such as those of a refunded payment."""
     with opened(context.obj) as database, database.write() as session:
-        made = grants.withdraw(session, account, minutes * 60, reason, audit.command_line())
+        made = grants.book(session, account, -minutes * 60, reason, audit.command_line())
         entry = _shown(made)
     if as_json:
         print_json({"accountId": account, **entry})

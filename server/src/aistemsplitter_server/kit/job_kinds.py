@@ -73,6 +73,7 @@ def begin_only(dbos: DBOS, database: Database, kinds: Mapping[str, Kinds]) -> No
             claimed += found
         return claimed, None
 
+    # DBOS has no setting for this, so its method is replaced.
     system.start_queued_workflows = claim_next  # type: ignore[method-assign,assignment]
 
 

@@ -12,7 +12,16 @@ from pathlib import Path
 from typing import Any
 from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
 
-from sqlalchemy import ColumnElement, LargeBinary, Select, inspect, select, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    LargeBinary,
+    RowMapping,
+    Select,
+    SQLColumnExpression,
+    inspect,
+    select,
+    tuple_,
+)
 
 from aistemsplitter_server.accounts import standing
 from aistemsplitter_server.accounts.tables import (
@@ -148,18 +157,27 @@ def _lines(database: Database, part: Part, account_id: str) -> Iterator[str]:
         for column in table.columns
         if not isinstance(column.type, LargeBinary) and column.name not in SECRETS
     ]
-    key = tuple_(*table.primary_key)
-    query = select(*columns).where(part.whose(account_id)).order_by(*table.primary_key)
+    query = select(*columns).where(part.whose(account_id))
+    for row in _paged(database, query, *table.primary_key):
+        yield json.dumps(dict(row), default=_to_json, ensure_ascii=False) + "\n"
+
+
+def _paged(
+    database: Database, query: Select[*tuple[Any, ...]], *key: SQLColumnExpression[Any]
+) -> Iterator[RowMapping]:
+    """Yield all rows in the order of a unique key, which the query selects too.
+
+    No transaction is held between two pages.
+    """
     last: tuple[Any, ...] | None = None
     while True:
-        page = query.limit(PAGE_SIZE) if last is None else query.where(key > last).limit(PAGE_SIZE)
+        page = query if last is None else query.where(tuple_(*key) > last)
         with database.read() as session:
-            rows = session.execute(page).mappings().all()
-        for row in rows:
-            yield json.dumps(dict(row), default=_to_json, ensure_ascii=False) + "\n"
+            rows = session.execute(page.order_by(*key).limit(PAGE_SIZE)).mappings().all()
+        yield from rows
         if len(rows) < PAGE_SIZE:
             return
-        last = tuple(rows[-1][column.name] for column in table.primary_key)
+        last = tuple(rows[-1][column] for column in key)
 
 
 def _to_json(value: Any) -> str:
@@ -170,28 +188,20 @@ def _to_json(value: Any) -> str:
 
 def _audio(database: Database, account_id: str) -> Iterator[tuple[str, str]]:
     """Yield names and keys of the stored uploads and stems, some of which may be deleted by now."""
-    for upload in _rows(database, Upload, account_id):
+    uploads = select(Upload, Upload.id).where(Upload.account_id == account_id)
+    for row in _paged(database, uploads, Upload.id):
+        upload: Upload = row["Upload"]
         if upload.stored_at is not None and upload.swept_at is None:
             yield f"uploads/{upload.id}/{filenames.safe(upload.filename)}", keys.upload(upload.id)
-    for split in _rows(database, Split, account_id):
+    splits = select(Split, Split.id).where(Split.account_id == account_id)
+    for row in _paged(database, splits, Split.id):
+        split: Split = row["Split"]
         if split.stored_attempt is None or split.swept_at is not None:
             continue
         for stem in split.stems:
             name = filenames.safe(rendering.filename(split, stem))
             key = keys.stem(split.id, split.stored_attempt, stem, split.extension)
             yield f"stems/{split.id}/{name}", key
-
-
-def _rows(database: Database, table: Any, account_id: str) -> Iterator[Any]:
-    last = ""
-    while True:
-        query = select(table).where(table.account_id == account_id, table.id > last)
-        with database.read() as session:
-            found = session.scalars(query.order_by(table.id).limit(PAGE_SIZE)).all()
-        yield from found
-        if len(found) < PAGE_SIZE:
-            return
-        last = found[-1].id
 
 
 def _add_object(archive: ZipFile, name: str, storage: Storage, key: str) -> None:

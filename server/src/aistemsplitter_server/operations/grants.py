@@ -17,7 +17,7 @@ MOST_MINUTES = 100_000  # in one grant or withdrawal on a page
 EntryId = Annotated[str, StringConstraints(pattern=r"^ent_[0-9A-HJKMNP-TV-Z]{26}$")]
 
 
-def grant(
+def book(
     session: Session,
     account_id: str,
     seconds: int,
@@ -26,59 +26,28 @@ def grant(
     *,
     entry_id: str | None = None,
 ) -> Entry:
-    """Grant an account credits, and record it in the audit log.
+    """Grant an account credits, or withdraw some, and record it in the audit log.
 
     Args:
-        entry_id: The id of the entry to create. If it exists already, nothing is granted.
+        seconds: The amount; below 0 it is withdrawn.
+        entry_id: The id of the entry to create. If it exists already, nothing happens.
 
     Raises:
+        InsufficientCredits: The balance does not cover the withdrawal.
         NotFound: The account does not exist.
-        Conflict: The entry is another account's.
+        Conflict: The entry is another account's, or of another kind.
     """
-    is_new = _is_new(session, entry_id)
-    entry = credits.grant(session, account_id, seconds, reason, entry_id=entry_id)
+    is_new = entry_id is None or session.get(Entry, entry_id) is None
+    change = credits.grant if seconds > 0 else credits.withdraw
+    entry = change(session, account_id, abs(seconds), reason, entry_id=entry_id)
     if is_new:
-        _record(session, entry, actor, Action.CREDITS_GRANTED)
+        audit.record(
+            session,
+            account_id,
+            actor,
+            Action.CREDITS_GRANTED if seconds > 0 else Action.CREDITS_WITHDRAWN,
+            entry.id,
+            seconds=abs(seconds),
+            reason=reason,
+        )
     return entry
-
-
-def withdraw(
-    session: Session,
-    account_id: str,
-    seconds: int,
-    reason: str,
-    actor: str,
-    *,
-    entry_id: str | None = None,
-) -> Entry:
-    """Withdraw credits from an account, and record it in the audit log.
-
-    Args:
-        entry_id: The id of the entry to create. If it exists already, nothing is withdrawn.
-
-    Raises:
-        InsufficientCredits: The balance does not cover the amount.
-        NotFound: The account does not exist.
-        Conflict: The entry is another account's.
-    """
-    is_new = _is_new(session, entry_id)
-    entry = credits.withdraw(session, account_id, seconds, reason, entry_id=entry_id)
-    if is_new:
-        _record(session, entry, actor, Action.CREDITS_WITHDRAWN)
-    return entry
-
-
-def _is_new(session: Session, entry_id: str | None) -> bool:
-    return entry_id is None or session.get(Entry, entry_id) is None
-
-
-def _record(session: Session, entry: Entry, actor: str, action: Action) -> None:
-    audit.record(
-        session,
-        entry.account_id,
-        actor,
-        action,
-        entry.id,
-        seconds=abs(entry.seconds),
-        reason=entry.reason,
-    )

@@ -42,7 +42,7 @@ class Payment:
 
 @dataclass(frozen=True, slots=True)
 class Reversal:
-    """How much of a payment its buyer has back, by refunds and disputes.
+    """The amount of a payment that was returned to its buyer, by refunds and disputes.
 
     Attributes:
         reference: The checkout that was paid.

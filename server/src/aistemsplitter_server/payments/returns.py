@@ -58,7 +58,7 @@ def book(session: Session, reversal: Reversal) -> None:
 
 
 def _is_outdated(bought: Purchase, reversal: Reversal) -> bool:
-    """Return whether another message has already told more than this one."""
+    """Return whether a more recent message was already processed."""
     if bought.returned_at is None or reversal.moment > bought.returned_at:
         return False
     return reversal.moment < bought.returned_at or reversal.amount < bought.returned_amount

@@ -16,7 +16,7 @@ class Purchase(Base):
     """A purchase of a pack: pending until the provider reports the payment.
 
     Attributes:
-        returned_amount: How much of ``amount`` the buyer has back, by refunds and disputes.
+        returned_amount: The part of ``amount`` that was returned, by refunds and disputes.
         withdrawn_seconds: Credits that were withdrawn for it; less where the balance was too low.
         returned_at: The time of the newest message about that.
     """

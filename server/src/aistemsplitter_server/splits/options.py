@@ -35,7 +35,7 @@ _optional: Callable[..., Any] = partial(Field, None, exclude_if=lambda value: va
 
 
 class SplitOptions(Request):
-    """How a split is computed and encoded. What is left out has the default."""
+    """How a split is computed and encoded. An option that is omitted has its default."""
 
     model_config = ConfigDict(
         json_schema_extra=example(bitDepth=24, shifts=2, seed=7, normalize="mixture-loudness")

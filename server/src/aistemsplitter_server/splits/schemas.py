@@ -148,9 +148,8 @@ class CreateSplit(Request):
     ) -> SplitOptions | None:
         if options == SplitOptions():
             return None
-        if (
-            options is not None and "output_format" in info.data
-        ):  # an invalid format has an error of its own
+        # An invalid format has an error of its own.
+        if options is not None and "output_format" in info.data:
             options.check(info.data["output_format"])
         return options
 

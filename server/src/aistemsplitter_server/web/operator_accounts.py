@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import RedirectResponse
@@ -36,9 +36,10 @@ class AccountForm(Form):
     minutes: int = Field(ge=0, le=grants.MOST_MINUTES)
 
 
-class AmountForm(Form):
+class CreditsForm(Form):
     """Minutes to grant or withdraw, or a pack by its minutes, with a reason."""
 
+    kind: Literal["grant", "withdrawal"]
     entry: grants.EntryId
     pack: int | None = None
     minutes: int | None = Field(None, ge=1, le=grants.MOST_MINUTES)
@@ -127,43 +128,25 @@ def show_one(request: Request, context: InContext, _who: Operator, account_id: s
     return _page(request, context, account_id)
 
 
-@router.post("/{account_id}/grants")
-def grant(
+@router.post("/{account_id}/credits")
+def change_credits(
     context: InContext,
     who: Operator,
     account_id: str,
-    form: Annotated[AmountForm, Depends(filled(AmountForm))],
+    form: Annotated[CreditsForm, Depends(filled(CreditsForm))],
 ) -> Response:
-    """Grant an account credits."""
-    seconds, reason = _amount(context, form)
-    with context.database.write() as session:
-        grants.grant(session, account_id, seconds, reason, who.person_id, entry_id=form.entry)
-    return RedirectResponse(f"{router.prefix}/{account_id}", 303)
-
-
-@router.post("/{account_id}/withdrawals")
-def withdraw(
-    context: InContext,
-    who: Operator,
-    account_id: str,
-    form: Annotated[AmountForm, Depends(filled(AmountForm))],
-) -> Response:
-    """Withdraw credits from an account."""
-    seconds, reason = _amount(context, form)
-    with context.database.write() as session:
-        grants.withdraw(session, account_id, seconds, reason, who.person_id, entry_id=form.entry)
-    return RedirectResponse(f"{router.prefix}/{account_id}", 303)
-
-
-def _amount(context: Context, form: AmountForm) -> tuple[int, str]:
-    """Return the seconds and the reason of the entry."""
+    """Grant an account credits, or withdraw some."""
+    minutes, reason = form.minutes, form.reason
     if form.pack is not None:
         if form.pack not in context.settings.pack_minutes:
             raise NotFound(f"There is no pack of {form.pack} minutes.")
-        return form.pack * 60, f"pack of {form.pack} minutes: {form.reason}"
-    if form.minutes is None:
+        minutes, reason = form.pack, f"pack of {form.pack} minutes: {reason}"
+    if minutes is None:
         raise ValidationFailed([("minutes", "is required")])
-    return form.minutes * 60, form.reason
+    seconds = minutes * 60 if form.kind == "grant" else -minutes * 60
+    with context.database.write() as session:
+        grants.book(session, account_id, seconds, reason, who.person_id, entry_id=form.entry)
+    return RedirectResponse(f"{router.prefix}/{account_id}", 303)
 
 
 @router.post("/{account_id}/links")

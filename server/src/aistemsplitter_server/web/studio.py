@@ -221,7 +221,7 @@ def keep_expiring(context: InContext, who: InSession) -> Response:
 def grant(context: InContext, who: Operator, body: GrantMinutes) -> Success[Granted]:
     """Add minutes to the operator's own account."""
     with context.database.write() as session:
-        grants.grant(
+        grants.book(
             session,
             who.account_id,
             body.minutes * 60,

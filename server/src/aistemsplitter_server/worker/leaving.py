@@ -18,7 +18,7 @@ POLL = 0.5  # seconds between two checks
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How long a worker runs.
+    """Limits on how long a worker runs.
 
     Attributes:
         grace: Seconds from the signal until it has stopped, in which running songs may end. Those
