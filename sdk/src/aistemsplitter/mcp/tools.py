@@ -228,14 +228,15 @@ class ServiceTools:
                 output_format=output_format,
                 options={"preview_seconds": preview_seconds} if preview_seconds else None,
             )
-        submitted = Split(
-            id=job.id,
-            status=job.status,
-            stem_model=model,
-            credits_used=job.credits_used,
-            created_at=job.created_at,
-        )
-        return self._state(submitted)
+            submitted = Split(
+                id=job.id,
+                status=job.status,
+                stem_model=model,
+                credits_used=job.credits_used,
+                created_at=job.created_at,
+            )
+            return self._state(submitted)
+        raise AssertionError("unreachable: a shielded scope is not cancelled")
 
     async def _download(
         self,
